@@ -1,0 +1,1 @@
+//! Query strategies for pool-based active learning of regression

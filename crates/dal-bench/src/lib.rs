@@ -1,0 +1,1 @@
+//! From a sweep file to a finished store: resolve, schedule, run, resume

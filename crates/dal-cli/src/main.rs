@@ -1,0 +1,2 @@
+//! dal: deep active learning for regression on the command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The vocabulary of deep active learning for regression, and its loop

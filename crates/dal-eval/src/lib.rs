@@ -1,0 +1,1 @@
+//! Errors, learning-curve summaries, batch diversity and paired statistics

@@ -1,0 +1,1 @@
+//! Distances, nearest neighbours, coverings and clusterings of point sets

@@ -1,0 +1,1 @@
+//! Neural surrogates: ensembles of small networks, trained fast on the CPU

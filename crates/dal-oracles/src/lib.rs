@@ -1,0 +1,1 @@
+//! Scientific regression problems with oracles, and oracles that users bring

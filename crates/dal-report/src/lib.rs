@@ -1,0 +1,1 @@
+//! From a store of runs to tables, figures and one page

@@ -1,0 +1,1 @@
+//! Run specifications, records and checkpoints of active-learning runs on disk
