@@ -1,1 +1,47 @@
-//! Errors, learning-curve summaries, batch diversity and paired statistics
+//! Errors, learning-curve summaries, batch diversity and paired statistics.
+//!
+//! Everything here is a pure function of numbers: no files, clocks, threads or hidden randomness, and nothing that knows
+//! about networks or stores. A value that cannot be computed is a typed error or a [`Missing`], never a zero, a NaN or a
+//! mean over what happened to be there.
+//!
+//! From two learning curves of the same seed to the number that the benchmark reports:
+//!
+//! ```
+//! use dal_eval::{CurveSpan, ErrorSummary, area_under_curve, geometric_mean};
+//! use ndarray::array;
+//!
+//! // One entry of a learning curve: the error of a surrogate on the test set, (n_points, n_outputs).
+//! let predicted = array![[0.0], [2.0]];
+//! let truth = array![[1.0], [2.0]];
+//! assert_eq!(ErrorSummary::of(predicted.view(), truth.view())?.mse, 0.5);
+//!
+//! // Two seeds, each with the curve of a method and that of Random; three entries instead of 51 for brevity.
+//! let method = [[1.0, 0.4, 0.2], [1.0, 0.5, 0.2]];
+//! let random = [[1.0, 0.8, 0.4], [1.0, 0.7, 0.5]];
+//! let mut ratios = Vec::new();
+//! for (m, r) in method.iter().zip(&random) {
+//!     let area = |curve: &[f64]| area_under_curve(curve, CurveSpan::FromInitial, 2);
+//!     ratios.push(area(m)? / area(r)?);
+//! }
+//! let n_auc = geometric_mean(&ratios)?; // below 1: better than Random
+//! assert!((n_auc - (1.0 / 1.5 * 1.1 / 1.45_f64).sqrt()).abs() < 1e-12);
+//! # Ok::<(), dal_eval::EvalError>(())
+//! ```
+//!
+//! What this crate is not for: training, choosing points, or reading results from disk.
+
+mod catalogue;
+mod curve;
+mod diversity;
+mod error;
+mod errors;
+mod outcome;
+mod rank;
+
+pub use catalogue::{Direction, METRICS, MetricCard, metric};
+pub use curve::{CurveSpan, LabelsToReach, SMOOTHING_ENTRIES, area_under_curve, labels_to_reach, n_auc, window_mean};
+pub use diversity::{batch_diversity, mean_batch_diversity};
+pub use error::EvalError;
+pub use errors::{ErrorSummary, quantile};
+pub use outcome::{Cell, Missing, Outcome, SeedOutcome, geometric_mean, paired_ratios};
+pub use rank::{average_ranks, rank_correlation};
