@@ -1,0 +1,655 @@
+//! One active-learning loop as a state machine: it asks for labels or for a model, and moves on when it is told.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2, Axis};
+use thiserror::Error;
+
+use crate::{
+    FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, Step, Strategy, StrategyError,
+    Surrogate, TrialSeeds,
+};
+
+/// Where queries are chosen from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pool {
+    /// Drawn afresh at every step, uniformly from the space: the paper's pool.
+    Uniform {
+        /// Points drawn per step (the pool ratio times the queries per step).
+        n_candidates: usize,
+    },
+    /// A fixed list of points of the unit box, shape (n, n_columns), each labelled at most once.
+    Candidates(Array2<f64>),
+}
+
+/// How many points are labelled when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Protocol {
+    /// Points labelled before the first model.
+    pub n_initial: usize,
+    /// Queries per step.
+    pub n_queries: usize,
+    /// Steps; a model is fitted before each and after the last.
+    pub n_steps: usize,
+    /// Where queries are chosen from.
+    pub pool: Pool,
+}
+
+/// Points that were asked for together, with their answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The points, shape (n, n_columns).
+    pub x: Array2<f64>,
+    /// Their rows in a pool of [`Candidates`](Pool::Candidates).
+    pub candidate_rows: Option<Vec<usize>>,
+    /// One answer per point.
+    pub answers: Vec<Result<Vec<f64>, LabelFailure>>,
+}
+
+/// What a campaign waits for.
+#[derive(Debug)]
+pub enum Pending<'a> {
+    /// Labels for these points, shape (n, n_columns): [`Campaign::tell`] each row that is [`outstanding`](Campaign::outstanding).
+    Label(ArrayView2<'a, f64>),
+    /// A model trained on this job: [`Campaign::absorb`] it.
+    Fit(FitJob<'a>),
+    /// Nothing.
+    Done,
+}
+
+/// A campaign was set up or spoken to in a way that makes no sense, or cannot go on.
+#[derive(Debug, Error)]
+pub enum CampaignError {
+    /// A number in the protocol is zero or too large.
+    #[error("protocol: {reason}")]
+    BadProtocol {
+        /// What is wrong.
+        reason: String,
+    },
+    /// An answer for a row that was not asked for, or that has one already.
+    #[error("row {row} is not waiting for a label ({asked} rows were asked for)")]
+    NotAsked {
+        /// The row.
+        row: usize,
+        /// Rows asked for.
+        asked: usize,
+    },
+    /// A label of the wrong length.
+    #[error("row {row} has {found} outputs, earlier labels have {expected}")]
+    WrongOutputs {
+        /// The row.
+        row: usize,
+        /// Outputs of earlier labels.
+        expected: usize,
+        /// Outputs of this one.
+        found: usize,
+    },
+    /// A label that is NaN or infinite: tell a [`LabelFailure`] instead.
+    #[error("output {output} of row {row} is {value}; tell a failure instead")]
+    NonFiniteLabel {
+        /// The row.
+        row: usize,
+        /// 0-based output.
+        output: usize,
+        /// The offending value.
+        value: f64,
+    },
+    /// A model was told while none was asked for.
+    #[error("the campaign is not waiting for a model")]
+    NoFitPending,
+    /// Every initial point failed to be labelled, so there is nothing to learn from.
+    #[error("none of the {asked} initial points could be labelled; the first failure: {first}")]
+    NothingLabelled {
+        /// Points asked for.
+        asked: usize,
+        /// The first failure.
+        first: LabelFailure,
+    },
+    /// Batches to resume from belong to another campaign.
+    #[error("batch {batch} does not belong to this campaign: {reason}")]
+    ForeignBatch {
+        /// 0-based batch.
+        batch: usize,
+        /// What differs.
+        reason: String,
+    },
+    /// A strategy proposed points that may not be asked for.
+    #[error("the strategy proposed {reason}")]
+    BadProposal {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The strategy could not choose.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
+    /// Labels that do not make a labelled set.
+    #[error(transparent)]
+    Labelled(#[from] LabelledError),
+}
+
+/// What [`Campaign::absorb`] decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The 0-based step.
+    pub step: usize,
+    /// The pool it was chosen from, shape (n_pool, n_columns).
+    pub pool: Array2<f64>,
+    /// What the strategy said.
+    pub proposal: Proposal,
+    /// The points to label, shape (n_queries, n_columns).
+    pub queries: Array2<f64>,
+    /// The strategy's remarks.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Asked {
+    x: Array2<f64>,
+    candidate_rows: Option<Vec<usize>>,
+    answers: Vec<Option<Result<Vec<f64>, LabelFailure>>>,
+    n_open: usize,
+}
+
+impl Asked {
+    fn new(x: Array2<f64>, candidate_rows: Option<Vec<usize>>) -> Self {
+        let n = x.nrows();
+        Self { x, candidate_rows, answers: vec![None; n], n_open: n }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Label(Asked),
+    Fit,
+    Done,
+}
+
+/// One active-learning loop.
+///
+/// [`pending`](Self::pending) says what it waits for; [`tell`](Self::tell) and [`absorb`](Self::absorb) move it on. It
+/// holds no model and draws no number outside the streams of its [`TrialSeeds`], so the same answers give the same
+/// campaign; [`resume`](Self::resume) rebuilds one from its answers.
+#[derive(Clone)]
+pub struct Campaign {
+    space: Space,
+    strategy: Arc<dyn Strategy>,
+    needs: Needs,
+    protocol: Protocol,
+    seeds: TrialSeeds,
+    labelled: Option<Labelled>,
+    n_outputs: Option<usize>,
+    /// Rows of the candidates that were never asked for, ascending.
+    remaining: Vec<usize>,
+    failures: Vec<(usize, usize, LabelFailure)>,
+    n_batches: usize,
+    phase: Phase,
+}
+
+impl Campaign {
+    /// A campaign that waits for its initial labels.
+    ///
+    /// # Errors
+    /// A protocol without initial points or queries, a pool smaller than the queries, candidates outside the unit box.
+    pub fn new(
+        space: Space,
+        strategy: Arc<dyn Strategy>,
+        protocol: Protocol,
+        seeds: TrialSeeds,
+    ) -> Result<Self, CampaignError> {
+        let bad = |reason: String| CampaignError::BadProtocol { reason };
+        if protocol.n_initial == 0 || protocol.n_queries == 0 {
+            return Err(bad(format!(
+                "initial points and queries per step must be positive, but are {} and {}",
+                protocol.n_initial, protocol.n_queries
+            )));
+        }
+        let (initial, remaining) = match &protocol.pool {
+            Pool::Uniform { n_candidates } => {
+                if *n_candidates < protocol.n_queries {
+                    return Err(bad(format!(
+                        "{} queries per step need a pool of at least as many candidates, but it has {n_candidates}",
+                        protocol.n_queries
+                    )));
+                }
+                (Asked::new(space.sample(protocol.n_initial, &seeds.initial()), None), Vec::new())
+            }
+            Pool::Candidates(candidates) => {
+                crate::check_unit_box(candidates.view(), space.n_columns())
+                    .map_err(|e| bad(format!("candidates: {e}")))?;
+                if candidates.nrows() < protocol.n_initial {
+                    return Err(bad(format!(
+                        "{} initial points of {} candidates",
+                        protocol.n_initial,
+                        candidates.nrows()
+                    )));
+                }
+                let mut rows = shuffled(candidates.nrows(), &seeds);
+                let mut remaining = rows.split_off(protocol.n_initial);
+                remaining.sort_unstable();
+                (Asked::new(candidates.select(Axis(0), &rows), Some(rows)), remaining)
+            }
+        };
+        let needs = strategy.needs();
+        Ok(Self {
+            space,
+            strategy,
+            needs,
+            protocol,
+            seeds,
+            labelled: None,
+            n_outputs: None,
+            remaining,
+            failures: Vec::new(),
+            n_batches: 0,
+            phase: Phase::Label(initial),
+        })
+    }
+
+    /// A campaign that has gone through these batches already: the initial one and one per finished step, in order.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); batches that this campaign would not have asked for.
+    pub fn resume(
+        space: Space,
+        strategy: Arc<dyn Strategy>,
+        protocol: Protocol,
+        seeds: TrialSeeds,
+        batches: &[Batch],
+    ) -> Result<Self, CampaignError> {
+        let mut campaign = Self::new(space, strategy, protocol, seeds)?;
+        for (i, batch) in batches.iter().enumerate() {
+            let foreign = |reason: &str| CampaignError::ForeignBatch { batch: i, reason: reason.into() };
+            if batch.answers.len() != batch.x.nrows() {
+                return Err(foreign("points and answers differ in number"));
+            }
+            match &campaign.phase {
+                Phase::Label(asked) if asked.x != batch.x => return Err(foreign("its initial points are others")),
+                Phase::Label(_) => {}
+                Phase::Fit => {
+                    if campaign.entry() >= campaign.protocol.n_steps {
+                        return Err(foreign("the campaign ends before it"));
+                    }
+                    crate::check_unit_box(batch.x.view(), campaign.space.n_columns())
+                        .map_err(|e| foreign(&e.to_string()))?;
+                    campaign.take_candidates(batch.candidate_rows.as_deref()).map_err(|reason| foreign(&reason))?;
+                    campaign.phase = Phase::Label(Asked::new(batch.x.clone(), batch.candidate_rows.clone()));
+                }
+                Phase::Done => return Err(foreign("the campaign ends before it")),
+            }
+            for (row, answer) in batch.answers.iter().enumerate() {
+                campaign.tell(row, answer.as_deref().map_err(Clone::clone))?;
+            }
+        }
+        Ok(campaign)
+    }
+
+    /// What the campaign waits for.
+    pub fn pending(&self) -> Pending<'_> {
+        match &self.phase {
+            Phase::Label(asked) => Pending::Label(asked.x.view()),
+            Phase::Fit => Pending::Fit(FitJob {
+                labelled: self.labelled.as_ref().expect("a fit follows labels"),
+                needs: &self.needs,
+                seeds: self.seeds.fit(self.entry()),
+            }),
+            Phase::Done => Pending::Done,
+        }
+    }
+
+    /// Rows of the pending points that have no answer yet.
+    pub fn outstanding(&self) -> Vec<usize> {
+        match &self.phase {
+            Phase::Label(asked) => (0..asked.x.nrows()).filter(|&i| asked.answers[i].is_none()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where the pending points stand in a pool of [`Candidates`](Pool::Candidates), row by row.
+    pub fn pending_candidate_rows(&self) -> Option<&[usize]> {
+        match &self.phase {
+            Phase::Label(asked) => asked.candidate_rows.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Takes the answer for one pending row, in any order; the last one moves the campaign on to its next model.
+    ///
+    /// Failed rows are kept in [`failures`](Self::failures) and leave the labelled set as it is.
+    ///
+    /// # Errors
+    /// A row that is not waiting, a label of the wrong length or not finite (the campaign is then unchanged); no initial
+    /// point labelled at all.
+    pub fn tell(&mut self, row: usize, answer: Result<&[f64], LabelFailure>) -> Result<(), CampaignError> {
+        let Phase::Label(asked) = &mut self.phase else {
+            return Err(CampaignError::NotAsked { row, asked: 0 });
+        };
+        if asked.answers.get(row).is_none_or(Option::is_some) {
+            return Err(CampaignError::NotAsked { row, asked: asked.x.nrows() });
+        }
+        if let Ok(label) = answer {
+            let expected = self.n_outputs.unwrap_or(label.len().max(1));
+            if label.is_empty() || label.len() != expected {
+                return Err(CampaignError::WrongOutputs { row, expected, found: label.len() });
+            }
+            if let Some((output, &value)) = label.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+                return Err(CampaignError::NonFiniteLabel { row, output, value });
+            }
+        }
+        if let Ok(label) = &answer {
+            self.n_outputs = Some(label.len());
+        }
+        asked.answers[row] = Some(answer.map(<[f64]>::to_vec));
+        asked.n_open -= 1;
+        if asked.n_open == 0 { self.settle() } else { Ok(()) }
+    }
+
+    /// All pending rows are answered: they join the labelled set.
+    fn settle(&mut self) -> Result<(), CampaignError> {
+        let Phase::Label(asked) = std::mem::replace(&mut self.phase, Phase::Fit) else {
+            return Ok(());
+        };
+        let mut rows = Vec::new();
+        let mut labels = Vec::new();
+        let mut first_failure = None;
+        for (row, answer) in asked.answers.into_iter().enumerate() {
+            match answer.expect("every row is answered") {
+                Ok(label) => {
+                    rows.push(row);
+                    labels.extend(label);
+                }
+                Err(failure) => {
+                    first_failure.get_or_insert_with(|| failure.clone());
+                    self.failures.push((self.n_batches, row, failure));
+                }
+            }
+        }
+        self.n_batches += 1;
+        if !rows.is_empty() {
+            let x = asked.x.select(Axis(0), &rows);
+            let y =
+                Array2::from_shape_vec((rows.len(), labels.len() / rows.len()), labels).expect("lengths were checked");
+            match &mut self.labelled {
+                Some(labelled) => labelled.extend(x.view(), y.view())?,
+                None => self.labelled = Some(Labelled::new(x, y)?),
+            }
+        } else if self.labelled.is_none() {
+            self.phase = Phase::Done;
+            let first = first_failure.expect("a batch has rows");
+            return Err(CampaignError::NothingLabelled { asked: asked.x.nrows(), first });
+        }
+        Ok(())
+    }
+
+    /// Takes the model that was pending and decides what to label next; `None` when the last step is behind.
+    ///
+    /// # Errors
+    /// No model is pending, or the strategy cannot choose; the campaign is then unchanged.
+    pub fn absorb(&mut self, surrogate: &dyn Surrogate) -> Result<Option<Decision>, CampaignError> {
+        if !matches!(self.phase, Phase::Fit) {
+            return Err(CampaignError::NoFitPending);
+        }
+        let step = self.entry();
+        if step >= self.protocol.n_steps {
+            self.phase = Phase::Done;
+            return Ok(None);
+        }
+        let (pool, pool_rows) = match &self.protocol.pool {
+            Pool::Uniform { n_candidates } => (self.space.sample(*n_candidates, &self.seeds.candidates(step)), None),
+            Pool::Candidates(candidates) => (candidates.select(Axis(0), &self.remaining), Some(self.remaining.clone())),
+        };
+        let n_queries = self.protocol.n_queries.min(pool.nrows());
+        if n_queries == 0 {
+            self.phase = Phase::Done;
+            return Ok(None);
+        }
+        let labelled = self.labelled.as_ref().expect("a fit follows labels");
+        let view = Step::new(labelled, pool.view(), Some(surrogate), self.needs.clone())?;
+        let proposal = self.strategy.propose(&view, n_queries, &self.seeds.strategy(step))?;
+        let notes = view.notes();
+        drop(view);
+        let (queries, picked) = match &proposal.queries {
+            Queries::Picked(rows) => {
+                check_picks(rows, n_queries, pool.nrows())?;
+                (pool.select(Axis(0), rows), Some(rows))
+            }
+            Queries::Synthesised(x) => {
+                crate::check_unit_box(x.view(), self.space.n_columns())
+                    .map_err(|e| CampaignError::BadProposal { reason: format!("points outside the space: {e}") })?;
+                (x.clone(), None)
+            }
+        };
+        let candidate_rows = match (pool_rows, picked) {
+            (Some(pool_rows), Some(picked)) => Some(picked.iter().map(|&i| pool_rows[i]).collect::<Vec<_>>()),
+            (Some(_), None) => {
+                return Err(CampaignError::BadProposal {
+                    reason: "points of its own where only listed candidates exist".into(),
+                });
+            }
+            (None, _) => None,
+        };
+        self.take_candidates(candidate_rows.as_deref()).map_err(|reason| CampaignError::BadProposal { reason })?;
+        self.phase = Phase::Label(Asked::new(queries.clone(), candidate_rows));
+        Ok(Some(Decision { step, pool, proposal, queries, notes }))
+    }
+
+    /// Strikes rows off the remaining candidates.
+    fn take_candidates(&mut self, rows: Option<&[usize]>) -> Result<(), String> {
+        match (&self.protocol.pool, rows) {
+            (Pool::Uniform { .. }, None) => Ok(()),
+            (Pool::Uniform { .. }, Some(_)) => Err("it names candidates, but the pool is drawn afresh".into()),
+            (Pool::Candidates(_), None) => Err("it names no candidates".into()),
+            (Pool::Candidates(_), Some(rows)) => {
+                let mut taken = rows.to_vec();
+                taken.sort_unstable();
+                taken.dedup();
+                if taken.len() != rows.len() || taken.iter().any(|row| self.remaining.binary_search(row).is_err()) {
+                    return Err("a candidate was asked for twice or does not exist".into());
+                }
+                self.remaining.retain(|row| taken.binary_search(row).is_err());
+                Ok(())
+            }
+        }
+    }
+
+    /// The 0-based number of the pending or last model: how many steps are labelled.
+    pub fn entry(&self) -> usize {
+        self.n_batches.saturating_sub(1)
+    }
+
+    /// The labelled set, once there is one.
+    pub fn labelled(&self) -> Option<&Labelled> {
+        self.labelled.as_ref()
+    }
+
+    /// Rows that failed: (batch, row, failure); batch 0 is the initial one.
+    pub fn failures(&self) -> &[(usize, usize, LabelFailure)] {
+        &self.failures
+    }
+
+    /// What the strategy declared.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    /// The protocol.
+    pub fn protocol(&self) -> &Protocol {
+        &self.protocol
+    }
+
+    /// The streams.
+    pub fn seeds(&self) -> &TrialSeeds {
+        &self.seeds
+    }
+
+    /// The space.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Gives up: nothing is pending any more.
+    pub fn abandon(&mut self) {
+        self.phase = Phase::Done;
+    }
+}
+
+impl fmt::Debug for Campaign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Campaign")
+            .field("strategy", &self.strategy)
+            .field("entry", &self.entry())
+            .field("n_labelled", &self.labelled.as_ref().map_or(0, Labelled::len))
+            .field("n_failures", &self.failures.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn shuffled(n: usize, seeds: &TrialSeeds) -> Vec<usize> {
+    use rand::seq::SliceRandom;
+    let mut rows: Vec<usize> = (0..n).collect();
+    rows.shuffle(&mut seeds.initial().rng());
+    rows
+}
+
+fn check_picks(rows: &[usize], n_queries: usize, n_pool: usize) -> Result<(), CampaignError> {
+    let mut seen = vec![false; n_pool];
+    let distinct = rows.iter().all(|&row| row < n_pool && !std::mem::replace(&mut seen[row], true));
+    if rows.len() != n_queries || !distinct {
+        return Err(CampaignError::BadProposal {
+            reason: format!("{} rows where {n_queries} distinct ones of {n_pool} were asked for", rows.len()),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LabelFailureKind, SeedPath, SurrogateError};
+    use ndarray::array;
+
+    #[derive(Debug)]
+    struct First;
+    impl Strategy for First {
+        fn needs(&self) -> Needs {
+            Needs::default()
+        }
+        fn propose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+            step.check_request(n)?;
+            Ok(Proposal { queries: Queries::Picked((0..n).collect()), scores: None })
+        }
+    }
+
+    struct Zero;
+    impl Surrogate for Zero {
+        fn n_inputs(&self) -> usize {
+            1
+        }
+        fn n_outputs(&self) -> usize {
+            1
+        }
+        fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+            Ok(Array2::zeros((x.nrows(), 1)))
+        }
+    }
+
+    fn protocol(pool: Pool) -> Protocol {
+        Protocol { n_initial: 3, n_queries: 2, n_steps: 2, pool }
+    }
+
+    fn start(pool: Pool) -> Campaign {
+        Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol(pool), TrialSeeds::new("t", 0)).unwrap()
+    }
+
+    fn answer_all(campaign: &mut Campaign) -> Batch {
+        let Pending::Label(x) = campaign.pending() else { panic!("labels are pending") };
+        let x = x.to_owned();
+        let candidate_rows = campaign.pending_candidate_rows().map(<[usize]>::to_vec);
+        let answers: Vec<Result<Vec<f64>, LabelFailure>> = x.column(0).iter().map(|&v| Ok(vec![v * v])).collect();
+        for (row, answer) in answers.iter().enumerate() {
+            campaign.tell(row, answer.as_deref().map_err(Clone::clone)).unwrap();
+        }
+        Batch { x, candidate_rows, answers }
+    }
+
+    #[test]
+    fn a_campaign_resumed_from_its_batches_goes_on_as_the_first() {
+        let candidates = Pool::Candidates(Space::continuous_unit(1).sample(9, &SeedPath::root(1)));
+        for pool in [Pool::Uniform { n_candidates: 8 }, candidates] {
+            let mut campaign = start(pool.clone());
+            let mut batches = vec![answer_all(&mut campaign)];
+            while campaign.absorb(&Zero).unwrap().is_some() {
+                batches.push(answer_all(&mut campaign));
+            }
+            assert!(matches!(campaign.pending(), Pending::Done));
+            assert_eq!(campaign.labelled().unwrap().len(), 7);
+            for k in 0..=batches.len() {
+                let mut resumed = Campaign::resume(
+                    Space::continuous_unit(1),
+                    Arc::new(First),
+                    protocol(pool.clone()),
+                    TrialSeeds::new("t", 0),
+                    &batches[..k],
+                )
+                .unwrap();
+                if k == 0 {
+                    answer_all(&mut resumed);
+                }
+                while resumed.absorb(&Zero).unwrap().is_some() {
+                    answer_all(&mut resumed);
+                }
+                assert_eq!(resumed.labelled(), campaign.labelled());
+            }
+            let mut foreign = batches.clone();
+            foreign[0].x[[0, 0]] += 0.1;
+            let resumed = Campaign::resume(
+                Space::continuous_unit(1),
+                Arc::new(First),
+                protocol(pool),
+                TrialSeeds::new("t", 0),
+                &foreign,
+            );
+            assert!(matches!(resumed, Err(CampaignError::ForeignBatch { batch: 0, .. })));
+        }
+    }
+
+    #[test]
+    fn answers_come_in_any_order_and_failures_leave_the_rest_standing() {
+        let mut campaign = start(Pool::Uniform { n_candidates: 8 });
+        campaign.tell(2, Ok(&[1.0])).unwrap();
+        assert!(matches!(campaign.tell(2, Ok(&[1.0])), Err(CampaignError::NotAsked { row: 2, .. })));
+        assert!(matches!(campaign.tell(3, Ok(&[1.0])), Err(CampaignError::NotAsked { row: 3, .. })));
+        assert!(matches!(
+            campaign.tell(0, Ok(&[1.0, 2.0])),
+            Err(CampaignError::WrongOutputs { expected: 1, found: 2, .. })
+        ));
+        assert!(matches!(campaign.tell(0, Ok(&[f64::NAN])), Err(CampaignError::NonFiniteLabel { row: 0, .. })));
+        assert_eq!(campaign.outstanding(), [0, 1]);
+        campaign.tell(1, Err(LabelFailure::new(LabelFailureKind::Crashed, "exit status 1"))).unwrap();
+        campaign.tell(0, Ok(&[3.0])).unwrap();
+        assert_eq!(campaign.labelled().unwrap().y(), array![[3.0], [1.0]]);
+        assert_eq!(campaign.failures().len(), 1);
+        assert!(matches!(campaign.pending(), Pending::Fit(_)));
+    }
+
+    #[test]
+    fn without_a_single_label_there_is_no_campaign() {
+        let mut campaign = start(Pool::Uniform { n_candidates: 8 });
+        let failure = LabelFailure::new(LabelFailureKind::TimedOut, "60 s passed");
+        campaign.tell(0, Err(failure.clone())).unwrap();
+        campaign.tell(1, Err(failure.clone())).unwrap();
+        assert!(matches!(campaign.tell(2, Err(failure)), Err(CampaignError::NothingLabelled { asked: 3, .. })));
+        assert!(matches!(campaign.pending(), Pending::Done));
+    }
+
+    #[test]
+    fn senseless_protocols_are_refused() {
+        let make =
+            |protocol| Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol, TrialSeeds::new("t", 0));
+        let pool = Pool::Uniform { n_candidates: 8 };
+        assert!(make(Protocol { n_initial: 0, n_queries: 2, n_steps: 1, pool: pool.clone() }).is_err());
+        assert!(make(Protocol { n_initial: 1, n_queries: 0, n_steps: 1, pool: pool.clone() }).is_err());
+        assert!(make(Protocol { n_initial: 1, n_queries: 9, n_steps: 1, pool }).is_err());
+        assert!(make(protocol(Pool::Candidates(array![[2.0], [0.0], [0.0], [0.0]]))).is_err());
+    }
+}

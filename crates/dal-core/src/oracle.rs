@@ -1,0 +1,159 @@
+//! What answers a query: labels arrive row by row, so that a costly answer is kept the moment it exists.
+
+use std::fmt;
+
+use ndarray::ArrayView2;
+use thiserror::Error;
+
+/// Receives one row's answer: its number in the batch, and its outputs or why there are none.
+pub type OnRow<'a> = dyn FnMut(usize, Result<&[f64], LabelFailure>) + 'a;
+
+/// Answers queries.
+///
+/// Inputs are points of the unit box, shape (n, `n_inputs`); an oracle maps them to physical units itself. Each row
+/// is answered once, in any order, with `n_outputs` finite numbers or a [`LabelFailure`]; an `Err` from
+/// [`label`](Self::label) means that the batch as a whole was refused, and rows already answered stand.
+pub trait Oracle: fmt::Debug + Send + Sync {
+    /// Columns of the inputs.
+    fn n_inputs(&self) -> usize;
+    /// Numbers in an answer.
+    fn n_outputs(&self) -> usize;
+    /// Labels each row of `x`, shape (n, `n_inputs`), and hands each answer to `on_row` as soon as it is known.
+    ///
+    /// # Errors
+    /// A batch that cannot be labelled at all: a wrong width, a value outside the unit box, a program that is missing.
+    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError>;
+}
+
+/// One row has no label, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{kind}: {message}")]
+pub struct LabelFailure {
+    /// What kind of failure it was.
+    pub kind: LabelFailureKind,
+    /// The oracle's own words, for a person.
+    pub message: String,
+}
+
+impl LabelFailure {
+    /// A failure of this kind with these words.
+    pub fn new(kind: LabelFailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// The ways in which labelling one row fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LabelFailureKind {
+    /// The answer holds NaN or an infinity.
+    NonFinite,
+    /// The answer has the wrong number of outputs, or is not a number.
+    Malformed,
+    /// No answer came for this row.
+    Missing,
+    /// The time limit passed.
+    TimedOut,
+    /// The program ended with an error status or by a signal.
+    Crashed,
+    /// The oracle has no answer for this input, such as a point that a table does not hold.
+    Refused,
+}
+
+impl LabelFailureKind {
+    /// The id used in records.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::NonFinite => "non-finite",
+            Self::Malformed => "malformed",
+            Self::Missing => "missing",
+            Self::TimedOut => "timed-out",
+            Self::Crashed => "crashed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl fmt::Display for LabelFailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// A batch as a whole cannot be labelled.
+#[derive(Debug, Error)]
+pub enum OracleError {
+    /// The inputs have the wrong number of columns.
+    #[error("the oracle takes {expected} inputs, but the points have {found}")]
+    WrongWidth {
+        /// Columns the oracle takes.
+        expected: usize,
+        /// Columns of the points.
+        found: usize,
+    },
+    /// An input is NaN or infinite.
+    #[error("input x{column} of row {row} is {value}; every input must be a finite number in [-1, 1]")]
+    NonFinite {
+        /// 0-based row.
+        row: usize,
+        /// 0-based column.
+        column: usize,
+        /// The offending value.
+        value: f64,
+    },
+    /// An input lies outside the unit box.
+    #[error("input x{column} of row {row} is {value}, outside the unit box [-1, 1]")]
+    OutsideBox {
+        /// 0-based row.
+        row: usize,
+        /// 0-based column.
+        column: usize,
+        /// The offending value.
+        value: f64,
+    },
+    /// The oracle itself is out of order: a missing program, an unreadable table.
+    #[error("{message}")]
+    Unavailable {
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// Checks that `x` has `n_inputs` columns and that every value lies in `[-1, 1]`.
+///
+/// # Errors
+/// The first offence in row-major order.
+pub fn check_unit_box(x: ArrayView2<'_, f64>, n_inputs: usize) -> Result<(), OracleError> {
+    if x.ncols() != n_inputs {
+        return Err(OracleError::WrongWidth { expected: n_inputs, found: x.ncols() });
+    }
+    for (row, values) in x.outer_iter().enumerate() {
+        for (column, &value) in values.iter().enumerate() {
+            if !value.is_finite() {
+                return Err(OracleError::NonFinite { row, column, value });
+            }
+            if !(-1.0..=1.0).contains(&value) {
+                return Err(OracleError::OutsideBox { row, column, value });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn the_box_is_closed_and_offences_are_located() {
+        assert!(check_unit_box(array![[-1.0, 1.0]].view(), 2).is_ok());
+        let outside = check_unit_box(array![[0.0, 0.0], [0.0, 1.0 + 1e-9]].view(), 2).unwrap_err();
+        assert!(matches!(outside, OracleError::OutsideBox { row: 1, column: 1, .. }));
+        let nan = check_unit_box(array![[f64::NAN]].view(), 1).unwrap_err();
+        assert!(matches!(nan, OracleError::NonFinite { row: 0, column: 0, .. }));
+        assert!(matches!(
+            check_unit_box(array![[0.0]].view(), 2).unwrap_err(),
+            OracleError::WrongWidth { expected: 2, found: 1 }
+        ));
+    }
+}

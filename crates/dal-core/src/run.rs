@@ -1,0 +1,246 @@
+//! Drives one or many campaigns of one problem: collects what they wait for, trains together, labels, tells.
+
+use ndarray::ArrayView2;
+use thiserror::Error;
+
+use crate::campaign::Decision;
+use crate::{
+    Campaign, CampaignError, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Needs, Oracle,
+    OracleError, Pending, Surrogate,
+};
+
+/// Whatever an observer could not do, such as writing a record.
+pub type ObserverError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A model that was just trained.
+#[derive(Clone, Copy)]
+pub struct Fitted<'a> {
+    /// 0 for the model of the initial set, then one more per step.
+    pub entry: usize,
+    /// What it was trained on.
+    pub labelled: &'a Labelled,
+    /// The model.
+    pub surrogate: &'a dyn Surrogate,
+}
+
+/// A choice that was just made.
+#[derive(Clone, Copy)]
+pub struct Proposed<'a> {
+    /// What was decided, the pool included.
+    pub decision: &'a Decision,
+    /// The model it was decided with.
+    pub surrogate: &'a dyn Surrogate,
+}
+
+/// Watches campaigns; every hook defaults to doing nothing. An error fails that campaign alone.
+///
+/// Evaluation on test data belongs in [`fitted`](Self::fitted): no learner ever sees an observer.
+#[allow(unused_variables)]
+pub trait Observer {
+    /// These campaigns' models are about to be trained together.
+    fn fitting(&mut self, campaigns: &[usize]) {}
+    /// They are trained (or failed).
+    fn fit_ended(&mut self, campaigns: &[usize]) {}
+    /// May put a watcher around a model before anyone uses it.
+    fn wrap(&mut self, campaign: usize, surrogate: Box<dyn Surrogate>) -> Box<dyn Surrogate> {
+        surrogate
+    }
+    /// A model is ready.
+    ///
+    /// # Errors
+    /// Whatever keeps the observer from its work.
+    fn fitted(&mut self, campaign: usize, fitted: &Fitted<'_>) -> Result<(), ObserverError> {
+        Ok(())
+    }
+    /// The strategy is about to choose.
+    fn proposing(&mut self, campaign: usize) {}
+    /// The strategy has chosen.
+    ///
+    /// # Errors
+    /// Whatever keeps the observer from its work.
+    fn proposed(&mut self, campaign: usize, proposed: &Proposed<'_>) -> Result<(), ObserverError> {
+        Ok(())
+    }
+    /// One row of the pending points was answered.
+    ///
+    /// # Errors
+    /// Whatever keeps the observer from its work.
+    fn labelled(
+        &mut self,
+        campaign: usize,
+        row: usize,
+        answer: Result<&[f64], &LabelFailure>,
+    ) -> Result<(), ObserverError> {
+        Ok(())
+    }
+    /// A campaign came to its end.
+    ///
+    /// # Errors
+    /// Whatever keeps the observer from its work.
+    fn finished(&mut self, campaign: usize) -> Result<(), ObserverError> {
+        Ok(())
+    }
+    /// A campaign cannot go on.
+    fn failed(&mut self, campaign: usize, error: &RunError) {}
+}
+
+/// Why a campaign could not go on.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// Training failed.
+    #[error("training at entry {entry}: {source}")]
+    Learn {
+        /// The entry.
+        entry: usize,
+        /// What happened.
+        source: LearnError,
+    },
+    /// The oracle refused a batch.
+    #[error("labelling: {0}")]
+    Oracle(#[from] OracleError),
+    /// The campaign itself, its strategy included.
+    #[error(transparent)]
+    Campaign(#[from] CampaignError),
+    /// An observer.
+    #[error("recording: {0}")]
+    Observer(ObserverError),
+}
+
+/// Runs campaigns of one oracle to their end.
+///
+/// Models that wait at the same time with equal needs and equally many points are trained by one call of
+/// [`Learner::fit_all`]; a campaign that fails leaves the others running. One outcome per campaign, in order.
+pub fn run_trials(
+    campaigns: &mut [Campaign],
+    oracle: &dyn Oracle,
+    learner: &dyn Learner,
+    observer: &mut dyn Observer,
+) -> Vec<Result<(), RunError>> {
+    let mut outcomes: Vec<Option<Result<(), RunError>>> = campaigns.iter().map(|_| None).collect();
+    loop {
+        for i in 0..campaigns.len() {
+            if outcomes[i].is_none()
+                && matches!(campaigns[i].pending(), Pending::Label(_))
+                && let Err(error) = label(i, &mut campaigns[i], oracle, observer)
+            {
+                fail(i, error, &mut campaigns[i], &mut outcomes[i], observer);
+            }
+        }
+        let waiting: Vec<usize> = (0..campaigns.len())
+            .filter(|&i| outcomes[i].is_none() && matches!(campaigns[i].pending(), Pending::Fit(_)))
+            .collect();
+        if waiting.is_empty() {
+            break;
+        }
+        for group in grouped(campaigns, &waiting) {
+            observer.fitting(&group);
+            let jobs: Vec<FitJob<'_>> = group
+                .iter()
+                .map(|&i| match campaigns[i].pending() {
+                    Pending::Fit(job) => job,
+                    _ => unreachable!("the group waits for models"),
+                })
+                .collect();
+            let fits = learner.fit_all(&jobs);
+            drop(jobs);
+            observer.fit_ended(&group);
+            for (&i, fit) in group.iter().zip(fits) {
+                if let Err(error) = advance(i, &mut campaigns[i], fit, observer) {
+                    fail(i, error, &mut campaigns[i], &mut outcomes[i], observer);
+                } else if matches!(campaigns[i].pending(), Pending::Done) {
+                    match observer.finished(i).map_err(RunError::Observer) {
+                        Ok(()) => outcomes[i] = Some(Ok(())),
+                        Err(error) => fail(i, error, &mut campaigns[i], &mut outcomes[i], observer),
+                    }
+                }
+            }
+        }
+    }
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Ok(()))).collect()
+}
+
+fn fail(
+    i: usize,
+    error: RunError,
+    campaign: &mut Campaign,
+    outcome: &mut Option<Result<(), RunError>>,
+    observer: &mut dyn Observer,
+) {
+    observer.failed(i, &error);
+    campaign.abandon();
+    *outcome = Some(Err(error));
+}
+
+/// Campaigns with equal needs, shapes and numbers of points, each group in order.
+fn grouped(campaigns: &[Campaign], waiting: &[usize]) -> Vec<Vec<usize>> {
+    let key =
+        |i: usize| -> (&Needs, usize) { (campaigns[i].needs(), campaigns[i].labelled().map_or(0, Labelled::len)) };
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for &i in waiting {
+        match groups.iter_mut().find(|group| key(group[0]) == key(i)) {
+            Some(group) => group.push(i),
+            None => groups.push(vec![i]),
+        }
+    }
+    groups
+}
+
+fn advance(
+    i: usize,
+    campaign: &mut Campaign,
+    fit: Result<Box<dyn Surrogate>, LearnError>,
+    observer: &mut dyn Observer,
+) -> Result<(), RunError> {
+    let entry = campaign.entry();
+    let surrogate = observer.wrap(i, fit.map_err(|source| RunError::Learn { entry, source })?);
+    let labelled = campaign.labelled().expect("a fit follows labels");
+    let fitted = Fitted { entry, labelled, surrogate: &*surrogate };
+    observer.fitted(i, &fitted).map_err(RunError::Observer)?;
+    observer.proposing(i);
+    if let Some(decision) = campaign.absorb(&*surrogate)? {
+        let proposed = Proposed { decision: &decision, surrogate: &*surrogate };
+        observer.proposed(i, &proposed).map_err(RunError::Observer)?;
+    }
+    Ok(())
+}
+
+/// Labels what is outstanding; rows that the oracle leaves out, or answers beyond them, become failures of those rows.
+fn label(i: usize, campaign: &mut Campaign, oracle: &dyn Oracle, observer: &mut dyn Observer) -> Result<(), RunError> {
+    let Pending::Label(x) = campaign.pending() else { return Ok(()) };
+    let rows = campaign.outstanding();
+    let x = x.select(ndarray::Axis(0), &rows);
+    let mut problem: Option<RunError> = None;
+    let mut open = vec![true; rows.len()];
+    let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
+        if problem.is_some() || k >= open.len() || !std::mem::replace(&mut open[k], false) {
+            return;
+        }
+        let checked = answer.and_then(|label| check_label(label, oracle.n_outputs()));
+        let told = observer
+            .labelled(i, rows[k], checked.as_ref().copied())
+            .map_err(RunError::Observer)
+            .and_then(|()| Ok(campaign.tell(rows[k], checked)?));
+        if let Err(error) = told {
+            problem = Some(error);
+        }
+    };
+    oracle.label(x.view() as ArrayView2<'_, f64>, &mut on_row)?;
+    for k in 0..rows.len() {
+        on_row(k, Err(LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row")));
+    }
+    match problem {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn check_label(label: &[f64], n_outputs: usize) -> Result<&[f64], LabelFailure> {
+    if label.len() != n_outputs {
+        let message = format!("{} outputs where {n_outputs} were due", label.len());
+        return Err(LabelFailure::new(LabelFailureKind::Malformed, message));
+    }
+    match label.iter().position(|v| !v.is_finite()) {
+        Some(k) => Err(LabelFailure::new(LabelFailureKind::NonFinite, format!("output {k} is {}", label[k]))),
+        None => Ok(label),
+    }
+}

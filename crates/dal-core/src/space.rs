@@ -1,0 +1,346 @@
+//! Physical, integer and categorical inputs on the unit box `[-1, 1]^d`, and uniform sampling from it.
+
+use std::fmt;
+
+use ndarray::{Array2, ArrayView1};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::SeedPath;
+
+/// How a continuous input is spread over its range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Evenly in the value.
+    #[default]
+    Linear,
+    /// Evenly in the value's logarithm; both bounds are positive.
+    Log,
+}
+
+/// One input as its user knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Dimension {
+    /// A number between two bounds: one column, −1 at `low`, +1 at `high`.
+    Continuous {
+        /// Lower bound.
+        low: f64,
+        /// Upper bound, above `low`.
+        high: f64,
+        /// Spread.
+        scale: Scale,
+    },
+    /// A whole number from `low` to `high`, both included: one column, value v at −1 + 2 (v − low) / (high − low).
+    Integer {
+        /// Smallest value.
+        low: i64,
+        /// Largest value, above `low`.
+        high: i64,
+    },
+    /// One of several levels: one column per level, +1 for the level that holds and −1 elsewhere.
+    Categorical {
+        /// How many levels, at least two.
+        n_levels: usize,
+    },
+}
+
+impl Dimension {
+    /// Columns that this input takes in the unit box.
+    pub fn n_columns(&self) -> usize {
+        match self {
+            Self::Categorical { n_levels } => *n_levels,
+            _ => 1,
+        }
+    }
+
+    fn check(&self, index: usize) -> Result<(), SpaceError> {
+        let reason = match *self {
+            Self::Continuous { low, high, .. } if !(low.is_finite() && high.is_finite() && low < high) => {
+                format!("bounds must be finite with low < high, but are {low} and {high}")
+            }
+            Self::Continuous { low, scale: Scale::Log, .. } if low <= 0.0 => {
+                format!("a log scale needs positive bounds, but low is {low}")
+            }
+            Self::Integer { low, high } if low >= high || high.checked_sub(low).is_none_or(|d| d > 1 << 52) => {
+                format!("an integer input needs low < high (at most 2^52 apart), but has {low} and {high}")
+            }
+            Self::Categorical { n_levels } if n_levels < 2 => {
+                format!("a categorical input needs at least two levels, but has {n_levels}")
+            }
+            _ => return Ok(()),
+        };
+        Err(SpaceError::BadDimension { index, reason })
+    }
+}
+
+/// A physical value of one input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// Of a continuous input.
+    Number(f64),
+    /// Of an integer input.
+    Integer(i64),
+    /// Of a categorical input: the 0-based level.
+    Level(usize),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(v) => write!(f, "{v}"),
+            Self::Integer(v) => write!(f, "{v}"),
+            Self::Level(v) => write!(f, "{v}"),
+        }
+    }
+}
+
+/// A space or a point that makes no sense.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum SpaceError {
+    /// No inputs.
+    #[error("a space needs at least one input")]
+    Empty,
+    /// An input's bounds or levels are wrong.
+    #[error("input {index}: {reason}")]
+    BadDimension {
+        /// 0-based input.
+        index: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A point has the wrong number of values.
+    #[error("the space has {expected} {what}, the point {found}")]
+    WrongLength {
+        /// `columns` or `inputs`.
+        what: &'static str,
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A physical value outside its input's range, or of the wrong kind.
+    #[error("input {index}: {value} is not within {range}")]
+    OutOfRange {
+        /// 0-based input.
+        index: usize,
+        /// The value.
+        value: String,
+        /// What is allowed.
+        range: String,
+    },
+}
+
+/// The inputs of a problem, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Space {
+    dimensions: Vec<Dimension>,
+    n_columns: usize,
+}
+
+impl Space {
+    /// A space of these inputs.
+    ///
+    /// # Errors
+    /// No inputs, bounds in the wrong order, a log scale across zero, fewer than two values or levels.
+    pub fn new(dimensions: Vec<Dimension>) -> Result<Self, SpaceError> {
+        if dimensions.is_empty() {
+            return Err(SpaceError::Empty);
+        }
+        for (index, dimension) in dimensions.iter().enumerate() {
+            dimension.check(index)?;
+        }
+        let n_columns = dimensions.iter().map(Dimension::n_columns).sum();
+        Ok(Self { dimensions, n_columns })
+    }
+
+    /// `n_inputs` continuous inputs in `[-1, 1]`.
+    ///
+    /// # Panics
+    /// With zero inputs.
+    pub fn continuous_unit(n_inputs: usize) -> Self {
+        let dimension = Dimension::Continuous { low: -1.0, high: 1.0, scale: Scale::Linear };
+        Self::new(vec![dimension; n_inputs]).expect("a space needs at least one input")
+    }
+
+    /// The inputs.
+    pub fn dimensions(&self) -> &[Dimension] {
+        &self.dimensions
+    }
+
+    /// Columns of a point in the unit box.
+    pub fn n_columns(&self) -> usize {
+        self.n_columns
+    }
+
+    /// `n` points drawn uniformly (integers and levels with equal weight), shape (n, n_columns).
+    ///
+    /// Rows are drawn one after another, one number per input, so that fewer points are a prefix of more.
+    pub fn sample(&self, n: usize, seeds: &SeedPath) -> Array2<f64> {
+        let mut rng = seeds.rng();
+        let mut points = Array2::zeros((n, self.n_columns));
+        for mut row in points.outer_iter_mut() {
+            let mut column = 0;
+            for dimension in &self.dimensions {
+                let u = (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64);
+                match *dimension {
+                    Dimension::Continuous { .. } => row[column] = 2.0 * u - 1.0,
+                    Dimension::Integer { low, high } => {
+                        let steps = (high - low) as f64;
+                        let k = (u * (steps + 1.0)).floor().min(steps);
+                        row[column] = 2.0 * (k / steps) - 1.0;
+                    }
+                    Dimension::Categorical { n_levels } => {
+                        let level = ((u * n_levels as f64) as usize).min(n_levels - 1);
+                        for k in 0..n_levels {
+                            row[column + k] = if k == level { 1.0 } else { -1.0 };
+                        }
+                    }
+                }
+                column += dimension.n_columns();
+            }
+        }
+        points
+    }
+
+    /// The physical values of a point of the unit box; integers and levels by the nearest one (the highest column).
+    ///
+    /// # Errors
+    /// A wrong number of columns.
+    pub fn to_physical(&self, point: ArrayView1<'_, f64>) -> Result<Vec<Value>, SpaceError> {
+        if point.len() != self.n_columns {
+            return Err(SpaceError::WrongLength { what: "columns", expected: self.n_columns, found: point.len() });
+        }
+        let mut column = 0;
+        let values = self.dimensions.iter().map(|dimension| {
+            let u = (point[column] + 1.0) / 2.0;
+            let value = match *dimension {
+                Dimension::Continuous { low, high, scale: Scale::Linear } => {
+                    Value::Number((low + u * (high - low)).clamp(low, high))
+                }
+                Dimension::Continuous { low, high, scale: Scale::Log } => {
+                    Value::Number(libm::exp(libm::log(low) + u * libm::log(high / low)).clamp(low, high))
+                }
+                Dimension::Integer { low, high } => {
+                    Value::Integer((low + (u * (high - low) as f64).round() as i64).clamp(low, high))
+                }
+                Dimension::Categorical { n_levels } => {
+                    let level = (1..n_levels)
+                        .fold(0, |best, k| if point[column + k] > point[column + best] { k } else { best });
+                    Value::Level(level)
+                }
+            };
+            column += dimension.n_columns();
+            value
+        });
+        Ok(values.collect())
+    }
+
+    /// The point of the unit box of these physical values.
+    ///
+    /// # Errors
+    /// A wrong number of values, a value outside its range or of the wrong kind.
+    pub fn to_unit(&self, values: &[Value]) -> Result<Vec<f64>, SpaceError> {
+        if values.len() != self.dimensions.len() {
+            return Err(SpaceError::WrongLength {
+                what: "inputs",
+                expected: self.dimensions.len(),
+                found: values.len(),
+            });
+        }
+        let mut point = Vec::with_capacity(self.n_columns);
+        for (index, (dimension, value)) in self.dimensions.iter().zip(values).enumerate() {
+            let out_of_range = |range: String| SpaceError::OutOfRange { index, value: value.to_string(), range };
+            match (dimension, *value) {
+                (&Dimension::Continuous { low, high, scale }, Value::Number(v)) if v >= low && v <= high => {
+                    let u = match scale {
+                        Scale::Linear => (v - low) / (high - low),
+                        Scale::Log => libm::log(v / low) / libm::log(high / low),
+                    };
+                    point.push((2.0 * u - 1.0).clamp(-1.0, 1.0));
+                }
+                (&Dimension::Integer { low, high }, Value::Integer(v)) if v >= low && v <= high => {
+                    point.push(2.0 * ((v - low) as f64 / (high - low) as f64) - 1.0);
+                }
+                (&Dimension::Categorical { n_levels }, Value::Level(v)) if v < n_levels => {
+                    point.extend((0..n_levels).map(|k| if k == v { 1.0 } else { -1.0 }));
+                }
+                (Dimension::Continuous { low, high, .. }, _) => return Err(out_of_range(format!("[{low}, {high}]"))),
+                (Dimension::Integer { low, high }, _) => {
+                    return Err(out_of_range(format!("the whole numbers {low}..{high}")));
+                }
+                (Dimension::Categorical { n_levels }, _) => {
+                    return Err(out_of_range(format!("the levels 0..{}", n_levels - 1)));
+                }
+            }
+        }
+        Ok(point)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::s;
+    use proptest::prelude::*;
+
+    fn mixed() -> Space {
+        Space::new(vec![
+            Dimension::Continuous { low: 2.0, high: 5.0, scale: Scale::Linear },
+            Dimension::Continuous { low: 1e-3, high: 1e3, scale: Scale::Log },
+            Dimension::Integer { low: 0, high: 9 },
+            Dimension::Categorical { n_levels: 3 },
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn fewer_points_are_a_prefix_of_more() {
+        let seeds = SeedPath::root(3);
+        let (few, many) = (mixed().sample(5, &seeds), mixed().sample(50, &seeds));
+        assert_eq!(few, many.slice(s![..5, ..]));
+        assert!(many.iter().all(|v| (-1.0..=1.0).contains(v)));
+    }
+
+    #[test]
+    fn integers_land_on_their_grid_with_equal_weight() {
+        let points = mixed().sample(10_000, &SeedPath::root(4));
+        let mut counts = [0usize; 10];
+        for &v in points.column(2) {
+            let k = ((v + 1.0) * 4.5).round();
+            assert_eq!(v, 2.0 * (k / 9.0) - 1.0);
+            counts[k as usize] += 1;
+        }
+        assert!(counts.iter().all(|&c| (850..1150).contains(&c)), "{counts:?}");
+    }
+
+    #[test]
+    fn bad_dimensions_are_refused() {
+        for bad in [
+            Dimension::Continuous { low: 1.0, high: 1.0, scale: Scale::Linear },
+            Dimension::Continuous { low: f64::NAN, high: 1.0, scale: Scale::Linear },
+            Dimension::Continuous { low: 0.0, high: 1.0, scale: Scale::Log },
+            Dimension::Integer { low: 3, high: 3 },
+            Dimension::Integer { low: i64::MIN, high: i64::MAX },
+            Dimension::Categorical { n_levels: 1 },
+        ] {
+            assert!(matches!(Space::new(vec![bad]), Err(SpaceError::BadDimension { index: 0, .. })));
+        }
+        assert_eq!(Space::new(vec![]), Err(SpaceError::Empty));
+    }
+
+    proptest! {
+        #[test]
+        fn physical_and_unit_are_inverse(seed in any::<u64>()) {
+            let space = mixed();
+            for row in space.sample(8, &SeedPath::root(seed)).outer_iter() {
+                let values = space.to_physical(row).unwrap();
+                let back = space.to_unit(&values).unwrap();
+                for (a, b) in row.iter().zip(&back) {
+                    prop_assert!((a - b).abs() < 1e-12, "{row} {back:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! A trained regression model, the small capabilities that strategies ask it for, and the learner that trains it.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Labelled, SeedPath};
+
+/// A trained regression model; inputs live in the unit box.
+///
+/// Object-safe, and `Send`, so that bindings can hold one behind a mutex. A capability that the model lacks, or that was
+/// not asked for before training, is `None`.
+pub trait Surrogate: Send {
+    /// Columns of the inputs.
+    fn n_inputs(&self) -> usize;
+    /// Columns of the predictions.
+    fn n_outputs(&self) -> usize;
+    /// The prediction (of an ensemble, the mean over members) at `x` (n, n_inputs): shape (n, n_outputs).
+    ///
+    /// # Errors
+    /// A wrong width, inputs or predictions that are not finite.
+    fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError>;
+    /// Several models of the same data.
+    fn committee(&self) -> Option<&dyn Committee> {
+        None
+    }
+    /// The gradient of the committee's disagreement with respect to the input.
+    fn input_gradient(&self) -> Option<&dyn InputGradient> {
+        None
+    }
+    /// A network whose units are dropped at random at prediction time.
+    fn dropout(&self) -> Option<&dyn Dropout> {
+        None
+    }
+    /// Heads that predict the loss.
+    fn loss_head(&self) -> Option<&dyn LossHead> {
+        None
+    }
+    /// Products of parameter gradients.
+    fn tangent(&self) -> Option<&dyn Tangent> {
+        None
+    }
+    /// What training cost, where the engine measured it. Never part of a result.
+    fn training_cost(&self) -> TrainingCost {
+        TrainingCost::default()
+    }
+}
+
+/// Seconds spent in training, as the engine measured them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrainingCost {
+    /// The evaluated model.
+    pub model_seconds: Option<f64>,
+    /// Networks trained for a strategy only (dropout network, loss heads beyond the model's own cost).
+    pub auxiliary_seconds: Option<f64>,
+}
+
+/// Mean and variance over a committee's members or over stochastic passes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    /// Shape (n, n_outputs).
+    pub mean: Array2<f64>,
+    /// Divided by the number of members (not by one less); shape (n, n_outputs).
+    pub variance: Array2<f64>,
+}
+
+/// Several models of the same data.
+pub trait Committee {
+    /// How many.
+    fn n_members(&self) -> usize;
+    /// Mean and variance over members at `x` (n, n_inputs).
+    ///
+    /// # Errors
+    /// As [`Surrogate::mean`].
+    fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError>;
+    /// Every member's prediction, in chunks of consecutive rows: `on_chunk(first_row, predictions)` with predictions of
+    /// shape (n_members, chunk, n_outputs). Chunks hold at most `chunk_rows` rows and come in order.
+    ///
+    /// # Errors
+    /// As [`Surrogate::mean`].
+    fn members(
+        &self,
+        x: ArrayView2<'_, f64>,
+        chunk_rows: usize,
+        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+    ) -> Result<(), SurrogateError>;
+}
+
+/// The committee's disagreement and its gradient, for points of a strategy's own choosing.
+pub trait InputGradient {
+    /// At `x` (n, n_inputs): the variance over members averaged over outputs, shape (n,), and its gradient with respect
+    /// to the input, shape (n, n_inputs).
+    ///
+    /// # Errors
+    /// As [`Surrogate::mean`].
+    fn disagreement(&self, x: ArrayView2<'_, f64>) -> Result<(Array1<f64>, Array2<f64>), SurrogateError>;
+}
+
+/// A network with dropout, trained beside the evaluated model.
+pub trait Dropout {
+    /// Passes that [`moments`](Self::moments) averages over.
+    fn n_passes(&self) -> usize;
+    /// Mean and variance over passes at `x` (n, n_inputs); masks are independent per point and pass and come from `seeds`.
+    ///
+    /// # Errors
+    /// As [`Surrogate::mean`].
+    fn moments(&self, x: ArrayView2<'_, f64>, seeds: &SeedPath) -> Result<Moments, SurrogateError>;
+    /// The prediction without dropping anything, shape (n, n_outputs): what the network's own test error is taken from.
+    ///
+    /// # Errors
+    /// As [`Surrogate::mean`].
+    fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError>;
+}
+
+/// Heads that were trained to rank losses.
+pub trait LossHead {
+    /// The predicted loss (arbitrary units, mean over members) at `x` (n, n_inputs): shape (n,).
+    ///
+    /// # Errors
+    /// As [`Surrogate::mean`].
+    fn predicted_loss(&self, x: ArrayView2<'_, f64>) -> Result<Array1<f64>, SurrogateError>;
+}
+
+/// A uniform random subset of the trainable parameters, one per member.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParameterSubset {
+    /// How many parameters are kept (all of them, where there are fewer).
+    pub n_parameters: usize,
+    /// The stream they are drawn from; the member's number comes below it.
+    pub seeds: SeedPath,
+}
+
+/// Products of gradients with respect to every trainable parameter, normalisation statistics held constant.
+pub trait Tangent {
+    /// The mean over members of ∇f_mj(a) · ∇ℓ_m(c) for anchors a (n_anchors, n_inputs) and candidates c (n, n_inputs), where
+    /// ℓ_m(c) = mean_j (f_mj(c) − target_j)² and `target` has shape (n_outputs,).
+    ///
+    /// `on_chunk(first_candidate, products)` receives chunks in order, shape (chunk, n_anchors, n_outputs).
+    ///
+    /// # Errors
+    /// As [`Surrogate::mean`].
+    fn loss_gradient_products(
+        &self,
+        anchors: ArrayView2<'_, f64>,
+        candidates: ArrayView2<'_, f64>,
+        target: ArrayView1<'_, f64>,
+        subset: Option<&ParameterSubset>,
+        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+    ) -> Result<(), SurrogateError>;
+}
+
+/// What a strategy will ask the surrogate for, stated before anything is trained.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Needs {
+    /// Predictions.
+    pub mean: bool,
+    /// [`Committee`].
+    pub committee: bool,
+    /// [`InputGradient`].
+    pub input_gradient: bool,
+    /// [`Tangent`].
+    pub tangent: bool,
+    /// [`Dropout`], with its settings.
+    pub dropout: Option<DropoutSpec>,
+    /// [`LossHead`], with its settings.
+    pub loss_head: Option<LossHeadSpec>,
+}
+
+/// A dropout network: the evaluated model's widths times a factor (rounded down), no BatchNorm, inverted dropout after
+/// every hidden layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DropoutSpec {
+    /// Probability that a unit is dropped, in (0, 1).
+    pub rate: f64,
+    /// Stochastic passes at prediction time, at least 2.
+    pub n_passes: usize,
+    /// How much wider than one member the network is.
+    pub width_factor: WidthFactor,
+}
+
+impl Default for DropoutSpec {
+    fn default() -> Self {
+        Self { rate: 0.5, n_passes: 25, width_factor: WidthFactor::SqrtMembers }
+    }
+}
+
+/// How much wider than one of M members an auxiliary network is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WidthFactor {
+    /// √M: about as many weights as the ensemble.
+    SqrtMembers,
+    /// M: as many neurons as the ensemble.
+    Members,
+    /// This factor.
+    Factor(f64),
+}
+
+/// Loss-prediction heads: each of the last `n_layers` hidden layers through a linear layer to `width` units and ReLU,
+/// concatenated, then linear to one number; one head per member.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossHeadSpec {
+    /// Hidden layers that feed the head, counted from the last (all of them, where there are fewer).
+    pub n_layers: usize,
+    /// Units per fed layer.
+    pub width: usize,
+    /// Weight of the ranking loss beside the regression loss.
+    pub weight: f64,
+    /// Margin of the ranking loss.
+    pub margin: f64,
+    /// Epochs during which the ranking loss reaches the network; afterwards its features are detached.
+    pub joint_epochs: usize,
+}
+
+impl Default for LossHeadSpec {
+    fn default() -> Self {
+        Self { n_layers: 3, width: 10, weight: 0.001, margin: 1.0, joint_epochs: 300 }
+    }
+}
+
+/// One model to train.
+#[derive(Clone, Debug)]
+pub struct FitJob<'a> {
+    /// The training data.
+    pub labelled: &'a Labelled,
+    /// What will be asked of the model.
+    pub needs: &'a Needs,
+    /// The stream of this training: engines draw from `purpose("weights").index(member)` and siblings of it.
+    pub seeds: SeedPath,
+}
+
+/// Trains surrogates of one network description.
+pub trait Learner {
+    /// The numeric platform (engine, kernel path, cache-blocking class): results are byte-identical only on equal ones.
+    fn platform(&self) -> String;
+    /// Trains every job, together or one after another as the engine sees fit; one answer per job, in order.
+    fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>>;
+}
+
+/// A surrogate cannot answer.
+#[derive(Debug, Error)]
+pub enum SurrogateError {
+    /// The inputs have the wrong number of columns.
+    #[error("the model takes {expected} inputs, but the points have {found}")]
+    WrongWidth {
+        /// Columns the model takes.
+        expected: usize,
+        /// Columns of the points.
+        found: usize,
+    },
+    /// An input is NaN or infinite.
+    #[error("input x{column} of row {row} is {value}, not a finite number")]
+    NonFiniteInput {
+        /// 0-based row.
+        row: usize,
+        /// 0-based column.
+        column: usize,
+        /// The offending value.
+        value: f64,
+    },
+    /// A prediction is NaN or infinite.
+    #[error("the prediction for row {row}, output {output} is {value}, not a finite number")]
+    NonFinitePrediction {
+        /// 0-based row.
+        row: usize,
+        /// 0-based output.
+        output: usize,
+        /// The offending value.
+        value: f64,
+    },
+    /// A model that knows its predictions at a fixed list of points was asked about another.
+    #[error("predictions are known for {known} pool points only; row {row} is not one of them")]
+    UnknownPoint {
+        /// Points it knows.
+        known: usize,
+        /// 0-based row that it does not know.
+        row: usize,
+    },
+    /// Anything else, such as a device that was lost.
+    #[error("{message}")]
+    Other {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// Training failed; the run is recorded as failed, never filled in.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum LearnError {
+    /// The loss or a parameter stopped being finite.
+    #[error(
+        "training diverged: {what} of member {member} is not finite at epoch {epoch}; a smaller learning rate may help"
+    )]
+    Diverged {
+        /// `loss` or `parameters`.
+        what: &'static str,
+        /// 0-based member.
+        member: usize,
+        /// 1-based epoch.
+        epoch: usize,
+    },
+    /// The data do not fit the network.
+    #[error(
+        "the network has {network_inputs} inputs and {network_outputs} outputs, the data {data_inputs} and {data_outputs}"
+    )]
+    ShapeMismatch {
+        /// Inputs of the network.
+        network_inputs: usize,
+        /// Outputs of the network.
+        network_outputs: usize,
+        /// Inputs of the data.
+        data_inputs: usize,
+        /// Outputs of the data.
+        data_outputs: usize,
+    },
+    /// A value too large for the engine's precision.
+    #[error("{what} at row {row}, column {column} is {value}, which single precision cannot hold")]
+    Unrepresentable {
+        /// `input` or `label`.
+        what: &'static str,
+        /// 0-based row.
+        row: usize,
+        /// 0-based column.
+        column: usize,
+        /// The offending value.
+        value: f64,
+    },
+    /// The needs cannot be met by this engine or network.
+    #[error("{message}")]
+    Unsupported {
+        /// What and why.
+        message: String,
+    },
+    /// Anything else, such as a device that was lost.
+    #[error("{message}")]
+    Other {
+        /// What happened.
+        message: String,
+    },
+}
