@@ -1,2 +1,52 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks: `cargo xtask bench-all`, `ci`, `tidy`, `fixtures` and others; runs cargo and `dal`, links neither.
+
+mod bench_all;
+mod ci;
+mod fixtures;
+mod package;
+mod process;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Development tasks of the workspace", max_term_width = 120)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the benchmark from build to report.
+    BenchAll(bench_all::Args),
+    /// What continuous integration checks: format, lints, docs, tests, tidy, packaging.
+    Ci(ci::Args),
+    /// House rules that no lint knows.
+    Tidy,
+    /// Remake the fixtures, or check that they can be remade.
+    Fixtures(fixtures::Args),
+    /// Pack every crate and build `dal` from the packs.
+    Package,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().task {
+        Task::BenchAll(args) => bench_all::run_tier(&args),
+        Task::Ci(args) => ci::run_stages(&args),
+        Task::Tidy => tidy::run(),
+        Task::Fixtures(args) => fixtures::run_scripts(&args),
+        Task::Package => package::run_packing(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            // `dal` has its own exit codes (2: bad input); hand them on.
+            let code = error.downcast_ref::<process::Failed>().and_then(|failed| failed.code);
+            ExitCode::from(code.and_then(|c| u8::try_from(c).ok()).unwrap_or(1))
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `cargo xtask bench-all`: builds `dal`, runs a tier's sweep, writes the report, prints where it is.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{cargo, root, run, target_dir};
+
+/// Tiers of the benchmark: sweep files under `benches/sweeps/`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask bench-all                          the quick tier, all cores
+  cargo xtask bench-all --plan                   what it would run and for how long, nothing else
+  cargo xtask bench-all --tier smoke             everything once, in about a minute
+  cargo xtask bench-all --tier paper --jobs 16   the published protocol; days of computing
+
+A second call goes on where the first one stopped: finished runs are kept, interrupted ones resumed.")]
+pub struct Args {
+    /// How much to run: smoke, quick, desk, paper or timing.
+    #[arg(long, default_value = "quick")]
+    tier: String,
+    /// Trials that run at the same time, one thread each [default: one per core].
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Where runs are kept [default: runs/TIER].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Print the number of runs and the estimate, and stop.
+    #[arg(long)]
+    plan: bool,
+}
+
+/// Builds, runs, reports.
+pub fn run_tier(args: &Args) -> Result<()> {
+    let sweep = root().join("benches/sweeps").join(format!("{}.toml", args.tier));
+    if !sweep.is_file() {
+        bail!("there is no tier `{}`; there are: {}", args.tier, tiers()?.join(", "));
+    }
+    eprintln!("building dal (release)");
+    run(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", "dal-cli"]))?;
+    let dal = target_dir().join("release").join(format!("dal{}", std::env::consts::EXE_SUFFIX));
+    let store = match &args.store {
+        Some(dir) => std::path::absolute(dir)?,
+        None => root().join("runs").join(&args.tier),
+    };
+    let mut bench = Command::new(&dal);
+    bench.args(["bench", "run"]).arg(&sweep).arg("--store").arg(&store);
+    if let Some(jobs) = args.jobs {
+        bench.arg("--jobs").arg(jobs.to_string());
+    }
+    if args.plan {
+        bench.arg("--plan");
+    }
+    run(&mut bench)?;
+    if args.plan {
+        return Ok(());
+    }
+    run(Command::new(&dal).arg("report").arg(&store).arg("--out").arg(store.join("report")))
+}
+
+fn tiers() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root().join("benches/sweeps")).context("benches/sweeps")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            names.extend(path.file_stem().map(|s| s.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask ci`: the checks of continuous integration, stage by stage, with their times.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::process::{cargo, run};
+use crate::{fixtures, package, tidy};
+
+/// What is checked.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Also what needs more than the toolchain: fixtures (Python), the page (a browser). A missing prerequisite is
+    /// installed, and is a failure where that is refused.
+    #[arg(long)]
+    full: bool,
+}
+
+type Stage = (&'static str, fn() -> Result<()>);
+
+const STAGES: &[Stage] = &[
+    ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
+    ("lints", || {
+        run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]))
+    }),
+    ("docs", || {
+        let args = ["doc", "--workspace", "--no-deps", "--locked", "--quiet", "--document-private-items"];
+        run(cargo(&args).env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"))
+    }),
+    ("tidy", tidy::run),
+    ("tests", || run(&mut cargo(&["test", "--workspace", "--locked", "--quiet"]))),
+    ("packaging", package::run_packing),
+];
+
+const FULL_STAGES: &[Stage] = &[("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None }))];
+
+/// Runs the stages, stopping at the first failure.
+pub fn run_stages(args: &Args) -> Result<()> {
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    let stages = STAGES.iter().chain(FULL_STAGES.iter().filter(|_| args.full));
+    for (name, stage) in stages {
+        eprintln!("── {name}");
+        let start = Instant::now();
+        stage().with_context(|| format!("stage `{name}`"))?;
+        times.push((name, start.elapsed()));
+    }
+    eprintln!("── all stages passed");
+    for (name, time) in times {
+        eprintln!("{name:>12}  {:.1} s", time.as_secs_f64());
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! `cargo xtask fixtures`: remakes or checks every fixture, each with the script and pinned packages of its folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{root, run, target_dir};
+
+/// What to do with the fixtures.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask fixtures --check               check what needs no raw data
+  cargo xtask fixtures --check --data DIR    refit the forests from the UCI tables in DIR too, and compare
+  cargo xtask fixtures --data DIR            write them anew")]
+pub struct Args {
+    /// Compare with what is committed instead of writing.
+    #[arg(long)]
+    pub check: bool,
+    /// Folder of the raw tables, which this repository does not hold; without it, what needs them is left out and named.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// A script under `fixtures/` (or elsewhere in the repository) and how it is called.
+struct Fixture {
+    /// Folder, which also holds `requirements.txt`.
+    folder: &'static str,
+    script: &'static str,
+    /// Arguments before the data folder.
+    args: &'static [&'static str],
+    needs_data: bool,
+}
+
+const FIXTURES: &[Fixture] = &[
+    Fixture { folder: "fixtures/golden", script: "golden.py", args: &[], needs_data: false },
+    Fixture { folder: "fixtures/forest", script: "forest.py", args: &["fit"], needs_data: true },
+];
+
+/// Remakes or checks all of them.
+pub fn run_scripts(args: &Args) -> Result<()> {
+    let mut left_out = Vec::new();
+    for fixture in FIXTURES {
+        if fixture.needs_data && args.data.is_none() {
+            left_out.push(fixture.folder);
+            continue;
+        }
+        let folder = root().join(fixture.folder);
+        let python = python_with(&folder)?;
+        let mut command = Command::new(python);
+        command.arg(folder.join(fixture.script)).args(fixture.args);
+        if let (true, Some(data)) = (fixture.needs_data, &args.data) {
+            command.arg(std::path::absolute(data)?);
+        }
+        if args.check {
+            command.arg("--check");
+        }
+        eprintln!("{}", fixture.folder);
+        run(command.current_dir(&folder)).with_context(|| {
+            format!("{}: the fixture and what its script makes differ, or the script failed", fixture.folder)
+        })?;
+    }
+    for folder in left_out {
+        eprintln!(
+            "{folder}: left out; it is fitted to raw tables that this repository does not hold (give --data DIR)"
+        );
+    }
+    Ok(())
+}
+
+/// A Python with the packages that a folder's `requirements.txt` pins, in an environment under the target directory.
+pub fn python_with(folder: &Path) -> Result<PathBuf> {
+    let requirements = folder.join("requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements).with_context(|| requirements.display().to_string())?;
+    let name = folder.file_name().context("a folder")?.to_string_lossy().into_owned();
+    let environment = target_dir().join("python").join(name);
+    let python = environment.join("bin/python");
+    let stamp = environment.join("requirements.installed");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let base = ["python3.11", "python3"]
+        .into_iter()
+        .find(|p| Command::new(p).arg("--version").output().is_ok_and(|o| o.status.success()));
+    let Some(base) = base else {
+        bail!("this task needs Python 3 (scikit-learn 1.2.2 wants 3.8 to 3.11); none was found")
+    };
+    run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&environment))?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
+    run(&mut install)?;
+    std::fs::write(stamp, wanted)?;
+    Ok(python)
+}

@@ -1,0 +1,83 @@
+//! Packing: every crate packs, and `dal` builds and answers from the packs alone.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{capture, cargo, root, run, target_dir};
+
+/// Packs all crates, unpacks them beside each other, and builds `dal` from what the packs hold.
+pub fn run_packing() -> Result<()> {
+    let excluded = ["--exclude", "xtask", "--exclude", "dal-benches"];
+    let packages = target_dir().join("package");
+    if packages.exists() {
+        fs::remove_dir_all(&packages).with_context(|| packages.display().to_string())?;
+    }
+    // --no-verify: the build below checks the packs together, once, with dependencies that are compiled already.
+    // --allow-dirty: this also runs before a commit.
+    let mut pack = cargo(&["package", "--workspace", "--no-verify", "--allow-dirty", "--locked", "--quiet"]);
+    run(pack.args(excluded))?;
+
+    let unpacked = target_dir().join("unpacked");
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked).with_context(|| unpacked.display().to_string())?;
+    }
+    fs::create_dir_all(&unpacked)?;
+    let mut members = Vec::new();
+    for entry in fs::read_dir(&packages)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "crate") {
+            run(Command::new("tar").arg("xzf").arg(&path).arg("-C").arg(&unpacked))?;
+            members.push(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+        }
+    }
+    members.sort();
+    if members.is_empty() {
+        bail!("cargo package left no .crate file in {}", packages.display());
+    }
+    let mut manifest = String::from("[workspace]\nresolver = \"3\"\nmembers = [\n");
+    for member in &members {
+        writeln!(manifest, "    \"{member}\",")?;
+    }
+    manifest.push_str("]\n\n[patch.crates-io]\n");
+    for member in &members {
+        let (name, _) = member.rsplit_once('-').context("a pack is named name-version")?;
+        writeln!(manifest, "{name} = {{ path = \"{member}\" }}")?;
+    }
+    let profiles = fs::read_to_string(root().join("Cargo.toml"))?;
+    let profiles: toml::Table = profiles.parse()?;
+    let mut only_profiles = toml::Table::new();
+    only_profiles.insert("profile".into(), profiles.get("profile").cloned().context("Cargo.toml has profiles")?);
+    write!(manifest, "\n{only_profiles}")?;
+    fs::write(unpacked.join("Cargo.toml"), manifest)?;
+    fs::copy(root().join("Cargo.lock"), unpacked.join("Cargo.lock"))?;
+
+    // In the workspace's own target directory, so that dependencies are not compiled again. The lock file loses the
+    // members that are not packed, so it cannot be --locked.
+    let target = target_dir();
+    run(Command::new("cargo")
+        .args(["build", "--quiet", "--package", "dal-cli", "--target-dir"])
+        .arg(&target)
+        .current_dir(&unpacked))?;
+    let version = capture(Command::new(target.join("debug/dal")).arg("--version"))?;
+    if !version.starts_with("dal ") {
+        bail!("`dal --version`, built from the packs, printed {version:?}");
+    }
+    check_size(&packages)?;
+    eprintln!("{} crates packed; {} built from the packs", members.len(), version.trim());
+    Ok(())
+}
+
+/// The registry takes packs of at most 10 MiB.
+fn check_size(packages: &Path) -> Result<()> {
+    for entry in fs::read_dir(packages)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "crate") && fs::metadata(&path)?.len() > 10 << 20 {
+            bail!("{} is over 10 MiB, more than a registry takes", path.display());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Running other programs from the workspace root.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// A program ended with an error status.
+#[derive(Debug)]
+pub struct Failed {
+    what: String,
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "`{}` ended with exit code {code}", self.what),
+            None => write!(f, "`{}` was ended by a signal", self.what),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// The workspace root.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Where cargo builds.
+// CARGO_TARGET_DIR is cargo's own interface, not a setting of this project.
+#[allow(clippy::disallowed_methods)]
+pub fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// A cargo command in the workspace root.
+pub fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// It cannot be started, or ends with an error status.
+pub fn run(command: &mut Command) -> Result<()> {
+    let what = describe(command);
+    let status = command.status().with_context(|| format!("cannot start `{what}`"))?;
+    if status.success() { Ok(()) } else { Err(Failed { what, code: status.code() }.into()) }
+}
+
+/// Runs a command and returns what it prints.
+///
+/// # Errors
+/// It cannot be started, ends with an error status, or prints something that is no text.
+pub fn capture(command: &mut Command) -> Result<String> {
+    let what = describe(command);
+    let output = command.output().with_context(|| format!("cannot start `{what}`"))?;
+    if !output.status.success() {
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        return Err(Failed { what, code: output.status.code() }.into());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{what}` printed something that is not UTF-8"))
+}
+
+fn describe(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let args = command.get_args().map(|a| a.to_string_lossy().into_owned());
+    std::iter::once(program).chain(args).collect::<Vec<_>>().join(" ")
+}
