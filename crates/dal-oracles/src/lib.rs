@@ -1,1 +1,31 @@
-//! Scientific regression problems with oracles, and oracles that users bring
+//! Scientific regression problems with oracles, and oracles that users bring.
+//!
+//! A problem is a [`Space`](dal_core::Space) that points come from, an [`Oracle`](dal_core::Oracle) that labels them, and a
+//! [`Card`] that describes both and names the network the benchmark learns it with. [`catalogue()`] lists the
+//! built-in problems, [`find`] makes one:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use dal_core::SeedPath;
+//!
+//! let problem = dal_oracles::find("hydro", &BTreeMap::new())?;
+//! let x = problem.space().sample(3, &SeedPath::root(1));
+//! let mut labels = Vec::new();
+//! problem.oracle().label(x.view(), &mut |row, answer| labels.push((row, answer.map(<[f64]>::to_vec)))).unwrap();
+//! assert_eq!(labels.len(), 3);
+//! # Ok::<(), dal_oracles::ProblemError>(())
+//! ```
+//!
+//! What this crate is not for: it knows nothing of learning, runs or files of results.
+
+pub mod card;
+pub mod catalogue;
+pub mod contract;
+pub mod forest;
+pub mod problems;
+mod rows;
+#[cfg(test)]
+mod testing;
+
+pub use card::Card;
+pub use catalogue::{Column, Problem, ProblemError, Settings, catalogue, find};

@@ -1,0 +1,162 @@
+//! What a problem says about itself: inputs, outputs, source, the network it is trained with, how hard it is.
+
+use serde::Serialize;
+
+/// Everything about a problem that a person or a command line wants to know; fed to `dal problems`, the documentation and
+/// the defaults of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Card {
+    /// The name that a run is asked for by.
+    pub id: &'static str,
+    /// One line, for a person.
+    pub title: &'static str,
+    /// The oracle as a formula, inputs x_0.. on the unit box.
+    pub formula: &'static str,
+    /// The inputs, in the order of the columns.
+    pub inputs: &'static [InputCard],
+    /// The outputs with the default settings.
+    pub outputs: OutputCard,
+    /// Where the problem comes from.
+    pub source: &'static str,
+    /// Licence of the data in the oracle, or of the formula's code.
+    pub licence: &'static str,
+    /// What can be chosen, each with its default first.
+    pub settings: &'static [SettingCard],
+    /// The network it is learned with by default.
+    pub network: NetworkCard,
+    /// How that network is trained by default.
+    pub training: TrainingCard,
+    /// How hard it is, with the default settings and each other choice that changes it.
+    pub difficulty: &'static [Difficulty],
+}
+
+/// One input: a column of the unit box and what it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct InputCard {
+    /// Its name.
+    pub name: &'static str,
+    /// Its unit; `1` for none.
+    pub unit: &'static str,
+    /// Physical value at −1.
+    pub low: f64,
+    /// Physical value at +1.
+    pub high: f64,
+    /// Whether only whole numbers occur.
+    pub integer: bool,
+}
+
+/// The outputs, which are of one kind in every problem.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OutputCard {
+    /// How many.
+    pub n: usize,
+    /// What they are.
+    pub name: &'static str,
+    /// Their unit; `1` for none.
+    pub unit: &'static str,
+    /// What tells them apart, if there are several.
+    pub along: &'static str,
+}
+
+/// Something about a problem that can be chosen with `key=value`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SettingCard {
+    /// The key.
+    pub key: &'static str,
+    /// What it chooses.
+    pub help: &'static str,
+    /// What it may be.
+    pub values: SettingValues,
+}
+
+/// The values that a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SettingValues {
+    /// One of these; the first is the default.
+    OneOf(&'static [Choice]),
+    /// A path, or nothing, which is the default.
+    Path,
+}
+
+/// One value of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Choice {
+    /// The value.
+    pub value: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// The default network: hidden blocks Linear → BatchNorm → ReLU, then a plain Linear, or a convolution head.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct NetworkCard {
+    /// Width of each hidden layer.
+    pub hidden: &'static [usize],
+    /// Whether a BatchNorm follows each hidden Linear.
+    pub batch_norm: bool,
+    /// What stands in the place of the last plain Linear, if anything does.
+    pub head: Option<ConvolutionHead>,
+    /// How the shape is known.
+    pub known: Knowledge,
+}
+
+/// How a published figure came to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Knowledge {
+    /// It can be read in the paper or its authors' code.
+    Published,
+    /// It is recollected from a table that is lost: treat it as likely, not as certain.
+    Recollected,
+}
+
+/// A Linear to one channel of `length` points, then convolutions along it with no activation between them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ConvolutionHead {
+    /// Outputs of the Linear before the first convolution.
+    pub length: usize,
+    /// The convolutions, in order.
+    pub layers: &'static [ConvolutionCard],
+}
+
+/// A one-dimensional convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ConvolutionCard {
+    /// Whether it is a transposed one.
+    pub transposed: bool,
+    /// Channels in.
+    pub channels_in: usize,
+    /// Channels out.
+    pub channels_out: usize,
+    /// Kernel size.
+    pub kernel: usize,
+    /// Stride.
+    pub stride: usize,
+    /// Padding.
+    pub padding: usize,
+}
+
+/// Default training: full-batch Adam.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TrainingCard {
+    /// Initial learning rate.
+    pub learning_rate: f64,
+    /// Weight decay, which enters every parameter's gradient.
+    pub weight_decay: f64,
+    /// What to know about these figures, if anything.
+    pub note: &'static str,
+}
+
+/// How hard a problem is for a predictor that learns nothing about the inputs; measured, and held by a test.
+///
+/// Both figures are over the problem's 4 000-point test set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difficulty {
+    /// The settings they hold for, as `key=value`, empty for the defaults.
+    pub settings: &'static str,
+    /// Variance over the points, averaged over the outputs: the error of predicting each output's true mean.
+    pub output_variance: f64,
+    /// Mean squared error of predicting the mean of the 80 initial labels, averaged over seeds 0..9.
+    pub mean_predictor_mse: f64,
+}

@@ -1,0 +1,660 @@
+//! Random forests exported from scikit-learn: a validating loader and an evaluator that agrees with scikit-learn.
+
+use std::fmt;
+
+use dal_core::{OnRow, Oracle, OracleError, check_unit_box};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+use thiserror::Error;
+
+const MAGIC: &[u8; 8] = b"DALFRST1";
+const HEADER: usize = MAGIC.len() + 5 * 4;
+const CHECKSUM: usize = 4;
+const LEAF: u16 = u16::MAX;
+/// Rows that walk down a tree together: their loads overlap, so that none waits for another.
+const LANES: usize = 16;
+/// Rows per pass over the forest: their inputs stay in the first-level cache beside one tree.
+const BLOCK: usize = 1024;
+
+/// A mean of regression trees, evaluated as scikit-learn does: inputs cast to f32, left where x ≤ threshold, leaf values
+/// (f64) summed in the order of the trees and divided by their number.
+///
+/// The file layout is that of `forest/README.md` in `dal-fixtures`, whose script writes it: little endian, no padding;
+/// `DALFRST1`; five u32 (inputs, outputs, trees, nodes, leaves); per tree its nodes, u32; per node in preorder its feature,
+/// u16, 0xFFFF for a leaf; per split its threshold, f32; per leaf its outputs, f64; CRC-32 of all that, u32. The preorder
+/// alone gives the structure, so that no file can describe a cycle.
+///
+/// ```
+/// use dal_oracles::forest::Forest;
+/// let forest = Forest::from_bytes(dal_fixtures::HYDRO_FOREST)?;
+/// assert_eq!((forest.n_inputs(), forest.n_outputs(), forest.n_trees(), forest.n_nodes()), (6, 1, 50, 14_990));
+/// # Ok::<(), dal_oracles::forest::ForestError>(())
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Forest {
+    n_inputs: usize,
+    n_outputs: usize,
+    trees: Vec<Tree>,
+    nodes: Vec<Node>,
+    /// Row of `values` of each node; meaningless for splits.
+    leaf_of: Vec<u32>,
+    values: Vec<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tree {
+    root: u32,
+    /// Splits on the longest way from the root to a leaf.
+    depth: u32,
+}
+
+/// A split sends a row to the next node or to `right`; a leaf sends it to itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Node {
+    threshold: f32,
+    right: u32,
+    feature: u16,
+    /// 1 for a split, whose left child follows it, 0 for a leaf.
+    left_step: u16,
+}
+
+/// Bytes that are not a forest. No file, however damaged, leads to anything else.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum ForestError {
+    /// The file begins otherwise.
+    #[error("not a forest file: it does not begin with DALFRST1; export the forest with forest.py (dal-fixtures)")]
+    NotAForest,
+    /// The file has another length than its header says.
+    #[error("the forest file has {found} bytes, its header asks for {expected}")]
+    Length {
+        /// Bytes that the header asks for.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// The file was changed after it was written.
+    #[error("the forest file is damaged: checksum {found:08x}, expected {expected:08x}")]
+    Checksum {
+        /// The checksum in the file.
+        expected: u32,
+        /// The checksum of its bytes.
+        found: u32,
+    },
+    /// Nothing to evaluate.
+    #[error("the forest has no {what}")]
+    Empty {
+        /// `inputs`, `outputs` or `trees`.
+        what: &'static str,
+    },
+    /// More inputs than a node can name.
+    #[error("the header says {n_inputs} inputs, but a forest file can name at most 65535")]
+    TooManyInputs {
+        /// Inputs by the header.
+        n_inputs: u64,
+    },
+    /// The trees' sizes do not add up to the number of nodes.
+    #[error("the trees hold {found} nodes together, the header says {expected}")]
+    NodeCount {
+        /// Nodes by the header.
+        expected: u64,
+        /// Sum of the trees' sizes.
+        found: u64,
+    },
+    /// The number of leaves differs from the header's.
+    #[error("the forest has {found} leaves, the header says {expected}")]
+    LeafCount {
+        /// Leaves by the header.
+        expected: u64,
+        /// Leaves among the nodes.
+        found: u64,
+    },
+    /// The nodes of a tree are not one complete tree in preorder.
+    #[error("tree {tree} is not one complete tree in preorder: it {problem}")]
+    Shape {
+        /// 0-based tree.
+        tree: usize,
+        /// `ends before its last node` or `lacks nodes`.
+        problem: &'static str,
+    },
+    /// A split names a feature that does not exist.
+    #[error("node {node} splits on input {feature}, but the forest has {n_inputs} inputs")]
+    Feature {
+        /// 0-based node over all trees.
+        node: usize,
+        /// The feature it names.
+        feature: u16,
+        /// Inputs of the forest.
+        n_inputs: usize,
+    },
+    /// A threshold or a leaf is NaN or infinite.
+    #[error("{what} {index} of the forest is {value}")]
+    NonFinite {
+        /// `threshold` or `leaf value`.
+        what: &'static str,
+        /// 0-based position in the file's list.
+        index: usize,
+        /// The offending value.
+        value: f64,
+    },
+}
+
+impl Forest {
+    /// Reads a forest and checks every number that evaluation relies on. What it allocates is bounded by a small multiple of
+    /// `bytes.len()`.
+    ///
+    /// # Errors
+    /// Any [`ForestError`]: bytes that `forest.py` did not write.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ForestError> {
+        if bytes.len() < MAGIC.len() || &bytes[..MAGIC.len()] != MAGIC {
+            return Err(ForestError::NotAForest);
+        }
+        let found = bytes.len() as u64;
+        if bytes.len() < HEADER + CHECKSUM {
+            return Err(ForestError::Length { expected: (HEADER + CHECKSUM) as u64, found });
+        }
+        let mut header = u32s(&bytes[MAGIC.len()..HEADER]);
+        let [n_inputs, n_outputs, n_trees, n_nodes, n_leaves] =
+            std::array::from_fn(|_| u64::from(header.next().unwrap_or(0)));
+        // Every factor is below 2^32, so u128 cannot overflow.
+        let expected = (HEADER + CHECKSUM) as u128
+            + 4 * u128::from(n_trees)
+            + 2 * u128::from(n_nodes)
+            + 4 * u128::from(n_nodes.saturating_sub(n_leaves))
+            + 8 * u128::from(n_leaves) * u128::from(n_outputs);
+        if expected != u128::from(found) {
+            return Err(ForestError::Length { expected: u64::try_from(expected).unwrap_or(u64::MAX), found });
+        }
+        let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM);
+        let (expected, computed) = (u32s(checksum).next().unwrap_or(0), crc32(body));
+        if expected != computed {
+            return Err(ForestError::Checksum { expected, found: computed });
+        }
+        for (what, n) in [("inputs", n_inputs), ("outputs", n_outputs), ("trees", n_trees)] {
+            if n == 0 {
+                return Err(ForestError::Empty { what });
+            }
+        }
+        // Evaluation allocates rows of inputs, and nothing else in the file bounds their number.
+        if n_inputs > u64::from(LEAF) {
+            return Err(ForestError::TooManyInputs { n_inputs });
+        }
+        // The length was checked, so these fit a usize on any machine that holds the bytes.
+        let (n_trees, n_nodes, n_leaves) = (n_trees as usize, n_nodes as usize, n_leaves as usize);
+        let (n_inputs, n_outputs) = (n_inputs as usize, n_outputs as usize);
+        let (sizes, rest) = body[HEADER..].split_at(4 * n_trees);
+        let (tags, rest) = rest.split_at(2 * n_nodes);
+        let (thresholds, values) = rest.split_at(4 * n_nodes.saturating_sub(n_leaves));
+
+        let found: u64 = u32s(sizes).map(u64::from).sum();
+        if found != n_nodes as u64 {
+            return Err(ForestError::NodeCount { expected: n_nodes as u64, found });
+        }
+        let tags: Vec<u16> = tags.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+        let found = tags.iter().filter(|&&tag| tag == LEAF).count();
+        if found != n_leaves {
+            return Err(ForestError::LeafCount { expected: n_leaves as u64, found: found as u64 });
+        }
+        let thresholds: Vec<f32> =
+            thresholds.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let values: Vec<f64> = values
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+            .collect();
+        if let Some(index) = thresholds.iter().position(|v| !v.is_finite()) {
+            return Err(ForestError::NonFinite { what: "threshold", index, value: thresholds[index].into() });
+        }
+        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+            return Err(ForestError::NonFinite { what: "leaf value", index, value: values[index] });
+        }
+        let mut forest = Self {
+            n_inputs,
+            n_outputs,
+            trees: Vec::with_capacity(n_trees),
+            nodes: Vec::with_capacity(n_nodes),
+            leaf_of: Vec::with_capacity(n_nodes),
+            values,
+        };
+        let mut thresholds = thresholds.into_iter();
+        let mut n_leaves_seen = 0;
+        for (tree, size) in u32s(sizes).enumerate() {
+            forest.add_tree(tree, size as usize, &tags, &mut thresholds, &mut n_leaves_seen)?;
+        }
+        Ok(forest)
+    }
+
+    /// Appends the next `size` nodes of the file as one tree, finding each right child from the preorder.
+    fn add_tree(
+        &mut self,
+        tree: usize,
+        size: usize,
+        tags: &[u16],
+        thresholds: &mut impl Iterator<Item = f32>,
+        n_leaves_seen: &mut u32,
+    ) -> Result<(), ForestError> {
+        let root = self.nodes.len();
+        // Splits whose right child has not come yet, with the depth of that child.
+        let mut open: Vec<(usize, u32)> = Vec::new();
+        let (mut depth, mut deepest, mut complete) = (0, 0, false);
+        for node in root..root + size {
+            if complete {
+                return Err(ForestError::Shape { tree, problem: "ends before its last node" });
+            }
+            let index = node as u32;
+            deepest = deepest.max(depth);
+            if tags[node] == LEAF {
+                self.nodes.push(Node { threshold: 0.0, right: index, feature: 0, left_step: 0 });
+                self.leaf_of.push(*n_leaves_seen);
+                *n_leaves_seen += 1;
+                match open.pop() {
+                    Some((parent, child_depth)) => {
+                        self.nodes[parent].right = index + 1;
+                        depth = child_depth;
+                    }
+                    None => complete = true,
+                }
+            } else {
+                let feature = tags[node];
+                if usize::from(feature) >= self.n_inputs {
+                    return Err(ForestError::Feature { node, feature, n_inputs: self.n_inputs });
+                }
+                // The numbers of leaves and splits were compared with the header's, so a threshold is there.
+                let threshold = thresholds.next().unwrap_or(0.0);
+                self.nodes.push(Node { threshold, right: index, feature, left_step: 1 });
+                self.leaf_of.push(u32::MAX);
+                depth += 1;
+                open.push((node, depth));
+            }
+        }
+        if !complete {
+            return Err(ForestError::Shape { tree, problem: "lacks nodes" });
+        }
+        self.trees.push(Tree { root: root as u32, depth: deepest });
+        Ok(())
+    }
+
+    /// Columns of the inputs.
+    pub fn n_inputs(&self) -> usize {
+        self.n_inputs
+    }
+
+    /// Numbers in a prediction.
+    pub fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
+    /// How many trees there are.
+    pub fn n_trees(&self) -> usize {
+        self.trees.len()
+    }
+
+    /// Splits and leaves of all trees.
+    pub fn n_nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Predictions, shape (n, `n_outputs`), at the rows of `x`, shape (n, `n_inputs`), in the units the forest was fitted in.
+    ///
+    /// # Panics
+    /// If `x` has another number of columns.
+    pub fn predict(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut y = Array2::zeros((x.nrows(), self.n_outputs));
+        for start in (0..x.nrows()).step_by(BLOCK) {
+            let end = (start + BLOCK).min(x.nrows());
+            self.predict_block(x.slice(s![start..end, ..]), y.slice_mut(s![start..end, ..]));
+        }
+        y
+    }
+
+    /// As [`predict`](Self::predict), for at most a block of rows, into zeros.
+    fn predict_block(&self, x: ArrayView2<'_, f64>, mut y: ArrayViewMut2<'_, f64>) {
+        assert_eq!(x.ncols(), self.n_inputs, "columns of x");
+        // Rows are padded to whole lanes with zeros, whose predictions are not used.
+        let n_padded = x.nrows().next_multiple_of(LANES);
+        let mut cast = vec![0.0_f32; n_padded * self.n_inputs];
+        for (to, &from) in cast.iter_mut().zip(x.iter()) {
+            *to = from as f32;
+        }
+        for tree in &self.trees {
+            for (group, rows) in cast.chunks_exact(LANES * self.n_inputs).enumerate() {
+                let leaves = self.descend(tree, rows);
+                let first = group * LANES;
+                for (lane, row) in (first..(first + LANES).min(x.nrows())).enumerate() {
+                    let start = self.leaf_of[leaves[lane] as usize] as usize * self.n_outputs;
+                    let leaf = &self.values[start..start + self.n_outputs];
+                    y.row_mut(row).iter_mut().zip(leaf).for_each(|(sum, value)| *sum += value);
+                }
+            }
+        }
+        let n_trees = self.trees.len() as f64;
+        y.mapv_inplace(|sum| sum / n_trees);
+    }
+
+    /// The leaf of each of `LANES` rows.
+    fn descend(&self, tree: &Tree, rows: &[f32]) -> [u32; LANES] {
+        let mut at = [tree.root; LANES];
+        for level in 0..tree.depth {
+            let mut moved = 0;
+            for (lane, at) in at.iter_mut().enumerate() {
+                let node = &self.nodes[*at as usize];
+                let x = rows[lane * self.n_inputs + usize::from(node.feature)];
+                let left = *at + u32::from(node.left_step);
+                *at = if x <= node.threshold { left } else { node.right };
+                moved |= node.left_step;
+            }
+            // In a lopsided tree most rows arrive long before the deepest could; asking rarely costs nothing.
+            if moved == 0 && level % 4 == 3 {
+                break;
+            }
+        }
+        at
+    }
+
+    /// One row's prediction, one tree after another: the plain twin that `predict` is tested against.
+    #[cfg(test)]
+    fn predict_plainly(&self, x: &[f64]) -> Vec<f64> {
+        let mut sums = vec![0.0; self.n_outputs];
+        for tree in &self.trees {
+            let mut at = tree.root as usize;
+            while self.nodes[at].left_step == 1 {
+                let node = self.nodes[at];
+                let goes_left = f64::from(x[usize::from(node.feature)] as f32) <= f64::from(node.threshold);
+                at = if goes_left { at + 1 } else { node.right as usize };
+            }
+            for (k, sum) in sums.iter_mut().enumerate() {
+                *sum += self.values[self.leaf_of[at] as usize * self.n_outputs + k];
+            }
+        }
+        sums.iter().map(|sum| sum / self.trees.len() as f64).collect()
+    }
+}
+
+impl fmt::Debug for Forest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forest")
+            .field("n_inputs", &self.n_inputs)
+            .field("n_outputs", &self.n_outputs)
+            .field("n_trees", &self.trees.len())
+            .field("n_nodes", &self.nodes.len())
+            .finish()
+    }
+}
+
+/// A forest fitted on the unit box answers queries as it is.
+impl Oracle for Forest {
+    fn n_inputs(&self) -> usize {
+        self.n_inputs
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
+    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        check_unit_box(x, self.n_inputs)?;
+        for start in (0..x.nrows()).step_by(BLOCK) {
+            let end = (start + BLOCK).min(x.nrows());
+            let y = self.predict(x.slice(s![start..end, ..]));
+            for (i, row) in y.outer_iter().enumerate() {
+                on_row(start + i, Ok(row.as_slice().expect("predictions are row-major")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn u32s(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+/// CRC-32 with the IEEE polynomial, reflected, as zlib computes it.
+fn crc32(bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut i = 0;
+        while i < 256 {
+            let mut value = i as u32;
+            let mut bit = 0;
+            while bit < 8 {
+                value = if value & 1 == 1 { (value >> 1) ^ 0xEDB8_8320 } else { value >> 1 };
+                bit += 1;
+            }
+            table[i] = value;
+            i += 1;
+        }
+        table
+    };
+    !bytes.iter().fold(!0, |crc, &byte| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{golden, uniform};
+    use proptest::prelude::*;
+
+    /// A tree as the tests think of it, written to bytes by a route of its own.
+    #[derive(Clone, Debug)]
+    enum Plain {
+        Leaf(Vec<f64>),
+        Split(u16, f32, Box<Plain>, Box<Plain>),
+    }
+
+    fn plain_tree(n_inputs: u16, n_outputs: usize) -> impl proptest::strategy::Strategy<Value = Plain> {
+        let leaf = prop::collection::vec(-2.0..2.0_f64, n_outputs).prop_map(Plain::Leaf);
+        leaf.prop_recursive(7, 60, 2, move |inner| {
+            (0..n_inputs, -1.0..1.0_f32, inner.clone(), inner)
+                .prop_map(|(feature, at, left, right)| Plain::Split(feature, at, Box::new(left), Box::new(right)))
+        })
+    }
+
+    fn encode(n_inputs: u32, n_outputs: u32, trees: &[Plain]) -> Vec<u8> {
+        fn walk(tree: &Plain, tags: &mut Vec<u16>, thresholds: &mut Vec<f32>, values: &mut Vec<f64>) {
+            match tree {
+                Plain::Leaf(leaf) => {
+                    tags.push(LEAF);
+                    values.extend(leaf);
+                }
+                Plain::Split(feature, threshold, left, right) => {
+                    tags.push(*feature);
+                    thresholds.push(*threshold);
+                    walk(left, tags, thresholds, values);
+                    walk(right, tags, thresholds, values);
+                }
+            }
+        }
+        let (mut tags, mut thresholds, mut values, mut sizes) = (vec![], vec![], vec![], vec![]);
+        for tree in trees {
+            let before = tags.len();
+            walk(tree, &mut tags, &mut thresholds, &mut values);
+            sizes.push((tags.len() - before) as u32);
+        }
+        let n_leaves = (tags.len() - thresholds.len()) as u32;
+        let mut bytes = MAGIC.to_vec();
+        for number in [n_inputs, n_outputs, trees.len() as u32, tags.len() as u32, n_leaves].into_iter().chain(sizes) {
+            bytes.extend(number.to_le_bytes());
+        }
+        tags.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+        thresholds.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+        values.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+        bytes.extend([0; CHECKSUM]);
+        seal(bytes)
+    }
+
+    /// Puts the right checksum at the end, so that a test reaches what lies behind that check.
+    fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+        let at = bytes.len() - CHECKSUM;
+        let crc = crc32(&bytes[..at]).to_le_bytes();
+        bytes[at..].copy_from_slice(&crc);
+        bytes
+    }
+
+    fn walk_plain<'a>(tree: &'a Plain, x: &[f64]) -> &'a [f64] {
+        match tree {
+            Plain::Leaf(value) => value,
+            Plain::Split(feature, at, left, right) => {
+                walk_plain(if x[usize::from(*feature)] as f32 <= *at { left } else { right }, x)
+            }
+        }
+    }
+
+    #[test]
+    fn checksum_is_the_one_zlib_computes() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32(b""), 0);
+    }
+
+    #[test]
+    fn scikit_learns_predictions_are_reproduced() {
+        for (bytes, csv, n_nodes) in [
+            (dal_fixtures::FOIL_FOREST, dal_fixtures::golden::FOIL, 72_930),
+            (dal_fixtures::HYDRO_FOREST, dal_fixtures::golden::HYDRO, 14_990),
+        ] {
+            let forest = Forest::from_bytes(bytes).unwrap();
+            assert_eq!((forest.n_trees(), forest.n_nodes()), (50, n_nodes));
+            let (x, expected) = golden(csv, forest.n_inputs());
+            assert!(x.nrows() >= 200);
+            let y = forest.predict(x.view());
+            let worst = (&y - &expected).iter().fold(0.0_f64, |m, d| m.max(d.abs()));
+            assert!(worst <= 1e-15, "worst difference {worst:e}");
+        }
+    }
+
+    #[test]
+    fn lanes_and_blocks_equal_the_plain_walk() {
+        let forest = Forest::from_bytes(dal_fixtures::FOIL_FOREST).unwrap();
+        for n in [1, LANES - 1, LANES, BLOCK, BLOCK + 1, 2 * BLOCK + 5] {
+            let x = uniform(n, forest.n_inputs(), n as u64);
+            let y = forest.predict(x.view());
+            for (row, y) in x.outer_iter().zip(y.outer_iter()).step_by(7) {
+                assert_eq!(y.to_vec(), forest.predict_plainly(row.as_slice().unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn each_structural_fault_has_its_name() {
+        let leaf = || Box::new(Plain::Leaf(vec![1.0]));
+        let good = encode(2, 1, &[Plain::Split(1, 0.5, leaf(), leaf()), Plain::Leaf(vec![3.0])]);
+        assert!(Forest::from_bytes(&good).is_ok());
+        let change = |at: usize, to: &[u8]| {
+            let mut bytes = good.clone();
+            bytes[at..at + to.len()].copy_from_slice(to);
+            Forest::from_bytes(&seal(bytes)).unwrap_err()
+        };
+        let (sizes, tags) = (HEADER, HEADER + 8);
+        let (threshold, values) = (tags + 8, tags + 12);
+        assert_eq!(Forest::from_bytes(b"DALF"), Err(ForestError::NotAForest));
+        assert_eq!(change(0, b"X"), ForestError::NotAForest);
+        assert!(matches!(Forest::from_bytes(&good[..20]), Err(ForestError::Length { .. })));
+        assert!(matches!(change(20, &u32::MAX.to_le_bytes()), ForestError::Length { .. }));
+        assert_eq!(change(8, &0_u32.to_le_bytes()), ForestError::Empty { what: "inputs" });
+        assert_eq!(change(10, &[1]), ForestError::TooManyInputs { n_inputs: 65_538 });
+        assert_eq!(change(sizes, &[4]), ForestError::NodeCount { expected: 4, found: 5 });
+        assert_eq!(change(tags + 2, &[0, 0]), ForestError::LeafCount { expected: 3, found: 2 });
+        assert_eq!(change(tags, &[2, 0]), ForestError::Feature { node: 0, feature: 2, n_inputs: 2 });
+        let shape = |bytes: &[u8; 8]| change(sizes, bytes);
+        assert_eq!(shape(&[1, 0, 0, 0, 3, 0, 0, 0]), ForestError::Shape { tree: 0, problem: "lacks nodes" });
+        // A leaf first: the first tree is complete after one node of its three.
+        assert_eq!(
+            change(tags, &[0xFF, 0xFF, 1, 0]),
+            ForestError::Shape { tree: 0, problem: "ends before its last node" }
+        );
+        assert!(matches!(
+            change(threshold, &f32::NAN.to_le_bytes()),
+            ForestError::NonFinite { what: "threshold", index: 0, .. }
+        ));
+        assert!(matches!(
+            change(values + 8, &f64::INFINITY.to_le_bytes()),
+            ForestError::NonFinite { what: "leaf value", index: 1, .. }
+        ));
+        let mut unsealed = good.clone();
+        unsealed[values] ^= 1;
+        assert!(matches!(Forest::from_bytes(&unsealed), Err(ForestError::Checksum { .. })));
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let leaf = || Box::new(Plain::Leaf(vec![1.0, 2.0]));
+        let good = encode(2, 2, &[Plain::Split(1, 0.5, leaf(), leaf())]);
+        for end in 0..good.len() {
+            assert!(Forest::from_bytes(&good[..end]).is_err(), "{end} bytes were taken");
+        }
+        for end in (0..dal_fixtures::HYDRO_FOREST.len()).step_by(997) {
+            assert!(Forest::from_bytes(&dal_fixtures::HYDRO_FOREST[..end]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_chain_as_deep_as_its_nodes_is_walked() {
+        let mut tree = Plain::Leaf(vec![0.0]);
+        for depth in 0..2_000 {
+            let at = depth as f32 / 2_000.0;
+            tree = Plain::Split(0, at, Box::new(Plain::Leaf(vec![f64::from(depth)])), Box::new(tree));
+        }
+        let forest = Forest::from_bytes(&encode(1, 1, std::slice::from_ref(&tree))).unwrap();
+        let x = uniform(100, 1, 5);
+        for (row, y) in x.outer_iter().zip(forest.predict(x.view()).outer_iter()) {
+            assert_eq!(y.to_vec(), walk_plain(&tree, row.as_slice().unwrap()));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn any_forest_survives_the_file_and_predicts_alike(
+            trees in prop::collection::vec(plain_tree(3, 2), 1..5),
+            x in prop::collection::vec(-1.5..1.5_f64, 3 * 40),
+        ) {
+            let forest = Forest::from_bytes(&encode(3, 2, &trees)).unwrap();
+            let x = Array2::from_shape_vec((40, 3), x).unwrap();
+            let y = forest.predict(x.view());
+            for (row, y) in x.outer_iter().zip(y.outer_iter()) {
+                let row = row.as_slice().unwrap();
+                prop_assert_eq!(y.to_vec(), forest.predict_plainly(row));
+                for k in 0..2 {
+                    let sum = trees.iter().fold(0.0, |sum, tree| sum + walk_plain(tree, row)[k]);
+                    prop_assert_eq!(y[k], sum / trees.len() as f64);
+                }
+            }
+        }
+
+        #[test]
+        fn a_flipped_bit_never_passes(
+            tree in plain_tree(3, 1), at in any::<prop::sample::Index>(), bit in 0..8_u32,
+        ) {
+            let mut bytes = encode(3, 1, &[tree]);
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(Forest::from_bytes(&bytes).is_err());
+        }
+
+        /// Sealed again after the damage, so that the checks of the structure meet it: an error, or a forest that evaluates.
+        #[test]
+        fn damage_behind_a_right_checksum_is_harmless(
+            tree in plain_tree(3, 1),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            cut in any::<prop::sample::Index>(),
+            whole in any::<bool>(),
+        ) {
+            let mut bytes = encode(3, 1, &[tree.clone(), tree]);
+            for (at, value) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            if !whole {
+                bytes.truncate(CHECKSUM + cut.index(bytes.len() - CHECKSUM));
+            }
+            if let Ok(forest) = Forest::from_bytes(&seal(bytes)) {
+                let y = forest.predict(Array2::zeros((3, forest.n_inputs())).view());
+                prop_assert!(y.iter().all(|v| v.is_finite()));
+            }
+        }
+
+        #[test]
+        fn noise_is_an_error(noise in prop::collection::vec(any::<u8>(), 0..200), with_magic in any::<bool>()) {
+            let mut bytes = if with_magic { MAGIC.to_vec() } else { vec![] };
+            bytes.extend(noise);
+            prop_assert!(Forest::from_bytes(&bytes).is_err());
+        }
+    }
+}

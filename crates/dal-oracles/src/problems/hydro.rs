@@ -1,0 +1,53 @@
+//! `hydro`: residuary resistance of a sailing yacht, a random forest fitted to towing-tank data; six inputs, one output.
+
+use dal_core::Space;
+
+use super::{Built, Definition, forest_problem};
+use crate::card::{Card, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard};
+
+const fn ratio(name: &'static str, low: f64, high: f64) -> InputCard {
+    InputCard { name, unit: "1", low, high, integer: false }
+}
+
+/// The problem `hydro`.
+pub static DEFINITION: Definition = Definition {
+    card: Card {
+        id: "hydro",
+        title: "Residuary resistance of a sailing yacht (random forest)",
+        formula: "mean of 50 regression trees of depth at most 15; inputs and output scaled to [-1, 1] over the data's ranges",
+        inputs: &[
+            InputCard { name: "longitudinal_position", unit: "% of length", low: -5.0, high: 0.0, integer: false },
+            ratio("prismatic_coefficient", 0.53, 0.6),
+            ratio("length_displacement_ratio", 4.34, 5.14),
+            ratio("beam_draught_ratio", 2.81, 5.35),
+            ratio("length_beam_ratio", 2.73, 3.64),
+            ratio("froude_number", 0.125, 0.45),
+        ],
+        outputs: OutputCard {
+            n: 1,
+            name: "residuary_resistance",
+            unit: "scaled: -1 is 0.01, +1 is 62.42 (resistance per weight of displacement, times 1000)",
+            along: "",
+        },
+        source: "UCI Yacht Hydrodynamics, doi 10.24432/C5XG7R; forest after the recipe of Ren et al., arXiv 2302.00098",
+        licence: "CC BY 4.0 (J. Gerritsma, R. Onnink, A. Versluis; Delft Ship Hydromechanics Laboratory)",
+        settings: &[],
+        network: NetworkCard { hidden: &[50; 6], batch_norm: true, head: None, known: Knowledge::Published },
+        training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        difficulty: &[Difficulty { settings: "", output_variance: 0.178, mean_predictor_mse: 0.181 }],
+    },
+    build: |_| {
+        let oracle = forest_problem("hydro", dal_fixtures::HYDRO_FOREST)?;
+        Ok(Built { space: Space::continuous_unit(6), oracle })
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::worst_difference;
+
+    #[test]
+    fn scikit_learns_predictions_are_met() {
+        assert!(worst_difference("hydro", &[], dal_fixtures::golden::HYDRO) <= 1e-12);
+    }
+}

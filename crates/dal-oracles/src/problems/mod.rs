@@ -1,0 +1,40 @@
+//! The problems, one file each. A new one is a file, its `mod` line and its entry in [`CATALOGUE`].
+
+use std::sync::Arc;
+
+use dal_core::{Oracle, Space};
+
+use crate::card::Card;
+use crate::catalogue::{ProblemError, Settings};
+use crate::forest::Forest;
+
+pub mod hydro;
+pub mod robo;
+pub mod sine;
+
+/// Every problem, in the order of the paper's table.
+pub static CATALOGUE: &[&Definition] = &[&sine::DEFINITION, &robo::DEFINITION, &hydro::DEFINITION];
+
+/// A problem as its file defines it.
+#[derive(Debug)]
+pub struct Definition {
+    /// What it says about itself.
+    pub card: Card,
+    /// Makes its space and its oracle from settings that the card allows.
+    pub build: fn(&Settings) -> Result<Built, ProblemError>,
+}
+
+/// What a problem is made of.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Where its points come from.
+    pub space: Space,
+    /// What labels them.
+    pub oracle: Arc<dyn Oracle>,
+}
+
+/// The oracle of an embedded forest.
+fn forest_problem(id: &'static str, bytes: &[u8]) -> Result<Arc<dyn Oracle>, ProblemError> {
+    let forest = Forest::from_bytes(bytes).map_err(|e| ProblemError::Oracle { problem: id, message: e.to_string() })?;
+    Ok(Arc::new(forest))
+}

@@ -1,0 +1,66 @@
+//! `sine`: a wave whose frequency is itself a wave; one input, one output.
+
+use std::sync::Arc;
+
+use dal_core::Space;
+
+use super::{Built, Definition};
+use crate::card::{Card, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard};
+use crate::rows::{Formula, Rows};
+
+/// The problem `sine`.
+pub static DEFINITION: Definition = Definition {
+    card: Card {
+        id: "sine",
+        title: "One-dimensional wave with a wandering frequency",
+        formula: "y = x_0 sin(3 sin(30 x_0))",
+        inputs: &[InputCard { name: "x", unit: "1", low: -1.0, high: 1.0, integer: false }],
+        outputs: OutputCard { n: 1, name: "y", unit: "1", along: "" },
+        source: "Ren et al., arXiv 2302.00098, supplement",
+        licence: "formula; code MIT OR Apache-2.0",
+        settings: &[],
+        network: NetworkCard { hidden: &[20; 9], batch_norm: true, head: None, known: Knowledge::Published },
+        training: TrainingCard {
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            note: "the authors' code for arXiv 2201.12632 has 1e-4, which needs its warm start",
+        },
+        difficulty: &[Difficulty { settings: "", output_variance: 0.141, mean_predictor_mse: 0.145 }],
+    },
+    build: |_| Ok(Built { space: Space::continuous_unit(1), oracle: Arc::new(Rows(Sine)) }),
+};
+
+#[derive(Debug)]
+struct Sine;
+
+impl Formula for Sine {
+    fn n_inputs(&self) -> usize {
+        1
+    }
+
+    fn n_outputs(&self) -> usize {
+        1
+    }
+
+    fn evaluate(&self, x: &[f64], y: &mut [f64]) {
+        y[0] = x[0] * libm::sin(3.0 * libm::sin(30.0 * x[0]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{labels, worst_difference};
+    use ndarray::array;
+
+    #[test]
+    fn formula_is_met() {
+        assert!(worst_difference("sine", &[], dal_fixtures::golden::SINE) < 1e-12);
+    }
+
+    #[test]
+    fn it_is_even() {
+        let y = labels("sine", &[], array![[0.3], [-0.3], [0.0]].view());
+        assert_eq!(y[[0, 0]], y[[1, 0]]);
+        assert_eq!(y[[2, 0]], 0.0);
+    }
+}
