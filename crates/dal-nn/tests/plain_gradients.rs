@@ -1,0 +1,233 @@
+//! The reference engine in f64: its gradients against central differences, one piece of the network at a time.
+
+use dal_nn::{
+    BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, DropoutTraining, Head, Layout, LossHeadShape,
+    LossHeadTraining, MemberState, MemberTrainer, NetworkSpec, PlainTrainer, TrainJob, TrainingSpec,
+};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A network, its data and a random state, gamma and beta moved off their initial values.
+struct Case {
+    network: NetworkSpec,
+    layout: Layout,
+    training: TrainingSpec,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    n: usize,
+    dropout: Option<DropoutTraining>,
+    loss_head: Option<LossHeadTraining>,
+    state: MemberState<f64>,
+}
+
+impl Case {
+    fn new(
+        network: NetworkSpec,
+        n: usize,
+        dropout: Option<DropoutTraining>,
+        loss_head: Option<LossHeadTraining>,
+        seed: u64,
+    ) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let layout = Layout::new(&network, loss_head.map(|head| head.shape));
+        let training = TrainingSpec::default();
+        let mut uniform = |count: usize| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>();
+        let (x, y) = (uniform(n * network.n_inputs()), uniform(n * network.n_outputs()));
+        let shake = uniform(layout.n_parameters());
+        let mut params = layout.initial::<f64>(&mut rng);
+        params.iter_mut().zip(shake).for_each(|(p, s)| *p += 0.1 * s);
+        let state = MemberState::new(&layout, params, &training);
+        Self { network, layout, training, x, y, n, dropout, loss_head, state }
+    }
+
+    fn job(&self) -> TrainJob<'_, f64> {
+        TrainJob {
+            network: &self.network,
+            layout: &self.layout,
+            training: &self.training,
+            x: &self.x,
+            y: &self.y,
+            n: self.n,
+            dropout: self.dropout,
+            loss_head: self.loss_head,
+        }
+    }
+
+    fn gradient(&self, epoch: usize) -> (f64, Vec<f64>) {
+        let mut gradient = vec![0.0; self.layout.n_parameters()];
+        let loss = PlainTrainer::loops().gradient(&self.job(), &self.state, epoch, &mut gradient);
+        (loss, gradient)
+    }
+
+    /// Largest gap between the gradient and central differences of the loss, relative to the gradient's norm.
+    fn gap(&mut self, epoch: usize) -> f64 {
+        let (_, gradient) = self.gradient(epoch);
+        let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let mut gaps: Vec<f64> = Vec::new();
+        for i in 0..self.layout.n_network_parameters() {
+            let kept = self.state.params[i];
+            let mut at = |step: f64| {
+                self.state.params[i] = kept + step;
+                let loss = self.gradient(epoch).0;
+                self.state.params[i] = kept;
+                loss
+            };
+            // A ReLU's kink may lie within one step of the point: a wrong gradient is wrong at every step.
+            let gap = |h: f64| ((at(h) - at(-h)) / (2.0 * h) - gradient[i]).abs() / norm;
+            gaps.push([1e-6, 1e-7, 1e-8].map(gap).into_iter().fold(f64::INFINITY, f64::min));
+        }
+        gaps.into_iter().fold(0.0, f64::max)
+    }
+}
+
+fn bn() -> Option<BatchNormSpec> {
+    Some(BatchNormSpec::default())
+}
+
+fn small_conv_head() -> Head {
+    let layer =
+        |kind, n_in, n_out, kernel, stride, padding| ConvLayerSpec { kind, n_in, n_out, kernel, stride, padding };
+    Head::Convolution(ConvHeadSpec {
+        length: 5,
+        layers: vec![
+            layer(ConvKind::Transposed, 1, 3, 4, 2, 1),
+            layer(ConvKind::Transposed, 3, 2, 3, 1, 1),
+            layer(ConvKind::Plain, 2, 1, 3, 2, 1),
+        ],
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn gradients_pass_finite_differences(
+        n_inputs in 1usize..4, n_outputs in 1usize..4, hidden in prop::collection::vec(1usize..6, 0..4),
+        normed: bool, dropped: bool, n in 2usize..12, seed in 0u64..1000,
+    ) {
+        let network = NetworkSpec::new(n_inputs, n_outputs, hidden, normed.then(bn).flatten(), Head::Linear).unwrap();
+        let dropout = dropped.then_some(DropoutTraining { rate: 0.5, key: [3, 4] });
+        let mut case = Case::new(network, n, dropout, None, seed);
+        let gap = case.gap(7);
+        prop_assert!(gap < 1e-6, "relative gap {}", gap);
+    }
+}
+
+#[test]
+fn the_convolution_head_passes_finite_differences() {
+    let network = NetworkSpec::new(2, 5, vec![4, 3], bn(), small_conv_head()).unwrap();
+    let gap = Case::new(network, 6, None, None, 1).gap(0);
+    assert!(gap < 1e-6, "relative gap {gap}");
+}
+
+/// The ranking loss by itself, written out point by point from its definition.
+fn ranking_loss(case: &Case, epoch: usize, loss_of: &[f64]) -> f64 {
+    let head = case.loss_head.unwrap();
+    let range = case.layout.loss_head().unwrap();
+    let p = &case.state.params;
+    // Hidden activations in training mode of a network without BatchNorm.
+    let scores: Vec<f64> = case
+        .x
+        .chunks(case.network.n_inputs())
+        .map(|x| {
+            let mut h = x.to_vec();
+            let mut layers = Vec::new();
+            for block in case.layout.hidden() {
+                h = linear(p, &block.linear, &h).into_iter().map(|v| v.max(0.0)).collect();
+                layers.push(h.clone());
+            }
+            let features: Vec<f64> = range
+                .features
+                .iter()
+                .flat_map(|(layer, map)| linear(p, map, &layers[*layer]))
+                .map(|v| v.max(0.0))
+                .collect();
+            linear(p, &range.score, &features)[0]
+        })
+        .collect();
+    let mut order = vec![0u32; case.n];
+    dal_nn::masks::permute(&dal_core::Philox::new(head.key), epoch as u32, &mut order);
+    let pairs: Vec<_> = order.chunks_exact(2).map(|p| (p[0] as usize, p[1] as usize)).collect();
+    let sum: f64 = pairs
+        .iter()
+        .map(|&(i, j)| {
+            let sign = if loss_of[i] > loss_of[j] { 1.0 } else { -1.0 };
+            (head.margin - sign * (scores[i] - scores[j])).max(0.0)
+        })
+        .sum();
+    sum / pairs.len() as f64
+}
+
+fn linear(p: &[f64], map: &dal_nn::LinearRange, h: &[f64]) -> Vec<f64> {
+    let weight = &p[map.weight.clone()];
+    (0..map.n_out)
+        .map(|o| p[map.bias.start + o] + h.iter().zip(&weight[o * map.n_in..]).map(|(a, b)| a * b).sum::<f64>())
+        .collect()
+}
+
+fn point_losses(case: &Case) -> Vec<f64> {
+    let j = case.network.n_outputs();
+    let points = case.x.chunks(case.network.n_inputs()).zip(case.y.chunks(j));
+    points
+        .map(|(x, y)| {
+            let mut h = x.to_vec();
+            for block in case.layout.hidden() {
+                h = linear(&case.state.params, &block.linear, &h).into_iter().map(|v| v.max(0.0)).collect();
+            }
+            let f = linear(&case.state.params, case.layout.last(), &h);
+            f.iter().zip(y).map(|(f, y)| (f - y).powi(2)).sum::<f64>() / j as f64
+        })
+        .collect()
+}
+
+#[test]
+fn the_loss_head_differentiates_loss_plus_ranking_while_joint_and_detaches_after() {
+    let shape = LossHeadShape { n_layers: 3, width: 4 };
+    let head = LossHeadTraining { shape, joint_epochs: 5, weight: 0.3, margin: 1.0, key: [9, 1] };
+    for (hidden, n) in [(vec![5, 4, 3, 6], 9), (vec![4, 5], 8)] {
+        let network = NetworkSpec::new(2, 2, hidden, None, Head::Linear).unwrap();
+        let mut case = Case::new(network.clone(), n, None, Some(head), 5);
+        let without =
+            Case { layout: Layout::new(&network, None), loss_head: None, ..Case::new(network, n, None, None, 5) };
+        let n_network = case.layout.n_network_parameters();
+        // Errors are constants of the ranking loss: they are taken before anything moves.
+        let losses = point_losses(&case);
+        for epoch in [4, 5] {
+            let (loss, gradient) = case.gradient(epoch);
+            assert!((loss - losses.iter().sum::<f64>() / n as f64).abs() < 1e-12);
+            let mut plain =
+                Case { state: without.state.clone(), ..Case::new(without.network.clone(), n, None, None, 5) };
+            plain.state.params.copy_from_slice(&case.state.params[..n_network]);
+            plain.x.clone_from(&case.x);
+            plain.y.clone_from(&case.y);
+            let regression = plain.gradient(epoch).1;
+            for i in 0..gradient.len() {
+                let kept = case.state.params[i];
+                let mut at = |step: f64| {
+                    case.state.params[i] = kept + step;
+                    let value = ranking_loss(&case, epoch, &losses);
+                    case.state.params[i] = kept;
+                    value
+                };
+                let ranking = 0.3 * (at(1e-6) - at(-1e-6)) / 2e-6;
+                let expected = match i < n_network {
+                    true if epoch < head.joint_epochs => regression[i] + ranking,
+                    true => regression[i],
+                    false => ranking,
+                };
+                assert!((gradient[i] - expected).abs() < 1e-6, "epoch {epoch}, {i}: {} {expected}", gradient[i]);
+            }
+        }
+    }
+}
+
+#[test]
+fn biases_that_feed_batch_norm_have_no_gradient() {
+    let network = NetworkSpec::new(3, 1, vec![6, 5], bn(), Head::Linear).unwrap();
+    let case = Case::new(network, 20, None, None, 3);
+    let (_, gradient) = case.gradient(0);
+    for block in case.layout.hidden() {
+        assert!(gradient[block.linear.bias.clone()].iter().all(|g| g.abs() < 1e-15));
+    }
+}
