@@ -8,12 +8,24 @@ use crate::card::Card;
 use crate::catalogue::{ProblemError, Settings};
 use crate::forest::Forest;
 
+pub mod bessel;
+pub mod damp;
+pub mod foil;
 pub mod hydro;
 pub mod robo;
 pub mod sine;
+pub mod stack;
 
 /// Every problem, in the order of the paper's table.
-pub static CATALOGUE: &[&Definition] = &[&sine::DEFINITION, &robo::DEFINITION, &hydro::DEFINITION];
+pub static CATALOGUE: &[&Definition] = &[
+    &sine::DEFINITION,
+    &robo::DEFINITION,
+    &stack::DEFINITION,
+    &foil::DEFINITION,
+    &hydro::DEFINITION,
+    &bessel::DEFINITION,
+    &damp::DEFINITION,
+];
 
 /// A problem as its file defines it.
 #[derive(Debug)]
