@@ -35,13 +35,32 @@ mod curve;
 mod diversity;
 mod error;
 mod errors;
+mod holm;
+mod interval;
 mod outcome;
+mod power;
 mod rank;
+mod ranks;
+mod sign_flip;
+mod transfer;
+mod verdict;
+mod wilcoxon;
 
 pub use catalogue::{Direction, METRICS, MetricCard, metric};
 pub use curve::{CurveSpan, LabelsToReach, SMOOTHING_ENTRIES, area_under_curve, labels_to_reach, n_auc, window_mean};
 pub use diversity::{batch_diversity, mean_batch_diversity};
 pub use error::EvalError;
 pub use errors::{ErrorSummary, quantile};
+pub use holm::holm;
+pub use interval::{Interval, OverallEffect, overall_effect, t_interval, t_quantile, worst_mean_interval};
 pub use outcome::{Cell, Missing, Outcome, SeedOutcome, geometric_mean, paired_ratios};
+pub use power::{MOST_SEEDS, seeds_to_find, seeds_to_reach};
 pub use rank::{average_ranks, rank_correlation};
+pub use ranks::{RankTable, Tally, rank_methods, win_tie_loss};
+pub use sign_flip::{LARGEST_ENUMERATED, MaxTCell, N_RANDOM_FLIPS, max_t, sign_flip_test};
+pub use transfer::{PoolRatioTransfer, pool_ratio_transfer};
+pub use verdict::{
+    CellFinding, CellVerdict, Hesitation, MethodPanel, ProblemPanel, Robustness, Verdict, VerdictRules,
+    holm_over_methods, robustness,
+};
+pub use wilcoxon::{Alternative, Wilcoxon, wilcoxon_signed_rank};

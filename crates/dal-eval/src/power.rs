@@ -1,0 +1,109 @@
+//! How many paired seeds a verdict would need.
+
+use statrs::distribution::{ContinuousCDF, Normal};
+
+use crate::error::EvalError;
+use crate::interval::t_quantile;
+
+/// More seeds than this are not suggested: an effect that small is not worth finding.
+pub const MOST_SEEDS: usize = 10_000;
+
+/// The smallest number of paired seeds at which a one-sided sign test family can reach `level` at all: the smallest n with
+/// 1 − (1 − 2⁻ⁿ)^blocks ≤ level. Even seeds that all agree cannot say more.
+///
+/// Worked example: one block, level 0.025 (5 % two-sided): 2⁻⁶ = 0.0156 is the first below, so six; five never do. Eight
+/// blocks (the problems, for the max-T verdict): nine.
+///
+/// ```
+/// # use dal_eval::seeds_to_reach;
+/// assert_eq!(seeds_to_reach(0.025, 1), Some(6));
+/// assert_eq!(seeds_to_reach(0.025, 8), Some(9));
+/// ```
+///
+/// `None` for a level outside (0, 1) or so small that no number up to 60 reaches it.
+pub fn seeds_to_reach(level: f64, blocks: usize) -> Option<usize> {
+    if !(level > 0.0 && level < 1.0) || blocks == 0 {
+        return None;
+    }
+    // ln(1 + x) and exp(x) − 1 keep their digits for tiny x, where 1 − (1 − x)^b would not.
+    (1..=60).find(|&n| -(blocks as f64 * (-(0.5_f64.powi(n))).ln_1p()).exp_m1() <= level).map(|n| n as usize)
+}
+
+/// About how many paired seeds would find a difference of this mean and standard deviation, one-sided at `level`, four times
+/// out of five.
+///
+/// The smallest n with n ≥ ((t_{1 − level, n − 1} + z_{0.8}) · sd / |mean|)², the usual approximation of the paired t test's
+/// power, divided by 0.955, the efficiency of Wilcoxon's test under normal noise, and at least [`seeds_to_reach`]. A planning
+/// figure: mean and sd are themselves estimates.
+///
+/// Worked example: mean equal to sd, level 0.025: n = 11 satisfies (2.228 + 0.842)² = 9.4 ≤ 11 · 0.955 = 10.5, n = 10 just
+/// fails to leave the margin: (2.262 + 0.842)² = 9.63 > 9.55. So 11.
+///
+/// ```
+/// # use dal_eval::seeds_to_find;
+/// assert_eq!(seeds_to_find(-0.1, 0.1, 0.025)?, Some(11));
+/// assert_eq!(seeds_to_find(0.0, 0.1, 0.025)?, None);
+/// # Ok::<(), dal_eval::EvalError>(())
+/// ```
+///
+/// `None` where the mean is zero or more than [`MOST_SEEDS`] would be needed.
+///
+/// # Errors
+/// [`EvalError::OutOfRange`] for a level outside (0, 1), a negative sd, or values that are not finite.
+pub fn seeds_to_find(mean: f64, sd: f64, level: f64) -> Result<Option<usize>, EvalError> {
+    for (what, value, fine) in [
+        ("mean difference", mean, mean.is_finite()),
+        ("standard deviation", sd, sd.is_finite() && sd >= 0.0),
+        ("level", level, level > 0.0 && level < 1.0),
+    ] {
+        if !fine {
+            return Err(EvalError::OutOfRange { what, index: 0, value, must: "finite and in its range" });
+        }
+    }
+    let Some(least) = seeds_to_reach(level, 1) else { return Ok(None) };
+    if mean == 0.0 {
+        return Ok(None);
+    }
+    let ratio = sd / mean.abs();
+    let z = Normal::standard().inverse_cdf(0.8);
+    let enough = |n: usize| -> Result<bool, EvalError> {
+        let needed = (t_quantile(1.0 - level, (n - 1) as f64)? + z) * ratio;
+        Ok(n as f64 * 0.955 >= needed * needed)
+    };
+    let (mut low, mut high) = (least.max(2), MOST_SEEDS);
+    if !enough(high)? {
+        return Ok(None);
+    }
+    // The quantile falls with n, so "enough" switches once.
+    while low < high {
+        let middle = (low + high) / 2;
+        if enough(middle)? { high = middle } else { low = middle + 1 }
+    }
+    Ok(Some(low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worked_examples() {
+        assert_eq!(seeds_to_reach(0.025, 1), Some(6));
+        assert_eq!(seeds_to_reach(0.025, 8), Some(9));
+        assert_eq!(seeds_to_reach(0.0, 1), None);
+        assert_eq!(seeds_to_find(0.1, 0.1, 0.025), Ok(Some(11)));
+        assert_eq!(seeds_to_find(1.0, 0.0, 0.025), Ok(Some(6)));
+        assert_eq!(seeds_to_find(1e-6, 1.0, 0.025), Ok(None));
+        assert!(seeds_to_find(f64::NAN, 1.0, 0.025).is_err());
+    }
+
+    #[test]
+    fn smaller_effects_need_more() {
+        let mut last = 0;
+        for mean in [1.0, 0.5, 0.2, 0.1, 0.05] {
+            let n = seeds_to_find(mean, 0.3, 0.025).unwrap().unwrap();
+            assert!(n >= last);
+            last = n;
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! False-positive rates and coverage on simulated data without any effect, or with known ones.
+//!
+//! Every rate is compared with its nominal value plus three standard errors of a share estimated from the number of
+//! experiments; coverages are printed (`cargo test -p dal-eval --test null -- --nocapture`) and held to the same bound.
+
+use dal_eval::{
+    Alternative, Cell, CellVerdict, MethodPanel, ProblemPanel, Verdict, VerdictRules, geometric_mean,
+    holm_over_methods, overall_effect, rank_methods, robustness, sign_flip_test, t_interval, wilcoxon_signed_rank,
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const EXPERIMENTS: usize = 2_000;
+
+/// Three standard errors above a nominal rate.
+fn bound(nominal: f64) -> f64 {
+    nominal + 3.0 * (nominal * (1.0 - nominal) / EXPERIMENTS as f64).sqrt()
+}
+
+fn rate(hits: usize) -> f64 {
+    hits as f64 / EXPERIMENTS as f64
+}
+
+fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+    ((rng.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+}
+
+/// A standard normal number, by Box and Muller.
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * uniform(rng).ln()).sqrt();
+    radius * (std::f64::consts::TAU * uniform(rng)).cos()
+}
+
+/// A heavy-tailed symmetric number: Student's t with 3 degrees of freedom.
+fn heavy(rng: &mut ChaCha8Rng) -> f64 {
+    let chi: f64 = (0..3).map(|_| normal(rng).powi(2)).sum();
+    normal(rng) / (chi / 3.0).sqrt()
+}
+
+/// Log ratios of one problem, γ by seed: Random's noise is common to all γ of a seed, the method's own is not.
+fn problem(rng: &mut ChaCha8Rng, n_seeds: usize, means: &[f64], draw: fn(&mut ChaCha8Rng) -> f64) -> Vec<Vec<f64>> {
+    let shared: Vec<f64> = (0..n_seeds).map(|_| draw(rng)).collect();
+    means.iter().map(|mean| shared.iter().map(|s| mean + 0.1 * (0.7 * s + 0.7 * draw(rng))).collect()).collect()
+}
+
+fn panel(rng: &mut ChaCha8Rng, n_seeds: usize, means: &[[f64; 6]; 8], draw: fn(&mut ChaCha8Rng) -> f64) -> MethodPanel {
+    let problems = means
+        .iter()
+        .enumerate()
+        .map(|(p, means)| {
+            let cells = problem(rng, n_seeds, means, draw)
+                .into_iter()
+                .enumerate()
+                .map(|(g, logs)| {
+                    let ratios: Vec<f64> = logs.iter().map(|l| l.exp()).collect();
+                    (2 << g, Cell::Complete { value: geometric_mean(&ratios).unwrap(), ratios })
+                })
+                .collect();
+            ProblemPanel { problem: format!("p{p}"), cells }
+        })
+        .collect();
+    MethodPanel { problems }
+}
+
+/// A method equal to Random everywhere: some cell "worse" (or "better") at most as often as promised; the worst cell's
+/// interval covers.
+#[test]
+fn equal_methods_are_seldom_found_different() {
+    for (name, draw) in [("normal", normal as fn(&mut ChaCha8Rng) -> f64), ("heavy-tailed", heavy)] {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (mut worse, mut better, mut robust, mut one_by_one, mut covered) = (0, 0, 0, 0, 0);
+        for _ in 0..EXPERIMENTS {
+            let found = robustness(&panel(&mut rng, 10, &[[0.0; 6]; 8], draw), &VerdictRules::default()).unwrap();
+            worse += usize::from(found.verdict == Verdict::NotRobust);
+            robust += usize::from(found.verdict == Verdict::Robust);
+            better += usize::from(found.cells.iter().any(|c| c.verdict == CellVerdict::Better));
+            one_by_one +=
+                usize::from(found.cells.iter().any(|c| c.p_wilcoxon.unwrap() <= 0.05 && c.value.unwrap() > 1.0));
+            covered += usize::from(found.worst.unwrap().1.unwrap().contains(1.0));
+        }
+        println!(
+            "{name}: not robust {:.4}, some cell better {:.4} (nominal 0.025 each), robust {:.4}; \
+             tested one by one, some cell worse {:.3}; worst-cell interval covers {:.4} (nominal 0.95)",
+            rate(worse),
+            rate(better),
+            rate(robust),
+            rate(one_by_one),
+            rate(covered)
+        );
+        assert!(rate(worse) <= bound(0.025), "{name}");
+        assert!(rate(better) <= bound(0.025), "{name}");
+        assert_eq!(robust, 0, "{name}");
+        assert!(rate(EXPERIMENTS - covered) <= bound(0.05), "{name}");
+        // Why cells are not tested one by one.
+        assert!(rate(one_by_one) > 0.25, "{name}");
+    }
+}
+
+/// The hardest case of "robust": better everywhere but for one cell that is equal to Random.
+#[test]
+fn one_equal_cell_seldom_passes_for_robust() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut means = [[-1.0; 6]; 8];
+    means[4][2] = 0.0;
+    let (mut robust, mut covered) = (0, 0);
+    for _ in 0..EXPERIMENTS {
+        let found = robustness(&panel(&mut rng, 10, &means, normal), &VerdictRules::default()).unwrap();
+        robust += usize::from(found.verdict == Verdict::Robust);
+        covered += usize::from(found.worst.unwrap().1.unwrap().contains(1.0));
+    }
+    println!("robust with one equal cell {:.4} (nominal 0.025); interval covers {:.4}", rate(robust), rate(covered));
+    assert!(rate(robust) <= bound(0.025));
+    assert!(rate(EXPERIMENTS - covered) <= bound(0.05));
+}
+
+/// Tests of one cell, and Holm over eleven methods that share Random's runs.
+#[test]
+fn single_cells_and_holm_keep_their_level() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let (mut wilcoxon, mut flips, mut any_method, mut covered) = (0, 0, 0, 0);
+    for _ in 0..EXPERIMENTS {
+        let methods = problem(&mut rng, 10, &[0.0; 11], normal);
+        let p: Vec<Option<f64>> =
+            methods.iter().map(|d| Some(wilcoxon_signed_rank(d, Alternative::TwoSided).unwrap().p)).collect();
+        wilcoxon += usize::from(p[0].unwrap() <= 0.05);
+        flips += usize::from(sign_flip_test(&methods[0], Alternative::TwoSided, 0).unwrap() <= 0.05);
+        any_method += usize::from(holm_over_methods(&p).unwrap().iter().flatten().any(|&p| p <= 0.05));
+        covered += usize::from(t_interval(&methods[0], 0.95).unwrap().contains(0.0));
+    }
+    println!(
+        "Wilcoxon {:.4}, sign flips {:.4}, any of 11 methods after Holm {:.4} (nominal 0.05 each); t interval covers {:.4}",
+        rate(wilcoxon),
+        rate(flips),
+        rate(any_method),
+        rate(covered)
+    );
+    for hits in [wilcoxon, flips, any_method, EXPERIMENTS - covered] {
+        assert!(rate(hits) <= bound(0.05));
+    }
+}
+
+/// The overall effect: problems drawn from a population of mean zero, and problems fixed.
+#[test]
+fn overall_intervals_cover() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let (mut population, mut fixed, mut fixed_for_population) = (0, 0, 0);
+    for _ in 0..EXPERIMENTS {
+        let effects: Vec<f64> = (0..8).map(|_| 0.2 * normal(&mut rng)).collect();
+        let data: Vec<Vec<f64>> =
+            effects.iter().map(|e| (0..10).map(|_| e + 0.1 * normal(&mut rng)).collect()).collect();
+        let found = overall_effect(&data, 0.95).unwrap();
+        let these = effects.iter().sum::<f64>() / 8.0;
+        population += usize::from(found.over_problems.unwrap().contains(0.0));
+        fixed += usize::from(found.problems_fixed.unwrap().contains(these));
+        fixed_for_population += usize::from(found.problems_fixed.unwrap().contains(0.0));
+    }
+    println!(
+        "t over problem means covers {:.4}; problems fixed covers {:.4} of its own mean, {:.4} of the population's (nominal 0.95)",
+        rate(population),
+        rate(fixed),
+        rate(fixed_for_population)
+    );
+    assert!(rate(EXPERIMENTS - population) <= bound(0.05));
+    assert!(rate(EXPERIMENTS - fixed) <= bound(0.05));
+    // Why the interval with problems fixed must not be read as a promise for other problems.
+    assert!(rate(fixed_for_population) < 0.8);
+}
+
+/// Cliques: with four equal methods, at most one experiment in twenty separates any two.
+#[test]
+fn equal_methods_stay_in_one_clique() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut split = 0;
+    for _ in 0..EXPERIMENTS {
+        let blocks: Vec<Vec<Option<f64>>> = (0..20).map(|_| (0..4).map(|_| Some(normal(&mut rng))).collect()).collect();
+        let table = rank_methods(&blocks, 0.05).unwrap();
+        split += usize::from(table.p_adjusted.iter().flatten().any(|&p| p <= 0.05));
+    }
+    println!("some pair of four equal methods told apart {:.4} (nominal 0.05)", rate(split));
+    assert!(rate(split) <= bound(0.05));
+}
