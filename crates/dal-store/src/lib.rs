@@ -1,1 +1,69 @@
-//! Run specifications, records and checkpoints of active-learning runs on disk
+//! Run specifications, records and checkpoints of active-learning runs on disk.
+//!
+//! A store is a directory:
+//!
+//! ```text
+//! store.json                 what this directory is, and the version of its layout
+//! store.lock                 locked by the process that writes to the store
+//! sweeps/NAME-HASH.json      what was planned: the sweep file's text and the ids of its runs
+//! runs/LABEL-ID/             one run
+//!   spec.json                what was run: specification, numeric platform, results revision      deterministic
+//!   records.jsonl            one line per entry: errors on the test set, what was chosen next     deterministic
+//!   queries.npy              every queried point, (n_queries in total, n_columns), f64            deterministic
+//!   footer.json              the run is over (done or failed, and why); hashes of the above       deterministic
+//!   timing.jsonl             seconds per entry
+//!   provenance.json          versions, machine, command
+//!   checkpoint.journal       only while a run is unfinished or failed: its answers and records so far
+//! ```
+//!
+//! The id of a run is the SHA-256 of its `spec.json`, cut to 16 hexadecimal digits. Since that file holds the numeric platform
+//! and [`RESULTS_REVISION`](dal_core::RESULTS_REVISION), the same specification run on another platform or by another
+//! revision is another run that lies beside the first: neither overwrites or hides the other, a run is skipped
+//! only where all three match, and whoever reads the store sees both ([`Run::key`]).
+//!
+//! Deterministic files are the same bytes however often a run was interrupted and however many ran beside it. Files appear whole
+//! (temporary file, fsync, rename); the journal is append-only and every frame of it is checksummed, so that a kill, a full
+//! disk or a power failure costs at most what was being written.
+//!
+//! ```
+//! use dal_store::{Begin, EntryErrors, EntryRecord, Provenance, RunKey, RunSpec, Status, Store};
+//! let dir = tempfile::tempdir()?;
+//! let store = Store::open_or_create(dir.path().join("runs"))?;
+//! let key = RunKey::current(RunSpec::example(), "cpu");
+//! {
+//!     let writer = store.lock()?;
+//!     let Begin::Open(mut run) = writer.begin(&key)? else { unreachable!("the store is empty") };
+//!     let errors = EntryErrors { mse: 0.5, mae: 0.4, p95_abs: 1.0, max_abs: 1.5 };
+//!     run.entry(EntryRecord::new(0, 80, errors), None)?;
+//!     run.finish(&Provenance::default())?;
+//! }
+//! for run in store.runs()? {
+//!     let run = run?;
+//!     assert_eq!((run.status(), run.id()), (&Status::Done, key.id().as_str()));
+//!     assert_eq!(run.records()?[0].errors.mse, 0.5);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod atomic;
+mod canonical;
+mod error;
+mod journal;
+mod record;
+mod run;
+mod spec;
+mod store;
+mod sweep;
+mod writer;
+
+pub use canonical::canonical_json;
+pub use error::StoreError;
+pub use journal::{Checkpoint, CheckpointBatch};
+pub use record::{
+    Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind, Machine, Provenance, Status,
+};
+pub use run::Run;
+pub use spec::{PoolSpec, ProblemSpec, ProtocolSpec, RunKey, RunSpec, StrategySpec};
+pub use store::{Begin, Store, StoreWriter};
+pub use sweep::{PlannedRun, SweepRecord};
+pub use writer::RunWriter;

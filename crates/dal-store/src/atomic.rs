@@ -1,0 +1,35 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::StoreError;
+
+/// Writes `bytes` to a temporary file beside `path`, forces it to disk and renames it.
+///
+/// The temporary name is fixed, so an interrupted attempt is overwritten by the next and nothing piles up.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let temporary = path.with_added_extension("tmp");
+    let attempt = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    if let Err(error) = attempt() {
+        let _ = fs::remove_file(&temporary);
+        return Err(StoreError::io(path, "write")(error));
+    }
+    fs::rename(&temporary, path).map_err(StoreError::io(path, "rename into place"))?;
+    sync_parent(path);
+    Ok(())
+}
+
+/// Makes a rename in the directory of `path` last through a power failure, where the platform lets directories be synced.
+pub(crate) fn sync_parent(path: &Path) {
+    if let Some(parent) = path.parent()
+        && let Ok(directory) = File::open(parent)
+    {
+        let _ = directory.sync_all();
+    }
+}

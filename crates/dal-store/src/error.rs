@@ -1,0 +1,113 @@
+//! What can be wrong with a store, each with the place and the remedy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A store, or a file in it, cannot be used.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The operating system refused, the full disk included.
+    #[error("{}: cannot {action}: {source}{}", path.display(), io_remedy(source))]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no such directory.
+    #[error("{}: there is no store here; `dal bench run SWEEP.toml --store DIR` makes one", path.display())]
+    Absent {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory holds something else.
+    #[error("{}: not a store (it has no store.json, but is not empty); give an empty or new directory", path.display())]
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The store was written by a version that this one does not know.
+    #[error(
+        "{}: this store has layout version {found}, this program reads version {expected}; \
+         use the program that wrote it, or another directory",
+        path.display()
+    )]
+    OtherFormat {
+        /// Its `store.json`.
+        path: PathBuf,
+        /// Version found.
+        found: u64,
+        /// Version that can be read.
+        expected: u64,
+    },
+    /// A file does not hold what it should.
+    #[error("{}{}: {reason}; {remedy}", path.display(), line.map(|n| format!(", line {n}")).unwrap_or_default())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line, where lines count.
+        line: Option<usize>,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Another process writes to the store.
+    #[error(
+        "{}: another process is writing to this store; wait until it ends, or give another directory",
+        path.display()
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A value that JSON cannot hold was about to be recorded.
+    #[error("{}: {what} is {value}, which a record cannot hold", path.display())]
+    NonFinite {
+        /// The run's directory.
+        path: PathBuf,
+        /// Which value.
+        what: &'static str,
+        /// The value.
+        value: f64,
+    },
+    /// Records were handed over in the wrong order.
+    #[error("{}: {reason}", path.display())]
+    OutOfOrder {
+        /// The run's directory.
+        path: PathBuf,
+        /// What was expected and what came.
+        reason: String,
+    },
+}
+
+fn io_remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room and start again: finished runs and checkpoints are kept"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; check the permissions or give another directory"
+        }
+        _ => "",
+    }
+}
+
+impl StoreError {
+    pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, action, source }
+    }
+
+    /// A damaged file inside a run's directory, which can be deleted and repeated by itself.
+    pub(crate) fn damaged_run(path: impl Into<PathBuf>, line: Option<usize>, reason: impl Into<String>) -> Self {
+        let path = path.into();
+        let dir = path.parent().unwrap_or(Path::new("")).display().to_string();
+        let remedy = format!("delete {dir} and start the sweep again: only this run is repeated");
+        Self::Damaged { path, line, reason: reason.into(), remedy }
+    }
+}

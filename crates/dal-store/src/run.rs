@@ -1,0 +1,231 @@
+//! One run as a reader sees it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use ndarray_npy::ReadNpyExt;
+use serde::de::DeserializeOwned;
+
+use crate::error::StoreError;
+use crate::journal::{self, Checkpoint};
+use crate::record::{EntryRecord, EntryTiming, Footer, Provenance, Status};
+use crate::spec::{RunKey, RunSpec, hash};
+
+pub(crate) const SPEC: &str = "spec.json";
+pub(crate) const RECORDS: &str = "records.jsonl";
+pub(crate) const QUERIES: &str = "queries.npy";
+pub(crate) const FOOTER: &str = "footer.json";
+pub(crate) const TIMING: &str = "timing.jsonl";
+pub(crate) const PROVENANCE: &str = "provenance.json";
+pub(crate) const JOURNAL: &str = "checkpoint.journal";
+
+/// One run as a reader sees it: specification and status at once, everything else on demand.
+///
+/// Files of a run that is over are checked against the hashes in its footer when they are read. Of an unfinished run
+/// everything up to the last whole frame of its checkpoint is shown, also while it is being written.
+#[derive(Clone, Debug)]
+pub struct Run {
+    dir: PathBuf,
+    key: RunKey,
+    id: String,
+    footer: Option<Footer>,
+    status: Status,
+}
+
+impl Run {
+    /// Reads specification and footer.
+    pub(crate) fn open(dir: PathBuf) -> Result<Self, StoreError> {
+        let path = dir.join(SPEC);
+        let text = read_text(&path)?;
+        let key: RunKey =
+            serde_json::from_str(&text).map_err(|e| StoreError::damaged_run(&path, Some(e.line()), e.to_string()))?;
+        if key.to_json() != text {
+            return Err(StoreError::damaged_run(&path, None, "it is not in canonical form, so it was edited"));
+        }
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name != key.directory_name() {
+            let reason = format!("it belongs into a directory called {}", key.directory_name());
+            return Err(StoreError::damaged_run(&path, None, reason));
+        }
+        let footer_path = dir.join(FOOTER);
+        let footer: Option<Footer> = match fs::read_to_string(&footer_path) {
+            Ok(text) => Some(
+                serde_json::from_str(&text)
+                    .map_err(|e| StoreError::damaged_run(&footer_path, Some(e.line()), e.to_string()))?,
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(StoreError::io(footer_path, "read")(error)),
+        };
+        let mut run = Self::assembled(dir, key, footer);
+        if run.footer.is_none() {
+            run.status = Status::Partial { entries: run.checkpoint()?.records.len() };
+        }
+        Ok(run)
+    }
+
+    pub(crate) fn assembled(dir: PathBuf, key: RunKey, footer: Option<Footer>) -> Self {
+        let status = match &footer {
+            Some(Footer { failure: Some(failure), .. }) => Status::Failed(failure.clone()),
+            Some(Footer { failure: None, .. }) => Status::Done,
+            None => Status::Partial { entries: 0 },
+        };
+        Self { dir, id: key.id(), key, footer, status }
+    }
+
+    /// The id: 16 hexadecimal digits.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Specification, platform and revision.
+    pub fn key(&self) -> &RunKey {
+        &self.key
+    }
+
+    /// The specification.
+    pub fn spec(&self) -> &RunSpec {
+        &self.key.spec
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How the run stands.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// One record per entry.
+    ///
+    /// # Errors
+    /// A file that is missing, or is not the one that the footer sealed.
+    pub fn records(&self) -> Result<Vec<EntryRecord>, StoreError> {
+        let Some(footer) = &self.footer else { return Ok(self.checkpoint()?.records) };
+        let path = self.dir.join(RECORDS);
+        let records: Vec<EntryRecord> = parse_lines(&path, &self.sealed(footer, RECORDS)?)?;
+        if records.len() != footer.entries || records.iter().enumerate().any(|(i, r)| r.entry != i) {
+            let reason = format!("{} entries where the footer says {}", records.len(), footer.entries);
+            return Err(StoreError::damaged_run(path, None, reason));
+        }
+        Ok(records)
+    }
+
+    /// Every queried point in order, shape (n, n_columns).
+    ///
+    /// # Errors
+    /// As [`records`](Self::records).
+    pub fn queries(&self) -> Result<Array2<f64>, StoreError> {
+        let Some(footer) = &self.footer else { return Ok(self.checkpoint()?.queries()) };
+        let bytes = self.sealed(footer, QUERIES)?;
+        Array2::read_npy(bytes.as_slice())
+            .map_err(|error| StoreError::damaged_run(self.dir.join(QUERIES), None, error.to_string()))
+    }
+
+    /// Seconds per entry, where they were taken.
+    ///
+    /// # Errors
+    /// A file that cannot be read; an absent one is empty.
+    pub fn timings(&self) -> Result<Vec<EntryTiming>, StoreError> {
+        if self.footer.is_none() {
+            return Ok(self.checkpoint()?.timings);
+        }
+        let path = self.dir.join(TIMING);
+        match read_optional(&path)? {
+            Some(text) => parse_lines(&path, text.as_bytes()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Where and how the run was made, once it is over.
+    ///
+    /// # Errors
+    /// A file that cannot be read; an absent one is `None`.
+    pub fn provenance(&self) -> Result<Option<Provenance>, StoreError> {
+        let path = self.dir.join(PROVENANCE);
+        match read_optional(&path)? {
+            Some(text) => Ok(parse_lines(&path, text.as_bytes())?.into_iter().next()),
+            None => Ok(None),
+        }
+    }
+
+    /// The state of an unfinished or failed run.
+    ///
+    /// # Errors
+    /// A journal that cannot be read or belongs to another run.
+    pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        journal::read(&self.dir.join(JOURNAL), &self.key.to_json())
+    }
+
+    /// Checks that the deterministic files of a run that is over have the lengths that its footer states. Cheap.
+    ///
+    /// # Errors
+    /// The first file that does not.
+    pub fn check_lengths(&self) -> Result<(), StoreError> {
+        for (name, seal) in self.footer.iter().flat_map(|footer| &footer.files) {
+            let path = self.dir.join(name);
+            let length = fs::metadata(&path).map_err(|error| missing(&path, error))?.len();
+            if length != seal.bytes {
+                let reason = format!("{length} bytes where the footer says {}", seal.bytes);
+                return Err(StoreError::damaged_run(path, None, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the deterministic files of a run that is over against the hashes in its footer.
+    ///
+    /// # Errors
+    /// The first file that differs.
+    pub fn verify(&self) -> Result<(), StoreError> {
+        if let Some(footer) = &self.footer {
+            for name in footer.files.keys() {
+                self.sealed(footer, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sealed(&self, footer: &Footer, name: &str) -> Result<Vec<u8>, StoreError> {
+        let path = self.dir.join(name);
+        let bytes = fs::read(&path).map_err(|error| missing(&path, error))?;
+        match footer.files.get(name) {
+            Some(seal) if seal.sha256 == hash(&bytes) => Ok(bytes),
+            Some(_) => Err(StoreError::damaged_run(path, None, "its content is not what the footer's hash says")),
+            None => Err(StoreError::damaged_run(self.dir.join(FOOTER), None, format!("it does not list {name}"))),
+        }
+    }
+}
+
+fn missing(path: &Path, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::NotFound => StoreError::damaged_run(path, None, "it is missing, but the footer lists it"),
+        _ => StoreError::io(path, "read")(error),
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, StoreError> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::damaged_run(path, None, "it is missing"),
+        io::ErrorKind::InvalidData => StoreError::damaged_run(path, None, "it is not UTF-8 text"),
+        _ => StoreError::io(path, "read")(error),
+    })
+}
+
+fn read_optional(path: &Path) -> Result<Option<String>, StoreError> {
+    if path.exists() { read_text(path).map(Some) } else { Ok(None) }
+}
+
+fn parse_lines<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>, StoreError> {
+    bytes
+        .split(|&b| b == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(i, line)| {
+            serde_json::from_slice(line).map_err(|e| StoreError::damaged_run(path, Some(i + 1), e.to_string()))
+        })
+        .collect()
+}

@@ -1,0 +1,228 @@
+//! What a run is: the resolved specification, and the key under which its results are kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::canonical::canonical_json;
+
+/// Everything that the results of a run depend on, beside the numeric platform and the results revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// What is learned.
+    pub problem: ProblemSpec,
+    /// Who chooses.
+    pub strategy: StrategySpec,
+    /// Number of the repetition; runs of equal problem and seed share test set, initial set, candidates and weights.
+    pub seed: u64,
+    /// How much is labelled when, and from which pool.
+    pub protocol: ProtocolSpec,
+    /// Where network and training come from: `published` or `tuned`.
+    pub preset: String,
+    /// The network, as the engine's crate describes it.
+    pub network: Value,
+    /// The training, as the engine's crate describes it.
+    pub training: Value,
+    /// The engine that trains: `cpu` or `tch`.
+    pub engine: String,
+}
+
+/// A problem with its settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProblemSpec {
+    /// Id in the catalogue, or a user's name for it.
+    pub id: String,
+    /// The id with the settings that are not default (`bessel?order=staircase`): names the random streams.
+    pub variant: String,
+    /// Every setting.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A strategy with its settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrategySpec {
+    /// Id in the catalogue.
+    pub id: String,
+    /// The id with the settings that are not default (`qbc-diversity?scaling=raw`).
+    pub variant: String,
+    /// The settings.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// How much is labelled when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProtocolSpec {
+    /// Points labelled before the first model.
+    pub initial: usize,
+    /// Queries per step.
+    pub queries: usize,
+    /// Steps; entries 0..=steps are recorded.
+    pub steps: usize,
+    /// Points of the test set.
+    pub test_points: usize,
+    /// Where queries are chosen from.
+    pub pool: PoolSpec,
+}
+
+/// Where queries are chosen from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PoolSpec {
+    /// Drawn afresh at every step: `ratio` times the queries.
+    Uniform {
+        /// The pool ratio γ. Random has 1 and stands for every γ.
+        ratio: usize,
+    },
+    /// A fixed list, such as a table without its test rows.
+    Candidates {
+        /// How many.
+        n: usize,
+    },
+}
+
+impl RunSpec {
+    /// The pool ratio γ, where the pool is drawn afresh.
+    pub fn pool_ratio(&self) -> Option<usize> {
+        match self.protocol.pool {
+            PoolSpec::Uniform { ratio } => Some(ratio),
+            PoolSpec::Candidates { .. } => None,
+        }
+    }
+
+    /// Entries of a finished run.
+    pub fn n_entries(&self) -> usize {
+        self.protocol.steps + 1
+    }
+
+    /// For people: problem, strategy, pool ratio and seed, as in `sine-gsx-g2-s0`. Not parsed anywhere.
+    pub fn label(&self) -> String {
+        let pool = self.pool_ratio().map(|ratio| format!("-g{ratio}")).unwrap_or_default();
+        let safe = |text: &str| {
+            text.chars()
+                .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+                .collect::<String>()
+        };
+        format!("{}-{}{pool}-s{}", safe(&self.problem.variant), safe(&self.strategy.variant), self.seed)
+    }
+
+    /// Identifies the specification alone, whatever the platform and revision: 16 hexadecimal digits.
+    pub fn spec_id(&self) -> String {
+        short_hash(text(self).as_bytes())
+    }
+
+    /// A small specification for examples and tests.
+    pub fn example() -> Self {
+        Self {
+            problem: ProblemSpec { id: "sine".into(), variant: "sine".into(), settings: BTreeMap::new() },
+            strategy: StrategySpec { id: "gsx".into(), variant: "gsx".into(), settings: BTreeMap::new() },
+            seed: 0,
+            protocol: ProtocolSpec {
+                initial: 80,
+                queries: 40,
+                steps: 50,
+                test_points: 4000,
+                pool: PoolSpec::Uniform { ratio: 2 },
+            },
+            preset: "published".into(),
+            network: serde_json::json!({"hidden": [20, 20], "n_inputs": 1, "n_outputs": 1}),
+            training: serde_json::json!({"epochs": 500, "learning_rate": 1e-3, "n_members": 10}),
+            engine: "cpu".into(),
+        }
+    }
+}
+
+/// What identifies a run in a store: two runs with equal keys have byte-identical results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunKey {
+    /// The numeric platform (engine, kernel path, cache-blocking class).
+    pub platform: String,
+    /// [`dal_core::RESULTS_REVISION`] of the program that ran it.
+    pub results_revision: u32,
+    /// The specification.
+    pub spec: RunSpec,
+}
+
+impl RunKey {
+    /// The key of a run by this program on this platform.
+    pub fn current(spec: RunSpec, platform: impl Into<String>) -> Self {
+        Self { platform: platform.into(), results_revision: dal_core::RESULTS_REVISION, spec }
+    }
+
+    /// The content of `spec.json`.
+    pub fn to_json(&self) -> String {
+        text(self) + "\n"
+    }
+
+    /// The first 16 hexadecimal digits of the SHA-256 of `spec.json`.
+    pub fn id(&self) -> String {
+        short_hash(self.to_json().as_bytes())
+    }
+
+    /// Name of the run's directory: the label for people, the id for the program.
+    pub fn directory_name(&self) -> String {
+        format!("{}-{}", self.spec.label(), self.id())
+    }
+}
+
+fn text(value: &impl Serialize) -> String {
+    canonical_json(value).expect("specifications are plain data with string keys")
+}
+
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn short_hash(bytes: &[u8]) -> String {
+    hash(bytes)[..16].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Changing this value makes every store of every user start over: raise the layout version instead.
+    #[test]
+    fn the_id_is_pinned() {
+        let key = RunKey { platform: "cpu/test".into(), results_revision: 1, spec: RunSpec::example() };
+        assert_eq!(
+            key.to_json(),
+            concat!(
+                r#"{"platform":"cpu/test","results_revision":1,"spec":{"engine":"cpu","#,
+                r#""network":{"hidden":[20,20],"n_inputs":1,"n_outputs":1},"preset":"published","#,
+                r#""problem":{"id":"sine","settings":{},"variant":"sine"},"#,
+                r#""protocol":{"initial":80,"pool":{"kind":"uniform","ratio":2},"queries":40,"steps":50,"test_points":4000},"#,
+                r#""seed":0,"strategy":{"id":"gsx","settings":{},"variant":"gsx"},"#,
+                r#""training":{"epochs":500,"learning_rate":0.001,"n_members":10}}}"#,
+                "\n"
+            )
+        );
+        assert_eq!(key.id(), PINNED);
+        assert_eq!(key.directory_name(), format!("sine-gsx-g2-s0-{PINNED}"));
+        assert_eq!(serde_json::from_str::<RunKey>(&key.to_json()).unwrap(), key);
+    }
+    const PINNED: &str = "0235b744c06c5a20";
+
+    #[test]
+    fn platform_and_revision_tell_runs_apart_but_not_specifications() {
+        let key = RunKey::current(RunSpec::example(), "a");
+        let other = RunKey { platform: "b".into(), ..key.clone() };
+        let later = RunKey { results_revision: key.results_revision + 1, ..key.clone() };
+        assert_ne!(key.id(), other.id());
+        assert_ne!(key.id(), later.id());
+        assert_eq!(key.spec.spec_id(), other.spec.spec_id());
+    }
+
+    #[test]
+    fn labels_are_safe_as_names() {
+        let mut spec = RunSpec::example();
+        spec.problem.variant = "my/problem?x=../y".into();
+        assert_eq!(spec.label(), "my_problem_x_.._y-gsx-g2-s0");
+    }
+}

@@ -1,0 +1,261 @@
+//! The directory that holds runs: opening, locking, listing.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::atomic;
+use crate::canonical::canonical_json;
+use crate::error::StoreError;
+use crate::record::Status;
+use crate::run::{FOOTER, JOURNAL, Run, SPEC};
+use crate::spec::{RunKey, short_hash};
+use crate::sweep::SweepRecord;
+use crate::writer::RunWriter;
+
+const MANIFEST: &str = "store.json";
+const LOCK: &str = "store.lock";
+const RUNS: &str = "runs";
+const SWEEPS: &str = "sweeps";
+const FORMAT: u64 = 1;
+/// Directories and files that are not whole yet start with this.
+const HIDDEN: char = '.';
+
+/// A directory of runs. Reading needs no lock: files appear whole.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    /// What this directory is, for a person who finds it.
+    about: String,
+    format: u64,
+}
+
+impl Store {
+    /// Opens a store that exists.
+    ///
+    /// # Errors
+    /// No such directory, something else in it, a layout of another version, an unreadable `store.json`.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let root = root.into();
+        let path = root.join(MANIFEST);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(match is_empty(&root) {
+                    Ok(true) => StoreError::Absent { path: root },
+                    Ok(false) => StoreError::NotAStore { path: root },
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => StoreError::Absent { path: root },
+                    Err(error) => StoreError::io(root, "list")(error),
+                });
+            }
+            Err(error) => return Err(StoreError::io(path, "read")(error)),
+        };
+        let manifest: Manifest = serde_json::from_str(&text).map_err(|e| StoreError::Damaged {
+            line: Some(e.line()),
+            reason: e.to_string(),
+            remedy: format!(
+                "if this is a store of layout version {FORMAT}, delete the file and start the sweep again on an empty \
+                 directory, then move `runs` into it"
+            ),
+            path: path.clone(),
+        })?;
+        if manifest.format != FORMAT {
+            return Err(StoreError::OtherFormat { path, found: manifest.format, expected: FORMAT });
+        }
+        Ok(Self { root })
+    }
+
+    /// Opens a store, or makes one of a directory that is empty or does not exist.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for absence; a directory that cannot be made.
+    pub fn open_or_create(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let root = root.into();
+        match Self::open(&root) {
+            Err(StoreError::Absent { .. }) => {}
+            other => return other,
+        }
+        for dir in [root.clone(), root.join(RUNS), root.join(SWEEPS)] {
+            fs::create_dir_all(&dir).map_err(StoreError::io(dir, "create"))?;
+        }
+        let about = "runs of deep active learning for regression, written by dal".to_owned();
+        let manifest = canonical_json(&Manifest { about, format: FORMAT }).expect("plain data");
+        atomic::write(&root.join(MANIFEST), (manifest + "\n").as_bytes())?;
+        Ok(Self { root })
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Every run, by the name of its directory. A run that cannot be read is an error of its own; the others follow.
+    ///
+    /// # Errors
+    /// A directory that cannot be listed.
+    pub fn runs(&self) -> Result<impl Iterator<Item = Result<Run, StoreError>> + use<>, StoreError> {
+        let dir = self.root.join(RUNS);
+        Ok(list(&dir)?.into_iter().map(move |name| Run::open(dir.join(name))))
+    }
+
+    /// The run with this key, if there is one, whatever its status.
+    ///
+    /// # Errors
+    /// A run that cannot be read.
+    pub fn find(&self, key: &RunKey) -> Result<Option<Run>, StoreError> {
+        let dir = self.run_dir(key);
+        if dir.exists() { Run::open(dir).map(Some) } else { Ok(None) }
+    }
+
+    /// Every sweep that was planned on this store, by name.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn sweeps(&self) -> Result<Vec<SweepRecord>, StoreError> {
+        let dir = self.root.join(SWEEPS);
+        let read = |name: String| {
+            let path = dir.join(name);
+            let text = fs::read_to_string(&path).map_err(StoreError::io(&path, "read"))?;
+            serde_json::from_str(&text).map_err(|e| StoreError::Damaged {
+                line: Some(e.line()),
+                reason: e.to_string(),
+                remedy: "delete it; the next start of the sweep writes it again".into(),
+                path,
+            })
+        };
+        list(&dir)?.into_iter().filter(|name| name.ends_with(".json")).map(read).collect()
+    }
+
+    /// Takes the right to write, which one process at a time can have. It ends with the returned value, or with the process
+    /// however that ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while another process has it.
+    pub fn lock(&self) -> Result<StoreWriter, StoreError> {
+        let path = self.root.join(LOCK);
+        let lock = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(StoreError::io(&path, "open"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(StoreWriter { store: self.clone(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path }),
+            Err(TryLockError::Error(error)) => Err(StoreError::io(path, "lock")(error)),
+        }
+    }
+
+    fn run_dir(&self, key: &RunKey) -> PathBuf {
+        self.root.join(RUNS).join(key.directory_name())
+    }
+}
+
+/// The right to write to a store; threads may share it.
+#[derive(Debug)]
+pub struct StoreWriter {
+    store: Store,
+    _lock: File,
+}
+
+/// How a run stands that is about to be started.
+#[derive(Debug)]
+pub enum Begin {
+    /// It is over, done or failed.
+    Over(Run),
+    /// It can go on from its checkpoint, which may be empty.
+    Open(RunWriter),
+}
+
+impl StoreWriter {
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Starts a run or takes it up again; one writer per run at a time.
+    ///
+    /// # Errors
+    /// A run that cannot be read, or whose files are not as long as its footer says; a disk that refuses.
+    pub fn begin(&self, key: &RunKey) -> Result<Begin, StoreError> {
+        let dir = self.store.run_dir(key);
+        if let Some(run) = self.store.find(key)? {
+            if matches!(run.status(), Status::Partial { .. }) {
+                return RunWriter::open(dir, key.clone()).map(Begin::Open);
+            }
+            run.check_lengths()?;
+            if *run.status() == Status::Done {
+                // A kill between footer and clean-up leaves the journal behind.
+                remove_if_there(&dir.join(JOURNAL))?;
+            }
+            return Ok(Begin::Over(run));
+        }
+        // The directory appears with its specification in it or not at all.
+        let unborn = self.store.root.join(RUNS).join(format!("{HIDDEN}{}", key.directory_name()));
+        if unborn.exists() {
+            fs::remove_dir_all(&unborn).map_err(StoreError::io(&unborn, "remove"))?;
+        }
+        fs::create_dir_all(&unborn).map_err(StoreError::io(&unborn, "create"))?;
+        atomic::write(&unborn.join(SPEC), key.to_json().as_bytes())?;
+        fs::rename(&unborn, &dir).map_err(StoreError::io(&dir, "create"))?;
+        atomic::sync_parent(&dir);
+        RunWriter::open(dir, key.clone()).map(Begin::Open)
+    }
+
+    /// Takes up a run that failed, from where it failed; failed labels of an initial set without a single answer are forgotten,
+    /// so that they are asked for again.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn retry(&self, run: &Run) -> Result<RunWriter, StoreError> {
+        let dir = run.directory().to_owned();
+        let checkpoint = run.checkpoint()?;
+        if checkpoint.batches.first().is_some_and(|batch| !batch.answers.iter().any(|a| matches!(a, Some(Ok(_))))) {
+            remove_if_there(&dir.join(JOURNAL))?;
+        }
+        remove_if_there(&dir.join(FOOTER))?;
+        RunWriter::open(dir, run.key().clone())
+    }
+
+    /// Keeps what a sweep planned.
+    ///
+    /// # Errors
+    /// A disk that refuses.
+    pub fn record_sweep(&self, sweep: &SweepRecord) -> Result<(), StoreError> {
+        let text = canonical_json(sweep).expect("sweeps are plain data with string keys") + "\n";
+        let name: String = sweep.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let path = self.store.root.join(SWEEPS).join(format!("{name}-{}.json", short_hash(text.as_bytes())));
+        if path.exists() { Ok(()) } else { atomic::write(&path, text.as_bytes()) }
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, "remove")(error)),
+        _ => Ok(()),
+    }
+}
+
+fn is_empty(dir: &Path) -> io::Result<bool> {
+    Ok(fs::read_dir(dir)?.next().is_none())
+}
+
+/// Names in a directory, sorted, without those that are not whole yet.
+fn list(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let failed = |source| StoreError::Io { path: dir.to_owned(), action: "list", source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(HIDDEN) && !name.ends_with(".tmp") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,203 @@
+//! One run being written: answers and records go to its journal as they come, the final files appear at its end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dal_core::LabelFailure;
+use ndarray::{Array2, ArrayView2};
+use ndarray_npy::WriteNpyExt;
+
+use crate::atomic;
+use crate::canonical::canonical_json;
+use crate::error::StoreError;
+use crate::journal::{Checkpoint, Frame, Journal};
+use crate::record::{EntryRecord, EntryTiming, Failure, FileSeal, Footer, Provenance};
+use crate::run::{FOOTER, JOURNAL, PROVENANCE, QUERIES, RECORDS, Run, SPEC, TIMING};
+use crate::spec::{RunKey, hash};
+
+/// One run being written.
+///
+/// Hand it the initial batch's points ([`batch`](Self::batch) 0), each answer as it comes, then per entry the record and the next
+/// batch's points, in that order; end with [`finish`](Self::finish) or [`fail`](Self::fail). Dropping it leaves a checkpoint.
+#[derive(Debug)]
+pub struct RunWriter {
+    dir: PathBuf,
+    key: RunKey,
+    journal: Journal,
+    state: Checkpoint,
+}
+
+impl RunWriter {
+    /// Opens the checkpoint in a directory that holds the run's `spec.json` already.
+    pub(crate) fn open(dir: PathBuf, key: RunKey) -> Result<Self, StoreError> {
+        let (mut journal, mut state) = Journal::open(dir.join(JOURNAL), &key.to_json())?;
+        if !state.batches.is_empty() {
+            journal.append(&Frame::Resumed)?;
+            state.resumed += 1;
+        }
+        Ok(Self { dir, key, journal, state })
+    }
+
+    /// What is known so far: what was found when the run was taken up, and what came since.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.state
+    }
+
+    /// The run's key.
+    pub fn key(&self) -> &RunKey {
+        &self.key
+    }
+
+    /// The run's directory.
+    pub fn directory(&self) -> &Path {
+        &self.dir
+    }
+
+    fn add(&mut self, frame: Frame) -> Result<(), StoreError> {
+        self.state.apply(&frame).map_err(|reason| StoreError::OutOfOrder { path: self.dir.clone(), reason })?;
+        self.journal.append(&frame)
+    }
+
+    /// These points are asked for: batch 0 is the initial set, batch t + 1 what was chosen at entry t.
+    ///
+    /// A batch that is known with the same points keeps its answers.
+    ///
+    /// # Errors
+    /// A batch out of order; a disk that refuses.
+    pub fn batch(
+        &mut self,
+        index: usize,
+        x: ArrayView2<'_, f64>,
+        candidate_rows: Option<&[usize]>,
+    ) -> Result<(), StoreError> {
+        let candidate_rows = candidate_rows.map(<[usize]>::to_vec);
+        self.add(Frame::Batch { index, x: x.to_owned(), candidate_rows })
+    }
+
+    /// One row of a batch was answered.
+    ///
+    /// # Errors
+    /// A row that was not asked for; a disk that refuses.
+    pub fn answer(
+        &mut self,
+        batch: usize,
+        row: usize,
+        answer: Result<&[f64], &LabelFailure>,
+    ) -> Result<(), StoreError> {
+        let answer = answer.map(<[f64]>::to_vec).map_err(Clone::clone);
+        let known = self.state.batches.get(batch).and_then(|b| b.answers.get(row)).and_then(Option::as_ref);
+        if known == Some(&answer) {
+            return Ok(());
+        }
+        self.add(Frame::Answer { batch, row, answer })
+    }
+
+    /// An entry is evaluated, and its queries are chosen unless it is the last.
+    ///
+    /// # Errors
+    /// An entry out of order, a value that is not finite, a disk that refuses.
+    pub fn entry(&mut self, record: EntryRecord, timing: Option<EntryTiming>) -> Result<(), StoreError> {
+        let errors = record.errors;
+        let choice = record.choice.as_ref();
+        let values = [
+            ("mse", Some(errors.mse)),
+            ("mae", Some(errors.mae)),
+            ("p95_abs", Some(errors.p95_abs)),
+            ("max_abs", Some(errors.max_abs)),
+            ("log_rmse", record.log_rmse),
+            ("auxiliary_mse", record.auxiliary_mse),
+            ("diversity", choice.and_then(|c| c.diversity)),
+            ("score_error_correlation", choice.and_then(|c| c.score_error_correlation)),
+        ];
+        for (what, value) in values {
+            if let Some(value) = value.filter(|v| !v.is_finite()) {
+                return Err(StoreError::NonFinite { path: self.dir.clone(), what, value });
+            }
+        }
+        if let Some(timing) = timing {
+            self.add(Frame::Timing(timing))?;
+        }
+        self.add(Frame::Record(record))
+    }
+
+    /// Forces everything so far to disk: worth it after each entry.
+    ///
+    /// # Errors
+    /// A disk that refuses.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.journal.sync()
+    }
+
+    /// The run is complete: writes its files and removes the checkpoint.
+    ///
+    /// # Errors
+    /// A disk that refuses; the checkpoint then stands and the run can be finished later.
+    pub fn finish(self, provenance: &Provenance) -> Result<Run, StoreError> {
+        self.close(None, provenance)
+    }
+
+    /// The run cannot go on: writes what there is with the reason. The checkpoint stays, because it may hold costly answers.
+    ///
+    /// # Errors
+    /// A disk that refuses.
+    pub fn fail(self, failure: Failure, provenance: &Provenance) -> Result<Run, StoreError> {
+        self.close(Some(failure), provenance)
+    }
+
+    fn close(mut self, failure: Option<Failure>, provenance: &Provenance) -> Result<Run, StoreError> {
+        self.journal.sync()?;
+        let keep_checkpoint = failure.is_some();
+        let records = lines(&self.state.records);
+        let queries = npy(&self.state.queries(), &self.dir)?;
+        let mut files = BTreeMap::from([(SPEC.to_owned(), seal(self.key.to_json().as_bytes()))]);
+        for (name, bytes) in [(RECORDS, &records), (QUERIES, &queries)] {
+            atomic::write(&self.dir.join(name), bytes)?;
+            files.insert(name.to_owned(), seal(bytes));
+        }
+        atomic::write(&self.dir.join(TIMING), &lines(&self.state.timings))?;
+        let provenance = Provenance { resumed: self.state.resumed, ..provenance.clone() };
+        atomic::write(&self.dir.join(PROVENANCE), &lines(&[provenance]))?;
+        let footer = Footer { failure, entries: self.state.records.len(), files };
+        atomic::write(&self.dir.join(FOOTER), &lines(std::slice::from_ref(&footer)))?;
+        drop(self.journal);
+        if !keep_checkpoint {
+            let path = self.dir.join(JOURNAL);
+            fs::remove_file(&path).map_err(StoreError::io(&path, "remove"))?;
+        }
+        Ok(Run::assembled(self.dir, self.key, Some(footer)))
+    }
+}
+
+impl Checkpoint {
+    /// Every query in order, shape (n, n_columns).
+    pub(crate) fn queries(&self) -> Array2<f64> {
+        let n_columns = self.batches.first().map_or(0, |batch| batch.x.ncols());
+        let mut queries = Array2::zeros((0, n_columns));
+        for batch in self.batches.iter().skip(1) {
+            queries.append(ndarray::Axis(0), batch.x.view()).expect("batches of a campaign have one width");
+        }
+        queries
+    }
+}
+
+fn lines(values: &[impl serde::Serialize]) -> Vec<u8> {
+    let mut text = String::new();
+    for value in values {
+        text += &canonical_json(value).expect("records are plain data with string keys");
+        text.push('\n');
+    }
+    text.into_bytes()
+}
+
+fn npy(array: &Array2<f64>, dir: &Path) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    array
+        .write_npy(&mut bytes)
+        .map_err(|error| StoreError::io(dir.join(QUERIES), "encode")(std::io::Error::other(error)))?;
+    Ok(bytes)
+}
+
+fn seal(bytes: &[u8]) -> FileSeal {
+    FileSeal { bytes: bytes.len() as u64, sha256: hash(bytes) }
+}

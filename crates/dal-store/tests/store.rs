@@ -1,0 +1,317 @@
+//! A store from the outside: resuming, damage of every kind, locks, foreign directories.
+
+use std::fs;
+use std::path::Path;
+
+use dal_core::{LabelFailure, LabelFailureKind};
+use dal_store::{
+    Begin, Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind, PlannedRun, Provenance,
+    RunKey, RunSpec, RunWriter, Status, Store, StoreError, StoreWriter, SweepRecord,
+};
+use ndarray::{Array2, array};
+
+fn key(seed: u64) -> RunKey {
+    RunKey::current(RunSpec { seed, ..RunSpec::example() }, "cpu/test")
+}
+
+fn record(entry: usize) -> EntryRecord {
+    let errors =
+        EntryErrors { mse: 1.0 / (entry + 3) as f64, mae: 0.1 + entry as f64, p95_abs: 1e-9, max_abs: f64::MAX };
+    let choice = Choice {
+        n_pool: 80,
+        n_queries: 2,
+        diversity: Some(0.1 * entry as f64),
+        score_error_correlation: None,
+        n_ranked: 0,
+        notes: vec!["a term is constant".into()],
+    };
+    let failed = FailedLabel { row: 1, kind: "crashed".into(), message: "last words".into() };
+    EntryRecord {
+        failed_labels: if entry == 1 { vec![failed] } else { Vec::new() },
+        choice: (entry < 3).then_some(choice),
+        ..EntryRecord::new(entry, 2 + 2 * entry, errors)
+    }
+}
+
+fn points(batch: usize) -> Array2<f64> {
+    array![[0.1 * batch as f64], [-0.3]]
+}
+
+/// The steps of a small run, one after another; the test stops anywhere.
+fn steps() -> Vec<Box<dyn Fn(&mut RunWriter) -> Result<(), StoreError>>> {
+    let mut steps: Vec<Box<dyn Fn(&mut RunWriter) -> Result<(), StoreError>>> = Vec::new();
+    for entry in 0..4 {
+        steps.push(Box::new(move |run| run.batch(entry, points(entry).view(), None)));
+        steps.push(Box::new(move |run| run.answer(entry, 0, Ok(&[entry as f64, 0.5]))));
+        let failure = LabelFailure::new(LabelFailureKind::Crashed, "last words");
+        steps.push(Box::new(move |run| match entry {
+            1 => run.answer(entry, 1, Err(&failure)),
+            _ => run.answer(entry, 1, Ok(&[1.0, 2.0])),
+        }));
+        steps.push(Box::new(move |run| {
+            let timing = EntryTiming { entry, training: 0.5, ..EntryTiming::default() };
+            run.entry(record(entry), Some(timing))
+        }));
+    }
+    steps
+}
+
+fn open(writer: &StoreWriter, key: &RunKey) -> RunWriter {
+    match writer.begin(key).unwrap() {
+        Begin::Open(run) => run,
+        Begin::Over(run) => panic!("{} is over", run.id()),
+    }
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_or_create(dir.path().join("a/store")).unwrap();
+    (dir, store)
+}
+
+fn deterministic_files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    ["spec.json", "records.jsonl", "queries.npy", "footer.json"]
+        .map(|name| (name.to_owned(), fs::read(dir.join(name)).unwrap()))
+        .to_vec()
+}
+
+#[test]
+fn a_run_interrupted_anywhere_ends_in_the_same_bytes() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    for step in steps() {
+        step(&mut run).unwrap();
+    }
+    let whole = run.finish(&Provenance::default()).unwrap();
+    let expected = deterministic_files(whole.directory());
+    assert_eq!(whole.records().unwrap(), (0..4).map(record).collect::<Vec<_>>());
+    assert_eq!(whole.queries().unwrap(), array![[0.1], [-0.3], [0.2], [-0.3], [0.30000000000000004], [-0.3]]);
+    assert_eq!(whole.timings().unwrap().len(), 4);
+
+    for stop in 0..=steps().len() {
+        let (_dir, store) = self::store();
+        {
+            let writer = store.lock().unwrap();
+            let mut run = open(&writer, &key(0));
+            steps()[..stop].iter().for_each(|step| step(&mut run).unwrap());
+            // Dropped without an end, as by a kill.
+        }
+        let partial = store.find(&key(0)).unwrap().unwrap();
+        assert_eq!(*partial.status(), Status::Partial { entries: stop / 4 });
+        assert_eq!(partial.records().unwrap().len(), stop / 4);
+        let writer = store.lock().unwrap();
+        let mut run = open(&writer, &key(0));
+        let resume_at = 4 * run.checkpoint().complete_batches().len().saturating_sub(1);
+        steps()[resume_at..].iter().for_each(|step| step(&mut run).unwrap());
+        let done = run.finish(&Provenance::default()).unwrap();
+        assert_eq!(deterministic_files(done.directory()), expected, "stopped after {stop}");
+        done.verify().unwrap();
+        assert_eq!(done.provenance().unwrap().unwrap().resumed, usize::from(stop > 0));
+        assert!(!done.directory().join("checkpoint.journal").exists());
+        assert!(matches!(writer.begin(&key(0)).unwrap(), Begin::Over(run) if *run.status() == Status::Done));
+    }
+}
+
+#[test]
+fn a_failed_run_keeps_its_reason_and_its_answers() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    steps()[..7].iter().for_each(|step| step(&mut run).unwrap());
+    let failure = Failure { kind: FailureKind::Diverged, entry: 1, message: "the loss is not finite".into() };
+    run.fail(failure.clone(), &Provenance::default()).unwrap();
+    let Begin::Over(run) = writer.begin(&key(0)).unwrap() else { panic!("it failed") };
+    assert_eq!(*run.status(), Status::Failed(failure));
+    assert_eq!(run.records().unwrap().len(), 1);
+    assert_eq!(run.queries().unwrap().nrows(), 2);
+    // Taken up again, nothing has to be asked twice.
+    let again = writer.retry(&run).unwrap();
+    assert_eq!(again.checkpoint().complete_batches().len(), 2);
+    assert!(matches!(store.find(&key(0)).unwrap().unwrap().status(), Status::Partial { entries: 1 }));
+}
+
+#[test]
+fn an_initial_set_without_any_answer_is_asked_for_again() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    run.batch(0, points(0).view(), None).unwrap();
+    for row in 0..2 {
+        run.answer(0, row, Err(&LabelFailure::new(LabelFailureKind::Crashed, "no licence"))).unwrap();
+    }
+    let failure = Failure { kind: FailureKind::Labelling, entry: 0, message: "nothing".into() };
+    let run = run.fail(failure, &Provenance::default()).unwrap();
+    assert!(writer.retry(&run).unwrap().checkpoint().batches.is_empty());
+}
+
+#[test]
+fn other_platforms_and_revisions_lie_side_by_side() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let other = RunKey { platform: "cpu/other".into(), ..key(0) };
+    let later = RunKey { results_revision: key(0).results_revision + 1, ..key(0) };
+    for key in [key(0), other, later] {
+        open(&writer, &key).finish(&Provenance::default()).unwrap();
+    }
+    let runs: Vec<_> = store.runs().unwrap().map(Result::unwrap).collect();
+    assert_eq!(runs.len(), 3);
+    assert!(runs.iter().all(|run| run.spec() == &key(0).spec));
+}
+
+#[test]
+fn one_process_writes_at_a_time() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let error = store.lock().unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }) && error.to_string().contains("store.lock"), "{error}");
+    drop(writer);
+    store.lock().unwrap();
+}
+
+#[test]
+fn what_is_no_store_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let absent = dir.path().join("absent");
+    assert!(matches!(Store::open(&absent), Err(StoreError::Absent { .. })));
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Absent { .. })), "empty");
+    fs::write(dir.path().join("thesis.tex"), "x").unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::NotAStore { .. })));
+    assert!(matches!(Store::open_or_create(dir.path()), Err(StoreError::NotAStore { .. })));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was added");
+    assert!(Store::open(dir.path().join("thesis.tex")).is_err(), "a file");
+
+    let store = Store::open_or_create(&absent).unwrap();
+    fs::write(absent.join("store.json"), r#"{"about":"","format":2}"#).unwrap();
+    let error = Store::open(store.root()).unwrap_err();
+    assert!(matches!(error, StoreError::OtherFormat { found: 2, expected: 1, .. }), "{error}");
+    fs::write(absent.join("store.json"), "{").unwrap();
+    let error = Store::open(store.root()).unwrap_err().to_string();
+    assert!(error.contains("store.json, line 1"), "{error}");
+}
+
+#[test]
+fn damage_is_located_and_the_other_runs_stand() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    for seed in 0..2 {
+        let mut run = open(&writer, &key(seed));
+        steps().iter().for_each(|step| step(&mut run).unwrap());
+        run.finish(&Provenance::default()).unwrap();
+    }
+    let dir = store.find(&key(0)).unwrap().unwrap().directory().to_owned();
+    let whole = |name: &str| fs::read(dir.join(name)).unwrap();
+
+    let records = whole("records.jsonl");
+    fs::write(dir.join("records.jsonl"), &records[..records.len() - 9]).unwrap();
+    let error = store.find(&key(0)).unwrap().unwrap().records().unwrap_err().to_string();
+    assert!(error.contains("records.jsonl") && error.contains("delete"), "{error}");
+    assert!(matches!(writer.begin(&key(0)), Err(StoreError::Damaged { .. })), "a start does not skip it");
+    fs::remove_file(dir.join("records.jsonl")).unwrap();
+    let error = writer.begin(&key(0)).unwrap_err().to_string();
+    assert!(error.contains("missing"), "{error}");
+    fs::write(dir.join("records.jsonl"), &records).unwrap();
+    store.find(&key(0)).unwrap().unwrap().verify().unwrap();
+
+    let footer = whole("footer.json");
+    fs::write(dir.join("footer.json"), "{\"entries\":").unwrap();
+    let found: Vec<bool> = store.runs().unwrap().map(|run| run.is_ok()).collect();
+    assert_eq!(found, [false, true], "the damaged run is an error, the other is there");
+    fs::write(dir.join("footer.json"), footer).unwrap();
+
+    let spec = whole("spec.json");
+    let text = String::from_utf8(spec.clone()).unwrap();
+    for (edited, hint) in [
+        (text.replace("\"seed\":0", "\"seed\":7"), "directory called"),
+        (text.replace("\"seed\":0", "\"seed\": 0"), "canonical"),
+        (text.replace("\"seed\":0", "\"seeds\":0"), "unknown field"),
+        (text[..40].to_owned(), "EOF"),
+        (String::new(), "EOF"),
+    ] {
+        fs::write(dir.join("spec.json"), edited).unwrap();
+        let error = store.runs().unwrap().next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("spec.json") && error.contains(hint) && error.contains("delete"), "{error}");
+    }
+    fs::write(dir.join("spec.json"), spec).unwrap();
+
+    let mut queries = whole("queries.npy");
+    *queries.last_mut().unwrap() ^= 1;
+    fs::write(dir.join("queries.npy"), &queries).unwrap();
+    assert!(store.find(&key(0)).unwrap().unwrap().queries().is_err());
+    fs::write(dir.join("timing.jsonl"), "{}\nnonsense\n").unwrap();
+    let error = store.find(&key(0)).unwrap().unwrap().timings().unwrap_err().to_string();
+    assert!(error.contains("timing.jsonl, line 2"), "{error}");
+    fs::remove_file(dir.join("timing.jsonl")).unwrap();
+    assert!(store.find(&key(0)).unwrap().unwrap().timings().unwrap().is_empty());
+}
+
+#[test]
+fn what_cannot_be_written_is_named_and_loses_nothing() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    steps()[..4].iter().for_each(|step| step(&mut run).unwrap());
+    // A directory where a file has to go stands in for a disk that refuses; permissions would not stop root.
+    fs::create_dir(run.directory().join("queries.npy")).unwrap();
+    let dir = run.directory().to_owned();
+    let error = run.finish(&Provenance::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }) && error.to_string().contains("queries.npy"), "{error}");
+    fs::remove_dir(dir.join("queries.npy")).unwrap();
+    let mut run = open(&writer, &key(0));
+    assert_eq!(run.checkpoint().records.len(), 1);
+    steps()[4..].iter().for_each(|step| step(&mut run).unwrap());
+    run.finish(&Provenance::default()).unwrap().verify().unwrap();
+}
+
+#[test]
+fn nonsense_is_refused_before_it_is_written() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    assert!(matches!(run.answer(0, 0, Ok(&[1.0])), Err(StoreError::OutOfOrder { .. })));
+    assert!(matches!(run.entry(record(1), None), Err(StoreError::OutOfOrder { .. })));
+    let mut bad = record(0);
+    bad.errors.mse = f64::NAN;
+    assert!(matches!(run.entry(bad, None), Err(StoreError::NonFinite { what: "mse", .. })));
+    drop(run);
+    assert_eq!(open(&writer, &key(0)).checkpoint().records.len(), 0);
+}
+
+#[test]
+fn half_made_things_are_not_seen() {
+    let (_dir, store) = store();
+    let runs = store.root().join("runs");
+    fs::create_dir(runs.join(format!(".{}", key(0).directory_name()))).unwrap();
+    fs::write(store.root().join("sweeps/x.json.tmp"), "half").unwrap();
+    assert_eq!(store.runs().unwrap().count(), 0);
+    assert!(store.sweeps().unwrap().is_empty());
+    let writer = store.lock().unwrap();
+    open(&writer, &key(0)).finish(&Provenance::default()).unwrap();
+    assert_eq!(store.runs().unwrap().count(), 1);
+    assert_eq!(fs::read_dir(runs).unwrap().count(), 1);
+}
+
+#[test]
+fn sweeps_are_kept_once() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let planned = PlannedRun {
+        id: key(0).id(),
+        directory: key(0).directory_name(),
+        problem: "sine".into(),
+        strategy: "gsx".into(),
+        pool_ratio: Some(2),
+        seed: 0,
+    };
+    let sweep = SweepRecord {
+        name: "quick one".into(),
+        title: String::new(),
+        text: "name = \"quick one\"\n".into(),
+        report: Default::default(),
+        timing: false,
+        runs: vec![planned],
+    };
+    writer.record_sweep(&sweep).unwrap();
+    writer.record_sweep(&sweep).unwrap();
+    assert_eq!(store.sweeps().unwrap(), [sweep]);
+}
