@@ -2,6 +2,8 @@
 
 use dal_core::Philox;
 
+use crate::real::Real;
+
 /// Units that share one Philox block.
 pub const UNITS_PER_BLOCK: usize = 8;
 
@@ -27,6 +29,29 @@ pub fn keep(masks: &Philox, rate: f64, epoch: u32, layer: u32, row: u32, unit: u
     half_words(masks, epoch, layer, row, (unit / UNITS_PER_BLOCK) as u32)[unit % UNITS_PER_BLOCK] >= threshold(rate)
 }
 
+/// Applies inverted dropout to `rows` of a layer's output, `width` units each, the first of them being row `first_row`:
+/// what is kept is divided by `1 − rate`.
+pub(crate) fn drop_units<T: Real>(
+    masks: &Philox,
+    rate: f64,
+    epoch: u32,
+    layer: usize,
+    first_row: usize,
+    width: usize,
+    rows: &mut [T],
+) {
+    let limit = threshold(rate);
+    let scale = T::from_f64(1.0 / (1.0 - rate));
+    for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+        for (b, units) in row.chunks_mut(UNITS_PER_BLOCK).enumerate() {
+            let halves = half_words(masks, epoch, layer as u32, (first_row + i) as u32, b as u32);
+            for (unit, half) in units.iter_mut().zip(halves) {
+                *unit = if half >= limit { *unit * scale } else { T::ZERO };
+            }
+        }
+    }
+}
+
 /// The permutation of `0..n` of an epoch: Fisher–Yates from the last place down, place `i` exchanged with
 /// `⌊(i + 1) w / 2³²⌋`, `w` being word 0 at counter `[epoch, i, 0, 0]`.
 pub fn permute(pairs: &Philox, epoch: u32, permutation: &mut [u32]) {
@@ -35,7 +60,7 @@ pub fn permute(pairs: &Philox, epoch: u32, permutation: &mut [u32]) {
     }
     for i in (1..permutation.len()).rev() {
         let word = pairs.block([epoch, i as u32, 0, 0])[0];
-        permutation.swap(i, ((i as u64 + 1) * u64::from(word) >> 32) as usize);
+        permutation.swap(i, (((i as u64 + 1) * u64::from(word)) >> 32) as usize);
     }
 }
 

@@ -9,7 +9,8 @@
 
 use std::ops::Range;
 
-use rand::{Rng, RngExt};
+use rand::Rng;
+use rand_distr::{Distribution, Uniform};
 
 use crate::real::Real;
 use crate::spec::NetworkSpec;
@@ -190,8 +191,10 @@ impl Layout {
         let mut params = vec![T::ZERO; self.n_parameters];
         let mut uniform = |range: &Range<usize>, fan_in: usize| {
             let bound = 1.0 / (fan_in as f64).sqrt();
+            // The bound is positive and finite, so the range is valid.
+            let Ok(range_of_values) = Uniform::new(-bound, bound) else { return };
             for value in &mut params[range.clone()] {
-                *value = T::from_f64((2.0 * stream.random::<f64>() - 1.0) * bound);
+                *value = T::from_f64(range_of_values.sample(stream));
             }
         };
         let mut linear = |layer: &LinearRange| {

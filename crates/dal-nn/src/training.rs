@@ -4,59 +4,21 @@ use std::ops::Range;
 
 use crate::params::{Layout, LossHeadShape};
 use crate::real::Real;
-use crate::spec::{AdamSpec, NetworkSpec, PlateauSpec, SpecError, TrainingSpec};
+use crate::spec::{AdamSpec, NetworkSpec, PlateauSpec, TrainingSpec};
 
-/// Why a training could not start or go on.
+/// Why a training could not go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TrainError {
-    /// The description is invalid.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// There is nothing to learn from.
-    #[error("the training set is empty")]
-    Empty,
-    /// The number of columns is not the network's.
-    #[error("the training set has {found} {what}, the network {expected}")]
-    Width {
-        /// "inputs" or "outputs".
-        what: &'static str,
-        /// Columns found.
-        found: usize,
-        /// Columns the network has.
-        expected: usize,
-    },
-    /// An input or label is NaN, infinite, or too large for the engine's precision.
-    #[error("{what} {column} of training point {row} is {value}, which is not finite in the engine's precision")]
-    NotFinite {
-        /// "input" or "output".
-        what: &'static str,
-        /// The point.
-        row: usize,
-        /// The column.
-        column: usize,
-        /// The value found.
-        value: f64,
-    },
     /// The loss, or at the end a parameter or statistic, stopped being finite.
-    #[error("training of member {member} diverged in epoch {epoch}: the loss is {loss}")]
+    #[error("training of member {member} diverged in epoch {epoch} (counted from 0): the loss is {loss}")]
     Diverged {
         /// The member (0 until the learner fills it in).
         member: usize,
         /// The epoch, from 0.
         epoch: usize,
-        /// The loss of that epoch.
+        /// The loss of that epoch; finite where it was a parameter or statistic that was not.
         loss: f64,
     },
-}
-
-impl TrainError {
-    /// The same error, naming the member it befell.
-    pub fn of_member(self, index: usize) -> Self {
-        match self {
-            Self::Diverged { epoch, loss, .. } => Self::Diverged { member: index, epoch, loss },
-            other => other,
-        }
-    }
 }
 
 /// Dropout while training: unit `u` of hidden layer `l` (after its ReLU) is kept for point `i` in epoch `e` with

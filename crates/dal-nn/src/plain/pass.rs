@@ -3,11 +3,11 @@
 use dal_core::Philox;
 
 use crate::conv::{BoundConv, Conv};
-use crate::masks::{UNITS_PER_BLOCK, half_words, permute, threshold};
+use crate::masks::{drop_units, permute};
 use crate::params::LinearRange;
 use crate::products::{Matrix, Products};
 use crate::real::Real;
-use crate::training::{DropoutTraining, LossHeadTraining, TrainJob};
+use crate::training::{LossHeadTraining, TrainJob};
 
 /// What the forward pass keeps of a hidden layer.
 struct Hidden<T> {
@@ -114,7 +114,8 @@ impl<T: Real> Pass<T> {
                 here.out.iter_mut().for_each(|v| *v = v.relu());
             }
             if let Some(dropout) = job.dropout {
-                drop_units(&dropout, epoch, l, width, &mut here.out);
+                let masks = Philox::new(dropout.key);
+                drop_units(&masks, dropout.rate, epoch as u32, l, 0, width, &mut here.out);
             }
         }
         let input = self.hidden.last().map_or(job.x, |hidden| &hidden.out);
@@ -356,21 +357,6 @@ fn column_moments<T: Real>(values: &[T], n: usize, mean: &mut [T], variance: &mu
         }
     }
     variance.iter_mut().for_each(|s| *s *= per_point);
-}
-
-/// Applies an epoch's masks to a layer's output in place.
-fn drop_units<T: Real>(dropout: &DropoutTraining, epoch: usize, layer: usize, width: usize, out: &mut [T]) {
-    let masks = Philox::new(dropout.key);
-    let limit = threshold(dropout.rate);
-    let scale = T::from_f64(1.0 / (1.0 - dropout.rate));
-    for (i, row) in out.chunks_exact_mut(width).enumerate() {
-        for (b, units) in row.chunks_mut(UNITS_PER_BLOCK).enumerate() {
-            let halves = half_words(&masks, epoch as u32, layer as u32, i as u32, b as u32);
-            for (unit, half) in units.iter_mut().zip(halves) {
-                *unit = if half >= limit { *unit * scale } else { T::ZERO };
-            }
-        }
-    }
 }
 
 /// Two disjoint ranges of one slice, `first` before `second`.
