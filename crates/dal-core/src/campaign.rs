@@ -139,6 +139,8 @@ pub struct Decision {
     pub proposal: Proposal,
     /// The points to label, shape (n_queries, n_columns).
     pub queries: Array2<f64>,
+    /// Their rows in a pool of [`Candidates`](Pool::Candidates).
+    pub candidate_rows: Option<Vec<usize>>,
     /// The strategy's remarks.
     pub notes: Vec<String>,
 }
@@ -429,8 +431,8 @@ impl Campaign {
             (None, _) => None,
         };
         self.take_candidates(candidate_rows.as_deref()).map_err(|reason| CampaignError::BadProposal { reason })?;
-        self.phase = Phase::Label(Asked::new(queries.clone(), candidate_rows));
-        Ok(Some(Decision { step, pool, proposal, queries, notes }))
+        self.phase = Phase::Label(Asked::new(queries.clone(), candidate_rows.clone()));
+        Ok(Some(Decision { step, pool, proposal, queries, candidate_rows, notes }))
     }
 
     /// Strikes rows off the remaining candidates.
