@@ -1,0 +1,294 @@
+"""Times our selection rules against what users run today, on the same data, in one run, one thread each.
+
+    python3 benches/peers/select/run.py --rust PATH_TO/select_timing --out docs/results
+
+Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments of
+their own. Every repetition is a process of its own; contenders take turns, round after round, so that a slow minute of the
+machine hits all of them. Writes `peers-selection.md` and `peers-selection.json`. Exit code 1 where a contender fails or picks
+other points than ours; a missed bar is reported, not an error, because a loaded machine can miss it.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+
+# Set in every child, whatever this process inherited: one thread, and buffers that the allocator keeps instead of returning
+# them to the kernel after every use (which would slow NumPy down, not us).
+ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS")
+}
+KEEP_BUFFERS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"}
+
+OURS, DIFFERENCES, PRODUCTS = "ours", "NumPy, differences", "NumPy, matrix products"
+SKACTIVEML, BMDAL = "scikit-activeml", "bmdal-reg"
+STRATEGIES = ("gsx", "gsxy", "qbc-diversity")
+PICKS = 40
+
+
+class Contest:
+    """One rule on one data set, and who takes part: contender → (rounds, repetitions within a round)."""
+
+    def __init__(self, inputs, pool, strategy, outputs, entries):
+        self.inputs, self.pool, self.strategy, self.outputs, self.entries = inputs, pool, strategy, outputs, entries
+        self.seconds = {name: [] for name in entries}
+        self.cpu_seconds = {name: [] for name in entries}
+        self.picks, self.peak_bytes, self.versions = {}, {}, {}
+
+    def title(self):
+        outputs = f"{self.outputs} output{'s' if self.outputs > 1 else ''}"
+        return f"{self.strategy}, {self.inputs} inputs, {outputs}, pool {self.pool:,}".replace(",", " ").replace("  ", ", ")
+
+    def median(self, name):
+        return statistics.median(self.seconds[name])
+
+
+def contests(rounds, slow_rounds, million):
+    """Everything that is timed. scikit-activeml's GSi takes one output, so that ours is also timed with one."""
+    found = []
+    fast = {OURS: (rounds, 5), DIFFERENCES: (rounds, 3), PRODUCTS: (rounds, 3)}
+    for inputs in (4, 14):
+        slow = slow_rounds if inputs == 4 else 1
+        for strategy in STRATEGIES:
+            entries = dict(fast)
+            if strategy == "gsx":
+                entries |= {BMDAL: (rounds, 3), SKACTIVEML: (slow, 1)}
+            found.append(Contest(inputs, 10_000, strategy, 2, entries))
+        found.append(Contest(inputs, 10_000, "gsxy", 1, fast | {SKACTIVEML: (slow, 1)}))
+    if million:
+        for inputs in (4, 14):
+            for strategy in STRATEGIES:
+                entries = {OURS: (rounds, 1), PRODUCTS: (min(rounds, 3), 1), DIFFERENCES: (1, 1)}
+                if strategy == "gsx" and inputs == 4:
+                    entries[BMDAL] = (1, 1)
+                found.append(Contest(inputs, 1_000_000, strategy, 2, entries))
+    return found
+
+
+def environment(folder, environments):
+    """A Python with the packages that a folder pins; made anew where the pins changed."""
+    requirements = folder / "requirements.txt"
+    without_dependencies = folder / "requirements-no-deps.txt"
+    wanted = requirements.read_text()
+    if without_dependencies.exists():
+        wanted += without_dependencies.read_text()
+    target = environments / f"select_{folder.name}"
+    python, stamp = target / "bin" / "python", target / "requirements.installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(f"installing the packages of {folder.relative_to(ROOT)}", file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(target)], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "-r", str(requirements)], check=True)
+    if without_dependencies.exists():
+        subprocess.run([*install, "--no-deps", "-r", str(without_dependencies)], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def call(commands, contest, name, data):
+    """One round of one contender in a process of its own."""
+    repetitions = contest.entries[name][1]
+    slow = name == SKACTIVEML or contest.pool > 100_000
+    command = [
+        *commands[name],
+        *("--data", str(data), "--strategy", contest.strategy, "--outputs", str(contest.outputs)),
+        *("--picks", str(PICKS), "--repetitions", str(repetitions), "--warm-up", "0" if slow and name != OURS else "1"),
+    ]
+    if name in (DIFFERENCES, PRODUCTS):
+        command += ["--variant", "differences" if name == DIFFERENCES else "products"]
+    done = subprocess.run(command, env={**os.environ, **ONE_THREAD, **KEEP_BUFFERS}, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{contest.title()}: {name} failed with exit code {done.returncode}")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    contest.seconds[name] += answer["seconds"]
+    contest.cpu_seconds[name] += answer["cpu_seconds"]
+    contest.versions[name] = answer["versions"]
+    # The first round only: later ones repeat it.
+    contest.peak_bytes.setdefault(name, answer["peak_bytes"])
+    if contest.picks.setdefault(name, answer["picks"]) != answer["picks"]:
+        raise SystemExit(f"{contest.title()}: {name} picks differently when asked again")
+
+
+def duration(seconds):
+    if seconds < 1.0:
+        return f"{1000.0 * seconds:.3g} ms"
+    return f"{seconds:.3g} s"
+
+
+def megabytes(size):
+    return "–" if size is None else f"{size / 1e6:.0f}"
+
+
+def table(all_contests):
+    lines = [
+        "| rule and data | contender | median | fastest | CPU time | runs | × ours | MB beyond the data | same picks |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for contest in all_contests:
+        title = contest.title()
+        for name in contest.entries:
+            seconds = contest.seconds[name]
+            ratio = "1" if name == OURS else f"{contest.median(name) / contest.median(OURS):.3g}"
+            same = "" if name == OURS else ("yes" if contest.picks[name] == contest.picks[OURS] else "NO")
+            lines.append(
+                f"| {title} | {name} | {duration(contest.median(name))} | {duration(min(seconds))} "
+                f"| {duration(statistics.median(contest.cpu_seconds[name]))} | {len(seconds)} | {ratio} "
+                f"| {megabytes(contest.peak_bytes[name])} | {same} |"
+            )
+            title = ""
+    return lines
+
+
+def bars(all_contests):
+    """Each bar with what was measured and whether it holds; 4 inputs only, the rest is reported."""
+    found = []
+
+    def bar(what, measured, holds):
+        found.append((what, measured, holds))
+
+    for contest in (c for c in all_contests if c.inputs == 4):
+        ours, title = contest.median(OURS), contest.title()
+        if contest.outputs == 2 and contest.pool == 10_000:
+            bar(f"{title}: under 30 ms", duration(ours), ours < 0.030)
+            numpy_name = min((DIFFERENCES, PRODUCTS), key=contest.median)
+            ratio = contest.median(numpy_name) / ours
+            bar(f"{title}: 5 × faster than the faster incremental NumPy ({numpy_name})", f"{ratio:.3g} ×", ratio >= 5.0)
+        if contest.pool == 1_000_000:
+            bar(f"{title}: under 2 s", duration(ours), ours < 2.0)
+            peak = contest.peak_bytes[OURS]
+            if peak is not None:
+                bar(f"{title}: under 300 MB beyond the data", f"{megabytes(peak)} MB", peak < 300e6)
+        if SKACTIVEML in contest.entries:
+            ratio = contest.median(SKACTIVEML) / ours
+            bar(f"{title}: 500 × faster than scikit-activeml", f"{ratio:.4g} ×", ratio >= 500.0)
+    return found
+
+
+def processor():
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def write(out, all_contests, load):
+    versions = {}
+    for contest in all_contests:
+        for name, of in contest.versions.items():
+            versions.setdefault(name, of)
+    machine = {"processor": processor(), "cores": os.cpu_count(), "system": platform.system(), "load_before_after": load}
+    raw = {
+        "machine": machine,
+        "versions": versions,
+        "labelled": 1000,
+        "members": 10,
+        "picks": PICKS,
+        "contests": [
+            {
+                "strategy": c.strategy,
+                "inputs": c.inputs,
+                "outputs": c.outputs,
+                "pool": c.pool,
+                "contenders": {
+                    name: {
+                        "seconds": c.seconds[name],
+                        "cpu_seconds": c.cpu_seconds[name],
+                        "peak_bytes_beyond_data": c.peak_bytes[name],
+                        "same_picks": c.picks[name] == c.picks[OURS],
+                    }
+                    for name in c.entries
+                },
+            }
+            for c in all_contests
+        ],
+        "bars": [{"bar": what, "measured": measured, "holds": holds} for what, measured, holds in bars(all_contests)],
+    }
+    package_list = "; ".join(f"{name}: " + ", ".join(f"{k} {v}" for k, v in of.items()) for name, of in versions.items())
+    text = [
+        "# Selection against peers",
+        "",
+        "Remade by `cargo xtask bench-peers`; raw samples in `peers-selection.json`.",
+        "",
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load average before and after "
+        f"{load[0]:.2f} and {load[1]:.2f}. One thread each. {package_list}.",
+        "",
+        f"1000 labelled points, {PICKS} picks, 10 members, double precision. A time is one whole proposal in a process that has "
+        "its data in memory, mean and variance over members included. Contenders take turns; medians over all runs. "
+        "scikit-activeml's GSi takes one output, so that `gsxy` is timed with one as well. NumPy appears twice: labelled points "
+        "one after another by differences, or all at once through matrix products. CPU time is the median of the process's own; "
+        "where the clock shows much more, the machine was busy with something else.",
+        "",
+        *table(all_contests),
+        "",
+        "| bar | measured | holds |",
+        "|---|---|---|",
+        *(f"| {what} | {measured} | {'yes' if holds else 'no'} |" for what, measured, holds in bars(all_contests)),
+        "",
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "peers-selection.md").write_text("\n".join(text))
+    (out / "peers-selection.json").write_text(json.dumps(raw, indent=1) + "\n")
+    print("\n".join(text))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rust", type=pathlib.Path, required=True, help="the binary `select_timing` of the benches package")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-selection.md and .json")
+    parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--slow-rounds", type=int, default=3, help="rounds of scikit-activeml, tens of seconds each")
+    parser.add_argument("--no-million", action="store_true", help="leave pools of 1 000 000 out")
+    args = parser.parse_args()
+    if not args.rust.is_file():
+        raise SystemExit(f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin select_timing")
+
+    pythons = {name: environment(HERE / name, args.environments.absolute()) for name in ("incremental_numpy", "skactiveml", "bmdal")}
+    peer = {name: [str(python), str(HERE / name / "peer.py")] for name, python in pythons.items()}
+    commands = {
+        OURS: [str(args.rust.absolute())],
+        DIFFERENCES: peer["incremental_numpy"],
+        PRODUCTS: peer["incremental_numpy"],
+        SKACTIVEML: peer["skactiveml"],
+        BMDAL: peer["bmdal"],
+    }
+    all_contests = contests(args.rounds, args.slow_rounds, not args.no_million)
+    with tempfile.TemporaryDirectory(prefix="select-peers-") as scratch:
+        data = {}
+        for contest in all_contests:
+            key = (contest.inputs, contest.pool)
+            if key not in data:
+                data[key] = pathlib.Path(scratch) / f"{key[0]}_{key[1]}"
+                make = [str(pythons["incremental_numpy"]), str(HERE / "make_data.py"), str(data[key])]
+                subprocess.run([*make, "--inputs", str(key[0]), "--pool", str(key[1])], check=True)
+        before = os.getloadavg()[0]
+        for turn in range(max(args.rounds, args.slow_rounds)):
+            for contest in all_contests:
+                for name, (rounds, _) in contest.entries.items():
+                    if turn < rounds:
+                        call(commands, contest, name, data[contest.inputs, contest.pool])
+            print(f"round {turn + 1} done", file=sys.stderr, flush=True)
+        load = (before, os.getloadavg()[0])
+    write(args.out, all_contests, load)
+    differing = [
+        f"{c.title()}: {name} picks other points" for c in all_contests for name in c.entries if c.picks[name] != c.picks[OURS]
+    ]
+    print("\n".join(differing), file=sys.stderr)
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
