@@ -1,6 +1,7 @@
 //! Development tasks: `cargo xtask bench-all`, `ci`, `tidy`, `fixtures` and others; runs cargo and `dal`, links neither.
 
 mod bench_all;
+mod bench_peers;
 mod ci;
 mod fixtures;
 mod package;
@@ -22,6 +23,8 @@ struct Args {
 enum Task {
     /// Run the benchmark from build to report.
     BenchAll(bench_all::Args),
+    /// Time the same work against what a user would pick instead.
+    BenchPeers(bench_peers::Args),
     /// What continuous integration checks: format, lints, docs, tests, tidy, packaging.
     Ci(ci::Args),
     /// House rules that no lint knows.
@@ -35,6 +38,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
         Task::BenchAll(args) => bench_all::run_tier(&args),
+        Task::BenchPeers(args) => bench_peers::run_peers(&args),
         Task::Ci(args) => ci::run_stages(&args),
         Task::Tidy => tidy::run(),
         Task::Fixtures(args) => fixtures::run_scripts(&args),

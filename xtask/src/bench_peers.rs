@@ -1,0 +1,69 @@
+//! `cargo xtask bench-peers`: the same work timed against what a user would pick instead, side by side in one run.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::process::{cargo, root, run, target_dir};
+
+/// What is compared with whom.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Sets up one Python environment per peer with pinned packages (several GB), times everything in turns, checks that the
+answers agree, and writes tables to docs/results. Let the machine do nothing else meanwhile.
+
+Examples:
+  cargo xtask bench-peers                           everything, about an hour
+  cargo xtask bench-peers selection
+  cargo xtask bench-peers training --out table -- --networks sine,hydro --threads 1"
+)]
+pub struct Args {
+    /// Only this.
+    subject: Option<Subject>,
+    /// Where tables are written.
+    #[arg(long, value_name = "DIR", default_value = "docs/results")]
+    out: PathBuf,
+    /// Handed on to the script (see its --help).
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// Query methods against scikit-activeml, bmdal-reg and NumPy.
+    Selection,
+    /// Training of ensembles against PyTorch and JAX.
+    Training,
+}
+
+impl Subject {
+    /// Our binary, and the script that times it against the peers.
+    fn parts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Selection => ("select_timing", "benches/peers/select/run.py"),
+            Self::Training => ("train_timing", "benches/peers/train/run.py"),
+        }
+    }
+}
+
+/// Builds ours, runs the scripts.
+pub fn run_peers(args: &Args) -> Result<()> {
+    if args.subject.is_none() && !args.rest.is_empty() {
+        bail!("name a subject to hand arguments on to its script");
+    }
+    let subjects = match args.subject {
+        Some(subject) => vec![subject],
+        None => vec![Subject::Selection, Subject::Training],
+    };
+    for subject in subjects {
+        let (binary, script) = subject.parts();
+        run(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", "dal-benches", "--bin", binary]))?;
+        let ours = target_dir().join("release").join(binary);
+        let mut python = Command::new("python3");
+        python.arg(root().join(script)).arg("--rust").arg(ours).arg("--out").arg(std::path::absolute(&args.out)?);
+        run(python.args(&args.rest).current_dir(root()))?;
+    }
+    Ok(())
+}
