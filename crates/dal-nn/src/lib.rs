@@ -2,6 +2,7 @@
 
 mod conv;
 mod evaluate;
+mod fast;
 mod learner;
 pub mod masks;
 mod params;
@@ -16,6 +17,7 @@ mod tangent;
 mod training;
 
 pub use evaluate::Member;
+pub use fast::FastTrainer;
 pub use learner::{Clock, CpuLearner};
 pub use params::{BatchNormRange, ConvRange, HiddenRange, Layout, LinearRange, LossHeadRange, LossHeadShape};
 pub use plain::PlainTrainer;

@@ -1,0 +1,239 @@
+//! The only module of this crate with `unsafe` code: vector kernels, one table of entry points per instruction set.
+//!
+//! The methods of [`Kernels`] are safe: they check the length of every buffer against the sizes given, and a table is
+//! handed out by [`available`] only where the processor has its instruction set. Behind them, kernels work on raw
+//! pointers, whose every access follows from those sizes.
+
+mod access;
+mod layer;
+mod simd;
+
+pub(crate) use self::access::{In, Out};
+pub(crate) use self::layer::{Adam, Backward, Denormalise, Forward, Loss, Normalise, Source};
+use self::simd::Simd;
+
+/// Name of the order in which sums are taken, beside the instruction set: raised when blocking constants change. It does
+/// not depend on the machine's caches.
+pub(crate) const BLOCKING: &str = "panels-1";
+
+/// The kernels of one instruction set.
+pub(crate) struct Kernels {
+    name: &'static str,
+    lanes: usize,
+    forward: unsafe fn(&Forward<'_>),
+    normalise: unsafe fn(&Normalise<'_>),
+    loss: unsafe fn(&Loss<'_>) -> f64,
+    denormalise: unsafe fn(&Denormalise<'_>),
+    reduce: unsafe fn(In<'_>, usize, Out<'_>),
+    backward: unsafe fn(&Backward<'_>),
+    adam: unsafe fn(&Adam<'_>),
+    scratch: fn(usize, usize) -> usize,
+}
+
+macro_rules! table {
+    ($table:ident, $module:ident, $simd:ty $(, $features:literal)?) => {
+        mod $module {
+            use super::*;
+            // SAFETY of every function here: the caller has checked the buffers' lengths, and the table is reachable only
+            // through `available`, which has checked the instruction set.
+            $(#[target_feature(enable = $features)])?
+            unsafe fn forward(f: &Forward<'_>) {
+                unsafe { layer::forward::<$simd>(f) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn normalise(b: &Normalise<'_>) {
+                unsafe { layer::normalise::<$simd>(b) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn loss(l: &Loss<'_>) -> f64 {
+                unsafe { layer::loss::<$simd>(l) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn denormalise(b: &Denormalise<'_>) {
+                unsafe { layer::denormalise::<$simd>(b) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn reduce(sums: In<'_>, n: usize, to: Out<'_>) {
+                unsafe { layer::reduce::<$simd>(sums, n, to) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn backward(b: &Backward<'_>) {
+                unsafe { layer::backward::<$simd>(b) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn adam(a: &Adam<'_>) {
+                unsafe { layer::adam::<$simd>(a) }
+            }
+            pub(super) static TABLE: Kernels = Kernels {
+                name: <$simd>::NAME,
+                lanes: <$simd>::LANES,
+                forward,
+                normalise,
+                loss,
+                denormalise,
+                reduce,
+                backward,
+                adam,
+                scratch: layer::scratch::<$simd>,
+            };
+        }
+        use self::$module::TABLE as $table;
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+table!(AVX512, avx512, simd::x86::Avx512, "avx512f,avx512dq,avx2,fma");
+#[cfg(target_arch = "x86_64")]
+table!(AVX2, avx2, simd::x86::Avx2, "avx2,fma");
+#[cfg(target_arch = "aarch64")]
+table!(NEON, neon, simd::arm::Neon, "neon");
+table!(PORTABLE, portable, simd::Portable);
+
+/// The tables this processor can run, the fastest first.
+pub(crate) fn available() -> Vec<&'static Kernels> {
+    let mut tables = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+            tables.push(&AVX512);
+        }
+        if avx2 {
+            tables.push(&AVX2);
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("neon") {
+        tables.push(&NEON);
+    }
+    tables.push(&PORTABLE);
+    tables
+}
+
+impl Source<'_> {
+    fn require(&self, n_in: usize, padded: usize) {
+        self.z.require(n_in * padded, "source", false);
+        self.gain.require(n_in, "gain", true);
+        self.shift.require(n_in, "shift", self.gain.is_absent());
+        self.keep.require(n_in * padded, "keep", true);
+    }
+}
+
+impl Kernels {
+    /// Name of the instruction set.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Length of a panel matrix of one feature: the points, rounded up to whole vectors.
+    pub(crate) fn padded(&self, n_points: usize) -> usize {
+        n_points.next_multiple_of(self.lanes)
+    }
+
+    /// Length of the scratch a layer's kernels need.
+    pub(crate) fn scratch(&self, n_in: usize, n_out: usize) -> usize {
+        (self.scratch)(n_in, n_out)
+    }
+
+    /// Length of the lane sums of a layer of `n` features, with what reading whole vectors of them may touch.
+    pub(crate) fn sums(&self, n: usize) -> usize {
+        (2 * n + self.lanes) * self.lanes
+    }
+
+    /// Where feature `feature` of point `point` lies in panels of `n` features.
+    pub(crate) fn position(&self, n_points: usize, n: usize, feature: usize, point: usize) -> usize {
+        let width = 2 * self.lanes;
+        let first = point / width * width;
+        let row = if n_points - first > self.lanes { width } else { self.lanes };
+        first * n + feature * row + (point - first)
+    }
+
+    /// The product of a layer.
+    pub(crate) fn forward(&self, f: &Forward<'_>) {
+        let padded = self.padded(f.n_points);
+        f.source.require(f.n_in, padded);
+        f.weight.require(f.n_in * f.n_out, "weight", false);
+        f.start.require(f.n_out, "start", false);
+        f.output.require(f.n_out * padded, "output", false);
+        f.sums.require(self.sums(f.n_out), "sums", true);
+        f.scratch.require(self.scratch(f.n_in, f.n_out), "scratch", false);
+        // SAFETY: the instruction set was checked by `available`, the lengths just now.
+        unsafe { (self.forward)(f) }
+    }
+
+    /// BatchNorm's statistics after [`Kernels::forward`].
+    pub(crate) fn normalise(&self, b: &Normalise<'_>) {
+        b.sums.require(self.sums(b.n), "sums", false);
+        b.z.require(b.n * self.padded(b.n_points), "z", false);
+        for (buffer, what) in [(b.gamma, "gamma"), (b.beta, "beta")] {
+            buffer.require(b.n, what, false);
+        }
+        for buffer in [b.centre, b.mean, b.variance, b.inverse, b.gain, b.shift] {
+            buffer.require(b.n, "statistics", false);
+        }
+        // SAFETY: as above.
+        unsafe { (self.normalise)(b) }
+    }
+
+    /// Mean squared error and its gradient.
+    pub(crate) fn loss(&self, l: &Loss<'_>) -> f64 {
+        let n = l.n * self.padded(l.n_points);
+        l.output.require(n, "output", false);
+        l.target.require(n, "target", false);
+        l.delta.require(n, "delta", false);
+        l.d_bias.require(l.n, "bias gradient", false);
+        // SAFETY: as above.
+        unsafe { (self.loss)(l) }
+    }
+
+    /// BatchNorm's backward scalars after the [`Kernels::backward`] of the layer above.
+    pub(crate) fn denormalise(&self, b: &Denormalise<'_>) {
+        b.sums.require(self.sums(b.n), "sums", false);
+        for buffer in [b.mean, b.inverse] {
+            buffer.require(b.n, "statistics", false);
+        }
+        b.gradient.require(2 * b.n, "gradient", false);
+        b.curve.require(b.n, "curve", false);
+        b.offset.require(b.n, "offset", false);
+        // SAFETY: as above.
+        unsafe { (self.denormalise)(b) }
+    }
+
+    /// Adds up the first `n` lane sums.
+    pub(crate) fn reduce(&self, sums: In<'_>, n: usize, to: Out<'_>) {
+        sums.require((n + self.lanes) * self.lanes, "sums", false);
+        to.require(n, "result", false);
+        // SAFETY: as above.
+        unsafe { (self.reduce)(sums, n, to) }
+    }
+
+    /// Gradients of a layer.
+    pub(crate) fn backward(&self, b: &Backward<'_>) {
+        let padded = self.padded(b.n_points);
+        b.delta.require(b.n_out * padded, "delta", false);
+        let plain = b.slope.is_absent();
+        b.z.require(b.n_out * padded, "z", plain);
+        b.slope.require(b.n_out, "slope", plain);
+        b.curve.require(b.n_out, "curve", plain);
+        b.offset.require(b.n_out, "offset", plain);
+        b.source.require(b.n_in, padded);
+        b.weight.require(b.n_in * b.n_out, "weight", false);
+        b.gradient.require(b.n_in * b.n_out, "gradient", false);
+        b.extra.require(b.n_in * padded, "extra", true);
+        b.delta_below.require(b.n_in * padded, "delta below", true);
+        b.sums.require(self.sums(b.n_in), "sums", b.delta_below.is_absent() || b.source.gain.is_absent());
+        b.scratch.require(self.scratch(b.n_in, b.n_out), "scratch", false);
+        // SAFETY: as above.
+        unsafe { (self.backward)(b) }
+    }
+
+    /// One Adam step.
+    pub(crate) fn adam(&self, a: &Adam<'_>) {
+        for buffer in [a.params, a.first, a.second] {
+            buffer.require(a.n, "state", false);
+        }
+        a.gradient.require(a.n, "gradient", false);
+        // SAFETY: as above.
+        unsafe { (self.adam)(a) }
+    }
+}

@@ -1,0 +1,268 @@
+//! The kernels against the plain loops: gradients, one epoch's update and running statistics, at several stages of a
+//! training, over random shapes, on every instruction set the machine has.
+
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::FastTrainer;
+use crate::spec::{BatchNormSpec, Head, NetworkSpec, TrainingSpec};
+use crate::training::{MemberState, MemberTrainer, TrainJob, TrainLog};
+use crate::{Layout, PlainTrainer};
+
+/// A problem to train on, in f64; every number is representable in f32.
+struct Case {
+    network: NetworkSpec,
+    layout: Layout,
+    training: TrainingSpec,
+    n: usize,
+    x: Vec<f64>,
+    y: Vec<f64>,
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+impl Case {
+    fn new(network: NetworkSpec, n: usize, constant_column: bool, seed: u64) -> Self {
+        let mut stream = ChaCha8Rng::seed_from_u64(seed);
+        let (d, k) = (network.n_inputs(), network.n_outputs());
+        let mut x: Vec<f64> = (0..n * d).map(|_| f64::from((2.0 * stream.random::<f64>() - 1.0) as f32)).collect();
+        if constant_column {
+            x.iter_mut().step_by(d).for_each(|v| *v = 0.75);
+        }
+        let y = (0..n * k)
+            .map(|i| {
+                let row = &x[i / k * d..][..d];
+                let phase: f64 = row.iter().enumerate().map(|(j, v)| v * (j + 2) as f64).sum();
+                f64::from((phase + (i % k) as f64).sin() as f32)
+            })
+            .collect();
+        let layout = Layout::new(&network, None);
+        let training = TrainingSpec { weight_decay: 1e-4, epochs: 1_000_000, ..TrainingSpec::default() };
+        Self { network, layout, training, n, x, y }
+    }
+
+    fn job<'a, T>(&'a self, x: &'a [T], y: &'a [T]) -> TrainJob<'a, T> {
+        TrainJob {
+            network: &self.network,
+            layout: &self.layout,
+            training: &self.training,
+            x,
+            y,
+            n: self.n,
+            dropout: None,
+            loss_head: None,
+        }
+    }
+
+    fn initial(&self, seed: u64) -> MemberState<f32> {
+        let mut stream = ChaCha8Rng::seed_from_u64(seed);
+        let mut params = self.layout.initial::<f32>(&mut stream);
+        // β off zero: where a layer's input is constant, the ReLU would sit on its kink and follow rounding alone.
+        for range in self.layout.hidden().iter().filter_map(|hidden| hidden.batch_norm.as_ref()) {
+            for beta in &mut params[range.beta.clone()] {
+                *beta = 0.2 * (stream.random::<f32>() - 0.5);
+            }
+        }
+        MemberState::new(&self.layout, params, &self.training)
+    }
+}
+
+fn wide_state(state: &MemberState<f32>) -> MemberState<f64> {
+    MemberState {
+        params: widen(&state.params),
+        running_mean: widen(&state.running_mean),
+        running_var: widen(&state.running_var),
+        first_moment: widen(&state.first_moment),
+        second_moment: widen(&state.second_moment),
+        steps: state.steps,
+        learning_rate: state.learning_rate,
+        plateau: state.plateau,
+    }
+}
+
+fn distance(a: &[f32], exact: &[f64]) -> f64 {
+    a.iter().zip(exact).map(|(&a, &b)| (f64::from(a) - b).powi(2)).sum::<f64>().sqrt()
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// Whether the fast error against f64 is at most four times that of the plain loops in f32. `slack` is what rounding alone
+/// may do where the plain loops happen to be exact.
+fn close(what: &str, fast: &[f32], plain: &[f32], exact: &[f64], slack: f64) -> Result<(), String> {
+    let (fast, plain) = (distance(fast, exact), distance(plain, exact));
+    if fast <= 4.0 * plain + slack * norm(exact).max(1e-3) {
+        return Ok(());
+    }
+    Err(format!("{what}: error {fast:e} beside {plain:e}, norm {:e}", norm(exact)))
+}
+
+/// Compares every path with the plain loops at `state`: loss, gradient, and what one epoch makes of the state.
+fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
+    let (x32, y32) = (narrow(&case.x), narrow(&case.y));
+    let (job32, job64) = (case.job(&x32, &y32), case.job(&case.x, &case.y));
+    let n = case.layout.n_parameters();
+    let plain = PlainTrainer::loops();
+    let exact_state = wide_state(state);
+
+    let mut exact = vec![0.0f64; n];
+    let exact_loss = plain.gradient(&job64, &exact_state, 0, &mut exact);
+    let mut plain32 = vec![0.0f32; n];
+    plain.gradient(&job32, state, 0, &mut plain32);
+    let mut exact_after = exact_state.clone();
+    plain.train(&job64, &mut exact_after, 0..1, &mut TrainLog::default()).unwrap();
+    let mut plain_after = state.clone();
+    plain.train(&job32, &mut plain_after, 0..1, &mut TrainLog::default()).unwrap();
+
+    for path in FastTrainer::paths() {
+        let trainer = FastTrainer::with_path(path).unwrap();
+        assert!(trainer.covers(&job32));
+        let mut fast = vec![f32::NAN; n];
+        let loss = trainer.gradient(&job32, state, 0, &mut fast);
+        assert!((loss - exact_loss).abs() <= 1e-4 * (1e-3 + exact_loss), "{path}: loss {loss} beside {exact_loss}");
+        close(&format!("{path}: gradient"), &fast, &plain32, &exact, 2e-6)?;
+        if case.network.batch_norm().is_some() {
+            for range in case.layout.hidden() {
+                assert!(fast[range.linear.bias.clone()].iter().all(|&g| g == 0.0), "{path}: a bias feeding BatchNorm");
+            }
+        }
+        let mut after = state.clone();
+        trainer.train(&job32, &mut after, 0..1, &mut TrainLog::default()).unwrap();
+        let free = sensible(&exact);
+        let pick = |values: &[f32]| free.iter().map(|&i| values[i]).collect::<Vec<_>>();
+        let pick64 = |values: &[f64]| free.iter().map(|&i| values[i]).collect::<Vec<_>>();
+        for (what, fast, plain, exact) in [
+            ("parameters", &after.params, &plain_after.params, &exact_after.params),
+            ("first moments", &after.first_moment, &plain_after.first_moment, &exact_after.first_moment),
+            ("second moments", &after.second_moment, &plain_after.second_moment, &exact_after.second_moment),
+        ] {
+            close(&format!("{path}: {what}"), &pick(fast), &pick(plain), &pick64(exact), 2e-6)?;
+        }
+        let statistics = [
+            ("means", &after.running_mean, &plain_after.running_mean, &exact_after.running_mean),
+            ("variances", &after.running_var, &plain_after.running_var, &exact_after.running_var),
+        ];
+        for (what, fast, plain, exact) in statistics {
+            close(&format!("{path}: running {what}"), fast, plain, exact, 1e-6)?;
+        }
+        assert_eq!(after.steps, plain_after.steps);
+        for (&fast, &exact) in after.params.iter().zip(&exact_after.params) {
+            // Adam never moves further than about the rate, whatever rounding made of a vanishing gradient.
+            assert!((f64::from(fast) - exact).abs() <= 12.0 * case.training.learning_rate, "{fast} beside {exact}");
+        }
+    }
+    Ok(())
+}
+
+/// As [`compare_once`], forgiving bad luck: where a pre-activation lies within rounding of ReLU's kink, the side it falls on
+/// is chance. A wrong kernel is wrong everywhere, so nearby states are tried too.
+#[track_caller]
+fn compare(case: &Case, state: &MemberState<f32>) {
+    let mut stream = ChaCha8Rng::seed_from_u64(11);
+    let mut state = state.clone();
+    let mut complaints = Vec::new();
+    for _ in 0..4 {
+        match compare_once(case, &state) {
+            Ok(()) => return,
+            Err(complaint) => complaints.push(complaint),
+        }
+        state.params.iter_mut().for_each(|value| *value *= 1.0 + 1e-2 * (stream.random::<f32>() - 0.5));
+    }
+    panic!("{}", complaints.join("\n"));
+}
+
+/// Indices of the parameters whose gradient is not all rounding. Adam divides by the gradient's own size, so that noise in
+/// a vanishing one (weights behind a constant column, biases that feed BatchNorm) becomes a full step of either sign.
+fn sensible(gradient: &[f64]) -> Vec<usize> {
+    let least = 1e-2 * norm(gradient) / (gradient.len() as f64).sqrt();
+    (0..gradient.len()).filter(|&i| gradient[i].abs() > least).collect()
+}
+
+/// Trains with the plain loops for `epochs`, comparing at the start, in the middle and at the end.
+fn compare_along(case: &Case, epochs: usize) {
+    let (x, y) = (narrow(&case.x), narrow(&case.y));
+    let job = case.job(&x, &y);
+    let mut state = case.initial(7);
+    compare(case, &state);
+    for stage in 0..2 {
+        let first = stage * epochs / 2;
+        PlainTrainer::gemm().train(&job, &mut state, first..first + epochs / 2, &mut TrainLog::default()).unwrap();
+        compare(case, &state);
+    }
+}
+
+fn batch_norm() -> Option<BatchNormSpec> {
+    Some(BatchNormSpec::default())
+}
+
+#[test]
+fn the_sine_network_matches_the_plain_loops_early_midway_and_late() {
+    let network = NetworkSpec::new(1, 1, vec![20; 9], batch_norm(), Head::Linear).unwrap();
+    compare_along(&Case::new(network, 120, false, 1), 300);
+}
+
+#[test]
+fn six_layers_of_fifty_match_the_plain_loops_early_midway_and_late() {
+    let network = NetworkSpec::new(6, 1, vec![50; 6], batch_norm(), Head::Linear).unwrap();
+    compare_along(&Case::new(network, 160, false, 2), 100);
+}
+
+#[test]
+fn wide_layers_match_the_plain_loops() {
+    // Deeper than one slice of inputs, and outputs that do not fill a register tile.
+    let network = NetworkSpec::new(5, 3, vec![300, 67], batch_norm(), Head::Linear).unwrap();
+    compare_along(&Case::new(network, 300, false, 3), 4);
+}
+
+#[test]
+fn one_point_has_no_variance_and_stays_finite() {
+    let network = NetworkSpec::new(2, 1, vec![5, 5], batch_norm(), Head::Linear).unwrap();
+    compare_along(&Case::new(network, 1, false, 4), 10);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_shape_matches_the_plain_loops(
+        n_in in 1usize..18,
+        n_out in 1usize..12,
+        hidden in prop::collection::vec(1usize..80, 0..4),
+        n in 1usize..180,
+        with_batch_norm: bool,
+        constant_column: bool,
+        epochs in 0usize..4,
+        seed: u64,
+    ) {
+        let network =
+            NetworkSpec::new(n_in, n_out, hidden, with_batch_norm.then(BatchNormSpec::default), Head::Linear).unwrap();
+        compare_along(&Case::new(network, n, constant_column, seed), 2 * epochs);
+    }
+}
+
+#[test]
+fn stopping_and_going_on_gives_the_same_bits() {
+    let network = NetworkSpec::new(2, 1, vec![20, 70], batch_norm(), Head::Linear).unwrap();
+    let case = Case::new(network, 50, false, 5);
+    let (x, y) = (narrow(&case.x), narrow(&case.y));
+    let job = case.job(&x, &y);
+    for path in FastTrainer::paths() {
+        let trainer = FastTrainer::with_path(path).unwrap();
+        let (mut whole, mut parts) = (case.initial(1), case.initial(1));
+        let (mut log, mut log_parts) = (TrainLog::default(), TrainLog::default());
+        trainer.train(&job, &mut whole, 0..20, &mut log).unwrap();
+        trainer.train(&job, &mut parts, 0..7, &mut log_parts).unwrap();
+        trainer.train(&job, &mut parts, 7..20, &mut log_parts).unwrap();
+        assert_eq!(whole, parts);
+        assert_eq!(log, log_parts);
+        assert!(log.losses[19] < log.losses[0]);
+    }
+}
