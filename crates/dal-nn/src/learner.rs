@@ -205,43 +205,16 @@ impl CpuLearner {
         let scaling = Scaling::fit(self.scaling, labelled);
         let x = single("input", labelled.x(), scaling.inputs.as_ref())?;
         let y = single("label", labelled.y(), scaling.outputs.as_ref())?;
-        let loss_head = job.needs.loss_head.as_ref().map(|spec| self.loss_head_shape(spec)).transpose()?;
+        let loss_head = job.needs.loss_head.as_ref().map(|spec| check_loss_head(network, spec));
+        let loss_head = loss_head.transpose().map_err(|message| LearnError::Unsupported { message })?;
         let dropout = job.needs.dropout.map(|spec| self.dropout_network(spec)).transpose()?;
         let layout = Layout::new(network, loss_head);
         Ok(Prepared { x, y, n: labelled.len(), scaling, layout, loss_head, dropout })
     }
 
-    fn loss_head_shape(&self, spec: &LossHeadSpec) -> Result<LossHeadShape, LearnError> {
-        let unsupported = |message: String| Err(LearnError::Unsupported { message });
-        if self.network.hidden().is_empty() {
-            return unsupported("a loss head reads hidden layers, and the network has none".into());
-        }
-        if spec.n_layers == 0 || spec.width == 0 {
-            return unsupported(format!(
-                "a loss head needs at least one layer and one unit, not {} and {}",
-                spec.n_layers, spec.width
-            ));
-        }
-        if !(spec.weight >= 0.0 && spec.weight.is_finite() && spec.margin.is_finite()) {
-            return unsupported(format!(
-                "a loss head's weight ({}) must be finite and not negative, its margin ({}) finite",
-                spec.weight, spec.margin
-            ));
-        }
-        Ok(LossHeadShape { n_layers: spec.n_layers, width: spec.width })
-    }
-
     fn dropout_network(&self, spec: DropoutSpec) -> Result<(DropoutSpec, NetworkSpec, Layout), LearnError> {
         let unsupported = |message: String| LearnError::Unsupported { message };
-        if self.network.hidden().is_empty() {
-            return Err(unsupported("dropout acts on hidden layers, and the network has none".into()));
-        }
-        if !(spec.rate > 0.0 && spec.rate < 1.0) || spec.n_passes < 2 {
-            return Err(unsupported(format!(
-                "dropout needs a rate in (0, 1) and at least 2 passes, not {} and {}",
-                spec.rate, spec.n_passes
-            )));
-        }
+        check_dropout(&self.network, &spec).map_err(unsupported)?;
         let n_members = self.training.n_members as f64;
         let factor = match spec.width_factor {
             WidthFactor::SqrtMembers => n_members.sqrt(),
@@ -385,6 +358,44 @@ impl Learner for CpuLearner {
         let fitted = self.fit_surrogates(jobs).into_iter();
         fitted.map(|result| result.map(|surrogate| Box::new(surrogate) as Box<dyn Surrogate>)).collect()
     }
+}
+
+/// The most units a loss head may read a layer with, and the most layers: beyond it a corrupted number is likelier.
+const MAX_LOSS_HEAD: usize = 1 << 16;
+
+/// A loss head's shape, or what is wrong with it.
+pub(crate) fn check_loss_head(network: &NetworkSpec, spec: &LossHeadSpec) -> Result<LossHeadShape, String> {
+    if network.hidden().is_empty() {
+        return Err("a loss head reads hidden layers, and the network has none".into());
+    }
+    let allowed = 1..=MAX_LOSS_HEAD;
+    if !allowed.contains(&spec.n_layers) || !allowed.contains(&spec.width) {
+        return Err(format!(
+            "a loss head needs 1 to {MAX_LOSS_HEAD} layers and units, not {} and {}",
+            spec.n_layers, spec.width
+        ));
+    }
+    if !(spec.weight >= 0.0 && spec.weight.is_finite() && spec.margin.is_finite()) {
+        return Err(format!(
+            "a loss head's weight ({}) must be finite and not negative, its margin ({}) finite",
+            spec.weight, spec.margin
+        ));
+    }
+    Ok(LossHeadShape { n_layers: spec.n_layers, width: spec.width })
+}
+
+/// What is wrong with dropout of this network, if anything.
+pub(crate) fn check_dropout(network: &NetworkSpec, spec: &DropoutSpec) -> Result<(), String> {
+    if network.hidden().is_empty() {
+        return Err("dropout acts on hidden layers, and the network has none".into());
+    }
+    if !(spec.rate > 0.0 && spec.rate < 1.0) || spec.n_passes < 2 {
+        return Err(format!(
+            "dropout needs a rate in (0, 1) and at least 2 passes, not {} and {}",
+            spec.rate, spec.n_passes
+        ));
+    }
+    Ok(())
 }
 
 /// Values as the engine sees them, refused where f32 cannot hold them.

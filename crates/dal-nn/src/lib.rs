@@ -10,6 +10,7 @@ mod plain;
 pub mod platform;
 pub mod products;
 mod real;
+mod saved;
 mod scaling;
 mod spec;
 mod surrogate;
@@ -22,6 +23,7 @@ pub use learner::{Clock, CpuLearner};
 pub use params::{BatchNormRange, ConvRange, HiddenRange, Layout, LinearRange, LossHeadRange, LossHeadShape};
 pub use plain::PlainTrainer;
 pub use real::Real;
+pub use saved::{LoadError, SaveError};
 pub use scaling::{Affine, Scaling, ScalingRule, ScalingSpec};
 pub use spec::{
     AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec,

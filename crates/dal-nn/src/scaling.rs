@@ -48,6 +48,14 @@ impl Affine {
             }
         }
     }
+
+    /// Whether it fits `n_columns` and holds finite offsets and finite positive factors.
+    pub(crate) fn is_valid(&self, n_columns: usize) -> bool {
+        self.offset.len() == n_columns
+            && self.factor.len() == n_columns
+            && self.offset.iter().all(|v| v.is_finite())
+            && self.factor.iter().all(|v| v.is_finite() && *v > 0.0)
+    }
 }
 
 /// The scaling a surrogate applies; `None` leaves values as they are.
