@@ -7,7 +7,7 @@ use dal_core::{Oracle, Space};
 use ndarray::Array2;
 use thiserror::Error;
 
-use crate::card::{Card, SettingValues};
+use crate::card::{Card, ConvolutionHead, SettingValues};
 use crate::problems::{CATALOGUE, Definition};
 
 /// The cards of all built-in problems, in the order of the paper's table.
@@ -153,6 +153,40 @@ pub struct Column {
     pub unit: String,
 }
 
+/// The network a problem is learned with unless a run says otherwise, and its training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learning {
+    /// Width of each hidden layer.
+    pub hidden: Vec<usize>,
+    /// Whether a BatchNorm follows each hidden Linear.
+    pub batch_norm: bool,
+    /// What stands in the place of the last plain Linear, if anything does.
+    pub head: Option<ConvolutionHead>,
+    /// Initial learning rate of full-batch Adam.
+    pub learning_rate: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+}
+
+/// What a user's problem gets: the network that `foil` is published with.
+impl Default for Learning {
+    fn default() -> Self {
+        Self { hidden: vec![200; 4], batch_norm: true, head: None, learning_rate: 1e-3, weight_decay: 1e-4 }
+    }
+}
+
+impl From<&Card> for Learning {
+    fn from(card: &Card) -> Self {
+        Self {
+            hidden: card.network.hidden.to_vec(),
+            batch_norm: card.network.batch_norm,
+            head: card.network.head,
+            learning_rate: card.training.learning_rate,
+            weight_decay: card.training.weight_decay,
+        }
+    }
+}
+
 /// A problem ready to be sampled and labelled: built in, or a user's.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -164,6 +198,8 @@ pub struct Problem {
     pub(crate) inputs: Vec<Column>,
     pub(crate) outputs: Vec<Column>,
     pub(crate) candidates: Option<Array2<f64>>,
+    pub(crate) learning: Learning,
+    pub(crate) digest: Option<String>,
 }
 
 impl Problem {
@@ -186,6 +222,8 @@ impl Problem {
             inputs,
             outputs,
             candidates: None,
+            learning: Learning::from(card),
+            digest: None,
         })
     }
 
@@ -218,9 +256,20 @@ impl Problem {
         if changed.is_empty() { self.id.clone() } else { format!("{}?{}", self.id, changed.join("&")) }
     }
 
-    /// The card, with the default network and training; a user's problem has none.
+    /// The card; a user's problem has none.
     pub fn card(&self) -> Option<&'static Card> {
         self.card
+    }
+
+    /// The default network and its training: the card's, or those of a user's file.
+    pub fn learning(&self) -> &Learning {
+        &self.learning
+    }
+
+    /// For a user's problem the SHA-256, in hexadecimal, of the problem file and then of the table, forest or network it
+    /// names: what must be equal for two runs to be of the same problem.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
     }
 
     /// Where the problem's points come from; its columns are the oracle's inputs.

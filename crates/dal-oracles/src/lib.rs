@@ -16,16 +16,22 @@
 //! # Ok::<(), dal_oracles::ProblemError>(())
 //! ```
 //!
-//! What this crate is not for: it knows nothing of learning, runs or files of results.
+//! Users bring their own as a file: [`Problem::open`] reads a `problem.toml` whose oracle is a table, a program, a forest or a
+//! network (see [`user`]).
+//!
+//! What this crate is not for: it knows nothing of learning, runs or stores.
 
 pub mod card;
 pub mod catalogue;
 pub mod contract;
 pub mod forest;
+pub mod network;
 pub mod problems;
 mod rows;
 #[cfg(test)]
 mod testing;
+pub mod user;
 
 pub use card::Card;
-pub use catalogue::{Column, Problem, ProblemError, Settings, catalogue, find};
+pub use catalogue::{Column, Learning, Problem, ProblemError, Settings, catalogue, find};
+pub use user::ProblemFileError;

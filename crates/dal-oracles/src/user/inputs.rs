@@ -1,0 +1,141 @@
+//! A user's inputs: names and levels beside the space, and the way between points, physical values and text.
+
+use dal_core::{Dimension, Space, SpaceError, Value};
+use ndarray::{Array2, ArrayView1, ArrayView2};
+
+/// The inputs of a user's problem, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Inputs {
+    names: Vec<String>,
+    /// The level names of each categorical input; empty for the others.
+    levels: Vec<Vec<String>>,
+    space: Space,
+}
+
+impl Inputs {
+    /// Names, levels and dimensions in step.
+    pub(super) fn new(inputs: Vec<(String, Vec<String>, Dimension)>) -> Result<Self, SpaceError> {
+        let space = Space::new(inputs.iter().map(|(_, _, dimension)| dimension.clone()).collect())?;
+        let (names, levels) = inputs.into_iter().map(|(name, levels, _)| (name, levels)).unzip();
+        Ok(Self { names, levels, space })
+    }
+
+    pub(super) fn space(&self) -> &Space {
+        &self.space
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The header of a CSV file of points, with its line break.
+    pub(super) fn header(&self) -> String {
+        csv_record(self.names.iter().map(String::as_str))
+    }
+
+    /// A point of the unit box as a line of CSV in physical units, numbers in the shortest form that reads back the same.
+    pub(super) fn csv_line(&self, point: ArrayView1<'_, f64>) -> Result<String, SpaceError> {
+        let values = self.space.to_physical(point)?;
+        let text = values.iter().zip(&self.levels).map(|(value, levels)| match *value {
+            Value::Level(level) => levels[level].clone(),
+            other => other.to_string(),
+        });
+        Ok(csv_record(text.collect::<Vec<_>>().iter().map(String::as_str)))
+    }
+
+    /// Points of the unit box as numbers in physical units, shape (n, inputs); a level is its 0-based number.
+    pub(super) fn physical(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SpaceError> {
+        let mut physical = Array2::zeros((x.nrows(), self.names.len()));
+        for (point, mut row) in x.outer_iter().zip(physical.outer_iter_mut()) {
+            for (to, value) in row.iter_mut().zip(self.space.to_physical(point)?) {
+                *to = match value {
+                    Value::Number(v) => v,
+                    Value::Integer(v) => v as f64,
+                    Value::Level(v) => v as f64,
+                };
+            }
+        }
+        Ok(physical)
+    }
+
+    /// The value that `text` states for input `index`, or what is wrong with it.
+    pub(super) fn parse(&self, index: usize, text: &str) -> Result<Value, String> {
+        let text = text.trim();
+        let dimension = &self.space.dimensions()[index];
+        match *dimension {
+            Dimension::Continuous { low, high, .. } => match text.parse::<f64>() {
+                Ok(v) if v >= low && v <= high => Ok(Value::Number(v)),
+                Ok(v) => Err(format!("{v} lies outside [{low}, {high}]")),
+                Err(_) => Err(format!("`{text}` is not a number")),
+            },
+            // `3.0` is how tools write a whole number in a column of floats.
+            Dimension::Integer { low, high } => match text.parse::<f64>() {
+                Ok(v) if v.fract() == 0.0 && v >= low as f64 && v <= high as f64 => Ok(Value::Integer(v as i64)),
+                _ => Err(format!("`{text}` is not a whole number from {low} to {high}")),
+            },
+            Dimension::Categorical { .. } => match self.levels[index].iter().position(|level| level == text) {
+                Some(level) => Ok(Value::Level(level)),
+                None => Err(format!("`{text}` is none of the levels {}", self.levels[index].join(", "))),
+            },
+        }
+    }
+}
+
+/// One line of CSV, quoted where it must be, with its line break.
+fn csv_record<'a>(fields: impl Iterator<Item = &'a str>) -> String {
+    let quoted = fields.map(|field| {
+        if field.contains(['"', ',', '\n', '\r']) {
+            format!("\"{}\"", field.replace('"', "\"\""))
+        } else {
+            field.to_owned()
+        }
+    });
+    quoted.collect::<Vec<_>>().join(",") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dal_core::{Scale, SeedPath};
+
+    fn inputs() -> Inputs {
+        let levels = ["steel", "a \"soft\", light one"].map(str::to_owned).to_vec();
+        Inputs::new(vec![
+            ("speed".into(), vec![], Dimension::Continuous { low: 0.5, high: 80.0, scale: Scale::Log }),
+            ("blades".into(), vec![], Dimension::Integer { low: 2, high: 6 }),
+            ("material".into(), levels, Dimension::Categorical { n_levels: 2 }),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn points_survive_the_way_through_csv() {
+        let inputs = inputs();
+        assert_eq!(inputs.header(), "speed,blades,material\n");
+        for point in inputs.space().sample(200, &SeedPath::root(2)).outer_iter() {
+            let line = inputs.csv_line(point).unwrap();
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+            let record = reader.records().next().unwrap().unwrap();
+            let values: Vec<Value> = (0..3).map(|i| inputs.parse(i, &record[i]).unwrap()).collect();
+            assert_eq!(values, inputs.space().to_physical(point).unwrap());
+        }
+    }
+
+    #[test]
+    fn values_are_parsed_strictly() {
+        let inputs = inputs();
+        assert_eq!(inputs.parse(1, " 3.0 "), Ok(Value::Integer(3)));
+        for (index, text) in [(0, "0.1"), (0, "nan"), (0, "fast"), (1, "2.5"), (1, "7"), (1, ""), (2, "brass")] {
+            assert!(inputs.parse(index, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn levels_are_numbers_in_physical_points() {
+        let inputs = inputs();
+        let x = inputs.space().to_unit(&[Value::Number(0.5), Value::Integer(6), Value::Level(1)]).unwrap();
+        let x = Array2::from_shape_vec((1, 4), x).unwrap();
+        let physical = inputs.physical(x.view()).unwrap();
+        assert_eq!(physical.row(0).to_vec(), [0.5, 6.0, 1.0]);
+    }
+}

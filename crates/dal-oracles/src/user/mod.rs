@@ -1,0 +1,640 @@
+//! Problems that users bring: one `problem.toml` names inputs, outputs and the oracle; `docs/problems.md` explains it.
+
+mod answers;
+pub mod command;
+mod inputs;
+mod physical;
+pub mod table;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dal_core::{Dimension, Oracle, Scale};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use self::command::{CommandOracle, CommandSettings, Exchange};
+use self::inputs::Inputs;
+use self::physical::{InPhysicalUnits, Units};
+use self::table::{Duplicates, TableOracle};
+use crate::catalogue::{Column, Learning, Problem, Settings};
+use crate::forest::Forest;
+use crate::network::Network;
+
+/// A problem file, or something it names, that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProblemFileError {
+    /// A file cannot be read.
+    #[error("{}: {message}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        message: String,
+    },
+    /// The file is not TOML of the right form; the message names line, column and key.
+    #[error("{}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, where, and what could stand there.
+        message: String,
+    },
+    /// A key has a value that makes no sense.
+    #[error("{}: {key}: {problem}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The key, as in `inputs[2].low`.
+        key: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A table cannot be used.
+    #[error("{}: {place}: {problem}", path.display())]
+    Data {
+        /// The table's file.
+        path: PathBuf,
+        /// Where in it.
+        place: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProblemFile {
+    name: String,
+    inputs: Vec<InputSpec>,
+    outputs: Vec<OutputSpec>,
+    oracle: OracleSpec,
+    #[serde(default)]
+    network: NetworkSpec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputSpec {
+    name: String,
+    #[serde(default)]
+    unit: Option<String>,
+    #[serde(default)]
+    low: Option<f64>,
+    #[serde(default)]
+    high: Option<f64>,
+    #[serde(default)]
+    scale: Option<Scale>,
+    #[serde(default)]
+    integer: bool,
+    #[serde(default)]
+    levels: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutputSpec {
+    name: String,
+    #[serde(default)]
+    unit: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OracleSpec {
+    table: Option<TableSpec>,
+    command: Option<CommandSpec>,
+    forest: Option<ForestSpec>,
+    network: Option<ModelSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableSpec {
+    file: PathBuf,
+    #[serde(default)]
+    duplicates: Duplicates,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommandSpec {
+    program: Vec<String>,
+    #[serde(default)]
+    directory: PathBuf,
+    #[serde(default)]
+    exchange: Exchange,
+    #[serde(default = "yes")]
+    header: bool,
+    rows_per_call: Option<usize>,
+    #[serde(default = "one")]
+    parallel: usize,
+    time_limit: f64,
+    #[serde(default)]
+    retries: usize,
+    stderr_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForestSpec {
+    file: PathBuf,
+    #[serde(default)]
+    units: Units,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelSpec {
+    folder: PathBuf,
+    #[serde(default)]
+    units: Units,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct NetworkSpec {
+    hidden: Vec<usize>,
+    batch_norm: bool,
+    learning_rate: f64,
+    weight_decay: f64,
+}
+
+impl Default for NetworkSpec {
+    fn default() -> Self {
+        let Learning { hidden, batch_norm, learning_rate, weight_decay, .. } = Learning::default();
+        Self { hidden, batch_norm, learning_rate, weight_decay }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Problem {
+    /// Reads a problem file and everything it names; a program is not called, only looked for.
+    ///
+    /// Paths in the file are relative to the file's folder. [`Problem::digest`] then changes with the file and with any
+    /// table, forest or network it names (but not with a program).
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key, a value that makes no sense, a table, forest or network that does not fit;
+    /// each names the file, the key or the line, and a remedy.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ProblemFileError> {
+        Reader { path: path.as_ref() }.open()
+    }
+}
+
+/// Turns one problem file into a problem, with its path at hand for every error.
+struct Reader<'a> {
+    path: &'a Path,
+}
+
+impl Reader<'_> {
+    fn key(&self, key: impl Into<String>, problem: impl Into<String>) -> ProblemFileError {
+        ProblemFileError::Key { path: self.path.to_owned(), key: key.into(), problem: problem.into() }
+    }
+
+    fn folder(&self) -> PathBuf {
+        match self.path.parent() {
+            Some(folder) if folder != Path::new("") => folder.to_owned(),
+            _ => PathBuf::from("."),
+        }
+    }
+
+    fn open(&self) -> Result<Problem, ProblemFileError> {
+        let bytes = self.read(self.path)?;
+        let mut digest = Sha256::new();
+        digest.update(&bytes);
+        let syntax = |message: String| ProblemFileError::Syntax { path: self.path.to_owned(), message };
+        let text = String::from_utf8(bytes).map_err(|e| syntax(format!("not UTF-8 text: {e}")))?;
+        let file: ProblemFile = toml::from_str(&text).map_err(|e| syntax(e.to_string().trim_end().to_owned()))?;
+        if file.name.is_empty() || !file.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            return Err(self.key("name", format!("`{}` is no name: use letters, digits, - and _", file.name)));
+        }
+        self.check_names(&file)?;
+        let table = file.oracle.table.as_ref().map(|table| self.folder().join(&table.file));
+        let inputs = self.inputs(&file.inputs, table.as_deref())?;
+        let outputs: Vec<String> = file.outputs.iter().map(|output| output.name.clone()).collect();
+        let mut candidates = None;
+        let oracle: Arc<dyn Oracle> = match file.oracle {
+            OracleSpec { table: Some(spec), command: None, forest: None, network: None } => {
+                let path = self.folder().join(&spec.file);
+                digest.update(self.read(&path)?);
+                let (oracle, points) = TableOracle::open(&path, &inputs, &outputs, spec.duplicates)?;
+                candidates = Some(points);
+                Arc::new(oracle)
+            }
+            OracleSpec { table: None, command: Some(spec), forest: None, network: None } => {
+                let settings = self.command(spec)?;
+                Arc::new(CommandOracle::new(settings, inputs.clone(), outputs.clone()))
+            }
+            OracleSpec { table: None, command: None, forest: Some(spec), network: None } => {
+                let bytes = self.read(&self.folder().join(&spec.file))?;
+                digest.update(&bytes);
+                let forest = Forest::from_bytes(&bytes).map_err(|e| self.key("oracle.forest.file", e.to_string()))?;
+                let (n_inputs, n_outputs) = (forest.n_inputs(), forest.n_outputs());
+                let model = InPhysicalUnits::new(
+                    inputs.clone(),
+                    spec.units,
+                    n_inputs,
+                    n_outputs,
+                    Box::new(move |x| Ok(forest.predict(x))),
+                );
+                Arc::new(model.map_err(|problem| self.key("oracle.forest", problem))?)
+            }
+            OracleSpec { table: None, command: None, forest: None, network: Some(spec) } => {
+                let folder = self.folder().join(&spec.folder);
+                self.digest_folder(&folder, &mut digest)?;
+                let network = Network::load(&folder).map_err(|e| self.key("oracle.network.folder", e.to_string()))?;
+                let (n_inputs, n_outputs) = (network.n_inputs(), network.n_outputs());
+                let model = InPhysicalUnits::new(
+                    inputs.clone(),
+                    spec.units,
+                    n_inputs,
+                    n_outputs,
+                    Box::new(move |x| network.evaluate(x)),
+                );
+                Arc::new(model.map_err(|problem| self.key("oracle.network", problem))?)
+            }
+            _ => {
+                let kinds = "[oracle.table], [oracle.command], [oracle.forest], [oracle.network]";
+                return Err(self.key("oracle", format!("there must be exactly one of {kinds}")));
+            }
+        };
+        if oracle.n_outputs() != outputs.len() {
+            let problem = format!("{} outputs are named, the oracle has {}", outputs.len(), oracle.n_outputs());
+            return Err(self.key("outputs", problem));
+        }
+        let column = |name: &str, unit: &Option<String>| Column {
+            name: name.to_owned(),
+            unit: unit.clone().unwrap_or_else(|| "1".into()),
+        };
+        Ok(Problem {
+            id: file.name.clone(),
+            settings: Settings::default(),
+            card: None,
+            space: inputs.space().clone(),
+            oracle,
+            inputs: file.inputs.iter().map(|input| column(&input.name, &input.unit)).collect(),
+            outputs: file.outputs.iter().map(|output| column(&output.name, &output.unit)).collect(),
+            candidates,
+            learning: self.learning(&file.network)?,
+            digest: Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+        })
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, ProblemFileError> {
+        std::fs::read(path).map_err(|e| ProblemFileError::Read { path: path.to_owned(), message: e.to_string() })
+    }
+
+    /// Adds every file of a folder, in the order of their names, which are added too.
+    fn digest_folder(&self, folder: &Path, digest: &mut Sha256) -> Result<(), ProblemFileError> {
+        let fault = |e: std::io::Error| ProblemFileError::Read { path: folder.to_owned(), message: e.to_string() };
+        let entries = std::fs::read_dir(folder).map_err(fault)?.collect::<Result<Vec<_>, _>>().map_err(fault)?;
+        let mut files: Vec<PathBuf> =
+            entries.iter().map(std::fs::DirEntry::path).filter(|path| path.is_file()).collect();
+        files.sort();
+        for file in files {
+            digest.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+            digest.update(self.read(&file)?);
+        }
+        Ok(())
+    }
+
+    fn check_names(&self, file: &ProblemFile) -> Result<(), ProblemFileError> {
+        for (key, names) in [
+            ("inputs", file.inputs.iter().map(|input| &input.name).collect::<Vec<_>>()),
+            ("outputs", file.outputs.iter().map(|output| &output.name).collect()),
+        ] {
+            if names.is_empty() {
+                return Err(self.key(key, format!("at least one is needed: add [[{key}]] with a name")));
+            }
+            for (index, name) in names.iter().enumerate() {
+                let key = format!("{key}[{index}].name");
+                if name.trim().is_empty() || name.trim() != name.as_str() || name.chars().any(char::is_control) {
+                    return Err(self.key(key, format!("`{name}` is no name for a column: no blanks at the ends")));
+                }
+                if name.as_str() == answers::ROW {
+                    return Err(
+                        self.key(key, "`row` means the number of a point in a program's answer; choose another name")
+                    );
+                }
+            }
+        }
+        let mut seen = HashSet::new();
+        let all = file.inputs.iter().map(|input| &input.name).chain(file.outputs.iter().map(|output| &output.name));
+        match all.into_iter().find(|name| !seen.insert(name.as_str())) {
+            Some(name) => Err(self.key("inputs, outputs", format!("two columns are called `{name}`"))),
+            None => Ok(()),
+        }
+    }
+
+    fn inputs(&self, specs: &[InputSpec], table: Option<&Path>) -> Result<Inputs, ProblemFileError> {
+        let mut inputs = Vec::new();
+        for (index, spec) in specs.iter().enumerate() {
+            let dimension = self.dimension(index, spec, table)?;
+            inputs.push((spec.name.clone(), spec.levels.clone().unwrap_or_default(), dimension));
+        }
+        Inputs::new(inputs).map_err(|e| self.key("inputs", e.to_string()))
+    }
+
+    fn dimension(&self, index: usize, spec: &InputSpec, table: Option<&Path>) -> Result<Dimension, ProblemFileError> {
+        let at = |key: &str| format!("inputs[{index}].{key} (`{}`)", spec.name);
+        if let Some(levels) = &spec.levels {
+            if spec.low.is_some() || spec.high.is_some() || spec.scale.is_some() || spec.integer {
+                return Err(self.key(at("levels"), "an input with levels has no low, high, scale or integer"));
+            }
+            let distinct: HashSet<&str> = levels.iter().map(|level| level.trim()).collect();
+            if distinct.len() != levels.len()
+                || levels.len() < 2
+                || levels.iter().any(|l| l.trim() != l || l.is_empty())
+            {
+                return Err(
+                    self.key(at("levels"), "at least two different levels are needed, without blanks at the ends")
+                );
+            }
+            return Ok(Dimension::Categorical { n_levels: levels.len() });
+        }
+        let (low, high) = match (spec.low, spec.high, table) {
+            (Some(low), Some(high), _) => (low, high),
+            (low, high, Some(table)) => {
+                let data = table::range(table, &spec.name)?;
+                (low.unwrap_or(data.0), high.unwrap_or(data.1))
+            }
+            (low, _, None) => {
+                let missing = if low.is_none() { "low" } else { "high" };
+                let problem = "missing: only a table has bounds of its own; for a choice between names give levels";
+                return Err(self.key(at(missing), problem));
+            }
+        };
+        let scale = spec.scale.unwrap_or_default();
+        // A comparison that is false for NaN as well.
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            return Err(self.key(at("low"), format!("low must be below high, but they are {low} and {high}")));
+        }
+        if !spec.integer {
+            if scale == Scale::Log && low <= 0.0 {
+                return Err(self.key(at("scale"), format!("a log scale needs low above 0, but it is {low}")));
+            }
+            return Ok(Dimension::Continuous { low, high, scale });
+        }
+        if scale == Scale::Log {
+            return Err(self.key(at("scale"), "a whole number has no log scale; drop integer or scale"));
+        }
+        let limit = 2_f64.powi(51);
+        match [low, high].iter().find(|v| v.fract() != 0.0 || v.abs() > limit) {
+            Some(v) => Err(self.key(at("integer"), format!("low and high must be whole numbers, but one is {v}"))),
+            None => Ok(Dimension::Integer { low: low as i64, high: high as i64 }),
+        }
+    }
+
+    fn command(&self, spec: CommandSpec) -> Result<CommandSettings, ProblemFileError> {
+        let at = |key: &str| format!("oracle.command.{key}");
+        let folder = self.folder();
+        let directory = if spec.directory == Path::new("") { folder.clone() } else { folder.join(&spec.directory) };
+        let Some(program) = spec.program.first().filter(|program| !program.is_empty()) else {
+            return Err(self.key(at("program"), "name the program, then its arguments: [\"python3\", \"simulate.py\"]"));
+        };
+        if !directory.is_dir() {
+            return Err(self.key(at("directory"), format!("{} is not a folder", directory.display())));
+        }
+        if Path::new(program).components().count() > 1 && !directory.join(program).is_file() {
+            let problem = format!("there is no file {}", directory.join(program).display());
+            return Err(self.key(at("program"), problem));
+        }
+        let names_file = |name: &str| spec.program.iter().any(|argument| argument.contains(name));
+        if spec.exchange == Exchange::Files && !(names_file("{input}") && names_file("{output}")) {
+            let problem = "with exchange = \"files\" the arguments must contain {input} and {output}";
+            return Err(self.key(at("program"), problem));
+        }
+        let Ok(time_limit) = Duration::try_from_secs_f64(spec.time_limit) else {
+            return Err(self.key(at("time_limit"), format!("{} is not a number of seconds", spec.time_limit)));
+        };
+        if time_limit.is_zero() {
+            return Err(self.key(at("time_limit"), "a call needs more than 0 seconds"));
+        }
+        for (key, value) in [("parallel", Some(spec.parallel)), ("rows_per_call", spec.rows_per_call)] {
+            if value == Some(0) {
+                return Err(self.key(at(key), "must be at least 1"));
+            }
+        }
+        Ok(CommandSettings {
+            program: spec.program,
+            directory,
+            exchange: spec.exchange,
+            header: spec.header,
+            rows_per_call: spec.rows_per_call,
+            parallel: spec.parallel,
+            time_limit,
+            retries: spec.retries,
+            stderr_file: spec.stderr_file.map(|file| folder.join(file)),
+        })
+    }
+
+    fn learning(&self, spec: &NetworkSpec) -> Result<Learning, ProblemFileError> {
+        let positive = |v: f64| v.is_finite() && v > 0.0;
+        if spec.hidden.is_empty() || spec.hidden.contains(&0) {
+            return Err(self.key("network.hidden", "give the width of each hidden layer, as in [200, 200, 200, 200]"));
+        }
+        if !positive(spec.learning_rate) {
+            return Err(self.key("network.learning_rate", "must be above 0"));
+        }
+        if !(positive(spec.weight_decay) || spec.weight_decay == 0.0) {
+            return Err(self.key("network.weight_decay", "must be 0 or above"));
+        }
+        Ok(Learning {
+            hidden: spec.hidden.clone(),
+            batch_norm: spec.batch_norm,
+            head: None,
+            learning_rate: spec.learning_rate,
+            weight_decay: spec.weight_decay,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::all_labels;
+    use dal_core::{LabelFailureKind, SeedPath};
+    use ndarray::array;
+    use std::fs;
+
+    const INPUTS: &str = "name = \"p\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 10\n[[outputs]]\nname = \"y\"\n";
+
+    /// A folder with these files; the first is the problem file.
+    fn folder(files: &[(&str, &[u8])]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        let problem = folder.path().join(files[0].0);
+        (folder, problem)
+    }
+
+    fn open(text: &str) -> Result<Problem, ProblemFileError> {
+        let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", b"a,y\n1,2\n3,4\n5,6\n")]);
+        Problem::open(path)
+    }
+
+    /// Each TOML block of the page, tables that only show a part completed by the first.
+    #[test]
+    fn the_documented_files_are_read() {
+        let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/problems.md")).unwrap();
+        let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert_eq!(blocks.len(), 5);
+        let whole: ProblemFile = toml::from_str(blocks[0]).unwrap();
+        let default = NetworkSpec::default();
+        assert_eq!((whole.network.hidden, whole.network.learning_rate), (default.hidden, default.learning_rate));
+        assert_eq!((whole.inputs.len(), whole.outputs.len(), whole.oracle.command.is_some()), (3, 2, true));
+        for block in &blocks[1..] {
+            toml::from_str::<ProblemFile>(&format!("{INPUTS}{block}")).unwrap();
+        }
+    }
+
+    #[test]
+    fn errors_name_file_key_and_remedy() {
+        let table = "[oracle.table]\nfile = \"t.csv\"\n";
+        for (text, expected) in [
+            (format!("{INPUTS}{table}colour = 1\n"), vec!["p.toml", "unknown field `colour`", "duplicates", "line 10"]),
+            (format!("{INPUTS}[oracle]\n"), vec!["oracle: there must be exactly one of"]),
+            (format!("{INPUTS}{table}[oracle.forest]\nfile = \"f\"\n"), vec!["oracle: there must be exactly one of"]),
+            (format!("{INPUTS}[oracle.table]\nfile = \"u.csv\"\n"), vec!["u.csv"]),
+            (
+                format!("{INPUTS}[oracle.forest]\nfile = \"t.csv\"\n"),
+                vec!["oracle.forest.file", "DALFRST1", "forest.py"],
+            ),
+            (INPUTS.replace("low = 0", "low = 20") + table, vec!["inputs[0].low (`a`)", "low must be below high"]),
+            (INPUTS.replace("low = 0", "low = 2") + table, vec!["t.csv", "line 2", "`a`", "1 lies outside [2, 10]"]),
+            (INPUTS.replace("low = 0", "low = 0\nscale = \"log\"") + table, vec!["inputs[0].scale", "low above 0"]),
+            (INPUTS.replace("low = 0", "low = 0.5\ninteger = true") + table, vec!["inputs[0].integer", "0.5"]),
+            (INPUTS.replace("low = 0", "levels = [\"u\", \"v\"]") + table, vec!["inputs[0].levels", "no low, high"]),
+            (
+                INPUTS.replace("low = 0\nhigh = 10", "levels = [\"u\", \"u\"]") + table,
+                vec!["inputs[0].levels", "different"],
+            ),
+            (INPUTS.replace("\"a\"", "\"y\"") + table, vec!["two columns are called `y`"]),
+            (INPUTS.replace("\"a\"", "\"row\"") + table, vec!["inputs[0].name", "choose another"]),
+            (INPUTS.replace("\"a\"", "\"b\"") + table, vec!["t.csv", "the header", "no column `b`; it has a, y"]),
+            (INPUTS.replace("\"p\"", "\"p q\"") + table, vec!["name", "use letters"]),
+            (
+                INPUTS.replace("low = 0\n", "") + "[oracle.command]\nprogram = [\"x\"]\ntime_limit = 1\n",
+                vec!["inputs[0].low (`a`)", "missing"],
+            ),
+            (
+                format!("{INPUTS}[oracle.command]\nprogram = []\ntime_limit = 1\n"),
+                vec!["oracle.command.program", "python3"],
+            ),
+            (
+                format!("{INPUTS}[oracle.command]\nprogram = [\"./no\"]\ntime_limit = 1\n"),
+                vec!["oracle.command.program", "no file"],
+            ),
+            (
+                format!("{INPUTS}[oracle.command]\nprogram = [\"x\"]\ntime_limit = -1\n"),
+                vec!["oracle.command.time_limit"],
+            ),
+            (format!("{INPUTS}[oracle.command]\nprogram = [\"x\"]\n"), vec!["missing field `time_limit`"]),
+            (
+                format!("{INPUTS}[oracle.command]\nprogram = [\"x\"]\ntime_limit = 1\nparallel = 0\n"),
+                vec!["parallel", "at least 1"],
+            ),
+            (
+                format!("{INPUTS}[oracle.command]\nprogram = [\"x\"]\ntime_limit = 1\nexchange = \"files\"\n"),
+                vec!["{input} and {output}"],
+            ),
+            (format!("{INPUTS}{table}[network]\nhidden = []\n"), vec!["network.hidden"]),
+            ("name = ".to_owned(), vec!["p.toml", "line 1"]),
+        ] {
+            let error = open(&text).unwrap_err().to_string();
+            for words in expected {
+                assert!(error.contains(words), "{words:?} is not in {error:?}");
+            }
+        }
+        assert!(matches!(Problem::open("no/such.toml"), Err(ProblemFileError::Read { .. })));
+    }
+
+    #[test]
+    fn a_table_is_its_own_pool() {
+        let problem = open(&format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n")).unwrap();
+        let candidates = problem.candidates().unwrap();
+        assert_eq!(candidates.nrows(), 3);
+        assert_eq!(all_labels(problem.oracle().as_ref(), candidates.view()), array![[2.0], [4.0], [6.0]]);
+        let mut failure = None;
+        problem.oracle().label(array![[0.123]].view(), &mut |_, answer| failure = answer.err()).unwrap();
+        assert_eq!(failure.unwrap().kind, LabelFailureKind::Refused);
+        assert_eq!((problem.id(), problem.inputs()[0].name.as_str(), problem.card()), ("p", "a", None));
+    }
+
+    #[test]
+    fn bounds_left_out_are_the_tables() {
+        let text = INPUTS.replace("low = 0\nhigh = 10\n", "") + "[oracle.table]\nfile = \"t.csv\"\n";
+        let problem = open(&text).unwrap();
+        assert_eq!(
+            problem.space().dimensions()[0],
+            Dimension::Continuous { low: 1.0, high: 5.0, scale: Scale::Linear }
+        );
+        assert_eq!(problem.candidates().unwrap(), &array![[-1.0], [0.0], [1.0]]);
+    }
+
+    #[test]
+    fn rows_of_equal_inputs_are_refused_averaged_or_dropped() {
+        let run = |duplicates: &str, csv: &str| {
+            let text = format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n{duplicates}");
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", csv.as_bytes())]);
+            Problem::open(path).map(|p| all_labels(p.oracle().as_ref(), p.candidates().unwrap().view()))
+        };
+        let csv = "y,a,z\n1,0,x\n2,5,x\n4,-0,x\n";
+        let error = run("", csv).unwrap_err().to_string();
+        assert!(error.contains("line 4") && error.contains("line 2") && error.contains("duplicates"), "{error}");
+        assert_eq!(run("duplicates = \"first\"\n", csv).unwrap(), array![[1.0], [2.0]]);
+        assert_eq!(run("duplicates = \"mean\"\n", csv).unwrap(), array![[2.5], [2.0]]);
+        assert_eq!(run("", "a,y\n1,2\n1,2\n").unwrap(), array![[2.0]]);
+        for bad in ["a,y\n", "a,y\n1,\n", "a,y\n1,nan\n", "a,y\n1\n", "a,y\n1,2,3\n", "a,a,y\n1,1,2\n", ""] {
+            assert!(matches!(run("", bad), Err(ProblemFileError::Data { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_forest_is_asked_in_physical_units_or_on_the_box() {
+        let input = |i: usize| format!("[[inputs]]\nname = \"x{i}\"\nlow = -10\nhigh = 10\n");
+        let inputs: String = (0..6).map(input).collect();
+        let make = |units: &str| {
+            let text = format!(
+                "name = \"f\"\n{inputs}[[outputs]]\nname = \"y\"\n[oracle.forest]\nfile = \"h.forest\"\nunits = \"{units}\"\n"
+            );
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("h.forest", dal_fixtures::HYDRO_FOREST)]);
+            Problem::open(path).unwrap()
+        };
+        let hydro = crate::testing::problem("hydro", &[]);
+        let x = hydro.space().sample(50, &SeedPath::root(1));
+        let expected = all_labels(hydro.oracle().as_ref(), x.view());
+        assert_eq!(all_labels(make("unit-box").oracle().as_ref(), x.view()), expected);
+        let shrunk = x.mapv(|v| v / 10.0);
+        let y = all_labels(make("physical").oracle().as_ref(), shrunk.view());
+        // A threshold may lie within a rounding of v / 10 · 10, so a few points may go the other way.
+        let same = y.iter().zip(&expected).filter(|(a, b)| a == b).count();
+        assert!(same >= 48, "{same} of 50");
+    }
+
+    #[test]
+    fn the_digest_follows_the_file_and_what_it_names() {
+        let table = format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n");
+        let digest = |text: &str, csv: &[u8]| {
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", csv)]);
+            Problem::open(path).unwrap().digest().unwrap().to_owned()
+        };
+        let first = digest(&table, b"a,y\n1,2\n");
+        assert_eq!(first, digest(&table, b"a,y\n1,2\n"));
+        assert_ne!(first, digest(&table, b"a,y\n1,3\n"));
+        assert_ne!(first, digest(&format!("{table}# a note\n"), b"a,y\n1,2\n"));
+        assert_eq!(first.len(), 64);
+    }
+}

@@ -1,0 +1,235 @@
+//! An oracle that is a table of inputs and outputs, CSV or Parquet: its rows are the only points with labels.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::Path;
+
+use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_unit_box};
+use ndarray::{Array2, ArrayView1, ArrayView2};
+
+use super::ProblemFileError;
+use super::inputs::Inputs;
+
+/// What to do with rows of equal inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duplicates {
+    /// Refuse the table, unless the outputs are equal too.
+    #[default]
+    Error,
+    /// Keep the first.
+    First,
+    /// Keep the mean of their outputs.
+    Mean,
+}
+
+/// The oracle that looks points up in a table.
+#[derive(Debug)]
+pub struct TableOracle {
+    /// Row of `y` of each point, by the bits of its coordinates on the unit box.
+    rows: HashMap<Box<[u64]>, usize>,
+    y: Array2<f64>,
+    n_inputs: usize,
+    name: String,
+}
+
+impl TableOracle {
+    /// Reads the table; gives its distinct points, shape (n, columns), beside the oracle.
+    pub(super) fn open(
+        path: &Path,
+        inputs: &Inputs,
+        outputs: &[String],
+        duplicates: Duplicates,
+    ) -> Result<(Self, Array2<f64>), ProblemFileError> {
+        let n_inputs = inputs.space().n_columns();
+        let names: Vec<&str> = inputs.names().iter().chain(outputs).map(String::as_str).collect();
+        let fault = |place: &str, problem: String| ProblemFileError::Data {
+            path: path.to_owned(),
+            place: place.to_owned(),
+            problem,
+        };
+        let mut rows = HashMap::new();
+        let (mut x, mut y, mut counts) = (Vec::new(), Vec::<f64>::new(), Vec::<f64>::new());
+        let mut first_seen = Vec::<String>::new();
+        for_each_row(path, &names, &mut |place, fields| {
+            let (point, label) = fields.split_at(inputs.names().len());
+            let mut values = Vec::with_capacity(point.len());
+            for (index, field) in point.iter().enumerate() {
+                let value = inputs.parse(index, field);
+                values.push(value.map_err(|problem| fault(place, format!("column `{}`: {problem}", names[index])))?);
+            }
+            let mut answer = Vec::with_capacity(label.len());
+            for (field, name) in label.iter().zip(outputs) {
+                match field.trim().parse::<f64>() {
+                    Ok(v) if v.is_finite() => answer.push(v),
+                    _ => return Err(fault(place, format!("column `{name}`: `{field}` is not a finite number"))),
+                }
+            }
+            let unit = inputs.space().to_unit(&values).map_err(|e| fault(place, e.to_string()))?;
+            match rows.entry(key(unit.iter())) {
+                Entry::Vacant(entry) => {
+                    entry.insert(counts.len());
+                    x.extend(unit);
+                    y.extend(answer);
+                    counts.push(1.0);
+                    first_seen.push(place.to_owned());
+                }
+                Entry::Occupied(entry) => {
+                    let row = *entry.get();
+                    let known = &mut y[row * outputs.len()..(row + 1) * outputs.len()];
+                    match duplicates {
+                        Duplicates::First => {}
+                        Duplicates::Error if *known == answer[..] => {}
+                        Duplicates::Error => {
+                            let problem = format!(
+                                "the inputs are those of {}, the outputs differ; set duplicates = \"mean\" or \"first\"",
+                                first_seen[row]
+                            );
+                            return Err(fault(place, problem));
+                        }
+                        Duplicates::Mean => {
+                            counts[row] += 1.0;
+                            known.iter_mut().zip(&answer).for_each(|(mean, v)| *mean += (v - *mean) / counts[row]);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let n = counts.len();
+        if n == 0 {
+            return Err(fault("the whole file", "it has no rows".into()));
+        }
+        let shape = |columns, values| Array2::from_shape_vec((n, columns), values).expect("rows were added whole");
+        let oracle = Self { rows, y: shape(outputs.len(), y), n_inputs, name: path.display().to_string() };
+        Ok((oracle, shape(n_inputs, x)))
+    }
+}
+
+/// Bits that are equal exactly where the coordinates are; adding zero makes −0 and 0 one.
+fn key<'a>(point: impl Iterator<Item = &'a f64>) -> Box<[u64]> {
+    point.map(|v| (v + 0.0).to_bits()).collect()
+}
+
+impl Oracle for TableOracle {
+    fn n_inputs(&self) -> usize {
+        self.n_inputs
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.y.ncols()
+    }
+
+    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        check_unit_box(x, self.n_inputs)?;
+        for (i, point) in x.outer_iter().enumerate() {
+            match self.rows.get(&key(point.iter())) {
+                Some(&row) => on_row(i, Ok(self.y.row(row).as_slice().expect("labels are row-major"))),
+                None => on_row(i, Err(self.refusal(point))),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TableOracle {
+    fn refusal(&self, point: ArrayView1<'_, f64>) -> LabelFailure {
+        let message = format!("the table {} has no row at the unit-box point {point}", self.name);
+        LabelFailure::new(LabelFailureKind::Refused, message)
+    }
+}
+
+/// The smallest and largest number in a column, for a bound that is left to the data.
+pub(super) fn range(path: &Path, column: &str) -> Result<(f64, f64), ProblemFileError> {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for_each_row(path, &[column], &mut |place, fields| match fields[0].trim().parse::<f64>() {
+        Ok(v) if v.is_finite() => {
+            (low, high) = (low.min(v), high.max(v));
+            Ok(())
+        }
+        _ => Err(ProblemFileError::Data {
+            path: path.to_owned(),
+            place: place.to_owned(),
+            problem: format!("column `{column}`: `{}` is not a finite number", fields[0]),
+        }),
+    })?;
+    Ok((low, high))
+}
+
+type OnFields<'a> = dyn FnMut(&str, &[&str]) -> Result<(), ProblemFileError> + 'a;
+
+/// Hands out the wanted columns of each row, with words for where it stands.
+fn for_each_row(path: &Path, names: &[&str], on_fields: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) {
+        return for_each_parquet_row(path, names, on_fields);
+    }
+    let fault = |place: String, problem: String| ProblemFileError::Data { path: path.to_owned(), place, problem };
+    let mut reader = csv::Reader::from_path(path).map_err(|e| fault("the whole file".into(), e.to_string()))?;
+    let header = reader.headers().map_err(|e| fault("the header".into(), e.to_string()))?.clone();
+    let columns = find_columns(path, names, &header.iter().map(str::trim).collect::<Vec<_>>())?;
+    let mut record = csv::StringRecord::new();
+    loop {
+        match reader.read_record(&mut record) {
+            Ok(false) => return Ok(()),
+            Ok(true) => {
+                let place = format!("line {}", record.position().map_or(0, csv::Position::line));
+                on_fields(&place, &columns.iter().map(|&column| &record[column]).collect::<Vec<_>>())?;
+            }
+            Err(e) => {
+                let place = e.position().map_or("a row".to_owned(), |position| format!("line {}", position.line()));
+                return Err(fault(place, e.to_string()));
+            }
+        }
+    }
+}
+
+fn find_columns(path: &Path, names: &[&str], header: &[&str]) -> Result<Vec<usize>, ProblemFileError> {
+    let find = |name: &&str| {
+        let fault = |problem| ProblemFileError::Data { path: path.to_owned(), place: "the header".into(), problem };
+        let mut found = header.iter().enumerate().filter(|(_, column)| *column == name).map(|(at, _)| at);
+        let at = found.next().ok_or_else(|| fault(format!("no column `{name}`; it has {}", header.join(", "))))?;
+        if found.next().is_some() { Err(fault(format!("two columns `{name}`"))) } else { Ok(at) }
+    };
+    names.iter().map(find).collect()
+}
+
+#[cfg(not(feature = "parquet"))]
+fn for_each_parquet_row(path: &Path, _: &[&str], _: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
+    Err(ProblemFileError::Data {
+        path: path.to_owned(),
+        place: "the whole file".into(),
+        problem: "this build does not read Parquet: build with the feature `parquet`, or give the table as CSV".into(),
+    })
+}
+
+#[cfg(feature = "parquet")]
+fn for_each_parquet_row(path: &Path, names: &[&str], on_fields: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    let fault = |place: String, problem: String| ProblemFileError::Data { path: path.to_owned(), place, problem };
+    let whole = |e: &dyn std::fmt::Display| fault("the whole file".into(), e.to_string());
+    let file = std::fs::File::open(path).map_err(|e| whole(&e))?;
+    let reader = SerializedFileReader::new(file).map_err(|e| whole(&e))?;
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let header: Vec<String> = schema.root_schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
+    let columns = find_columns(path, names, &header.iter().map(String::as_str).collect::<Vec<_>>())?;
+    for (number, row) in reader.get_row_iter(None).map_err(|e| whole(&e))?.enumerate() {
+        let place = format!("row {number}");
+        let row = row.map_err(|e| fault(place.clone(), e.to_string()))?;
+        let all: Vec<&Field> = row.get_column_iter().map(|(_, field)| field).collect();
+        let text: Vec<String> = columns
+            .iter()
+            .map(|&column| match all[column] {
+                // These two are shown with other digits or quotes than the value has.
+                Field::Float(v) => v.to_string(),
+                Field::Double(v) => v.to_string(),
+                Field::Str(text) => text.clone(),
+                Field::Null => String::new(),
+                other => other.to_string(),
+            })
+            .collect();
+        on_fields(&place, &text.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
