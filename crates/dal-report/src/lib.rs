@@ -1,1 +1,61 @@
-//! From a store of runs to tables, figures and one page
+//! From a store of runs to tables, figures and one page.
+//!
+//! [`load`] reads a store into [`ReportData`], plain values that any other source could fill as well; [`write_report`] turns
+//! them into findings, one self-contained HTML page, and every figure and table as files. Nothing is averaged over runs that
+//! happen to be there: where a planned run is missing, failed or unfinished, its cell has no value and says why. Runs of
+//! different engines, platforms, revisions or protocols are never mixed ([`Setting`]).
+//!
+//! ```
+//! use dal_report::{Entry, ReportData, ReportOptions, RunStatus, RunSummary, Setting, terminal_summary, write_report};
+//! let setting = Setting {
+//!     engine: "cpu".into(),
+//!     platform: "example".into(),
+//!     results_revision: 1,
+//!     preset: "published".into(),
+//!     initial: 80,
+//!     queries: 40,
+//!     steps: 5,
+//!     test_points: 4000,
+//! };
+//! let mut data = ReportData::default();
+//! for (strategy, pool_ratio, rate) in [("random", 1, 0.8_f64), ("qbc", 2, 0.7)] {
+//!     data.runs.push(RunSummary {
+//!         setting: setting.clone(),
+//!         problem: "sine".into(),
+//!         strategy: strategy.into(),
+//!         pool_ratio: Some(pool_ratio),
+//!         seed: 0,
+//!         model: String::new(),
+//!         status: RunStatus::Done,
+//!         entries: (0..=5).map(|t| Entry { n_labelled: 80 + 40 * t, mse: rate.powi(t as i32), ..Entry::default() }).collect(),
+//!         name: String::new(),
+//!     });
+//! }
+//! let out = tempfile::tempdir()?;
+//! let written = write_report(&data, out.path(), &ReportOptions::default())?;
+//! assert!(written.page.ends_with("report.html"));
+//! // One seed decides nothing, and the summary says so.
+//! assert!(terminal_summary(&written.findings, 100).contains("nothing can be decided"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod canvas;
+mod data;
+mod figure;
+mod findings;
+mod load;
+mod page;
+mod pdf;
+mod style;
+mod summary;
+mod svg;
+mod table;
+mod tables;
+mod text;
+mod write;
+
+pub use data::{BASELINE, Circumstances, Entry, ReportData, RunStatus, RunSummary, Seconds, Setting};
+pub use findings::{Band, CellDetail, Counts, Curves, FIXED_LIST, Findings, Method, Part, Problem, Time, findings};
+pub use load::load;
+pub use summary::{Statement, statements, terminal_summary};
+pub use write::{ReportError, ReportOptions, WrittenReport, write_report};

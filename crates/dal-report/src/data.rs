@@ -1,0 +1,161 @@
+//! What a report is made from: plain values, whatever store they came from.
+
+use std::collections::BTreeMap;
+
+/// Everything that a report needs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReportData {
+    /// Where the runs came from, for the heading: the store's path as the user gave it.
+    pub source: String,
+    /// Every run that was planned or found.
+    pub runs: Vec<RunSummary>,
+    /// The sweep files behind the runs: name and text.
+    pub sweeps: Vec<(String, String)>,
+    /// Circumstances, each with the number of runs made under it.
+    pub provenance: Vec<(Circumstances, usize)>,
+    /// Directories of the store that could not be read, and why.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// What must agree before runs are compared: a report shows each setting apart and never mixes them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Setting {
+    /// The engine that trained.
+    pub engine: String,
+    /// The numeric platform.
+    pub platform: String,
+    /// The results revision of the program.
+    pub results_revision: u32,
+    /// Where network and training come from: `published` or `tuned`.
+    pub preset: String,
+    /// Labels before the first step.
+    pub initial: usize,
+    /// Labels per step.
+    pub queries: usize,
+    /// Steps.
+    pub steps: usize,
+    /// Points of the test set.
+    pub test_points: usize,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSummary {
+    /// What it may be compared with.
+    pub setting: Setting,
+    /// The problem, with its settings where they are not the default.
+    pub problem: String,
+    /// The strategy, likewise.
+    pub strategy: String,
+    /// The pool ratio γ; `None` where the pool is a fixed list.
+    pub pool_ratio: Option<usize>,
+    /// The seed that pairs runs.
+    pub seed: u64,
+    /// Network and training, in one line; runs of a problem that differ here are kept apart.
+    pub model: String,
+    /// How it stands.
+    pub status: RunStatus,
+    /// What was recorded, entry 0 first.
+    pub entries: Vec<Entry>,
+    /// Name of its directory in the store, or of the planned run.
+    pub name: String,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunStatus {
+    /// Every entry is recorded.
+    Done,
+    /// It failed.
+    Failed {
+        /// The run's own account.
+        reason: String,
+    },
+    /// It was interrupted or is running.
+    Partial,
+    /// Planned, but there is no such run in the store.
+    Absent,
+}
+
+/// One entry of a run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Entry {
+    /// Labels behind the model.
+    pub n_labelled: usize,
+    /// Test MSE.
+    pub mse: f64,
+    /// Diversity of the batch chosen with it.
+    pub diversity: Option<f64>,
+    /// Rank correlation of the strategy's score with the true error.
+    pub correlation: Option<f64>,
+    /// Labels that failed before it.
+    pub n_failed_labels: usize,
+    /// Remarks of the strategy.
+    pub notes: Vec<String>,
+    /// Seconds, where they were kept.
+    pub seconds: Option<Seconds>,
+}
+
+/// Seconds spent on one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Seconds {
+    /// Training the evaluated model.
+    pub training: f64,
+    /// Training networks for the strategy alone.
+    pub auxiliary_training: f64,
+    /// Choosing, with what the model answered.
+    pub sampling: f64,
+    /// Everything.
+    pub total: f64,
+}
+
+/// Where and how runs were made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Circumstances {
+    /// Version of `dal`.
+    pub dal_version: String,
+    /// Compiler.
+    pub compiler: String,
+    /// Processor.
+    pub cpu: String,
+    /// Logical processors.
+    pub n_cpus: usize,
+    /// Memory in MiB, 0 where unknown.
+    pub memory_mib: u64,
+    /// Operating system and architecture.
+    pub os: String,
+    /// Worker threads.
+    pub jobs: usize,
+    /// The command line.
+    pub command: Vec<String>,
+    /// Name of the sweep.
+    pub sweep: String,
+}
+
+/// The id of the baseline, which every method is divided by.
+pub const BASELINE: &str = "random";
+
+/// Methods in the order in which colours are given out, so that a method looks the same in every report; unknown ones come
+/// after these, by name.
+const KNOWN_ORDER: [&str; 12] = [
+    "random",
+    "gsx",
+    "gsxy",
+    "qbc",
+    "qbc-diversity",
+    "gsy",
+    "qbc-diversity-density",
+    "bald",
+    "emoc",
+    "learning-loss",
+    "dacs",
+    "cluster-variance",
+];
+
+/// Sorts method ids for display and numbers them for colours, dashes and markers.
+pub(crate) fn method_styles<'a>(ids: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, usize> {
+    let mut unknown: Vec<&str> = ids.into_iter().filter(|id| !KNOWN_ORDER.contains(id)).collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    KNOWN_ORDER.into_iter().chain(unknown).enumerate().map(|(style, id)| (id.to_owned(), style)).collect()
+}

@@ -1,0 +1,160 @@
+//! From a store on disk to [`ReportData`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use dal_store::{EntryTiming, PoolSpec, Provenance, Run, Status, Store, StoreError, SweepRecord};
+
+use crate::data::{Circumstances, Entry, ReportData, RunStatus, RunSummary, Seconds, Setting};
+
+/// Reads every run of a store, and what its sweeps planned.
+///
+/// A run that cannot be read is listed in [`ReportData::unreadable`] with the store's own words and counts as missing; it does
+/// not stop the report.
+///
+/// # Errors
+/// [`StoreError`] where the store as a whole cannot be read.
+pub fn load(store: &Store) -> Result<ReportData, StoreError> {
+    let mut data = ReportData { source: store.root().display().to_string(), ..ReportData::default() };
+    let mut circumstances: BTreeMap<Circumstances, usize> = BTreeMap::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for run in store.runs()? {
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => {
+                data.unreadable.push(("a run".to_owned(), error.to_string()));
+                continue;
+            }
+        };
+        known.insert(run.id().to_owned(), data.runs.len());
+        match summary(&run) {
+            Ok((summary, provenance)) => {
+                if let Some(provenance) = provenance {
+                    *circumstances.entry(of_provenance(provenance)).or_default() += 1;
+                }
+                data.runs.push(summary);
+            }
+            Err(error) => {
+                let status = RunStatus::Failed { reason: format!("cannot be read: {error}") };
+                data.runs.push(RunSummary { status, ..bare(&run) });
+                data.unreadable.push((directory_name(&run), error.to_string()));
+            }
+        }
+    }
+    for sweep in store.sweeps()? {
+        add_absent(&mut data.runs, &mut known, &sweep);
+        data.sweeps.push((sweep.name, sweep.text));
+    }
+    data.provenance = circumstances.into_iter().collect();
+    Ok(data)
+}
+
+fn directory_name(run: &Run) -> String {
+    run.directory().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Runs that a sweep planned and the store does not have. Their setting is that of the sweep's other runs, of the same problem
+/// if there are any; a sweep of which nothing was run says nothing about settings, so its runs cannot be placed and are left
+/// out.
+fn add_absent(runs: &mut Vec<RunSummary>, known: &mut HashMap<String, usize>, sweep: &SweepRecord) {
+    let mut by_problem: HashMap<&str, usize> = HashMap::new();
+    let mut any = None;
+    for planned in &sweep.runs {
+        if let Some(&at) = known.get(&planned.id) {
+            by_problem.entry(&planned.problem).or_insert(at);
+            any = any.or(Some(at));
+        }
+    }
+    for planned in &sweep.runs {
+        if known.contains_key(&planned.id) {
+            continue;
+        }
+        let Some(like) = by_problem.get(planned.problem.as_str()).copied().or(any) else { return };
+        let same_problem = by_problem.contains_key(planned.problem.as_str());
+        known.insert(planned.id.clone(), runs.len());
+        runs.push(RunSummary {
+            setting: runs[like].setting.clone(),
+            problem: planned.problem.clone(),
+            strategy: planned.strategy.clone(),
+            pool_ratio: planned.pool_ratio,
+            seed: planned.seed,
+            model: if same_problem { runs[like].model.clone() } else { String::new() },
+            status: RunStatus::Absent,
+            entries: Vec::new(),
+            name: planned.directory.clone(),
+        });
+    }
+}
+
+/// A run without its records.
+fn bare(run: &Run) -> RunSummary {
+    let key = run.key();
+    let spec = run.spec();
+    RunSummary {
+        setting: Setting {
+            engine: spec.engine.clone(),
+            platform: key.platform.clone(),
+            results_revision: key.results_revision,
+            preset: spec.preset.clone(),
+            initial: spec.protocol.initial,
+            queries: spec.protocol.queries,
+            steps: spec.protocol.steps,
+            test_points: spec.protocol.test_points,
+        },
+        problem: spec.problem.variant.clone(),
+        strategy: spec.strategy.variant.clone(),
+        pool_ratio: match spec.protocol.pool {
+            PoolSpec::Uniform { ratio } => Some(ratio),
+            PoolSpec::Candidates { .. } => None,
+        },
+        seed: spec.seed,
+        model: format!("network {} training {}", spec.network, spec.training),
+        status: RunStatus::Partial,
+        entries: Vec::new(),
+        name: directory_name(run),
+    }
+}
+
+fn summary(run: &Run) -> Result<(RunSummary, Option<Provenance>), StoreError> {
+    let timings: HashMap<usize, EntryTiming> = run.timings()?.into_iter().map(|t| (t.entry, t)).collect();
+    let entries = run
+        .records()?
+        .into_iter()
+        .map(|record| {
+            let choice = record.choice.as_ref();
+            Entry {
+                n_labelled: record.n_labelled,
+                mse: record.errors.mse,
+                diversity: choice.and_then(|c| c.diversity),
+                correlation: choice.and_then(|c| c.score_error_correlation),
+                n_failed_labels: record.failed_labels.len(),
+                notes: choice.map(|c| c.notes.clone()).unwrap_or_default(),
+                seconds: timings.get(&record.entry).map(|t| Seconds {
+                    training: t.training,
+                    auxiliary_training: t.auxiliary_training,
+                    sampling: t.sampling,
+                    total: t.total(),
+                }),
+            }
+        })
+        .collect();
+    let status = match run.status() {
+        Status::Done => RunStatus::Done,
+        Status::Failed(failure) => RunStatus::Failed { reason: failure.to_string() },
+        Status::Partial { .. } => RunStatus::Partial,
+    };
+    Ok((RunSummary { status, entries, ..bare(run) }, run.provenance()?))
+}
+
+fn of_provenance(p: Provenance) -> Circumstances {
+    Circumstances {
+        dal_version: p.dal_version,
+        compiler: p.compiler,
+        cpu: p.machine.cpu,
+        n_cpus: p.machine.n_cpus,
+        memory_mib: p.machine.memory_mib,
+        os: format!("{} {}", p.machine.os, p.machine.arch).trim().to_owned(),
+        jobs: p.jobs,
+        command: p.command,
+        sweep: p.sweep,
+    }
+}

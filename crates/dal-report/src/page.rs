@@ -1,0 +1,351 @@
+//! The page: one HTML file that needs nothing beside it.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use dal_eval::{Direction, METRICS};
+
+use crate::data::ReportData;
+use crate::figure::Figure;
+use crate::findings::{Findings, Part};
+use crate::style::{colour, dash, marker, page_rules};
+use crate::summary::{seed_range, statements};
+use crate::svg;
+use crate::table::Table;
+use crate::text::{count, ratio_name};
+
+/// Everything that one part of the page shows.
+pub(crate) struct PartContent {
+    pub(crate) robustness: Table,
+    pub(crate) n_auc: Table,
+    pub(crate) n_div: Table,
+    pub(crate) labels: Table,
+    pub(crate) ranks: Option<Table>,
+    pub(crate) wins: Table,
+    pub(crate) transfer: Option<Table>,
+    pub(crate) times: Table,
+    pub(crate) cells: Table,
+    pub(crate) incomplete: Option<Table>,
+    /// Learning curves, each with the table behind it.
+    pub(crate) curves: Vec<(Figure, Table)>,
+    /// nAUC and nDiv against γ, by problem.
+    pub(crate) against_ratio: Vec<Figure>,
+    /// nAUC and nDiv together, by γ.
+    pub(crate) combined: Vec<Figure>,
+    /// Mean ranks, by γ.
+    pub(crate) rank_figures: Vec<Figure>,
+}
+
+/// What the caller knows about this report.
+pub(crate) struct PageInfo<'a> {
+    /// Version of the program.
+    pub(crate) version: &'a str,
+    /// When it was made, in words; empty if not told.
+    pub(crate) made: &'a str,
+}
+
+const CSS: &str = include_str!("page.css");
+const JS: &str = include_str!("page.js");
+
+/// The whole page.
+pub(crate) fn page(
+    data: &ReportData,
+    findings: &Findings,
+    parts: &[PartContent],
+    provenance: &Table,
+    info: &PageInfo<'_>,
+) -> String {
+    let css = CSS.replace("LIGHT", &page_rules(false)).replace("DARK", &page_rules(true));
+    let several = parts.len() > 1;
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                // No network, no frames, nothing but what is in this file.
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+                link rel="icon" href="data:,";
+                title { "Active learning benchmark: findings" }
+                style { (PreEscaped(css)) }
+            }
+            body {
+                header {
+                    h1 { "Which query method to use for active learning of regression surrogates" }
+                    p.soft {
+                        "Benchmark report on " (count(data.runs.len(), "run")) " in " code { (data.source) } "."
+                        @if !info.made.is_empty() { " Made " (info.made) "." }
+                        " " button.theme type="button" hidden { "Light / dark" }
+                    }
+                    nav aria-label="Contents" {
+                        ul {
+                            @for (i, _) in parts.iter().enumerate() {
+                                @let prefix = prefix(i, several);
+                                @if several { li { a href={ "#" (prefix) "part" } { "Setting " (i + 1) } } }
+                                @for (id, title) in SECTIONS {
+                                    li { a href={ "#" (prefix) "section-" (id) } { (title) } }
+                                }
+                            }
+                            li { a href="#section-metrics" { "What the numbers mean" } }
+                            li { a href="#section-provenance" { "Provenance" } }
+                        }
+                    }
+                }
+                main {
+                    @if parts.is_empty() {
+                        p { "The store holds no runs yet. " code { "dal bench run SWEEP.toml --store DIR" } " makes some." }
+                    }
+                    @if several {
+                        p { "The store holds runs of " (parts.len()) " settings. They are never mixed: each has its own part below." }
+                    }
+                    @for (i, (part, content)) in findings.parts.iter().zip(parts).enumerate() {
+                        (part_section(part, content, findings, i, several))
+                    }
+                    (metrics_section())
+                    (provenance_section(data, findings, provenance))
+                }
+                footer {
+                    p { "Written by dal " (info.version) ". Figures and tables lie beside this page as SVG, PDF, CSV, LaTeX and Markdown." }
+                }
+                script { (PreEscaped(JS)) }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+/// The sections of a part.
+const SECTIONS: [(&str, &str); 6] = [
+    ("verdict", "Findings"),
+    ("curves", "Learning curves"),
+    ("cells", "By problem and γ"),
+    ("ranks", "Methods against each other"),
+    ("times", "Times"),
+    ("missing", "Failures"),
+];
+
+/// What ids of a part start with.
+pub(crate) fn prefix(part: usize, several: bool) -> String {
+    if several { format!("s{}-", part + 1) } else { String::new() }
+}
+
+fn heading(prefix: &str, id: &str) -> Markup {
+    let title = SECTIONS.iter().find(|(key, _)| *key == id).map(|(_, title)| *title).unwrap_or(id);
+    html! { h2 id={ (prefix) "section-" (id) } { (title) } }
+}
+
+fn part_section(part: &Part, content: &PartContent, findings: &Findings, index: usize, several: bool) -> Markup {
+    let prefix = prefix(index, several);
+    let s = &part.setting;
+    html! {
+        section.part id={ (prefix) "part" } aria-label=[several.then(|| format!("Setting {}", index + 1))] {
+            @if several {
+                h2 { "Setting " (index + 1) ": engine " (s.engine) ", " (s.platform) ", " (s.preset) " networks, " (s.initial) " + "
+                    (s.steps) " × " (s.queries) " labels, revision " (s.results_revision) }
+            }
+            (heading(&prefix, "verdict"))
+            dl.answers {
+                @for said in statements(part, findings) {
+                    dt { (said.topic) }
+                    dd { (said.text) }
+                }
+            }
+            @if !part.methods.is_empty() { (content.robustness.html()) }
+            (controls(part, &prefix))
+            (heading(&prefix, "curves"))
+            p { "Test error against labels: geometric mean over seeds, the band one standard deviation of its logarithm. Where a seed is
+                missing or failed there is no mean: the single runs are drawn as thin lines." }
+            (keys(part))
+            div.figures {
+                @for (figure, table) in &content.curves { (figure_html(figure, Some(table))) }
+            }
+            @if content.curves.is_empty() { p { "Nothing was recorded yet." } }
+            (heading(&prefix, "cells"))
+            @if !part.methods.is_empty() {
+                (content.n_auc.html())
+                (content.n_div.html())
+                p.soft { "Figures of both tables: nAUC with 95 % intervals of each cell by itself, nDiv, and the two together." }
+                div.figures {
+                    @for figure in content.against_ratio.iter().chain(&content.combined) { (figure_html(figure, None)) }
+                }
+                (content.labels.html())
+                @if let Some(table) = &content.transfer { (table.html()) }
+                details { summary { "Every cell with its tests" } (content.cells.html()) }
+            }
+            (heading(&prefix, "ranks"))
+            @match &content.ranks {
+                Some(table) => (table.html()),
+                None => p { "No (problem, seed) block has a value for every method, so nothing can be ranked." },
+            }
+            div.figures { @for figure in &content.rank_figures { (figure_html(figure, None)) } }
+            @if !part.methods.is_empty() { (content.wins.html()) }
+            (heading(&prefix, "times"))
+            (content.times.html())
+            (heading(&prefix, "missing"))
+            @match &content.incomplete {
+                Some(table) => (table.html()),
+                None => p { "None: every one of the " (count(part.counts.total(), "run")) " is finished." },
+            }
+            @let notes = notes(part);
+            @if !notes.is_empty() {
+                h3 { "Remarks of the methods" }
+                ul { @for note in notes { li { (note) } } }
+            }
+        }
+    }
+}
+
+/// Distinct remarks of each method with the problems they were made on.
+fn notes(part: &Part) -> Vec<String> {
+    let mut by_note: std::collections::BTreeMap<(String, String), Vec<&str>> = std::collections::BTreeMap::new();
+    for m in &part.methods {
+        for (p, row) in m.cells.iter().enumerate() {
+            for note in row.iter().flatten().flat_map(|c| &c.notes) {
+                let problems = by_note.entry((m.id.clone(), note.clone())).or_default();
+                if problems.last() != Some(&part.problems[p].id.as_str()) {
+                    problems.push(&part.problems[p].id);
+                }
+            }
+        }
+    }
+    by_note
+        .into_iter()
+        .map(|((method, note), problems)| format!("{method} on {}: {note}", problems.join(", ")))
+        .collect()
+}
+
+/// A line with the dash and marker of a style.
+fn key(style: usize) -> Markup {
+    let pattern: Vec<String> = dash(style).iter().map(|d| d.to_string()).collect();
+    let corners: Vec<String> = marker(style)
+        .into_iter()
+        .flatten()
+        .map(|(x, y)| format!("{:.1},{:.1}", 18.0 + 4.2 * x, 7.0 + 4.2 * y))
+        .collect();
+    html! {
+        svg class={ "key c" (colour(style)) } viewBox="0 0 36 14" aria-hidden="true" focusable="false" {
+            path d="M0 7H36" stroke="currentColor" stroke-width="2" stroke-dasharray=(pattern.join(" "));
+            @if !corners.is_empty() { polygon points=(corners.join(" ")) fill="currentColor"; }
+        }
+    }
+}
+
+/// Names with their lines, for print and for pages without scripts, where the controls are not shown.
+fn keys(part: &Part) -> Markup {
+    html! {
+        ul.keys {
+            @for (name, style) in series(part) { li { (key(style)) (name) } }
+        }
+    }
+}
+
+/// Random and the methods with their styles.
+fn series(part: &Part) -> Vec<(&str, usize)> {
+    std::iter::once(("random", part.random_style))
+        .chain(part.methods.iter().map(|m| (m.id.as_str(), m.style)))
+        .collect()
+}
+
+fn controls(part: &Part, prefix: &str) -> Markup {
+    html! {
+        div.controls role="group" aria-label="Filter figures and tables" {
+            label { "Problem "
+                select name="problem" id={ (prefix) "filter-problem" } {
+                    option value="" { "all" }
+                    @for problem in &part.problems { option value=(problem.id) { (problem.id) } }
+                }
+            }
+            label { "Pool ratio "
+                select name="ratio" id={ (prefix) "filter-ratio" } {
+                    // The first ratio is chosen to begin with: all at once would be a wall of figures.
+                    @for (i, ratio) in part.pool_ratios.iter().enumerate() {
+                        option value=(ratio) selected[i == 0] { (ratio_name(*ratio)) }
+                    }
+                    option value="" { "all" }
+                }
+            }
+            fieldset {
+                legend { "Methods" }
+                @for (name, style) in series(part) {
+                    label { input type="checkbox" value=(style) checked; (key(style)) (name) }
+                }
+                button.all type="button" { "all / none" }
+            }
+            span.soft role="status" {}
+        }
+    }
+}
+
+fn figure_html(figure: &Figure, table: Option<&Table>) -> Markup {
+    let stops = serde_json::to_string(&figure.stops).unwrap_or_default().replace('<', "\\u003c");
+    let n_stops = figure.stops.len();
+    html! {
+        figure id={ "figure-" (figure.id) } data-problem=[figure.problem.as_deref()] data-ratio=[figure.ratio] data-stops=(n_stops) {
+            figcaption { (figure.title) }
+            (PreEscaped(svg::for_page(&figure.on_page)))
+            details { summary { "In words" @if table.is_some() { " and as a table" } }
+                p.alt { (figure.alt) }
+                @if let Some(table) = table { (table.html()) }
+            }
+            script type="application/json" { (PreEscaped(stops)) }
+        }
+    }
+}
+
+fn metrics_section() -> Markup {
+    html! {
+        section {
+            h2 id="section-metrics" { "What the numbers mean" }
+            dl {
+                @for card in METRICS {
+                    dt { strong { (card.title) } " (" (card.unit) "; "
+                        (match card.direction {
+                            Direction::LowerIsBetter => "lower is better",
+                            Direction::HigherIsBetter => "higher is better",
+                            Direction::Descriptive => "descriptive",
+                        }) ")" }
+                    dd { (card.formula) ". Example: " (card.example) "." }
+                }
+            }
+            h3 { "How verdicts are reached" }
+            p { "Runs of different methods are paired by seed: the same initial labels, candidates, test points and initial weights. A
+                method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not better than
+                random sampling\" at 2.5 % (intersection–union: no adjustment is needed, because the claim is false as soon as one cell
+                fails). It is called not robust if some cell is worse by max-T over all cells at 2.5 %, signs flipped jointly over the
+                pool ratios of a problem and seed. Otherwise it is undecided. A cell is equal only if the 90 % interval of nAUC lies
+                within ± 2 %. A failed, unfinished or missing run leaves its cell without a value and without a verdict: means over the
+                surviving seeds would favour methods whose bad runs fail." }
+        }
+    }
+}
+
+fn provenance_section(data: &ReportData, findings: &Findings, provenance: &Table) -> Markup {
+    html! {
+        section {
+            h2 id="section-provenance" { "Provenance" }
+            @if !provenance.rows.is_empty() { (provenance.html()) }
+            ul {
+                @for part in &findings.parts {
+                    @let s = &part.setting;
+                    @let (fewest, most) = seed_range(part);
+                    li {
+                        "Engine " code { (s.engine) } ", platform " code { (s.platform) } ", results revision " (s.results_revision) ", "
+                        (s.preset) " networks; " (s.initial) " initial labels, " (s.steps) " × " (s.queries) ", " (s.test_points)
+                        " test points; " @if fewest == most { (most) } @else { (fewest) "–" (most) } " seeds."
+                    }
+                }
+            }
+            h3 { "To repeat it" }
+            pre { code {
+                @for (name, _) in &data.sweeps { "dal bench run " (name) ".toml --store DIR\n" }
+                "dal report DIR --out DIR/report"
+            } }
+            @for (name, text) in &data.sweeps {
+                details { summary { "Sweep file " (name) ".toml" } pre { code { (text) } } }
+            }
+            @if !data.unreadable.is_empty() {
+                h3 { "Could not be read" }
+                ul { @for (name, why) in &data.unreadable { li { code { (name) } ": " (why) } } }
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Writes a report: the page, and every figure and table as files beside it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use dal_eval::{EvalError, VerdictRules};
+use thiserror::Error;
+
+use crate::data::ReportData;
+use crate::figure::{self, Figure, Quantity, SeriesCurves};
+use crate::findings::{Findings, Part, findings};
+use crate::page::{PageInfo, PartContent, page, prefix};
+use crate::table::{Entry, Row, Table};
+use crate::text::{number, ratio_name};
+use crate::{pdf, svg, tables};
+
+/// Why a report could not be written.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// A file or directory.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A statistic.
+    #[error("the findings cannot be computed: {0}")]
+    Eval(#[from] EvalError),
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Default)]
+pub struct ReportOptions {
+    /// Version of the program, for the footer.
+    pub version: String,
+    /// When the report is made, in words; left out if empty. Libraries do not look at the clock.
+    pub made: String,
+    /// Rules of the verdicts.
+    pub rules: VerdictRules,
+}
+
+/// What was written.
+#[derive(Debug, Clone)]
+pub struct WrittenReport {
+    /// The page.
+    pub page: PathBuf,
+    /// How many figures, each as SVG and PDF.
+    pub n_figures: usize,
+    /// How many tables, each as CSV, LaTeX and Markdown.
+    pub n_tables: usize,
+    /// The findings behind it, for a summary in the terminal.
+    pub findings: Findings,
+}
+
+/// Writes `report.html`, `figures/*.svg`, `figures/*.pdf` and `tables/*.{csv,tex,md}` into a directory, which is made if it
+/// does not exist; files of an earlier report are replaced.
+///
+/// # Errors
+/// [`ReportError::Io`] with the file, [`ReportError::Eval`] for rules outside their range.
+pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> Result<WrittenReport, ReportError> {
+    let findings = findings(data, options.rules)?;
+    let several = findings.parts.len() > 1;
+    let parts: Vec<PartContent> =
+        findings.parts.iter().enumerate().map(|(i, part)| content(part, &prefix(i, several))).collect();
+    let provenance = tables::provenance(data);
+    let (figures_dir, tables_dir) = (out.join("figures"), out.join("tables"));
+    for dir in [&figures_dir, &tables_dir] {
+        fs::create_dir_all(dir).map_err(|source| ReportError::Io {
+            path: dir.clone(),
+            action: "make the directory",
+            source,
+        })?;
+    }
+    let (mut n_figures, mut n_tables) = (0, 0);
+    for content in &parts {
+        let figures = content.curves.iter().map(|(f, _)| f).chain(&content.against_ratio);
+        for figure in figures.chain(&content.combined).chain(&content.rank_figures) {
+            let text = svg::for_file(&figure.for_paper, &figure.title, &figure.alt);
+            save(&figures_dir.join(format!("{}.svg", figure.id)), text.as_bytes())?;
+            save(&figures_dir.join(format!("{}.pdf", figure.id)), &pdf::write(&figure.for_paper, &figure.title))?;
+            n_figures += 1;
+        }
+        let optional = content.ranks.iter().chain(&content.transfer).chain(&content.incomplete);
+        let always = [
+            &content.robustness,
+            &content.n_auc,
+            &content.n_div,
+            &content.labels,
+            &content.wins,
+            &content.times,
+            &content.cells,
+        ];
+        for table in always.into_iter().chain(optional).chain(content.curves.iter().map(|(_, t)| t)) {
+            save_table(&tables_dir, table)?;
+            n_tables += 1;
+        }
+    }
+    save_table(&tables_dir, &provenance)?;
+    let info = PageInfo { version: &options.version, made: &options.made };
+    let path = out.join("report.html");
+    save(&path, page(data, &findings, &parts, &provenance, &info).as_bytes())?;
+    Ok(WrittenReport { page: path, n_figures, n_tables: n_tables + 1, findings })
+}
+
+fn save_table(dir: &Path, table: &Table) -> Result<(), ReportError> {
+    for (extension, text) in [("csv", table.csv()), ("tex", table.latex()), ("md", table.markdown())] {
+        save(&dir.join(format!("{}.{extension}", table.id)), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn save(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    fs::write(path, bytes).map_err(|source| ReportError::Io { path: path.to_owned(), action: "write", source })
+}
+
+/// Fills the tables and draws the figures of a part.
+fn content(part: &Part, prefix: &str) -> PartContent {
+    let n_ratios = part.pool_ratios.len();
+    let mut curves = Vec::new();
+    for p in 0..part.problems.len() {
+        for g in 0..n_ratios {
+            curves.extend(curves_of(part, p, g, prefix));
+        }
+    }
+    let mut against_ratio = Vec::new();
+    for p in 0..part.problems.len() {
+        for what in [Quantity::NAuc, Quantity::NDiv] {
+            against_ratio.extend(figure::against_ratio(part, p, what, prefix));
+        }
+    }
+    PartContent {
+        robustness: tables::robustness(part, prefix),
+        n_auc: tables::n_auc(part, prefix),
+        n_div: tables::n_div(part, prefix),
+        labels: tables::labels(part, prefix),
+        ranks: tables::ranks(part, prefix),
+        wins: tables::wins(part, prefix),
+        transfer: tables::transfer(part, prefix),
+        times: tables::times(part, prefix),
+        cells: tables::cells(part, prefix),
+        incomplete: tables::incomplete(part, prefix),
+        curves,
+        against_ratio,
+        combined: (0..n_ratios).filter_map(|g| figure::combined(part, g, prefix)).collect(),
+        rank_figures: (0..n_ratios).filter_map(|g| figure::ranks(part, g, part.ranks[g].as_ref()?, prefix)).collect(),
+    }
+}
+
+/// Learning curves of one problem and pool ratio, and the table behind them.
+fn curves_of(part: &Part, problem: usize, ratio: usize, prefix: &str) -> Option<(Figure, Table)> {
+    let of = &part.problems[problem];
+    let mut series = vec![SeriesCurves { name: "random", style: part.random_style, curves: &of.random }];
+    series.extend(part.methods.iter().filter_map(|m| {
+        let cell = m.cells[problem][ratio].as_ref()?;
+        Some(SeriesCurves { name: &m.id, style: m.style, curves: &cell.curves })
+    }));
+    let figure = figure::learning_curves(part, problem, ratio, &series, prefix)?;
+    let table = curve_table(&figure, part, problem, ratio, &series);
+    Some((figure, table))
+}
+
+/// Every fifth entry of the curves, and the last.
+fn curve_table(figure: &Figure, part: &Part, problem: usize, ratio: usize, series: &[SeriesCurves<'_>]) -> Table {
+    let of = &part.problems[problem];
+    let n = of.n_labelled.len();
+    let mut columns = vec!["labels".to_owned()];
+    columns.extend(series.iter().map(|s| s.name.to_owned()));
+    let rows = (0..n)
+        .filter(|t| t % 5 == 0 || *t + 1 == n)
+        .map(|t| {
+            let mut cells = vec![Entry::number(of.n_labelled[t] as f64, of.n_labelled[t].to_string())];
+            cells.extend(series.iter().map(|s| match &s.curves.mean {
+                Some(band) => Entry::number(band.mean[t], number(band.mean[t])),
+                None => Entry::text("incomplete").with_class("none"),
+            }));
+            Row { cells, ..Row::default() }
+        })
+        .collect();
+    Table {
+        id: figure.id.clone(),
+        caption: format!(
+            "Test MSE on {} at {}, geometric mean over seeds, every fifth entry.",
+            of.id,
+            ratio_name(part.pool_ratios[ratio])
+        ),
+        columns,
+        n_labels: 1,
+        rows,
+    }
+}

@@ -1,0 +1,190 @@
+//! The whole report on made-up stores: conclusions, gaps, and what the page must hold.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Plan, planted, setting};
+use dal_eval::{CellVerdict, Hesitation, Verdict, VerdictRules};
+use dal_report::{ReportData, ReportOptions, RunStatus, WrittenReport, findings, terminal_summary, write_report};
+
+const METHODS: [(&str, common::Effect); 3] = [
+    ("gsx", |_, _| -0.105_360_515_657_826_3), // 10 % better everywhere
+    ("qbc", |p, g| if (p, g) == (1, 1) { 0.2 } else { -0.105_360_515_657_826_3 }),
+    ("gsy", |_, _| 0.0),
+];
+
+fn plan(seeds: u64) -> Plan<'static> {
+    Plan { problems: &["hydro", "robo", "sine"], ratios: &[2, 8], seeds, methods: &METHODS, noise: 0.01, steps: 10 }
+}
+
+fn write(data: &ReportData, dir: &Path) -> WrittenReport {
+    let options = ReportOptions { version: "0.0.0".into(), made: "on a test".into(), ..ReportOptions::default() };
+    write_report(data, dir, &options).unwrap()
+}
+
+#[test]
+fn planted_effects_are_concluded() {
+    let found = findings(&planted(&plan(12)), VerdictRules::default()).unwrap();
+    let part = &found.parts[0];
+    let of = |id: &str| part.methods.iter().find(|m| m.id == id).unwrap().robustness.as_ref().unwrap();
+    assert_eq!(of("gsx").verdict, Verdict::Robust);
+    assert!(of("gsx").cells.iter().all(|c| c.verdict == CellVerdict::Better));
+    assert_eq!(of("qbc").verdict, Verdict::NotRobust);
+    for cell in &of("qbc").cells {
+        let planted = cell.problem == "robo" && cell.pool_ratio == 8;
+        assert_eq!(cell.verdict, if planted { CellVerdict::Worse } else { CellVerdict::Better });
+    }
+    assert!(matches!(of("gsy").verdict, Verdict::Undecided(Hesitation::Evidence { .. })));
+    assert!(of("gsy").cells.iter().all(|c| c.verdict == CellVerdict::Equal));
+    let said = terminal_summary(&found, 10_000);
+    assert!(said.contains("on every problem and pool ratio of this sweep: gsx."), "{said}");
+    assert!(said.contains("Shown to be worse than random sampling somewhere: qbc (robo at γ = 8)."), "{said}");
+}
+
+#[test]
+fn five_seeds_decide_nothing() {
+    let found = findings(&planted(&plan(5)), VerdictRules::default()).unwrap();
+    for method in &found.parts[0].methods {
+        let robustness = method.robustness.as_ref().unwrap();
+        assert!(matches!(robustness.verdict, Verdict::Undecided(Hesitation::TooFewSeeds { got: 5, .. })));
+        assert!(robustness.cells.iter().all(|c| c.verdict == CellVerdict::Undecidable));
+    }
+    assert!(terminal_summary(&found, 10_000).contains("With 5 seeds nothing can be decided"));
+}
+
+#[test]
+fn gaps_are_shown_and_never_averaged_away() {
+    let mut data = planted(&plan(12));
+    for run in &mut data.runs {
+        if (run.strategy.as_str(), run.problem.as_str(), run.pool_ratio) == ("gsx", "sine", Some(2)) {
+            match run.seed {
+                3 => {
+                    run.status = RunStatus::Failed { reason: "diverged <i>badly</i>".into() };
+                    run.entries.truncate(4);
+                }
+                4 => {
+                    run.status = RunStatus::Partial;
+                    run.entries.truncate(6);
+                }
+                5 => {
+                    run.status = RunStatus::Absent;
+                    run.entries.clear();
+                }
+                _ => {}
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let written = write(&data, dir.path());
+    let part = &written.findings.parts[0];
+    assert_eq!((part.counts.failed, part.counts.partial, part.counts.absent), (1, 1, 1));
+    let gsx = part.methods.iter().find(|m| m.id == "gsx").unwrap();
+    let sine = part.problems.iter().position(|p| p.id == "sine").unwrap();
+    let cell = gsx.cells[sine][0].as_ref().unwrap();
+    assert_eq!((cell.n_auc.value, cell.n_auc.verdict), (None, CellVerdict::NoVerdict));
+    assert!(cell.curves.mean.is_none() && cell.curves.per_seed.len() == 12);
+    assert_eq!(gsx.robustness.as_ref().unwrap().verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
+    let page = fs::read_to_string(&written.page).unwrap();
+    assert!(page.contains("3 of 12 seeds missing"));
+    assert!(page.contains("diverged &lt;i&gt;badly&lt;/i&gt;") && !page.contains("<i>badly"));
+    assert!(page.contains("unfinished") && page.contains("not started"));
+}
+
+#[test]
+fn the_page_stands_alone_and_every_figure_and_table_lies_beside_it() {
+    let data = planted(&plan(7));
+    let dir = tempfile::tempdir().unwrap();
+    let written = write(&data, dir.path());
+    let page = fs::read_to_string(&written.page).unwrap();
+    for outside in ["http://", "https://", "src=", "@import", "url("] {
+        // The only address is the name space of SVG, which nothing is loaded from.
+        let rest = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!rest.contains(outside), "{outside}");
+    }
+    assert!(!page.contains("<b>not bold</b>"), "the sweep file is text");
+    let names = |sub: &str, extension: &str| -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(dir.path().join(sub))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|n| n.ends_with(extension))
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("figures", ".svg").len(), written.n_figures);
+    assert_eq!(names("figures", ".pdf").len(), written.n_figures);
+    for extension in [".csv", ".tex", ".md"] {
+        assert_eq!(names("tables", extension).len(), written.n_tables);
+    }
+    // Learning curves for every problem and γ, nAUC and nDiv by problem, both together and ranks by γ.
+    assert_eq!(written.n_figures, 3 * 2 + 2 * 3 + 2 + 2);
+    let pdf = fs::read(dir.path().join("figures").join(&names("figures", ".pdf")[0])).unwrap();
+    assert!(pdf.starts_with(b"%PDF-1.") && pdf.windows(5).any(|w| w == b"%%EOF"));
+    let csv = fs::read_to_string(dir.path().join("tables/cells.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 3 * 2 * 3);
+    let columns = csv.lines().next().unwrap().split(',').count();
+    assert!(csv.lines().all(|l| l.split(',').count() == columns), "{csv}");
+}
+
+#[test]
+fn the_same_runs_in_another_order_give_the_same_bytes() {
+    let data = planted(&plan(4));
+    let mut reversed = data.clone();
+    reversed.runs.reverse();
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let page = |data: &ReportData, dir: &Path| fs::read(write(data, dir).page).unwrap();
+    assert!(page(&data, a.path()) == page(&reversed, b.path()));
+}
+
+#[test]
+fn settings_are_never_mixed() {
+    let mut data = planted(&plan(4));
+    let mut other = data.runs.clone();
+    for run in &mut other {
+        run.setting.engine = "tch".into();
+    }
+    data.runs.extend(other);
+    let dir = tempfile::tempdir().unwrap();
+    let written = write(&data, dir.path());
+    assert_eq!(written.findings.parts.len(), 2);
+    let page = fs::read_to_string(&written.page).unwrap();
+    assert!(page.contains("Setting 1: engine cpu") && page.contains("Setting 2: engine tch"));
+    assert!(page.contains("id=\"s1-robustness\"") && page.contains("id=\"s2-robustness\""));
+}
+
+#[test]
+fn runs_of_different_models_of_one_problem_are_kept_apart() {
+    let mut data = planted(&plan(3));
+    let mut other: Vec<_> = data.runs.iter().filter(|r| r.problem == "sine").cloned().collect();
+    for run in &mut other {
+        run.model = "another network".into();
+    }
+    data.runs.extend(other);
+    let found = findings(&data, VerdictRules::default()).unwrap();
+    let ids: Vec<&str> = found.parts[0].problems.iter().map(|p| p.id.as_str()).collect();
+    assert_eq!(ids, ["hydro", "robo", "sine (model 1)", "sine (model 2)"]);
+}
+
+#[test]
+fn odd_stores_make_pages_too() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing at all.
+    write(&ReportData::default(), dir.path());
+    // Only Random; one seed; no times; no Random; exact fits.
+    let mut only_random = planted(&plan(2));
+    only_random.runs.retain(|r| r.strategy == "random");
+    write(&only_random, dir.path());
+    let mut no_random = planted(&plan(1));
+    no_random.runs.retain(|r| r.strategy != "random");
+    for run in &mut no_random.runs {
+        run.entries.iter_mut().for_each(|e| e.seconds = None);
+    }
+    let written = write(&no_random, dir.path());
+    assert!(written.findings.parts[0].methods.iter().all(|m| m.robustness.as_ref().unwrap().worst.is_none()));
+    let mut exact = planted(&plan(2));
+    exact.runs.iter_mut().for_each(|r| r.entries.iter_mut().for_each(|e| e.mse = 0.0));
+    write(&exact, dir.path());
+    assert_eq!(setting(3).steps, 3);
+}
