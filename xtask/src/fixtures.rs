@@ -34,7 +34,6 @@ struct Fixture {
 
 const FIXTURES: &[Fixture] = &[
     Fixture { folder: "fixtures/golden", script: "golden.py", args: &[], needs_data: false },
-    Fixture { folder: "fixtures/select", script: "select_reference.py", args: &[], needs_data: false },
     Fixture { folder: "fixtures/forest", script: "forest.py", args: &["fit"], needs_data: true },
     Fixture { folder: "fixtures/select", script: "select_reference.py", args: &[], needs_data: false },
 ];
