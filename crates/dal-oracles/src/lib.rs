@@ -16,8 +16,8 @@
 //! # Ok::<(), dal_oracles::ProblemError>(())
 //! ```
 //!
-//! Users bring their own as a file: [`Problem::open`] reads a `problem.toml` whose oracle is a table, a program, a forest or a
-//! network (see [`user`]).
+//! Users bring their own as a file: [`user::load`] reads a `problem.toml` whose oracle is a table, a program, a forest or a
+//! network.
 //!
 //! What this crate is not for: it knows nothing of learning, runs or stores.
 

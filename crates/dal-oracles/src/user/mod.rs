@@ -178,18 +178,16 @@ fn one() -> usize {
     1
 }
 
-impl Problem {
-    /// Reads a problem file and everything it names; a program is not called, only looked for.
-    ///
-    /// Paths in the file are relative to the file's folder. [`Problem::digest`] then changes with the file and with any
-    /// table, forest or network it names (but not with a program).
-    ///
-    /// # Errors
-    /// A file that cannot be read, an unknown key, a value that makes no sense, a table, forest or network that does not fit;
-    /// each names the file, the key or the line, and a remedy.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, ProblemFileError> {
-        Reader { path: path.as_ref() }.open()
-    }
+/// Reads a problem file and everything it names; a program is not called, only looked for.
+///
+/// Paths in the file are relative to the file's folder. [`Problem::digest`] then changes with the file and with any
+/// table, forest or network it names (but not with a program).
+///
+/// # Errors
+/// A file that cannot be read, an unknown key, a value that makes no sense, a table, forest or network that does not fit;
+/// each names the file, the key or the line, and a remedy.
+pub fn load(path: impl AsRef<Path>) -> Result<Problem, ProblemFileError> {
+    Reader { path: path.as_ref() }.open()
 }
 
 /// Turns one problem file into a problem, with its path at hand for every error.
@@ -482,7 +480,7 @@ mod tests {
 
     fn open(text: &str) -> Result<Problem, ProblemFileError> {
         let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", b"a,y\n1,2\n3,4\n5,6\n")]);
-        Problem::open(path)
+        load(path)
     }
 
     /// Each TOML block of the page, tables that only show a part completed by the first.
@@ -558,7 +556,7 @@ mod tests {
                 assert!(error.contains(words), "{words:?} is not in {error:?}");
             }
         }
-        assert!(matches!(Problem::open("no/such.toml"), Err(ProblemFileError::Read { .. })));
+        assert!(matches!(load("no/such.toml"), Err(ProblemFileError::Read { .. })));
     }
 
     #[test]
@@ -589,7 +587,7 @@ mod tests {
         let run = |duplicates: &str, csv: &str| {
             let text = format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n{duplicates}");
             let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", csv.as_bytes())]);
-            Problem::open(path).map(|p| all_labels(p.oracle().as_ref(), p.candidates().unwrap().view()))
+            load(path).map(|p| all_labels(p.oracle().as_ref(), p.candidates().unwrap().view()))
         };
         let csv = "y,a,z\n1,0,x\n2,5,x\n4,-0,x\n";
         let error = run("", csv).unwrap_err().to_string();
@@ -611,7 +609,7 @@ mod tests {
                 "name = \"f\"\n{inputs}[[outputs]]\nname = \"y\"\n[oracle.forest]\nfile = \"h.forest\"\nunits = \"{units}\"\n"
             );
             let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("h.forest", dal_fixtures::HYDRO_FOREST)]);
-            Problem::open(path).unwrap()
+            load(path).unwrap()
         };
         let hydro = crate::testing::problem("hydro", &[]);
         let x = hydro.space().sample(50, &SeedPath::root(1));
@@ -629,7 +627,7 @@ mod tests {
         let table = format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n");
         let digest = |text: &str, csv: &[u8]| {
             let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", csv)]);
-            Problem::open(path).unwrap().digest().unwrap().to_owned()
+            load(path).unwrap().digest().unwrap().to_owned()
         };
         let first = digest(&table, b"a,y\n1,2\n");
         assert_eq!(first, digest(&table, b"a,y\n1,2\n"));
