@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, run};
-use crate::{fixtures, package, tidy};
+use crate::{fixtures, package, page, tidy};
 
 /// What is checked.
 #[derive(clap::Args)]
@@ -32,7 +32,10 @@ const STAGES: &[Stage] = &[
     ("packaging", package::run_packing),
 ];
 
-const FULL_STAGES: &[Stage] = &[("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None }))];
+const FULL_STAGES: &[Stage] = &[
+    ("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None })),
+    ("page", || page::run_browser(&page::Args { page: None })),
+];
 
 /// Runs the stages, stopping at the first failure.
 pub fn run_stages(args: &Args) -> Result<()> {

@@ -5,6 +5,7 @@ mod bench_peers;
 mod ci;
 mod fixtures;
 mod package;
+mod page;
 mod process;
 mod tidy;
 
@@ -31,6 +32,8 @@ enum Task {
     Tidy,
     /// Remake the fixtures, or check that they can be remade.
     Fixtures(fixtures::Args),
+    /// Test the report page in a real browser.
+    Page(page::Args),
     /// Pack every crate and build `dal` from the packs.
     Package,
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Ci(args) => ci::run_stages(&args),
         Task::Tidy => tidy::run(),
         Task::Fixtures(args) => fixtures::run_scripts(&args),
+        Task::Page(args) => page::run_browser(&args),
         Task::Package => package::run_packing(),
     };
     match outcome {

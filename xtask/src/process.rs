@@ -41,6 +41,13 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
+/// Where programs are looked for.
+// How programs are found on this machine, not a setting of this project.
+#[allow(clippy::disallowed_methods)]
+pub fn search_path() -> Option<std::ffi::OsString> {
+    std::env::var_os("PATH")
+}
+
 /// A cargo command in the workspace root.
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new("cargo");

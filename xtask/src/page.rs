@@ -1,0 +1,81 @@
+//! `cargo xtask page`: makes a report from a small sweep and tests its page in a real browser.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{cargo, root, run, target_dir};
+
+/// Which page is tested.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A page that exists [default: the report of a smoke sweep, made anew].
+    pub page: Option<PathBuf>,
+}
+
+/// Debian's packages for what the test needs, with the programs that they bring.
+const PROGRAMS: &[(&str, &[&str])] =
+    &[("chromium", &["chromium", "chromium-browser"]), ("npm", &["npm"]), ("nodejs", &["node"])];
+
+/// Tests the page; screenshots are left in `target/page`.
+pub fn run_browser(args: &Args) -> Result<()> {
+    for (package, programs) in PROGRAMS {
+        if find(programs).is_none() {
+            install(package)?;
+        }
+    }
+    let page = match &args.page {
+        Some(page) => page.clone(),
+        None => small_report()?,
+    };
+    let chromium = find(PROGRAMS[0].1).context("chromium was installed but is not on the path")?;
+    let folder = target_dir().join("page");
+    let tools = folder.join("tools");
+    std::fs::create_dir_all(&tools)?;
+    for file in ["package.json", "package-lock.json", ".npmrc", "page.mjs"] {
+        std::fs::copy(root().join("xtask/browser").join(file), tools.join(file)).context(file)?;
+    }
+    run(Command::new("npm").args(["ci", "--silent", "--ignore-scripts"]).current_dir(&tools))?;
+    let mut node = Command::new("node");
+    run(node
+        .arg("page.mjs")
+        .arg(std::path::absolute(page)?)
+        .arg(folder.join("screenshots"))
+        .arg(chromium)
+        .current_dir(&tools))
+}
+
+/// The report of a smoke sweep.
+fn small_report() -> Result<PathBuf> {
+    run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
+    let dal = target_dir().join("debug").join("dal");
+    let store = target_dir().join("page/store");
+    run(Command::new(&dal)
+        .args(["bench", "run"])
+        .arg(root().join("benches/sweeps/smoke.toml"))
+        .arg("--store")
+        .arg(&store))?;
+    let out = target_dir().join("page/report");
+    run(Command::new(&dal).arg("report").arg(&store).arg("--out").arg(&out))?;
+    Ok(out.join("report.html"))
+}
+
+fn find(programs: &[&str]) -> Option<PathBuf> {
+    let path = crate::process::search_path()?;
+    let candidates = |folder: &Path| programs.iter().map(|p| folder.join(p)).find(|p| p.is_file());
+    std::env::split_paths(&path).find_map(|folder| candidates(&folder))
+}
+
+fn install(package: &str) -> Result<()> {
+    eprintln!("installing Debian's package {package}");
+    let apt = |args: &[&str]| run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
+    let outcome =
+        apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", "--no-install-recommends", package]));
+    if let Err(error) = outcome {
+        bail!(
+            "the page test needs {package}, and it could not be installed ({error:#}); install it by hand and try again"
+        );
+    }
+    Ok(())
+}
