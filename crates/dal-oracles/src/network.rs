@@ -797,3 +797,6 @@ fn panel_rows<const R: usize>(panel: &[f32], bias: &[f32], n: usize, m: usize, f
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
