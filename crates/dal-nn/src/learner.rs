@@ -10,6 +10,7 @@ use dal_core::{
 use ndarray::ArrayView2;
 
 use crate::evaluate::Member;
+use crate::fast::FastTrainer;
 use crate::params::{Layout, LossHeadShape};
 use crate::plain::PlainTrainer;
 use crate::platform;
@@ -308,7 +309,9 @@ impl CpuLearner {
             dropout: task.dropout,
             loss_head: task.loss_head,
         };
-        let trainer: &dyn MemberTrainer<f32> = &PlainTrainer::gemm();
+        let fast = FastTrainer::default();
+        let general = PlainTrainer::gemm();
+        let trainer: &dyn MemberTrainer<f32> = if fast.covers(&job) { &fast } else { &general };
         trainer.train(&job, &mut state, 0..self.training.epochs, &mut TrainLog::default())?;
         let member = Member { params: state.params, running_mean: state.running_mean, running_var: state.running_var };
         let seconds = self.clock.as_ref().zip(start).map(|(clock, start)| clock() - start);
@@ -351,7 +354,7 @@ impl CpuLearner {
 
 impl Learner for CpuLearner {
     fn platform(&self) -> String {
-        platform::describe()
+        format!("{}+{}", FastTrainer::default().platform(), platform::products())
     }
 
     fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
