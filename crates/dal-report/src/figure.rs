@@ -75,11 +75,13 @@ pub(crate) struct SeriesCurves<'a> {
 
 type Drawn<T> = Result<T, DrawingAreaErrorKind<Infallible>>;
 
-const PAGE: (u32, u32) = (560, 340);
-const PAPER: (u32, u32) = (720, 340);
-const LEGEND_WIDTH: i32 = 160;
+const PAGE: (u32, u32) = (480, 310);
+const PAPER: (u32, u32) = (670, 310);
+const LEGEND_WIDTH: i32 = 190;
 const TEXT: f64 = 13.0;
 const LINE: f64 = 1.8;
+/// Radius of a marker in pixels.
+const MARK: f64 = 4.6;
 
 fn units(pixels: f64) -> i32 {
     (pixels * f64::from(UNITS)).round() as i32
@@ -137,7 +139,7 @@ fn canvas_with(
 
 /// A style's marker around the origin, in backend units; empty for Random.
 fn marker_corners(style: usize) -> Vec<(i32, i32)> {
-    marker(style).into_iter().flatten().map(|(x, y)| (units(4.2 * x), units(4.2 * y))).collect()
+    marker(style).into_iter().flatten().map(|(x, y)| (units(MARK * x), units(MARK * y))).collect()
 }
 
 /// Draws the marker of a style at a point of the unit plane; a ring for Random.
@@ -188,6 +190,8 @@ struct Frame<'a> {
     y_ticks: &'a [(f64, String)],
     x_title: &'a str,
     y_title: &'a str,
+    /// Whether the left axis is drawn.
+    y_axis: bool,
 }
 
 /// Margins around the plot in pixels: left, top, right, bottom.
@@ -209,7 +213,9 @@ fn framed(area: &DrawingArea<Canvas, Shift>, frame: &Frame<'_>) -> Drawn<Plane> 
     let grid = stroke(Role::Grid, 1.0);
     chart.draw_series(frame.x_ticks.iter().map(|(x, _)| PathElement::new([(*x, 0.0), (*x, 1.0)], grid)))?;
     chart.draw_series(frame.y_ticks.iter().map(|(y, _)| PathElement::new([(0.0, *y), (1.0, *y)], grid)))?;
-    chart.draw_series([PathElement::new([(0.0, 1.0), (0.0, 0.0), (1.0, 0.0)], stroke(Role::Ink, 1.2))])?;
+    let corner = [(0.0, 1.0), (0.0, 0.0), (1.0, 0.0)];
+    let axes = if frame.y_axis { &corner[..] } else { &corner[1..] };
+    chart.draw_series([PathElement::new(axes.to_vec(), stroke(Role::Ink, 1.2))])?;
     let plane = chart.plotting_area().clone();
     let (plot_width, plot_height) = plane.dim_in_pixel();
     let (x0, y0) = (units(left), units(top));
@@ -299,7 +305,7 @@ pub(crate) fn learning_curves(
     let x_ticks: Vec<(f64, String)> =
         linear_ticks(first, last).into_iter().map(|n| (at_x(n), format!("{n}"))).collect();
     let y_ticks = y.ticks();
-    let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: "test MSE" };
+    let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: "test MSE", y_axis: true };
     let at = |t: usize, value: f64| (at_x(of.n_labelled[t] as f64), y.at(value));
     let points = |curve: &[f64]| -> Vec<(f64, f64)> {
         curve.iter().enumerate().filter(|(_, v)| **v > 0.0).map(|(t, v)| at(t, *v)).collect()
@@ -451,7 +457,7 @@ pub(crate) fn against_ratio(part: &Part, problem: usize, what: Quantity, prefix:
         .map(|(g, r)| (at_x(g), if *r == 0 { "list".into() } else { r.to_string() }))
         .collect();
     let y_ticks = y.ticks();
-    let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "pool ratio γ", y_title };
+    let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "pool ratio γ", y_title, y_axis: true };
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
         let plane = framed(area, &frame)?;
         canvas.series(Some(part.random_style), &[]);
@@ -558,6 +564,7 @@ pub(crate) fn combined(part: &Part, ratio: usize, prefix: &str) -> Option<Figure
         y_ticks: &y_ticks,
         x_title: "nDiv (right: batches more spread out than Random's)",
         y_title: "nAUC (below 1: better)",
+        y_axis: true,
     };
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
         let plane = framed(area, &frame)?;
@@ -622,13 +629,22 @@ pub(crate) fn ranks(part: &Part, ratio: usize, table: &RankTable, prefix: &str) 
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by(|&a, &b| table.mean_ranks[a].total_cmp(&table.mean_ranks[b]));
     let n = names.len();
-    let width_of_names = names.iter().map(|(name, _)| text_width(name, TEXT)).fold(0.0, f64::max) / 480.0;
-    let left = (width_of_names + 0.02).min(0.5);
-    let at_x = |rank: f64| left + (1.0 - left) * 0.62 * (rank - 1.0) / (n as f64 - 1.0).max(1.0);
+    // Names stand in the left margin and, where they are longer, push the axis to the right.
+    let width_of_names = names.iter().map(|(name, _)| text_width(name, TEXT)).fold(0.0, f64::max);
+    let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
+    let left = ((1.1 * width_of_names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.5);
+    let room_for_cliques = 0.03 * (table.cliques.len() as f64 + 1.0);
+    let at_x = |rank: f64| left + (1.0 - left - room_for_cliques) * (rank - 1.0) / (n as f64 - 1.0).max(1.0);
     let row_of = |place: usize| 1.0 - (place as f64 + 0.5) / n as f64;
-    let x_ticks: Vec<(f64, String)> = (1..=n).map(|r| (at_x(r as f64), r.to_string())).collect();
-    let frame =
-        Frame { x_ticks: &x_ticks, y_ticks: &[], x_title: "mean rank over (problem, seed), 1 is best", y_title: "" };
+    let every = if n > 8 { 2 } else { 1 };
+    let x_ticks: Vec<(f64, String)> = (1..=n).step_by(every).map(|r| (at_x(r as f64), r.to_string())).collect();
+    let frame = Frame {
+        x_ticks: &x_ticks,
+        y_ticks: &[],
+        x_title: "mean rank over (problem, seed), 1 is best",
+        y_title: "",
+        y_axis: false,
+    };
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
         let plane = framed(area, &frame)?;
         for (place, &m) in order.iter().enumerate() {
@@ -644,7 +660,7 @@ pub(crate) fn ranks(part: &Part, ratio: usize, table: &RankTable, prefix: &str) 
         for (k, clique) in table.cliques.iter().enumerate() {
             let places: Vec<usize> = clique.iter().filter_map(|m| order.iter().position(|o| o == m)).collect();
             let (Some(first), Some(last)) = (places.iter().min(), places.iter().max()) else { continue };
-            let px = at_x(n as f64) + (1.0 - at_x(n as f64)) * (k as f64 + 1.0) / (table.cliques.len() as f64 + 1.0);
+            let px = 1.0 - room_for_cliques + 0.03 * (k as f64 + 1.0);
             plane.draw(&PathElement::new([(px, row_of(*first)), (px, row_of(*last))], stroke(Role::Ink, 3.0)))?;
         }
         Ok(())

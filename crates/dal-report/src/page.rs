@@ -16,6 +16,7 @@ use crate::text::{count, ratio_name};
 /// Everything that one part of the page shows.
 pub(crate) struct PartContent {
     pub(crate) robustness: Table,
+    pub(crate) overview: Table,
     pub(crate) n_auc: Table,
     pub(crate) n_div: Table,
     pub(crate) labels: Table,
@@ -149,7 +150,7 @@ fn part_section(part: &Part, content: &PartContent, findings: &Findings, index: 
                     dd { (said.text) }
                 }
             }
-            @if !part.methods.is_empty() { (content.robustness.html()) }
+            @if !part.methods.is_empty() { (content.robustness.html()) (content.overview.html()) }
             (controls(part, &prefix))
             (heading(&prefix, "curves"))
             p { "Test error against labels: geometric mean over seeds, the band one standard deviation of its logarithm. Where a seed is
@@ -161,15 +162,15 @@ fn part_section(part: &Part, content: &PartContent, findings: &Findings, index: 
             @if content.curves.is_empty() { p { "Nothing was recorded yet." } }
             (heading(&prefix, "cells"))
             @if !part.methods.is_empty() {
-                (content.n_auc.html())
-                (content.n_div.html())
+                (content.n_auc.html_folded())
+                (content.n_div.html_folded())
                 p.soft { "Figures of both tables: nAUC with 95 % intervals of each cell by itself, nDiv, and the two together." }
                 div.figures {
                     @for figure in content.against_ratio.iter().chain(&content.combined) { (figure_html(figure, None)) }
                 }
-                (content.labels.html())
+                (content.labels.html_folded())
                 @if let Some(table) = &content.transfer { (table.html()) }
-                details { summary { "Every cell with its tests" } (content.cells.html()) }
+                (content.cells.html_folded())
             }
             (heading(&prefix, "ranks"))
             @match &content.ranks {
@@ -179,10 +180,10 @@ fn part_section(part: &Part, content: &PartContent, findings: &Findings, index: 
             div.figures { @for figure in &content.rank_figures { (figure_html(figure, None)) } }
             @if !part.methods.is_empty() { (content.wins.html()) }
             (heading(&prefix, "times"))
-            (content.times.html())
+            (content.times.html_folded())
             (heading(&prefix, "missing"))
             @match &content.incomplete {
-                Some(table) => (table.html()),
+                Some(table) => (table.html_folded()),
                 None => p { "None: every one of the " (count(part.counts.total(), "run")) " is finished." },
             }
             @let notes = notes(part);

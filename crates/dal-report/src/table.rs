@@ -66,6 +66,16 @@ impl Entry {
 }
 
 impl Table {
+    /// The table in the page; a long one is folded away under its caption.
+    pub(crate) fn html_folded(&self) -> Markup {
+        const LONG: usize = 30;
+        if self.rows.len() <= LONG {
+            return self.html();
+        }
+        let (name, _) = self.caption.split_once(':').unwrap_or((&self.caption, ""));
+        html! { details { summary { (name) " (" (self.rows.len()) " rows)" } (self.html()) } }
+    }
+
     /// The table in the page, inside a region that scrolls by itself on narrow screens.
     pub(crate) fn html(&self) -> Markup {
         html! {
@@ -123,8 +133,8 @@ impl Table {
         out.push('\n');
         for row in &self.rows {
             let cells = row.cells.iter().map(|cell| match cell.value {
-                // The text says more than the number where it carries a word beside it.
-                Some(value) if !cell.text.contains(char::is_whitespace) => format!("{value}"),
+                // The text says more than the number where it is not a number itself.
+                Some(value) if cell.text.parse::<f64>().is_ok() || cell.text.starts_with('<') => format!("{value}"),
                 _ if cell.class == "none" => String::new(),
                 _ => quote(&cell.text),
             });

@@ -127,7 +127,50 @@ fn by_ratio(part: &Part, id: String, caption: String, entry: impl Fn(&CellDetail
 fn gap(cell: &CellDetail) -> Entry {
     let failed = cell.n_auc.missing.len();
     let planned = failed + cell.n_auc.n_seeds;
-    Entry::text(format!("{failed} of {planned} seeds missing")).with_class("none")
+    Entry::text(format!("{failed} of {planned} missing")).with_class("none")
+}
+
+/// Where each method wins and loses, at a glance: one sign for each pool ratio in every problem's column.
+pub(crate) fn overview(part: &Part, prefix: &str) -> Table {
+    let mut columns = strings(&["method"]);
+    columns.extend(part.problems.iter().map(|p| p.id.clone()));
+    let rows = part
+        .methods
+        .iter()
+        .map(|m| {
+            let mut cells = vec![Entry::text(&m.id)];
+            cells.extend(m.cells.iter().map(|row| {
+                let verdicts: Vec<CellVerdict> = row.iter().flatten().map(|c| c.n_auc.verdict).collect();
+                let signs: String = row.iter().map(|c| c.as_ref().map_or("·", |c| sign(c.n_auc.verdict).0)).collect();
+                let class = if verdicts.contains(&CellVerdict::Worse) {
+                    "worse"
+                } else if !verdicts.is_empty() && verdicts.iter().all(|v| *v == CellVerdict::Better) {
+                    "better"
+                } else if !verdicts.is_empty() && verdicts.iter().all(|v| *v == CellVerdict::Equal) {
+                    "equal"
+                } else {
+                    "open"
+                };
+                // Sorted by what speaks against the method.
+                let against = verdicts.iter().filter(|v| **v == CellVerdict::Worse).count() as f64;
+                let for_it = verdicts.iter().filter(|v| **v == CellVerdict::Better).count() as f64;
+                Entry::number(against - for_it / 1000.0, signs.clone()).with_class(class)
+            }));
+            Row { cells, method: Some(m.style), ..Row::default() }
+        })
+        .collect();
+    let ratios: Vec<String> = part.pool_ratios.iter().map(|r| ratio_name(*r)).collect();
+    Table {
+        id: format!("{prefix}overview"),
+        caption: format!(
+            "Where each method wins and loses against random sampling: one sign for each pool ratio, in the order {}. ✓ better, \
+             ✗ worse, = equal within 2 %, ? undecided, – a run is missing, · not planned.",
+            ratios.join(", ")
+        ),
+        columns,
+        n_labels: 1,
+        rows,
+    }
 }
 
 /// nAUC with verdicts.
@@ -173,8 +216,8 @@ pub(crate) fn labels(part: &Part, prefix: &str) -> Table {
         part,
         format!("{prefix}labels"),
         format!(
-            "Labels needed to reach random sampling's error at {budget} labels (five-entry means), median over seeds; \
-             > {budget}: not within the budget."
+            "Labels needed to reach random sampling's error at {budget} labels: five-entry means, median over seeds; \
+             > {budget} says not within the budget."
         ),
         |cell| {
             let Some(labels) = cell.labels.as_ref().filter(|l| !l.is_empty()) else { return gap(cell) };
@@ -273,7 +316,7 @@ pub(crate) fn cells(part: &Part, prefix: &str) -> Table {
     }
     Table {
         id: format!("{prefix}cells"),
-        caption: "Every cell with its tests. Wilcoxon and sign-flip p are two-sided and of the cell by itself; Holm adjusts Wilcoxon's \
+        caption: "Every cell with its tests: Wilcoxon and sign-flip p are two-sided and of the cell by itself; Holm adjusts Wilcoxon's \
                   over the methods; max-T adjusts over all cells of a method, one-sided."
             .into(),
         columns: strings(&[
@@ -437,7 +480,7 @@ pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
         .collect();
     Some(Table {
         id: format!("{prefix}incomplete"),
-        caption: "Runs that failed, are unfinished or never started.".into(),
+        caption: "Runs that failed, are unfinished or never started".into(),
         columns: strings(&["problem", "method", "γ", "seed", "state", "entries", "reason"]),
         n_labels: 4,
         rows,

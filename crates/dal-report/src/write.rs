@@ -88,6 +88,7 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
         let optional = content.ranks.iter().chain(&content.transfer).chain(&content.incomplete);
         let always = [
             &content.robustness,
+            &content.overview,
             &content.n_auc,
             &content.n_div,
             &content.labels,
@@ -135,6 +136,7 @@ fn content(part: &Part, prefix: &str) -> PartContent {
     }
     PartContent {
         robustness: tables::robustness(part, prefix),
+        overview: tables::overview(part, prefix),
         n_auc: tables::n_auc(part, prefix),
         n_div: tables::n_div(part, prefix),
         labels: tables::labels(part, prefix),

@@ -87,7 +87,7 @@ fn gaps_are_shown_and_never_averaged_away() {
     assert!(cell.curves.mean.is_none() && cell.curves.per_seed.len() == 12);
     assert_eq!(gsx.robustness.as_ref().unwrap().verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
     let page = fs::read_to_string(&written.page).unwrap();
-    assert!(page.contains("3 of 12 seeds missing"));
+    assert!(page.contains("3 of 12 missing"));
     assert!(page.contains("diverged &lt;i&gt;badly&lt;/i&gt;") && !page.contains("<i>badly"));
     assert!(page.contains("unfinished") && page.contains("not started"));
 }
