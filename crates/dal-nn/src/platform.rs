@@ -1,18 +1,17 @@
-//! The numeric platform: what besides the inputs decides the bits of a result.
+//! The part of the numeric platform that the `gemm` crate decides: its kernels and its blocking.
 
 use gemm_common::cache::CACHE_INFO;
 
-/// Engine, architecture, vector path and cache-blocking class: results are byte-identical only where this is equal.
-///
-/// The `gemm` crate picks its kernels by the processor's vector extensions and its blocking by the cache sizes.
-pub fn describe() -> String {
+/// Architecture, vector path and cache-blocking class of matrix products: their results are byte-identical only where
+/// this is equal. The crate picks kernels by the processor's vector extensions, and blocks by its cache sizes.
+pub fn products() -> String {
     let caches: Vec<String> =
         CACHE_INFO.iter().map(|level| format!("{}k/{}", level.cache_bytes / 1024, level.associativity)).collect();
-    format!("cpu-{}-{}-cache-{}", std::env::consts::ARCH, vector_path(), caches.join("-"))
+    format!("gemm/{}-{}/cache-{}", std::env::consts::ARCH, vector_path(), caches.join("-"))
 }
 
-/// The widest vector extension that the engine uses here.
-pub fn vector_path() -> &'static str {
+/// The widest vector extension that the crate uses here.
+fn vector_path() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx512f") {
@@ -27,4 +26,14 @@ pub fn vector_path() -> &'static str {
         return "neon";
     }
     "portable"
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_platform_names_the_architecture_and_three_cache_levels() {
+        let text = super::products();
+        assert!(text.contains(std::env::consts::ARCH) && text.matches("k/").count() == 3, "{text}");
+        assert_eq!(text, super::products());
+    }
 }
