@@ -202,8 +202,18 @@ fn for_each_parquet_row(path: &Path, _: &[&str], _: &mut OnFields<'_>) -> Result
     })
 }
 
+/// The reader panics on some damaged files; that must not end the program, so it is an error like the others.
 #[cfg(feature = "parquet")]
 fn for_each_parquet_row(path: &Path, names: &[&str], on_fields: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
+    let reading = std::panic::AssertUnwindSafe(|| read_parquet_rows(path, names, on_fields));
+    std::panic::catch_unwind(reading).unwrap_or_else(|_| {
+        let problem = "the file is damaged: the Parquet reader gave up on it".into();
+        Err(ProblemFileError::Data { path: path.to_owned(), place: "the whole file".into(), problem })
+    })
+}
+
+#[cfg(feature = "parquet")]
+fn read_parquet_rows(path: &Path, names: &[&str], on_fields: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::Field;
 
@@ -232,4 +242,100 @@ fn for_each_parquet_row(path: &Path, names: &[&str], on_fields: &mut OnFields<'_
         on_fields(&place, &text.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
     Ok(())
+}
+
+#[cfg(all(test, feature = "parquet"))]
+mod parquet_tests {
+    use super::*;
+    use crate::testing::all_labels;
+    use dal_core::{Dimension, Scale};
+    use ndarray::array;
+    use parquet::basic::Compression;
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+
+    /// Three rows: a material, a count, a number with all its digits, an output in single precision, one that may be null.
+    fn write(path: &Path, compression: Compression) {
+        let schema = "message table { required binary material (UTF8); required int64 n; required double a; \
+                      required float y; optional double z; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
+        let mut writer = SerializedFileWriter::new(std::fs::File::create(path).unwrap(), schema, properties).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let words: Vec<ByteArray> = ["steel", "carbon", "steel"].map(ByteArray::from).to_vec();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&words, None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&[2, 3, 4], None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<DoubleType>().write_batch(&[0.1 + 0.2, 0.5, 1e-20], None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<FloatType>().write_batch(&[1.5, 2.5, 3.25], None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<DoubleType>().write_batch(&[1.0, 2.0], Some(&[1, 0, 1]), None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+    }
+
+    fn inputs() -> Inputs {
+        Inputs::new(vec![
+            ("a".into(), vec![], Dimension::Continuous { low: 0.0, high: 1.0, scale: Scale::Linear }),
+            ("n".into(), vec![], Dimension::Integer { low: 2, high: 4 }),
+            ("material".into(), vec!["steel".into(), "carbon".into()], Dimension::Categorical { n_levels: 2 }),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn columns_of_every_common_type_are_read_in_every_pure_compression() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.parquet");
+        for compression in [
+            Compression::UNCOMPRESSED,
+            Compression::SNAPPY,
+            Compression::LZ4_RAW,
+            Compression::GZIP(Default::default()),
+        ] {
+            write(&path, compression);
+            let (oracle, x) = TableOracle::open(&path, &inputs(), &["y".into()], Duplicates::Error).unwrap();
+            assert_eq!(all_labels(&oracle, x.view()), array![[1.5], [2.5], [3.25]]);
+            assert_eq!(x.column(0)[0], 2.0 * (0.1 + 0.2) - 1.0);
+            assert_eq!(x.row(1).to_vec(), [0.0, 0.0, -1.0, 1.0]);
+            assert_eq!(range(&path, "n").unwrap(), (2.0, 4.0));
+        }
+        let error = TableOracle::open(&path, &inputs(), &["z".into()], Duplicates::Error).unwrap_err().to_string();
+        assert!(error.contains("row 1") && error.contains("`z`"), "{error}");
+        let error = TableOracle::open(&path, &inputs(), &["w".into()], Duplicates::Error).unwrap_err().to_string();
+        assert!(error.contains("no column `w`"), "{error}");
+    }
+
+    #[test]
+    fn damage_is_an_error_or_another_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.parquet");
+        write(&path, Compression::SNAPPY);
+        let good = std::fs::read(&path).unwrap();
+        let open = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            TableOracle::open(&path, &inputs(), &["y".into()], Duplicates::Error)
+        };
+        for end in (0..good.len()).step_by(3) {
+            assert!(open(&good[..end]).is_err(), "{end} bytes were taken");
+        }
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << (at % 8);
+            if let Ok((oracle, x)) = open(&bytes) {
+                all_labels(&oracle, x.view());
+            }
+        }
+    }
 }
