@@ -44,6 +44,11 @@ impl Space {
         Ok(Self { pool, centres })
     }
 
+    /// Coordinate differences in a comparison of every pool point with every centre: `n · c · d`.
+    pub fn work(&self) -> usize {
+        self.pool.len().saturating_mul(self.centres.len()).saturating_mul(self.pool.dim())
+    }
+
     /// Makes pool point `i` a centre.
     fn adopt(&mut self, i: usize) {
         let point = self.pool.point(i);

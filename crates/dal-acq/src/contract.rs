@@ -1,0 +1,572 @@
+//! The contract that every strategy keeps, as a battery that can be run over any of them.
+//!
+//! The battery brings its own data and a model with every capability, written down as formulas, so that it needs no
+//! training: run it over a strategy of your own as the tests of this crate run it over the catalogue.
+//!
+//! ```
+//! use dal_acq::{contract::check_strategy, find, Invariance};
+//! use dal_core::SeedPath;
+//!
+//! let strategy = find("gsx", &Default::default())?;
+//! check_strategy(&*strategy, &[Invariance::AxisFlips], &SeedPath::root(1))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use dal_core::{
+    Committee, Dropout, DropoutSpec, Labelled, LossHead, Moments, Needs, ParameterSubset, SeedPath, Step,
+    StrategyError, Surrogate, SurrogateError, Tangent,
+};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
+use rand::RngExt;
+use thiserror::Error;
+
+use crate::given::GivenPredictions;
+use crate::{Invariance, PoolStrategy, Selection};
+
+/// What a strategy did that it must not do.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("{rule}: {details}")]
+pub struct ContractViolation {
+    /// The rule, in words.
+    pub rule: &'static str,
+    /// What was seen.
+    pub details: String,
+}
+
+type Verdict = Result<(), ContractViolation>;
+
+fn violation(rule: &'static str, details: impl Into<String>) -> ContractViolation {
+    ContractViolation { rule, details: details.into() }
+}
+
+/// Scores this close, relative to their size, count as tied.
+const LEAD: f64 = 1e-9;
+
+/// Features of a point in the formulas of [`CaseModel`].
+const N_FEATURES: usize = 6;
+
+/// Data of one test: labelled set, pool, members' predictions at the pool.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The labelled set.
+    pub labelled: Labelled,
+    /// The pool, shape (N, d).
+    pub pool: Array2<f64>,
+    /// Predictions at the pool, shape (M, N, J); may hold NaN, to see what becomes of it.
+    pub members: Array3<f64>,
+}
+
+impl Case {
+    /// Random points in the box and members that agree on a wave and err each by itself.
+    ///
+    /// Shapes: `n_labelled` and `n_pool` points of `d` coordinates, `n_outputs` outputs, `n_members` members.
+    pub fn random(
+        n_labelled: usize,
+        n_pool: usize,
+        d: usize,
+        n_outputs: usize,
+        n_members: usize,
+        seeds: &SeedPath,
+    ) -> Self {
+        let mut rng = seeds.purpose("case").rng();
+        let mut draw =
+            |rows: usize, columns: usize| Array2::from_shape_fn((rows, columns), |_| rng.random_range(-1.0..1.0));
+        let (labelled_x, pool, waves) = (draw(n_labelled, d), draw(n_pool, d), draw(d, n_outputs));
+        let answer = |x: &Array2<f64>| (x.dot(&waves) * 3.0).mapv(f64::sin);
+        let labelled_y = answer(&labelled_x) + draw(n_labelled, n_outputs) * 0.1;
+        let truth = answer(&pool);
+        let mut members = Array3::zeros((n_members, n_pool, n_outputs));
+        for mut member in members.outer_iter_mut() {
+            member.assign(&(&truth + draw(n_pool, n_outputs) * 0.3));
+        }
+        let labelled = Labelled::new(labelled_x, labelled_y).expect("random points are finite");
+        Self { labelled, pool, members }
+    }
+
+    /// The same points in another order: row `i` of the new pool is row `order[i]` of this one.
+    fn reordered(&self, order: &[usize]) -> Self {
+        Self {
+            labelled: self.labelled.clone(),
+            pool: self.pool.select(Axis(0), order),
+            members: self.members.select(Axis(1), order),
+        }
+    }
+
+    /// The same case with other inputs.
+    fn with_inputs(&self, map: impl Fn(ArrayView2<'_, f64>) -> Array2<f64>) -> Self {
+        let labelled = self.labelled_from(map(self.labelled.x()), self.labelled.y().to_owned());
+        Self { labelled, pool: map(self.pool.view()), members: self.members.clone() }
+    }
+
+    fn labelled_from(&self, x: Array2<f64>, y: Array2<f64>) -> Labelled {
+        Labelled::with_initial(x, y, self.labelled.n_initial()).expect("a finite map of finite points")
+    }
+
+    /// A model of this case that offers what `offer` names.
+    pub fn model(&self, offer: &Needs) -> CaseModel {
+        let given = GivenPredictions::unchecked(self.pool.clone(), self.members.clone());
+        let poisoned = self.members.iter().any(|v| !v.is_finite());
+        CaseModel { given, offer: offer.clone(), poisoned }
+    }
+
+    /// Runs a strategy on this case.
+    ///
+    /// # Errors
+    /// What the strategy refuses.
+    pub fn select(&self, strategy: &dyn PoolStrategy, n: usize, seeds: &SeedPath) -> Result<Selection, StrategyError> {
+        let model = self.model(&strategy.needs());
+        let step = Step::new(&self.labelled, self.pool.view(), Some(&model), strategy.needs())?;
+        strategy.select(&step, n, seeds)
+    }
+}
+
+/// A model whose every capability is a formula. With features `φ_k(x) = sin(k + 1 + 0.7 Σ_i (k + i + 1) x_i)`:
+/// predictions are those given; the dropout network is `Σ_k 2 z_k φ_k`, z fair coins per point and pass; the predicted loss
+/// is `Σ_k φ_k / (k + 1)`; for parameter gradients a member is linear in its parameters, `f_mj = Σ_k θ_mjk φ_k` with
+/// `θ_mjk = cos(m + 2 j + 3 k)`. If a given prediction is NaN, these are NaN at the first point too.
+#[derive(Debug)]
+pub struct CaseModel {
+    given: GivenPredictions,
+    offer: Needs,
+    poisoned: bool,
+}
+
+/// The features of every point, shape (n, [`N_FEATURES`]).
+fn features(x: ArrayView2<'_, f64>) -> Array2<f64> {
+    Array2::from_shape_fn((x.nrows(), N_FEATURES), |(row, k)| {
+        let sum: f64 = x.row(row).iter().enumerate().map(|(i, v)| (k + i + 1) as f64 * v).sum();
+        (k as f64 + 1.0 + 0.7 * sum).sin()
+    })
+}
+
+impl CaseModel {
+    fn poison(&self, row: usize) -> f64 {
+        if self.poisoned && row == 0 { f64::NAN } else { 1.0 }
+    }
+
+    fn theta(m: usize, j: usize, k: usize) -> f64 {
+        ((m + 2 * j + 3 * k) as f64).cos()
+    }
+}
+
+impl Surrogate for CaseModel {
+    fn n_inputs(&self) -> usize {
+        self.given.n_inputs()
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.given.n_outputs()
+    }
+
+    fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        self.given.mean(x)
+    }
+
+    fn committee(&self) -> Option<&dyn Committee> {
+        self.offer.committee.then_some(&self.given as &dyn Committee)
+    }
+
+    fn dropout(&self) -> Option<&dyn Dropout> {
+        self.offer.dropout.is_some().then_some(self as &dyn Dropout)
+    }
+
+    fn loss_head(&self) -> Option<&dyn LossHead> {
+        self.offer.loss_head.is_some().then_some(self as &dyn LossHead)
+    }
+
+    fn tangent(&self) -> Option<&dyn Tangent> {
+        self.offer.tangent.then_some(self as &dyn Tangent)
+    }
+}
+
+impl Dropout for CaseModel {
+    fn n_passes(&self) -> usize {
+        self.offer.dropout.map_or(DropoutSpec::default().n_passes, |spec| spec.n_passes)
+    }
+
+    fn moments(&self, x: ArrayView2<'_, f64>, seeds: &SeedPath) -> Result<Moments, SurrogateError> {
+        let (features, coins, n_outputs) = (features(x), seeds.philox(), self.n_outputs());
+        let n_passes = Dropout::n_passes(self);
+        let mut mean = Array2::zeros((x.nrows(), n_outputs));
+        let mut variance = mean.clone();
+        for row in 0..x.nrows() {
+            let passes: Vec<f64> = (0..n_passes)
+                .map(|pass| {
+                    let bits = coins.block([row as u32, pass as u32, 0, 0])[0];
+                    (0..N_FEATURES).map(|k| if bits >> k & 1 == 1 { 2.0 * features[[row, k]] } else { 0.0 }).sum()
+                })
+                .collect();
+            let centre = passes.iter().sum::<f64>() / n_passes as f64;
+            let spread = passes.iter().map(|p| (p - centre) * (p - centre)).sum::<f64>() / n_passes as f64;
+            mean.row_mut(row).fill(centre * self.poison(row));
+            variance.row_mut(row).fill(spread * self.poison(row));
+        }
+        Ok(Moments { mean, variance })
+    }
+
+    fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        let sums = features(x).sum_axis(Axis(1));
+        Ok(Array2::from_shape_fn((x.nrows(), self.n_outputs()), |(row, _)| sums[row]))
+    }
+}
+
+impl LossHead for CaseModel {
+    fn predicted_loss(&self, x: ArrayView2<'_, f64>) -> Result<Array1<f64>, SurrogateError> {
+        let features = features(x);
+        let loss = |row: usize| (0..N_FEATURES).map(|k| features[[row, k]] / (k as f64 + 1.0)).sum::<f64>();
+        Ok((0..x.nrows()).map(|row| loss(row) * self.poison(row)).collect())
+    }
+}
+
+impl Tangent for CaseModel {
+    fn loss_gradient_products(
+        &self,
+        anchors: ArrayView2<'_, f64>,
+        candidates: ArrayView2<'_, f64>,
+        target: ArrayView1<'_, f64>,
+        subset: Option<&ParameterSubset>,
+        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+    ) -> Result<(), SurrogateError> {
+        let (n_members, n_outputs) = (self.given.n_members(), self.n_outputs());
+        let (at_anchors, at_candidates) = (features(anchors), features(candidates));
+        // Which of a member's parameters (j, k) count.
+        let kept: Vec<Vec<bool>> = (0..n_members)
+            .map(|m| {
+                let all = n_outputs * N_FEATURES;
+                let Some(subset) = subset else { return vec![true; all] };
+                let mut order: Vec<usize> = (0..all).collect();
+                let mut rng = subset.seeds.index(m as u64).rng();
+                for place in 0..all {
+                    order.swap(place, rng.random_range(place..all));
+                }
+                let mut kept = vec![false; all];
+                order.iter().take(subset.n_parameters).for_each(|&p| kept[p] = true);
+                kept
+            })
+            .collect();
+        // Seven rows at a time, so that chunks are seen to be put together rightly.
+        for first in (0..candidates.nrows()).step_by(7) {
+            let rows = first..(first + 7).min(candidates.nrows());
+            let products = Array3::from_shape_fn((rows.len(), anchors.nrows(), n_outputs), |(i, a, j)| {
+                let c = first + i;
+                let product = |m: usize| -> f64 {
+                    let value: f64 = (0..N_FEATURES).map(|k| Self::theta(m, j, k) * at_candidates[[c, k]]).sum();
+                    let dot: f64 = (0..N_FEATURES)
+                        .filter(|k| kept[m][j * N_FEATURES + k])
+                        .map(|k| at_anchors[[a, k]] * at_candidates[[c, k]])
+                        .sum();
+                    2.0 / n_outputs as f64 * (value - target[j]) * dot
+                };
+                (0..n_members).map(product).sum::<f64>() / n_members as f64 * self.poison(c)
+            });
+            on_chunk(first, products.view());
+        }
+        Ok(())
+    }
+}
+
+/// Runs the battery: exactly n distinct picks for every batch up to the whole pool, one score a pick where there are
+/// scores, more than the pool refused; the declared needs are the used ones, and a model that lacks one is refused; the same
+/// seeds give the same picks; constant predictions, copies, one dimension, one point, one member are dealt with; NaN in
+/// the model is an error; and every invariance in `promises` holds on random cases.
+///
+/// # Errors
+/// The first violation found.
+pub fn check_strategy(strategy: &dyn PoolStrategy, promises: &[Invariance], seeds: &SeedPath) -> Verdict {
+    let generic = Case::random(7, 31, 3, 2, 4, &seeds.purpose("generic"));
+    for (name, case) in cases(&generic, seeds) {
+        check_picks(strategy, &case, name, seeds)?;
+    }
+    check_needs(strategy, &generic, seeds)?;
+    check_nan(strategy, &generic, seeds)?;
+    for &promise in promises {
+        for d in [1, 2, 5] {
+            let case = Case::random(6, 37, d, 2, 5, &seeds.purpose("promise").index(d as u64));
+            check_promise(strategy, promise, &case, seeds)?;
+        }
+    }
+    Ok(())
+}
+
+/// Degenerate variations of a case.
+fn cases(generic: &Case, seeds: &SeedPath) -> Vec<(&'static str, Case)> {
+    let with = |change: &dyn Fn(&mut Case)| {
+        let mut case = generic.clone();
+        change(&mut case);
+        case
+    };
+    let first_labelled = generic.labelled.x().row(0).to_owned();
+    vec![
+        ("generic", generic.clone()),
+        ("one dimension", Case::random(5, 26, 1, 1, 3, &seeds.purpose("line"))),
+        ("one pool point", Case::random(5, 1, 2, 1, 3, &seeds.purpose("one point"))),
+        ("two pool points", Case::random(1, 2, 2, 1, 3, &seeds.purpose("two points"))),
+        ("one labelled point", Case::random(1, 15, 2, 3, 3, &seeds.purpose("one label"))),
+        ("one member", Case::random(4, 20, 2, 1, 1, &seeds.purpose("one member"))),
+        ("constant predictions", with(&|case| case.members.fill(0.1))),
+        (
+            "members that agree",
+            with(&|case| {
+                let first = case.members.slice(s![0..1, .., ..]).to_owned();
+                case.members = ndarray::concatenate![Axis(0), first, first, first];
+            }),
+        ),
+        (
+            "copies in the pool",
+            with(&|case| {
+                for i in 0..10 {
+                    let original = case.pool.row(i).to_owned();
+                    case.pool.row_mut(i + 10).assign(&original);
+                    case.pool.row_mut(i + 20).assign(&original);
+                }
+            }),
+        ),
+        (
+            "copies of labelled points",
+            with(&|case| {
+                let n = case.labelled.len();
+                case.pool.slice_mut(s![..n, ..]).assign(&case.labelled.x());
+            }),
+        ),
+        ("one place", with(&|case| case.pool.outer_iter_mut().for_each(|mut row| row.assign(&first_labelled)))),
+        ("the origin", with(&|case| case.pool.slice_mut(s![3..6, ..]).fill(0.0))),
+        ("a lattice", with(&|case| case.pool.mapv_inplace(|v| (v * 2.0).round() / 2.0))),
+    ]
+}
+
+fn refused(rule: &'static str, case: &str, n: usize, error: &StrategyError) -> ContractViolation {
+    violation(rule, format!("{case}, {n} queries: {error}"))
+}
+
+fn check_picks(strategy: &dyn PoolStrategy, case: &Case, name: &'static str, seeds: &SeedPath) -> Verdict {
+    let n_pool = case.pool.nrows();
+    for n in [0, 1, 2, n_pool / 2, n_pool - 1, n_pool] {
+        if n > n_pool {
+            continue;
+        }
+        let selection = case
+            .select(strategy, n, seeds)
+            .map_err(|error| refused("every pool can be chosen from", name, n, &error))?;
+        let mut sorted = selection.picked.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        if selection.picked.len() != n || sorted.len() != n || sorted.last().is_some_and(|&i| i >= n_pool) {
+            let details = format!("{name}, {n} queries of {n_pool}: {:?}", selection.picked);
+            return Err(violation("exactly n distinct rows of the pool are picked", details));
+        }
+        for (what, scores, wanted) in [
+            ("picks", selection.picked_scores.clone(), n),
+            ("pool points", selection.scores.as_ref().map(Array1::to_vec).filter(|_| n > 0), n_pool),
+        ] {
+            if let Some(scores) = scores
+                && (scores.len() != wanted || scores.iter().any(|v| !v.is_finite()))
+            {
+                return Err(violation("scores are finite, one each", format!("{name}: {wanted} {what}, {scores:?}")));
+            }
+        }
+        let again =
+            case.select(strategy, n, seeds).map_err(|error| refused("a second call succeeds", name, n, &error))?;
+        if again != selection {
+            return Err(violation("the same seeds give the same picks", format!("{name}, {n} queries")));
+        }
+    }
+    match case.select(strategy, n_pool + 1, seeds) {
+        Err(StrategyError::PoolTooSmall { requested, available }) if requested == n_pool + 1 && available == n_pool => {
+            Ok(())
+        }
+        other => Err(violation("more queries than pool points are refused", format!("{name}: {other:?}"))),
+    }
+}
+
+fn check_needs(strategy: &dyn PoolStrategy, case: &Case, seeds: &SeedPath) -> Verdict {
+    let declared = strategy.needs();
+    let model = case.model(&declared);
+    let run = |model: Option<&dyn Surrogate>| -> Result<Needs, StrategyError> {
+        let step = Step::new(&case.labelled, case.pool.view(), model, declared.clone())?;
+        strategy.select(&step, 5, seeds)?;
+        Ok(step.used())
+    };
+    let used = run(Some(&model)).map_err(|error| refused("declared needs suffice", "generic", 5, &error))?;
+    if used != declared {
+        return Err(violation("declared needs are the used ones", format!("declared {declared:?}, used {used:?}")));
+    }
+    if declared == Needs::default() {
+        return run(None)
+            .map(|_| ())
+            .map_err(|error| refused("without needs no model is wanted", "generic", 5, &error));
+    }
+    match run(None) {
+        Err(StrategyError::Missing { .. }) => Ok(()),
+        other => Err(violation("a missing model is named", format!("{other:?}"))),
+    }
+}
+
+fn check_nan(strategy: &dyn PoolStrategy, case: &Case, seeds: &SeedPath) -> Verdict {
+    if strategy.needs() == Needs::default() {
+        return Ok(());
+    }
+    let mut case = case.clone();
+    case.members[[1, 3, 0]] = f64::NAN;
+    match case.select(strategy, 4, seeds) {
+        Err(StrategyError::NonFiniteScore { .. } | StrategyError::Surrogate(_)) => Ok(()),
+        other => Err(violation("NaN in the model is an error", format!("{other:?}"))),
+    }
+}
+
+fn check_promise(strategy: &dyn PoolStrategy, promise: Invariance, case: &Case, seeds: &SeedPath) -> Verdict {
+    let n = case.pool.nrows() / 3;
+    let mut rng = seeds.purpose("transformation").rng();
+    let run = |case: &Case| {
+        case.select(strategy, n, seeds).map_err(|error| refused("a promise can be tested", "random", n, &error))
+    };
+    let here = run(case)?;
+    match promise {
+        Invariance::PoolOrder => {
+            let mut order: Vec<usize> = (0..case.pool.nrows()).collect();
+            for place in 0..order.len() {
+                order.swap(place, rng.random_range(place..case.pool.nrows()));
+            }
+            let mut there = run(&case.reordered(&order))?;
+            there.picked.iter_mut().for_each(|i| *i = order[*i]);
+            same_picks("the pool's order does not matter", &here, &there)
+        }
+        Invariance::AxisFlips => {
+            let signs: Vec<f64> =
+                (0..case.pool.ncols()).map(|j| if j == 0 || rng.random::<bool>() { -1.0 } else { 1.0 }).collect();
+            let signs = Array1::from_vec(signs);
+            let there = run(&case.with_inputs(|x| &x * &signs))?;
+            identical("axis flips do not matter", &here, &there)
+        }
+        Invariance::Rotations => {
+            let rotation = rotation(case.pool.ncols(), &mut |low, high| rng.random_range(low..high));
+            let there = run(&case.with_inputs(|x| x.dot(&rotation)))?;
+            same_picks("rotations do not matter", &here, &there)
+        }
+        Invariance::MemberShift => {
+            let shifted = Case { members: &case.members + 0.7, ..case.clone() };
+            same_picks("a constant added to the members does not matter", &here, &run(&shifted)?)
+        }
+        Invariance::MemberScale => {
+            let scaled = Case { members: &case.members * 4.0, ..case.clone() };
+            let there = run(&scaled)?;
+            identical("the members' scale does not matter", &picks_only(&here), &picks_only(&there))
+        }
+        Invariance::OutputScale => {
+            let labelled = case.labelled_from(case.labelled.x().to_owned(), &case.labelled.y() * 0.25);
+            let scaled = Case { labelled, members: &case.members * 0.25, ..case.clone() };
+            let there = run(&scaled)?;
+            identical("the outputs' scale does not matter", &picks_only(&here), &picks_only(&there))
+        }
+        Invariance::InputCovering => {
+            check_covering(strategy, seeds, |case| (case.labelled.x().to_owned(), case.pool.clone()))
+        }
+        Invariance::OutputCovering => check_covering(strategy, seeds, |case| {
+            (case.labelled.y().to_owned(), case.members.mean_axis(Axis(0)).expect("there are members"))
+        }),
+        Invariance::SkipsCopies => check_copies(strategy, case, seeds),
+    }
+}
+
+fn picks_only(selection: &Selection) -> Selection {
+    Selection { picked: selection.picked.clone(), ..Selection::default() }
+}
+
+fn identical(rule: &'static str, here: &Selection, there: &Selection) -> Verdict {
+    if here == there {
+        return Ok(());
+    }
+    Err(violation(rule, format!("{:?} became {:?}", here.picked, there.picked)))
+}
+
+/// The same picks, up to the first whose lead was within rounding: from there on both are right.
+fn same_picks(rule: &'static str, here: &Selection, there: &Selection) -> Verdict {
+    let Some(place) = here.picked.iter().zip(&there.picked).position(|(a, b)| a != b) else { return Ok(()) };
+    if let (Some(a), Some(b)) = (&here.picked_scores, &there.picked_scores) {
+        let (a, b) = (a[place], b[place]);
+        if (a - b).abs() <= LEAD * a.abs().max(b.abs()) {
+            return Ok(());
+        }
+    }
+    Err(violation(rule, format!("{:?} became {:?}", here.picked, there.picked)))
+}
+
+/// A product of plane rotations by random angles.
+fn rotation(d: usize, draw: &mut dyn FnMut(f64, f64) -> f64) -> Array2<f64> {
+    let mut product = Array2::eye(d);
+    for a in 0..d {
+        for b in a + 1..d {
+            let (sine, cosine) = draw(0.0, std::f64::consts::TAU).sin_cos();
+            let mut plane = Array2::eye(d);
+            plane[[a, a]] = cosine;
+            plane[[b, b]] = cosine;
+            plane[[a, b]] = sine;
+            plane[[b, a]] = -sine;
+            product = product.dot(&plane);
+        }
+    }
+    product
+}
+
+/// Largest distance of a pool point from its nearest centre: labelled points and the rows chosen.
+fn radius(labelled: &Array2<f64>, pool: &Array2<f64>, chosen: &[usize]) -> f64 {
+    let gap = |a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>| (&a - &b).mapv(|v| v * v).sum().sqrt();
+    pool.outer_iter()
+        .map(|point| {
+            let centres = labelled.outer_iter().chain(chosen.iter().map(|&i| pool.row(i)));
+            centres.map(|centre| gap(point, centre)).fold(f64::INFINITY, f64::min)
+        })
+        .fold(0.0, f64::max)
+}
+
+fn check_covering(
+    strategy: &dyn PoolStrategy,
+    seeds: &SeedPath,
+    space: impl Fn(&Case) -> (Array2<f64>, Array2<f64>),
+) -> Verdict {
+    let rule = "the cover is within twice the best radius";
+    for index in 0..8 {
+        let case = Case::random(2, 8, 2, 2, 3, &seeds.purpose("covering").index(index));
+        let (labelled, pool) = space(&case);
+        for n in 1..=3 {
+            let picked = case.select(strategy, n, seeds).map_err(|error| refused(rule, "tiny", n, &error))?.picked;
+            let best =
+                subsets(pool.nrows(), n).iter().map(|s| radius(&labelled, &pool, s)).fold(f64::INFINITY, f64::min);
+            let found = radius(&labelled, &pool, &picked);
+            if found > 2.0 * best * (1.0 + LEAD) {
+                return Err(violation(rule, format!("radius {found}, best {best}, {n} picks")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every set of `k` numbers below `n`.
+fn subsets(n: usize, k: usize) -> Vec<Vec<usize>> {
+    if k == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for last in k - 1..n {
+        for mut set in subsets(last, k - 1) {
+            set.push(last);
+            all.push(set);
+        }
+    }
+    all
+}
+
+fn check_copies(strategy: &dyn PoolStrategy, case: &Case, seeds: &SeedPath) -> Verdict {
+    let rule = "no copy is picked while another point is left";
+    let mut case = case.clone();
+    let n_labelled = case.labelled.len();
+    case.pool.slice_mut(s![..n_labelled, ..]).assign(&case.labelled.x());
+    let n = case.pool.nrows();
+    let picked = case.select(strategy, n, seeds).map_err(|error| refused(rule, "copies", n, &error))?.picked;
+    let others = n - n_labelled;
+    match picked.iter().take(others).find(|&&i| i < n_labelled) {
+        Some(i) => {
+            Err(violation(rule, format!("row {i}, a labelled point, is among the first {others} of {picked:?}")))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,307 @@
+//! Selection on a user's own data: predictions made elsewhere, at the pool only, in the place of a model.
+
+use dal_core::{Committee, Labelled, Moments, Needs, SeedPath, Step, StrategyError, Surrogate, SurrogateError};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip, s};
+use thiserror::Error;
+
+use crate::{PoolStrategy, Selection};
+
+/// The predictions of a committee at the points of one pool; knows no other points.
+///
+/// Shapes: pool (N, d), members (M, N, J).
+#[derive(Clone, Debug)]
+pub struct GivenPredictions {
+    pool: Array2<f64>,
+    members: Array3<f64>,
+}
+
+/// Predictions that do not fit their pool.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum GivenError {
+    /// No member or no output.
+    #[error("predictions have {members} members and {outputs} outputs; at least one of each is needed")]
+    Empty {
+        /// Members.
+        members: usize,
+        /// Outputs.
+        outputs: usize,
+    },
+    /// Predictions for another number of points.
+    #[error(
+        "predictions are for {found} points, but the pool has {expected}; their shape is (members, pool points, outputs)"
+    )]
+    Points {
+        /// Pool points.
+        expected: usize,
+        /// Points predicted.
+        found: usize,
+    },
+    /// A prediction is NaN or infinite.
+    #[error("member {member} predicts {value} for pool point {row}, output {output}; predictions must be finite")]
+    NonFinite {
+        /// 0-based member.
+        member: usize,
+        /// 0-based pool point.
+        row: usize,
+        /// 0-based output.
+        output: usize,
+        /// The offending value.
+        value: f64,
+    },
+}
+
+impl GivenPredictions {
+    /// Pairs a pool (N, d) with the members' predictions (M, N, J) at it.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, values that are not finite.
+    pub fn new(pool: Array2<f64>, members: Array3<f64>) -> Result<Self, GivenError> {
+        let (n_members, found, n_outputs) = members.dim();
+        if n_members == 0 || n_outputs == 0 {
+            return Err(GivenError::Empty { members: n_members, outputs: n_outputs });
+        }
+        if found != pool.nrows() {
+            return Err(GivenError::Points { expected: pool.nrows(), found });
+        }
+        if let Some(((member, row, output), &value)) = members.indexed_iter().find(|(_, v)| !v.is_finite()) {
+            return Err(GivenError::NonFinite { member, row, output, value });
+        }
+        Ok(Self { pool, members })
+    }
+
+    /// Predictions that fit and may hold NaN, for the contract battery.
+    pub(crate) fn unchecked(pool: Array2<f64>, members: Array3<f64>) -> Self {
+        Self { pool, members }
+    }
+
+    /// An error unless `x` is the pool itself.
+    fn check(&self, x: ArrayView2<'_, f64>) -> Result<(), SurrogateError> {
+        if x.ncols() != self.pool.ncols() {
+            return Err(SurrogateError::WrongWidth { expected: self.pool.ncols(), found: x.ncols() });
+        }
+        let known = self.pool.nrows();
+        if x == self.pool {
+            return Ok(());
+        }
+        let row = x.outer_iter().zip(self.pool.outer_iter()).position(|(a, b)| a != b);
+        Err(SurrogateError::UnknownPoint { known, row: row.unwrap_or(known.min(x.nrows())) })
+    }
+
+    /// The mean over members, taken around the first, so that members that agree have exactly their value as the mean.
+    fn mean_over_members(&self) -> Array2<f64> {
+        let first = self.members.index_axis(Axis(0), 0);
+        let mut excess = Array2::<f64>::zeros(first.dim());
+        for member in self.members.outer_iter().skip(1) {
+            Zip::from(&mut excess).and(&member).and(&first).for_each(|sum, &value, &origin| *sum += value - origin);
+        }
+        let n_members = self.members.len_of(Axis(0)) as f64;
+        Zip::from(&mut excess).and(&first).for_each(|sum, &origin| *sum = origin + *sum / n_members);
+        excess
+    }
+}
+
+impl Surrogate for GivenPredictions {
+    fn n_inputs(&self) -> usize {
+        self.pool.ncols()
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.members.len_of(Axis(2))
+    }
+
+    fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        self.check(x)?;
+        Ok(self.mean_over_members())
+    }
+
+    fn committee(&self) -> Option<&dyn Committee> {
+        Some(self)
+    }
+}
+
+impl Committee for GivenPredictions {
+    fn n_members(&self) -> usize {
+        self.members.len_of(Axis(0))
+    }
+
+    fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+        self.check(x)?;
+        let mean = self.mean_over_members();
+        let mut variance = Array2::<f64>::zeros(mean.dim());
+        for member in self.members.outer_iter() {
+            Zip::from(&mut variance).and(&member).and(&mean).for_each(|sum, &value, &mean| {
+                let t = value - mean;
+                *sum += t * t;
+            });
+        }
+        variance /= self.members.len_of(Axis(0)) as f64;
+        Ok(Moments { mean, variance })
+    }
+
+    fn members(
+        &self,
+        x: ArrayView2<'_, f64>,
+        chunk_rows: usize,
+        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+    ) -> Result<(), SurrogateError> {
+        self.check(x)?;
+        let (n, chunk) = (self.pool.nrows(), chunk_rows.max(1));
+        for first in (0..n).step_by(chunk) {
+            on_chunk(first, self.members.slice(s![.., first..(first + chunk).min(n), ..]));
+        }
+        Ok(())
+    }
+}
+
+/// What [`select`] chose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// The picks and their scores.
+    pub selection: Selection,
+    /// Remarks of the strategy, such as a term that is constant on this pool.
+    pub notes: Vec<String>,
+}
+
+/// A selection on given data cannot be made.
+#[derive(Debug, Error)]
+pub enum SelectError {
+    /// The strategy needs predictions, and none were given.
+    #[error(
+        "`{strategy}` needs {need}: supply the members' predictions at the pool, an array of shape \
+         (members, pool points, outputs); one member is enough where only predictions are needed"
+    )]
+    NeedsMembers {
+        /// The strategy.
+        strategy: &'static str,
+        /// What it needs.
+        need: &'static str,
+    },
+    /// The strategy needs more of the model than its predictions.
+    #[error(
+        "`{strategy}` needs {need}, which predictions alone do not give: it runs where the model is trained \
+         (`dal bench run`, or a surrogate that offers it)"
+    )]
+    NeedsModel {
+        /// The strategy.
+        strategy: &'static str,
+        /// What it needs.
+        need: &'static str,
+    },
+    /// Predictions and labelled set differ in their number of outputs.
+    #[error("the labelled set has {labelled} outputs, the predictions have {predicted}")]
+    OutputsDiffer {
+        /// Outputs of the labelled set.
+        labelled: usize,
+        /// Outputs of the predictions.
+        predicted: usize,
+    },
+    /// The strategy could not choose.
+    #[error(transparent)]
+    Strategy(#[from] StrategyError),
+}
+
+/// Chooses `n_queries` rows of `pool` (N, d), with the members' predictions at it where they are given.
+///
+/// # Errors
+/// A need that the data cannot meet, with what to supply; shapes that do not fit; what the strategy refuses.
+pub fn select(
+    strategy: &dyn PoolStrategy,
+    labelled: &Labelled,
+    pool: ArrayView2<'_, f64>,
+    predictions: Option<&GivenPredictions>,
+    n_queries: usize,
+    seeds: &SeedPath,
+) -> Result<Chosen, SelectError> {
+    let (needs, id) = (strategy.needs(), strategy.id());
+    if let Some(need) = beyond_predictions(&needs) {
+        return Err(SelectError::NeedsModel { strategy: id, need });
+    }
+    match predictions {
+        Some(given) if given.n_outputs() != labelled.n_outputs() => {
+            return Err(SelectError::OutputsDiffer { labelled: labelled.n_outputs(), predicted: given.n_outputs() });
+        }
+        None if needs.committee => return Err(SelectError::NeedsMembers { strategy: id, need: "a committee" }),
+        None if needs.mean => return Err(SelectError::NeedsMembers { strategy: id, need: "predictions" }),
+        _ => {}
+    }
+    let surrogate = predictions.map(|given| given as &dyn Surrogate);
+    let step = Step::new(labelled, pool.reborrow(), surrogate, needs)?;
+    let selection = strategy.select(&step, n_queries, seeds)?;
+    Ok(Chosen { selection, notes: step.notes() })
+}
+
+/// The first need that a table of predictions cannot meet.
+fn beyond_predictions(needs: &Needs) -> Option<&'static str> {
+    let beyond = [
+        (needs.tangent, "parameter gradients"),
+        (needs.dropout.is_some(), "a dropout network"),
+        (needs.loss_head.is_some(), "loss-prediction heads"),
+        (needs.input_gradient, "input gradients"),
+    ];
+    beyond.into_iter().find_map(|(needed, word)| needed.then_some(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ndarray::array;
+
+    use super::*;
+    use crate::find;
+
+    fn labelled() -> Labelled {
+        Labelled::new(array![[0.0, 0.0]], array![[0.0]]).unwrap()
+    }
+
+    #[test]
+    fn moments_divide_by_the_members_and_agreement_is_exact() {
+        let pool = array![[0.1, 0.2], [0.3, 0.4]];
+        let members = Array3::from_shape_vec((3, 2, 1), vec![0.1, 1.0, 0.1, 2.0, 0.1, 6.0]).unwrap();
+        let given = GivenPredictions::new(pool.clone(), members).unwrap();
+        let moments = given.moments(pool.view()).unwrap();
+        assert_eq!(moments.mean, array![[0.1], [3.0]]);
+        assert_eq!(moments.variance, array![[0.0], [14.0 / 3.0]]);
+        let mut seen = Vec::new();
+        given.members(pool.view(), 1, &mut |first, chunk| seen.push((first, chunk.to_owned()))).unwrap();
+        assert_eq!(seen[1].1.as_slice().unwrap(), [1.0, 2.0, 6.0]);
+        let other = array![[0.1, 0.2], [0.3, 0.5]];
+        assert!(matches!(given.mean(other.view()), Err(SurrogateError::UnknownPoint { known: 2, row: 1 })));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let pool = array![[0.1, 0.2], [0.3, 0.4]];
+        let run = |id: &str, given: Option<&GivenPredictions>, n: usize| {
+            let strategy = find(id, &BTreeMap::new()).unwrap();
+            select(&*strategy, &labelled(), pool.view(), given, n, &SeedPath::root(0))
+        };
+        assert_eq!(run("gsx", None, 1).unwrap().selection.picked, [1]);
+        assert!(matches!(run("qbc", None, 1), Err(SelectError::NeedsMembers { need: "a committee", .. })));
+        assert!(matches!(run("gsy", None, 1), Err(SelectError::NeedsMembers { need: "predictions", .. })));
+        for (id, word) in
+            [("emoc", "parameter gradients"), ("bald", "a dropout network"), ("learning-loss", "loss-prediction heads")]
+        {
+            assert!(run(id, None, 1).unwrap_err().to_string().contains(word));
+        }
+        let wide = GivenPredictions::new(pool.clone(), Array3::zeros((2, 2, 3))).unwrap();
+        assert!(matches!(run("qbc", Some(&wide), 1), Err(SelectError::OutputsDiffer { labelled: 1, predicted: 3 })));
+        assert!(matches!(run("gsx", None, 3), Err(SelectError::Strategy(StrategyError::PoolTooSmall { .. }))));
+    }
+
+    #[test]
+    fn bad_predictions_are_refused() {
+        let pool = array![[0.1], [0.3]];
+        let mut members = Array3::zeros((2, 2, 1));
+        members[[1, 0, 0]] = f64::NAN;
+        assert!(matches!(
+            GivenPredictions::new(pool.clone(), members),
+            Err(GivenError::NonFinite { member: 1, row: 0, output: 0, .. })
+        ));
+        assert!(matches!(GivenPredictions::new(pool.clone(), Array3::zeros((0, 2, 1))), Err(GivenError::Empty { .. })));
+        assert!(matches!(
+            GivenPredictions::new(pool, Array3::zeros((2, 3, 1))),
+            Err(GivenError::Points { expected: 2, found: 3 })
+        ));
+    }
+}

@@ -1,0 +1,95 @@
+//! `bald`: the variance over the stochastic passes of a dropout network.
+
+use dal_core::{DropoutSpec, Needs, SeedPath, Step, StrategyError, WidthFactor};
+use ndarray::Axis;
+use serde::{Deserialize, Serialize};
+
+use crate::Selection;
+use crate::rule::{pool_strategy, top};
+
+/// How wide the dropout network is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Width {
+    /// By the number of members of the ensemble.
+    Named(NamedWidth),
+    /// The evaluated model's widths times this number, rounded down.
+    Factor(f64),
+}
+
+/// A width by the number M of members of the ensemble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamedWidth {
+    /// Widths × √M: about as many weights as the ensemble.
+    SqrtMembers,
+    /// Widths × M: as many neurons as the ensemble.
+    Members,
+}
+
+/// The n pool points of the greatest variance over dropout passes, averaged over outputs as in `qbc`.
+///
+/// The dropout network is trained beside the evaluated model and never changes it: no BatchNorm, inverted dropout at `rate`
+/// after every hidden layer, masks independent per point and pass, `n_passes` passes. Needs a dropout network. Cost O(N)
+/// beyond the passes.
+///
+/// Source: Y. Gal, Z. Ghahramani, Dropout as a Bayesian approximation, ICML 2016; S. Ren et al., arXiv 2302.00098, supplement.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bald {
+    /// Probability that a unit is dropped, in (0, 1).
+    pub rate: f64,
+    /// Stochastic passes, at least 2.
+    pub n_passes: usize,
+    /// Width of the network beside a member's.
+    pub width_factor: Width,
+}
+
+impl Default for Bald {
+    fn default() -> Self {
+        let spec = DropoutSpec::default();
+        let width_factor = match spec.width_factor {
+            WidthFactor::SqrtMembers => Width::Named(NamedWidth::SqrtMembers),
+            WidthFactor::Members => Width::Named(NamedWidth::Members),
+            WidthFactor::Factor(factor) => Width::Factor(factor),
+        };
+        Self { rate: spec.rate, n_passes: spec.n_passes, width_factor }
+    }
+}
+
+impl Bald {
+    pub(crate) const ID: &'static str = "bald";
+
+    fn requires(&self) -> Needs {
+        let width_factor = match self.width_factor {
+            Width::Named(NamedWidth::SqrtMembers) => WidthFactor::SqrtMembers,
+            Width::Named(NamedWidth::Members) => WidthFactor::Members,
+            Width::Factor(factor) => WidthFactor::Factor(factor),
+        };
+        let spec = DropoutSpec { rate: self.rate, n_passes: self.n_passes, width_factor };
+        Needs { dropout: Some(spec), ..Needs::default() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        if !(self.rate > 0.0 && self.rate < 1.0) {
+            return Err(("rate", "a probability between 0 and 1, both excluded, is wanted".into()));
+        }
+        if self.n_passes < 2 {
+            return Err(("n_passes", "a variance needs at least 2 passes".into()));
+        }
+        match self.width_factor {
+            Width::Factor(factor) if !(factor > 0.0 && factor.is_finite()) => {
+                Err(("width_factor", "a positive number, `sqrt-members` or `members` is wanted".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Selection, StrategyError> {
+        let variance = step.dropout()?.moments(step.pool(), &seeds.purpose("dropout"))?.variance;
+        let n_outputs = variance.ncols() as f64;
+        top(variance.sum_axis(Axis(1)) / n_outputs, n)
+    }
+}
+
+pool_strategy!(Bald);

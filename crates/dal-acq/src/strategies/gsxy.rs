@@ -1,0 +1,33 @@
+//! `gsxy`: greedy sampling in inputs and outputs (iGS).
+
+use dal_core::{Needs, SeedPath, Step, StrategyError};
+use serde::{Deserialize, Serialize};
+
+use crate::Selection;
+use crate::greedy::{cover, input_space, output_space};
+use crate::rule::pool_strategy;
+
+/// Each pick is the pool point `x*` of the greatest `min |x* − x| · |f(x*) − y|` over the pairs (x, y) of L and, for the
+/// picks so far, of (x, f(x)).
+///
+/// The minimum is over pairs, not the product of two minima. Shapes as in `gsx` and `gsy`. Needs predictions. Cost
+/// O(N |L| (d + n_outputs)). Products of squared distances are compared, which orders as the products do.
+///
+/// Source: D. Wu, C.-T. Lin, J. Huang, Information Sciences 474 (2019), there iGS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gsxy {}
+
+impl Gsxy {
+    pub(crate) const ID: &'static str = "gsxy";
+
+    fn requires(&self) -> Needs {
+        Needs { mean: true, ..Needs::default() }
+    }
+
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+        cover(vec![input_space(step)?, output_space(step)?], n)
+    }
+}
+
+pool_strategy!(Gsxy);

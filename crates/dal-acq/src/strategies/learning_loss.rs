@@ -1,0 +1,67 @@
+//! `learning-loss`: a head on the network that learns to rank losses.
+
+use dal_core::{LossHeadSpec, Needs, SeedPath, Step, StrategyError};
+use serde::{Deserialize, Serialize};
+
+use crate::Selection;
+use crate::rule::{pool_strategy, top};
+
+/// The n pool points of the greatest predicted loss, the mean over the members' heads.
+///
+/// Each of the last `n_layers` hidden layers feeds `width` units with ReLU; these, concatenated, one number. Neighbours in a fresh
+/// permutation of the labelled points are compared in every epoch, with a hinge of margin `margin` on the sign of their loss
+/// difference, weighted by `weight`; after `joint_epochs` the features are detached. The head trains with the evaluated model
+/// and so changes it, which the record of a run says. Needs a loss head. Cost O(N) beyond the predictions. Scores have no unit:
+/// only their order means something.
+///
+/// Source: D. Yoo, I. S. Kweon, Learning loss for active learning, CVPR 2019; S. Ren et al., arXiv 2302.00098, supplement.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LearningLoss {
+    /// Hidden layers that feed the head, counted from the last.
+    pub n_layers: usize,
+    /// Units per fed layer.
+    pub width: usize,
+    /// Weight of the ranking loss beside the regression loss.
+    pub weight: f64,
+    /// Margin of the ranking loss.
+    pub margin: f64,
+    /// Epochs during which the ranking loss reaches the network.
+    pub joint_epochs: usize,
+}
+
+impl Default for LearningLoss {
+    fn default() -> Self {
+        let LossHeadSpec { n_layers, width, weight, margin, joint_epochs } = LossHeadSpec::default();
+        Self { n_layers, width, weight, margin, joint_epochs }
+    }
+}
+
+impl LearningLoss {
+    pub(crate) const ID: &'static str = "learning-loss";
+
+    fn requires(&self) -> Needs {
+        let Self { n_layers, width, weight, margin, joint_epochs } = *self;
+        Needs { loss_head: Some(LossHeadSpec { n_layers, width, weight, margin, joint_epochs }), ..Needs::default() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        for (key, value) in [("n_layers", self.n_layers), ("width", self.width)] {
+            if value == 0 {
+                return Err((key, "at least 1 is wanted".into()));
+            }
+        }
+        for (key, value) in [("weight", self.weight), ("margin", self.margin)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err((key, "a positive number is wanted".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+        top(step.loss_head()?.predicted_loss(step.pool())?, n)
+    }
+}
+
+pool_strategy!(LearningLoss);

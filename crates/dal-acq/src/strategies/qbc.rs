@@ -1,0 +1,32 @@
+//! `qbc`: query by committee, the points on which the members disagree most.
+
+use dal_core::{Needs, SeedPath, Step, StrategyError};
+use serde::{Deserialize, Serialize};
+
+use crate::Selection;
+use crate::rule::{pool_strategy, top};
+
+/// The n pool points of the greatest variance over members, `(1/J) Σ_j (1/M) Σ_m (f_mj(x) − f_j(x))²`.
+///
+/// Shapes: members (M, N, J). Needs a committee. Cost O(N) beyond the predictions. Scores are that variance, in squared
+/// units of the outputs.
+///
+/// Source: H. Seung, M. Opper, H. Sompolinsky, Query by committee, COLT 1992; for regression R. Burbidge, J. Rowland,
+/// R. King, IDEAL 2007.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Qbc {}
+
+impl Qbc {
+    pub(crate) const ID: &'static str = "qbc";
+
+    fn requires(&self) -> Needs {
+        Needs { committee: true, ..Needs::default() }
+    }
+
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+        top(step.disagreement()?, n)
+    }
+}
+
+pool_strategy!(Qbc);

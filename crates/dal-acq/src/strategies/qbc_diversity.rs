@@ -1,0 +1,73 @@
+//! `qbc-diversity`: disagreement and distance, equally weighted.
+
+use dal_core::{Needs, SeedPath, Step, StrategyError};
+use ndarray::Array1;
+use serde::{Deserialize, Serialize};
+
+use crate::Selection;
+use crate::greedy::{Rescale, TermSum, minmax};
+use crate::rule::{check_scores, pool_strategy};
+
+/// How the terms of a sum are brought to one scale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// To [0, 1]; the disagreement once over the pool, the other terms over the remaining pool at every pick.
+    #[default]
+    Minmax,
+    /// Added as they are.
+    Raw,
+}
+
+impl Scaling {
+    pub(crate) fn rescale(self) -> Rescale {
+        match self {
+            Self::Minmax => Rescale::Minmax,
+            Self::Raw => Rescale::Raw,
+        }
+    }
+}
+
+/// Each pick is the remaining pool point of the greatest `½ u + ½ g`: u the variance over members as in `qbc`, rescaled to
+/// [0, 1] once over the pool, g the distance `min_{L ∪ Q} |x* − x|`, rescaled to [0, 1] over the remaining pool at every pick.
+///
+/// A constant term counts 0, and the step's notes say so. With `scaling = "raw"` both terms are added as they are.
+/// Needs a committee. Cost O(N |L| d) at the start and O(N d) a pick.
+///
+/// Source: S. Ren et al., arXiv 2302.00098, supplement (raw terms), and the authors' code for arXiv 2201.12632 (rescaling).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QbcDiversity {
+    /// How the two terms are brought to one scale.
+    pub scaling: Scaling,
+}
+
+impl QbcDiversity {
+    pub(crate) const ID: &'static str = "qbc-diversity";
+
+    fn requires(&self) -> Needs {
+        Needs { committee: true, ..Needs::default() }
+    }
+
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+        let fixed = scaled_disagreement(step, self.scaling)?;
+        TermSum { fixed: &fixed, moving: &[], divisor: 2.0, rescale: self.scaling.rescale() }.pick(step, n)
+    }
+}
+
+pool_strategy!(QbcDiversity);
+
+/// The variance over members, rescaled over the pool where asked.
+pub(crate) fn scaled_disagreement(step: &Step<'_>, scaling: Scaling) -> Result<Vec<f64>, StrategyError> {
+    let variance: Array1<f64> = step.disagreement()?;
+    check_scores(&variance)?;
+    let variance = variance.to_vec();
+    if scaling == Scaling::Raw {
+        return Ok(variance);
+    }
+    let (scaled, constant) = minmax(&variance);
+    if constant && scaled.len() > 1 {
+        step.note("the disagreement term is constant over the pool and counts 0");
+    }
+    Ok(scaled)
+}
