@@ -40,6 +40,7 @@
 //! ```
 
 mod canvas;
+mod compare;
 mod data;
 mod figure;
 mod findings;
@@ -54,6 +55,7 @@ mod tables;
 mod text;
 mod write;
 
+pub use compare::{Change, ComparedCell, Comparison, compare};
 pub use data::{BASELINE, Circumstances, Entry, ReportData, RunStatus, RunSummary, Seconds, Setting};
 pub use findings::{Band, CellDetail, Counts, Curves, FIXED_LIST, Findings, Method, Part, Problem, Time, findings};
 pub use load::load;

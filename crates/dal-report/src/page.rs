@@ -42,6 +42,8 @@ pub(crate) struct PageInfo<'a> {
     pub(crate) version: &'a str,
     /// When it was made, in words; empty if not told.
     pub(crate) made: &'a str,
+    /// Comparisons with other stores: a sentence and a table each.
+    pub(crate) compared: &'a [(String, Table)],
 }
 
 const CSS: &str = include_str!("page.css");
@@ -86,6 +88,7 @@ pub(crate) fn page(
                                     li { a href={ "#" (prefix) "section-" (id) } { (title) } }
                                 }
                             }
+                            @if !info.compared.is_empty() { li { a href="#section-compared" { "Beside other stores" } } }
                             li { a href="#section-metrics" { "What the numbers mean" } }
                             li { a href="#section-provenance" { "Provenance" } }
                         }
@@ -100,6 +103,17 @@ pub(crate) fn page(
                     }
                     @for (i, (part, content)) in findings.parts.iter().zip(parts).enumerate() {
                         (part_section(part, content, findings, i, several))
+                    }
+                    @if !info.compared.is_empty() {
+                        section {
+                            h2 id="section-compared" { "Beside other stores" }
+                            p { "Runs are paired by seed. A cell changed only if max-T over all common cells says so at 2.5 % in its direction;
+                                differences of time are not tested." }
+                            @for (sentence, table) in info.compared {
+                                p { (sentence) }
+                                (table.html_folded())
+                            }
+                        }
                     }
                     (metrics_section())
                     (provenance_section(data, findings, provenance))

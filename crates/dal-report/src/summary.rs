@@ -65,9 +65,10 @@ pub fn statements(part: &Part, findings: &Findings) -> Vec<Statement> {
     said.push(state(
         "What was compared",
         format!(
-            "{} against random sampling, on {} ({}), at pool ratio γ = {}, with {seeds} per problem. Every run starts from {} \
+            "{} ({}) against random sampling, on {} ({}), at pool ratio γ = {}, with {seeds} per problem. Every run starts from {} \
              labels and adds {} in each of {}.",
             count(part.methods.len(), "query method"),
+            list(&part.methods.iter().map(|m| m.id.clone()).collect::<Vec<_>>()),
             count(problems.len(), "problem"),
             list(&problems),
             list(&ratios),

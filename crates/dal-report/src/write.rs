@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use dal_eval::{EvalError, VerdictRules};
 use thiserror::Error;
 
+use crate::compare::{Comparison, compare};
 use crate::data::ReportData;
 use crate::figure::{self, Figure, Quantity, SeriesCurves};
 use crate::findings::{Findings, Part, findings};
@@ -42,6 +43,8 @@ pub struct ReportOptions {
     pub made: String,
     /// Rules of the verdicts.
     pub rules: VerdictRules,
+    /// Other stores to hold beside this one.
+    pub compare: Vec<ReportData>,
 }
 
 /// What was written.
@@ -55,6 +58,8 @@ pub struct WrittenReport {
     pub n_tables: usize,
     /// The findings behind it, for a summary in the terminal.
     pub findings: Findings,
+    /// How the other stores differ from this one.
+    pub comparisons: Vec<Comparison>,
 }
 
 /// Writes `report.html`, `figures/*.svg`, `figures/*.pdf` and `tables/*.{csv,tex,md}` into a directory, which is made if it
@@ -68,6 +73,16 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
     let parts: Vec<PartContent> =
         findings.parts.iter().enumerate().map(|(i, part)| content(part, &prefix(i, several))).collect();
     let provenance = tables::provenance(data);
+    let mut comparisons = Vec::new();
+    for other in &options.compare {
+        let found = crate::findings::findings(other, options.rules)?;
+        comparisons.extend(compare(&findings, &found, &other.source)?);
+    }
+    let compared: Vec<(String, Table)> = comparisons
+        .iter()
+        .enumerate()
+        .map(|(i, comparison)| (comparison.sentence(), comparison.table(format!("compare-{}", i + 1))))
+        .collect();
     let (figures_dir, tables_dir) = (out.join("figures"), out.join("tables"));
     for dir in [&figures_dir, &tables_dir] {
         fs::create_dir_all(dir).map_err(|source| ReportError::Io {
@@ -101,11 +116,14 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
             n_tables += 1;
         }
     }
-    save_table(&tables_dir, &provenance)?;
-    let info = PageInfo { version: &options.version, made: &options.made };
+    for table in compared.iter().map(|(_, table)| table).chain([&provenance]) {
+        save_table(&tables_dir, table)?;
+        n_tables += 1;
+    }
+    let info = PageInfo { version: &options.version, made: &options.made, compared: &compared };
     let path = out.join("report.html");
     save(&path, page(data, &findings, &parts, &provenance, &info).as_bytes())?;
-    Ok(WrittenReport { page: path, n_figures, n_tables: n_tables + 1, findings })
+    Ok(WrittenReport { page: path, n_figures, n_tables, findings, comparisons })
 }
 
 fn save_table(dir: &Path, table: &Table) -> Result<(), ReportError> {

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use common::{Plan, planted, setting};
 use dal_eval::{CellVerdict, Hesitation, Verdict, VerdictRules};
-use dal_report::{ReportData, ReportOptions, RunStatus, WrittenReport, findings, terminal_summary, write_report};
+use dal_report::{
+    Change, ReportData, ReportOptions, RunStatus, WrittenReport, compare, findings, terminal_summary, write_report,
+};
 
 const METHODS: [(&str, common::Effect); 3] = [
     ("gsx", |_, _| -0.105_360_515_657_826_3), // 10 % better everywhere
@@ -187,4 +189,56 @@ fn odd_stores_make_pages_too() {
     exact.runs.iter_mut().for_each(|r| r.entries.iter_mut().for_each(|e| e.mse = 0.0));
     write(&exact, dir.path());
     assert_eq!(setting(3).steps, 3);
+}
+
+#[test]
+fn stores_are_compared_beyond_noise() {
+    let base = planted(&plan(10));
+    // The same runs again; one method 20 % worse on one problem, another with noise of its own.
+    let mut other = base.clone();
+    other.source = "later".into();
+    for run in &mut other.runs {
+        run.setting.platform = "test/other".into();
+        let factor = match (run.strategy.as_str(), run.problem.as_str()) {
+            ("gsx", "sine") => 1.2 + 0.01 * run.seed as f64,
+            ("qbc", _) => 1.0 + if run.seed.is_multiple_of(2) { 0.02 } else { -0.02 },
+            _ => 1.0,
+        };
+        run.entries.iter_mut().for_each(|e| e.mse *= factor);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let options = ReportOptions { compare: vec![other], ..ReportOptions::default() };
+    let written = write_report(&base, dir.path(), &options).unwrap();
+    let [comparison] = &written.comparisons[..] else { panic!("one comparison") };
+    assert_eq!((comparison.cells.len(), comparison.n_unmatched), (3 * (1 + 3 * 2), 0));
+    for cell in &comparison.cells {
+        let expected = match (cell.method.as_str(), cell.problem.as_str()) {
+            ("gsx", "sine") => Change::Worse,
+            ("qbc", _) => Change::WithinNoise,
+            _ => Change::Identical,
+        };
+        assert_eq!(cell.change, expected, "{cell:?}");
+    }
+    let page = fs::read_to_string(&written.page).unwrap();
+    assert!(page.contains("2 changed beyond noise (gsx on sine at γ = 2"), "{}", comparison.sentence());
+    assert!(page.contains("platform test/plain here, test/other there"));
+    assert!(dir.path().join("tables/compare-1.csv").exists());
+}
+
+#[test]
+fn few_seeds_and_gaps_are_no_change() {
+    let base = planted(&plan(3));
+    let mut other = base.clone();
+    for run in &mut other.runs {
+        run.entries.iter_mut().for_each(|e| e.mse *= 3.0);
+        if (run.strategy.as_str(), run.problem.as_str(), run.seed) == ("gsx", "sine", 1) {
+            run.status = RunStatus::Failed { reason: "broke".into() };
+        }
+    }
+    let rules = VerdictRules::default();
+    let found = compare(&findings(&base, rules).unwrap(), &findings(&other, rules).unwrap(), "other").unwrap();
+    for cell in &found[0].cells {
+        let gap = cell.method == "gsx" && cell.problem == "sine";
+        assert_eq!(cell.change, if gap { Change::NoVerdict } else { Change::Undecidable }, "{cell:?}");
+    }
 }

@@ -1,0 +1,337 @@
+//! One store beside another: the same problems, methods and seeds on another engine, version or machine, and what changed
+//! beyond noise.
+
+use std::collections::BTreeMap;
+
+use dal_eval::{CurveSpan, EvalError, Interval, area_under_curve, max_t, seeds_to_reach, t_interval};
+
+use crate::data::BASELINE;
+use crate::findings::{Curves, Findings, Part, Time};
+use crate::table::{Entry, Row, Table};
+use crate::text::{count, list, p_value, ratio, ratio_name};
+
+/// How a cell differs between two stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Every seed's curve is the same, number for number.
+    Identical,
+    /// Larger errors in the other store, jointly significant over all cells.
+    Worse,
+    /// Smaller errors in the other store, likewise.
+    Better,
+    /// A difference that noise explains.
+    WithinNoise,
+    /// So few common seeds that no difference could have been significant.
+    Undecidable,
+    /// A run is missing or failed in one of the stores, or its seeds are not those of the problem's other cells.
+    NoVerdict,
+}
+
+/// One (problem, γ, method) in two stores.
+#[derive(Debug, Clone)]
+pub struct ComparedCell {
+    /// The problem.
+    pub problem: String,
+    /// The method; Random is one too.
+    pub method: String,
+    /// The pool ratio; Random has the first.
+    pub pool_ratio: usize,
+    /// Seeds that both stores have.
+    pub n_seeds: usize,
+    /// Area under the error curve in the other store divided by this one's: 95 % t interval, or the bare mean below two seeds.
+    pub ratio: Option<Interval>,
+    /// Adjusted by max-T over all cells, of the likelier direction.
+    pub p_adjusted: Option<f64>,
+    /// What to make of it.
+    pub change: Change,
+    /// Training time in the other store divided by this one's.
+    pub training: Option<f64>,
+    /// Time to choose a batch, likewise.
+    pub sampling: Option<f64>,
+    style: usize,
+}
+
+/// Two parts of the same protocol, cell by cell.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// The other store.
+    pub other: String,
+    /// How the settings differ, in words.
+    pub differences: Vec<String>,
+    /// The common cells.
+    pub cells: Vec<ComparedCell>,
+    /// Cells that only one of the stores has.
+    pub n_unmatched: usize,
+}
+
+/// Compares every part of `base` with every part of `other` that follows the same protocol.
+///
+/// Runs are paired by seed: equal seeds share initial set, candidates and test points whatever the engine. A cell's
+/// difference is the mean of ln (area in the other store / area in this one) over the common seeds; max-T with signs flipped
+/// jointly over all cells of a problem keeps the chance of any false "changed", in each direction, at half the level.
+///
+/// # Errors
+/// [`EvalError`] for values that no finished run can have.
+pub fn compare(base: &Findings, other: &Findings, name: &str) -> Result<Vec<Comparison>, EvalError> {
+    let protocol = |p: &Part| (p.setting.initial, p.setting.queries, p.setting.steps, p.setting.test_points);
+    let mut all = Vec::new();
+    for a in &base.parts {
+        for b in other.parts.iter().filter(|b| protocol(b) == protocol(a)) {
+            all.push(compare_parts(a, b, base.rules.level, base.rules.flip_seed, name)?);
+        }
+    }
+    Ok(all)
+}
+
+/// A cell of a part: curves and times.
+struct Side<'a> {
+    curves: &'a Curves,
+    time: Option<Time>,
+}
+
+type Key = (String, usize, String);
+
+/// All cells of a part, Random's under the first pool ratio.
+fn sides(part: &Part) -> BTreeMap<Key, (usize, Side<'_>)> {
+    let mut all = BTreeMap::new();
+    for (p, problem) in part.problems.iter().enumerate() {
+        let side = Side { curves: &problem.random, time: problem.random_time };
+        all.insert((problem.id.clone(), 0, BASELINE.to_owned()), (part.random_style, side));
+        for m in &part.methods {
+            for (cell, pool_ratio) in m.cells[p].iter().zip(&part.pool_ratios) {
+                if let Some(cell) = cell {
+                    let side = Side { curves: &cell.curves, time: cell.time };
+                    all.insert((problem.id.clone(), *pool_ratio, m.id.clone()), (m.style, side));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Log ratios of areas by seed, over the seeds that both sides planned; `None` where one of them is not finished.
+fn log_ratios(a: &Curves, b: &Curves, steps: usize) -> Option<Vec<(u64, f64)>> {
+    let planned_by =
+        |c: &Curves, seed: u64| c.per_seed.iter().any(|(s, _)| *s == seed) || c.missing.iter().any(|(s, _)| *s == seed);
+    let mut ratios = Vec::new();
+    for (seed, curve) in &b.per_seed {
+        if !planned_by(a, *seed) {
+            continue;
+        }
+        let (_, own) = a.per_seed.iter().find(|(s, _)| s == seed)?;
+        let area = |curve: &[f64]| area_under_curve(curve, CurveSpan::FromInitial, steps).ok().filter(|v| *v > 0.0);
+        ratios.push((*seed, (area(curve)? / area(own)?).ln()));
+    }
+    let missing_in_other = b.missing.iter().any(|(seed, _)| planned_by(a, *seed));
+    let missing_here = a.missing.iter().any(|(seed, _)| planned_by(b, *seed));
+    (!ratios.is_empty() && !missing_in_other && !missing_here).then_some(ratios)
+}
+
+fn compare_parts(a: &Part, b: &Part, level: f64, flip_seed: u64, name: &str) -> Result<Comparison, EvalError> {
+    let (ours, theirs) = (sides(a), sides(b));
+    let steps = a.setting.steps;
+    let mut cells = Vec::new();
+    let mut differences: Vec<Option<Vec<(u64, f64)>>> = Vec::new();
+    for (key, (style, own)) in &ours {
+        let Some((_, other)) = theirs.get(key) else { continue };
+        let ratios = log_ratios(own.curves, other.curves, steps);
+        let shared = own.curves.per_seed.iter().filter(|(s, _)| other.curves.per_seed.iter().any(|(t, _)| s == t));
+        let identical = ratios.is_some()
+            && shared.clone().all(|(s, curve)| other.curves.per_seed.iter().any(|(t, c)| s == t && c == curve));
+        let logs: Option<Vec<f64>> = ratios.as_ref().map(|r| r.iter().map(|(_, v)| *v).collect());
+        let interval = match &logs {
+            Some(logs) if logs.len() >= 2 => Some(t_interval(logs, 1.0 - level)?.exp()),
+            Some(logs) => Some(Interval { mean: logs[0].exp(), lower: f64::NAN, upper: f64::NAN }),
+            None => None,
+        };
+        let time_ratio = |of: fn(&Time) -> f64| {
+            let (x, y) = (of(other.time.as_ref()?), of(own.time.as_ref()?));
+            (y > 0.0).then_some(x / y)
+        };
+        cells.push(ComparedCell {
+            problem: key.0.clone(),
+            method: key.2.clone(),
+            pool_ratio: key.1,
+            n_seeds: logs.as_ref().map_or(0, Vec::len),
+            ratio: interval,
+            p_adjusted: None,
+            change: if identical { Change::Identical } else { Change::NoVerdict },
+            training: time_ratio(|t| t.training_per_entry),
+            sampling: time_ratio(|t| t.sampling_per_step),
+            style: *style,
+        });
+        differences.push(ratios);
+    }
+    judge(&mut cells, &differences, level, flip_seed)?;
+    let n_unmatched = ours.keys().filter(|k| !theirs.contains_key(*k)).count()
+        + theirs.keys().filter(|k| !ours.contains_key(*k)).count();
+    Ok(Comparison { other: name.to_owned(), differences: setting_differences(a, b), cells, n_unmatched })
+}
+
+/// max-T over the cells that have values for the seeds most cells of their problem have.
+fn judge(
+    cells: &mut [ComparedCell],
+    differences: &[Option<Vec<(u64, f64)>>],
+    level: f64,
+    flip_seed: u64,
+) -> Result<(), EvalError> {
+    let seeds_of = |d: &[(u64, f64)]| d.iter().map(|(seed, _)| *seed).collect::<Vec<u64>>();
+    let mut by_problem: BTreeMap<&str, BTreeMap<Vec<u64>, Vec<usize>>> = BTreeMap::new();
+    for (i, d) in differences.iter().enumerate() {
+        if let Some(d) = d {
+            by_problem.entry(&cells[i].problem).or_default().entry(seeds_of(d)).or_default().push(i);
+        }
+    }
+    let groups: Vec<Vec<usize>> = by_problem
+        .into_values()
+        .filter_map(|lists| lists.into_iter().max_by_key(|(_, cells)| cells.len()))
+        .filter(|(seeds, _)| seeds.len() >= 2)
+        .map(|(_, cells)| cells)
+        .collect();
+    let mut tested = vec![None; cells.len()];
+    if !groups.is_empty() {
+        let values = |i: &usize| differences[*i].iter().flatten().map(|(_, v)| *v).collect::<Vec<f64>>();
+        let blocks: Vec<Vec<Vec<f64>>> = groups.iter().map(|g| g.iter().map(values).collect()).collect();
+        for (group, found) in groups.iter().zip(max_t(&blocks, flip_seed)?) {
+            for (i, p) in group.iter().zip(found) {
+                tested[*i] = Some(p);
+            }
+        }
+    }
+    let needed = seeds_to_reach(level / 2.0, groups.len().max(1)).unwrap_or(usize::MAX);
+    for ((cell, d), tested) in cells.iter_mut().zip(differences).zip(tested) {
+        if let Some(p) = tested {
+            cell.p_adjusted = Some(p.p_less.min(p.p_greater));
+        }
+        if cell.change == Change::Identical || d.is_none() {
+            continue;
+        }
+        cell.change = match tested {
+            Some(p) if p.p_greater <= level / 2.0 => Change::Worse,
+            Some(p) if p.p_less <= level / 2.0 => Change::Better,
+            _ if cell.n_seeds < needed => Change::Undecidable,
+            Some(_) => Change::WithinNoise,
+            None => Change::NoVerdict,
+        };
+    }
+    Ok(())
+}
+
+fn setting_differences(a: &Part, b: &Part) -> Vec<String> {
+    let (a, b) = (&a.setting, &b.setting);
+    let mut all = Vec::new();
+    for (what, x, y) in
+        [("engine", &a.engine, &b.engine), ("platform", &a.platform, &b.platform), ("networks", &a.preset, &b.preset)]
+    {
+        if x != y {
+            all.push(format!("{what} {x} here, {y} there"));
+        }
+    }
+    if a.results_revision != b.results_revision {
+        all.push(format!("results revision {} here, {} there", a.results_revision, b.results_revision));
+    }
+    all
+}
+
+impl Comparison {
+    /// The comparison in one sentence or two.
+    pub fn sentence(&self) -> String {
+        let of = |change: Change| self.cells.iter().filter(|c| c.change == change).count();
+        let name = |c: &ComparedCell| match c.pool_ratio {
+            0 => format!("{} on {}", c.method, c.problem),
+            g => format!("{} on {} at {}", c.method, c.problem, ratio_name(g)),
+        };
+        let changed: Vec<String> = self
+            .cells
+            .iter()
+            .filter(|c| matches!(c.change, Change::Worse | Change::Better))
+            .map(|c| format!("{} (errors × {})", name(c), c.ratio.map(|r| ratio(r.mean)).unwrap_or_default()))
+            .collect();
+        let shown = if changed.len() > 5 {
+            format!("{} and {} more", changed[..4].join(", "), changed.len() - 4)
+        } else {
+            list(&changed)
+        };
+        let settings = if self.differences.is_empty() {
+            "same engine, platform and revision".to_owned()
+        } else {
+            self.differences.join("; ")
+        };
+        format!(
+            "{} ({settings}): of {} in both, {} changed beyond noise{}; {} identical, {} within noise, {} with too few seeds to say, \
+             {} without a verdict. {} in only one of the two.",
+            self.other,
+            count(self.cells.len(), "cell"),
+            changed.len(),
+            if changed.is_empty() { String::new() } else { format!(" ({shown})") },
+            of(Change::Identical),
+            of(Change::WithinNoise),
+            of(Change::Undecidable),
+            of(Change::NoVerdict),
+            count(self.n_unmatched, "cell"),
+        )
+    }
+
+    /// The cells as a table, those that changed first.
+    pub(crate) fn table(&self, id: String) -> Table {
+        let word = |change: Change| match change {
+            Change::Worse => (0, "changed: larger errors", "worse"),
+            Change::Better => (1, "changed: smaller errors", "better"),
+            Change::Undecidable => (2, "too few seeds", "open"),
+            Change::WithinNoise => (3, "within noise", ""),
+            Change::NoVerdict => (4, "no verdict", "none"),
+            Change::Identical => (5, "identical", "equal"),
+        };
+        let mut cells: Vec<&ComparedCell> = self.cells.iter().collect();
+        cells.sort_by_key(|c| word(c.change).0);
+        let rows = cells
+            .into_iter()
+            .map(|c| {
+                let (_, change, class) = word(c.change);
+                let bound = |v: Option<f64>| Entry::optional(v.filter(|v| v.is_finite()), ratio);
+                Row {
+                    cells: vec![
+                        Entry::text(&c.problem),
+                        if c.pool_ratio == 0 {
+                            Entry::text("any")
+                        } else {
+                            Entry::number(c.pool_ratio as f64, c.pool_ratio.to_string())
+                        },
+                        Entry::text(&c.method),
+                        Entry::number(c.n_seeds as f64, c.n_seeds.to_string()),
+                        bound(c.ratio.map(|r| r.mean)),
+                        bound(c.ratio.map(|r| r.lower)),
+                        bound(c.ratio.map(|r| r.upper)),
+                        Entry::optional(c.p_adjusted, p_value),
+                        Entry::text(change).with_class(class),
+                        Entry::optional(c.training, ratio),
+                        Entry::optional(c.sampling, ratio),
+                    ],
+                    problem: Some(c.problem.clone()),
+                    method: Some(c.style),
+                    ratio: None,
+                }
+            })
+            .collect();
+        let columns = [
+            "problem",
+            "γ",
+            "method",
+            "common seeds",
+            "area, other / this",
+            "95 % from",
+            "to",
+            "p (max-T)",
+            "change",
+            "training time, other / this",
+            "choosing time, other / this",
+        ];
+        Table {
+            id,
+            caption: format!("Cell by cell against {}: area under the error curve there divided by here.", self.other),
+            columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+            n_labels: 3,
+            rows,
+        }
+    }
+}
