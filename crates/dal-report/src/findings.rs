@@ -364,15 +364,44 @@ fn curves(seeds: &[u64], by_seed: &BySeed<'_>, n_entries: usize) -> Curves {
     if !all.missing.is_empty() || done.is_empty() || done.iter().flatten().any(|v| !v.is_finite()) {
         return all;
     }
-    let n = done.len() as f64;
-    let means: Vec<f64> = (0..n_entries).map(|t| done.iter().map(|c| c[t]).sum::<f64>() / n).collect();
-    let spread = (done.len() > 1).then(|| {
-        let sd = |t: usize| (done.iter().map(|c| (c[t] - means[t]).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    all.mean = Some(band(&done));
+    all
+}
+
+/// Geometric mean and spread of complete curves, given as logarithms.
+fn band(logs: &[Vec<f64>]) -> Band {
+    let n = logs.len() as f64;
+    let n_entries = logs.first().map_or(0, Vec::len);
+    let means: Vec<f64> = (0..n_entries).map(|t| logs.iter().map(|c| c[t]).sum::<f64>() / n).collect();
+    let spread = (logs.len() > 1).then(|| {
+        let sd = |t: usize| (logs.iter().map(|c| (c[t] - means[t]).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
         let bound = |sign: f64| (0..n_entries).map(|t| (means[t] + sign * sd(t)).exp()).collect();
         (bound(-1.0), bound(1.0))
     });
-    all.mean = Some(Band { mean: means.iter().map(|m| m.exp()).collect(), spread });
-    all
+    Band { mean: means.iter().map(|m| m.exp()).collect(), spread }
+}
+
+impl Curves {
+    /// These curves after an exponential moving average, s_0 = c_0, s_t = w c_t + (1 − w) s_{t−1}: for drawing only.
+    pub fn smoothed(&self, weight: f64) -> Self {
+        let smooth = |curve: &[f64]| {
+            let mut last = None;
+            curve
+                .iter()
+                .map(|&c| {
+                    let value = last.map_or(c, |s| weight * c + (1.0 - weight) * s);
+                    last = Some(value);
+                    value
+                })
+                .collect::<Vec<f64>>()
+        };
+        let per_seed: Vec<(u64, Vec<f64>)> = self.per_seed.iter().map(|(seed, c)| (*seed, smooth(c))).collect();
+        let mean = self.mean.as_ref().map(|_| {
+            let logs: Vec<Vec<f64>> = per_seed.iter().map(|(_, c)| c.iter().map(|v| v.ln()).collect()).collect();
+            band(&logs)
+        });
+        Self { per_seed, missing: self.missing.clone(), mean }
+    }
 }
 
 fn median(values: &[f64]) -> Option<f64> {

@@ -44,6 +44,8 @@ pub(crate) struct PageInfo<'a> {
     pub(crate) made: &'a str,
     /// Comparisons with other stores: a sentence and a table each.
     pub(crate) compared: &'a [(String, Table)],
+    /// Weight of the moving average of the drawn curves, if there is one.
+    pub(crate) smoothing: Option<f64>,
 }
 
 const CSS: &str = include_str!("page.css");
@@ -102,7 +104,7 @@ pub(crate) fn page(
                         p { "The store holds runs of " (parts.len()) " settings. They are never mixed: each has its own part below." }
                     }
                     @for (i, (part, content)) in findings.parts.iter().zip(parts).enumerate() {
-                        (part_section(part, content, findings, i, several))
+                        (part_section(part, content, findings, info, i, several))
                     }
                     @if !info.compared.is_empty() {
                         section {
@@ -148,7 +150,14 @@ fn heading(prefix: &str, id: &str) -> Markup {
     html! { h2 id={ (prefix) "section-" (id) } { (title) } }
 }
 
-fn part_section(part: &Part, content: &PartContent, findings: &Findings, index: usize, several: bool) -> Markup {
+fn part_section(
+    part: &Part,
+    content: &PartContent,
+    findings: &Findings,
+    info: &PageInfo<'_>,
+    index: usize,
+    several: bool,
+) -> Markup {
     let prefix = prefix(index, several);
     let s = &part.setting;
     html! {
@@ -168,7 +177,12 @@ fn part_section(part: &Part, content: &PartContent, findings: &Findings, index: 
             (controls(part, &prefix))
             (heading(&prefix, "curves"))
             p { "Test error against labels: geometric mean over seeds, the band one standard deviation of its logarithm. Where a seed is
-                missing or failed there is no mean: the single runs are drawn as thin lines." }
+                missing or failed there is no mean: the single runs are drawn as thin lines."
+                @if let Some(weight) = info.smoothing {
+                    " Curves and their tables are smoothed by an exponential moving average with weight " (weight)
+                    "; every other number is of the curves as measured."
+                }
+            }
             (keys(part))
             div.figures {
                 @for (figure, table) in &content.curves { (figure_html(figure, Some(table))) }

@@ -79,9 +79,10 @@ impl Table {
     /// The table in the page, inside a region that scrolls by itself on narrow screens.
     pub(crate) fn html(&self) -> Markup {
         html! {
+            // Not a caption element: that would be no wider than its table, which may be narrow.
+            p.caption id={ (self.id) "-caption" } { (self.caption) }
             div.scroll tabindex="0" role="region" aria-labelledby={ (self.id) "-caption" } {
-                table.sortable id=(self.id) {
-                    caption id={ (self.id) "-caption" } { (self.caption) }
+                table.sortable id=(self.id) aria-labelledby={ (self.id) "-caption" } {
                     thead {
                         tr {
                             @for (i, column) in self.columns.iter().enumerate() {

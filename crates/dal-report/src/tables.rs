@@ -1,6 +1,6 @@
 //! Which tables a report has, filled from the findings.
 
-use dal_eval::{Cell, CellVerdict, Interval, LabelsToReach, Verdict};
+use dal_eval::{Cell, CellFinding, CellVerdict, Hesitation, Interval, LabelsToReach, Verdict};
 
 use crate::data::{ReportData, RunStatus};
 use crate::figure::verdict_word;
@@ -31,6 +31,22 @@ fn sign(verdict: CellVerdict) -> (&'static str, &'static str) {
     }
 }
 
+/// The sign of a cell in the overview: where the verdict is open, which way the value points.
+fn overview_sign(cell: &CellFinding, margin: f64) -> &'static str {
+    match (cell.verdict, cell.value) {
+        (CellVerdict::Undecided | CellVerdict::Undecidable, Some(value)) => {
+            if value > 1.0 + margin {
+                "↑"
+            } else if value < 1.0 / (1.0 + margin) {
+                "↓"
+            } else {
+                "~"
+            }
+        }
+        (verdict, _) => sign(verdict).0,
+    }
+}
+
 /// The verdicts, one row per method.
 pub(crate) fn robustness(part: &Part, prefix: &str) -> Table {
     let mut rows: Vec<(Option<f64>, Row)> = part
@@ -43,6 +59,9 @@ pub(crate) fn robustness(part: &Part, prefix: &str) -> Table {
             let (word, class) = match &r.verdict {
                 Verdict::Robust => ("robust".to_owned(), "better"),
                 Verdict::NotRobust => ("not robust".to_owned(), "worse"),
+                Verdict::Undecided(Hesitation::TooFewSeeds { got, .. }) => {
+                    (format!("undecided: {} too few to tell", count(*got, "seed")), "open")
+                }
                 Verdict::Undecided(why) => (format!("undecided: {}", hesitation(why)), "open"),
             };
             let worst = r.worst.as_ref().map(|(i, _)| &r.cells[*i]);
@@ -131,7 +150,7 @@ fn gap(cell: &CellDetail) -> Entry {
 }
 
 /// Where each method wins and loses, at a glance: one sign for each pool ratio in every problem's column.
-pub(crate) fn overview(part: &Part, prefix: &str) -> Table {
+pub(crate) fn overview(part: &Part, margin: f64, prefix: &str) -> Table {
     let mut columns = strings(&["method"]);
     columns.extend(part.problems.iter().map(|p| p.id.clone()));
     let rows = part
@@ -141,7 +160,8 @@ pub(crate) fn overview(part: &Part, prefix: &str) -> Table {
             let mut cells = vec![Entry::text(&m.id)];
             cells.extend(m.cells.iter().map(|row| {
                 let verdicts: Vec<CellVerdict> = row.iter().flatten().map(|c| c.n_auc.verdict).collect();
-                let signs: String = row.iter().map(|c| c.as_ref().map_or("·", |c| sign(c.n_auc.verdict).0)).collect();
+                let signs: String =
+                    row.iter().map(|c| c.as_ref().map_or("·", |c| overview_sign(&c.n_auc, margin))).collect();
                 let class = if verdicts.contains(&CellVerdict::Worse) {
                     "worse"
                 } else if !verdicts.is_empty() && verdicts.iter().all(|v| *v == CellVerdict::Better) {
@@ -164,8 +184,10 @@ pub(crate) fn overview(part: &Part, prefix: &str) -> Table {
         id: format!("{prefix}overview"),
         caption: format!(
             "Where each method wins and loses against random sampling: one sign for each pool ratio, in the order {}. ✓ better, \
-             ✗ worse, = equal within 2 %, ? undecided, – a run is missing, · not planned.",
-            ratios.join(", ")
+             ✗ worse, = equal within {tolerance} %. Not decided, but pointing: ↓ lower error, ↑ higher error, ~ within \
+             {tolerance} %. – a run is missing, · not planned.",
+            ratios.join(", "),
+            tolerance = number(100.0 * margin)
         ),
         columns,
         n_labels: 1,

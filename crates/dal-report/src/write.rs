@@ -8,9 +8,9 @@ use dal_eval::{EvalError, VerdictRules};
 use thiserror::Error;
 
 use crate::compare::{Comparison, compare};
-use crate::data::ReportData;
+use crate::data::{BASELINE, ReportData};
 use crate::figure::{self, Figure, Quantity, SeriesCurves};
-use crate::findings::{Findings, Part, findings};
+use crate::findings::{Curves, Findings, Part, findings};
 use crate::page::{PageInfo, PartContent, page, prefix};
 use crate::table::{Entry, Row, Table};
 use crate::text::{number, ratio_name};
@@ -43,6 +43,9 @@ pub struct ReportOptions {
     pub made: String,
     /// Rules of the verdicts.
     pub rules: VerdictRules,
+    /// Weight of the newest entry in an exponential moving average of the drawn curves, as the paper draws them (0.5); `None`
+    /// draws what was measured. Numbers and tests are never smoothed.
+    pub smoothing: Option<f64>,
     /// Other stores to hold beside this one.
     pub compare: Vec<ReportData>,
 }
@@ -68,10 +71,14 @@ pub struct WrittenReport {
 /// # Errors
 /// [`ReportError::Io`] with the file, [`ReportError::Eval`] for rules outside their range.
 pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> Result<WrittenReport, ReportError> {
+    if let Some(value) = options.smoothing.filter(|w| !(*w > 0.0 && *w <= 1.0)) {
+        let must = "above 0 and at most 1";
+        return Err(EvalError::OutOfRange { what: "weight of the moving average", index: 0, value, must }.into());
+    }
     let findings = findings(data, options.rules)?;
     let several = findings.parts.len() > 1;
     let parts: Vec<PartContent> =
-        findings.parts.iter().enumerate().map(|(i, part)| content(part, &prefix(i, several))).collect();
+        findings.parts.iter().enumerate().map(|(i, part)| content(part, options, &prefix(i, several))).collect();
     let provenance = tables::provenance(data);
     let mut comparisons = Vec::new();
     for other in &options.compare {
@@ -120,7 +127,8 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
         save_table(&tables_dir, table)?;
         n_tables += 1;
     }
-    let info = PageInfo { version: &options.version, made: &options.made, compared: &compared };
+    let info =
+        PageInfo { version: &options.version, made: &options.made, compared: &compared, smoothing: options.smoothing };
     let path = out.join("report.html");
     save(&path, page(data, &findings, &parts, &provenance, &info).as_bytes())?;
     Ok(WrittenReport { page: path, n_figures, n_tables, findings, comparisons })
@@ -138,12 +146,12 @@ fn save(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
 }
 
 /// Fills the tables and draws the figures of a part.
-fn content(part: &Part, prefix: &str) -> PartContent {
+fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
     let n_ratios = part.pool_ratios.len();
     let mut curves = Vec::new();
     for p in 0..part.problems.len() {
         for g in 0..n_ratios {
-            curves.extend(curves_of(part, p, g, prefix));
+            curves.extend(curves_of(part, p, g, options.smoothing, prefix));
         }
     }
     let mut against_ratio = Vec::new();
@@ -154,7 +162,7 @@ fn content(part: &Part, prefix: &str) -> PartContent {
     }
     PartContent {
         robustness: tables::robustness(part, prefix),
-        overview: tables::overview(part, prefix),
+        overview: tables::overview(part, options.rules.margin, prefix),
         n_auc: tables::n_auc(part, prefix),
         n_div: tables::n_div(part, prefix),
         labels: tables::labels(part, prefix),
@@ -172,13 +180,25 @@ fn content(part: &Part, prefix: &str) -> PartContent {
 }
 
 /// Learning curves of one problem and pool ratio, and the table behind them.
-fn curves_of(part: &Part, problem: usize, ratio: usize, prefix: &str) -> Option<(Figure, Table)> {
+fn curves_of(
+    part: &Part,
+    problem: usize,
+    ratio: usize,
+    smoothing: Option<f64>,
+    prefix: &str,
+) -> Option<(Figure, Table)> {
     let of = &part.problems[problem];
-    let mut series = vec![SeriesCurves { name: "random", style: part.random_style, curves: &of.random }];
-    series.extend(part.methods.iter().filter_map(|m| {
+    let drawn = |curves: &Curves| match smoothing {
+        Some(weight) => curves.smoothed(weight),
+        None => curves.clone(),
+    };
+    let mut shown = vec![(BASELINE, part.random_style, drawn(&of.random))];
+    shown.extend(part.methods.iter().filter_map(|m| {
         let cell = m.cells[problem][ratio].as_ref()?;
-        Some(SeriesCurves { name: &m.id, style: m.style, curves: &cell.curves })
+        Some((m.id.as_str(), m.style, drawn(&cell.curves)))
     }));
+    let series: Vec<SeriesCurves<'_>> =
+        shown.iter().map(|(name, style, curves)| SeriesCurves { name, style: *style, curves }).collect();
     let figure = figure::learning_curves(part, problem, ratio, &series, prefix)?;
     let table = curve_table(&figure, part, problem, ratio, &series);
     Some((figure, table))

@@ -242,3 +242,26 @@ fn few_seeds_and_gaps_are_no_change() {
         assert_eq!(cell.change, if gap { Change::NoVerdict } else { Change::Undecidable }, "{cell:?}");
     }
 }
+
+#[test]
+fn smoothing_is_for_the_eye_only() {
+    let data = planted(&plan(3));
+    let raw = findings(&data, VerdictRules::default()).unwrap();
+    let curves = &raw.parts[0].problems[0].random;
+    let smoothed = curves.smoothed(0.5);
+    let (_, c) = &curves.per_seed[0];
+    let (_, s) = &smoothed.per_seed[0];
+    for (got, wanted) in s.iter().zip([c[0], 0.5 * c[1] + 0.5 * c[0], 0.5 * c[2] + 0.25 * c[1] + 0.25 * c[0]]) {
+        assert!((got - wanted).abs() < 1e-12, "{got} {wanted}");
+    }
+    let (raw_mean, kept) = (&curves.mean.as_ref().unwrap().mean, curves.smoothed(1.0).mean.unwrap().mean);
+    assert!(raw_mean.iter().zip(&kept).all(|(a, b)| a == b));
+    let dir = tempfile::tempdir().unwrap();
+    let options = ReportOptions { smoothing: Some(0.5), ..ReportOptions::default() };
+    let written = write_report(&data, dir.path(), &options).unwrap();
+    assert!(fs::read_to_string(&written.page).unwrap().contains("exponential moving average with weight 0.5"));
+    let value = |f: &dal_report::Findings| f.parts[0].methods[0].cells[0][0].as_ref().unwrap().n_auc.value;
+    assert_eq!(value(&written.findings), value(&raw));
+    let wrong = ReportOptions { smoothing: Some(0.0), ..ReportOptions::default() };
+    assert!(write_report(&data, dir.path(), &wrong).is_err());
+}
