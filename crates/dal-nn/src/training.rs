@@ -146,7 +146,8 @@ pub trait MemberTrainer<T: Real>: Send + Sync {
         log: &mut TrainLog,
     ) -> Result<(), TrainError>;
 
-    /// The loss at `state`, and the gradient that epoch `epoch` would hand to Adam, before the L2 term is added.
+    /// The loss at `state`, and the gradient that epoch `epoch` would hand to Adam, before the L2 term is added. Biases
+    /// that feed BatchNorm get exactly zero, which is their gradient.
     fn gradient(&self, job: &TrainJob<'_, T>, state: &MemberState<T>, epoch: usize, gradient: &mut [T]) -> f64;
 }
 

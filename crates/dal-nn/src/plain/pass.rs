@@ -233,6 +233,11 @@ impl<T: Real> Pass<T> {
             }
             let input = if l == 0 { job.x } else { &self.hidden[l - 1].out };
             affine_gradient::<T, P>(&block.linear, input, signal, n, gradient);
+            if block.batch_norm.is_some() {
+                // BatchNorm subtracts the bias again, so its gradient is zero; a sum of roundings in its place would be
+                // scaled up by Adam, and the running means would lag behind the drift.
+                gradient[block.linear.bias.clone()].fill(T::ZERO);
+            }
             if l > 0 {
                 let n_in = block.linear.n_in;
                 let weight = Matrix::new(&params[block.linear.weight.clone()], width, n_in);
