@@ -307,15 +307,17 @@ impl Forest {
     /// As [`predict`](Self::predict), for at most a block of rows, into zeros.
     fn predict_block(&self, x: ArrayView2<'_, f64>, mut y: ArrayViewMut2<'_, f64>) {
         assert_eq!(x.ncols(), self.n_inputs, "columns of x");
-        // Rows are padded to whole lanes with zeros, whose predictions are not used.
-        let n_padded = x.nrows().next_multiple_of(LANES);
-        let mut cast = vec![0.0_f32; n_padded * self.n_inputs];
-        for (to, &from) in cast.iter_mut().zip(x.iter()) {
-            *to = from as f32;
+        // For each group of rows one array per input; the last group is padded with zeros, whose predictions are not used.
+        let mut cast = vec![[0.0_f32; LANES]; x.nrows().div_ceil(LANES) * self.n_inputs];
+        for (row, values) in x.outer_iter().enumerate() {
+            let group = &mut cast[row / LANES * self.n_inputs..];
+            for (to, &from) in group.iter_mut().zip(values) {
+                to[row % LANES] = from as f32;
+            }
         }
         for tree in &self.trees {
-            for (group, rows) in cast.chunks_exact(LANES * self.n_inputs).enumerate() {
-                let leaves = self.descend(tree, rows);
+            for (group, columns) in cast.chunks_exact(self.n_inputs).enumerate() {
+                let leaves = self.descend(tree, columns);
                 let first = group * LANES;
                 for (lane, row) in (first..(first + LANES).min(x.nrows())).enumerate() {
                     let start = self.leaf_of[leaves[lane] as usize] as usize * self.n_outputs;
@@ -328,16 +330,15 @@ impl Forest {
         y.mapv_inplace(|sum| sum / n_trees);
     }
 
-    /// The leaf of each of `LANES` rows.
-    fn descend(&self, tree: &Tree, rows: &[f32]) -> [u32; LANES] {
+    /// The leaf of each of `LANES` rows, given input by input.
+    fn descend(&self, tree: &Tree, columns: &[[f32; LANES]]) -> [u32; LANES] {
         let mut at = [tree.root; LANES];
         for level in 0..tree.depth {
             let mut moved = 0;
-            for (lane, at) in at.iter_mut().enumerate() {
-                let node = &self.nodes[*at as usize];
-                let x = rows[lane * self.n_inputs + usize::from(node.feature)];
-                let left = *at + u32::from(node.left_step);
-                *at = if x <= node.threshold { left } else { node.right };
+            for lane in 0..LANES {
+                let node = &self.nodes[at[lane] as usize];
+                let left = at[lane] + u32::from(node.left_step);
+                at[lane] = if columns[usize::from(node.feature)][lane] <= node.threshold { left } else { node.right };
                 moved |= node.left_step;
             }
             // In a lopsided tree most rows arrive long before the deepest could; asking rarely costs nothing.

@@ -21,11 +21,13 @@
 //!
 //! What this crate is not for: it knows nothing of learning, runs or stores.
 
+pub mod adm;
 pub mod card;
 pub mod catalogue;
 pub mod contract;
 pub mod forest;
 pub mod network;
+mod page;
 pub mod problems;
 mod rows;
 #[cfg(test)]
@@ -34,4 +36,5 @@ pub mod user;
 
 pub use card::Card;
 pub use catalogue::{Column, Learning, Problem, ProblemError, Settings, catalogue, find};
+pub use page::catalogue_page;
 pub use user::ProblemFileError;

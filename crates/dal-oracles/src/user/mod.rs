@@ -615,6 +615,10 @@ mod tests {
         let x = hydro.space().sample(50, &SeedPath::root(1));
         let expected = all_labels(hydro.oracle().as_ref(), x.view());
         assert_eq!(all_labels(make("unit-box").oracle().as_ref(), x.view()), expected);
+        for units in ["unit-box", "physical"] {
+            let problem = make(units);
+            crate::contract::check_oracle(problem.oracle().as_ref(), problem.space(), &SeedPath::root(2)).unwrap();
+        }
         let shrunk = x.mapv(|v| v / 10.0);
         let y = all_labels(make("physical").oracle().as_ref(), shrunk.view());
         // A threshold may lie within a rounding of v / 10 · 10, so a few points may go the other way.
