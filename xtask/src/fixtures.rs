@@ -11,7 +11,7 @@ use crate::process::{root, run, target_dir};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask fixtures --check               check what needs no raw data
-  cargo xtask fixtures --check --data DIR    refit the forests from the UCI tables in DIR too, and compare
+  cargo xtask fixtures --check --data DIR    refit the forests from the UCI tables in DIR too, and compare (ADM: DIR/adm)
   cargo xtask fixtures --data DIR            write them anew")]
 pub struct Args {
     /// Compare with what is committed instead of writing.
@@ -29,20 +29,31 @@ struct Fixture {
     script: &'static str,
     /// Arguments before the data folder.
     args: &'static [&'static str],
-    needs_data: bool,
+    data: Data,
+}
+
+/// Whether a script takes the folder of raw tables.
+#[derive(PartialEq)]
+enum Data {
+    Unused,
+    /// It does more with it, and says what it left out without.
+    Optional,
+    Required,
 }
 
 const FIXTURES: &[Fixture] = &[
-    Fixture { folder: "fixtures/golden", script: "golden.py", args: &[], needs_data: false },
-    Fixture { folder: "fixtures/forest", script: "forest.py", args: &["fit"], needs_data: true },
-    Fixture { folder: "fixtures/select", script: "select_reference.py", args: &[], needs_data: false },
+    Fixture { folder: "fixtures/golden", script: "golden.py", args: &[], data: Data::Unused },
+    Fixture { folder: "fixtures/forest", script: "forest.py", args: &["fit"], data: Data::Required },
+    // Fitting and training take minutes and packages of their own, so they are called by hand: see the folder's README.
+    Fixture { folder: "fixtures/adm", script: "adm.py", args: &["--keep"], data: Data::Optional },
+    Fixture { folder: "fixtures/select", script: "select_reference.py", args: &[], data: Data::Unused },
 ];
 
 /// Remakes or checks all of them.
 pub fn run_scripts(args: &Args) -> Result<()> {
     let mut left_out = Vec::new();
     for fixture in FIXTURES {
-        if fixture.needs_data && args.data.is_none() {
+        if fixture.data == Data::Required && args.data.is_none() {
             left_out.push(fixture.folder);
             continue;
         }
@@ -50,7 +61,7 @@ pub fn run_scripts(args: &Args) -> Result<()> {
         let python = python_with(&folder)?;
         let mut command = Command::new(python);
         command.arg(folder.join(fixture.script)).args(fixture.args);
-        if let (true, Some(data)) = (fixture.needs_data, &args.data) {
+        if let (true, Some(data)) = (fixture.data != Data::Unused, &args.data) {
             command.arg(std::path::absolute(data)?);
         }
         if args.check {

@@ -8,6 +8,7 @@ use crate::card::Card;
 use crate::catalogue::{ProblemError, Settings};
 use crate::forest::Forest;
 
+pub mod adm;
 pub mod bessel;
 pub mod damp;
 pub mod foil;
@@ -21,6 +22,7 @@ pub static CATALOGUE: &[&Definition] = &[
     &sine::DEFINITION,
     &robo::DEFINITION,
     &stack::DEFINITION,
+    &adm::DEFINITION,
     &foil::DEFINITION,
     &hydro::DEFINITION,
     &bessel::DEFINITION,
