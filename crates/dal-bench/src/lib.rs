@@ -1,1 +1,66 @@
-//! From a sweep file to a finished store: resolve, schedule, run, resume
+//! From a sweep file to a finished store: resolve, schedule, run, resume.
+//!
+//! A [`Sweep`] is what the user wrote; [`Sweep::resolve`] turns it into a [`Plan`], the list of trials with every default filled
+//! in, and reports every mistake before anything is trained. [`run`] executes a plan on worker threads, one thread per
+//! trial, into a [`Store`](dal_store::Store): finished runs are skipped, checkpoints taken up, failures recorded. Results do not depend on the
+//! number of workers, on their order or on interruptions.
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//! let sweep = dal_bench::Sweep::parse(
+//!     r#"
+//!     name = "tiny"
+//!     seeds = 2
+//!     [protocol]
+//!     initial = 10
+//!     queries = 4
+//!     steps = 1
+//!     test_points = 50
+//!     pool_ratios = [2]
+//!     [training]
+//!     epochs = 5
+//!     members = 2
+//!     [[problem]]
+//!     id = "sine"
+//!     network = { hidden = [8] }
+//!     [[strategy]]
+//!     id = "random"
+//!     [[strategy]]
+//!     id = "gsx"
+//!     "#,
+//!     "tiny.toml",
+//! )?;
+//! let plan = sweep.resolve()?;
+//! assert_eq!(plan.trials().len(), 4); // two strategies, two seeds
+//! let dir = tempfile::tempdir()?;
+//! let store = dal_store::Store::open_or_create(dir.path().join("store"))?;
+//! let options = dal_bench::RunOptions { jobs: 2, ..Default::default() };
+//! let summary = dal_bench::run(&plan, &store, &options, &dal_bench::Silent, &AtomicBool::new(false))?;
+//! assert_eq!((summary.finished, summary.skipped), (4, 0));
+//! let again = dal_bench::run(&plan, &store, &options, &dal_bench::Silent, &AtomicBool::new(false))?;
+//! assert_eq!((again.finished, again.skipped), (0, 4));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod catalogue;
+mod engine;
+mod error;
+mod estimate;
+mod machine;
+mod plan;
+mod progress;
+mod recorder;
+mod replay;
+mod schedule;
+mod sweep;
+mod timed;
+
+pub use catalogue::{BuiltIn, Catalogue, FoundStrategy, Lookup};
+pub use engine::{CpuEngine, Engine};
+pub use error::{BenchError, SweepError};
+pub use estimate::{CostModel, Estimate};
+pub use machine::machine;
+pub use plan::{Plan, PlannedProblem, TestSet, Trial};
+pub use progress::{Event, FailedRun, Overall, Progress, Silent, Summary};
+pub use schedule::{RunOptions, run};
+pub use sweep::Sweep;

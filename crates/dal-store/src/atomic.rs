@@ -10,19 +10,25 @@ use crate::error::StoreError;
 ///
 /// The temporary name is fixed, so an interrupted attempt is overwritten by the next and nothing piles up.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    place(path, bytes, true)?;
+    sync_parent(path);
+    Ok(())
+}
+
+/// As [`write`], but whether the rename outlives a power failure is left to a later [`sync_parent`], and without `durable`
+/// the content to the system.
+pub(crate) fn place(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
     let temporary = path.with_added_extension("tmp");
     let attempt = || -> std::io::Result<()> {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
-        file.sync_all()
+        if durable { file.sync_data() } else { Ok(()) }
     };
     if let Err(error) = attempt() {
         let _ = fs::remove_file(&temporary);
         return Err(StoreError::io(path, "write")(error));
     }
-    fs::rename(&temporary, path).map_err(StoreError::io(path, "rename into place"))?;
-    sync_parent(path);
-    Ok(())
+    fs::rename(&temporary, path).map_err(StoreError::io(path, "rename into place"))
 }
 
 /// Makes a rename in the directory of `path` last through a power failure, where the platform lets directories be synced.

@@ -40,6 +40,9 @@ pub struct ProblemSpec {
     pub variant: String,
     /// Every setting.
     pub settings: BTreeMap<String, String>,
+    /// Hash of a user's problem file and of the data that it names; built-in problems have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// A strategy with its settings.
@@ -119,7 +122,7 @@ impl RunSpec {
     /// A small specification for examples and tests.
     pub fn example() -> Self {
         Self {
-            problem: ProblemSpec { id: "sine".into(), variant: "sine".into(), settings: BTreeMap::new() },
+            problem: ProblemSpec { id: "sine".into(), variant: "sine".into(), settings: BTreeMap::new(), digest: None },
             strategy: StrategySpec { id: "gsx".into(), variant: "gsx".into(), settings: BTreeMap::new() },
             seed: 0,
             protocol: ProtocolSpec {

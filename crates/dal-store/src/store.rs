@@ -104,6 +104,14 @@ impl Store {
         Ok(list(&dir)?.into_iter().map(move |name| Run::open(dir.join(name))))
     }
 
+    /// Names of the runs' directories, sorted; nothing is read.
+    ///
+    /// # Errors
+    /// A directory that cannot be listed.
+    pub fn run_names(&self) -> Result<Vec<String>, StoreError> {
+        list(&self.root.join(RUNS))
+    }
+
     /// The run with this key, if there is one, whatever its status.
     ///
     /// # Errors

@@ -121,14 +121,6 @@ impl RunWriter {
         self.add(Frame::Record(record))
     }
 
-    /// Forces everything so far to disk: worth it after each entry.
-    ///
-    /// # Errors
-    /// A disk that refuses.
-    pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.journal.sync()
-    }
-
     /// The run is complete: writes its files and removes the checkpoint.
     ///
     /// # Errors
@@ -146,22 +138,25 @@ impl RunWriter {
     }
 
     fn close(mut self, failure: Option<Failure>, provenance: &Provenance) -> Result<Run, StoreError> {
-        self.journal.sync()?;
         let keep_checkpoint = failure.is_some();
         let records = lines(&self.state.records);
         let queries = npy(&self.state.queries(), &self.dir)?;
         let mut files = BTreeMap::from([(SPEC.to_owned(), seal(self.key.to_json().as_bytes()))]);
         for (name, bytes) in [(RECORDS, &records), (QUERIES, &queries)] {
-            atomic::write(&self.dir.join(name), bytes)?;
+            atomic::place(&self.dir.join(name), bytes, true)?;
             files.insert(name.to_owned(), seal(bytes));
         }
-        atomic::write(&self.dir.join(TIMING), &lines(&self.state.timings))?;
+        atomic::place(&self.dir.join(TIMING), &lines(&self.state.timings), false)?;
         let provenance = Provenance { resumed: self.state.resumed, ..provenance.clone() };
-        atomic::write(&self.dir.join(PROVENANCE), &lines(&[provenance]))?;
+        atomic::place(&self.dir.join(PROVENANCE), &lines(&[provenance]), false)?;
+        // The footer vouches for the files before it, so they must last before it does.
+        atomic::sync_parent(&self.dir.join(RECORDS));
         let footer = Footer { failure, entries: self.state.records.len(), files };
         atomic::write(&self.dir.join(FOOTER), &lines(std::slice::from_ref(&footer)))?;
-        drop(self.journal);
-        if !keep_checkpoint {
+        if keep_checkpoint {
+            self.journal.sync()?;
+        } else {
+            drop(self.journal);
             let path = self.dir.join(JOURNAL);
             fs::remove_file(&path).map_err(StoreError::io(&path, "remove"))?;
         }

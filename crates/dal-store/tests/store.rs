@@ -37,9 +37,11 @@ fn points(batch: usize) -> Array2<f64> {
     array![[0.1 * batch as f64], [-0.3]]
 }
 
+type Act = Box<dyn Fn(&mut RunWriter) -> Result<(), StoreError>>;
+
 /// The steps of a small run, one after another; the test stops anywhere.
-fn steps() -> Vec<Box<dyn Fn(&mut RunWriter) -> Result<(), StoreError>>> {
-    let mut steps: Vec<Box<dyn Fn(&mut RunWriter) -> Result<(), StoreError>>> = Vec::new();
+fn steps() -> Vec<Act> {
+    let mut steps: Vec<Act> = Vec::new();
     for entry in 0..4 {
         steps.push(Box::new(move |run| run.batch(entry, points(entry).view(), None)));
         steps.push(Box::new(move |run| run.answer(entry, 0, Ok(&[entry as f64, 0.5]))));

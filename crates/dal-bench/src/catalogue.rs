@@ -1,0 +1,98 @@
+//! Where ids become problems, strategies and engines: the built-in catalogues, or a caller's own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use dal_core::Strategy;
+use dal_oracles::Problem;
+
+use crate::engine::{CpuEngine, Engine};
+use crate::error::suggestion;
+
+/// Why an id or one of its settings cannot be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lookup {
+    /// What is wrong.
+    pub reason: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// A strategy with what identifies it.
+#[derive(Clone, Debug)]
+pub struct FoundStrategy {
+    /// The strategy.
+    pub strategy: Arc<dyn Strategy>,
+    /// Its id with the settings that are not default, as in `qbc-diversity?scaling=raw`.
+    pub variant: String,
+    /// The settings that are not default.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Turns ids into what they name.
+pub trait Catalogue {
+    /// A problem by id; paths are relative to `base`.
+    ///
+    /// # Errors
+    /// An id, setting or file that cannot be used.
+    fn problem(&self, id: &str, settings: &BTreeMap<String, String>, base: &Path) -> Result<Problem, Lookup>;
+    /// A strategy by id.
+    ///
+    /// # Errors
+    /// An id or setting that cannot be used.
+    fn strategy(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup>;
+    /// An engine by id.
+    ///
+    /// # Errors
+    /// An id that this build does not have.
+    fn engine(&self, id: &str) -> Result<Arc<dyn Engine>, Lookup>;
+}
+
+/// The built-in problems, strategies and engines.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BuiltIn;
+
+impl Catalogue for BuiltIn {
+    fn problem(&self, id: &str, settings: &BTreeMap<String, String>, base: &Path) -> Result<Problem, Lookup> {
+        if id.ends_with(".toml") {
+            if let Some(key) = settings.keys().next() {
+                let reason = format!("a problem file has no settings, but `{key}` is set");
+                return Err(Lookup { reason, hint: Some("remove it".into()) });
+            }
+            return dal_oracles::user::load(base.join(id)).map_err(|e| Lookup { reason: e.to_string(), hint: None });
+        }
+        dal_oracles::find(id, settings).map_err(|error| {
+            let known: Vec<&str> = dal_oracles::catalogue().map(|card| card.id).collect();
+            let hint = (!known.contains(&id)).then(|| suggestion(id, known)).flatten();
+            Lookup { reason: error.to_string(), hint: hint.map(|word| format!("did you mean `{word}`?")) }
+        })
+    }
+
+    fn strategy(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup> {
+        let found = dal_acq::find(id, settings).map_err(|error| {
+            let known: Vec<&str> = dal_acq::catalogue().map(|card| card.id).collect();
+            let hint = (!known.contains(&id)).then(|| suggestion(id, known)).flatten();
+            Lookup { reason: error.to_string(), hint: hint.map(|word| format!("did you mean `{word}`?")) }
+        })?;
+        let settings = found.settings();
+        let strategy: Box<dyn Strategy> = found;
+        Ok(FoundStrategy { strategy: Arc::from(strategy), variant: variant(id, &settings), settings })
+    }
+
+    fn engine(&self, id: &str) -> Result<Arc<dyn Engine>, Lookup> {
+        match id {
+            "cpu" => Ok(Arc::new(CpuEngine)),
+            _ => Err(Lookup {
+                reason: format!("there is no engine `{id}` in this build; there is: cpu"),
+                hint: suggestion(id, ["cpu"]).map(|word| format!("did you mean `{word}`?")),
+            }),
+        }
+    }
+}
+
+/// The id with these settings, by key.
+pub(crate) fn variant(id: &str, settings: &BTreeMap<String, String>) -> String {
+    let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if settings.is_empty() { id.to_owned() } else { format!("{id}?{}", settings.join("&")) }
+}

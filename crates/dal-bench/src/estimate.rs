@@ -1,0 +1,229 @@
+//! How long a plan will take: a model of cost, calibrated by timing a few epochs of each network on this machine.
+
+use std::time::{Duration, Instant};
+
+use dal_core::{FitJob, Labelled, Needs, SeedPath};
+use dal_nn::TrainingSpec;
+use dal_store::{PoolSpec, Status, Store};
+use ndarray::Array2;
+
+use crate::error::BenchError;
+use crate::plan::{Plan, PlannedProblem, Trial};
+
+/// One calibration goes on until it has taken this long.
+const ENOUGH: Duration = Duration::from_millis(40);
+
+/// Expected seconds of training and evaluation, from timings of a few epochs of each network, taken with one member on random
+/// data of the smallest and the largest labelled set.
+///
+/// Seconds per member and epoch are taken to be linear in the number of labelled points; an evaluated point costs a
+/// third of a trained one; a dropout network costs as much as the ensemble, loss heads a fifth more. Sampling itself is left out.
+#[derive(Clone, Debug)]
+pub struct CostModel {
+    rates: Vec<Option<Rate>>,
+}
+
+/// Seconds of one member and epoch: `fixed + per_point · n`.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    fixed: f64,
+    per_point: f64,
+}
+
+impl CostModel {
+    /// Calibrates the networks of the problems that are still to be worked on.
+    ///
+    /// # Errors
+    /// An engine that refuses a network.
+    pub fn measure(plan: &Plan, is_needed: &dyn Fn(usize) -> bool) -> Result<Self, BenchError> {
+        let rate = |(i, problem)| if is_needed(i) { measure_rate(plan, problem).map(Some) } else { Ok(None) };
+        let rates = plan.problems().iter().enumerate().map(rate).collect::<Result<_, _>>()?;
+        Ok(Self { rates })
+    }
+
+    /// Expected seconds of one entry of a trial, on one thread; 0 for a problem that was not calibrated.
+    pub fn entry_seconds(&self, plan: &Plan, trial: &Trial, entry: usize) -> f64 {
+        let Some(rate) = self.rates[trial.problem()] else { return 0.0 };
+        let training = plan.problems()[trial.problem()].training();
+        let protocol = &trial.spec().protocol;
+        let needs = trial.strategy().needs();
+        let extra = 1.0 + f64::from(needs.dropout.is_some()) + 0.2 * f64::from(needs.loss_head.is_some());
+        let n_labelled = (protocol.initial + protocol.queries * entry) as f64;
+        let members = training.n_members as f64;
+        let fit = training.epochs as f64 * members * (rate.fixed + rate.per_point * n_labelled) * extra;
+        let pool = match protocol.pool {
+            PoolSpec::Uniform { ratio } => ratio * protocol.queries,
+            PoolSpec::Candidates { n } => n,
+        };
+        fit + members * rate.per_point / 3.0 * (protocol.test_points + pool) as f64
+    }
+
+    /// Expected seconds of a trial from this entry on, on one thread.
+    pub fn trial_seconds(&self, plan: &Plan, trial: &Trial, from_entry: usize) -> f64 {
+        (from_entry..trial.spec().n_entries()).map(|entry| self.entry_seconds(plan, trial, entry)).sum()
+    }
+}
+
+fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchError> {
+    let sizes = plan
+        .trials()
+        .iter()
+        .filter(|trial| std::ptr::eq(&plan.problems()[trial.problem()], problem))
+        .map(|trial| &trial.spec().protocol)
+        .map(|protocol| (protocol.initial, protocol.initial + protocol.queries * protocol.steps));
+    let (small, large) = sizes.fold((usize::MAX, 2), |(a, b), (c, d)| (a.min(c), b.max(d)));
+    let small = small.min(large);
+    let at_large = epoch_seconds(plan, problem, large)?;
+    if small == large {
+        return Ok(Rate { fixed: 0.0, per_point: at_large / large as f64 });
+    }
+    let at_small = epoch_seconds(plan, problem, small)?.min(at_large);
+    let per_point = (at_large - at_small) / (large - small) as f64;
+    Ok(Rate { fixed: (at_small - per_point * small as f64).max(0.0), per_point })
+}
+
+fn epoch_seconds(plan: &Plan, problem: &PlannedProblem, n: usize) -> Result<f64, BenchError> {
+    let refused = |reason: String| BenchError::Engine { engine: plan.engine().id().to_owned(), reason };
+    let mut rng = SeedPath::root(0).purpose("calibration").rng();
+    let mut uniform =
+        |columns| Array2::from_shape_fn((n, columns), |_| rand::RngExt::random::<f64>(&mut rng) * 2.0 - 1.0);
+    let labelled = Labelled::new(uniform(problem.network().n_inputs()), uniform(problem.network().n_outputs()))
+        .map_err(|error| refused(error.to_string()))?;
+    let needs = Needs::default();
+    let mut epochs = 1;
+    loop {
+        let training = TrainingSpec { epochs, n_members: 1, ..problem.training().clone() };
+        let learner = plan.engine().learner(problem.network(), &training).map_err(refused)?;
+        let seeds = SeedPath::root(0).purpose("calibration");
+        let start = Instant::now();
+        let fits = learner.fit_all(&[FitJob { labelled: &labelled, needs: &needs, seeds }]);
+        let elapsed = start.elapsed();
+        drop(fits);
+        if elapsed >= ENOUGH || epochs >= 1 << 16 {
+            return Ok(elapsed.as_secs_f64() / epochs as f64);
+        }
+        epochs *= 4;
+    }
+}
+
+/// What a start of a sweep would do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// Runs of the sweep.
+    pub planned: usize,
+    /// Runs that are done.
+    pub done: usize,
+    /// Runs that failed before.
+    pub failed: usize,
+    /// Runs with a checkpoint.
+    pub partial: usize,
+    /// Runs still to do that lie in the store under the same name, but of another specification, platform or revision; they stay
+    /// where they are.
+    pub elsewhere: usize,
+    /// Entries (trainings) still to do.
+    pub entries: usize,
+    /// Expected seconds of all workers together.
+    pub cpu_seconds: f64,
+    /// Expected duration with the workers asked for.
+    pub duration: Duration,
+}
+
+impl Estimate {
+    /// Runs still to do.
+    pub fn to_do(&self) -> usize {
+        self.planned - self.done - self.failed
+    }
+}
+
+/// How each trial of a plan stands in a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Survey {
+    pub(crate) states: Vec<Option<Status>>,
+    pub(crate) elsewhere: usize,
+}
+
+impl Survey {
+    /// Looks every trial up; reads footers, not records.
+    pub(crate) fn of(plan: &Plan, store: Option<&Store>) -> Result<Self, BenchError> {
+        let Some(store) = store else {
+            return Ok(Self { states: vec![None; plan.trials().len()], elsewhere: 0 });
+        };
+        let mut states = Vec::with_capacity(plan.trials().len());
+        let names = store.run_names()?;
+        let mut elsewhere = 0;
+        for trial in plan.trials() {
+            let run = store.find(trial.key())?;
+            if let Some(run) = &run {
+                run.check_lengths()?;
+            } else {
+                let prefix = format!("{}-", trial.spec().label());
+                let first = names.partition_point(|name| *name < prefix);
+                elsewhere += usize::from(names.get(first).is_some_and(|name| name.starts_with(&prefix)));
+            }
+            states.push(run.map(|run| run.status().clone()));
+        }
+        Ok(Self { states, elsewhere })
+    }
+
+    /// The first entry that is not recorded, or `None` for a run that is over.
+    pub(crate) fn first_open_entry(&self, trial: usize, retry_failed: bool) -> Option<usize> {
+        match &self.states[trial] {
+            None => Some(0),
+            Some(Status::Partial { entries }) => Some(*entries),
+            Some(Status::Failed(failure)) if retry_failed => Some(failure.entry),
+            Some(Status::Done | Status::Failed(_)) => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Counts what is to be done on a store (`None`: everything) and says roughly how long it will take with so many workers.
+    ///
+    /// # Errors
+    /// A store that cannot be read; an engine that refuses a network.
+    pub fn estimate(&self, jobs: usize, store: Option<&Store>) -> Result<Estimate, BenchError> {
+        let survey = Survey::of(self, store)?;
+        let open: Vec<(usize, usize)> =
+            (0..self.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, false)?))).collect();
+        let is_needed = |problem| open.iter().any(|&(i, _)| self.trials()[i].problem() == problem);
+        let model = CostModel::measure(self, &is_needed)?;
+        let mut costs: Vec<f64> =
+            open.iter().map(|&(i, from)| model.trial_seconds(self, &self.trials()[i], from)).collect();
+        let count = |wanted: fn(&Status) -> bool| survey.states.iter().flatten().filter(|s| wanted(s)).count();
+        let entries = open.iter().map(|&(i, from)| self.trials()[i].spec().n_entries().saturating_sub(from)).sum();
+        Ok(Estimate {
+            planned: self.trials().len(),
+            done: count(|status| matches!(status, Status::Done)),
+            failed: count(|status| matches!(status, Status::Failed(_))),
+            partial: count(|status| matches!(status, Status::Partial { .. })),
+            elsewhere: survey.elsewhere,
+            entries,
+            cpu_seconds: costs.iter().sum(),
+            duration: makespan(&mut costs, if self.is_timing() { 1 } else { jobs }),
+        })
+    }
+}
+
+/// Duration of independent tasks on so many workers, the longest first.
+fn makespan(costs: &mut [f64], jobs: usize) -> Duration {
+    costs.sort_by(|a, b| b.total_cmp(a));
+    let mut workers = vec![0.0_f64; jobs.max(1)];
+    for cost in costs {
+        if let Some(idlest) = workers.iter_mut().min_by(|a, b| a.total_cmp(b)) {
+            *idlest += *cost;
+        }
+    }
+    Duration::try_from_secs_f64(workers.into_iter().fold(0.0, f64::max)).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_go_first() {
+        assert_eq!(makespan(&mut [1.0, 1.0, 2.0], 2), Duration::from_secs(2));
+        assert_eq!(makespan(&mut [1.0, 1.0, 2.0], 1), Duration::from_secs(4));
+        assert_eq!(makespan(&mut [], 0), Duration::ZERO);
+    }
+}

@@ -1,0 +1,20 @@
+//! What is known of the machine, for provenance.
+
+use std::fs;
+
+use dal_store::Machine;
+
+/// Processor, memory, system, as far as they can be read; what cannot is empty.
+pub fn machine() -> Machine {
+    let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu_info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB"));
+    Machine {
+        cpu: cpu.map(|(_, model)| model.trim().to_owned()).unwrap_or_default(),
+        n_cpus: std::thread::available_parallelism().map_or(0, usize::from),
+        memory_mib: kib.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) / 1024,
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+    }
+}

@@ -1,0 +1,121 @@
+//! What a sweep tells whoever watches it, and how it ended.
+
+use std::time::Duration;
+
+use dal_store::{Failure, Status};
+
+use crate::plan::Trial;
+
+/// Watches a sweep; called from worker threads, so it must be quick.
+pub trait Progress: Sync {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _: &Event<'_>) {}
+}
+
+/// What happens in a sweep.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The store was looked through; work begins.
+    Planned {
+        /// Runs of the sweep.
+        planned: usize,
+        /// Of these over already.
+        skipped: usize,
+        /// Of these with a checkpoint that is taken up.
+        resumed: usize,
+        /// Expected duration of what is left.
+        remaining: Option<Duration>,
+    },
+    /// A worker took up a run.
+    RunStarted {
+        /// 0-based worker.
+        worker: usize,
+        /// The run.
+        trial: &'a Trial,
+        /// Entries that its checkpoint holds.
+        entries_done: usize,
+        /// Bytes at the end of its checkpoint that were torn or damaged and are done again.
+        dropped_bytes: u64,
+    },
+    /// A model was trained, evaluated and used for a choice, and that is on disk.
+    EntryFinished {
+        /// 0-based worker.
+        worker: usize,
+        /// The run.
+        trial: &'a Trial,
+        /// 0-based entry.
+        entry: usize,
+        /// Test MSE.
+        mse: f64,
+        /// The sweep as a whole.
+        overall: Overall,
+    },
+    /// A run is over, or was left at its checkpoint because of a stop.
+    RunEnded {
+        /// 0-based worker.
+        worker: usize,
+        /// The run.
+        trial: &'a Trial,
+        /// How it stands.
+        status: &'a Status,
+        /// The sweep as a whole.
+        overall: Overall,
+    },
+}
+
+/// How far a sweep is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overall {
+    /// Share of this start's expected work that is done, in [0, 1].
+    pub fraction: f64,
+    /// Expected time left; `None` until there is something to go by.
+    pub remaining: Option<Duration>,
+    /// Runs that are over, those skipped included.
+    pub runs_over: usize,
+    /// Runs of the sweep.
+    pub runs_planned: usize,
+}
+
+/// How a start of a sweep ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Runs of the sweep.
+    pub planned: usize,
+    /// Runs that were done before this start.
+    pub skipped: usize,
+    /// Runs that failed before this start and were not tried again.
+    pub skipped_failed: usize,
+    /// Runs that this start finished.
+    pub finished: usize,
+    /// Runs that failed in this start.
+    pub failed: Vec<FailedRun>,
+    /// Whether a stop was asked for; what is missing stands at its checkpoints.
+    pub stopped: bool,
+    /// Duration of this start.
+    pub elapsed: Duration,
+}
+
+impl Summary {
+    /// Runs that are neither done nor failed.
+    pub fn left(&self) -> usize {
+        self.planned - self.skipped - self.skipped_failed - self.finished - self.failed.len()
+    }
+}
+
+/// A run that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedRun {
+    /// Name of its directory.
+    pub directory: String,
+    /// Why.
+    pub failure: Failure,
+}

@@ -1,0 +1,411 @@
+//! Runs a plan: workers take up trials, the longest first, and leave finished runs, recorded failures or checkpoints.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use dal_core::{Campaign, CampaignError, LearnError, Oracle, RunError, run_trials};
+use dal_store::{Begin, EntryRecord, Failure, FailureKind, Provenance, RunWriter, Status, Store, StoreWriter};
+
+use crate::error::BenchError;
+use crate::estimate::{CostModel, Survey};
+use crate::plan::{Plan, Trial};
+use crate::progress::{Event, FailedRun, Overall, Progress, Summary};
+use crate::recorder::{Halt, Recorder, Recording};
+use crate::replay::Replay;
+
+/// How a plan is run; none of it changes results.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Worker threads; a sweep that is there for its timings has one.
+    pub jobs: usize,
+    /// Takes up runs that failed instead of skipping them.
+    pub retry_failed: bool,
+    /// What is known of this program and machine; name of the sweep, workers and number of resumptions are filled in.
+    pub provenance: Provenance,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { jobs: 1, retry_failed: false, provenance: Provenance::default() }
+    }
+}
+
+/// Runs a plan into a store.
+///
+/// Runs that are over are skipped, checkpoints taken up; a run that fails or panics is recorded as failed and the others go on.
+/// When `stop` becomes true, every worker ends after the entry it is at, and what it was doing stands at its checkpoint.
+///
+/// # Errors
+/// A store that is locked, damaged or full; a test set that cannot be labelled. Workers then end after the entry they are at.
+pub fn run(
+    plan: &Plan,
+    store: &Store,
+    options: &RunOptions,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Summary, BenchError> {
+    let start = Instant::now();
+    let writer = store.lock()?;
+    let survey = Survey::of(plan, Some(store))?;
+    writer.record_sweep(plan.record())?;
+    let open: Vec<(usize, usize)> =
+        (0..plan.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, options.retry_failed)?))).collect();
+    let is_needed = |problem| open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
+    for (i, problem) in plan.problems().iter().enumerate() {
+        if is_needed(i) {
+            problem.test_set()?;
+        }
+    }
+    let model = CostModel::measure(plan, &is_needed)?;
+    let jobs = if plan.is_timing() { 1 } else { options.jobs.max(1) };
+    let cost = |&(i, from): &(usize, usize)| model.trial_seconds(plan, &plan.trials()[i], from);
+    let mut queue: Vec<((usize, usize), f64)> = open.iter().map(|trial| (*trial, cost(trial))).collect();
+    // Stable, so that equal costs keep the order of the plan.
+    queue.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let total = queue.iter().map(|(_, cost)| cost).sum();
+    let groups = grouped(plan, queue.into_iter().map(|((i, _), _)| i));
+    let over = |wanted: fn(&Status) -> bool| survey.states.iter().flatten().filter(|s| wanted(s)).count();
+    let skipped_failed = if options.retry_failed { 0 } else { over(|s| matches!(s, Status::Failed(_))) };
+    let summary = Summary {
+        planned: plan.trials().len(),
+        skipped: over(|s| *s == Status::Done),
+        skipped_failed,
+        ..Default::default()
+    };
+    let ledger = Ledger {
+        started: Instant::now(),
+        total,
+        done: 0.0,
+        jobs,
+        runs_over: summary.skipped + summary.skipped_failed,
+        runs_planned: summary.planned,
+    };
+    progress.event(&Event::Planned {
+        planned: summary.planned,
+        skipped: ledger.runs_over,
+        resumed: over(|s| matches!(s, Status::Partial { .. })),
+        remaining: ledger.overall().remaining,
+    });
+    let provenance = Provenance { sweep: plan.name().to_owned(), jobs, ..options.provenance.clone() };
+    let shared = Shared {
+        plan,
+        writer: &writer,
+        retry_failed: options.retry_failed,
+        provenance,
+        progress,
+        stop,
+        halted: AtomicBool::new(false),
+        queue: Mutex::new(groups),
+        ledger: Mutex::new(ledger),
+        summary: Mutex::new(summary),
+        error: Mutex::new(None),
+        model,
+    };
+    std::thread::scope(|scope| {
+        for worker in 0..jobs {
+            let shared = &shared;
+            scope.spawn(move || shared.work(worker));
+        }
+    });
+    if let Some(error) = into_inner(shared.error) {
+        return Err(error);
+    }
+    let mut summary = into_inner(shared.summary);
+    summary.stopped = stop.load(Ordering::Relaxed) && summary.left() > 0;
+    summary.failed.sort_by(|a, b| a.directory.cmp(&b.directory));
+    summary.elapsed = start.elapsed();
+    Ok(summary)
+}
+
+/// Splits the queue into groups of one problem, as large as the engine likes them.
+fn grouped(plan: &Plan, trials: impl Iterator<Item = usize>) -> VecDeque<Vec<usize>> {
+    let size = plan.engine().trials_together().max(1);
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for i in trials {
+        let problem = plan.trials()[i].problem();
+        let open = groups.iter_mut().rev().find(|g| g.len() < size && plan.trials()[g[0]].problem() == problem);
+        match open {
+            Some(group) if size > 1 => group.push(i),
+            _ => groups.push(vec![i]),
+        }
+    }
+    groups.into()
+}
+
+/// Expected work and what is behind.
+struct Ledger {
+    started: Instant,
+    total: f64,
+    done: f64,
+    jobs: usize,
+    runs_over: usize,
+    runs_planned: usize,
+}
+
+impl Ledger {
+    fn overall(&self) -> Overall {
+        let left = (self.total - self.done).max(0.0);
+        let fraction = if self.total > 0.0 { (self.done / self.total).min(1.0) } else { 1.0 };
+        // Early on the model is all there is; later what this start achieved says more.
+        let seconds = if fraction > 0.02 {
+            self.started.elapsed().as_secs_f64() * left / self.done
+        } else {
+            left / self.jobs as f64
+        };
+        Overall {
+            fraction,
+            remaining: Duration::try_from_secs_f64(seconds).ok(),
+            runs_over: self.runs_over,
+            runs_planned: self.runs_planned,
+        }
+    }
+}
+
+struct Shared<'a> {
+    plan: &'a Plan,
+    writer: &'a StoreWriter,
+    retry_failed: bool,
+    provenance: Provenance,
+    progress: &'a dyn Progress,
+    stop: &'a AtomicBool,
+    /// Set when the store fails, so that the other workers end too.
+    halted: AtomicBool,
+    queue: Mutex<VecDeque<Vec<usize>>>,
+    ledger: Mutex<Ledger>,
+    summary: Mutex<Summary>,
+    error: Mutex<Option<BenchError>>,
+    model: CostModel,
+}
+
+/// How one trial of a group ended.
+enum Ended {
+    Over(Status),
+    Left { entries: usize },
+}
+
+/// A trial of a group, ready to go.
+struct Started<'a> {
+    index: usize,
+    trial: &'a Trial,
+    campaign: Campaign,
+    recording: Recording,
+}
+
+impl Shared<'_> {
+    fn work(&self, worker: usize) {
+        loop {
+            if self.stop.load(Ordering::Relaxed) || self.halted.load(Ordering::Relaxed) {
+                return;
+            }
+            let Some(group) = lock(&self.queue).pop_front() else { return };
+            if let Err(error) = self.run_group(worker, &group) {
+                self.halted.store(true, Ordering::Relaxed);
+                lock(&self.error).get_or_insert(error);
+                return;
+            }
+        }
+    }
+
+    fn run_group(&self, worker: usize, group: &[usize]) -> Result<(), BenchError> {
+        let mut started = Vec::new();
+        for &index in group {
+            if let Some(start) = self.start(worker, index)? {
+                started.push(start);
+            }
+        }
+        let Some(first) = started.first() else { return Ok(()) };
+        let problem = &self.plan.problems()[first.trial.problem()];
+        let engine = self.plan.engine();
+        let learner = engine
+            .learner(problem.network(), problem.training())
+            .map_err(|reason| BenchError::Engine { engine: engine.id().to_owned(), reason })?;
+        let test = problem.test_set()?;
+        let oracle: &dyn Oracle = &**problem.problem().oracle();
+        let loose: Vec<_> =
+            started.iter().filter_map(|s| s.recording.writer.checkpoint().loose_answers().cloned()).collect();
+        let replay = Replay::new(oracle, &loose);
+        let (mut campaigns, mut trials, mut recordings) = (Vec::new(), Vec::new(), Vec::new());
+        for start in started {
+            campaigns.push(start.campaign);
+            trials.push((start.index, start.trial));
+            recordings.push(start.recording);
+        }
+        let mut on_entry = |i: usize, record: &EntryRecord| self.entry_finished(worker, trials[i].1, record);
+        let mut recorder = Recorder {
+            recordings,
+            test,
+            cheap_oracle: problem.cheap_labels().then_some(oracle),
+            stop: [self.stop, &self.halted],
+            on_entry: &mut on_entry,
+            last: Instant::now(),
+            training_share: 0.0,
+        };
+        let outcomes = catch_unwind(AssertUnwindSafe(|| run_trials(&mut campaigns, &replay, &*learner, &mut recorder)));
+        let recordings = std::mem::take(&mut recorder.recordings);
+        drop(recorder);
+        match outcomes {
+            Ok(outcomes) => {
+                for ((outcome, recording), (index, trial)) in outcomes.into_iter().zip(recordings).zip(trials) {
+                    let ended = self.end(recording.writer, outcome)?;
+                    self.run_ended(worker, index, trial, ended);
+                }
+                Ok(())
+            }
+            Err(payload) if trials.len() == 1 => {
+                let (index, trial) = trials[0];
+                for recording in recordings {
+                    let entry = recording.writer.checkpoint().records.len();
+                    let message = panic_message(&*payload);
+                    let failure = Failure { kind: FailureKind::Panic, entry, message };
+                    let ended = self.fail(recording.writer, failure)?;
+                    self.run_ended(worker, index, trial, ended);
+                }
+                Ok(())
+            }
+            Err(_) => {
+                // One of several panicked: each goes on alone from its checkpoint, and the culprit fails by itself.
+                drop(recordings);
+                trials.iter().try_for_each(|&(index, _)| self.run_group(worker, &[index]))
+            }
+        }
+    }
+
+    /// Takes a trial up; `None` if nothing is left to do in it.
+    fn start(&self, worker: usize, index: usize) -> Result<Option<Started<'_>>, BenchError> {
+        let trial = &self.plan.trials()[index];
+        let writer = match self.writer.begin(trial.key())? {
+            Begin::Open(writer) => writer,
+            Begin::Over(run) if self.retry_failed && matches!(run.status(), Status::Failed(_)) => {
+                self.writer.retry(&run)?
+            }
+            Begin::Over(run) => {
+                self.run_ended(worker, index, trial, Ended::Over(run.status().clone()));
+                return Ok(None);
+            }
+        };
+        let checkpoint = writer.checkpoint();
+        self.progress.event(&Event::RunStarted {
+            worker,
+            trial,
+            entries_done: checkpoint.records.len(),
+            dropped_bytes: checkpoint.dropped_bytes,
+        });
+        if checkpoint.records.last().is_some_and(|record| record.choice.is_none()) {
+            // Killed between the last entry and the footer.
+            let ended = self.end(writer, Ok(()))?;
+            self.run_ended(worker, index, trial, ended);
+            return Ok(None);
+        }
+        let problem = &self.plan.problems()[trial.problem()];
+        let campaign = Campaign::resume(
+            problem.problem().space().clone(),
+            std::sync::Arc::clone(trial.strategy()),
+            problem.protocol(&trial.spec().protocol),
+            trial.seeds(),
+            &checkpoint.complete_batches(),
+        );
+        match campaign {
+            Ok(campaign) => {
+                let recording = Recording::new(writer, &campaign)?;
+                Ok(Some(Started { index, trial, campaign, recording }))
+            }
+            Err(error @ CampaignError::NothingLabelled { .. }) => {
+                let ended = self.end(writer, Err(RunError::Campaign(error)))?;
+                self.run_ended(worker, index, trial, ended);
+                Ok(None)
+            }
+            Err(error) => {
+                Err(BenchError::Checkpoint { path: writer.directory().to_owned(), reason: error.to_string() })
+            }
+        }
+    }
+
+    fn end(&self, writer: RunWriter, outcome: Result<(), RunError>) -> Result<Ended, BenchError> {
+        let entry = writer.checkpoint().records.len();
+        let kind = match &outcome {
+            Ok(()) => return Ok(Ended::Over(writer.finish(&self.provenance)?.status().clone())),
+            Err(RunError::Learn { source: LearnError::Diverged { .. }, .. }) => FailureKind::Diverged,
+            Err(RunError::Learn { .. }) => FailureKind::Training,
+            Err(RunError::Oracle(_) | RunError::Campaign(CampaignError::NothingLabelled { .. })) => {
+                FailureKind::Labelling
+            }
+            Err(RunError::Campaign(_)) => FailureKind::Strategy,
+            Err(RunError::Observer(_)) => FailureKind::Evaluation,
+        };
+        let message = match outcome {
+            Err(RunError::Observer(error)) => match error.downcast::<Halt>().map(|halt| *halt) {
+                Ok(Halt::Stopped) => return Ok(Ended::Left { entries: entry }),
+                Ok(Halt::Store(error)) => return Err(error.into()),
+                Ok(Halt::Evaluation(message)) => message,
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+            Ok(()) => String::new(),
+        };
+        self.fail(writer, Failure { kind, entry, message })
+    }
+
+    fn fail(&self, writer: RunWriter, failure: Failure) -> Result<Ended, BenchError> {
+        let run = writer.fail(failure, &self.provenance)?;
+        Ok(Ended::Over(run.status().clone()))
+    }
+
+    fn entry_finished(&self, worker: usize, trial: &Trial, record: &EntryRecord) {
+        let overall = {
+            let mut ledger = lock(&self.ledger);
+            ledger.done += self.model.entry_seconds(self.plan, trial, record.entry);
+            ledger.overall()
+        };
+        let (entry, mse) = (record.entry, record.errors.mse);
+        self.progress.event(&Event::EntryFinished { worker, trial, entry, mse, overall });
+    }
+
+    fn run_ended(&self, worker: usize, index: usize, trial: &Trial, ended: Ended) {
+        let status = match ended {
+            Ended::Over(status) => {
+                let mut summary = lock(&self.summary);
+                match &status {
+                    Status::Failed(failure) => summary.failed.push(FailedRun {
+                        directory: self.plan.record().runs[index].directory.clone(),
+                        failure: failure.clone(),
+                    }),
+                    _ => summary.finished += 1,
+                }
+                status
+            }
+            Ended::Left { entries } => Status::Partial { entries },
+        };
+        let overall = {
+            let mut ledger = lock(&self.ledger);
+            match &status {
+                Status::Failed(failure) => {
+                    ledger.done += self.model.trial_seconds(self.plan, trial, failure.entry);
+                    ledger.runs_over += 1;
+                }
+                Status::Done => ledger.runs_over += 1,
+                Status::Partial { .. } => {}
+            }
+            ledger.overall()
+        };
+        self.progress.event(&Event::RunEnded { worker, trial, status: &status, overall });
+    }
+}
+
+/// What a panic said.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".into())
+}
+
+/// Locks; a panic elsewhere while the lock was held left nothing half-done behind that matters here.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,204 @@
+//! What the user wrote: the sweep file as it stands, checked for form but not for meaning.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::catalogue::{BuiltIn, Catalogue};
+use crate::error::{SweepError, suggestion};
+use crate::plan::Plan;
+
+/// A sweep file, read but not yet resolved.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+    pub(crate) file: SweepFile,
+}
+
+/// The keys of a sweep file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SweepFile {
+    pub name: Spanned<String>,
+    #[serde(default)]
+    pub title: String,
+    #[serde(default)]
+    pub timing: bool,
+    pub engine: Option<Spanned<String>>,
+    pub seeds: Spanned<toml::Value>,
+    #[serde(default)]
+    pub protocol: ProtocolFile,
+    #[serde(default)]
+    pub training: TrainingFile,
+    #[serde(default)]
+    pub problem: Vec<Spanned<ProblemFile>>,
+    #[serde(default)]
+    pub strategy: Vec<Spanned<StrategyFile>>,
+    #[serde(default)]
+    pub report: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProtocolFile {
+    pub initial: Option<Spanned<usize>>,
+    pub queries: Option<Spanned<usize>>,
+    pub steps: Option<Spanned<usize>>,
+    pub test_points: Option<Spanned<usize>>,
+    pub pool_ratios: Option<Spanned<Vec<usize>>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrainingFile {
+    pub epochs: Option<Spanned<usize>>,
+    pub members: Option<Spanned<usize>>,
+    pub learning_rate: Option<Spanned<f64>>,
+    pub weight_decay: Option<Spanned<f64>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NetworkFile {
+    pub hidden: Option<Spanned<Vec<usize>>>,
+    pub batch_norm: Option<bool>,
+    pub batch_norm_statistics: Option<Spanned<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProblemFile {
+    pub id: Spanned<String>,
+    pub preset: Option<Spanned<String>>,
+    #[serde(default)]
+    pub settings: BTreeMap<String, Spanned<toml::Value>>,
+    #[serde(default)]
+    pub network: NetworkFile,
+    #[serde(default)]
+    pub training: TrainingFile,
+    #[serde(default)]
+    pub protocol: ProtocolFile,
+    /// Ids of strategies that are not run on this problem.
+    #[serde(default)]
+    pub skip: Vec<Spanned<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StrategyFile {
+    pub id: Spanned<String>,
+    #[serde(default)]
+    pub settings: BTreeMap<String, Spanned<toml::Value>>,
+}
+
+impl Sweep {
+    /// Reads a sweep file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is not TOML, lacks a key or has an unknown one; the message names file and line.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, SweepError> {
+        let path = path.as_ref();
+        let text = fs::read_to_string(path).map_err(|source| SweepError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads a sweep from text; `path` stands in messages.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(text: &str, path: impl Into<PathBuf>) -> Result<Self, SweepError> {
+        let path = path.into();
+        let file = toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            let message = error.message().trim().replace('\n', " ");
+            let hint = unknown_word(&message);
+            SweepError::Syntax { path: path.clone(), line: line_of(text, span.start), message, hint }
+        })?;
+        Ok(Self { path, text: text.to_owned(), file })
+    }
+
+    /// The sweep's name.
+    pub fn name(&self) -> &str {
+        self.file.name.get_ref()
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Uses another engine than the file names.
+    #[must_use]
+    pub fn with_engine(mut self, engine: &str) -> Self {
+        self.file.engine = Some(Spanned::new(0..0, engine.to_owned()));
+        self
+    }
+
+    /// Turns what was written into what it means: every trial with every default filled in.
+    ///
+    /// # Errors
+    /// The first mistake, with file, line, key and remedy.
+    pub fn resolve(&self) -> Result<Plan, SweepError> {
+        self.resolve_with(&BuiltIn)
+    }
+
+    /// As [`resolve`](Self::resolve), with problems, strategies and engines of the caller's own.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn resolve_with(&self, catalogue: &dyn Catalogue) -> Result<Plan, SweepError> {
+        Plan::of(self, catalogue)
+    }
+
+    /// An error at this place of the file.
+    pub(crate) fn invalid(
+        &self,
+        at: usize,
+        key: impl Into<String>,
+        reason: impl Into<String>,
+        hint: Option<String>,
+    ) -> SweepError {
+        SweepError::Invalid {
+            path: self.path.clone(),
+            line: line_of(&self.text, at),
+            key: key.into(),
+            reason: reason.into(),
+            hint,
+        }
+    }
+}
+
+/// `did you mean` for messages of the form "unknown field `x`, expected one of `a`, `b`".
+fn unknown_word(message: &str) -> Option<String> {
+    let mut words = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let found = words.next()?;
+    suggestion(found, words).map(|word| format!("did you mean `{word}`?"))
+}
+
+/// The 1-based line of a byte offset.
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_and_hints_are_given() {
+        let error = |text: &str| Sweep::parse(text, "a.toml").unwrap_err().to_string();
+        assert_eq!(
+            error("name = \"x\"\nseeds = 1\n[protocol]\nstep = 3\n"),
+            "a.toml:4: unknown field `step`, expected one of `initial`, `queries`, `steps`, `test_points`, \
+             `pool_ratios`; did you mean `steps`?"
+        );
+        assert!(error("seeds = 1\n").contains("missing field `name`"));
+        assert!(error("name = \"x\"\nseeds = \n").starts_with("a.toml:2: "));
+        assert!(error("name = \"x\"\nseeds = 1\n[protocol]\nsteps = \"3\"\n").starts_with("a.toml:4: "));
+        assert!(error("name = \"x\"\nseeds = 1\n[protocol]\nsteps = -3\n").starts_with("a.toml:4: "));
+    }
+}

@@ -1,0 +1,233 @@
+//! Small strategies, engines and watchers for the tests of sweeps.
+
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use dal_bench::{
+    BuiltIn, Catalogue, CpuEngine, Engine, Event, FoundStrategy, Lookup, Plan, Progress, RunOptions, Sweep,
+};
+use dal_core::{Learner, Needs, Proposal, Queries, SeedPath, Step, Strategy, StrategyError, top_scored};
+use dal_nn::{NetworkSpec, TrainingSpec};
+use dal_oracles::Problem;
+use dal_store::{Status, Store};
+use ndarray::Array1;
+use rand::seq::SliceRandom;
+
+/// The built-in problems, and strategies of the tests' own.
+#[derive(Clone, Debug)]
+pub struct Toys {
+    pub engine: Arc<dyn Engine>,
+}
+
+impl Default for Toys {
+    fn default() -> Self {
+        Self { engine: Arc::new(CpuEngine) }
+    }
+}
+
+impl Catalogue for Toys {
+    fn problem(&self, id: &str, settings: &BTreeMap<String, String>, base: &Path) -> Result<Problem, Lookup> {
+        BuiltIn.problem(id, settings, base)
+    }
+
+    fn strategy(&self, id: &str, _: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup> {
+        let toy = match id {
+            "random" => Toy::Random,
+            "far" => Toy::Far,
+            "vary" => Toy::Vary,
+            "panics" => Toy::Panics,
+            "greedy-for-nan" => Toy::Nan,
+            "dropout" => Toy::Dropout,
+            _ => return Err(Lookup { reason: format!("there is no strategy `{id}`"), hint: None }),
+        };
+        Ok(FoundStrategy { strategy: Arc::new(toy), variant: id.to_owned(), settings: BTreeMap::new() })
+    }
+
+    fn engine(&self, id: &str) -> Result<Arc<dyn Engine>, Lookup> {
+        if id == self.engine.id() { Ok(Arc::clone(&self.engine)) } else { BuiltIn.engine(id) }
+    }
+}
+
+#[derive(Debug)]
+enum Toy {
+    /// A random choice.
+    Random,
+    /// Farthest from the labelled set, point by point.
+    Far,
+    /// The largest disagreement.
+    Vary,
+    /// Panics from 14 labels on.
+    Panics,
+    /// Scores that are not numbers.
+    Nan,
+    /// Disagreement of a dropout network.
+    Dropout,
+}
+
+impl Strategy for Toy {
+    fn needs(&self) -> Needs {
+        match self {
+            Self::Vary => Needs { committee: true, ..Needs::default() },
+            Self::Dropout => Needs { dropout: Some(Default::default()), ..Needs::default() },
+            _ => Needs::default(),
+        }
+    }
+
+    fn propose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+        step.check_request(n)?;
+        let pool = step.pool();
+        let scores: Array1<f64> = match self {
+            Self::Random => {
+                let mut rows: Vec<usize> = (0..pool.nrows()).collect();
+                rows.shuffle(&mut seeds.rng());
+                rows.truncate(n);
+                return Ok(Proposal { queries: Queries::Picked(rows), scores: None });
+            }
+            // Unwinds as a panic does, without the noise on stderr.
+            Self::Panics if step.labelled().len() >= 14 => std::panic::resume_unwind(Box::new("a planted defect")),
+            Self::Far | Self::Panics => {
+                let distance = |a: ndarray::ArrayView1<'_, f64>, b: ndarray::ArrayView1<'_, f64>| {
+                    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>()
+                };
+                let known = step.labelled().x();
+                let nearest = |x| known.outer_iter().map(|k| distance(x, k)).fold(f64::INFINITY, f64::min);
+                pool.outer_iter().map(nearest).collect()
+            }
+            Self::Vary => step.disagreement()?,
+            Self::Nan => Array1::from_elem(pool.nrows(), f64::NAN),
+            Self::Dropout => {
+                step.note("through a dropout network");
+                step.dropout()?.moments(pool, seeds)?.variance.sum_axis(ndarray::Axis(1))
+            }
+        };
+        Ok(Proposal { queries: Queries::Picked(top_scored(scores.view(), n)?), scores: Some(scores) })
+    }
+}
+
+/// The CPU engine, which likes several trials in one call.
+#[derive(Debug)]
+pub struct Together(pub usize);
+
+impl Engine for Together {
+    fn id(&self) -> &str {
+        "cpu"
+    }
+    fn learner(&self, network: &NetworkSpec, training: &TrainingSpec) -> Result<Box<dyn Learner>, String> {
+        CpuEngine.learner(network, training)
+    }
+    fn trials_together(&self) -> usize {
+        self.0
+    }
+}
+
+/// Counts events, and asks for a stop after so many entries.
+#[derive(Debug, Default)]
+pub struct Watch {
+    pub entries: AtomicUsize,
+    pub started: AtomicUsize,
+    pub failed: AtomicUsize,
+    pub stop_after: usize,
+    pub stop: AtomicBool,
+}
+
+impl Watch {
+    pub fn stopping_after(entries: usize) -> Self {
+        Self { stop_after: entries, ..Self::default() }
+    }
+}
+
+impl Progress for Watch {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::RunStarted { .. } => {
+                self.started.fetch_add(1, Ordering::SeqCst);
+            }
+            Event::EntryFinished { overall, .. } => {
+                assert!((0.0..=1.0).contains(&overall.fraction));
+                if self.entries.fetch_add(1, Ordering::SeqCst) + 1 == self.stop_after {
+                    self.stop.store(true, Ordering::SeqCst);
+                }
+            }
+            Event::RunEnded { status: Status::Failed(_), .. } => {
+                self.failed.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => {}
+        }
+    }
+}
+
+pub const SMALL: &str = r#"
+    name = "small"
+    seeds = 2
+    [protocol]
+    initial = 10
+    queries = 4
+    steps = 2
+    test_points = 60
+    pool_ratios = [2, 3]
+    [training]
+    epochs = 8
+    members = 2
+    [[problem]]
+    id = "sine"
+    network = { hidden = [6, 6] }
+    [[problem]]
+    id = "robo"
+    network = { hidden = [8] }
+"#;
+
+pub fn plan(text: &str) -> Plan {
+    plan_with(text, &Toys::default())
+}
+
+pub fn plan_with(text: &str, catalogue: &dyn Catalogue) -> Plan {
+    match Sweep::parse(text, "test.toml").and_then(|sweep| sweep.resolve_with(catalogue)) {
+        Ok(plan) => plan,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The small sweep with these strategies.
+pub fn small(strategies: &[&str]) -> String {
+    strategies.iter().fold(SMALL.to_owned(), |text, id| format!("{text}\n[[strategy]]\nid = \"{id}\"\n"))
+}
+
+pub fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_or_create(dir.path().join("store")).unwrap();
+    (dir, store)
+}
+
+pub fn options(jobs: usize) -> RunOptions {
+    RunOptions { jobs, ..RunOptions::default() }
+}
+
+/// Files that depend on the clock or the machine, or stand only for a run that can be taken up.
+const APART: [&str; 4] = ["timing.jsonl", "provenance.json", "store.lock", "checkpoint.journal"];
+
+/// Every file of a store but those.
+pub fn deterministic(store: &Store) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for sub in ["", "runs", "sweeps"] {
+        for entry in fs::read_dir(store.root().join(sub)).unwrap() {
+            let path = entry.unwrap().path();
+            let inside = if path.is_dir() && sub == "runs" {
+                fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect()
+            } else {
+                vec![path]
+            };
+            for file in inside.into_iter().filter(|file| file.is_file()) {
+                let name = file.strip_prefix(store.root()).unwrap().to_string_lossy().into_owned();
+                if !APART.iter().any(|apart| name.ends_with(apart)) {
+                    files.insert(name, fs::read(file).unwrap());
+                }
+            }
+        }
+    }
+    files
+}

@@ -1,0 +1,231 @@
+//! Sweeps from plan to store: equal bytes whatever happens on the way, and failures that stay where they belong.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{Together, Toys, Watch, deterministic, options, plan, plan_with, small, store};
+use dal_bench::{BenchError, RunOptions, Silent, run};
+use dal_core::SeedPath;
+use dal_store::{FailureKind, RunKey, Status, Store, StoreError};
+use rand::RngExt;
+
+/// The files of the sweep run undisturbed on one worker.
+fn undisturbed(text: &str) -> BTreeMap<String, Vec<u8>> {
+    let (_dir, store) = store();
+    run(&plan(text), &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+    deterministic(&store)
+}
+
+fn assert_same(store: &Store, expected: &BTreeMap<String, Vec<u8>>, context: &str) {
+    let found = deterministic(store);
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{context}");
+    for (name, bytes) in &found {
+        assert!(bytes == &expected[name], "{context}: {name} differs");
+    }
+}
+
+#[test]
+fn workers_and_groups_change_no_byte() {
+    let text = small(&["random", "far", "vary"]);
+    let expected = undisturbed(&text);
+    assert_eq!(expected.keys().filter(|name| name.ends_with("footer.json")).count(), 2 * 2 * (1 + 2 + 2));
+    for (jobs, together) in [(4, 1), (2, 3), (1, 64)] {
+        let (_dir, store) = store();
+        let toys = Toys { engine: Arc::new(Together(together)) };
+        let summary = run(&plan_with(&text, &toys), &store, &options(jobs), &Silent, &AtomicBool::new(false)).unwrap();
+        assert_eq!((summary.finished, summary.left(), summary.failed.len()), (20, 0, 0));
+        assert_same(&store, &expected, &format!("{jobs} workers, groups of {together}"));
+    }
+}
+
+#[test]
+fn stopped_and_torn_anywhere_the_rest_is_done_and_nothing_else() {
+    let text = small(&["random", "vary"]);
+    let expected = undisturbed(&text);
+    let n_entries = 2 * 2 * (1 + 2) * 3;
+    let mut rng = SeedPath::root(1).rng();
+    for stop_after in [1, 2, 3, 5, 8, n_entries - 1] {
+        let (_dir, store) = store();
+        let plan = plan(&text);
+        let watch = Watch::stopping_after(stop_after);
+        let jobs = 1 + stop_after % 3;
+        let summary = run(&plan, &store, &options(jobs), &watch, &watch.stop).unwrap();
+        assert!(summary.stopped && summary.left() > 0, "{stop_after}");
+        let before = watch.entries.load(Ordering::SeqCst);
+        assert!(before < stop_after + jobs, "a worker ends after the entry it is at");
+        // What a kill in the middle of a write leaves: a journal cut anywhere, a directory that is not born yet.
+        let mut torn = false;
+        for run in store.runs().unwrap().map(Result::unwrap) {
+            let journal = run.directory().join("checkpoint.journal");
+            if let (Ok(bytes), Status::Partial { .. }) = (fs::read(&journal), run.status()) {
+                fs::write(&journal, &bytes[..rng.random_range(0..=bytes.len())]).unwrap();
+                torn = true;
+            }
+        }
+        fs::create_dir(store.root().join("runs/.half")).unwrap();
+        fs::write(store.root().join("runs/.half/spec.json.tmp"), "{").unwrap();
+        let watch = Watch::default();
+        let summary = run(&plan, &store, &options(2), &watch, &watch.stop).unwrap();
+        assert_eq!((summary.left(), summary.skipped + summary.finished), (0, summary.planned));
+        let after = watch.entries.load(Ordering::SeqCst);
+        assert!(torn || before + after == n_entries, "{before} and {after} of {n_entries}");
+        fs::remove_dir_all(store.root().join("runs/.half")).unwrap();
+        assert_same(&store, &expected, &format!("stopped after {stop_after}"));
+    }
+}
+
+#[test]
+fn a_finished_sweep_is_only_looked_at() {
+    let (_dir, store) = store();
+    let plan = plan(&small(&["far"]));
+    let watch = Watch::default();
+    run(&plan, &store, &options(2), &watch, &watch.stop).unwrap();
+    let estimate = plan.estimate(2, Some(&store)).unwrap();
+    assert_eq!((estimate.to_do(), estimate.done, estimate.entries), (0, 8, 0));
+    assert_eq!(estimate.cpu_seconds, 0.0);
+    let again = Watch::default();
+    let summary = run(&plan, &store, &options(2), &again, &again.stop).unwrap();
+    assert_eq!((summary.skipped, summary.finished), (8, 0));
+    assert_eq!(again.started.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn an_estimate_counts_what_is_left() {
+    let (_dir, store) = store();
+    let plan = plan(&small(&["far", "vary"]));
+    let fresh = plan.estimate(1, None).unwrap();
+    assert_eq!((fresh.planned, fresh.to_do(), fresh.entries), (16, 16, 48));
+    assert!(fresh.cpu_seconds > 0.0);
+    let watch = Watch::stopping_after(4);
+    run(&plan, &store, &options(1), &watch, &watch.stop).unwrap();
+    let left = plan.estimate(1, Some(&store)).unwrap();
+    assert_eq!((left.done, left.partial, left.entries), (1, 1, 44));
+}
+
+#[test]
+fn runs_of_one_seed_start_from_the_same_model() {
+    let (_dir, store) = store();
+    run(&plan(&small(&["random", "far", "vary"])), &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    let mut first_errors: BTreeMap<(String, u64), Vec<f64>> = BTreeMap::new();
+    for run in store.runs().unwrap().map(Result::unwrap) {
+        let records = run.records().unwrap();
+        let key = (run.spec().problem.id.clone(), run.spec().seed);
+        first_errors.entry(key).or_default().push(records[0].errors.mse);
+        assert_eq!(records.iter().map(|r| r.n_labelled).collect::<Vec<_>>(), [10, 14, 18]);
+        assert_eq!(run.queries().unwrap().nrows(), 8);
+        assert_eq!(run.timings().unwrap().len(), 3);
+        let choice = records[0].choice.clone().unwrap();
+        assert_eq!(choice.n_pool, 4 * run.spec().pool_ratio().unwrap());
+        let has_score = run.spec().strategy.id != "random";
+        assert_eq!(choice.score_error_correlation.is_some(), has_score);
+        assert!(choice.diversity.is_some() && records[2].choice.is_none());
+    }
+    assert_eq!(first_errors.len(), 4);
+    for errors in first_errors.values() {
+        assert_eq!(errors.len(), 5, "random once, the others at two pool ratios");
+        assert!(errors.iter().all(|e| e == &errors[0]));
+    }
+    assert_eq!(store.sweeps().unwrap()[0].runs.len(), 20);
+}
+
+#[test]
+fn a_panic_fails_its_run_alone_also_within_a_group() {
+    let text = small(&["panics", "far"]);
+    for together in [1, 4] {
+        let (_dir, store) = store();
+        let watch = Watch::default();
+        let toys = Toys { engine: Arc::new(Together(together)) };
+        let plan = plan_with(&text, &toys);
+        let summary = run(&plan, &store, &options(2), &watch, &watch.stop).unwrap();
+        assert_eq!((summary.finished, summary.failed.len(), summary.left()), (8, 8, 0));
+        assert_eq!(watch.failed.load(Ordering::SeqCst), 8);
+        for failed in &summary.failed {
+            assert_eq!((failed.failure.kind, failed.failure.entry), (FailureKind::Panic, 1));
+            assert_eq!(failed.failure.message, "a planted defect");
+        }
+        assert_same(&store, &undisturbed(&text), "with panics");
+        // Skipped on the next start, taken up on request; the record of the first entry stands.
+        let again = run(&plan, &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+        assert_eq!((again.skipped, again.skipped_failed, again.finished), (8, 8, 0));
+        let retry = RunOptions { retry_failed: true, ..options(1) };
+        let watch = Watch::default();
+        let again = run(&plan, &store, &retry, &watch, &watch.stop).unwrap();
+        assert_eq!((again.failed.len(), watch.entries.load(Ordering::SeqCst)), (8, 0));
+        assert_same(&store, &undisturbed(&text), "tried again");
+    }
+}
+
+#[test]
+fn diverging_training_and_scores_that_are_no_numbers_are_recorded() {
+    let text = small(&["far", "greedy-for-nan"]).replace("members = 2", "members = 2\nlearning_rate = 1e30");
+    let (_dir, store) = store();
+    let summary = run(&plan(&text), &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    assert_eq!((summary.finished, summary.failed.len()), (0, 16));
+    assert!(summary.failed.iter().all(|f| f.failure.kind == FailureKind::Diverged), "{:?}", summary.failed[0]);
+
+    let (_dir, store) = self::store();
+    run(&plan(&small(&["greedy-for-nan"])), &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    for run in store.runs().unwrap().map(Result::unwrap) {
+        let Status::Failed(failure) = run.status() else { panic!("it cannot be done") };
+        assert_eq!((failure.kind, failure.entry), (FailureKind::Strategy, 0));
+        assert!(failure.message.contains("not a finite number"), "{}", failure.message);
+        assert!(run.records().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn the_error_of_an_auxiliary_network_is_kept() {
+    let (_dir, store) = store();
+    run(&plan(&small(&["dropout"])), &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    for run in store.runs().unwrap().map(Result::unwrap) {
+        let record = &run.records().unwrap()[0];
+        assert!(record.auxiliary_mse.is_some_and(|mse| mse != record.errors.mse));
+        assert_eq!(record.choice.as_ref().unwrap().notes, ["through a dropout network"]);
+    }
+}
+
+#[test]
+fn one_process_runs_a_store_at_a_time() {
+    let (_dir, store) = store();
+    let _lock = store.lock().unwrap();
+    let error = run(&plan(&small(&["far"])), &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(matches!(error, BenchError::Store(StoreError::Locked { .. })), "{error}");
+}
+
+#[test]
+fn damage_is_found_before_anything_is_trained() {
+    let (_dir, store) = store();
+    let plan = plan(&small(&["far"]));
+    run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    let key: &RunKey = plan.trials()[3].key();
+    fs::write(store.find(key).unwrap().unwrap().directory().join("records.jsonl"), "half").unwrap();
+    let watch = Watch::default();
+    let error = run(&plan, &store, &options(2), &watch, &watch.stop).unwrap_err().to_string();
+    assert!(error.contains("records.jsonl") && error.contains("delete"), "{error}");
+    assert_eq!(watch.started.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_refusing_disk_stops_the_sweep_and_loses_nothing() {
+    let text = small(&["far"]);
+    let (_dir, store) = store();
+    let plan = plan(&text);
+    let watch = Watch::stopping_after(3);
+    run(&plan, &store, &options(1), &watch, &watch.stop).unwrap();
+    // A directory where a file has to go stands in for a full disk.
+    let blocked = store.runs().unwrap().map(Result::unwrap).last().unwrap();
+    let done = matches!(blocked.status(), Status::Done);
+    let victim = plan.trials().iter().find(|t| store.find(t.key()).unwrap().is_none()).unwrap();
+    let unborn = store.root().join("runs").join(victim.key().directory_name());
+    fs::create_dir(&unborn).unwrap();
+    let error = run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap_err().to_string();
+    assert!(error.contains("spec.json") && error.contains("delete"), "{error}");
+    fs::remove_dir(&unborn).unwrap();
+    assert!(done || matches!(blocked.status(), Status::Partial { .. }));
+    run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    assert_same(&store, &undisturbed(&text), "after a refusal");
+}

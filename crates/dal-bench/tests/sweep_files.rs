@@ -1,0 +1,126 @@
+//! Sweep files: what they mean, and one clear message for each way of getting them wrong.
+
+mod common;
+
+use common::{Toys, plan, small};
+use dal_bench::Sweep;
+use dal_store::PoolSpec;
+
+#[test]
+fn defaults_are_the_protocol() {
+    let plan = plan(
+        "name = \"p\"\nseeds = [3, 1]\n[[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"random\"\n[[strategy]]\nid = \"far\"\n",
+    );
+    // Random once, the other at six pool ratios, two seeds.
+    assert_eq!(plan.trials().len(), 2 * (1 + 6));
+    let spec = plan.trials()[1].spec();
+    assert_eq!((spec.protocol.initial, spec.protocol.queries, spec.protocol.steps), (80, 40, 50));
+    assert_eq!((spec.protocol.test_points, spec.protocol.pool), (4000, PoolSpec::Uniform { ratio: 2 }));
+    assert_eq!(plan.trials()[0].spec().protocol.pool, PoolSpec::Uniform { ratio: 1 });
+    assert_eq!((spec.seed, spec.preset.as_str(), spec.engine.as_str()), (3, "published", "cpu"));
+    let problem = &plan.problems()[0];
+    assert_eq!(problem.network().hidden(), [20; 9]);
+    assert!(problem.network().batch_norm().is_some());
+    assert_eq!((problem.training().epochs, problem.training().n_members), (500, 10));
+    assert_eq!((problem.training().learning_rate, problem.training().weight_decay), (1e-3, 0.0));
+    assert_eq!(problem.test_set().unwrap().x.nrows(), 4000);
+}
+
+#[test]
+fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
+    let text = small(&["far", "vary"]).replace(
+        "network = { hidden = [6, 6] }",
+        "network = { hidden = [5], batch_norm_statistics = \"recomputed\" }\ntraining = { epochs = 3 }\n\
+         protocol = { pool_ratios = [7] }\nskip = [\"vary\"]",
+    );
+    let plan = plan(&text);
+    let (sine, robo) = (&plan.problems()[0], &plan.problems()[1]);
+    assert_eq!((sine.training().epochs, robo.training().epochs), (3, 8));
+    assert_eq!((sine.training().weight_decay, robo.training().weight_decay), (0.0, 1e-4));
+    assert_eq!(sine.network().hidden(), [5]);
+    let of_sine: Vec<_> = plan.trials().iter().filter(|trial| trial.problem() == 0).collect();
+    assert_eq!(of_sine.len(), 2);
+    assert!(of_sine.iter().all(|t| t.spec().pool_ratio() == Some(7) && t.spec().strategy.id == "far"));
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place() {
+    let base = small(&["far"]);
+    let cases: &[(&str, &str, &str, &str)] = &[
+        // what is replaced, by what, the line or key that must be named, the remedy
+        ("id = \"sine\"", "id = \"sien\"", "problem[0]", "did you mean `sine`?"),
+        ("id = \"far\"", "id = \"fra\"", "strategy[0]", "fra"),
+        ("id = \"sine\"", "id = \"sine\"\nsettings = { order = \"x\" }", "problem[0]", "order"),
+        ("id = \"sine\"", "id = \"sine\"\nsettings = { order = [1] }", "problem[0].settings.order", "a text"),
+        ("id = \"sine\"", "id = \"sine\"\npreset = \"tuned\"", "problem[0].preset", "published"),
+        ("id = \"sine\"", "id = \"sine\"\nskip = [\"qbc\"]", "problem[0].skip", "it has far"),
+        ("id = \"robo\"", "id = \"sine\"", "problem[1]", "a sweep of its own"),
+        ("id = \"sine\"", "id = \"missing/problem.toml\"", "problem[0]", "missing/problem.toml"),
+        ("hidden = [8]", "hidden = [8, 0]", "problem[1].network.hidden", "at least 1"),
+        ("hidden = [8]", "hiden = [8]", "unknown field `hiden`", "did you mean `hidden`?"),
+        ("hidden = [8]", "hidden = [8], batch_norm_statistics = \"mean\"", "batch_norm_statistics", "recomputed"),
+        ("seeds = 2", "seeds = 0", "seeds", "seeds = 5"),
+        ("seeds = 2", "seeds = []", "seeds", "empty"),
+        ("seeds = 2", "seeds = [1, 1]", "seeds", "twice"),
+        ("seeds = 2", "seeds = \"two\"", "seeds", "seeds = [0, 3]"),
+        ("seeds = 2", "seeds = -1", "seeds", "whole number"),
+        ("seeds = 2", "seed = 2", "unknown field `seed`", "did you mean `seeds`?"),
+        ("seeds = 2", "", "missing field `seeds`", ""),
+        ("seeds = 2", "seeds = 2\nengine = \"gpu\"", "engine", "there is: cpu"),
+        ("name = \"small\"", "name = \" \"", "name", "empty"),
+        ("initial = 10", "initial = 0", "protocol.initial", "outside 1"),
+        ("queries = 4", "queries = 99999999999", "protocol.queries", "outside 1"),
+        ("queries = 4", "queries = 4.5", "invalid type", "usize"),
+        ("test_points = 60", "test_points = 0", "protocol.test_points", "outside 1"),
+        ("pool_ratios = [2, 3]", "pool_ratios = []", "protocol.pool_ratios", "[2, 8]"),
+        ("pool_ratios = [2, 3]", "pool_ratios = [2, 2]", "protocol.pool_ratios", "distinct"),
+        ("pool_ratios = [2, 3]", "pool_ratios = [0]", "protocol.pool_ratios", "from 1"),
+        ("members = 2", "members = 0", "problem[0].training", "n_members"),
+        ("members = 2", "members = 2\nlearning_rate = -1.0", "problem[0].training", "learning_rate"),
+        ("members = 2", "members = 2\nlearning_rate = nan", "problem[0].training", "learning_rate"),
+        ("epochs = 8", "epochs = 8\nepochs = 9", "duplicate key", ""),
+        ("id = \"far\"", "id = \"far\"\n[[strategy]]\nid = \"far\"", "strategy[1]", "remove one"),
+        ("[[strategy]]\nid = \"far\"", "", "strategy", "add at least one [[strategy]]"),
+    ];
+    for (from, to, place, remedy) in cases {
+        assert!(base.contains(from), "{from}");
+        let text = base.replacen(from, to, 1);
+        let error = Sweep::parse(&text, "dir/bad.toml").and_then(|sweep| sweep.resolve_with(&Toys::default()));
+        let message = match error {
+            Ok(_) => panic!("accepted: {to}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(message.starts_with("dir/bad.toml:"), "{message}");
+        assert!(message.contains(place) && message.contains(remedy), "{to}: {message}");
+        assert!(!message.contains('\n'), "one line: {message}");
+        // The line that is named is the one that was spoilt, where the fault is in one line.
+        let line: usize = message["dir/bad.toml:".len()..].split(':').next().unwrap().parse().unwrap();
+        if to.lines().count() == 1 && !place.starts_with("problem[0].training") && !place.starts_with("problem[1]") {
+            let spoilt = text.lines().position(|l| l.contains(to)).unwrap() + 1;
+            assert_eq!(line, spoilt, "{message}");
+        }
+    }
+    let missing = Sweep::load("no/such/sweep.toml").unwrap_err().to_string();
+    assert!(missing.contains("no/such/sweep.toml") && missing.contains("cannot read"), "{missing}");
+}
+
+#[test]
+fn needs_that_cannot_be_met_surface_while_resolving() {
+    let text = small(&["dropout"]).replace("hidden = [8]", "hidden = []");
+    let error = Sweep::parse(&text, "a.toml").unwrap().resolve_with(&Toys::default()).unwrap_err().to_string();
+    assert!(error.contains("dropout") && error.contains("skip = [\"dropout\"]"), "{error}");
+}
+
+#[test]
+fn the_sweep_files_of_the_project_resolve() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/sweeps");
+    // Absent where the crate was unpacked from its package.
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let plan = Sweep::load(&path).and_then(|sweep| sweep.resolve());
+            assert!(plan.is_ok_and(|plan| !plan.trials().is_empty()), "{}", path.display());
+        }
+    }
+}
