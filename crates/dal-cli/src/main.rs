@@ -1,2 +1,82 @@
-//! dal: deep active learning for regression on the command line.
-fn main() {}
+//! `dal`: deep active learning for regression on the command line.
+
+mod bench;
+mod catalogue;
+mod data;
+mod label;
+mod output;
+mod report;
+mod select;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes: 0 done, 1 some runs or rows failed, 2 bad input or a file that cannot be used, 130 interrupted.
+#[derive(Parser)]
+#[command(
+    name = "dal",
+    version,
+    max_term_width = 120,
+    about = "Deep active learning for regression",
+    after_help = "Examples:
+  dal problems                                     the built-in problems
+  dal strategies --format json                     the query methods, for a machine
+  dal label sine --input x.csv                     evaluate an oracle at your points
+  dal select gsx --labelled-x lx.csv --labelled-y ly.csv --pool px.csv -n 10
+  dal bench run benches/sweeps/quick.toml --store runs/quick
+  dal report runs/quick --out runs/quick/report
+
+Exit codes: 0 done, 1 some runs or rows failed, 2 bad input, 130 interrupted."
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the problems, or show one problem's card.
+    Problems(catalogue::ProblemArgs),
+    /// List the query strategies, or show one with its settings.
+    Strategies(catalogue::StrategyArgs),
+    /// Label points with a problem's oracle: CSV in, CSV out.
+    Label(label::Args),
+    /// Choose which pool points to label next, on your own data and model.
+    Select(select::Args),
+    /// Run benchmark sweeps.
+    Bench(bench::Args),
+    /// Turn a store of runs into a page, figures and tables.
+    Report(report::Args),
+}
+
+/// What a command that went through has to say: whether everything in it succeeded.
+pub enum Done {
+    /// All of it.
+    Fully,
+    /// Some rows or runs failed; they were named.
+    Partly,
+    /// The user stopped it; everything finished so far is kept.
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Problems(args) => catalogue::problems(&args),
+        Command::Strategies(args) => catalogue::strategies(&args),
+        Command::Label(args) => label::run(&args),
+        Command::Select(args) => select::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Report(args) => report::run(&args),
+    };
+    match outcome {
+        Ok(Done::Fully) => ExitCode::SUCCESS,
+        Ok(Done::Partly) => ExitCode::from(1),
+        Ok(Done::Interrupted) => ExitCode::from(130),
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

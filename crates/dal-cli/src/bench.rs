@@ -1,0 +1,283 @@
+//! `dal bench run`: a sweep file against a store, with progress and an estimate.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use dal_bench::{Event, Overall, Plan, Progress, RunOptions, Summary, Sweep};
+use dal_store::{Provenance, Status, Store};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::Done;
+use crate::output::{Format, Rows};
+
+/// `dal bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run what a sweep file describes and the store does not hold yet.
+    Run(RunArgs),
+}
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Finished runs are kept and never run again; interrupted ones go on at their last finished step. Results are the
+same bytes whatever --jobs is. Ctrl-C stops after the steps in progress; a second one stops at once. Neither loses a step.
+
+Examples:
+  dal bench run benches/sweeps/quick.toml --store runs/quick --plan    how many runs, how long; nothing is run
+  dal bench run benches/sweeps/quick.toml --store runs/quick --jobs 2
+  dal bench run benches/sweeps/sine-full.toml --store runs/sine-full"
+)]
+struct RunArgs {
+    /// The sweep file.
+    sweep: PathBuf,
+    /// Where runs are kept; created if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    store: PathBuf,
+    /// Trials that run at the same time, one thread each [default: one per core].
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Print the runs and the estimate, and stop.
+    #[arg(long)]
+    plan: bool,
+    /// Run failed runs again.
+    #[arg(long)]
+    retry_failed: bool,
+    /// How --plan is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done> {
+    let Command::Run(args) = &args.command;
+    let jobs = match args.jobs {
+        Some(0) => bail!("--jobs 0: at least one trial has to run at a time"),
+        Some(jobs) => jobs,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let plan = Sweep::load(&args.sweep)?.resolve()?;
+    // A sweep that is there for its timings runs alone.
+    let jobs = if plan.is_timing() { 1 } else { jobs };
+    if args.plan {
+        // Looking must not create anything.
+        let store = if args.store.exists() { Some(Store::open(&args.store)?) } else { None };
+        return print_plan(&plan, store.as_ref(), jobs, args.format);
+    }
+    let store = Store::open_or_create(&args.store)?;
+    print_estimate(&plan, Some(&store), jobs)?;
+    let provenance = Provenance {
+        dal_version: env!("CARGO_PKG_VERSION").into(),
+        compiler: env!("DAL_COMPILER").into(),
+        started: now(),
+        command: std::env::args().collect(),
+        machine: dal_bench::machine(),
+        ..Provenance::default()
+    };
+    let options = RunOptions { jobs, retry_failed: args.retry_failed, provenance };
+
+    let stop = interrupts()?;
+    let display = Display::start();
+    let outcome = dal_bench::run(&plan, &store, &options, &display, stop);
+    display.finish();
+    let summary = outcome.with_context(|| format!("store {}", args.store.display()))?;
+    print_summary(&summary);
+    Ok(match &summary {
+        s if s.stopped => Done::Interrupted,
+        s if !s.failed.is_empty() || s.skipped_failed > 0 => Done::Partly,
+        _ => Done::Fully,
+    })
+}
+
+/// A flag that the first interrupt raises; the second one ends the process. Either way the checkpoints stand.
+fn interrupts() -> Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after the steps in progress (again to stop at once; nothing finished is lost)");
+    })
+    .context("cannot listen for interrupts")?;
+    Ok(&STOP)
+}
+
+fn print_plan(plan: &Plan, store: Option<&Store>, jobs: usize, format: Format) -> Result<Done> {
+    let mut groups: Vec<(Vec<serde_json::Value>, usize)> = Vec::new();
+    for trial in plan.trials() {
+        let spec = trial.spec();
+        let key = vec![json!(spec.problem.variant), json!(spec.strategy.variant), json!(spec.pool_ratio())];
+        match groups.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, n)) => *n += 1,
+            None => groups.push((key, 1)),
+        }
+    }
+    let rows = groups.into_iter().map(|(mut key, n)| {
+        key.push(json!(n));
+        key
+    });
+    Rows { columns: vec!["problem", "strategy", "pool_ratio", "seeds"], rows: rows.collect() }.print(format)?;
+    print_estimate(plan, store, jobs)?;
+    Ok(Done::Fully)
+}
+
+fn print_estimate(plan: &Plan, store: Option<&Store>, jobs: usize) -> Result<()> {
+    let estimate = plan.estimate(jobs, store)?;
+    eprint!("{}: {} runs, {} finished", plan.name(), estimate.planned, estimate.done);
+    if estimate.failed > 0 {
+        eprint!(", {} failed", estimate.failed);
+    }
+    if estimate.partial > 0 {
+        eprint!(", {} begun", estimate.partial);
+    }
+    eprintln!("; {} trainings to do, about {} with {jobs} at a time", estimate.entries, duration(estimate.duration));
+    if estimate.elsewhere > 0 {
+        eprintln!(
+            "{} runs lie in the store from another specification, platform or version of dal; they stay there, and these are run anew",
+            estimate.elsewhere
+        );
+    }
+    Ok(())
+}
+
+/// The date and time for provenance, UTC.
+// The one place that reads the wall clock: provenance stands outside every result.
+#[allow(clippy::disallowed_methods)]
+pub fn now() -> String {
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+}
+
+fn print_summary(summary: &Summary) {
+    for failed in &summary.failed {
+        eprintln!("failed: {}: {}", failed.directory, failed.failure);
+    }
+    if summary.skipped_failed > 0 {
+        eprintln!("{} runs failed earlier and were not tried again (--retry-failed does)", summary.skipped_failed);
+    }
+    eprintln!(
+        "{} of {} runs are finished ({} before, {} now, {} failed, {} left) after {}",
+        summary.skipped + summary.finished,
+        summary.planned,
+        summary.skipped,
+        summary.finished,
+        summary.failed.len() + summary.skipped_failed,
+        summary.left(),
+        duration(summary.elapsed),
+    );
+}
+
+/// `48 s`, `3 min 20 s`, `5 h 10 min`, `2 d 4 h`.
+fn duration(duration: Duration) -> String {
+    let s = duration.as_secs_f64().ceil() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {} s", s / 60, s % 60),
+        3600..86_400 => format!("{} h {} min", s / 3600, s / 60 % 60),
+        _ => format!("{} d {} h", s / 86_400, s / 3600 % 24),
+    }
+}
+
+/// A bar on a terminal; a line now and then elsewhere.
+struct Display {
+    bar: Option<ProgressBar>,
+    last_line: Mutex<Option<Instant>>,
+}
+
+/// Between lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Steps of the bar.
+const RESOLUTION: u64 = 10_000;
+
+impl Display {
+    fn start() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(RESOLUTION);
+            let template = "{bar:32} {percent:>3} %  {elapsed} gone, {msg}";
+            bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        Self { bar, last_line: Mutex::new(None) }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn overall(&self, overall: &Overall, latest: &str) {
+        let left = overall.remaining.map_or("estimating".into(), |d| format!("about {} left", duration(d)));
+        let runs = format!("{}/{} runs", overall.runs_over, overall.runs_planned);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position((overall.fraction * RESOLUTION as f64) as u64);
+                bar.set_message(format!("{left}, {runs}, {latest}"));
+            }
+            None => {
+                let mut last = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
+                    *last = Some(Instant::now());
+                    eprintln!("{:3.0} %  {left}, {runs}, {latest}", 100.0 * overall.fraction);
+                }
+            }
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Display {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Planned { planned, skipped, resumed, .. } if *skipped + *resumed > 0 => {
+                self.say(&format!(
+                    "{skipped} of {planned} runs are finished already, {resumed} go on where they stopped"
+                ));
+            }
+            Event::RunStarted { trial, dropped_bytes, .. } if *dropped_bytes > 0 => {
+                self.say(&format!(
+                    "{}: {dropped_bytes} damaged bytes at the end of its checkpoint are done again",
+                    trial.spec().label()
+                ));
+            }
+            Event::EntryFinished { trial, entry, mse, overall, .. } => {
+                self.overall(overall, &format!("{} at step {entry}, MSE {mse:.3e}", trial.spec().label()));
+            }
+            Event::RunEnded { trial, status, overall, .. } => {
+                if let Status::Failed(failure) = status {
+                    self.say(&format!("failed: {}: {failure}", trial.spec().label()));
+                }
+                self.overall(overall, &trial.spec().label());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let texts = [0.2, 59.0, 200.0, 18_600.0, 187_200.0].map(|s| duration(Duration::from_secs_f64(s)));
+        assert_eq!(texts, ["1 s", "59 s", "3 min 20 s", "5 h 10 min", "2 d 4 h"]);
+    }
+}

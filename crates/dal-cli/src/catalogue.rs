@@ -1,0 +1,227 @@
+//! `dal problems` and `dal strategies`: the catalogues, as a table, JSON or CSV.
+
+use anyhow::Result;
+use dal_oracles::Card;
+use dal_oracles::card::{Knowledge, SettingValues};
+use serde_json::{Value, json};
+
+use crate::Done;
+use crate::label::find_problem;
+use crate::output::{Format, Rows};
+
+/// `dal problems`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  dal problems                    one line per problem
+  dal problems stack              inputs, outputs, source, settings and default network of one
+  dal problems --format json      every card in full
+  dal problems my-simulator.toml  check and show a problem of your own")]
+pub struct ProblemArgs {
+    /// Show this problem only: an id, or the path of a problem.toml.
+    problem: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Lists problems or shows one.
+pub fn problems(args: &ProblemArgs) -> Result<Done> {
+    if let Some(name) = &args.problem {
+        let problem = find_problem(name, &[])?;
+        return match (problem.card(), args.format) {
+            (Some(card), Format::Table) => show_card(card),
+            (Some(card), Format::Json) => {
+                println!("{}", serde_json::to_string_pretty(card)?);
+                Ok(Done::Fully)
+            }
+            (Some(card), Format::Csv) => rows(&[card]).print(Format::Csv).map(|()| Done::Fully),
+            (None, format) => show_user_problem(&problem, format),
+        };
+    }
+    let cards: Vec<&Card> = dal_oracles::catalogue().collect();
+    if args.format == Format::Json {
+        println!("{}", serde_json::to_string_pretty(&cards)?);
+    } else {
+        rows(&cards).print(args.format)?;
+    }
+    Ok(Done::Fully)
+}
+
+fn rows(cards: &[&Card]) -> Rows {
+    let row = |card: &&Card| {
+        vec![
+            json!(card.id),
+            json!(card.title),
+            json!(card.inputs.len()),
+            json!(card.outputs.n),
+            json!(network(card)),
+            json!(card.training.learning_rate),
+            json!(card.training.weight_decay),
+            card.difficulty.first().map_or(Value::Null, |d| json!(d.output_variance)),
+        ]
+    };
+    Rows {
+        columns: vec![
+            "id",
+            "title",
+            "inputs",
+            "outputs",
+            "network",
+            "learning_rate",
+            "weight_decay",
+            "output_variance",
+        ],
+        rows: cards.iter().map(row).collect(),
+    }
+}
+
+/// Hidden layers in short: `9 × 20`, with what else there is.
+fn network(card: &Card) -> String {
+    let hidden = card.network.hidden;
+    let mut text = match hidden {
+        [first, ..] if hidden.iter().all(|w| w == first) => format!("{} × {first}", hidden.len()),
+        _ => hidden.iter().map(usize::to_string).collect::<Vec<_>>().join("-"),
+    };
+    if card.network.head.is_some() {
+        text.push_str(" + convolutions");
+    }
+    if !card.network.batch_norm {
+        text.push_str(", no BatchNorm");
+    }
+    if card.network.known == Knowledge::Recollected {
+        text.push_str(" (recollected)");
+    }
+    text
+}
+
+fn show_card(card: &Card) -> Result<Done> {
+    println!("{}: {}\n", card.id, card.title);
+    println!("formula   {}", card.formula);
+    println!("outputs   {} × {} [{}] {}", card.outputs.n, card.outputs.name, card.outputs.unit, card.outputs.along);
+    println!("network   {}", network(card));
+    println!("training  learning rate {}, weight decay {}", card.training.learning_rate, card.training.weight_decay);
+    if !card.training.note.is_empty() {
+        println!("          {}", card.training.note);
+    }
+    println!("source    {}", card.source);
+    println!("licence   {}", card.licence);
+    for difficulty in card.difficulty {
+        let settings = if difficulty.settings.is_empty() { "" } else { &format!(" ({})", difficulty.settings) };
+        println!(
+            "hardness  output variance {}, error of the mean predictor {}{settings}",
+            difficulty.output_variance, difficulty.mean_predictor_mse
+        );
+    }
+    for setting in card.settings {
+        match setting.values {
+            SettingValues::OneOf(choices) => {
+                println!("setting   {}: {}", setting.key, setting.help);
+                for (i, choice) in choices.iter().enumerate() {
+                    let default = if i == 0 { " (default)" } else { "" };
+                    println!("            --set {}={}  {}{default}", setting.key, choice.value, choice.meaning);
+                }
+            }
+            SettingValues::Path => println!("setting   {}: {} (a path)", setting.key, setting.help),
+        }
+    }
+    println!();
+    let inputs = card.inputs.iter().enumerate().map(|(i, input)| {
+        let kind = if input.integer { "integer" } else { "continuous" };
+        vec![
+            json!(format!("x{i}")),
+            json!(input.name),
+            json!(input.unit),
+            json!(input.low),
+            json!(input.high),
+            json!(kind),
+        ]
+    });
+    Rows { columns: vec!["column", "input", "unit", "at_-1", "at_+1", "kind"], rows: inputs.collect() }
+        .print(Format::Table)?;
+    Ok(Done::Fully)
+}
+
+fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<Done> {
+    if format == Format::Table {
+        println!("{}: {} inputs, {} outputs", problem.id(), problem.inputs().len(), problem.outputs().len());
+        if let Some(candidates) = problem.candidates() {
+            println!("the pool is a table of {} points", candidates.nrows());
+        }
+        println!();
+    }
+    let column = |role: &'static str| move |c: &dal_oracles::Column| vec![json!(role), json!(c.name), json!(c.unit)];
+    let rows =
+        problem.inputs().iter().map(column("input")).chain(problem.outputs().iter().map(column("output"))).collect();
+    Rows { columns: vec!["role", "name", "unit"], rows }.print(format)?;
+    Ok(Done::Fully)
+}
+
+/// `dal strategies`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  dal strategies                  one line per strategy
+  dal strategies qbc-diversity    its rule, needs, promises, settings and source
+  dal strategies --format json    every card in full")]
+pub struct StrategyArgs {
+    /// Show this strategy only.
+    strategy: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Lists strategies or shows one.
+pub fn strategies(args: &StrategyArgs) -> Result<Done> {
+    let cards: Vec<&dal_acq::Card> = match &args.strategy {
+        Some(id) => vec![dal_acq::card(id)?],
+        None => dal_acq::catalogue().collect(),
+    };
+    match (args.format, &args.strategy) {
+        (Format::Json, Some(_)) => println!("{}", serde_json::to_string_pretty(&strategy_json(cards[0])?)?),
+        (Format::Json, None) => {
+            let all = cards.iter().map(|card| strategy_json(card)).collect::<Result<Vec<_>>>()?;
+            println!("{}", serde_json::to_string_pretty(&all)?);
+        }
+        (Format::Table, Some(_)) => show_strategy(cards[0])?,
+        (format, _) => {
+            let row = |card: &&dal_acq::Card| {
+                vec![json!(card.id), json!(card.title), json!(card.needs_in_words().join(", ")), json!(card.cost)]
+            };
+            Rows { columns: vec!["id", "title", "needs", "cost"], rows: cards.iter().map(row).collect() }
+                .print(format)?;
+        }
+    }
+    Ok(Done::Fully)
+}
+
+/// A card with what follows from it: needs and the settings' defaults.
+fn strategy_json(card: &dal_acq::Card) -> Result<Value> {
+    let mut value = serde_json::to_value(card)?;
+    value["needs"] = serde_json::to_value(card.needs())?;
+    value["defaults"] = serde_json::to_value(card.defaults())?;
+    Ok(value)
+}
+
+fn show_strategy(card: &dal_acq::Card) -> Result<()> {
+    println!("{}: {}\n", card.id, card.title);
+    println!("rule      {}", card.formula);
+    let needs = card.needs_in_words();
+    println!("needs     {}", if needs.is_empty() { "coordinates only".into() } else { needs.join(", ") });
+    println!("cost      {}", card.cost);
+    println!("source    {}", card.source);
+    let promises: Vec<String> = card
+        .invariances
+        .iter()
+        .filter_map(|promise| serde_json::to_value(promise).ok()?.as_str().map(str::to_owned))
+        .collect();
+    println!("promises  {}", if promises.is_empty() { "none".into() } else { promises.join(", ") });
+    if !card.settings.is_empty() {
+        println!();
+        let defaults = card.defaults();
+        let row =
+            |s: &dal_acq::SettingCard| vec![json!(s.key), json!(defaults.get(s.key)), json!(s.values), json!(s.help)];
+        let rows = card.settings.iter().map(row).collect();
+        Rows { columns: vec!["setting", "default", "values", "what_it_chooses"], rows }.print(Format::Table)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Tables for a terminal, and the same rows as JSON or CSV for a machine.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::Value;
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for a person.
+    #[default]
+    Table,
+    /// One JSON array of objects.
+    Json,
+    /// Comma-separated, with a header.
+    Csv,
+}
+
+/// Rows of values under named columns.
+pub struct Rows {
+    /// Column names, as JSON keys and CSV header.
+    pub columns: Vec<&'static str>,
+    /// One value per column and row.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl Rows {
+    /// Prints to standard output.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn print(&self, format: Format) -> Result<()> {
+        let mut out = io::stdout().lock();
+        match format {
+            Format::Table => writeln!(out, "{}", self.table())?,
+            Format::Json => {
+                let objects: Vec<Value> = self
+                    .rows
+                    .iter()
+                    .map(|row| self.columns.iter().map(|c| (*c).to_owned()).zip(row.iter().cloned()).collect())
+                    .collect();
+                writeln!(out, "{}", serde_json::to_string_pretty(&objects)?)?;
+            }
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(&mut out);
+                writer.write_record(&self.columns)?;
+                for row in &self.rows {
+                    writer.write_record(row.iter().map(plain))?;
+                }
+                writer.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(self.columns.iter().map(|c| c.replace('_', " ")));
+        for row in &self.rows {
+            table.add_row(row.iter().map(plain));
+        }
+        for (i, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            if self.rows.iter().all(|row| row.get(i).is_some_and(|v| v.is_number() || v.is_null())) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        if io::stdout().is_terminal() {
+            let (_, width) = console::Term::stdout().size();
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        table
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+/// A number as short as it can be while reading back as the same number.
+pub fn number(value: f64) -> String {
+    format!("{value:?}")
+}
+
+/// Whether the reader of our output went away, as `head` does: no error to tell anyone about.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let csv = cause.downcast_ref::<csv::Error>().and_then(|e| match e.kind() {
+            csv::ErrorKind::Io(e) => Some(e.kind()),
+            _ => None,
+        });
+        io.or(csv) == Some(io::ErrorKind::BrokenPipe)
+    })
+}

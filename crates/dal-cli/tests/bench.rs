@@ -1,0 +1,196 @@
+//! `dal bench run` and `dal report` as a user meets them: killed, resumed, run side by side, and fed with bad input.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::{dal, deterministic_files, refuse, run, succeed, write};
+
+/// Small enough for seconds, large enough to be killed in the middle.
+fn sweep(epochs: usize) -> String {
+    format!(
+        r#"
+name = "small"
+seeds = 2
+
+[protocol]
+initial = 12
+queries = 4
+steps = 3
+test_points = 50
+pool_ratios = [2, 4]
+
+[training]
+epochs = {epochs}
+members = 2
+
+[[problem]]
+id = "sine"
+network = {{ hidden = [8, 8] }}
+
+[[problem]]
+id = "hydro"
+network = {{ hidden = [8] }}
+
+[[strategy]]
+id = "random"
+
+[[strategy]]
+id = "gsx"
+
+[[strategy]]
+id = "qbc"
+"#
+    )
+}
+
+fn bench(folder: &Path, store: &str, jobs: &str) -> String {
+    let (code, _, stderr) = run(folder, &["bench", "run", "sweep.toml", "--store", store, "--jobs", jobs]);
+    assert_eq!(code, 0, "{stderr}");
+    stderr
+}
+
+#[test]
+fn jobs_and_kills_leave_no_trace_in_the_deterministic_files() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", &sweep(400));
+    bench(dir.path(), "undisturbed", "1");
+    let expected = deterministic_files(&dir.path().join("undisturbed"));
+    // Two problems, two seeds, Random once and two strategies at two pool ratios; four files each.
+    assert_eq!(expected.len(), 2 * 2 * (1 + 2 * 2) * 4);
+
+    bench(dir.path(), "parallel", "3");
+    assert_eq!(deterministic_files(&dir.path().join("parallel")), expected);
+
+    // Killed again and again, a little later each time, until it gets through.
+    let mut kills = 0;
+    for patience in (1..).map(|k| Duration::from_millis(60 * k)) {
+        let mut child = dal(dir.path(), &["bench", "run", "sweep.toml", "--store", "killed", "--jobs", "2"])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if start.elapsed() > patience => break None,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        match ended {
+            Some(status) => {
+                assert!(status.success());
+                break;
+            }
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills += 1;
+            }
+        }
+    }
+    assert!(kills > 0, "nothing was killed");
+    assert_eq!(deterministic_files(&dir.path().join("killed")), expected);
+
+    let again = bench(dir.path(), "killed", "2");
+    assert!(again.contains("20 finished; 0 trainings to do"), "{again}");
+}
+
+#[test]
+fn a_report_stands_on_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", &sweep(5));
+    bench(dir.path(), "store", "2");
+    let out = succeed(dir.path(), &["report", "store", "--out", "report"]);
+    assert!(out.contains("report.html"), "{out}");
+    let page = fs::read_to_string(dir.path().join("report/report.html")).unwrap();
+    for word in ["sine", "hydro", "gsx", "qbc", "nAUC", "nDiv", "provisional"] {
+        assert!(page.contains(word), "{word}");
+    }
+    for outside in ["<script src", "<link rel=\"stylesheet\"", "@import", "<img src=\"http"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    refuse(dir.path(), &["report", "absent", "--out", "report"], &["absent"]);
+}
+
+#[test]
+fn a_plan_runs_nothing_and_creates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", &sweep(5));
+    let out = succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--plan", "--format", "csv"]);
+    assert_eq!(out.lines().count(), 1 + 2 * (1 + 2 * 2));
+    assert!(!dir.path().join("store").exists());
+}
+
+#[test]
+fn bad_sweeps_are_refused_with_file_line_and_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = sweep(5);
+    let cases = [
+        ("name = \"small\"", "name = \"small", &["bad.toml:2"][..]),
+        ("seeds = 2", "seeds = 2\ncolour = 3", &["bad.toml:", "colour"]),
+        ("seeds = 2", "seeds = 0", &["bad.toml:3", "seeds"]),
+        ("id = \"hydro\"", "id = \"hidro\"", &["bad.toml:", "hidro", "hydro"]),
+        ("id = \"gsx\"", "id = \"gxs\"", &["bad.toml:", "gxs", "gsx"]),
+        ("id = \"gsx\"", "id = \"gsx\"\nsettings = { k = \"3\" }", &["bad.toml:", "k"]),
+        ("initial = 12", "initial = 0", &["bad.toml:", "initial"]),
+        ("queries = 4", "queries = -4", &["bad.toml:", "queries"]),
+        ("pool_ratios = [2, 4]", "pool_ratios = [0]", &["bad.toml:", "pool_ratios"]),
+        ("pool_ratios = [2, 4]", "pool_ratios = []", &["bad.toml:", "pool_ratios"]),
+        ("members = 2", "members = 0", &["bad.toml:", "members"]),
+        ("hidden = [8]", "hidden = [0]", &["bad.toml:", "hidden"]),
+    ];
+    for (from, to, words) in cases {
+        assert!(good.contains(from), "{from}");
+        write(dir.path(), "bad.toml", &good.replace(from, to));
+        refuse(dir.path(), &["bench", "run", "bad.toml", "--store", "store"], words);
+        assert!(!dir.path().join("store/runs").exists(), "{to}: something was run");
+    }
+    refuse(dir.path(), &["bench", "run", "absent.toml", "--store", "store"], &["absent.toml"]);
+    write(dir.path(), "sweep.toml", &good);
+    refuse(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--jobs", "0"], &["--jobs"]);
+}
+
+#[test]
+fn damaged_stores_are_refused_and_left_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", &sweep(5));
+    let args = ["bench", "run", "sweep.toml", "--store", "store"];
+
+    // A folder that is something else.
+    fs::create_dir(dir.path().join("store")).unwrap();
+    write(&dir.path().join("store"), "thesis.tex", "years of work");
+    refuse(dir.path(), &args, &["store"]);
+    assert_eq!(fs::read_dir(dir.path().join("store")).unwrap().count(), 1);
+    fs::remove_dir_all(dir.path().join("store")).unwrap();
+
+    bench(dir.path(), "store", "2");
+    let runs = dir.path().join("store/runs");
+    let one = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let records = one.join("records.jsonl");
+    let bytes = fs::read(&records).unwrap();
+
+    // Half a file.
+    fs::write(&records, &bytes[..bytes.len() / 2]).unwrap();
+    refuse(dir.path(), &["report", "store", "--out", "report"], &["records.jsonl"]);
+    // A flipped bit.
+    let mut flipped = bytes.clone();
+    flipped[10] ^= 1;
+    fs::write(&records, &flipped).unwrap();
+    refuse(dir.path(), &["report", "store", "--out", "report"], &["records.jsonl"]);
+    fs::write(&records, &bytes).unwrap();
+
+    // An edited specification.
+    let spec = one.join("spec.json");
+    let text = fs::read_to_string(&spec).unwrap();
+    fs::write(&spec, text.replace("\"epochs\":5", "\"epochs\":6")).unwrap();
+    refuse(dir.path(), &["report", "store", "--out", "report"], &["spec.json"]);
+    fs::write(&spec, text).unwrap();
+
+    // A file where a folder should be.
+    write(dir.path(), "file", "");
+    refuse(dir.path(), &["bench", "run", "sweep.toml", "--store", "file"], &["file"]);
+    succeed(dir.path(), &["report", "store", "--out", "report"]);
+}
