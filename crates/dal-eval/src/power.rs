@@ -8,6 +8,9 @@ use crate::interval::t_quantile;
 /// More seeds than this are not suggested: an effect that small is not worth finding.
 pub const MOST_SEEDS: usize = 10_000;
 
+/// Efficiency of Wilcoxon's signed-rank test relative to the t test under normal noise, 3/π.
+const EFFICIENCY: f64 = 3.0 / std::f64::consts::PI;
+
 /// The smallest number of paired seeds at which a one-sided sign test family can reach `level` at all: the smallest n with
 /// 1 − (1 − 2⁻ⁿ)^blocks ≤ level. Even seeds that all agree cannot say more.
 ///
@@ -33,7 +36,7 @@ pub fn seeds_to_reach(level: f64, blocks: usize) -> Option<usize> {
 /// out of five.
 ///
 /// The smallest n with n ≥ ((t_{1 − level, n − 1} + z_{0.8}) · sd / |mean|)², the usual approximation of the paired t test's
-/// power, divided by 0.955, the efficiency of Wilcoxon's test under normal noise, and at least [`seeds_to_reach`]. A planning
+/// power, divided by 3/π = 0.955, the efficiency of Wilcoxon's test under normal noise, and at least [`seeds_to_reach`]. A planning
 /// figure: mean and sd are themselves estimates.
 ///
 /// Worked example: mean equal to sd, level 0.025: n = 11 satisfies (2.228 + 0.842)² = 9.4 ≤ 11 · 0.955 = 10.5, n = 10 just
@@ -65,21 +68,20 @@ pub fn seeds_to_find(mean: f64, sd: f64, level: f64) -> Result<Option<usize>, Ev
         return Ok(None);
     }
     let ratio = sd / mean.abs();
-    let z = Normal::standard().inverse_cdf(0.8);
-    let enough = |n: usize| -> Result<bool, EvalError> {
-        let needed = (t_quantile(1.0 - level, (n - 1) as f64)? + z) * ratio;
-        Ok(n as f64 * 0.955 >= needed * needed)
-    };
-    let (mut low, mut high) = (least.max(2), MOST_SEEDS);
-    if !enough(high)? {
+    let normal = Normal::standard();
+    let z = normal.inverse_cdf(0.8);
+    let needed = |quantile: f64| ((quantile + z) * ratio).powi(2) / EFFICIENCY;
+    // The t quantile lies above the normal one and nears it quickly, so the search starts where the normal one would end.
+    let start = needed(normal.inverse_cdf(1.0 - level));
+    if start > MOST_SEEDS as f64 {
         return Ok(None);
     }
-    // The quantile falls with n, so "enough" switches once.
-    while low < high {
-        let middle = (low + high) / 2;
-        if enough(middle)? { high = middle } else { low = middle + 1 }
+    for n in least.max(2).max(start as usize)..=MOST_SEEDS {
+        if n as f64 >= needed(t_quantile(1.0 - level, (n - 1) as f64)?) {
+            return Ok(Some(n));
+        }
     }
-    Ok(Some(low))
+    Ok(None)
 }
 
 #[cfg(test)]
