@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZero;
+use std::ops::Range;
 
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use ndarray::{Array2, ArrayView2};
@@ -9,11 +10,15 @@ use ndarray::{Array2, ArrayView2};
 use crate::simd::{self, Factor, LANES, Lane};
 use crate::{GeomError, PointSet, squared_distance};
 
-/// Largest dimension for which a kd-tree is compiled.
-pub const MAX_TREE_DIMENSION: usize = 16;
+/// Largest dimension for which a kd-tree is compiled: in more the scan is faster up to a million points, and every
+/// dimension costs a second of compilation.
+pub const MAX_TREE_DIMENSION: usize = 10;
 
 /// Blocks scanned between two looks at the distances.
 const SCAN_BLOCKS: usize = 64;
+
+/// Queries that share one pass over the blocks, so that these come from cache.
+const SCAN_QUERIES: usize = 16;
 
 /// A neighbour and its squared distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,14 +43,11 @@ pub enum Search {
 impl Search {
     /// What `Auto` means for `n` points of `d` coordinates.
     ///
-    /// A tree from this many points on, by dimension (ten neighbours of every point, one thread, AVX-512):
+    /// A tree from this many points on, by dimension (ten neighbours of every point, one thread, AVX-512): always up to 8
+    /// dimensions, from 5 000 points in 9, from 8 000 in 10, never in more.
     ///
-    /// | d | 1–8 | 9 | 10 | 11 | 12 | 13–14 | 15 | 16 |
-    /// |---|---|---|---|---|---|---|---|---|
-    /// | from | always | 5 000 | 8 000 | 20 000 | 30 000 | 50 000 | 70 000 | 100 000 |
-    ///
-    /// Measured, µs per query, tree / scan: at 10 000 points d = 4 1.9 / 18, d = 8 11 / 21, d = 10 28 / 36, d = 14 100 / 48;
-    /// at 100 000 points d = 4 5 / 278, d = 10 142 / 830, d = 14 746 / 1 404. Both give the same neighbours.
+    /// Measured, µs per query, tree / scan: 2 560 points d = 4 1.5 / 6.5, d = 8 8 / 10, d = 10 10 / 8, d = 14 29 / 17;
+    /// 10 000 points d = 4 1.9 / 18, d = 8 11 / 21, d = 10 28 / 36, d = 14 100 / 48. Both give the same neighbours.
     pub fn resolve(self, n: usize, d: usize) -> Self {
         match self {
             Self::Auto if TREE_FROM.get(d).is_some_and(|&from| n >= from) => Self::Tree,
@@ -56,8 +58,7 @@ impl Search {
 }
 
 /// Points from which the kd-tree wins, by dimension (index 0 is unused).
-const TREE_FROM: [usize; MAX_TREE_DIMENSION + 1] =
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 5_000, 8_000, 20_000, 30_000, 50_000, 50_000, 70_000, 100_000];
+const TREE_FROM: [usize; MAX_TREE_DIMENSION + 1] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 5_000, 8_000];
 
 /// A searchable set of points.
 ///
@@ -127,12 +128,6 @@ fn build_any(points: &PointSet) -> Result<Box<dyn Tree>, GeomError> {
         8 => build::<8>(points),
         9 => build::<9>(points),
         10 => build::<10>(points),
-        11 => build::<11>(points),
-        12 => build::<12>(points),
-        13 => build::<13>(points),
-        14 => build::<14>(points),
-        15 => build::<15>(points),
-        16 => build::<16>(points),
         found => {
             Err(GeomError::OutOfRange { what: "the dimension of a kd-tree", found, least: 1, most: MAX_TREE_DIMENSION })
         }
@@ -181,18 +176,38 @@ impl Neighbours {
         if k == 0 {
             return out;
         }
-        let mut searcher = Searcher::new(self, k);
-        let mut query = Vec::with_capacity(self.points.dim());
-        for (i, mut row) in out.outer_iter_mut().enumerate() {
-            query.clear();
-            self.points.gather(i, &mut query);
-            searcher.run(&query, i, false);
-            for (slot, neighbour) in row.iter_mut().zip(&searcher.best) {
-                *slot = neighbour.squared;
+        let mut group: Vec<(Vec<f64>, Searcher<'_>)> =
+            (0..SCAN_QUERIES.min(n)).map(|_| (Vec::new(), Searcher::new(self, k))).collect();
+        for first in (0..n).step_by(SCAN_QUERIES) {
+            let group = &mut group[..SCAN_QUERIES.min(n - first)];
+            for (i, (query, searcher)) in (first..).zip(group.iter_mut()) {
+                query.clear();
+                self.points.gather(i, query);
+                searcher.best.clear();
+                if self.tree.is_some() {
+                    searcher.run(query, i, false);
+                }
+            }
+            if self.tree.is_none() {
+                for blocks in chunks_of_blocks(self.points.n_blocks()) {
+                    for (i, (query, searcher)) in (first..).zip(group.iter_mut()) {
+                        searcher.scan(query, i, blocks.clone());
+                    }
+                }
+            }
+            for (i, (_, searcher)) in (first..).zip(group.iter()) {
+                for (slot, neighbour) in out.row_mut(i).iter_mut().zip(&searcher.best) {
+                    *slot = neighbour.squared;
+                }
             }
         }
         out
     }
+}
+
+/// The blocks in runs of [`SCAN_BLOCKS`].
+fn chunks_of_blocks(n_blocks: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..n_blocks).step_by(SCAN_BLOCKS).map(move |from| from..(from + SCAN_BLOCKS).min(n_blocks))
 }
 
 /// One search after another with the same buffers.
@@ -241,10 +256,10 @@ impl<'a> Searcher<'a> {
                 let tied = !all && self.best.last().map(|b| b.squared) == border;
                 self.best.truncate(self.k);
                 if exact_indices && tied {
-                    self.scan(query, skip);
+                    self.scan_all(query, skip);
                 }
             }
-            None => self.scan(query, skip),
+            None => self.scan_all(query, skip),
         }
     }
 
@@ -254,25 +269,29 @@ impl<'a> Searcher<'a> {
         squared_distance(&self.row, query)
     }
 
-    fn scan(&mut self, query: &[f64], skip: usize) {
+    fn scan_all(&mut self, query: &[f64], skip: usize) {
         self.best.clear();
+        for blocks in chunks_of_blocks(self.set.points.n_blocks()) {
+            self.scan(query, skip, blocks);
+        }
+    }
+
+    /// Goes on with the points of these blocks, which come after all blocks scanned before.
+    fn scan(&mut self, query: &[f64], skip: usize, blocks: Range<usize>) {
         let points = &self.set.points;
-        let n_blocks = points.n_blocks();
         let mut lanes = std::mem::take(&mut self.lanes);
-        for from in (0..n_blocks).step_by(SCAN_BLOCKS) {
-            let to = (from + SCAN_BLOCKS).min(n_blocks);
-            lanes.resize(to - from, [0.0; LANES]);
-            simd::row(Factor { blocks: points.lanes(from, to), points: query, d: points.dim() }, &mut lanes);
-            for (b, lane) in lanes.iter().enumerate() {
-                let limit = self.limit();
-                if !lane.iter().any(|&s| s < limit) {
-                    continue;
-                }
-                for (l, &squared) in lane.iter().enumerate() {
-                    let index = (from + b) * LANES + l;
-                    if squared < self.limit() && index != skip && index < points.len() {
-                        self.insert(Neighbour { index, squared }, self.k);
-                    }
+        lanes.resize(blocks.len(), [0.0; LANES]);
+        let of_blocks = points.lanes(blocks.start, blocks.end);
+        simd::row(Factor { blocks: of_blocks, points: query, d: points.dim() }, &mut lanes);
+        for (b, lane) in blocks.zip(&lanes) {
+            let limit = self.limit();
+            if !lane.iter().any(|&s| s < limit) {
+                continue;
+            }
+            for (l, &squared) in lane.iter().enumerate() {
+                let index = b * LANES + l;
+                if squared < self.limit() && index != skip && index < points.len() {
+                    self.insert(Neighbour { index, squared }, self.k);
                 }
             }
         }
@@ -338,14 +357,15 @@ mod tests {
 
         #[test]
         fn tree_and_scan_equal_sorting(
-            (n, d, levels) in (1..130usize, 1..=16usize, prop_oneof![Just(1), Just(4), Just(100_000)]),
+            (n, d, levels) in (1..130usize, 1..=14usize, prop_oneof![Just(1), Just(4), Just(100_000)]),
             k in 0..15usize,
-            raw in prop::collection::vec(-100_000..=100_000i32, 131 * 16),
+            raw in prop::collection::vec(-100_000..=100_000i32, 131 * 14),
         ) {
             let value = |v: i32| f64::from(v % (levels + 1)) / f64::from(levels);
             let x = Array2::from_shape_fn((n, d), |(i, j)| value(raw[i * d + j]));
             let query: Vec<f64> = (0..d).map(|j| value(raw[n * d + j])).collect();
-            for search in [Search::Tree, Search::Scan] {
+            let tree = if d <= MAX_TREE_DIMENSION { Search::Tree } else { Search::Auto };
+            for search in [tree, Search::Scan] {
                 let set = Neighbours::new("x", x.view(), search).unwrap();
                 prop_assert_eq!(set.nearest(&query, k).unwrap(), naive(x.view(), &query, k, usize::MAX));
                 let others = set.to_others(k);
@@ -378,7 +398,7 @@ mod tests {
         assert!(matches!(set.nearest(&[0.0, f64::NAN], 1), Err(GeomError::NonFinite { column: 1, .. })));
         x[[3, 0]] = f64::NAN;
         assert!(matches!(Neighbours::new("x", x.view(), Search::Auto), Err(GeomError::NonFinite { row: 3, .. })));
-        let wide = Array2::zeros((4, 17));
+        let wide = Array2::zeros((4, MAX_TREE_DIMENSION + 1));
         assert!(matches!(Neighbours::new("x", wide.view(), Search::Tree), Err(GeomError::OutOfRange { .. })));
         assert!(Neighbours::new("x", wide.view(), Search::Auto).is_ok());
     }
