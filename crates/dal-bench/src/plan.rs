@@ -112,9 +112,10 @@ impl PlannedProblem {
         &self.training
     }
 
-    /// Whether labels cost next to nothing, as those of built-in problems do.
+    /// Whether labels cost next to nothing, as those of the built-in problems do whose answers are not as long as a spectrum
+    /// of `adm` (a millisecond each).
     pub fn cheap_labels(&self) -> bool {
-        self.problem.card().is_some()
+        self.problem.card().is_some() && self.problem.oracle().n_outputs() <= 256
     }
 
     /// The test set, labelled on first use.
@@ -386,12 +387,18 @@ impl Resolver<'_> {
             engine.learner(&network, &training).map_err(|reason| self.sweep.invalid(at, key, reason, None))?;
         let platform = learner.platform();
         drop(learner);
+        let mut rehearsed: Vec<Needs> = Vec::new();
         for chosen in strategies.iter().filter(|c| !entry.skip.iter().any(|id| *id.get_ref() == c.id)) {
-            rehearse(engine, &network, &training, &chosen.found.strategy.needs()).map_err(|error| {
+            let needs = chosen.found.strategy.needs();
+            if rehearsed.contains(&needs) {
+                continue;
+            }
+            rehearse(engine, &network, &training, &needs).map_err(|error| {
                 let reason = format!("strategy `{}` cannot be run on it: {error}", chosen.found.variant);
                 let hint = Some(format!("leave it out with skip = [\"{}\"]", chosen.id));
                 self.sweep.invalid(chosen.at.max(at), key, reason, hint)
             })?;
+            rehearsed.push(needs);
         }
         let planned = PlannedProblem {
             problem,

@@ -116,7 +116,10 @@ impl Sweep {
             let span = error.span().unwrap_or(0..0);
             let message = error.message().trim().replace('\n', " ");
             let hint = unknown_word(&message);
-            SweepError::Syntax { path: path.clone(), line: line_of(text, span.start), message, hint }
+            let line = line_of(text, span.start);
+            let source = text.lines().nth(line - 1).unwrap_or_default().trim();
+            let message = if source.is_empty() { message } else { format!("{message}, in `{source}`") };
+            SweepError::Syntax { path: path.clone(), line, message, hint }
         })?;
         Ok(Self { path, text: text.to_owned(), file })
     }
