@@ -22,6 +22,7 @@ const SMOOTH: usize = 5;
 /// and, where the supercell's first diffraction order opens (u = f p / c near 1), a leak on top. B is a step in u.
 /// Im K ≤ 0, so that A is in [0, 1] whatever the numbers.
 pub(super) struct ClosedForm {
+    frequency: Vec<f64>,
     leak: Vec<f64>,
     /// The first part of g, (kind, frequency).
     loss: Vec<Vec<f64>>,
@@ -31,6 +32,7 @@ pub(super) struct ClosedForm {
 pub(super) struct Work {
     u: Vec<f64>,
     opening: Vec<f64>,
+    g: Vec<f64>,
     re: Vec<f64>,
     im: Vec<f64>,
     re_kind: Vec<f64>,
@@ -45,11 +47,6 @@ struct Constants {
     leak: Vec<f64>,
 }
 
-/// Frequency of an output, THz.
-pub(super) fn frequency(output: usize) -> f64 {
-    100.0 + 0.2 * output as f64
-}
-
 impl ClosedForm {
     /// From the constants of the kinds; even kinds come first, third, and so on.
     pub(super) fn from_toml(text: &str) -> Result<Self, AdmError> {
@@ -62,10 +59,11 @@ impl ClosedForm {
         if !loss.iter().chain(&loss_slope).chain(&leak).all(|v| v.is_finite()) {
             return Err(wrong("an entry is not finite".into()));
         }
-        let relative: Vec<f64> = (0..N_OUTPUTS).map(|j| libm::log(frequency(j) / 250.0)).collect();
+        let frequency: Vec<f64> = (0..N_OUTPUTS).map(|j| 100.0 + 0.2 * j as f64).collect();
+        let relative: Vec<f64> = frequency.iter().map(|f| libm::log(f / 250.0)).collect();
         let of_kind = |(loss, slope): (&f64, &f64)| relative.iter().map(|r| libm::exp(loss + slope * r)).collect();
         let loss = loss.iter().zip(&loss_slope).map(of_kind).collect();
-        Ok(Self { leak: leak.into_iter().map(libm::exp).collect(), loss })
+        Ok(Self { frequency, leak: leak.into_iter().map(libm::exp).collect(), loss })
     }
 
     /// How many numbers the view from one pillar has to give.
@@ -75,7 +73,7 @@ impl ClosedForm {
 
     pub(super) fn work(&self) -> Work {
         let zeros = || vec![0.0; N_OUTPUTS];
-        Work { u: zeros(), opening: zeros(), re: zeros(), im: zeros(), re_kind: zeros(), im_kind: zeros() }
+        Work { u: zeros(), opening: zeros(), g: zeros(), re: zeros(), im: zeros(), re_kind: zeros(), im_kind: zeros() }
     }
 
     /// Writes the spectrum for a period in µm to `out`; `numbers` are the four views', one after another.
@@ -85,9 +83,9 @@ impl ClosedForm {
         let smooth: [f64; SMOOTH] = std::array::from_fn(|k| {
             (0..PILLARS).map(|i| numbers[(i + 1) * n - SMOOTH + k]).sum::<f64>() / PILLARS as f64
         });
-        let Work { u, opening, re, im, re_kind, im_kind } = work;
-        for (j, (u, opening)) in u.iter_mut().zip(opening.iter_mut()).enumerate() {
-            *u = frequency(j) * period / LIGHT;
+        let Work { u, opening, g, re, im, re_kind, im_kind } = work;
+        for (f, (u, opening)) in self.frequency.iter().zip(u.iter_mut().zip(opening.iter_mut())) {
+            *u = f * period / LIGHT;
             *opening = 0.2 * softplus((*u - 1.0) / 0.05);
         }
         out.fill(0.0);
@@ -97,14 +95,16 @@ impl ClosedForm {
             for kind in (parity..self.leak.len()).step_by(2) {
                 re_kind.fill(0.0);
                 im_kind.fill(0.0);
-                let (leak, loss) = (self.leak[kind], &self.loss[kind]);
+                let leak = self.leak[kind];
+                let losses = self.loss[kind].iter().zip(opening.iter());
+                g.iter_mut().zip(losses).for_each(|(g, (loss, opening))| *g = loss + leak * opening);
                 for (centre, strength) in kinds[kind] {
-                    for j in 0..N_OUTPUTS {
-                        let g = loss[j] + leak * opening[j];
-                        let detuning = centre - frequency(j);
+                    let sums = re_kind.iter_mut().zip(im_kind.iter_mut());
+                    for ((re, im), (f, g)) in sums.zip(self.frequency.iter().zip(g.iter())) {
+                        let detuning = centre - f;
                         let x = strength / (detuning * detuning + g * g);
-                        re_kind[j] += x * detuning;
-                        im_kind[j] += x * g;
+                        *re += x * detuning;
+                        *im += x * g;
                     }
                 }
                 re.iter_mut().zip(re_kind.iter()).for_each(|(sum, v)| *sum += v);
@@ -177,7 +177,7 @@ fn softplus(x: f64) -> f64 {
 }
 
 fn sigmoid(x: f64) -> f64 {
-    0.5 + 0.5 * libm::tanh(0.5 * x)
+    1.0 / (1.0 + libm::exp(-x))
 }
 
 #[cfg(test)]
