@@ -333,6 +333,7 @@ impl CpuLearner {
         let dropout = dropout.zip(prepared.dropout).map(|(trained, (spec, network, _))| DropoutNetwork {
             spec,
             ensemble: Ensemble::new(network, None, vec![trained.member]),
+            scaling: prepared.scaling.clone(),
         });
         CpuSurrogate {
             ensemble: Ensemble::new(self.network.clone(), prepared.loss_head, members),

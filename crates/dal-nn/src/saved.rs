@@ -297,8 +297,11 @@ impl CpuSurrogate {
             None => Vec::new(),
         };
         drop(dropout_layout);
-        let dropout = dropout
-            .map(|(spec, network)| DropoutNetwork { spec, ensemble: Ensemble::new(network, None, dropout_members) });
+        let dropout = dropout.map(|(spec, network)| DropoutNetwork {
+            spec,
+            ensemble: Ensemble::new(network, None, dropout_members),
+            scaling: description.scaling.clone(),
+        });
         let loss_head_spec = description.needs.loss_head;
         Ok(Self {
             ensemble: Ensemble::new(network, loss_head, members),

@@ -44,6 +44,14 @@ pub(crate) struct DropoutNetwork {
     pub spec: DropoutSpec,
     /// One member.
     pub ensemble: Ensemble,
+    /// The surrogate's scaling.
+    pub scaling: Scaling,
+}
+
+impl DropoutNetwork {
+    fn frame(&self) -> Frame<'_> {
+        Frame { network: &self.ensemble.network, scaling: &self.scaling }
+    }
 }
 
 /// Where a surrogate comes from; written into its file.
@@ -113,8 +121,20 @@ impl CpuSurrogate {
         &self.needs
     }
 
+    fn frame(&self) -> Frame<'_> {
+        Frame { network: &self.ensemble.network, scaling: &self.scaling }
+    }
+}
+
+/// What stands between a caller's points and a network's numbers: checks, chunks, scaling.
+struct Frame<'a> {
+    network: &'a NetworkSpec,
+    scaling: &'a Scaling,
+}
+
+impl Frame<'_> {
     fn check(&self, x: &ArrayView2<'_, f64>) -> Result<(), SurrogateError> {
-        check_inputs(x, self.ensemble.network.n_inputs())
+        check_inputs(x, self.network.n_inputs())
     }
 
     /// Calls `on_chunk(first row, predictions)` with the predictions `(n_models, chunk, n_outputs)` of `n_models` models.
@@ -127,17 +147,17 @@ impl CpuSurrogate {
         mut on_chunk: impl FnMut(usize, ArrayView3<'_, f64>),
     ) -> Result<(), SurrogateError> {
         self.check(x)?;
-        let n_outputs = self.n_outputs();
+        let n_outputs = self.network.n_outputs();
         let mut trace = Trace::default();
         let mut rows = Vec::new();
         for (c, chunk) in x.axis_chunks_iter(Axis(0), chunk_rows.max(1)).enumerate() {
             let (first, n) = (c * chunk_rows.max(1), chunk.nrows());
-            single_rows(&chunk, &self.scaling, &mut rows);
+            single_rows(&chunk, self.scaling, &mut rows);
             let mut predictions = Array3::zeros((n_models, n, n_outputs));
             for (model, mut prediction) in predictions.outer_iter_mut().enumerate() {
                 // Activations of a wide network need not be held for more than a few hundred points.
                 let inner = CHUNK_ROWS.min(n.max(1));
-                let n_inputs = self.n_inputs();
+                let n_inputs = self.network.n_inputs();
                 for (b, block) in rows.chunks(inner * n_inputs).enumerate() {
                     let (start, n) = (b * inner, block.len() / n_inputs);
                     forward(model, first + start, block, n, &mut trace);
@@ -166,10 +186,10 @@ impl CpuSurrogate {
         with_variance: bool,
         forward: impl FnMut(usize, usize, &[f32], usize, &mut Trace<f32>),
     ) -> Result<Moments, SurrogateError> {
-        let shape = (x.nrows(), self.n_outputs());
+        let shape = (x.nrows(), self.network.n_outputs());
         let mut mean = Array2::zeros(shape);
         let mut variance = Array2::zeros(if with_variance { shape } else { (0, 0) });
-        let chunk_rows = (CHUNK_VALUES / (n_models * self.n_outputs())).clamp(16, CHUNK_ROWS);
+        let chunk_rows = (CHUNK_VALUES / (n_models * self.network.n_outputs())).clamp(16, CHUNK_ROWS);
         self.each_chunk(x, n_models, chunk_rows, forward, |first, predictions| {
             let n = predictions.len_of(Axis(1));
             let centre = predictions.sum_axis(Axis(0)) / n_models as f64;
@@ -219,7 +239,7 @@ impl Surrogate for CpuSurrogate {
         let forward = |m: usize, _: usize, rows: &[f32], n: usize, trace: &mut Trace<f32>| {
             evaluators[m].forward(rows, n, None, false, trace);
         };
-        Ok(self.moments_of(&x, evaluators.len(), false, forward)?.mean)
+        Ok(self.frame().moments_of(&x, evaluators.len(), false, forward)?.mean)
     }
 
     fn committee(&self) -> Option<&dyn Committee> {
@@ -231,7 +251,7 @@ impl Surrogate for CpuSurrogate {
     }
 
     fn dropout(&self) -> Option<&dyn Dropout> {
-        self.dropout.as_ref().map(|_| self as &dyn Dropout)
+        self.dropout.as_ref().map(|network| network as &dyn Dropout)
     }
 
     fn loss_head(&self) -> Option<&dyn LossHead> {
@@ -254,7 +274,7 @@ impl Committee for CpuSurrogate {
 
     fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
         let evaluators = self.ensemble.evaluators();
-        self.moments_of(&x, evaluators.len(), true, |m, _, rows, n, trace| {
+        self.frame().moments_of(&x, evaluators.len(), true, |m, _, rows, n, trace| {
             evaluators[m].forward(rows, n, None, false, trace);
         })
     }
@@ -269,7 +289,7 @@ impl Committee for CpuSurrogate {
         let forward = |m: usize, _: usize, rows: &[f32], n: usize, trace: &mut Trace<f32>| {
             evaluators[m].forward(rows, n, None, false, trace);
         };
-        self.each_chunk(&x, evaluators.len(), chunk_rows, forward, on_chunk)
+        self.frame().each_chunk(&x, evaluators.len(), chunk_rows, forward, on_chunk)
     }
 }
 
@@ -287,7 +307,7 @@ impl InputGradient for CpuSurrogate {
         let forward = |m: usize, _: usize, rows: &[f32], n: usize, trace: &mut Trace<f32>| {
             evaluators[m].forward(rows, n, None, false, trace);
         };
-        self.each_chunk(&x, n_members, chunk_rows, forward, |first, predictions| {
+        self.frame().each_chunk(&x, n_members, chunk_rows, forward, |first, predictions| {
             let n = predictions.len_of(Axis(1));
             let centre = predictions.sum_axis(Axis(0)) / n_members as f64;
             single_rows(&x.slice(ndarray::s![first..first + n, ..]), &self.scaling, &mut rows);
@@ -320,41 +340,32 @@ impl InputGradient for CpuSurrogate {
     }
 }
 
-impl CpuSurrogate {
-    fn dropout_network(&self) -> Result<&DropoutNetwork, SurrogateError> {
-        self.dropout.as_ref().ok_or_else(|| SurrogateError::Other {
-            message: "no dropout network was trained with this surrogate; state the need before training".into(),
-        })
-    }
-}
-
-impl Dropout for CpuSurrogate {
+impl Dropout for DropoutNetwork {
     fn n_passes(&self) -> usize {
-        self.dropout.as_ref().map_or(0, |network| network.spec.n_passes)
+        self.spec.n_passes
     }
 
     fn moments(&self, x: ArrayView2<'_, f64>, seeds: &SeedPath) -> Result<Moments, SurrogateError> {
-        let network = self.dropout_network()?;
-        let evaluators = network.ensemble.evaluators();
-        let (masks, rate) = (seeds.philox(), network.spec.rate);
-        self.moments_of(&x, network.spec.n_passes, true, |pass, first_row, rows, n, trace| {
+        let evaluators = self.ensemble.evaluators();
+        let (masks, rate) = (seeds.philox(), self.spec.rate);
+        self.frame().moments_of(&x, self.spec.n_passes, true, |pass, first_row, rows, n, trace| {
             let masks = PassMasks { masks, rate, pass: pass as u32, first_row };
             evaluators[0].forward(rows, n, Some(&masks), false, trace);
         })
     }
 
     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
-        let evaluators = self.dropout_network()?.ensemble.evaluators();
+        let evaluators = self.ensemble.evaluators();
         let forward = |_: usize, _: usize, rows: &[f32], n: usize, trace: &mut Trace<f32>| {
             evaluators[0].forward(rows, n, None, false, trace);
         };
-        Ok(self.moments_of(&x, 1, false, forward)?.mean)
+        Ok(self.frame().moments_of(&x, 1, false, forward)?.mean)
     }
 }
 
 impl LossHead for CpuSurrogate {
     fn predicted_loss(&self, x: ArrayView2<'_, f64>) -> Result<Array1<f64>, SurrogateError> {
-        self.check(&x)?;
+        self.frame().check(&x)?;
         let evaluators = self.ensemble.evaluators();
         let mut scores = Array1::zeros(x.nrows());
         let (mut trace, mut rows) = (Trace::default(), Vec::new());

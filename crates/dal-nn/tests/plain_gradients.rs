@@ -1,8 +1,9 @@
 //! The reference engine in f64: its gradients against central differences, one piece of the network at a time.
 
+use dal_nn::products::Products;
 use dal_nn::{
     BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, DropoutTraining, Head, Layout, LossHeadShape,
-    LossHeadTraining, MemberState, MemberTrainer, NetworkSpec, PlainTrainer, TrainJob, TrainingSpec,
+    LossHeadTraining, MemberState, MemberTrainer, NetworkSpec, PlainTrainer, Real, TrainJob, TrainingSpec,
 };
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -119,6 +120,55 @@ fn the_convolution_head_passes_finite_differences() {
     let network = NetworkSpec::new(2, 5, vec![4, 3], bn(), small_conv_head()).unwrap();
     let gap = Case::new(network, 6, None, None, 1).gap(0);
     assert!(gap < 1e-6, "relative gap {gap}");
+}
+
+/// Gradient of a case in `T`, with the engine's products by `P`.
+fn gradient_in<T: Real, P: Products>(case: &Case, trainer: &PlainTrainer<P>) -> Vec<f64> {
+    let cast = |values: &[f64]| values.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
+    let (x, y) = (cast(&case.x), cast(&case.y));
+    let state = MemberState::new(&case.layout, cast(&case.state.params), &case.training);
+    let job = TrainJob {
+        network: &case.network,
+        layout: &case.layout,
+        training: &case.training,
+        x: &x,
+        y: &y,
+        n: case.n,
+        dropout: case.dropout,
+        loss_head: case.loss_head,
+    };
+    let mut gradient = vec![T::ZERO; case.layout.n_parameters()];
+    trainer.gradient(&job, &state, 3, &mut gradient);
+    gradient.into_iter().map(Real::to_f64).collect()
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// The general path of the learner: the same numbers in f64, and in f32 no noisier than plain loops.
+    #[test]
+    fn gemm_products_change_rounding_only(
+        hidden in prop::collection::vec(1usize..40, 1..4), n in 1usize..70, normed: bool, kind in 0usize..4, seed in 0u64..1000,
+    ) {
+        let (n_outputs, head) = if kind == 1 { (5, small_conv_head()) } else { (2, Head::Linear) };
+        let network = NetworkSpec::new(3, n_outputs, hidden, normed.then(bn).flatten(), head).unwrap();
+        let shape = LossHeadShape { n_layers: 3, width: 10 };
+        let loss_head = LossHeadTraining { shape, joint_epochs: 300, weight: 0.1, margin: 1.0, key: [2, 3] };
+        let dropout = DropoutTraining { rate: 0.5, key: [5, 6] };
+        let case = Case::new(network, n, (kind == 2).then_some(dropout), (kind == 3).then_some(loss_head), seed);
+        let (loops, gemm) = (PlainTrainer::loops(), PlainTrainer::gemm());
+        let exact = gradient_in::<f64, _>(&case, &loops);
+        let norm = distance(&exact, &vec![0.0; exact.len()]);
+        prop_assert!(distance(&gradient_in::<f64, _>(&case, &gemm), &exact) <= 1e-9 * norm);
+        let plain = distance(&gradient_in::<f32, _>(&case, &loops), &exact);
+        let fast = distance(&gradient_in::<f32, _>(&case, &gemm), &exact);
+        // The floor covers cases in which the loops happen to round luckily.
+        prop_assert!(fast <= 4.0 * plain.max(1e-6 * norm), "{} against {} of {}", fast, plain, norm);
+    }
 }
 
 /// The ranking loss by itself, written out point by point from its definition.
