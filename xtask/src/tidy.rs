@@ -128,9 +128,12 @@ fn directions(offences: &mut Vec<String>) -> Result<()> {
 fn dependencies(offences: &mut Vec<String>) -> Result<()> {
     let manifest: toml::Table = read(Path::new("Cargo.toml"))?.parse()?;
     let workspace = manifest.get("workspace").and_then(|w| w.as_table()).context("[workspace]")?;
-    let justified = read(Path::new("docs/dependencies.md"))?;
+    let text = read(Path::new("docs/dependencies.md"))?;
+    // The first cell of a row names one package or several.
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let justified: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
     for name in table_keys(workspace, "dependencies").iter().filter(|d| !d.starts_with("dal-")) {
-        if !justified.contains(&format!("| `{name}` |")) {
+        if !justified.contains(name.as_str()) {
             offences.push(format!("docs/dependencies.md: has no line for `{name}`"));
         }
     }
