@@ -118,7 +118,9 @@ impl Sweep {
             let hint = unknown_word(&message);
             let line = line_of(text, span.start);
             let source = text.lines().nth(line - 1).unwrap_or_default().trim();
-            let message = if source.is_empty() { message } else { format!("{message}, in `{source}`") };
+            // A message that names no key is about a value: the line tells which.
+            let message =
+                if source.is_empty() || message.contains('`') { message } else { format!("{message}, in `{source}`") };
             SweepError::Syntax { path: path.clone(), line, message, hint }
         })?;
         Ok(Self { path, text: text.to_owned(), file })
@@ -203,5 +205,6 @@ mod tests {
         assert!(error("name = \"x\"\nseeds = \n").starts_with("a.toml:2: "));
         assert!(error("name = \"x\"\nseeds = 1\n[protocol]\nsteps = \"3\"\n").starts_with("a.toml:4: "));
         assert!(error("name = \"x\"\nseeds = 1\n[protocol]\nsteps = -3\n").starts_with("a.toml:4: "));
+        assert!(error("name = \"x\"\nseeds = 1\n[protocol]\nsteps = -3\n").ends_with("in `steps = -3`"));
     }
 }
