@@ -118,9 +118,9 @@ impl Sweep {
             let hint = unknown_word(&message);
             let line = line_of(text, span.start);
             let source = text.lines().nth(line - 1).unwrap_or_default().trim();
-            // A message that names no key is about a value: the line tells which.
-            let message =
-                if source.is_empty() || message.contains('`') { message } else { format!("{message}, in `{source}`") };
+            // A message about a value does not name its key: the line does.
+            let about_value = message.starts_with("invalid");
+            let message = if about_value { format!("{message}, in `{source}`") } else { message };
             SweepError::Syntax { path: path.clone(), line, message, hint }
         })?;
         Ok(Self { path, text: text.to_owned(), file })
