@@ -62,6 +62,12 @@ impl FastTrainer {
         format!("cpu/{}/{}", self.path(), kernels::BLOCKING)
     }
 
+    /// Does multiply-adds from registers alone and returns how many flops that were: timed by a caller, the most that any
+    /// kernel of this path can reach.
+    pub fn peak_work(&self, rounds: usize) -> f64 {
+        2.0 * self.kernels.peak(rounds)
+    }
+
     /// Whether the kernels cover `job`; the `gemm` path of [`PlainTrainer`](crate::PlainTrainer) covers the rest.
     pub fn covers(&self, job: &TrainJob<'_, f32>) -> bool {
         job.network.conv_head().is_none() && job.dropout.is_none() && job.loss_head.is_none()

@@ -309,8 +309,9 @@ pub(super) fn scratch<S: Simd>(n_in: usize, n_out: usize) -> usize {
     let group = group_panels(S::LANES, n_in, n_out) * 2 * S::LANES;
     let columns = n_in.div_ceil(S::QUADS);
     let narrow = group * (n_out + columns * S::QUADS) + (n_out * columns + 4) * S::LANES;
-    let wide = DEPTH * 2 * S::LANES;
-    if is_narrow(n_in, n_out) { narrow.max(wide) } else { wide }
+    let lifted = DEPTH * 2 * S::LANES;
+    let packed = DEPTH.min(n_out) * n_in + 2 * S::LANES;
+    if is_narrow(n_in, n_out) { narrow.max(lifted) } else { lifted + packed }
 }
 
 #[inline(always)]
@@ -327,24 +328,27 @@ pub(super) unsafe fn backward<S: Simd>(b: &Backward<'_>) {
     }
 }
 
-/// The gradient of `z` of one panel, from that of BatchNorm's output; padding lanes become 0.
+/// The gradient of `z` in features `from .. from + n` of one panel, from that of BatchNorm's output; padding lanes become 0.
+/// `to` may be where it is read from.
 #[inline(always)]
-unsafe fn settle<S: Simd, const C: usize>(b: &Backward<'_>, p: Panel, to: *mut f32) {
+unsafe fn settle<S: Simd, const C: usize>(b: &Backward<'_>, p: Panel, from: usize, n: usize, to: *mut f32) {
     unsafe {
         let row = C * S::LANES;
-        let base = p.first * b.n_out;
+        let base = p.first * b.n_out + from * row;
         let delta = b.delta.add(base);
         if b.slope.is_absent() {
-            for at in (0..b.n_out * row).step_by(S::LANES) {
-                S::store(to.add(at), S::load(delta.add(at)));
+            if delta != to {
+                for at in (0..n * row).step_by(S::LANES) {
+                    S::store(to.add(at), S::load(delta.add(at)));
+                }
             }
             return;
         }
         let z = b.z.add(base);
-        for o in 0..b.n_out {
-            let slope = S::splat(*b.slope.add(o));
-            let curve = S::splat(*b.curve.add(o));
-            let offset = S::splat(*b.offset.add(o));
+        for o in 0..n {
+            let slope = S::splat(*b.slope.add(from + o));
+            let curve = S::splat(*b.curve.add(from + o));
+            let offset = S::splat(*b.offset.add(from + o));
             for c in 0..C {
                 let at = o * row + c * S::LANES;
                 // The difference first: where the points agree it vanishes, and the slope is large.
@@ -354,7 +358,7 @@ unsafe fn settle<S: Simd, const C: usize>(b: &Backward<'_>, p: Panel, to: *mut f
         }
         if p.last_lanes < S::LANES {
             let valid = first_ones::<S>(p.last_lanes);
-            for o in 0..b.n_out {
+            for o in 0..n {
                 let last = to.add(o * row + (C - 1) * S::LANES);
                 S::store(last, S::mul(S::load(last), valid));
             }
@@ -362,14 +366,51 @@ unsafe fn settle<S: Simd, const C: usize>(b: &Backward<'_>, p: Panel, to: *mut f
     }
 }
 
-/// The gradient of the layer's input for one panel, through the source's ReLU, from outputs `from .. from + n`.
+/// The weights of outputs `from .. from + n` in the order in which [`descend`] reads them: for each of its row blocks,
+/// output by output, the block's inputs. Writes up to a vector beyond the end.
 #[inline(always)]
-unsafe fn descend<S: Simd, const C: usize>(b: &Backward<'_>, p: Panel, from: usize, n: usize, settled: *const f32) {
+unsafe fn pack<S: Simd>(b: &Backward<'_>, from: usize, n: usize, to: *mut f32) {
     unsafe {
+        let mut to = to;
         let mut i = 0;
         while i < b.n_in {
             let rows = S::ROWS.min(b.n_in - i);
-            with_rows!(rows, descend_rows::<S, _, C>(b, p, from, n, settled, i));
+            for o in from..from + n {
+                let weight = b.weight.add(o * b.n_in + i);
+                // Whole vectors where the matrix has them: the surplus is overwritten by the next output.
+                let mut r = 0;
+                while r < rows {
+                    let left = b.n_in * (b.n_out - o) - i - r;
+                    let v = if left >= S::LANES { S::load(weight.add(r)) } else { S::load_first(weight.add(r), left) };
+                    S::store(to.add(r), v);
+                    r += S::LANES;
+                }
+                to = to.add(rows);
+            }
+            i += rows;
+        }
+    }
+}
+
+/// The gradient of the layer's input for one panel, through the source's ReLU, from outputs `from .. from + n`. `packed` is
+/// what [`pack`] made of these outputs' weights, or null.
+#[inline(always)]
+unsafe fn descend<S: Simd, const C: usize>(
+    b: &Backward<'_>,
+    p: Panel,
+    from: usize,
+    n: usize,
+    settled: *const f32,
+    packed: *const f32,
+) {
+    unsafe {
+        if b.delta_below.is_absent() {
+            return;
+        }
+        let mut i = 0;
+        while i < b.n_in {
+            let rows = S::ROWS.min(b.n_in - i);
+            with_rows!(rows, descend_rows::<S, _, C>(b, p, from, n, settled, packed, i));
             i += rows;
         }
     }
@@ -382,6 +423,7 @@ unsafe fn descend_rows<S: Simd, const R: usize, const C: usize>(
     from: usize,
     n: usize,
     settled: *const f32,
+    packed: *const f32,
     i: usize,
 ) {
     unsafe {
@@ -397,7 +439,11 @@ unsafe fn descend_rows<S: Simd, const R: usize, const C: usize>(
                 }
             }
         }
-        multiply::<S, R, C, false>(n, b.weight.add(from * b.n_in + i), b.n_in, settled, &mut acc);
+        if packed.is_null() {
+            multiply::<S, R, C, false>(n, b.weight.add(from * b.n_in + i), b.n_in, settled, &mut acc);
+        } else {
+            multiply::<S, R, C, false>(n, packed.add(i * n), R, settled, &mut acc);
+        }
         let last = from + n == b.n_out;
         if last && !b.source.gain.is_absent() {
             let z = b.source.z.add(base);
@@ -457,17 +503,13 @@ unsafe fn backward_narrow<S: Simd>(b: &Backward<'_>) {
                 let settled = settled.add(g * 2 * S::LANES * b.n_out);
                 let quads = quads.add(g * 2 * S::LANES * columns * S::QUADS);
                 if p.vectors == 2 {
-                    settle::<S, 2>(b, p, settled);
+                    settle::<S, 2>(b, p, 0, b.n_out, settled);
                     regroup::<S, 2>(b, p, quads);
-                    if !b.delta_below.is_absent() {
-                        descend::<S, 2>(b, p, 0, b.n_out, settled);
-                    }
+                    descend::<S, 2>(b, p, 0, b.n_out, settled, std::ptr::null());
                 } else {
-                    settle::<S, 1>(b, p, settled);
+                    settle::<S, 1>(b, p, 0, b.n_out, settled);
                     regroup::<S, 1>(b, p, quads);
-                    if !b.delta_below.is_absent() {
-                        descend::<S, 1>(b, p, 0, b.n_out, settled);
-                    }
+                    descend::<S, 1>(b, p, 0, b.n_out, settled, std::ptr::null());
                 }
             }
             let full = points / (2 * S::LANES);
@@ -641,34 +683,27 @@ unsafe fn gather_steps<S: Simd, const R: usize, const C: usize, const W: usize>(
     }
 }
 
-/// One pass for the gradient of `z`, one product down, one for the weight's gradient.
+/// One product down, each panel's gradient of `z` formed on the way, then one for the weight's gradient.
 #[inline(always)]
 unsafe fn backward_wide<S: Simd>(b: &Backward<'_>) {
     unsafe {
         let count = n_panels::<S>(b.n_points);
-        if !b.slope.is_absent() {
+        let depth = slice_depth(b.n_out);
+        for from in (0..b.n_out).step_by(depth) {
+            let n = depth.min(b.n_out - from);
+            let packed = b.scratch.add(DEPTH * 2 * S::LANES);
+            if !b.delta_below.is_absent() {
+                pack::<S>(b, from, n, packed);
+            }
             for index in 0..count {
                 let p = panel::<S>(b.n_points, index);
-                let to = b.delta.add(p.first * b.n_out);
+                let settled = b.delta.add(p.first * b.n_out + from * p.vectors * S::LANES);
                 if p.vectors == 2 {
-                    settle::<S, 2>(b, p, to);
+                    settle::<S, 2>(b, p, from, n, settled);
+                    descend::<S, 2>(b, p, from, n, settled, packed);
                 } else {
-                    settle::<S, 1>(b, p, to);
-                }
-            }
-        }
-        if !b.delta_below.is_absent() {
-            let depth = slice_depth(b.n_out);
-            for from in (0..b.n_out).step_by(depth) {
-                let n = depth.min(b.n_out - from);
-                for index in 0..count {
-                    let p = panel::<S>(b.n_points, index);
-                    let settled = b.delta.add(p.first * b.n_out + from * p.vectors * S::LANES);
-                    if p.vectors == 2 {
-                        descend::<S, 2>(b, p, from, n, settled);
-                    } else {
-                        descend::<S, 1>(b, p, from, n, settled);
-                    }
+                    settle::<S, 1>(b, p, from, n, settled);
+                    descend::<S, 1>(b, p, from, n, settled, packed);
                 }
             }
         }
@@ -1027,5 +1062,27 @@ unsafe fn adam_vector<S: Simd>(a: &Adam<'_>, p: S::V, m: S::V, v: S::V, g: S::V)
         let under = S::fma(S::sqrt(v), S::splat(a.root_scale), S::splat(a.eps));
         let p = S::sub(p, S::div(S::mul(m, S::splat(a.step_size)), under));
         (S::flush(p, least), m, v)
+    }
+}
+
+/// Multiply-adds from registers alone, `rounds` times; the number done.
+#[inline(always)]
+pub(super) unsafe fn peak<S: Simd>(rounds: usize) -> f64 {
+    unsafe {
+        let mut acc = [[S::zero(); 2]; 5];
+        let x = S::splat(std::hint::black_box(0.5));
+        for _ in 0..rounds {
+            for row in &mut acc {
+                for sum in row {
+                    *sum = S::fma(x, *sum, x);
+                }
+            }
+        }
+        let mut total = 0.0;
+        for sum in acc.iter().flatten() {
+            total += S::sum(*sum);
+        }
+        std::hint::black_box(total);
+        (rounds * 10 * S::LANES) as f64
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Kernels {
     reduce: unsafe fn(In<'_>, usize, Out<'_>),
     backward: unsafe fn(&Backward<'_>),
     adam: unsafe fn(&Adam<'_>),
+    peak: unsafe fn(usize) -> f64,
     scratch: fn(usize, usize) -> usize,
 }
 
@@ -64,6 +65,10 @@ macro_rules! table {
             unsafe fn adam(a: &Adam<'_>) {
                 unsafe { layer::adam::<$simd>(a) }
             }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn peak(rounds: usize) -> f64 {
+                unsafe { layer::peak::<$simd>(rounds) }
+            }
             pub(super) static TABLE: Kernels = Kernels {
                 name: <$simd>::NAME,
                 lanes: <$simd>::LANES,
@@ -74,6 +79,7 @@ macro_rules! table {
                 reduce,
                 backward,
                 adam,
+                peak,
                 scratch: layer::scratch::<$simd>,
             };
         }
@@ -235,5 +241,12 @@ impl Kernels {
         a.gradient.require(a.n, "gradient", false);
         // SAFETY: as above.
         unsafe { (self.adam)(a) }
+    }
+
+    /// Multiply-adds from registers alone, `rounds` times: what a product can reach at best. Returns the number of
+    /// multiply-adds.
+    pub(crate) fn peak(&self, rounds: usize) -> f64 {
+        // SAFETY: the instruction set was checked by `available`; no memory is touched.
+        unsafe { (self.peak)(rounds) }
     }
 }

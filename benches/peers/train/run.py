@@ -1,0 +1,332 @@
+"""Times the training of ensembles against PyTorch and JAX, on the same networks, data and initial weights, in one run.
+
+    python3 benches/peers/train/run.py --rust PATH_TO/train_timing --out docs/results
+
+Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments of
+their own. In each cell (network, points, threads) every contender is a process that stays; they take turns, round after
+round. With two threads each peer runs both ways, as one process with two threads and as two processes of five members, and
+its better way counts. Writes `peers-training.md` and `peers-training.json`. Exit code 1 where losses disagree; a missed bar
+is reported, not an error.
+
+Two clocks are kept: the wall's, and the processor's (seconds a thread was running, the larger of two processes, half the
+total of one process with two threads), which is the fairer one where the machine has other work.
+"""
+
+import argparse
+import array
+import json
+import math
+import os
+import pathlib
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+
+# For the peers: buffers that the allocator keeps instead of returning them to the kernel after every use.
+KEEP_BUFFERS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"}
+MEMBERS = 10
+OURS = "ours"
+PEERS = ("torch-sequential", "torch-batched", "torch-compiled", "jax")
+
+# Inputs, depth, width, outputs, weight decay; then the bars: at least so many times faster than the fastest peer at each
+# number of points, and the least share of the matrix-product peak from 480 points on.
+NETWORKS = {
+    "sine": (1, 9, 20, 1, 0.0, {80: 4.0, 480: 2.5, 2080: 2.2}, 0.40),
+    "hydro": (6, 6, 50, 1, 1e-4, {80: 2.2, 480: 1.8, 2080: 1.7}, 0.50),
+    "foil": (5, 4, 200, 1, 1e-4, {80: 1.3, 480: 1.25, 2080: 1.2}, 0.65),
+    "robo": (4, 4, 500, 2, 1e-4, {80: 1.15, 480: 1.1, 2080: 1.1}, 0.75),
+    "stack": (5, 9, 700, 201, 0.0, {80: 1.05, 480: 1.05, 2080: 1.05}, None),
+}
+
+
+def widths(network):
+    inputs, depth, width, outputs = NETWORKS[network][:4]
+    return [inputs, *[width] * depth, outputs]
+
+
+def write_data(folder, network, points):
+    """Inputs, labels and PyTorch's default initial parameters, as little-endian f32."""
+    stream = random.Random(f"{network} {points}")
+    sizes = widths(network)
+    x = [[stream.uniform(-1.0, 1.0) for _ in range(sizes[0])] for _ in range(points)]
+    y = [math.sin(3.0 * sum(row) + 0.1 * k) for row in x for k in range(sizes[-1])]
+    parameters = array.array("f")
+    for _ in range(MEMBERS):
+        for layer, (n_in, n_out) in enumerate(zip(sizes, sizes[1:])):
+            bound = 1.0 / math.sqrt(n_in)
+            parameters.extend(stream.uniform(-bound, bound) for _ in range(n_in * n_out + n_out))
+            if layer < len(sizes) - 2:
+                parameters.extend([1.0] * n_out + [0.0] * n_out)
+    for name, values in (("x", array.array("f", (v for row in x for v in row))), ("y", array.array("f", y)), ("params", parameters)):
+        if sys.byteorder == "big":
+            values.byteswap()
+        (folder / f"{name}.f32").write_bytes(values.tobytes())
+
+
+class Contender:
+    """One or two processes that train on command."""
+
+    def __init__(self, name, commands, environments, cpus, threads):
+        self.name, self.threads, self.epochs = name, threads, None
+        self.seconds, self.processor, self.losses, self.flops = [], [], None, None
+        self.processes = [
+            subprocess.Popen(
+                command,
+                env={**os.environ, **environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                preexec_fn=(lambda cpu=cpu: os.sched_setaffinity(0, cpu)) if cpu else None,
+            )
+            for command, environment, cpu in zip(commands, environments, cpus)
+        ]
+
+    def ask(self, line):
+        for process in self.processes:
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+        answers = [process.stdout.readline() for process in self.processes]
+        if not all(answers):
+            raise RuntimeError(f"{self.name} ended early")
+        return [json.loads(answer) for answer in answers]
+
+    def run(self, epochs):
+        """Seconds per epoch, on the wall and on the processor."""
+        answers = self.ask(f"run {epochs}")
+        self.losses = [member for answer in answers for member in answer["losses"]]
+        self.flops = answers[0].get("flops", self.flops)
+        seconds = max(answer["seconds"] for answer in answers)
+        # A single process of a peer counts all its threads, ours the busiest.
+        share = self.threads if self.name != OURS and len(answers) == 1 else 1
+        processor = max((answer["processor_seconds"] or answer["seconds"]) for answer in answers) / share
+        return seconds / epochs, processor / epochs
+
+    def close(self):
+        for process in self.processes:
+            process.stdin.close()
+            process.wait()
+
+
+def environment(name, environments):
+    """A Python with the packages that a folder pins; made anew where the pins changed."""
+    wanted = (HERE / name / "requirements.txt").read_text()
+    target = environments / f"train_{name}"
+    python, stamp = target / "bin" / "python", target / "requirements.installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(f"installing the packages of {name}", file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(target)], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*install, "-r", str(HERE / name / "requirements.txt")], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def contenders(args, pythons, network, points, threads, folder):
+    """Starts everyone who takes part in a cell."""
+    cpus = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else []
+    first, both = ({cpus[0]}, set(cpus)) if cpus else (None, None)
+    decay = NETWORKS[network][4]
+    common = ["--widths", ",".join(map(str, widths(network))), "--points", str(points), "--data", str(folder)]
+    common += ["--weight-decay", str(decay)]
+
+    def surroundings(n):
+        jax = "--xla_cpu_multi_thread_eigen=" + ("true" if n > 1 else "false") + f" intra_op_parallelism_threads={n}"
+        cache = str(args.environments.absolute() / "inductor")
+        return {**KEEP_BUFFERS, "OMP_NUM_THREADS": str(n), "MKL_NUM_THREADS": str(n), "XLA_FLAGS": jax, "TORCHINDUCTOR_CACHE_DIR": cache}
+
+    started = [
+        Contender(OURS, [[str(args.rust.absolute()), *common, "--threads", str(threads)]], [{}], [both if threads == 2 else first], threads)
+    ]
+    for peer in args.peers:
+        python = str(pythons["jax" if peer == "jax" else "torch"])
+        command = [python, str(HERE / "worker.py"), peer, *common]
+        if threads == 1:
+            started.append(Contender(peer, [[*command, "--threads", "1"]], [surroundings(1)], [first], 1))
+        else:
+            started.append(Contender(f"{peer}, one process", [[*command, "--threads", "2"]], [surroundings(2)], [both], 2))
+            halves = [[*command, "--threads", "1", "--first", str(at), "--members", "5"] for at in (0, 5)]
+            pins = [{cpus[0]}, {cpus[-1]}] if cpus else [None, None]
+            started.append(Contender(f"{peer}, two processes", halves, [surroundings(1)] * 2, pins, 2))
+    return started
+
+
+def disagreement(ours, theirs):
+    """How far a peer's losses of the first and third epoch are from ours, relatively."""
+    gaps = [
+        max(abs(a[epoch] - b[epoch]) / abs(a[epoch]) for a, b in zip(ours, theirs, strict=True)) for epoch in (0, 2)
+    ]
+    return gaps, gaps[0] > 1e-4 or gaps[1] > 3e-2
+
+
+def measure(args, pythons, network, points, threads, scratch):
+    """One cell: everyone's seconds per epoch, round by round."""
+    folder = scratch / f"{network}_{points}"
+    if not folder.exists():
+        folder.mkdir()
+        write_data(folder, network, points)
+    cell = {"network": network, "points": points, "threads": threads, "contenders": {}, "disagree": []}
+    everyone = contenders(args, pythons, network, points, threads, folder)
+    try:
+        ours_losses = None
+        for contender in list(everyone):
+            try:
+                contender.run(3)
+                if contender.name == OURS:
+                    ours_losses = contender.losses
+                else:
+                    gaps, bad = disagreement(ours_losses, contender.losses)
+                    contender.gaps = gaps
+                    if bad:
+                        cell["disagree"].append(f"{contender.name}: {gaps}")
+                # The second run of a short length is free of compilation.
+                _, processor = contender.run(3)
+            except RuntimeError as error:
+                cell["disagree"].append(str(error))
+                everyone.remove(contender)
+                continue
+            contender.epochs = max(3, min(500, int(args.seconds / processor)))
+            if contender.epochs != 3:
+                contender.run(contender.epochs)
+        for _ in range(args.rounds):
+            for contender in everyone:
+                wall, processor = contender.run(contender.epochs)
+                contender.seconds.append(wall)
+                contender.processor.append(processor)
+        cell["flops"] = everyone[0].flops
+        for contender in everyone:
+            cell["contenders"][contender.name] = {
+                "epochs": contender.epochs,
+                "seconds_per_epoch": contender.seconds,
+                "processor_seconds_per_epoch": contender.processor,
+                "loss_gaps": getattr(contender, "gaps", None),
+            }
+    finally:
+        for contender in everyone:
+            contender.close()
+    return cell
+
+
+def median(cell, name, clock):
+    return statistics.median(cell["contenders"][name][clock])
+
+
+def fastest(cell, clock):
+    """The fastest peer of a cell and its median."""
+    return min((median(cell, name, clock), name) for name in cell["contenders"] if name != OURS)
+
+
+def processor_name():
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def report(args, cells, peaks, load):
+    """Markdown of all cells."""
+    text = [
+        "# Training against peers",
+        "",
+        "Remade by `cargo xtask bench-peers training`; raw samples in `peers-training.json`.",
+        "",
+        f"{processor_name()}, {os.cpu_count()} cores; load average before and after {load[0]:.2f} and {load[1]:.2f}. Ten members, "
+        f"BatchNorm, full-batch Adam, plateau schedule; milliseconds per epoch, medians of {args.rounds} rounds. Measured peaks of "
+        + ", ".join(f"{t} thread{'s' if t > 1 else ''}: matrix product {p['matrix'] * 1e-9:.0f}, multiply-adds {p['fma'] * 1e-9:.0f} Gflop/s" for t, p in peaks.items())
+        + ". Share: flops of our matrix products alone over the matrix-product peak. With two threads each peer's better layout "
+        "counts (one process of two threads, or two processes of five members).",
+    ]
+    for clock, title in (("processor_seconds_per_epoch", "Processor time"), ("seconds_per_epoch", "Wall clock")):
+        text += [
+            "",
+            f"## {title}",
+            "",
+            "| network | N | threads | ours | " + " | ".join(PEERS) + " | fastest peer / ours | bar | share of peak | bar |",
+            "|---" * (8 + len(PEERS)) + "|",
+        ]
+        for cell in cells:
+            bars, share_bar = NETWORKS[cell["network"]][5:]
+            ours = median(cell, OURS, clock)
+            columns = []
+            for peer in PEERS:
+                times = [median(cell, name, clock) for name in cell["contenders"] if name.split(",")[0] == peer]
+                columns.append(f"{min(times) * 1e3:.3g}" if times else "–")
+            best, _ = fastest(cell, clock)
+            bar = bars[cell["points"]]
+            share = cell["flops"] / ours / peaks[cell["threads"]]["matrix"]
+            verdict = "" if share_bar is None or cell["points"] < 480 else f"≥ {share_bar:.0%} {'yes' if share >= share_bar else 'no'}"
+            text.append(
+                f"| {cell['network']} | {cell['points']} | {cell['threads']} | {ours * 1e3:.3g} | " + " | ".join(columns)
+                + f" | {best / ours:.2f} | ≥ {bar} {'yes' if best / ours >= bar else 'no'} | {share:.0%} | {verdict} |"
+            )
+    complaints = [f"- {c['network']}, N = {c['points']}, {c['threads']} threads: {text}" for c in cells for text in c["disagree"]]
+    text += ["", "Losses of the first and third epoch agree in every cell." if not complaints else "Disagreements:", *complaints, ""]
+    return "\n".join(text)
+
+
+def peak(args, pythons, threads, scratch):
+    """Matrix-product and multiply-add peaks of so many threads."""
+    folder = scratch / "peak"
+    if not folder.exists():
+        folder.mkdir()
+        write_data(folder, "sine", 80)
+    common = ["--widths", ",".join(map(str, widths("sine"))), "--points", "80", "--data", str(folder), "--threads", str(threads)]
+    torch = [str(pythons["torch"]), str(HERE / "worker.py"), "torch-batched", *common]
+    rates = {}
+    for name, command, line in (("matrix", torch, "peak 1536"), ("fma", [str(args.rust.absolute()), *common], "peak")):
+        contender = Contender(name, [command], [{"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}], [None], threads)
+        rates[name] = contender.ask(line)[0]["flops_per_second"] * (threads if name == "fma" else 1)
+        contender.close()
+    return rates
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rust", type=pathlib.Path, required=True, help="the binary `train_timing` of the benches package")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-training.md and .json")
+    parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
+    parser.add_argument("--networks", default="sine,hydro,foil,robo,stack")
+    parser.add_argument("--points", default="80,480,2080")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="aim for one contender's turn")
+    args = parser.parse_args()
+    args.peers = args.peers.split(",")
+    if not args.rust.is_file():
+        raise SystemExit(f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin train_timing")
+    pythons = {name: environment(name, args.environments.absolute()) for name in ("torch", "jax")}
+    threads = [int(t) for t in args.threads.split(",")]
+    before, cells = os.getloadavg()[0], []
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="train-peers-") as scratch:
+        scratch = pathlib.Path(scratch)
+        peaks = {t: peak(args, pythons, t, scratch) for t in threads}
+        for network in args.networks.split(","):
+            for points in map(int, args.points.split(",")):
+                for t in threads:
+                    cells.append(measure(args, pythons, network, points, t, scratch))
+                    # Written after every cell, so that a long run that is stopped leaves what it has.
+                    load = (before, os.getloadavg()[0])
+                    text = report(args, cells, peaks, load)
+                    (args.out / "peers-training.md").write_text(text)
+                    raw = {"processor": processor_name(), "cores": os.cpu_count(), "load_before_after": load, "peaks": peaks, "cells": cells}
+                    (args.out / "peers-training.json").write_text(json.dumps(raw, indent=1) + "\n")
+                    best, name = fastest(cells[-1], "processor_seconds_per_epoch") if len(cells[-1]["contenders"]) > 1 else (math.nan, "none")
+                    ours = median(cells[-1], OURS, "processor_seconds_per_epoch")
+                    print(f"{network}, N = {points}, {t} threads: ours {ours * 1e3:.3g} ms, {name} {best * 1e3:.3g} ms", file=sys.stderr, flush=True)
+    print(text)
+    return 1 if any(cell["disagree"] for cell in cells) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
