@@ -246,6 +246,8 @@ pub fn robustness(panel: &MethodPanel, rules: &VerdictRules) -> Result<Robustnes
         Verdict::NotRobust
     } else if p_robust.is_some_and(|p| p <= half_level) {
         Verdict::Robust
+    } else if all.is_empty() {
+        Verdict::Undecided(Hesitation::MissingCells { n: n_missing })
     } else if fewest < needed_alone {
         Verdict::Undecided(Hesitation::TooFewSeeds {
             got: fewest,
@@ -430,6 +432,11 @@ mod tests {
         assert_eq!((cell.problem.as_str(), cell.pool_ratio, cell.value, cell.n_seeds), ("p2", 4, None, 9));
         assert_eq!(cell.missing, [(4, failed)]);
         assert_eq!(found.cells.iter().filter(|c| c.verdict == CellVerdict::Better).count(), 47);
+
+        for (_, cell) in better.problems.iter_mut().flat_map(|p| &mut p.cells) {
+            *cell = Cell::Incomplete { n_present: 0, missing: vec![(0, Missing::Absent)] };
+        }
+        assert_eq!(judge(&better).verdict, Verdict::Undecided(Hesitation::MissingCells { n: 48 }));
 
         let mut worse = panel(10, 0.02, |_, g| if g == 5 { 0.3 } else { 0.0 });
         worse.problems[2].cells[1].1 = Cell::Incomplete { n_present: 9, missing: vec![(4, Missing::Absent)] };

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::canvas::{Canvas, Drawing, Role, UNITS, text_width};
 use crate::findings::{Curves, Part};
 use crate::style::{dash, marker};
+use crate::table::{Entry, Row, Table};
 use crate::text::{number, ratio_name};
 
 /// A figure.
@@ -66,6 +67,37 @@ struct SeriesStops {
     v: Vec<String>,
 }
 
+impl Figure {
+    /// The values that can be read off, as a table: one row per stop, or per mark where each stop is a single mark.
+    pub(crate) fn values(&self) -> Table {
+        let said = |k: usize| self.stops.s.iter().filter(move |s| !s.v[k].is_empty());
+        let single = (0..self.stops.len()).all(|k| said(k).count() == 1);
+        let (columns, rows): (Vec<String>, Vec<Row>) = if single {
+            let row = |k: usize| {
+                let of = said(k).next();
+                let words = [of.map(|s| s.n.clone()), Some(self.stops.l[k].clone()), of.map(|s| s.v[k].clone())];
+                let cells = words.into_iter().map(|w| Entry::text(w.unwrap_or_default())).collect();
+                Row { cells, method: of.map(|s| s.i), ..Row::default() }
+            };
+            (["method", "at", "value"].map(str::to_owned).to_vec(), (0..self.stops.len()).map(row).collect())
+        } else {
+            let columns = std::iter::once("method".to_owned()).chain(self.stops.l.iter().cloned()).collect();
+            let row = |s: &SeriesStops| {
+                let cells = std::iter::once(&s.n).chain(&s.v).map(Entry::text).collect();
+                Row { cells, method: Some(s.i), ..Row::default() }
+            };
+            (columns, self.stops.s.iter().map(row).collect())
+        };
+        Table {
+            id: format!("{}-values", self.id),
+            caption: format!("{}: values", self.title),
+            columns,
+            n_labels: 1,
+            rows,
+        }
+    }
+}
+
 /// One method's curves, for [`learning_curves`].
 pub(crate) struct SeriesCurves<'a> {
     pub(crate) name: &'a str,
@@ -101,14 +133,14 @@ fn text_style(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
 }
 
 /// A name in a legend.
-struct Entry {
+struct LegendEntry {
     name: String,
     style: usize,
 }
 
 /// Draws on a fresh canvas, with or without room for a legend on the right.
 fn canvas_with(
-    legend: Option<&[Entry]>,
+    legend: Option<&[LegendEntry]>,
     draw: impl FnOnce(&Canvas, &DrawingArea<Canvas, Shift>) -> Drawn<()>,
 ) -> Drawn<Drawing> {
     let (width, height) = if legend.is_some() { PAPER } else { PAGE };
@@ -338,7 +370,7 @@ pub(crate) fn learning_curves(
         canvas.series(None, &[]);
         Ok(())
     };
-    let legend: Vec<Entry> = shown.iter().map(|s| Entry { name: with_gaps(s), style: s.style }).collect();
+    let legend: Vec<LegendEntry> = shown.iter().map(|s| LegendEntry { name: with_gaps(s), style: s.style }).collect();
     let stops = Stops {
         x: of.n_labelled.iter().map(|n| page_position(at_x(*n as f64), 0.0).0).collect(),
         l: of.n_labelled.iter().map(|n| format!("{n} labels")).collect(),
@@ -488,8 +520,8 @@ pub(crate) fn against_ratio(part: &Part, problem: usize, what: Quantity, prefix:
         canvas.series(None, &[]);
         Ok(())
     };
-    let legend: Vec<Entry> = std::iter::once(Entry { name: "random".into(), style: part.random_style })
-        .chain(part.methods.iter().map(|m| Entry { name: m.id.clone(), style: m.style }))
+    let legend: Vec<LegendEntry> = std::iter::once(LegendEntry { name: "random".into(), style: part.random_style })
+        .chain(part.methods.iter().map(|m| LegendEntry { name: m.id.clone(), style: m.style }))
         .collect();
     let stops = Stops {
         x: (0..n_ratios).map(|g| page_position(at_x(g), 0.0).0).collect(),
@@ -523,7 +555,7 @@ pub(crate) fn against_ratio(part: &Part, problem: usize, what: Quantity, prefix:
         id: format!("{prefix}{kind}-{}", file_name(problem_id)),
         title: format!("{name} against γ, {problem_id}"),
         alt: format!(
-            "{name} of each method against the pool ratio on {problem_id}; Random is the line at 1.{} Values are in the table.",
+            "{name} of each method against the pool ratio on {problem_id}; Random is the line at 1.{}",
             best.unwrap_or_default()
         ),
         on_page: canvas_with(None, draw).ok()?,
@@ -580,7 +612,8 @@ pub(crate) fn combined(part: &Part, ratio: usize, prefix: &str) -> Option<Figure
         canvas.series(None, &[]);
         Ok(())
     };
-    let legend: Vec<Entry> = part.methods.iter().map(|m| Entry { name: m.id.clone(), style: m.style }).collect();
+    let legend: Vec<LegendEntry> =
+        part.methods.iter().map(|m| LegendEntry { name: m.id.clone(), style: m.style }).collect();
     let stops = Stops {
         x: marks.iter().map(|m| page_position(x.at(m.x), 0.0).0).collect(),
         l: marks.iter().map(|m| part.problems[m.problem].id.clone()).collect(),
@@ -610,7 +643,7 @@ pub(crate) fn combined(part: &Part, ratio: usize, prefix: &str) -> Option<Figure
         id: format!("{prefix}combined-{g}"),
         title: format!("nAUC and nDiv together, {}", ratio_name(g)),
         alt: format!(
-            "Each mark is one method on one problem at {}: nDiv to the right, nAUC upwards, Random at (1, 1). Values are in the table.",
+            "Each mark is one method on one problem at {}: nDiv to the right, nAUC upwards, Random at (1, 1).",
             ratio_name(g)
         ),
         on_page: canvas_with(None, draw).ok()?,

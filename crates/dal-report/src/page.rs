@@ -185,7 +185,7 @@ fn part_section(
             }
             (keys(part))
             div.figures {
-                @for (figure, table) in &content.curves { (figure_html(figure, Some(table))) }
+                @for (figure, table) in &content.curves { (figure_html(figure, table)) }
             }
             @if content.curves.is_empty() { p { "Nothing was recorded yet." } }
             (heading(&prefix, "cells"))
@@ -194,7 +194,7 @@ fn part_section(
                 (content.n_div.html_folded())
                 p.soft { "Figures of both tables: nAUC with 95 % intervals of each cell by itself, nDiv, and the two together." }
                 div.figures {
-                    @for figure in content.against_ratio.iter().chain(&content.combined) { (figure_html(figure, None)) }
+                    @for figure in content.against_ratio.iter().chain(&content.combined) { (figure_html(figure, &figure.values())) }
                 }
                 (content.labels.html_folded())
                 @if let Some(table) = &content.transfer { (table.html()) }
@@ -205,7 +205,7 @@ fn part_section(
                 Some(table) => (table.html()),
                 None => p { "No (problem, seed) block has a value for every method, so nothing can be ranked." },
             }
-            div.figures { @for figure in &content.rank_figures { (figure_html(figure, None)) } }
+            div.figures { @for figure in &content.rank_figures { (figure_html(figure, &figure.values())) } }
             @if !part.methods.is_empty() { (content.wins.html()) }
             (heading(&prefix, "times"))
             (content.times.html_folded())
@@ -304,16 +304,16 @@ fn controls(part: &Part, prefix: &str) -> Markup {
     }
 }
 
-fn figure_html(figure: &Figure, table: Option<&Table>) -> Markup {
+fn figure_html(figure: &Figure, table: &Table) -> Markup {
     let stops = serde_json::to_string(&figure.stops).unwrap_or_default().replace('<', "\\u003c");
     let n_stops = figure.stops.len();
     html! {
         figure id={ "figure-" (figure.id) } data-problem=[figure.problem.as_deref()] data-ratio=[figure.ratio] data-stops=(n_stops) {
             figcaption { (figure.title) }
             (PreEscaped(svg::for_page(&figure.on_page)))
-            details { summary { "In words" @if table.is_some() { " and as a table" } }
+            details { summary { "In words and as a table" }
                 p.alt { (figure.alt) }
-                @if let Some(table) = table { (table.html()) }
+                (table.html())
             }
             script type="application/json" { (PreEscaped(stops)) }
         }

@@ -145,6 +145,9 @@ fn by_ratio(part: &Part, id: String, caption: String, entry: impl Fn(&CellDetail
 /// What stands in a cell that has no value.
 fn gap(cell: &CellDetail) -> Entry {
     let failed = cell.n_auc.missing.len();
+    if failed == 0 {
+        return Entry::text("undefined").with_class("none");
+    }
     let planned = failed + cell.n_auc.n_seeds;
     Entry::text(format!("{failed} of {planned} missing")).with_class("none")
 }
@@ -238,8 +241,8 @@ pub(crate) fn labels(part: &Part, prefix: &str) -> Table {
         part,
         format!("{prefix}labels"),
         format!(
-            "Labels needed to reach random sampling's error at {budget} labels: five-entry means, median over seeds; \
-             > {budget} says not within the budget."
+            "Labels needed to reach random sampling's error at {budget} labels: means of five entries, median over \
+             seeds; > {budget}: not within the budget; undefined below five entries."
         ),
         |cell| {
             let Some(labels) = cell.labels.as_ref().filter(|l| !l.is_empty()) else { return gap(cell) };
