@@ -1,7 +1,7 @@
 //! Trains ensembles on the CPU: turns a fit job into tasks, one network each, and runs them on one or more threads.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dal_core::{
@@ -266,18 +266,18 @@ impl CpuLearner {
     /// Runs every task; `None` where it was not started because an earlier one of its job had failed.
     fn run(&self, tasks: &[Task<'_>]) -> Vec<Option<Result<Trained, TrainError>>> {
         let n_jobs = tasks.iter().map(|task| task.job + 1).max().unwrap_or(0);
-        let failed: Vec<AtomicBool> = (0..n_jobs).map(|_| AtomicBool::new(false)).collect();
+        let failed: Vec<AtomicUsize> = (0..n_jobs).map(|_| AtomicUsize::new(usize::MAX)).collect();
         let next = AtomicUsize::new(0);
         let results: Vec<Mutex<Option<_>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
         let worker = || {
-            // Tasks start in order, so whatever precedes the first failure of a job has been started.
             while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < tasks.len()) {
-                if failed[tasks[i].job].load(Ordering::Relaxed) {
+                // Only what comes after a failure is left out, so that the first one is found on any number of threads.
+                if i > failed[tasks[i].job].load(Ordering::Relaxed) {
                     continue;
                 }
                 let result = self.train(&tasks[i]);
                 if result.is_err() {
-                    failed[tasks[i].job].store(true, Ordering::Relaxed);
+                    failed[tasks[i].job].fetch_min(i, Ordering::Relaxed);
                 }
                 *results[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
             }
