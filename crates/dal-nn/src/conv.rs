@@ -19,11 +19,11 @@ pub(crate) struct Conv {
 }
 
 /// The positions at which one kernel entry acts.
-struct Taps {
+pub(crate) struct Taps {
     /// Range of the short sequence.
-    short: std::ops::Range<usize>,
+    pub short: std::ops::Range<usize>,
     /// Where the long sequence starts; it moves on by `stride`.
-    long: usize,
+    pub long: usize,
 }
 
 impl Conv {
@@ -74,7 +74,7 @@ impl Conv {
     }
 
     /// Calls `tap(weight index, input channel, output channel, taps)` for every weight.
-    fn for_each_weight(&self, mut tap: impl FnMut(usize, usize, usize, Taps)) {
+    pub fn for_each_weight(&self, mut tap: impl FnMut(usize, usize, usize, Taps)) {
         for k in 0..self.spec.kernel {
             for i in 0..self.spec.n_in {
                 for o in 0..self.spec.n_out {

@@ -12,7 +12,6 @@ use ndarray::ArrayView2;
 use crate::evaluate::Member;
 use crate::fast::FastTrainer;
 use crate::params::{Layout, LossHeadShape};
-use crate::plain::PlainTrainer;
 use crate::platform;
 use crate::scaling::{Affine, Scaling, ScalingSpec, scaled};
 use crate::spec::{NetworkSpec, SpecError, TrainingSpec};
@@ -309,10 +308,7 @@ impl CpuLearner {
             dropout: task.dropout,
             loss_head: task.loss_head,
         };
-        let fast = FastTrainer::default();
-        let general = PlainTrainer::gemm();
-        let trainer: &dyn MemberTrainer<f32> = if fast.covers(&job) { &fast } else { &general };
-        trainer.train(&job, &mut state, 0..self.training.epochs, &mut TrainLog::default())?;
+        FastTrainer::default().train(&job, &mut state, 0..self.training.epochs, &mut TrainLog::default())?;
         let member = Member { params: state.params, running_mean: state.running_mean, running_var: state.running_var };
         let seconds = self.clock.as_ref().zip(start).map(|(clock, start)| clock() - start);
         Ok(Trained { member, seconds })

@@ -1,6 +1,7 @@
 //! One member in training: its buffers, and an epoch as a sequence of kernel calls.
 
 use super::buffer::Buffer;
+use super::head::{Convolution, LossHead, fill_masks};
 use super::kernels::{Adam, Backward, Denormalise, Forward, In, Kernels, Loss, Normalise, Out, Source};
 use crate::params::HiddenRange;
 use crate::real::Real;
@@ -21,6 +22,8 @@ struct Hidden {
     shift: Buffer,
     curve: Buffer,
     offset: Buffer,
+    /// Dropout's factors of the epoch; empty without dropout.
+    keep: Buffer,
 }
 
 /// The buffers of one training; they are made once and reused in every epoch.
@@ -33,13 +36,18 @@ pub(super) struct Member<'j> {
     pub(super) gradient: Buffer,
     inputs: Buffer,
     targets: Buffer,
+    /// Output of the last Linear, later its gradient.
     output: Buffer,
+    convolutions: Vec<Convolution>,
+    loss_head: Option<LossHead>,
     hidden: Vec<Hidden>,
     /// Gradients of the layer at hand and of the one below it.
     delta: Buffer,
     delta_below: Buffer,
     sums: Buffer,
     scratch: Buffer,
+    /// Sums over points of the widest convolution's rows.
+    rows: Buffer,
 }
 
 /// What the layer above hidden layer `l − 1` reads: that layer, or the inputs.
@@ -51,7 +59,7 @@ fn source<'a>(hidden: &'a [Hidden], inputs: &'a Buffer, l: usize) -> Source<'a> 
                 z: In::from(&layer.z[..]),
                 gain: In::from(&layer.gain[..]),
                 shift: In::from(&layer.shift[..]),
-                keep: In::absent(),
+                keep: if layer.keep.is_empty() { In::absent() } else { In::from(&layer.keep[..]) },
             }
         }
         None => Source { z: In::from(&inputs[..]), gain: In::absent(), shift: In::absent(), keep: In::absent() },
@@ -84,11 +92,15 @@ impl<'j> Member<'j> {
                     shift: Buffer::zeros(width),
                     curve: Buffer::zeros(normalised),
                     offset: Buffer::zeros(normalised),
+                    keep: Buffer::zeros(if job.dropout.is_some() { width * padded } else { 0 }),
                 }
             })
             .collect();
         let linears = || job.layout.hidden().iter().map(|layer| &layer.linear).chain([last]);
+        let convolutions = Convolution::all(job, padded);
         let widest = linears().map(|linear| linear.n_out).max().unwrap_or(0);
+        let rows = convolutions.iter().map(|conv| conv.output.len() / padded).max().unwrap_or(0);
+        let outputs = widest.max(convolutions.last().map_or(0, |conv| conv.output.len() / padded));
         let scratch = linears().map(|linear| kernels.scratch(linear.n_in, linear.n_out)).max().unwrap_or(0);
         let panels = |rows: &[f32], features: usize| {
             let mut buffer = Buffer::zeros(features * padded);
@@ -109,11 +121,18 @@ impl<'j> Member<'j> {
             inputs: panels(job.x, job.network.n_inputs()),
             targets: panels(job.y, job.network.n_outputs()),
             output: Buffer::zeros(last.n_out * padded),
+            convolutions,
+            loss_head: job
+                .layout
+                .loss_head()
+                .filter(|_| job.loss_head.is_some())
+                .map(|range| LossHead::new(kernels, job, range)),
             hidden,
-            delta: Buffer::zeros(widest * padded),
-            delta_below: Buffer::zeros(widest * padded),
+            delta: Buffer::zeros(outputs * padded),
+            delta_below: Buffer::zeros(outputs * padded),
             sums: Buffer::zeros(kernels.sums(widest)),
             scratch: Buffer::zeros(scratch),
+            rows: Buffer::zeros(rows),
         }
     }
 
@@ -124,9 +143,9 @@ impl<'j> Member<'j> {
         state.second_moment.copy_from_slice(&self.second);
     }
 
-    /// The loss in training mode; outputs' gradient, and all that [`Member::backward`] needs, is left in the buffers.
-    /// `state` gives the running means and the number of steps only.
-    pub(super) fn forward(&mut self, state: &MemberState<f32>) -> f64 {
+    /// The loss of epoch `epoch` in training mode; the outputs' gradient, and all that [`Member::backward`] needs, is left in
+    /// the buffers. `state` gives the running means and the number of steps only.
+    pub(super) fn forward(&mut self, state: &MemberState<f32>, epoch: usize) -> f64 {
         let job = self.job;
         let n_points = job.n;
         for (l, range) in job.layout.hidden().iter().enumerate() {
@@ -162,6 +181,9 @@ impl<'j> Member<'j> {
                     shift: Out::from(&mut layer.shift[..]),
                 });
             }
+            if let Some(dropout) = &job.dropout {
+                fill_masks(self.kernels, n_points, dropout, epoch, l, range.linear.n_out, &mut layer.keep);
+            }
         }
         let last = job.layout.last();
         self.kernels.forward(&Forward {
@@ -175,14 +197,35 @@ impl<'j> Member<'j> {
             sums: Out::absent(),
             scratch: Out::from(&mut self.scratch[..]),
         });
-        self.kernels.loss(&Loss {
+        for (c, range) in job.layout.conv().iter().enumerate() {
+            let (before, rest) = self.convolutions.split_at_mut(c);
+            let input = before.last().map_or(&self.output, |conv| &conv.output);
+            let (weight, bias) = (&self.params[range.weight.clone()], &self.params[range.bias.clone()]);
+            rest[0].forward(self.kernels, n_points, weight, bias, input);
+        }
+        let output = self.convolutions.last().map_or(&self.output, |conv| &conv.output);
+        let loss = self.kernels.loss(&Loss {
             n_points,
-            n: last.n_out,
-            output: In::from(&self.output[..]),
+            n: job.network.n_outputs(),
+            output: In::from(&output[..]),
             target: In::from(&self.targets[..]),
             delta: Out::from(&mut self.delta[..]),
-            d_bias: Out::from(&mut self.gradient[last.bias.clone()]),
-        })
+        });
+        if let (Some(head), Some(range), Some(training)) = (&mut self.loss_head, job.layout.loss_head(), &job.loss_head)
+        {
+            let (hidden, inputs) = (&self.hidden, &self.inputs);
+            head.pass(
+                self.kernels,
+                job,
+                (range, training),
+                epoch,
+                &self.params,
+                &mut self.gradient,
+                (output, &self.targets),
+                |l| source(hidden, inputs, l + 1),
+            );
+        }
+        loss
     }
 
     /// What the product of hidden layer `l` starts from: with BatchNorm the bias less an estimate of the batch mean, so
@@ -220,7 +263,7 @@ impl<'j> Member<'j> {
                 let unbiased = (n as f64 / (n - 1) as f64) as f32;
                 let running = &mut state.running_var[range.statistics.clone()];
                 for (running, &variance) in running.iter_mut().zip(&layer.variance[..]) {
-                    *running = *running * keep + variance * unbiased * take;
+                    *running = (*running * keep + variance * unbiased * take).flushed();
                 }
             }
         }
@@ -231,6 +274,10 @@ impl<'j> Member<'j> {
         let job = self.job;
         let n_points = job.n;
         let ranges = job.layout.hidden();
+        self.backward_convolutions();
+        let last = job.layout.last();
+        let bias = Out::from(&mut self.gradient[last.bias.clone()]);
+        self.kernels.row_sums(n_points, last.n_out, In::from(&self.delta[..]), bias);
         for l in (0..=ranges.len()).rev() {
             let linear = if l == ranges.len() { job.layout.last() } else { &ranges[l].linear };
             let layer = self.hidden.get(l).filter(|_| ranges[l].batch_norm.is_some());
@@ -248,7 +295,11 @@ impl<'j> Member<'j> {
                 source: source(&self.hidden, &self.inputs, l),
                 weight: In::from(&self.params[linear.weight.clone()]),
                 gradient: Out::from(&mut self.gradient[linear.weight.clone()]),
-                extra: In::absent(),
+                extra: match (&self.loss_head, job.layout.loss_head(), l.checked_sub(1)) {
+                    (Some(head), Some(range), Some(below)) => head.extra(range, below),
+                    _ => In::absent(),
+                },
+                through: true,
                 delta_below: if l > 0 { Out::from(&mut self.delta_below[..]) } else { Out::absent() },
                 sums: if l > 0 { Out::from(&mut self.sums[..]) } else { Out::absent() },
                 scratch: Out::from(&mut self.scratch[..]),
@@ -258,6 +309,23 @@ impl<'j> Member<'j> {
             }
             std::mem::swap(&mut self.delta, &mut self.delta_below);
         }
+    }
+
+    /// Through the convolutions, if any, from the gradient of the outputs to that of the last Linear's, in `delta`.
+    fn backward_convolutions(&mut self) {
+        let job = self.job;
+        let Some(end) = self.convolutions.len().checked_sub(1) else { return };
+        std::mem::swap(&mut self.convolutions[end].output, &mut self.delta);
+        for (c, range) in job.layout.conv().iter().enumerate().rev() {
+            let (before, rest) = self.convolutions.split_at_mut(c);
+            let input = before.last_mut().map_or(&mut self.output, |conv| &mut conv.output);
+            let weight = &self.params[range.weight.clone()];
+            let (low, high) = self.gradient.split_at_mut(range.bias.start);
+            let gradients = (&mut low[range.weight.clone()], &mut high[..range.bias.len()]);
+            rest[0].backward(self.kernels, job.n, weight, gradients, input, &mut self.rows);
+        }
+        std::mem::swap(&mut self.convolutions[end].output, &mut self.delta);
+        self.delta[..self.output.len()].copy_from_slice(&self.output);
     }
 
     /// From the sums over hidden layer `l`'s gradient: those of γ and β and BatchNorm's backward scalars, or of the bias.

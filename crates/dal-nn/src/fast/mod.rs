@@ -5,6 +5,7 @@
 //! next product reads. `kernels` holds all of that and all `unsafe` code; `member` the order of an epoch.
 
 mod buffer;
+mod head;
 mod kernels;
 mod member;
 #[cfg(test)]
@@ -67,11 +68,6 @@ impl FastTrainer {
     pub fn peak_work(&self, rounds: usize) -> f64 {
         2.0 * self.kernels.peak(rounds)
     }
-
-    /// Whether the kernels cover `job`; the `gemm` path of [`PlainTrainer`](crate::PlainTrainer) covers the rest.
-    pub fn covers(&self, job: &TrainJob<'_, f32>) -> bool {
-        job.network.conv_head().is_none() && job.dropout.is_none() && job.loss_head.is_none()
-    }
 }
 
 impl MemberTrainer<f32> for FastTrainer {
@@ -86,7 +82,7 @@ impl MemberTrainer<f32> for FastTrainer {
         log.losses.reserve(epochs.len());
         let mut member = Member::new(self.kernels, job, state);
         for epoch in epochs.clone() {
-            let loss = member.forward(state);
+            let loss = member.forward(state, epoch);
             log.losses.push(loss);
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { member: 0, epoch, loss });
@@ -105,7 +101,7 @@ impl MemberTrainer<f32> for FastTrainer {
         member.store(state);
         let recomputed = |spec: &crate::BatchNormSpec| spec.statistics == BatchNormStatistics::Recomputed;
         if last && job.network.batch_norm().is_some_and(recomputed) {
-            member.forward(state);
+            member.forward(state, epochs.end);
             member.move_statistics(state, 1.0);
         }
         let finite = [&state.params, &state.running_mean, &state.running_var]
@@ -118,9 +114,9 @@ impl MemberTrainer<f32> for FastTrainer {
         Ok(())
     }
 
-    fn gradient(&self, job: &TrainJob<'_, f32>, state: &MemberState<f32>, _epoch: usize, gradient: &mut [f32]) -> f64 {
+    fn gradient(&self, job: &TrainJob<'_, f32>, state: &MemberState<f32>, epoch: usize, gradient: &mut [f32]) -> f64 {
         let mut member = Member::new(self.kernels, job, state);
-        let loss = member.forward(state);
+        let loss = member.forward(state, epoch);
         member.backward();
         gradient.copy_from_slice(&member.gradient);
         loss

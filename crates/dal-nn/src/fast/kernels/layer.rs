@@ -64,9 +64,13 @@ pub(crate) struct Backward<'a> {
     pub(crate) gradient: Out<'a>,
     /// Panels of `n_in` added to the gradient of the layer's input, or absent.
     pub(crate) extra: In<'a>,
-    /// Panels of `n_in`: the gradient of the source before its ReLU; absent where nobody wants it.
+    /// Panels of `n_in`: the gradient of the source before its ReLU (or, not `through`, of what the layer read); absent
+    /// where nobody wants it.
     pub(crate) delta_below: Out<'a>,
-    /// `[2, n_in, LANES]`: per lane Σ delta_below, then Σ delta_below · z of the source; absent where not wanted.
+    /// Whether `delta_below` goes on through the source's dropout and ReLU.
+    pub(crate) through: bool,
+    /// `[2, n_in, LANES]`: per lane Σ delta_below, then Σ delta_below · z of the source; absent where it does not go
+    /// through a ReLU.
     pub(crate) sums: Out<'a>,
     /// See [`scratch`].
     pub(crate) scratch: Out<'a>,
@@ -445,7 +449,7 @@ unsafe fn descend_rows<S: Simd, const R: usize, const C: usize>(
             multiply::<S, R, C, false>(n, packed.add(i * n), R, settled, &mut acc);
         }
         let last = from + n == b.n_out;
-        if last && !b.source.gain.is_absent() {
+        if last && b.through && !b.source.gain.is_absent() {
             let z = b.source.z.add(base);
             if !b.source.keep.is_absent() {
                 let keep = b.source.keep.add(base);
@@ -964,8 +968,6 @@ pub(crate) struct Loss<'a> {
     pub(crate) target: In<'a>,
     /// Panels of `n`: `2 (output − target) / (n_points · n)`.
     pub(crate) delta: Out<'a>,
-    /// `[n]`: Σ delta over points.
-    pub(crate) d_bias: Out<'a>,
 }
 
 /// Mean squared error over points and features.
@@ -977,7 +979,6 @@ pub(super) unsafe fn loss<S: Simd>(l: &Loss<'_>) -> f64 {
         let panels = n_panels::<S>(l.n_points);
         let mut total = 0.0;
         for o in 0..l.n {
-            let mut sum = S::zero();
             let mut square = S::zero();
             for index in 0..panels {
                 let p = panel::<S>(l.n_points, index);
@@ -987,16 +988,97 @@ pub(super) unsafe fn loss<S: Simd>(l: &Loss<'_>) -> f64 {
                     if v + 1 == p.vectors {
                         error = S::mul(error, first_ones::<S>(p.last_lanes));
                     }
-                    let delta = S::mul(error, scale);
-                    S::store(l.delta.add(at), delta);
-                    sum = S::add(sum, delta);
+                    S::store(l.delta.add(at), S::mul(error, scale));
                     square = S::fma(error, error, square);
                 }
             }
-            *l.d_bias.add(o) = S::sum(sum);
             total += f64::from(S::sum(square));
         }
         total / count
+    }
+}
+
+/// A row of one panel matrix meeting rows of another through one weight: `count` of them, at equal distances.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowTap {
+    pub(crate) weight: usize,
+    pub(crate) from: usize,
+    pub(crate) from_step: usize,
+    pub(crate) to: usize,
+    pub(crate) to_step: usize,
+    pub(crate) count: usize,
+}
+
+/// A sparse linear map between panel matrices, its entries shared: convolutions along the features.
+pub(crate) struct Taps<'a> {
+    pub(crate) n_points: usize,
+    pub(crate) n_from: usize,
+    pub(crate) n_to: usize,
+    pub(crate) taps: &'a [RowTap],
+}
+
+/// `to[to row] += weight · from[from row]` over all taps.
+#[inline(always)]
+pub(super) unsafe fn spread<S: Simd>(t: &Taps<'_>, weight: In<'_>, from: In<'_>, to: Out<'_>) {
+    unsafe {
+        for index in 0..n_panels::<S>(t.n_points) {
+            let p = panel::<S>(t.n_points, index);
+            let row = p.vectors * S::LANES;
+            for tap in t.taps {
+                let w = S::splat(*weight.add(tap.weight));
+                let mut x = from.add(p.first * t.n_from + tap.from * row);
+                let mut y = to.add(p.first * t.n_to + tap.to * row);
+                for _ in 0..tap.count {
+                    for at in (0..row).step_by(S::LANES) {
+                        S::store(y.add(at), S::fma(w, S::load(x.add(at)), S::load(y.add(at))));
+                    }
+                    x = x.wrapping_add(tap.from_step * row);
+                    y = y.wrapping_add(tap.to_step * row);
+                }
+            }
+        }
+    }
+}
+
+/// `gradient[weight] += Σ from[from row] · to[to row]` over all taps and points; padding of one of the two must be 0.
+#[inline(always)]
+pub(super) unsafe fn correlate<S: Simd>(t: &Taps<'_>, from: In<'_>, to: In<'_>, gradient: Out<'_>) {
+    unsafe {
+        for index in 0..n_panels::<S>(t.n_points) {
+            let p = panel::<S>(t.n_points, index);
+            let row = p.vectors * S::LANES;
+            for tap in t.taps {
+                let mut x = from.add(p.first * t.n_from + tap.from * row);
+                let mut y = to.add(p.first * t.n_to + tap.to * row);
+                let mut sums = [S::zero(); 2];
+                for _ in 0..tap.count {
+                    for v in 0..p.vectors {
+                        let at = v * S::LANES;
+                        sums[v] = S::fma(S::load(x.add(at)), S::load(y.add(at)), sums[v]);
+                    }
+                    x = x.wrapping_add(tap.from_step * row);
+                    y = y.wrapping_add(tap.to_step * row);
+                }
+                *gradient.add(tap.weight) += S::sum(S::add(sums[0], sums[1]));
+            }
+        }
+    }
+}
+
+/// Sum over the points of each of `n` features, whose padding must be 0.
+#[inline(always)]
+pub(super) unsafe fn row_sums<S: Simd>(n_points: usize, n: usize, values: In<'_>, to: Out<'_>) {
+    unsafe {
+        for o in 0..n {
+            let mut sum = S::zero();
+            for index in 0..n_panels::<S>(n_points) {
+                let p = panel::<S>(n_points, index);
+                for v in 0..p.vectors {
+                    sum = S::add(sum, S::load(values.add(p.first * n + (o * p.vectors + v) * S::LANES)));
+                }
+            }
+            *to.add(o) = S::sum(sum);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod layer;
 mod simd;
 
 pub(crate) use self::access::{In, Out};
-pub(crate) use self::layer::{Adam, Backward, Denormalise, Forward, Loss, Normalise, Source};
+pub(crate) use self::layer::{Adam, Backward, Denormalise, Forward, Loss, Normalise, RowTap, Source, Taps};
 use self::simd::Simd;
 
 /// Name of the order in which sums are taken, beside the instruction set: raised when blocking constants change. It does
@@ -27,6 +27,9 @@ pub(crate) struct Kernels {
     reduce: unsafe fn(In<'_>, usize, Out<'_>),
     backward: unsafe fn(&Backward<'_>),
     adam: unsafe fn(&Adam<'_>),
+    spread: unsafe fn(&Taps<'_>, In<'_>, In<'_>, Out<'_>),
+    correlate: unsafe fn(&Taps<'_>, In<'_>, In<'_>, Out<'_>),
+    row_sums: unsafe fn(usize, usize, In<'_>, Out<'_>),
     peak: unsafe fn(usize) -> f64,
     scratch: fn(usize, usize) -> usize,
 }
@@ -66,6 +69,18 @@ macro_rules! table {
                 unsafe { layer::adam::<$simd>(a) }
             }
             $(#[target_feature(enable = $features)])?
+            unsafe fn spread(t: &Taps<'_>, weight: In<'_>, from: In<'_>, to: Out<'_>) {
+                unsafe { layer::spread::<$simd>(t, weight, from, to) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn correlate(t: &Taps<'_>, from: In<'_>, to: In<'_>, gradient: Out<'_>) {
+                unsafe { layer::correlate::<$simd>(t, from, to, gradient) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn row_sums(n_points: usize, n: usize, values: In<'_>, to: Out<'_>) {
+                unsafe { layer::row_sums::<$simd>(n_points, n, values, to) }
+            }
+            $(#[target_feature(enable = $features)])?
             unsafe fn peak(rounds: usize) -> f64 {
                 unsafe { layer::peak::<$simd>(rounds) }
             }
@@ -79,6 +94,9 @@ macro_rules! table {
                 reduce,
                 backward,
                 adam,
+                spread,
+                correlate,
+                row_sums,
                 peak,
                 scratch: layer::scratch::<$simd>,
             };
@@ -187,7 +205,6 @@ impl Kernels {
         l.output.require(n, "output", false);
         l.target.require(n, "target", false);
         l.delta.require(n, "delta", false);
-        l.d_bias.require(l.n, "bias gradient", false);
         // SAFETY: as above.
         unsafe { (self.loss)(l) }
     }
@@ -227,7 +244,7 @@ impl Kernels {
         b.gradient.require(b.n_in * b.n_out, "gradient", false);
         b.extra.require(b.n_in * padded, "extra", true);
         b.delta_below.require(b.n_in * padded, "delta below", true);
-        b.sums.require(self.sums(b.n_in), "sums", b.delta_below.is_absent() || b.source.gain.is_absent());
+        b.sums.require(self.sums(b.n_in), "sums", b.delta_below.is_absent() || b.source.gain.is_absent() || !b.through);
         b.scratch.require(self.scratch(b.n_in, b.n_out), "scratch", false);
         // SAFETY: as above.
         unsafe { (self.backward)(b) }
@@ -241,6 +258,48 @@ impl Kernels {
         a.gradient.require(a.n, "gradient", false);
         // SAFETY: as above.
         unsafe { (self.adam)(a) }
+    }
+
+    /// `to[to row] += weight · from[from row]` over all taps.
+    pub(crate) fn spread(&self, t: &Taps<'_>, weight: In<'_>, from: In<'_>, to: Out<'_>) {
+        self.check_taps(t);
+        t.taps.iter().for_each(|tap| weight.require(tap.weight + 1, "weight", false));
+        from.require(t.n_from * self.padded(t.n_points), "source", false);
+        to.require(t.n_to * self.padded(t.n_points), "target", false);
+        // SAFETY: the instruction set was checked by `available`, rows and lengths just now.
+        unsafe { (self.spread)(t, weight, from, to) }
+    }
+
+    /// `gradient[weight] += Σ from[from row] · to[to row]` over all taps and points.
+    pub(crate) fn correlate(&self, t: &Taps<'_>, from: In<'_>, to: In<'_>, gradient: Out<'_>) {
+        self.check_taps(t);
+        t.taps.iter().for_each(|tap| gradient.require(tap.weight + 1, "gradient", false));
+        from.require(t.n_from * self.padded(t.n_points), "source", false);
+        to.require(t.n_to * self.padded(t.n_points), "target", false);
+        // SAFETY: as above.
+        unsafe { (self.correlate)(t, from, to, gradient) }
+    }
+
+    /// Sum over the points of each of `n` features.
+    pub(crate) fn row_sums(&self, n_points: usize, n: usize, values: In<'_>, to: Out<'_>) {
+        values.require(n * self.padded(n_points), "values", false);
+        to.require(n, "sums", false);
+        // SAFETY: as above.
+        unsafe { (self.row_sums)(n_points, n, values, to) }
+    }
+
+    fn check_taps(&self, t: &Taps<'_>) {
+        for tap in t.taps.iter().filter(|tap| tap.count > 0) {
+            let (from, to) = (tap.from + (tap.count - 1) * tap.from_step, tap.to + (tap.count - 1) * tap.to_step);
+            assert!(from < t.n_from && to < t.n_to, "a kernel's tap lies beyond its rows: {tap:?}");
+        }
+    }
+
+    /// The panels of a matrix of so many points: first point, and elements per feature.
+    pub(crate) fn panels(&self, n_points: usize) -> impl Iterator<Item = (usize, usize)> {
+        let width = 2 * self.lanes;
+        let lanes = self.lanes;
+        (0..n_points).step_by(width).map(move |first| (first, if n_points - first > lanes { width } else { lanes }))
     }
 
     /// Multiply-adds from registers alone, `rounds` times: what a product can reach at best. Returns the number of
