@@ -139,7 +139,7 @@ mod tests {
     use crate::card::SettingValues;
     use crate::testing::{all_labels, problem};
     use dal_core::{OnRow, TrialSeeds};
-    use ndarray::Axis;
+    use ndarray::{Array1, Axis};
 
     /// Every problem with its defaults, then with each single choice.
     fn variants() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
@@ -175,6 +175,13 @@ mod tests {
             assert!(!card.network.hidden.is_empty() && card.training.learning_rate > 0.0, "{}", card.id);
             assert_eq!(card.difficulty[0].settings, "", "{}", card.id);
             assert_eq!(problem.variant_id(), card.id);
+            let ends = [-1.0, 1.0].map(|end| Array1::from_elem(card.inputs.len(), end));
+            for (j, input) in card.inputs.iter().enumerate() {
+                for (end, stated) in ends.iter().zip([input.low, input.high]) {
+                    let value = problem.space().to_physical(end.view()).unwrap()[j];
+                    assert_eq!(value.to_string(), stated.to_string(), "{} of {}", input.name, card.id);
+                }
+            }
         }
     }
 

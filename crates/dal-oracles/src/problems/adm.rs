@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::{Oracle, Space};
+use dal_core::Oracle;
 
-use super::{Built, Definition};
-use crate::adm::{AdmLike, N_INPUTS, load};
+use super::{Built, Definition, space_of};
+use crate::adm::{AdmLike, load};
 use crate::card::{
     Card, ConvolutionCard, ConvolutionHead, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, SettingCard,
     SettingValues, TrainingCard,
@@ -100,7 +100,7 @@ fn build(settings: &Settings) -> Result<Built, ProblemError> {
         Some(folder) => Arc::new(load(Path::new(folder)).map_err(|e| wrong(format!("{folder}: {e}")))?),
         None => Arc::new(AdmLike::embedded().map_err(|e| wrong(e.to_string()))?),
     };
-    Ok(Built { space: Space::continuous_unit(N_INPUTS), oracle })
+    Ok(Built { space: space_of(&DEFINITION.card)?, oracle })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dal_core::{Dimension, Scale, Space};
 
-use super::{Built, Definition};
+use super::{Built, Definition, space_of};
 use crate::card::{
     Card, Choice, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, SettingCard, SettingValues, TrainingCard,
 };
@@ -56,13 +56,13 @@ fn build(settings: &Settings) -> Result<Built, ProblemError> {
         Some("staircase") => Order::Staircase,
         _ => Order::Integer,
     };
-    let continuous = |high| Dimension::Continuous { low: 0.0, high, scale: Scale::Linear };
-    let alpha = match order {
-        Order::Integer => Dimension::Integer { low: 0, high: 9 },
-        Order::Staircase => continuous(10.0),
-    };
-    let space = Space::new(vec![alpha, continuous(10.0)])
-        .map_err(|e| ProblemError::Oracle { problem: "bessel", message: e.to_string() })?;
+    let mut dimensions = space_of(&DEFINITION.card)?.dimensions().to_vec();
+    if order == Order::Staircase {
+        // From 0 to 10, as the floor rule has it: every order gets a step of the same width.
+        dimensions[0] = Dimension::Continuous { low: 0.0, high: 10.0, scale: Scale::Linear };
+    }
+    let space =
+        Space::new(dimensions).map_err(|e| ProblemError::Oracle { problem: "bessel", message: e.to_string() })?;
     Ok(Built { space, oracle: Arc::new(Rows(Bessel)) })
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use dal_core::Space;
-
-use super::{Built, Definition};
+use super::{Built, Definition, space_of};
 use crate::card::{Card, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard};
 use crate::rows::{Formula, Rows};
 
@@ -32,7 +30,7 @@ pub static DEFINITION: Definition = Definition {
         training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
         difficulty: &[Difficulty { settings: "", output_variance: 0.0760, mean_predictor_mse: 0.0771 }],
     },
-    build: |_| Ok(Built { space: Space::continuous_unit(3), oracle: Arc::new(Rows(Damp)) }),
+    build: |_| Ok(Built { space: space_of(&DEFINITION.card)?, oracle: Arc::new(Rows(Damp)) }),
 };
 
 #[derive(Debug)]

@@ -1,8 +1,6 @@
 //! `foil`: noise of an airfoil in a wind tunnel, a random forest fitted to NASA's measurements; five inputs, one output.
 
-use dal_core::Space;
-
-use super::{Built, Definition, forest_problem};
+use super::{Built, Definition, forest_problem, space_of};
 use crate::card::{Card, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard};
 
 const fn input(name: &'static str, unit: &'static str, low: f64, high: f64) -> InputCard {
@@ -37,7 +35,7 @@ pub static DEFINITION: Definition = Definition {
     },
     build: |_| {
         let oracle = forest_problem("foil", dal_fixtures::FOIL_FOREST)?;
-        Ok(Built { space: Space::continuous_unit(5), oracle })
+        Ok(Built { space: space_of(&DEFINITION.card)?, oracle })
     },
 };
 

@@ -1,8 +1,6 @@
 //! `hydro`: residuary resistance of a sailing yacht, a random forest fitted to towing-tank data; six inputs, one output.
 
-use dal_core::Space;
-
-use super::{Built, Definition, forest_problem};
+use super::{Built, Definition, forest_problem, space_of};
 use crate::card::{Card, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard};
 
 const fn ratio(name: &'static str, low: f64, high: f64) -> InputCard {
@@ -38,7 +36,7 @@ pub static DEFINITION: Definition = Definition {
     },
     build: |_| {
         let oracle = forest_problem("hydro", dal_fixtures::HYDRO_FOREST)?;
-        Ok(Built { space: Space::continuous_unit(6), oracle })
+        Ok(Built { space: space_of(&DEFINITION.card)?, oracle })
     },
 };
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dal_core::{Oracle, Space};
+use dal_core::{Dimension, Oracle, Scale, Space};
 
-use crate::card::Card;
+use crate::card::{Card, InputCard};
 use crate::catalogue::{ProblemError, Settings};
 use crate::forest::Forest;
 
@@ -45,6 +45,16 @@ pub struct Built {
     pub space: Space,
     /// What labels them.
     pub oracle: Arc<dyn Oracle>,
+}
+
+/// The space of a card's inputs, with their physical ranges.
+fn space_of(card: &Card) -> Result<Space, ProblemError> {
+    let dimension = |input: &InputCard| match *input {
+        InputCard { low, high, integer: true, .. } => Dimension::Integer { low: low as i64, high: high as i64 },
+        InputCard { low, high, .. } => Dimension::Continuous { low, high, scale: Scale::Linear },
+    };
+    Space::new(card.inputs.iter().map(dimension).collect())
+        .map_err(|e| ProblemError::Oracle { problem: card.id, message: e.to_string() })
 }
 
 /// The oracle of an embedded forest.

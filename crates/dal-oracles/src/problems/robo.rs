@@ -3,9 +3,7 @@
 use std::f64::consts::FRAC_PI_2;
 use std::sync::Arc;
 
-use dal_core::Space;
-
-use super::{Built, Definition};
+use super::{Built, Definition, space_of};
 use crate::card::{Card, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard};
 use crate::rows::{Formula, Rows};
 
@@ -40,7 +38,7 @@ pub static DEFINITION: Definition = Definition {
         training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
         difficulty: &[Difficulty { settings: "", output_variance: 0.611, mean_predictor_mse: 0.614 }],
     },
-    build: |_| Ok(Built { space: Space::continuous_unit(4), oracle: Arc::new(Rows(Robo)) }),
+    build: |_| Ok(Built { space: space_of(&DEFINITION.card)?, oracle: Arc::new(Rows(Robo)) }),
 };
 
 #[derive(Debug)]

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use dal_core::Space;
-
-use super::{Built, Definition};
+use super::{Built, Definition, space_of};
 use crate::card::{Card, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard};
 use crate::rows::{Formula, Rows};
 
@@ -27,7 +25,7 @@ pub static DEFINITION: Definition = Definition {
         },
         difficulty: &[Difficulty { settings: "", output_variance: 0.141, mean_predictor_mse: 0.145 }],
     },
-    build: |_| Ok(Built { space: Space::continuous_unit(1), oracle: Arc::new(Rows(Sine)) }),
+    build: |_| Ok(Built { space: space_of(&DEFINITION.card)?, oracle: Arc::new(Rows(Sine)) }),
 };
 
 #[derive(Debug)]

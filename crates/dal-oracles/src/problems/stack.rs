@@ -3,10 +3,9 @@
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-use dal_core::Space;
 use num_complex::Complex64;
 
-use super::{Built, Definition};
+use super::{Built, Definition, space_of};
 use crate::card::{
     Card, Choice, Difficulty, InputCard, Knowledge, NetworkCard, OutputCard, SettingCard, SettingValues, TrainingCard,
 };
@@ -71,9 +70,7 @@ pub static DEFINITION: Definition = Definition {
             Difficulty { settings: "spectrum=absorptance-256", output_variance: 5.66e-4, mean_predictor_mse: 5.73e-4 },
         ],
     },
-    build: |settings| {
-        Ok(Built { space: Space::continuous_unit(N_PAIRS), oracle: Arc::new(Rows(Stack::new(settings))) })
-    },
+    build: |settings| Ok(Built { space: space_of(&DEFINITION.card)?, oracle: Arc::new(Rows(Stack::new(settings))) }),
 };
 
 /// Tangential electric and magnetic field at an interface, per unit of transmitted electric field; time goes as e^(−iωt).
