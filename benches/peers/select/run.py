@@ -56,11 +56,11 @@ class Contest:
         return statistics.median(self.cpu_seconds[name])
 
 
-def contests(rounds, slow_rounds, million):
+def contests(rounds, slow_rounds, million, widths):
     """Everything that is timed. scikit-activeml's GSi takes one output, so that ours is also timed with one."""
     found = []
     fast = {OURS: (rounds, 5), DIFFERENCES: (rounds, 3), PRODUCTS: (rounds, 3)}
-    for inputs in (4, 14):
+    for inputs in widths:
         slow = slow_rounds if inputs == 4 else 1
         for strategy in STRATEGIES:
             entries = dict(fast)
@@ -69,7 +69,7 @@ def contests(rounds, slow_rounds, million):
             found.append(Contest(inputs, 10_000, strategy, 2, entries))
         found.append(Contest(inputs, 10_000, "gsxy", 1, fast | {SKACTIVEML: (slow, 1)}))
     if million:
-        for inputs in (4, 14):
+        for inputs in widths:
             for strategy in STRATEGIES:
                 entries = {OURS: (rounds, 1), PRODUCTS: (min(rounds, 3), 1), DIFFERENCES: (1, 1)}
                 if strategy == "gsx" and inputs == 4:
@@ -271,6 +271,7 @@ def main():
     parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slow-rounds", type=int, default=3, help="rounds of scikit-activeml, tens of seconds each")
+    parser.add_argument("--inputs", type=int, nargs="+", default=[4, 14], help="numbers of inputs; the bars are about 4")
     parser.add_argument("--no-million", action="store_true", help="leave pools of 1 000 000 out")
     args = parser.parse_args()
     if not args.rust.is_file():
@@ -285,7 +286,7 @@ def main():
         SKACTIVEML: peer["skactiveml"],
         BMDAL: peer["bmdal"],
     }
-    all_contests = contests(args.rounds, args.slow_rounds, not args.no_million)
+    all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
     with tempfile.TemporaryDirectory(prefix="select-peers-") as scratch:
         data = {}
         for contest in all_contests:
