@@ -20,6 +20,11 @@ pub struct NumberTable {
 /// Reads CSV with finite numbers in every cell; `-` is standard input. Lines of other than the first line's width, cells
 /// that are no finite numbers and empty tables are errors that name the line (1-based, as editors count) and the column.
 pub fn read_numbers(path: &Path) -> Result<NumberTable> {
+    read_with_levels(path, &|_| &[])
+}
+
+/// As [`read_numbers`], where a column may hold words: `levels(name)` lists them, and each becomes its 0-based number.
+pub fn read_with_levels<'a>(path: &Path, levels: &dyn Fn(&str) -> &'a [String]) -> Result<NumberTable> {
     let shown = path.display();
     let source: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
@@ -47,6 +52,14 @@ pub fn read_numbers(path: &Path) -> Result<NumberTable> {
                 Some(names) => names[column].clone(),
                 None => format!("{}", column + 1),
             };
+            let known = levels(&name);
+            if !known.is_empty() {
+                match known.iter().position(|level| level == cell) {
+                    Some(level) => values.push(level as f64),
+                    None => bail!("{shown}, line {line}, column {name}: {cell:?} is none of {}", known.join(", ")),
+                }
+                continue;
+            }
             match cell.parse::<f64>() {
                 Ok(value) if value.is_finite() => values.push(value),
                 Ok(value) => bail!("{shown}, line {line}, column {name}: {value}; every value must be finite"),

@@ -12,14 +12,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array2, Axis};
 
 use crate::Done;
-use crate::data::{NumberTable, read_numbers, settings};
+use crate::data::{NumberTable, read_with_levels, settings};
 use crate::output::number;
 
 /// Points in, labels out.
 #[derive(clap::Args)]
 #[command(
     after_help = "The input is a CSV file with a header. Under x0,x1,… it holds points of the unit box [-1, 1]; under the
-problem's own input names (see `dal problems NAME`) it holds physical values.
+problem's own input names (see `dal problems NAME`) it holds physical values, levels of categories by name.
 
 Labels go to standard output as y0,y1,…, one line per row and in the same order. A row without a label is a line of
 empty cells; it is named on standard error, and the exit code is 1. With --out they go to a file, each as soon as it is
@@ -100,7 +100,11 @@ pub fn unit_points(problem: &Problem, table: &NumberTable, shown: &str) -> Resul
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let problem = find_problem(&args.problem, &args.settings)?;
-    let table = read_numbers(&args.input)?;
+    let levels = |name: &str| match problem.inputs().iter().find(|column| column.name == name) {
+        Some(column) => column.levels.as_slice(),
+        None => &[],
+    };
+    let table = read_with_levels(&args.input, &levels)?;
     let shown = args.input.display().to_string();
     let x = unit_points(&problem, &table, &shown)?;
     dal_core::check_unit_box(x.view(), problem.space().n_columns())

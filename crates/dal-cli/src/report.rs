@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use dal_report::{ReportOptions, load, terminal_summary, write_report};
 use dal_store::Store;
 
@@ -18,6 +18,13 @@ pub struct Args {
     /// Where page, figures and tables go.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Another store to hold beside this one (another engine, version or machine); may be given several times.
+    #[arg(long, value_name = "OTHER", num_args = 1..)]
+    compare: Vec<PathBuf>,
+    /// Draw curves as an exponential moving average in which the newest entry has this weight, above 0 and at most 1; the paper
+    /// used 0.5. Numbers and tests stay as measured.
+    #[arg(long, value_name = "WEIGHT")]
+    smooth: Option<f64>,
 }
 
 /// Runs the command.
@@ -26,12 +33,22 @@ pub fn run(args: &Args) -> Result<Done> {
     let options = ReportOptions {
         version: env!("CARGO_PKG_VERSION").into(),
         made: crate::bench::now(),
+        smoothing: args.smooth,
+        compare: args.compare.iter().map(|other| Ok(load(&Store::open(other)?)?)).collect::<Result<_>>()?,
         ..ReportOptions::default()
     };
     let written = write_report(&data, &args.out, &options)?;
     let (_, width) = console::Term::stdout().size();
     println!("{}", terminal_summary(&written.findings, usize::from(width).clamp(60, 120)));
+    for comparison in &written.comparisons {
+        println!("Beside {}\n", comparison.sentence());
+    }
     println!("{} figures and {} tables beside the page", written.n_figures, written.n_tables);
     println!("{}", written.page.display());
+    // The page shows what could be read; that some could not is still an error.
+    if let Some((_, why)) = data.unreadable.first() {
+        let n = data.unreadable.len();
+        bail!("{why}\n({n} of the runs could not be read; the page lists them and was made without them)");
+    }
     Ok(Done::Fully)
 }

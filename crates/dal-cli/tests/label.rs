@@ -92,3 +92,54 @@ fn catalogues_are_readable_by_machines() {
         refuse(dir.path(), &[list, "nonsense"], &["nonsense"]);
     }
 }
+
+#[test]
+fn a_program_of_ones_own_is_fed_physical_values_and_may_die_on_a_row() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        "simulator.toml",
+        r#"
+name = "simulator"
+[[inputs]]
+name = "load"
+low = 0.0
+high = 10.0
+[[inputs]]
+name = "material"
+levels = ["steel", "wood"]
+[[outputs]]
+name = "deflection"
+[oracle.command]
+program = ["sh", "simulate.sh"]
+time_limit = 20.0
+"#,
+    );
+    // Answers with the load, twice as much for wood; dies at 7.
+    write(
+        dir.path(),
+        "simulate.sh",
+        r#"read header; echo deflection
+while IFS=, read -r load material; do
+  case "$load,$material" in
+    7,*|7.0,*) echo "mesh failed" >&2; kill -SEGV $$ ;;
+    *,wood) echo "${load%.*}.5" ;;
+    *) echo "$load" ;;
+  esac
+done
+"#,
+    );
+    write(dir.path(), "x.csv", "load,material\n5,steel\n6,wood\n7,steel\n8,steel\n");
+    let (code, stdout, stderr) = run(dir.path(), &["label", "simulator.toml", "--input", "x.csv"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert_eq!(stdout, "y0\n5.0\n6.5\n\"\"\n\"\"\n");
+    assert!(stderr.contains("row 2: crashed") && stderr.contains("mesh failed"), "{stderr}");
+    write(dir.path(), "x.csv", "load,material\n5,glass\n");
+    refuse(
+        dir.path(),
+        &["label", "simulator.toml", "--input", "x.csv"],
+        &["line 2", "material", "glass", "steel, wood"],
+    );
+    write(dir.path(), "x.csv", "load,material\n11,wood\n");
+    refuse(dir.path(), &["label", "simulator.toml", "--input", "x.csv"], &["11", "[0, 10]"]);
+}

@@ -151,6 +151,8 @@ pub struct Column {
     pub name: String,
     /// Its unit; `1` for none.
     pub unit: String,
+    /// The names of its levels, of a categorical input; otherwise none.
+    pub levels: Vec<String>,
 }
 
 /// The network a problem is learned with unless a run says otherwise, and its training.
@@ -207,7 +209,7 @@ impl Problem {
         let card = &definition.card;
         let settings = Settings::resolve(card, given)?;
         let built = (definition.build)(&settings)?;
-        let column = |name: String, unit: &str| Column { name, unit: unit.to_owned() };
+        let column = |name: String, unit: &str| Column { name, unit: unit.to_owned(), levels: Vec::new() };
         let inputs = card.inputs.iter().map(|input| column(input.name.to_owned(), input.unit)).collect();
         let outputs = match built.oracle.n_outputs() {
             1 => vec![column(card.outputs.name.to_owned(), card.outputs.unit)],

@@ -271,9 +271,10 @@ impl Reader<'_> {
             let problem = format!("{} outputs are named, the oracle has {}", outputs.len(), oracle.n_outputs());
             return Err(self.key("outputs", problem));
         }
-        let column = |name: &str, unit: &Option<String>| Column {
+        let column = |name: &str, unit: &Option<String>, levels: &[String]| Column {
             name: name.to_owned(),
             unit: unit.clone().unwrap_or_else(|| "1".into()),
+            levels: levels.to_vec(),
         };
         Ok(Problem {
             id: file.name.clone(),
@@ -281,8 +282,12 @@ impl Reader<'_> {
             card: None,
             space: inputs.space().clone(),
             oracle,
-            inputs: file.inputs.iter().map(|input| column(&input.name, &input.unit)).collect(),
-            outputs: file.outputs.iter().map(|output| column(&output.name, &output.unit)).collect(),
+            inputs: file
+                .inputs
+                .iter()
+                .map(|input| column(&input.name, &input.unit, input.levels.as_deref().unwrap_or_default()))
+                .collect(),
+            outputs: file.outputs.iter().map(|output| column(&output.name, &output.unit, &[])).collect(),
             candidates,
             learning: self.learning(&file.network)?,
             digest: Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
