@@ -1,0 +1,195 @@
+//! What choosing a batch costs beyond the model's own answers: every rule on `robo`, pool rules on large pools.
+//!
+//! One sample is one whole proposal: the step's checks, the scores, every pick. Predictions, stochastic passes and predicted
+//! losses are worked out before and handed out as copies; `robo/emoc` alone asks a trained network, because its gradients
+//! are its cost.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use dal_acq::{PoolStrategy, catalogue, find};
+use dal_core::{
+    Committee, Dropout, Labelled, Learner, LossHead, Moments, Oracle, SeedPath, Step, Surrogate, SurrogateError,
+};
+use dal_core::{FitJob, Space};
+use dal_nn::{BatchNormSpec, CpuLearner, Head, NetworkSpec, TrainingSpec};
+use ndarray::{Array1, Array2, ArrayView2, ArrayView3};
+use rand::RngExt;
+
+/// Queries of a step.
+const BATCH: usize = 40;
+
+/// A model whose answers at one pool are ready.
+struct Ready {
+    n_inputs: usize,
+    moments: Moments,
+    losses: Array1<f64>,
+}
+
+impl Ready {
+    fn new(n_inputs: usize, n_pool: usize, n_outputs: usize, seeds: &SeedPath) -> Self {
+        let mut rng = seeds.purpose("answers").rng();
+        let mean = Array2::from_shape_fn((n_pool, n_outputs), |_| rng.random_range(-1.0..1.0));
+        let variance = Array2::from_shape_fn((n_pool, n_outputs), |_| rng.random_range(0.0..0.1));
+        Self { n_inputs, losses: mean.column(0).to_owned(), moments: Moments { mean, variance } }
+    }
+}
+
+impl Surrogate for Ready {
+    fn n_inputs(&self) -> usize {
+        self.n_inputs
+    }
+    fn n_outputs(&self) -> usize {
+        self.moments.mean.ncols()
+    }
+    fn mean(&self, _: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        Ok(self.moments.mean.clone())
+    }
+    fn committee(&self) -> Option<&dyn Committee> {
+        Some(self)
+    }
+    fn dropout(&self) -> Option<&dyn Dropout> {
+        Some(self)
+    }
+    fn loss_head(&self) -> Option<&dyn LossHead> {
+        Some(self)
+    }
+}
+
+impl Committee for Ready {
+    fn n_members(&self) -> usize {
+        10
+    }
+    fn moments(&self, _: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+        Ok(self.moments.clone())
+    }
+    fn members(
+        &self,
+        _: ArrayView2<'_, f64>,
+        _: usize,
+        _: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+    ) -> Result<(), SurrogateError> {
+        Err(SurrogateError::Other { message: "no rule of the bench asks for single members".into() })
+    }
+}
+
+impl Dropout for Ready {
+    fn n_passes(&self) -> usize {
+        25
+    }
+    fn moments(&self, _: ArrayView2<'_, f64>, _: &SeedPath) -> Result<Moments, SurrogateError> {
+        Ok(self.moments.clone())
+    }
+    fn mean(&self, _: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        Ok(self.moments.mean.clone())
+    }
+}
+
+impl LossHead for Ready {
+    fn predicted_loss(&self, _: ArrayView2<'_, f64>) -> Result<Array1<f64>, SurrogateError> {
+        Ok(self.losses.clone())
+    }
+}
+
+fn propose(strategy: &dyn PoolStrategy, labelled: &Labelled, pool: &Array2<f64>, model: &dyn Surrogate) -> usize {
+    let step = Step::new(labelled, pool.view(), Some(model), strategy.needs()).expect("finite points");
+    let chosen = strategy.select(&step, BATCH, &SeedPath::root(0)).expect("a batch");
+    chosen.picked[0]
+}
+
+fn label(oracle: &dyn Oracle, x: &Array2<f64>) -> Array2<f64> {
+    let mut y = Array2::zeros((x.nrows(), oracle.n_outputs()));
+    let mut on_row = |row: usize, answer: Result<&[f64], dal_core::LabelFailure>| {
+        y.row_mut(row).assign(&Array1::from_vec(answer.expect("robo answers everywhere").to_vec()));
+    };
+    oracle.label(x.view(), &mut on_row).expect("points of the box");
+    y
+}
+
+/// Every rule on `robo` at the last step (2 080 labels), pools of γ = 2, 8, 64.
+fn robo(c: &mut Criterion) {
+    let problem = dal_oracles::find("robo", &BTreeMap::new()).expect("robo is built in");
+    let seeds = SeedPath::root(1);
+    let space: &Space = problem.space();
+    let x = space.sample(2080, &seeds.purpose("labelled"));
+    let y = label(&**problem.oracle(), &x);
+    let mut group = c.benchmark_group("robo");
+    group.sample_size(20).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
+    let labelled = Labelled::with_initial(x.clone(), y.clone(), 80).expect("finite points");
+    for n_pool in [80, 320, 2560] {
+        let pool = space.sample(n_pool, &seeds.purpose("pool"));
+        let model = Ready::new(pool.ncols(), n_pool, y.ncols(), &seeds);
+        for card in catalogue().filter(|card| !card.needs().tangent) {
+            let strategy = card.default_strategy();
+            group.bench_function(BenchmarkId::new(card.id, n_pool), |b| {
+                b.iter(|| black_box(propose(&*strategy, &labelled, &pool, &model)));
+            });
+        }
+    }
+    // The ensemble of the protocol after one epoch: gradients cost the same whatever it has learned.
+    let hidden = problem.learning().hidden.clone();
+    let network = NetworkSpec::new(x.ncols(), y.ncols(), hidden, Some(BatchNormSpec::default()), Head::Linear);
+    let training = TrainingSpec { n_members: 10, epochs: 1, ..TrainingSpec::default() };
+    let learner = CpuLearner::new(network.expect("the published network"), training).expect("the published training");
+    let emoc = find("emoc", &BTreeMap::new()).expect("built in");
+    let job = FitJob { labelled: &labelled, needs: &emoc.needs(), seeds: seeds.purpose("fit") };
+    let model = learner.fit_all(&[job]).pop().expect("one job").expect("one epoch");
+    group.sample_size(10);
+    for n_pool in [80, 320] {
+        let pool = space.sample(n_pool, &seeds.purpose("pool"));
+        group.bench_function(BenchmarkId::new("emoc", n_pool), |b| {
+            b.iter(|| black_box(propose(&*emoc, &labelled, &pool, &*model)));
+        });
+    }
+    group.finish();
+}
+
+/// Rules of coordinates and predictions on pools of 10⁴ to 10⁶ points, 1 000 labelled, two outputs, four and fourteen inputs.
+fn pools(c: &mut Criterion) {
+    let seeds = SeedPath::root(2);
+    for (d, ids) in [
+        (4, &["random", "gsx", "gsy", "gsxy", "qbc", "qbc-diversity", "qbc-diversity-density", "dacs"][..]),
+        (14, &["gsx", "gsxy", "qbc-diversity"][..]),
+    ] {
+        let mut group = c.benchmark_group(format!("pool-d{d}"));
+        group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
+        let mut rng = seeds.purpose("points").rng();
+        let mut draw = |n: usize, k: usize| Array2::from_shape_fn((n, k), |_| rng.random_range(-1.0..1.0));
+        let labelled = Labelled::new(draw(1000, d), draw(1000, 2)).expect("finite points");
+        for n_pool in [10_000, 100_000, 1_000_000] {
+            let pool = draw(n_pool, d);
+            let model = Ready::new(d, n_pool, 2, &seeds);
+            for id in ids {
+                let strategy = find(id, &BTreeMap::new()).expect("built in");
+                group.bench_function(BenchmarkId::new(*id, n_pool), |b| {
+                    b.iter(|| black_box(propose(&*strategy, &labelled, &pool, &model)));
+                });
+            }
+        }
+        group.finish();
+    }
+}
+
+/// The only rule with a matrix of all pairs, at the largest pool of the paper and at one that still fits its budget.
+fn clustering(c: &mut Criterion) {
+    let seeds = SeedPath::root(3);
+    let mut rng = seeds.purpose("points").rng();
+    let mut draw = |n: usize, k: usize| Array2::from_shape_fn((n, k), |_| rng.random_range(-1.0..1.0));
+    let labelled = Labelled::new(draw(80, 4), draw(80, 2)).expect("finite points");
+    let strategy = find("cluster-variance", &BTreeMap::new()).expect("built in");
+    let mut group = c.benchmark_group("clustering");
+    group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
+    for n_pool in [2560, 10_000] {
+        let pool = draw(n_pool, 4);
+        let model = Ready::new(4, n_pool, 2, &seeds);
+        group.bench_function(BenchmarkId::new("cluster-variance", n_pool), |b| {
+            b.iter(|| black_box(propose(&*strategy, &labelled, &pool, &model)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, robo, pools, clustering);
+criterion_main!(benches);
