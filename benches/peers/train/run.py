@@ -240,7 +240,7 @@ def report(args, cells, peaks, load):
         "Remade by `cargo xtask bench-peers training`; raw samples in `peers-training.json`.",
         "",
         f"{processor_name()}, {os.cpu_count()} cores; load average before and after {load[0]:.2f} and {load[1]:.2f}. Ten members, "
-        f"BatchNorm, full-batch Adam, plateau schedule; milliseconds per epoch, medians of {args.rounds} rounds. Measured peaks of "
+        f"BatchNorm, full-batch Adam, plateau schedule; milliseconds per epoch, medians over the rounds. Measured peaks of "
         + ", ".join(f"{t} thread{'s' if t > 1 else ''}: matrix product {p['matrix'] * 1e-9:.0f}, multiply-adds {p['fma'] * 1e-9:.0f} Gflop/s" for t, p in peaks.items())
         + ". Share: flops of our matrix products alone over the matrix-product peak. With two threads each peer's better layout "
         "counts (one process of two threads, or two processes of five members).",
@@ -299,6 +299,7 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--append", action="store_true", help="keep the cells of an earlier run's peers-training.json")
     parser.add_argument("--seconds", type=float, default=1.0, help="aim for one contender's turn")
     args = parser.parse_args()
     args.peers = args.peers.split(",")
@@ -308,9 +309,14 @@ def main():
     threads = [int(t) for t in args.threads.split(",")]
     before, cells = os.getloadavg()[0], []
     args.out.mkdir(parents=True, exist_ok=True)
+    earlier = args.out / "peers-training.json"
+    old_peaks = {}
+    if args.append and earlier.exists():
+        old = json.loads(earlier.read_text())
+        cells, old_peaks, before = old["cells"], {int(t): p for t, p in old["peaks"].items()}, old["load_before_after"][0]
     with tempfile.TemporaryDirectory(prefix="train-peers-") as scratch:
         scratch = pathlib.Path(scratch)
-        peaks = {t: peak(args, pythons, t, scratch) for t in threads}
+        peaks = old_peaks | {t: peak(args, pythons, t, scratch) for t in threads if t not in old_peaks}
         for network in args.networks.split(","):
             for points in map(int, args.points.split(",")):
                 for t in threads:

@@ -132,19 +132,47 @@ unsafe fn multiply<S: Simd, const R: usize, const C: usize, const ALONG: bool>(
     unsafe {
         let mut b = b;
         let mut w = w;
-        for _ in 0..depth {
-            let mut x = [S::zero(); C];
-            for c in 0..C {
-                x[c] = S::load(b.add(c * S::LANES));
-            }
-            for r in 0..R {
-                let a = S::splat(*w.add(if ALONG { r * step } else { r }));
-                for c in 0..C {
-                    acc[r][c] = S::fma(a, x[c], acc[r][c]);
+        let mut left = depth;
+        // Addresses are computed once for several steps: integer work takes turns with the multiply-adds on their ports.
+        if R >= S::ROWS {
+            while left >= UNROLLED {
+                for k in 0..UNROLLED {
+                    let w = w.add(if ALONG { k } else { k * step });
+                    multiply_step::<S, R, C, ALONG>(w, step, b.add(k * C * S::LANES), acc);
                 }
+                b = b.add(UNROLLED * C * S::LANES);
+                w = w.add(if ALONG { UNROLLED } else { UNROLLED * step });
+                left -= UNROLLED;
             }
+        }
+        for _ in 0..left {
+            multiply_step::<S, R, C, ALONG>(w, step, b, acc);
             b = b.add(C * S::LANES);
             w = w.add(if ALONG { 1 } else { step });
+        }
+    }
+}
+
+/// Steps of a product between two computations of addresses.
+const UNROLLED: usize = 4;
+
+#[inline(always)]
+unsafe fn multiply_step<S: Simd, const R: usize, const C: usize, const ALONG: bool>(
+    w: *const f32,
+    step: usize,
+    b: *const f32,
+    acc: &mut [[S::V; C]; R],
+) {
+    unsafe {
+        let mut x = [S::zero(); C];
+        for c in 0..C {
+            x[c] = S::load(b.add(c * S::LANES));
+        }
+        for r in 0..R {
+            let a = S::splat(*w.add(if ALONG { r * step } else { r }));
+            for c in 0..C {
+                acc[r][c] = S::fma(a, x[c], acc[r][c]);
+            }
         }
     }
 }
