@@ -24,8 +24,8 @@ const STAGES: &[Stage] = &[
         run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]))
     }),
     ("docs", || {
-        let args = ["doc", "--workspace", "--no-deps", "--locked", "--quiet", "--document-private-items"];
-        run(cargo(&args).env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"))
+        let args = ["doc", "--workspace", "--no-deps", "--locked", "--quiet"];
+        run(cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("tidy", tidy::run),
     ("tests", || run(&mut cargo(&["test", "--workspace", "--locked", "--quiet"]))),
