@@ -218,6 +218,12 @@ fn judge(
 }
 
 fn setting_differences(a: &Part, b: &Part) -> Vec<String> {
+    let retrained: Vec<String> = a
+        .problems
+        .iter()
+        .filter(|p| b.problems.iter().any(|q| q.id == p.id && q.model != p.model))
+        .map(|p| p.id.clone())
+        .collect();
     let (a, b) = (&a.setting, &b.setting);
     let mut all = Vec::new();
     for (what, x, y) in
@@ -229,6 +235,9 @@ fn setting_differences(a: &Part, b: &Part) -> Vec<String> {
     }
     if a.results_revision != b.results_revision {
         all.push(format!("results revision {} here, {} there", a.results_revision, b.results_revision));
+    }
+    if !retrained.is_empty() {
+        all.push(format!("another network or training on {}", list(&retrained)));
     }
     all
 }
@@ -253,7 +262,7 @@ impl Comparison {
             list(&changed)
         };
         let settings = if self.differences.is_empty() {
-            "same engine, platform and revision".to_owned()
+            "same engine, platform, revision, networks and training".to_owned()
         } else {
             self.differences.join("; ")
         };

@@ -70,6 +70,8 @@ impl Counts {
 pub struct Problem {
     /// Its id.
     pub id: String,
+    /// Network and training of its runs, in one line.
+    pub model: String,
     /// Seeds that any run of it has, ascending.
     pub seeds: Vec<u64>,
     /// Labels behind each entry.
@@ -192,6 +194,8 @@ fn part(setting: &Setting, runs: &[&RunSummary], rules: &VerdictRules) -> Result
     let styles = method_styles(runs.iter().map(|run| run.strategy.as_str()));
     let mut cells: BTreeMap<(String, String, usize), BySeed<'_>> = BTreeMap::new();
     let mut seeds: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    let models: BTreeMap<String, String> =
+        names.iter().map(|((_, model), name)| (name.clone(), model.clone())).collect();
     let mut random: BTreeMap<String, BySeed<'_>> = BTreeMap::new();
     for run in runs {
         let problem = names[&(run.problem.clone(), run.model.clone())].clone();
@@ -211,6 +215,7 @@ fn part(setting: &Setting, runs: &[&RunSummary], rules: &VerdictRules) -> Result
             let seeds: Vec<u64> = seeds.into_iter().collect();
             let of_random = random.remove(&id).unwrap_or_default();
             Problem {
+                model: models.get(&id).cloned().unwrap_or_default(),
                 random: curves(&seeds, &of_random, n_entries),
                 random_time: time(&of_random),
                 n_labelled: (0..n_entries).map(|t| setting.initial + t * setting.queries).collect(),

@@ -20,7 +20,7 @@ use crate::{pdf, svg, tables};
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// A file or directory.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}", path.display())]
     Io {
         /// Where.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum ReportError {
         source: io::Error,
     },
     /// A statistic.
-    #[error("the findings cannot be computed: {0}")]
+    #[error(transparent)]
     Eval(#[from] EvalError),
 }
 

@@ -199,6 +199,9 @@ fn stores_are_compared_beyond_noise() {
     other.source = "later".into();
     for run in &mut other.runs {
         run.setting.platform = "test/other".into();
+        if run.problem == "robo" {
+            run.model = "another".into();
+        }
         let factor = match (run.strategy.as_str(), run.problem.as_str()) {
             ("gsx", "sine") => 1.2 + 0.01 * run.seed as f64,
             ("qbc", _) => 1.0 + if run.seed.is_multiple_of(2) { 0.02 } else { -0.02 },
@@ -221,7 +224,7 @@ fn stores_are_compared_beyond_noise() {
     }
     let page = fs::read_to_string(&written.page).unwrap();
     assert!(page.contains("2 changed beyond noise (gsx on sine at γ = 2"), "{}", comparison.sentence());
-    assert!(page.contains("platform test/plain here, test/other there"));
+    assert!(page.contains("platform test/plain here, test/other there; another network or training on robo"));
     assert!(dir.path().join("tables/compare-1.csv").exists());
 }
 
