@@ -112,7 +112,7 @@ impl<'a> Answers<'a> {
             }
             (None, None) => {
                 let done = self.n_answered;
-                (end.kind, format!("the program {}{begun} after {done} answers to {n} points", end.how))
+                (end.kind, format!("the program {}{begun} after {done} of {n} answers", end.how))
             }
         };
         if let Some((row, answer)) = self.held {
@@ -248,10 +248,11 @@ fn fields(line: &str) -> Vec<String> {
     }
 }
 
-/// A line short enough for a message, control characters escaped.
+/// A line short enough for a message, with nothing that could disturb a terminal.
 pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 160;
-    let mut short: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut short: String = text.chars().take(LONGEST).map(visible).collect();
     if text.chars().nth(LONGEST).is_some() {
         short.push('…');
     }
@@ -321,6 +322,7 @@ mod tests {
         use LabelFailureKind::Malformed;
         assert_eq!(kinds(&rows), [None, None, Some(Malformed), Some(Malformed)]);
         assert!(rows[3].as_ref().unwrap_err().message.contains("Converged after 3"));
+        assert_eq!(excerpt("a \"b\"\x1b[31m"), "a \"b\"\u{fffd}[31m");
         let blank = read(&["a"], 3, &["a\n1\n\n3\n"], &orderly());
         assert_eq!(kinds(&blank), [None, Some(Malformed), Some(Malformed)]);
     }
