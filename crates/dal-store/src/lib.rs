@@ -10,6 +10,7 @@
 //!   spec.json                what was run: specification, numeric platform, results revision      deterministic
 //!   records.jsonl            one line per entry: errors on the test set, what was chosen next     deterministic
 //!   queries.npy              every queried point, (n_queries in total, n_columns), f64            deterministic
+//!   labels.npy               every point with its answer, where answers cost something                deterministic
 //!   footer.json              the run is over (done or failed, and why); hashes of the above       deterministic
 //!   timing.jsonl             seconds per entry
 //!   provenance.json          versions, machine, command

@@ -16,6 +16,7 @@ use crate::spec::{RunKey, RunSpec, hash};
 pub(crate) const SPEC: &str = "spec.json";
 pub(crate) const RECORDS: &str = "records.jsonl";
 pub(crate) const QUERIES: &str = "queries.npy";
+pub(crate) const LABELS: &str = "labels.npy";
 pub(crate) const FOOTER: &str = "footer.json";
 pub(crate) const TIMING: &str = "timing.jsonl";
 pub(crate) const PROVENANCE: &str = "provenance.json";
@@ -120,9 +121,26 @@ impl Run {
     /// As [`records`](Self::records).
     pub fn queries(&self) -> Result<Array2<f64>, StoreError> {
         let Some(footer) = &self.footer else { return Ok(self.checkpoint()?.queries()) };
-        let bytes = self.sealed(footer, QUERIES)?;
+        self.array(footer, QUERIES)
+    }
+
+    /// Every point asked for, the initial ones first, with its answer: shape (n, n_columns + n_outputs), NaN where a label
+    /// failed. `None` for a run that is over and did not keep them.
+    ///
+    /// # Errors
+    /// As [`records`](Self::records).
+    pub fn labels(&self) -> Result<Option<Array2<f64>>, StoreError> {
+        match &self.footer {
+            None => Ok(Some(self.checkpoint()?.labels())),
+            Some(footer) if footer.files.contains_key(LABELS) => self.array(footer, LABELS).map(Some),
+            Some(_) => Ok(None),
+        }
+    }
+
+    fn array(&self, footer: &Footer, name: &str) -> Result<Array2<f64>, StoreError> {
+        let bytes = self.sealed(footer, name)?;
         Array2::read_npy(bytes.as_slice())
-            .map_err(|error| StoreError::damaged_run(self.dir.join(QUERIES), None, error.to_string()))
+            .map_err(|error| StoreError::damaged_run(self.dir.join(name), None, error.to_string()))
     }
 
     /// Seconds per entry, where they were taken.

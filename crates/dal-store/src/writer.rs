@@ -13,7 +13,7 @@ use crate::canonical::canonical_json;
 use crate::error::StoreError;
 use crate::journal::{Checkpoint, Frame, Journal};
 use crate::record::{EntryRecord, EntryTiming, Failure, FileSeal, Footer, Provenance};
-use crate::run::{FOOTER, JOURNAL, PROVENANCE, QUERIES, RECORDS, Run, SPEC, TIMING};
+use crate::run::{FOOTER, JOURNAL, LABELS, PROVENANCE, QUERIES, RECORDS, Run, SPEC, TIMING};
 use crate::spec::{RunKey, hash};
 
 /// One run being written.
@@ -26,6 +26,7 @@ pub struct RunWriter {
     key: RunKey,
     journal: Journal,
     state: Checkpoint,
+    keeps_labels: bool,
 }
 
 impl RunWriter {
@@ -36,7 +37,7 @@ impl RunWriter {
             journal.append(&Frame::Resumed)?;
             state.resumed += 1;
         }
-        Ok(Self { dir, key, journal, state })
+        Ok(Self { dir, key, journal, state, keeps_labels: false })
     }
 
     /// What is known so far: what was found when the run was taken up, and what came since.
@@ -121,6 +122,11 @@ impl RunWriter {
         self.add(Frame::Record(record))
     }
 
+    /// Every answer is kept with its point when the run is over, in `labels.npy`: for oracles whose answers cost something.
+    pub fn keep_labels(&mut self) {
+        self.keeps_labels = true;
+    }
+
     /// The run is complete: writes its files and removes the checkpoint.
     ///
     /// # Errors
@@ -141,10 +147,12 @@ impl RunWriter {
         let keep_checkpoint = failure.is_some();
         let records = lines(&self.state.records);
         let queries = npy(&self.state.queries(), &self.dir)?;
+        let labels = if self.keeps_labels { Some(npy(&self.state.labels(), &self.dir)?) } else { None };
         let mut files = BTreeMap::from([(SPEC.to_owned(), seal(self.key.to_json().as_bytes()))]);
-        for (name, bytes) in [(RECORDS, &records), (QUERIES, &queries)] {
-            atomic::place(&self.dir.join(name), bytes, true)?;
-            files.insert(name.to_owned(), seal(bytes));
+        for (name, bytes) in [(RECORDS, Some(records)), (QUERIES, Some(queries)), (LABELS, labels)] {
+            let Some(bytes) = bytes else { continue };
+            atomic::place(&self.dir.join(name), &bytes, true)?;
+            files.insert(name.to_owned(), seal(&bytes));
         }
         atomic::place(&self.dir.join(TIMING), &lines(&self.state.timings), false)?;
         let provenance = Provenance { resumed: self.state.resumed, ..provenance.clone() };
@@ -173,6 +181,22 @@ impl Checkpoint {
             queries.append(ndarray::Axis(0), batch.x.view()).expect("batches of a campaign have one width");
         }
         queries
+    }
+}
+
+impl Checkpoint {
+    /// Every point asked for with its answer, shape (n, n_columns + n_outputs); NaN where there is no answer.
+    pub(crate) fn labels(&self) -> Array2<f64> {
+        let answers = || self.batches.iter().flat_map(|batch| &batch.answers);
+        let n_outputs = answers().find_map(|answer| answer.as_ref()?.as_ref().ok()).map_or(0, Vec::len);
+        let n_columns = self.batches.first().map_or(0, |batch| batch.x.ncols());
+        let points = self.batches.iter().flat_map(|batch| batch.x.outer_iter());
+        let mut rows = Array2::from_elem((answers().count(), n_columns + n_outputs), f64::NAN);
+        for ((mut row, point), answer) in rows.outer_iter_mut().zip(points).zip(answers()) {
+            let known = answer.iter().flatten().flatten();
+            row.iter_mut().zip(point.iter().chain(known)).for_each(|(place, value)| *place = *value);
+        }
+        rows
     }
 }
 

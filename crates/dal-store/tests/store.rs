@@ -116,6 +116,24 @@ fn a_run_interrupted_anywhere_ends_in_the_same_bytes() {
 }
 
 #[test]
+fn costly_answers_outlive_the_run() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    run.keep_labels();
+    steps()[..8].iter().for_each(|step| step(&mut run).unwrap());
+    let run = run.finish(&Provenance::default()).unwrap();
+    let labels = run.labels().unwrap().unwrap();
+    assert_eq!(labels.slice(ndarray::s![..3, ..]), array![[0.0, 0.0, 0.5], [-0.3, 1.0, 2.0], [0.1, 1.0, 0.5]]);
+    assert_eq!(labels[[3, 0]], -0.3);
+    assert!(labels[[3, 1]].is_nan() && labels[[3, 2]].is_nan(), "its label failed");
+    run.verify().unwrap();
+    let mut other = open(&writer, &key(1));
+    steps()[..8].iter().for_each(|step| step(&mut other).unwrap());
+    assert_eq!(other.finish(&Provenance::default()).unwrap().labels().unwrap(), None);
+}
+
+#[test]
 fn a_failed_run_keeps_its_reason_and_its_answers() {
     let (_dir, store) = store();
     let writer = store.lock().unwrap();
