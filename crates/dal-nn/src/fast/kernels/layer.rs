@@ -238,19 +238,25 @@ pub(super) unsafe fn forward<S: Simd>(f: &Forward<'_>) {
     unsafe {
         clear(f.sums, 2 * f.n_out * S::LANES);
         let depth = slice_depth(f.n_in);
-        for from in (0..f.n_in).step_by(depth) {
-            let n = depth.min(f.n_in - from);
-            for index in 0..n_panels::<S>(f.n_points) {
-                let p = panel::<S>(f.n_points, index);
-                if p.vectors == 2 {
-                    forward_panel::<S, 2>(f, p, from, n);
-                } else {
-                    forward_panel::<S, 1>(f, p, from, n);
+        let count = n_panels::<S>(f.n_points);
+        for group in (0..count).step_by(GROUPED) {
+            for from in (0..f.n_in).step_by(depth) {
+                let n = depth.min(f.n_in - from);
+                for index in group..count.min(group + GROUPED) {
+                    let p = panel::<S>(f.n_points, index);
+                    if p.vectors == 2 {
+                        forward_panel::<S, 2>(f, p, from, n);
+                    } else {
+                        forward_panel::<S, 1>(f, p, from, n);
+                    }
                 }
             }
         }
     }
 }
+
+/// Panels that are taken through all slices of inputs together, so that their partial sums stay in the second-level cache.
+const GROUPED: usize = 4;
 
 #[inline(always)]
 unsafe fn forward_panel<S: Simd, const C: usize>(f: &Forward<'_>, p: Panel, from: usize, n: usize) {
@@ -342,7 +348,7 @@ pub(super) fn scratch<S: Simd>(n_in: usize, n_out: usize) -> usize {
     let columns = n_in.div_ceil(S::QUADS);
     let narrow = group * (n_out + columns * S::QUADS) + (n_out * columns + 4) * S::LANES;
     let lifted = DEPTH * 2 * S::LANES;
-    let packed = DEPTH.min(n_out) * n_in + 2 * S::LANES;
+    let packed = n_out * n_in + 2 * S::LANES;
     if is_narrow(n_in, n_out) { narrow.max(lifted) } else { lifted + packed }
 }
 
@@ -721,21 +727,26 @@ unsafe fn backward_wide<S: Simd>(b: &Backward<'_>) {
     unsafe {
         let count = n_panels::<S>(b.n_points);
         let depth = slice_depth(b.n_out);
-        for from in (0..b.n_out).step_by(depth) {
-            let n = depth.min(b.n_out - from);
-            let packed = b.scratch.add(DEPTH * 2 * S::LANES);
-            if !b.delta_below.is_absent() {
-                pack::<S>(b, from, n, packed);
+        let packed = b.scratch.add(DEPTH * 2 * S::LANES);
+        if !b.delta_below.is_absent() {
+            for from in (0..b.n_out).step_by(depth) {
+                pack::<S>(b, from, depth.min(b.n_out - from), packed.add(from * b.n_in));
             }
-            for index in 0..count {
-                let p = panel::<S>(b.n_points, index);
-                let settled = b.delta.add(p.first * b.n_out + from * p.vectors * S::LANES);
-                if p.vectors == 2 {
-                    settle::<S, 2>(b, p, from, n, settled);
-                    descend::<S, 2>(b, p, from, n, settled, packed);
-                } else {
-                    settle::<S, 1>(b, p, from, n, settled);
-                    descend::<S, 1>(b, p, from, n, settled, packed);
+        }
+        for group in (0..count).step_by(GROUPED) {
+            for from in (0..b.n_out).step_by(depth) {
+                let n = depth.min(b.n_out - from);
+                let packed = packed.add(from * b.n_in);
+                for index in group..count.min(group + GROUPED) {
+                    let p = panel::<S>(b.n_points, index);
+                    let settled = b.delta.add(p.first * b.n_out + from * p.vectors * S::LANES);
+                    if p.vectors == 2 {
+                        settle::<S, 2>(b, p, from, n, settled);
+                        descend::<S, 2>(b, p, from, n, settled, packed);
+                    } else {
+                        settle::<S, 1>(b, p, from, n, settled);
+                        descend::<S, 1>(b, p, from, n, settled, packed);
+                    }
                 }
             }
         }
