@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Done;
 use crate::label::find_problem;
-use crate::output::{Format, Rows};
+use crate::output::{Format, Rows, outln};
 
 /// `dal problems`.
 #[derive(clap::Args)]
@@ -31,7 +31,7 @@ pub fn problems(args: &ProblemArgs) -> Result<Done> {
         return match (problem.card(), args.format) {
             (Some(card), Format::Table) => show_card(card),
             (Some(card), Format::Json) => {
-                println!("{}", serde_json::to_string_pretty(card)?);
+                outln!("{}", serde_json::to_string_pretty(card)?);
                 Ok(Done::Fully)
             }
             (Some(card), Format::Csv) => rows(&[card]).print(Format::Csv).map(|()| Done::Fully),
@@ -40,7 +40,7 @@ pub fn problems(args: &ProblemArgs) -> Result<Done> {
     }
     let cards: Vec<&Card> = dal_oracles::catalogue().collect();
     if args.format == Format::Json {
-        println!("{}", serde_json::to_string_pretty(&cards)?);
+        outln!("{}", serde_json::to_string_pretty(&cards)?);
     } else {
         rows(&cards).print(args.format)?;
     }
@@ -95,36 +95,37 @@ fn network(card: &Card) -> String {
 }
 
 fn show_card(card: &Card) -> Result<Done> {
-    println!("{}: {}\n", card.id, card.title);
-    println!("formula   {}", card.formula);
-    println!("outputs   {} × {} [{}] {}", card.outputs.n, card.outputs.name, card.outputs.unit, card.outputs.along);
-    println!("network   {}", network(card));
-    println!("training  learning rate {}, weight decay {}", card.training.learning_rate, card.training.weight_decay);
+    outln!("{}: {}\n", card.id, card.title);
+    outln!("formula   {}", card.formula);
+    outln!("outputs   {} × {} [{}] {}", card.outputs.n, card.outputs.name, card.outputs.unit, card.outputs.along);
+    outln!("network   {}", network(card));
+    outln!("training  learning rate {}, weight decay {}", card.training.learning_rate, card.training.weight_decay);
     if !card.training.note.is_empty() {
-        println!("          {}", card.training.note);
+        outln!("          {}", card.training.note);
     }
-    println!("source    {}", card.source);
-    println!("licence   {}", card.licence);
+    outln!("source    {}", card.source);
+    outln!("licence   {}", card.licence);
     for difficulty in card.difficulty {
         let settings = if difficulty.settings.is_empty() { "" } else { &format!(" ({})", difficulty.settings) };
-        println!(
+        outln!(
             "hardness  output variance {}, error of the mean predictor {}{settings}",
-            difficulty.output_variance, difficulty.mean_predictor_mse
+            difficulty.output_variance,
+            difficulty.mean_predictor_mse
         );
     }
     for setting in card.settings {
         match setting.values {
             SettingValues::OneOf(choices) => {
-                println!("setting   {}: {}", setting.key, setting.help);
+                outln!("setting   {}: {}", setting.key, setting.help);
                 for (i, choice) in choices.iter().enumerate() {
                     let default = if i == 0 { " (default)" } else { "" };
-                    println!("            --set {}={}  {}{default}", setting.key, choice.value, choice.meaning);
+                    outln!("            --set {}={}  {}{default}", setting.key, choice.value, choice.meaning);
                 }
             }
-            SettingValues::Path => println!("setting   {}: {} (a path)", setting.key, setting.help),
+            SettingValues::Path => outln!("setting   {}: {} (a path)", setting.key, setting.help),
         }
     }
-    println!();
+    outln!();
     let inputs = card.inputs.iter().enumerate().map(|(i, input)| {
         let kind = if input.integer { "integer" } else { "continuous" };
         vec![
@@ -143,11 +144,11 @@ fn show_card(card: &Card) -> Result<Done> {
 
 fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<Done> {
     if format == Format::Table {
-        println!("{}: {} inputs, {} outputs", problem.id(), problem.inputs().len(), problem.outputs().len());
+        outln!("{}: {} inputs, {} outputs", problem.id(), problem.inputs().len(), problem.outputs().len());
         if let Some(candidates) = problem.candidates() {
-            println!("the pool is a table of {} points", candidates.nrows());
+            outln!("the pool is a table of {} points", candidates.nrows());
         }
-        println!();
+        outln!();
     }
     let column = |role: &'static str| move |c: &dal_oracles::Column| vec![json!(role), json!(c.name), json!(c.unit)];
     let rows =
@@ -177,10 +178,10 @@ pub fn strategies(args: &StrategyArgs) -> Result<Done> {
         None => dal_acq::catalogue().collect(),
     };
     match (args.format, &args.strategy) {
-        (Format::Json, Some(_)) => println!("{}", serde_json::to_string_pretty(&strategy_json(cards[0])?)?),
+        (Format::Json, Some(_)) => outln!("{}", serde_json::to_string_pretty(&strategy_json(cards[0])?)?),
         (Format::Json, None) => {
             let all = cards.iter().map(|card| strategy_json(card)).collect::<Result<Vec<_>>>()?;
-            println!("{}", serde_json::to_string_pretty(&all)?);
+            outln!("{}", serde_json::to_string_pretty(&all)?);
         }
         (Format::Table, Some(_)) => show_strategy(cards[0])?,
         (format, _) => {
@@ -203,20 +204,20 @@ fn strategy_json(card: &dal_acq::Card) -> Result<Value> {
 }
 
 fn show_strategy(card: &dal_acq::Card) -> Result<()> {
-    println!("{}: {}\n", card.id, card.title);
-    println!("rule      {}", card.formula);
+    outln!("{}: {}\n", card.id, card.title);
+    outln!("rule      {}", card.formula);
     let needs = card.needs_in_words();
-    println!("needs     {}", if needs.is_empty() { "coordinates only".into() } else { needs.join(", ") });
-    println!("cost      {}", card.cost);
-    println!("source    {}", card.source);
+    outln!("needs     {}", if needs.is_empty() { "coordinates only".into() } else { needs.join(", ") });
+    outln!("cost      {}", card.cost);
+    outln!("source    {}", card.source);
     let promises: Vec<String> = card
         .invariances
         .iter()
         .filter_map(|promise| serde_json::to_value(promise).ok()?.as_str().map(str::to_owned))
         .collect();
-    println!("promises  {}", if promises.is_empty() { "none".into() } else { promises.join(", ") });
+    outln!("promises  {}", if promises.is_empty() { "none".into() } else { promises.join(", ") });
     if !card.settings.is_empty() {
-        println!();
+        outln!();
         let defaults = card.defaults();
         let row =
             |s: &dal_acq::SettingCard| vec![json!(s.key), json!(defaults.get(s.key)), json!(s.values), json!(s.help)];

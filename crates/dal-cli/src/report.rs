@@ -7,6 +7,7 @@ use dal_report::{ReportOptions, load, terminal_summary, write_report};
 use dal_store::Store;
 
 use crate::Done;
+use crate::output::outln;
 
 /// A store in, a page out.
 #[derive(clap::Args)]
@@ -39,12 +40,12 @@ pub fn run(args: &Args) -> Result<Done> {
     };
     let written = write_report(&data, &args.out, &options)?;
     let (_, width) = console::Term::stdout().size();
-    println!("{}", terminal_summary(&written.findings, usize::from(width).clamp(60, 120)));
+    outln!("{}", terminal_summary(&written.findings, usize::from(width).clamp(60, 120)));
     for comparison in &written.comparisons {
-        println!("Beside {}\n", comparison.sentence());
+        outln!("Beside {}\n", comparison.sentence());
     }
-    println!("{} figures and {} tables beside the page", written.n_figures, written.n_tables);
-    println!("{}", written.page.display());
+    outln!("{} figures and {} tables beside the page", written.n_figures, written.n_tables);
+    outln!("{}", written.page.display());
     // The page shows what could be read; that some could not is still an error.
     if let Some((_, why)) = data.unreadable.first() {
         let n = data.unreadable.len();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Done;
 use crate::data::{NumberTable, read_members, read_numbers, settings};
-use crate::output::number;
+use crate::output::{number, outln};
 
 /// Data in, pool rows out.
 #[derive(clap::Args)]
@@ -110,7 +110,11 @@ pub fn run(args: &Args) -> Result<Done> {
         None => (0..pool.values.ncols()).map(|i| format!("x{i}")).collect(),
     };
     match args.format {
-        SelectFormat::Rows => picked.iter().for_each(|row| println!("{row}")),
+        SelectFormat::Rows => {
+            for row in picked {
+                outln!("{row}");
+            }
+        }
         SelectFormat::Csv => {
             let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
             let scored = score.filter(|_| scores.is_some());
@@ -142,7 +146,7 @@ pub fn run(args: &Args) -> Result<Done> {
                 "picks": picks.collect::<Vec<_>>(),
                 "notes": chosen.notes,
             });
-            println!("{}", serde_json::to_string_pretty(&all)?);
+            outln!("{}", serde_json::to_string_pretty(&all)?);
         }
     }
     Ok(Done::Fully)
