@@ -612,19 +612,23 @@ fn planned_run(trial: &Trial) -> PlannedRun {
     }
 }
 
-/// Trains nothing for no epochs, so that needs which engine or network cannot meet show up now.
+/// Trains a network of the same layers, but a few units wide, for no epochs, so that needs which engine or network cannot meet
+/// show up now.
 fn rehearse(
     engine: &dyn Engine,
     network: &NetworkSpec,
     training: &TrainingSpec,
     needs: &Needs,
 ) -> Result<(), LearnError> {
-    let training = TrainingSpec { epochs: 0, n_members: 1, ..training.clone() };
     let other = |message: String| LearnError::Other { message };
-    let learner = engine.learner(network, &training).map_err(other)?;
-    let points = |n_columns| Array2::from_shape_fn((2, n_columns), |(row, _)| row as f64 - 0.5);
-    let labelled = Labelled::new(points(network.n_inputs()), points(network.n_outputs()))
+    let hidden = network.hidden().iter().map(|&width| width.min(4)).collect();
+    let (n_inputs, n_outputs) = (network.n_inputs(), network.n_outputs());
+    let narrow = NetworkSpec::new(n_inputs, n_outputs, hidden, network.batch_norm().copied(), network.head().clone())
         .map_err(|error| other(error.to_string()))?;
+    let training = TrainingSpec { epochs: 0, n_members: 1, ..training.clone() };
+    let learner = engine.learner(&narrow, &training).map_err(other)?;
+    let points = |n_columns| Array2::from_shape_fn((2, n_columns), |(row, _)| row as f64 - 0.5);
+    let labelled = Labelled::new(points(n_inputs), points(n_outputs)).map_err(|error| other(error.to_string()))?;
     let seeds = TrialSeeds::new("rehearsal", 0).fit(0);
     let mut fits = learner.fit_all(&[FitJob { labelled: &labelled, needs, seeds }]);
     fits.pop().unwrap_or_else(|| Err(other("the engine gave no answer".into()))).map(|_| ())

@@ -277,7 +277,7 @@ impl Shared<'_> {
     /// Takes a trial up; `None` if nothing is left to do in it.
     fn start(&self, worker: usize, index: usize) -> Result<Option<Started<'_>>, BenchError> {
         let trial = &self.plan.trials()[index];
-        let writer = match self.writer.begin(trial.key())? {
+        let mut writer = match self.writer.begin(trial.key())? {
             Begin::Open(writer) => writer,
             Begin::Over(run) if self.retry_failed && matches!(run.status(), Status::Failed(_)) => {
                 self.writer.retry(&run)?
@@ -287,6 +287,11 @@ impl Shared<'_> {
                 return Ok(None);
             }
         };
+        let problem = &self.plan.problems()[trial.problem()];
+        if problem.problem().card().is_none() {
+            // A user's answers cost something, so they outlive the run.
+            writer.keep_labels();
+        }
         let checkpoint = writer.checkpoint();
         self.progress.event(&Event::RunStarted {
             worker,
@@ -300,7 +305,6 @@ impl Shared<'_> {
             self.run_ended(worker, index, trial, ended);
             return Ok(None);
         }
-        let problem = &self.plan.problems()[trial.problem()];
         let campaign = Campaign::resume(
             problem.problem().space().clone(),
             std::sync::Arc::clone(trial.strategy()),

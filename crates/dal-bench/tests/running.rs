@@ -7,7 +7,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Together, Toys, Watch, deterministic, options, plan, plan_with, small, store};
+use common::{Together, Toys, Watch, deterministic, options, plan, plan_with, small, store, table_problem};
 use dal_bench::{BenchError, RunOptions, Silent, run};
 use dal_core::SeedPath;
 use dal_store::{FailureKind, RunKey, Status, Store, StoreError};
@@ -228,4 +228,39 @@ fn a_refusing_disk_stops_the_sweep_and_loses_nothing() {
     assert!(done || matches!(blocked.status(), Status::Partial { .. }));
     run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
     assert_same(&store, &undisturbed(&text), "after a refusal");
+}
+
+#[test]
+fn a_users_table_is_its_own_pool_and_test_rows_are_never_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let problem = table_problem(folder.path(), 60);
+    let text = format!(
+        "name = \"own\"\nseeds = 2\n[protocol]\ninitial = 8\nqueries = 4\nsteps = 3\ntest_points = 20\n\
+         [training]\nepochs = 5\nmembers = 2\n[[problem]]\nid = \"{}\"\nnetwork = {{ hidden = [6] }}\n\
+         [[strategy]]\nid = \"random\"\n[[strategy]]\nid = \"vary\"\n",
+        problem.display()
+    );
+    let expected = undisturbed(&text);
+    let (_dir, store) = store();
+    let plan = plan(&text);
+    let watch = Watch::stopping_after(3);
+    run(&plan, &store, &options(1), &watch, &watch.stop).unwrap();
+    run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    assert_same(&store, &expected, "a table");
+    let test = plan.problems()[0].test_set().unwrap();
+    assert_eq!(test.x.nrows(), 20);
+    for run in store.runs().unwrap().map(Result::unwrap) {
+        let pools: Vec<usize> = run.records().unwrap().iter().filter_map(|r| Some(r.choice.as_ref()?.n_pool)).collect();
+        assert_eq!(pools, [32, 28, 24]);
+        let labels = run.labels().unwrap().expect("a user's answers are kept");
+        assert_eq!(labels.dim(), (20, 3));
+        for row in labels.outer_iter() {
+            let (a, b) = ((row[0] + 1.0) / 2.0, (row[1] + 1.0) / 2.0);
+            assert!((row[2] - (a * b + a)).abs() < 1e-12, "the table's own answer");
+            assert!(test.x.outer_iter().all(|x| (x[0], x[1]) != (row[0], row[1])));
+        }
+    }
+    let too_small = text.replace("test_points = 20", "test_points = 50");
+    let error = dal_bench::Sweep::parse(&too_small, "a.toml").unwrap().resolve_with(&Toys::default()).unwrap_err();
+    assert!(error.to_string().contains("60 rows") && error.to_string().contains("need 62"), "{error}");
 }

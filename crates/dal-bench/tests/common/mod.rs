@@ -185,6 +185,20 @@ pub fn plan(text: &str) -> Plan {
     plan_with(text, &Toys::default())
 }
 
+/// Writes a user's problem, and its table of so many rows beside it.
+pub fn table_problem(dir: &Path, n_rows: usize) -> std::path::PathBuf {
+    let row = |i: usize| {
+        let (a, b) = (i as f64 / n_rows as f64, (i * 7 % n_rows) as f64 / n_rows as f64);
+        format!("{a},{},{}\n", 2.0 * b, a * b + a)
+    };
+    fs::write(dir.join("t.csv"), "a,b,y\n".to_owned() + &(0..n_rows).map(row).collect::<String>()).unwrap();
+    let path = dir.join("problem.toml");
+    let text = "name = \"mine\"\ninputs = [{ name = \"a\", low = 0.0, high = 1.0 }, { name = \"b\", low = 0.0, high = 2.0 }]\n\
+                outputs = [{ name = \"y\" }]\n[oracle.table]\nfile = \"t.csv\"\n";
+    fs::write(&path, text).unwrap();
+    path
+}
+
 pub fn plan_with(text: &str, catalogue: &dyn Catalogue) -> Plan {
     match Sweep::parse(text, "test.toml").and_then(|sweep| sweep.resolve_with(catalogue)) {
         Ok(plan) => plan,
