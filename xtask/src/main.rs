@@ -1,9 +1,10 @@
-//! Development tasks: `cargo xtask bench-all`, `ci`, `tidy`, `fixtures` and others; runs cargo and `dal`, links neither.
+//! Development tasks: `cargo xtask bench-all`, `ci`, `tidy`, `libtorch` and others; runs cargo and `dal`, links neither.
 
 mod bench_all;
 mod bench_peers;
 mod ci;
 mod fixtures;
+mod libtorch;
 mod package;
 mod page;
 mod process;
@@ -30,6 +31,9 @@ enum Task {
     Ci(ci::Args),
     /// House rules that no lint knows.
     Tidy,
+    /// Bring libtorch for the feature `tch`, or find an installed one.
+    #[command(disable_help_flag = true)]
+    Libtorch(libtorch::Args),
     /// Remake the fixtures, or check that they can be remade.
     Fixtures(fixtures::Args),
     /// Test the report page in a real browser.
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::BenchPeers(args) => bench_peers::run_peers(&args),
         Task::Ci(args) => ci::run_stages(&args),
         Task::Tidy => tidy::run(),
+        Task::Libtorch(args) => libtorch::run_task(&args.rest),
         Task::Fixtures(args) => fixtures::run_scripts(&args),
         Task::Page(args) => page::run_browser(&args),
         Task::Package => package::run_packing(),
