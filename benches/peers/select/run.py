@@ -19,16 +19,14 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
+sys.path.insert(0, str(HERE.parent))
+from shared import KEEP_BUFFERS, ROOT, environment, processor  # noqa: E402
 
 # Set in every child, whatever this process inherited.
 ONE_THREAD = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS")
 }
-# For the peers: buffers that the allocator keeps instead of returning them to the kernel after every use, which NumPy and
-# PyTorch gain by. Ours goes without, so that its memory is what it would take anywhere.
-KEEP_BUFFERS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"}
 
 OURS, DIFFERENCES, PRODUCTS = "ours", "NumPy, differences", "NumPy, matrix products"
 SKACTIVEML, BMDAL = "scikit-activeml", "bmdal-reg"
@@ -76,27 +74,6 @@ def contests(rounds, slow_rounds, million, widths):
                     entries[BMDAL] = (1, 1)
                 found.append(Contest(inputs, 1_000_000, strategy, 2, entries))
     return found
-
-
-def environment(folder, environments):
-    """A Python with the packages that a folder pins; made anew where the pins changed."""
-    requirements = folder / "requirements.txt"
-    without_dependencies = folder / "requirements-no-deps.txt"
-    wanted = requirements.read_text()
-    if without_dependencies.exists():
-        wanted += without_dependencies.read_text()
-    target = environments / f"select_{folder.name}"
-    python, stamp = target / "bin" / "python", target / "requirements.installed"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    print(f"installing the packages of {folder.relative_to(ROOT)}", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(target)], check=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, "-r", str(requirements)], check=True)
-    if without_dependencies.exists():
-        subprocess.run([*install, "--no-deps", "-r", str(without_dependencies)], check=True)
-    stamp.write_text(wanted)
-    return python
 
 
 def call(commands, contest, name, data):
@@ -186,16 +163,6 @@ def bars(all_contests):
         if SKACTIVEML in contest.entries:
             bar(f"{title}: 500 × faster than scikit-activeml", times, ratio(contest, SKACTIVEML), lambda r: r >= 500.0)
     return found
-
-
-def processor():
-    try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def write(out, all_contests, load):

@@ -18,7 +18,6 @@ import json
 import math
 import os
 import pathlib
-import platform
 import random
 import statistics
 import subprocess
@@ -26,11 +25,9 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
+sys.path.insert(0, str(HERE.parent))
+from shared import KEEP_BUFFERS, ROOT, environment, processor  # noqa: E402
 
-# For the peers: buffers that the allocator keeps instead of returning them to the kernel after every use.
-KEEP_BUFFERS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"}
-MEMBERS = 10
 OURS = "ours"
 PEERS = ("torch-sequential", "torch-batched", "torch-compiled", "jax")
 
@@ -42,7 +39,15 @@ NETWORKS = {
     "foil": (5, 4, 200, 1, 1e-4, {80: 1.3, 480: 1.25, 2080: 1.2}, 0.65),
     "robo": (4, 4, 500, 2, 1e-4, {80: 1.15, 480: 1.1, 2080: 1.1}, 0.75),
     "stack": (5, 9, 700, 201, 0.0, {80: 1.05, 480: 1.05, 2080: 1.05}, None),
+    "adm": (14, 4, 1500, 1000, 0.0, {80: 1.05, 480: 1.05, 2080: 1.05}, None),
 }
+# Behind the last Linear of adm, one channel: channels in and out and kernel of its convolutions, which double the length.
+ADM_HEAD = [(1, 4, 4), (4, 4, 3), (4, 4, 3), (4, 1, 1)]
+
+
+def members(network):
+    """How many members the benchmark trains."""
+    return 5 if network == "adm" else 10
 
 
 def widths(network):
@@ -55,14 +60,18 @@ def write_data(folder, network, points):
     stream = random.Random(f"{network} {points}")
     sizes = widths(network)
     x = [[stream.uniform(-1.0, 1.0) for _ in range(sizes[0])] for _ in range(points)]
-    y = [math.sin(3.0 * sum(row) + 0.1 * k) for row in x for k in range(sizes[-1])]
+    outputs = sizes[-1] * (2 if network == "adm" else 1)
+    y = [math.sin(3.0 * sum(row) + 0.1 * k) for row in x for k in range(outputs)]
     parameters = array.array("f")
-    for _ in range(MEMBERS):
+    for _ in range(members(network)):
         for layer, (n_in, n_out) in enumerate(zip(sizes, sizes[1:])):
             bound = 1.0 / math.sqrt(n_in)
             parameters.extend(stream.uniform(-bound, bound) for _ in range(n_in * n_out + n_out))
             if layer < len(sizes) - 2:
                 parameters.extend([1.0] * n_out + [0.0] * n_out)
+        for n_in, n_out, kernel in ADM_HEAD if network == "adm" else []:
+            bound = 1.0 / math.sqrt(n_out * kernel)
+            parameters.extend(stream.uniform(-bound, bound) for _ in range(n_in * n_out * kernel + n_out))
     for name, values in (("x", array.array("f", (v for row in x for v in row))), ("y", array.array("f", y)), ("params", parameters)):
         if sys.byteorder == "big":
             values.byteswap()
@@ -74,7 +83,7 @@ class Contender:
 
     def __init__(self, name, commands, environments, cpus, threads):
         self.name, self.threads, self.epochs = name, threads, None
-        self.seconds, self.processor, self.losses, self.flops = [], [], None, None
+        self.seconds, self.processor, self.losses, self.flops, self.peak_bytes, self.state_bytes = [], [], None, None, None, None
         self.processes = [
             subprocess.Popen(
                 command,
@@ -100,7 +109,8 @@ class Contender:
         """Seconds per epoch, on the wall and on the processor."""
         answers = self.ask(f"run {epochs}")
         self.losses = [member for answer in answers for member in answer["losses"]]
-        self.flops = answers[0].get("flops", self.flops)
+        for field in ("flops", "peak_bytes", "state_bytes"):
+            setattr(self, field, answers[0].get(field, getattr(self, field)))
         seconds = max(answer["seconds"] for answer in answers)
         # A single process of a peer counts all its threads, ours the busiest.
         share = self.threads if self.name != OURS and len(answers) == 1 else 1
@@ -113,21 +123,6 @@ class Contender:
             process.wait()
 
 
-def environment(name, environments):
-    """A Python with the packages that a folder pins; made anew where the pins changed."""
-    wanted = (HERE / name / "requirements.txt").read_text()
-    target = environments / f"train_{name}"
-    python, stamp = target / "bin" / "python", target / "requirements.installed"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    print(f"installing the packages of {name}", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(target)], check=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*install, "-r", str(HERE / name / "requirements.txt")], check=True)
-    stamp.write_text(wanted)
-    return python
-
-
 def contenders(args, pythons, network, points, threads, folder):
     """Starts everyone who takes part in a cell."""
     cpus = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else []
@@ -135,6 +130,10 @@ def contenders(args, pythons, network, points, threads, folder):
     decay = NETWORKS[network][4]
     common = ["--widths", ",".join(map(str, widths(network))), "--points", str(points), "--data", str(folder)]
     common += ["--weight-decay", str(decay)]
+    if network == "adm":
+        common.append("--adm-head")
+    count = members(network)
+    all_members = ["--members", str(count)]
 
     def surroundings(n):
         jax = "--xla_cpu_multi_thread_eigen=" + ("true" if n > 1 else "false") + f" intra_op_parallelism_threads={n}"
@@ -142,16 +141,17 @@ def contenders(args, pythons, network, points, threads, folder):
         return {**KEEP_BUFFERS, "OMP_NUM_THREADS": str(n), "MKL_NUM_THREADS": str(n), "XLA_FLAGS": jax, "TORCHINDUCTOR_CACHE_DIR": cache}
 
     started = [
-        Contender(OURS, [[str(args.rust.absolute()), *common, "--threads", str(threads)]], [{}], [both if threads == 2 else first], threads)
+        Contender(OURS, [[str(args.rust.absolute()), *common, *all_members, "--threads", str(threads)]], [{}], [both if threads == 2 else first], threads)
     ]
     for peer in args.peers:
         python = str(pythons["jax" if peer == "jax" else "torch"])
         command = [python, str(HERE / "worker.py"), peer, *common]
         if threads == 1:
-            started.append(Contender(peer, [[*command, "--threads", "1"]], [surroundings(1)], [first], 1))
+            started.append(Contender(peer, [[*command, *all_members, "--threads", "1"]], [surroundings(1)], [first], 1))
         else:
-            started.append(Contender(f"{peer}, one process", [[*command, "--threads", "2"]], [surroundings(2)], [both], 2))
-            halves = [[*command, "--threads", "1", "--first", str(at), "--members", "5"] for at in (0, 5)]
+            started.append(Contender(f"{peer}, one process", [[*command, *all_members, "--threads", "2"]], [surroundings(2)], [both], 2))
+            parts = [(0, (count + 1) // 2), ((count + 1) // 2, count // 2)]
+            halves = [[*command, "--threads", "1", "--first", str(at), "--members", str(size)] for at, size in parts]
             pins = [{cpus[0]}, {cpus[-1]}] if cpus else [None, None]
             started.append(Contender(f"{peer}, two processes", halves, [surroundings(1)] * 2, pins, 2))
     return started
@@ -201,7 +201,7 @@ def measure(args, pythons, network, points, threads, scratch):
                 wall, processor = contender.run(contender.epochs)
                 contender.seconds.append(wall)
                 contender.processor.append(processor)
-        cell["flops"] = everyone[0].flops
+        cell |= {field: getattr(everyone[0], field) for field in ("flops", "peak_bytes", "state_bytes")}
         for contender in everyone:
             cell["contenders"][contender.name] = {
                 "epochs": contender.epochs,
@@ -224,16 +224,6 @@ def fastest(cell, clock):
     return min((median(cell, name, clock), name) for name in cell["contenders"] if name != OURS)
 
 
-def processor_name():
-    try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 def report(args, cells, peaks, load):
     """Markdown of all cells."""
     text = [
@@ -241,11 +231,11 @@ def report(args, cells, peaks, load):
         "",
         "Remade by `cargo xtask bench-peers training`; raw samples in `peers-training.json`.",
         "",
-        f"{processor_name()}, {os.cpu_count()} cores; load average before and after {load[0]:.2f} and {load[1]:.2f}. Ten members, "
+        f"{processor()}, {os.cpu_count()} cores; load average before and after {load[0]:.2f} and {load[1]:.2f}. Ten members (adm five), "
         f"BatchNorm, full-batch Adam, plateau schedule; milliseconds per epoch, medians over the rounds. Measured peaks of "
         + ", ".join(f"{t} thread{'s' if t > 1 else ''}: matrix product {p['matrix'] * 1e-9:.0f}, multiply-adds {p['fma'] * 1e-9:.0f} Gflop/s" for t, p in peaks.items())
         + ". Share: flops of our matrix products alone over the matrix-product peak. With two threads each peer's better layout "
-        "counts (one process of two threads, or two processes of five members).",
+        "counts (one process of two threads, or two processes of half the members).",
     ]
     for clock, title in (("processor_seconds_per_epoch", "Processor time"), ("seconds_per_epoch", "Wall clock")):
         text += [
@@ -269,6 +259,24 @@ def report(args, cells, peaks, load):
             text.append(
                 f"| {cell['network']} | {cell['points']} | {cell['threads']} | {ours * 1e3:.3g} | " + " | ".join(columns)
                 + f" | {best / ours:.2f} | ≥ {bar} {'yes' if best / ours >= bar else 'no'} | {share:.0%} | {verdict} |"
+            )
+    text += [
+        "",
+        "## Memory of ours",
+        "",
+        "Peak of the whole process, beside what its weights, moments, gradient, data and activations take; the bar is 50 MB "
+        "and three times those.",
+        "",
+        "| network | N | threads | peak, MB | weights to activations, MB | bar, MB |",
+        "|---" * 6 + "|",
+    ]
+    for cell in cells:
+        if cell.get("peak_bytes"):
+            peak_mb, state_mb = cell["peak_bytes"] * 1e-6, cell["state_bytes"] * 1e-6
+            bar = 50 + 3 * state_mb
+            text.append(
+                f"| {cell['network']} | {cell['points']} | {cell['threads']} | {peak_mb:.1f} | {state_mb:.1f} "
+                f"| {bar:.0f} {'yes' if peak_mb <= bar else 'no'} |"
             )
     complaints = [f"- {c['network']}, N = {c['points']}, {c['threads']} threads: {text}" for c in cells for text in c["disagree"]]
     text += ["", "Losses of the first and third epoch agree in every cell." if not complaints else "Disagreements:", *complaints, ""]
@@ -296,7 +304,7 @@ def main():
     parser.add_argument("--rust", type=pathlib.Path, required=True, help="the binary `train_timing` of the benches package")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-training.md and .json")
     parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
-    parser.add_argument("--networks", default="sine,hydro,foil,robo,stack")
+    parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--points", default="80,480,2080")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--peers", default=",".join(PEERS))
@@ -307,7 +315,7 @@ def main():
     args.peers = args.peers.split(",")
     if not args.rust.is_file():
         raise SystemExit(f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin train_timing")
-    pythons = {name: environment(name, args.environments.absolute()) for name in ("torch", "jax")}
+    pythons = {name: environment(HERE / name, args.environments.absolute()) for name in ("torch", "jax")}
     threads = [int(t) for t in args.threads.split(",")]
     before, cells = os.getloadavg()[0], []
     args.out.mkdir(parents=True, exist_ok=True)
@@ -328,7 +336,7 @@ def main():
                     load = (before, os.getloadavg()[0])
                     text = report(args, cells, peaks, load)
                     (args.out / "peers-training.md").write_text(text)
-                    raw = {"processor": processor_name(), "cores": os.cpu_count(), "load_before_after": load, "peaks": peaks, "cells": cells}
+                    raw = {"processor": processor(), "cores": os.cpu_count(), "load_before_after": load, "peaks": peaks, "cells": cells}
                     (args.out / "peers-training.json").write_text(json.dumps(raw, indent=1) + "\n")
                     best, name = fastest(cells[-1], "processor_seconds_per_epoch") if len(cells[-1]["contenders"]) > 1 else (math.nan, "none")
                     ours = median(cells[-1], OURS, "processor_seconds_per_epoch")

@@ -30,6 +30,7 @@ parser.add_argument("--members", type=int, default=10)
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--learning-rate", type=float, default=1e-3)
 parser.add_argument("--weight-decay", type=float, default=0.0)
+parser.add_argument("--adm-head", action="store_true", help="the last width is that of the Linear in front of the convolutions of adm")
 args = parser.parse_args()
 
 WIDTHS = [int(w) for w in args.widths.split(",")]
@@ -38,13 +39,16 @@ FACTOR, PATIENCE, THRESHOLD = 0.8, 10, 1e-4
 B1, B2, EPS = 0.9, 0.999, 1e-8
 MOMENTUM, BN_EPS = 0.1, 1e-5
 HIDDEN = len(WIDTHS) - 2
+# The convolutions of adm: transposed or not, channels in and out, kernel, stride, padding.
+HEAD = [(True, 1, 4, 4, 2, 1), (True, 4, 4, 3, 1, 1), (True, 4, 4, 3, 1, 1), (False, 4, 1, 1, 1, 0)] if args.adm_head else []
+OUTPUTS = 2 * WIDTHS[-1] if args.adm_head else WIDTHS[-1]
 
 
 def read(name, *shape):
     return numpy.fromfile(os.path.join(args.data, name), "<f4").reshape(*shape)
 
 
-X, Y = read("x.f32", N, WIDTHS[0]), read("y.f32", N, WIDTHS[-1])
+X, Y = read("x.f32", N, WIDTHS[0]), read("y.f32", N, OUTPUTS)
 
 
 def unpack():
@@ -59,11 +63,17 @@ def unpack():
             layer[name] = (part.reshape(M, n_out, n_in) if name == "w" else part).copy()
             at += size
         layers.append(layer)
+    for transposed, n_in, n_out, kernel, _, _ in HEAD:
+        shape = (n_in, n_out, kernel) if transposed else (n_out, n_in, kernel)
+        size = n_in * n_out * kernel
+        layers.append({"w": flat[:, at : at + size].reshape(M, *shape).copy(), "b": flat[:, at + size : at + size + n_out].copy()})
+        at += size + n_out
     return layers
 
 
 def sizes():
-    return [n_in * n_out + n_out * (3 if l < HIDDEN else 1) for l, (n_in, n_out) in enumerate(zip(WIDTHS, WIDTHS[1:]))]
+    linear = [n_in * n_out + n_out * (3 if l < HIDDEN else 1) for l, (n_in, n_out) in enumerate(zip(WIDTHS, WIDTHS[1:]))]
+    return linear + [n_in * n_out * kernel + n_out for _, n_in, n_out, kernel, _, _ in HEAD]
 
 
 INITIAL = unpack()
@@ -97,7 +107,7 @@ def torch_sequential():
 
     def model(m):
         parts = []
-        for l, layer in enumerate(INITIAL):
+        for l, layer in enumerate(INITIAL[: HIDDEN + 1]):
             linear = torch.nn.Linear(WIDTHS[l], WIDTHS[l + 1])
             with torch.no_grad():
                 linear.weight.copy_(torch.from_numpy(layer["w"][m]))
@@ -105,6 +115,17 @@ def torch_sequential():
             parts.append(linear)
             if l < HIDDEN:
                 parts += [torch.nn.BatchNorm1d(WIDTHS[l + 1]), torch.nn.ReLU()]
+        if HEAD:
+            parts.append(torch.nn.Unflatten(1, (1, WIDTHS[-1])))
+        for (transposed, n_in, n_out, kernel, stride, padding), layer in zip(HEAD, INITIAL[HIDDEN + 1 :]):
+            kind = torch.nn.ConvTranspose1d if transposed else torch.nn.Conv1d
+            convolution = kind(n_in, n_out, kernel, stride, padding)
+            with torch.no_grad():
+                convolution.weight.copy_(torch.from_numpy(layer["w"][m]))
+                convolution.bias.copy_(torch.from_numpy(layer["b"][m]))
+            parts.append(convolution)
+        if HEAD:
+            parts.append(torch.nn.Flatten())
         return torch.nn.Sequential(*parts)
 
     def run(epochs):
@@ -140,9 +161,23 @@ def torch_parts():
     x = torch.from_numpy(X).t().contiguous().expand(M, -1, -1)
     y = torch.from_numpy(Y).t().contiguous().expand(M, -1, -1)
 
+    def convolve(out, params):
+        """Through the head, every member's channels as a group of their own: (member, feature, point) in and out."""
+        if not HEAD:
+            return out
+        out = out.permute(2, 0, 1)
+        for l, (transposed, n_in, n_out, kernel, stride, padding) in enumerate(HEAD):
+            function = torch.nn.functional.conv_transpose1d if transposed else torch.nn.functional.conv1d
+            weight, bias = params[2 * l], params[2 * l + 1]
+            out = function(out, weight.reshape(-1, *weight.shape[2:]), bias.reshape(-1), stride, padding, groups=M)
+        return out.permute(1, 2, 0)
+
     def fresh():
         params = []
         for l, layer in enumerate(INITIAL):
+            if l > HIDDEN:
+                params += [torch.from_numpy(layer["w"].copy()), torch.from_numpy(layer["b"].copy())]
+                continue
             params.append(torch.from_numpy(layer["w"].copy()))
             params.append(torch.from_numpy(layer["b"].copy()).unsqueeze(2))
             if l < HIDDEN:
@@ -154,12 +189,12 @@ def torch_parts():
             running.append(torch.ones(M * WIDTHS[l + 1]))
         return params, running
 
-    return torch, x, y, fresh
+    return torch, x, y, fresh, convolve
 
 
 def torch_batched():
     """One bmm per layer for all members, eager, fused Adam."""
-    torch, x, y, fresh = torch_parts()
+    torch, x, y, fresh, convolve = torch_parts()
 
     def run(epochs):
         params, running = fresh()
@@ -178,7 +213,7 @@ def torch_batched():
                     z.view(1, -1, N), running[2 * l], running[2 * l + 1], g, h, True, MOMENTUM, BN_EPS
                 )
                 a = torch.relu(z).view(M, -1, N)
-            out = torch.baddbmm(params[at + 1], params[at], a)
+            out = convolve(torch.baddbmm(params[at + 1], params[at], a), params[at + 2 :])
             loss = (out - y).square().mean((1, 2))
             loss.sum().backward()
             optimiser.step()
@@ -194,7 +229,7 @@ def torch_batched():
 
 def torch_compiled():
     """Forward, backward, Adam and plateau of all members as one compiled function."""
-    torch, x, y, fresh = torch_parts()
+    torch, x, y, fresh, convolve = torch_parts()
 
     def loss_of(params, running):
         a, at, moved = x, 0, []
@@ -210,7 +245,7 @@ def torch_compiled():
             gain = g * torch.rsqrt(variance + BN_EPS)
             flat = (flat - mean[:, None]) * gain[:, None] + h[:, None]
             a = torch.relu(flat).view(M, -1, N)
-        out = torch.baddbmm(params[at + 1], params[at], a)
+        out = convolve(torch.baddbmm(params[at + 1], params[at], a), params[at + 2 :])
         loss = (out - y).square().mean((1, 2))
         return loss.sum(), (loss, moved)
 
@@ -262,7 +297,7 @@ def jax_vmap():
 
     def loss_of(params, running):
         a, moved = x, []
-        for l, layer in enumerate(params):
+        for l, layer in enumerate(params[: HIDDEN + 1]):
             z = a @ layer["w"].T + layer["b"]
             if l == HIDDEN:
                 break
@@ -275,7 +310,19 @@ def jax_vmap():
                 )
             )
             a = jax.nn.relu((z - mean) * (layer["g"] * jax.lax.rsqrt(variance + BN_EPS)) + layer["h"])
-        return jnp.square(z - y).mean(), moved
+        return jnp.square(convolve(z, params[HIDDEN + 1 :]) - y).mean(), moved
+
+    def convolve(z, params):
+        if not HEAD:
+            return z
+        z = z[:, None, :]
+        for (transposed, _, _, kernel, stride, padding), layer in zip(HEAD, params):
+            # A transposed convolution is a plain one of the stretched input with the kernel turned round.
+            w = jnp.flip(layer["w"], 2).swapaxes(0, 1) if transposed else layer["w"]
+            pad = kernel - 1 - padding if transposed else padding
+            step, stretch = ((1,), (stride,)) if transposed else ((stride,), (1,))
+            z = jax.lax.conv_general_dilated(z, w, step, [(pad, pad)], lhs_dilation=stretch) + layer["b"][:, None]
+        return z.reshape(z.shape[0], -1)
 
     def epoch(state, _):
         params, first, second, running, t, rate, best, stalled = state

@@ -4,13 +4,13 @@
 //! it. Memory is the peak of the resident set during the proposals less what was resident before them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use dal_acq::{GivenPredictions, select};
+use dal_benches::{Resident, forget_peak, resident, thread_seconds};
 use dal_core::{Labelled, SeedPath};
 use ndarray::{Array2, Array3, Axis, s};
 use serde_json::json;
@@ -65,17 +65,17 @@ fn main() -> Result<()> {
     for _ in 0..args.warm_up {
         propose()?;
     }
-    reset_peak();
-    let before = resident("VmRSS:");
+    forget_peak();
+    let before = resident(Resident::Now);
     let (mut seconds, mut cpu_seconds, mut picks) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..args.repetitions {
-        let cpu_start = cpu();
+        let cpu_start = thread_seconds();
         let start = Instant::now();
         picks = propose()?;
         seconds.push(start.elapsed().as_secs_f64());
-        cpu_seconds.push(cpu().zip(cpu_start).map(|(end, start)| (end - start) as f64 * 1e-9));
+        cpu_seconds.push(thread_seconds().zip(cpu_start).map(|(end, start)| end - start));
     }
-    let peak = resident("VmHWM:").zip(before).map(|(peak, before)| peak.saturating_sub(before));
+    let peak = resident(Resident::Peak).zip(before).map(|(peak, before)| peak.saturating_sub(before));
     let answer = json!({
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
@@ -85,23 +85,4 @@ fn main() -> Result<()> {
     });
     println!("{answer}");
     Ok(())
-}
-
-/// Asks the kernel to forget the peak so far; without `/proc` the peak is simply not known.
-fn reset_peak() {
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
-/// Bytes, from the kernel's account of this process.
-fn resident(field: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with(field))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
-}
-
-/// Nanoseconds on a processor so far, of the one thread that this program has. The kernel brings its account up to date when
-/// a thread yields; otherwise it would be late by up to a tick.
-fn cpu() -> Option<u64> {
-    std::thread::yield_now();
-    fs::read_to_string("/proc/self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
 }

@@ -11,8 +11,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use dal_benches::{Resident, resident, thread_seconds};
 use dal_nn::{
-    BatchNormSpec, FastTrainer, Head, Layout, MemberState, MemberTrainer, NetworkSpec, TrainJob, TrainLog, TrainingSpec,
+    BatchNormSpec, ConvHeadSpec, FastTrainer, Head, Layout, MemberState, MemberTrainer, NetworkSpec, TrainJob,
+    TrainLog, TrainingSpec,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -29,6 +31,9 @@ struct Args {
     /// Folder with `x.f32`, `y.f32` (rows) and `params.f32` (one flat vector per member), little-endian.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// The last width is that of the Linear in front of the convolutions of `adm`.
+    #[arg(long)]
+    adm_head: bool,
     #[arg(long, default_value_t = 10)]
     members: usize,
     #[arg(long, default_value_t = 1)]
@@ -46,12 +51,6 @@ struct Args {
     /// With --table: only networks of this hidden width.
     #[arg(long)]
     width: Option<usize>,
-}
-
-/// Seconds the calling thread has been on a processor, where the system tells (Linux): on a busy machine the fairer clock.
-fn processor_seconds() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    Some(text.split_whitespace().next()?.parse::<f64>().ok()? * 1e-9)
 }
 
 /// How long a training took.
@@ -79,9 +78,13 @@ struct Ensemble {
     threads: usize,
 }
 
-fn network(widths: &[usize]) -> Result<NetworkSpec> {
-    let [inputs, hidden @ .., outputs] = widths else { bail!("--widths needs inputs and outputs at least") };
-    Ok(NetworkSpec::new(*inputs, *outputs, hidden.to_vec(), Some(BatchNormSpec::default()), Head::Linear)?)
+fn network(widths: &[usize], adm_head: bool) -> Result<NetworkSpec> {
+    let &[inputs, ref hidden @ .., last] = widths else { bail!("--widths needs inputs and outputs at least") };
+    let (head, outputs) = match adm_head {
+        true => (Head::Convolution(ConvHeadSpec { length: last, ..ConvHeadSpec::adm() }), 2 * last),
+        false => (Head::Linear, last),
+    };
+    Ok(NetworkSpec::new(inputs, outputs, hidden.to_vec(), Some(BatchNormSpec::default()), head)?)
 }
 
 fn read_f32(path: &Path, expected: usize) -> Result<Vec<f32>> {
@@ -95,7 +98,7 @@ fn read_f32(path: &Path, expected: usize) -> Result<Vec<f32>> {
 
 impl Ensemble {
     fn read(args: &Args) -> Result<Self> {
-        let network = network(&args.widths)?;
+        let network = network(&args.widths, args.adm_head)?;
         let layout = Layout::new(&network, None);
         let folder = args.data.as_ref().context("--data is needed")?;
         let parameters = read_f32(&folder.join("params.f32"), args.members * layout.n_parameters())?;
@@ -114,7 +117,7 @@ impl Ensemble {
 
     /// A smooth function on uniform points.
     fn made_up(args: &Args, widths: &[usize], n: usize, weight_decay: f64, threads: usize) -> Result<Self> {
-        let network = network(widths)?;
+        let network = network(widths, false)?;
         let layout = Layout::new(&network, None);
         let mut stream = ChaCha8Rng::seed_from_u64(1);
         let (d, k) = (network.n_inputs(), network.n_outputs());
@@ -142,14 +145,14 @@ impl Ensemble {
             self.initial.iter().map(|p| MemberState::new(&self.layout, p.clone(), &self.training)).collect();
         let start = Instant::now();
         let share = |thread: usize| -> Result<Share> {
-            let before = processor_seconds();
+            let before = thread_seconds();
             let mut losses = Vec::new();
             for (index, member) in members.iter().enumerate().skip(thread).step_by(self.threads) {
                 let (mut state, mut log) = (member.clone(), TrainLog::default());
                 self.trainer.train(&job, &mut state, 0..epochs, &mut log)?;
                 losses.push((index, log.losses));
             }
-            Ok((losses, before.and_then(|before| Some(processor_seconds()? - before))))
+            Ok((losses, before.and_then(|before| Some(thread_seconds()? - before))))
         };
         let shares: Vec<Result<_>> = std::thread::scope(|scope| {
             let helpers: Vec<_> = (1..self.threads).map(|thread| scope.spawn(move || share(thread))).collect();
@@ -170,12 +173,25 @@ impl Ensemble {
         Ok((Took { seconds, processor_seconds: longest }, losses))
     }
 
+    /// Bytes of the weights, their moments and gradient, the data and the activations of the members that train at the same time.
+    fn state_bytes(&self) -> usize {
+        let widths = self.network.n_inputs() + self.network.n_outputs();
+        let hidden: usize = self.network.hidden().iter().sum();
+        let head = self.network.conv_head().map_or(0, |head| {
+            let lengths = head.lengths().unwrap_or_default();
+            head.layers.iter().zip(lengths.iter().skip(1)).map(|(layer, length)| layer.n_out * length).sum()
+        });
+        let activations = self.n * (widths + hidden + head);
+        4 * self.threads * (4 * self.layout.n_parameters() + activations)
+    }
+
     /// Flops of the matrix products of one epoch of all members: forward, weight gradients, and input gradients but for
     /// the first layer.
     fn flops(&self) -> f64 {
         let linears = self.layout.hidden().iter().map(|hidden| &hidden.linear).chain([self.layout.last()]);
         let products: usize =
             linears.enumerate().map(|(l, linear)| linear.n_in * linear.n_out * if l == 0 { 2 } else { 3 }).sum();
+        // Convolutions are not counted: what is reported is the share of the matrix products.
         2.0 * (products * self.n * self.initial.len()) as f64
     }
 }
@@ -245,7 +261,7 @@ fn main() -> Result<()> {
         let reply = match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["run", epochs] => {
                 let (took, losses) = ensemble.run(epochs.parse()?)?;
-                json!({"seconds": took.seconds, "processor_seconds": took.processor_seconds, "losses": losses, "flops": ensemble.flops(), "path": ensemble.trainer.path()})
+                json!({"seconds": took.seconds, "processor_seconds": took.processor_seconds, "losses": losses, "flops": ensemble.flops(), "path": ensemble.trainer.path(), "peak_bytes": resident(Resident::Peak), "state_bytes": ensemble.state_bytes()})
             }
             ["peak"] => json!({"flops_per_second": peak(ensemble.trainer)}),
             _ => bail!("unknown command {line:?}"),

@@ -1,10 +1,13 @@
 //! Selection on a user's own data: predictions made elsewhere, at the pool only, in the place of a model.
 
 use dal_core::{Committee, Labelled, Moments, Needs, SeedPath, Step, StrategyError, Surrogate, SurrogateError};
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use thiserror::Error;
 
 use crate::{PoolStrategy, Selection};
+
+/// Numbers of a member looked at together: with those of nine others they stay in the first-level cache.
+const PIECE: usize = 512;
 
 /// The predictions of a committee at the points of one pool; knows no other points.
 ///
@@ -87,16 +90,43 @@ impl GivenPredictions {
         Err(SurrogateError::UnknownPoint { known, row: row.unwrap_or(known.min(x.nrows())) })
     }
 
-    /// The mean over members, taken around the first, so that members that agree have exactly their value as the mean.
-    fn mean_over_members(&self) -> Array2<f64> {
-        let first = self.members.index_axis(Axis(0), 0);
-        let mut excess = Array2::<f64>::zeros(first.dim());
-        for member in self.members.outer_iter().skip(1) {
-            Zip::from(&mut excess).and(&member).and(&first).for_each(|sum, &value, &origin| *sum += value - origin);
+    /// Mean and, where asked, variance over members, taken around the first member and the mean, so that members that
+    /// agree have exactly their value as the mean and no variance. A piece of all members at a time stays in cache.
+    fn over_members(&self, with_variance: bool) -> Moments {
+        let members = self.members.as_standard_layout();
+        let (n_members, n, n_outputs) = members.dim();
+        let (members, size) = (members.as_slice().expect("standard layout"), n * n_outputs);
+        let mut mean = Array2::<f64>::zeros((n, n_outputs));
+        let mut variance = Array2::<f64>::zeros(if with_variance { (n, n_outputs) } else { (0, n_outputs) });
+        let means = mean.as_slice_mut().expect("standard layout");
+        let variances = variance.as_slice_mut().expect("standard layout");
+        for start in (0..size).step_by(PIECE) {
+            let piece = start..(start + PIECE).min(size);
+            let of = |member: usize| &members[member * size..][piece.clone()];
+            let (first, mean) = (of(0), &mut means[piece.clone()]);
+            for member in 1..n_members {
+                for ((sum, &value), &origin) in mean.iter_mut().zip(of(member)).zip(first) {
+                    *sum += value - origin;
+                }
+            }
+            for (sum, &origin) in mean.iter_mut().zip(first) {
+                *sum = origin + *sum / n_members as f64;
+            }
+            if !with_variance {
+                continue;
+            }
+            let variance = &mut variances[piece.clone()];
+            for member in 0..n_members {
+                for ((sum, &value), &mean) in variance.iter_mut().zip(of(member)).zip(&*mean) {
+                    let t = value - mean;
+                    *sum += t * t;
+                }
+            }
+            for sum in variance {
+                *sum /= n_members as f64;
+            }
         }
-        let n_members = self.members.len_of(Axis(0)) as f64;
-        Zip::from(&mut excess).and(&first).for_each(|sum, &origin| *sum = origin + *sum / n_members);
-        excess
+        Moments { mean, variance }
     }
 }
 
@@ -111,7 +141,7 @@ impl Surrogate for GivenPredictions {
 
     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
         self.check(x)?;
-        Ok(self.mean_over_members())
+        Ok(self.over_members(false).mean)
     }
 
     fn committee(&self) -> Option<&dyn Committee> {
@@ -126,16 +156,7 @@ impl Committee for GivenPredictions {
 
     fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
         self.check(x)?;
-        let mean = self.mean_over_members();
-        let mut variance = Array2::<f64>::zeros(mean.dim());
-        for member in self.members.outer_iter() {
-            Zip::from(&mut variance).and(&member).and(&mean).for_each(|sum, &value, &mean| {
-                let t = value - mean;
-                *sum += t * t;
-            });
-        }
-        variance /= self.members.len_of(Axis(0)) as f64;
-        Ok(Moments { mean, variance })
+        Ok(self.over_members(true))
     }
 
     fn members(

@@ -102,14 +102,31 @@ struct Range {
     tolerance: f64,
 }
 
-impl Range {
-    fn empty(tolerance: f64) -> Self {
-        Self { low: f64::INFINITY, high: f64::NEG_INFINITY, tolerance }
-    }
+/// Values looked at together, so that a search for extremes vectorises.
+const LANES: usize = 16;
 
-    fn cover(&mut self, value: f64) {
-        self.low = if value < self.low { value } else { self.low };
-        self.high = if value > self.high { value } else { self.high };
+impl Range {
+    /// Of the values where `mask` is 0; it is NaN at the others, and no comparison with NaN holds.
+    fn of(values: &[f64], mask: &[f64], tolerance: f64) -> Self {
+        let (mut low, mut high) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+        let mut cover = |l: usize, value: f64| {
+            low[l] = if value < low[l] { value } else { low[l] };
+            high[l] = if value > high[l] { value } else { high[l] };
+        };
+        let ((values, rest), (mask, mask_rest)) = (values.as_chunks::<LANES>(), mask.as_chunks::<LANES>());
+        for (values, mask) in values.iter().zip(mask) {
+            for l in 0..LANES {
+                cover(l, values[l] + mask[l]);
+            }
+        }
+        for (l, (value, mask)) in rest.iter().zip(mask_rest).enumerate() {
+            cover(l, value + mask);
+        }
+        Self {
+            low: low.into_iter().fold(f64::INFINITY, f64::min),
+            high: high.into_iter().fold(f64::NEG_INFINITY, f64::max),
+            tolerance,
+        }
     }
 
     fn is_constant(&self) -> bool {
@@ -123,11 +140,55 @@ impl Range {
 
 /// `values` mapped onto [0, 1], a constant onto 0, and whether they are constant.
 pub(crate) fn minmax(values: &[f64]) -> (Vec<f64>, bool) {
-    let mut range = Range::empty(0.0);
-    for &value in values {
-        range.cover(value);
-    }
+    let range = Range::of(values, &vec![0.0; values.len()], 0.0);
     (values.iter().map(|&v| range.apply(v)).collect(), range.is_constant())
+}
+
+/// The greatest of `values`, NaN passed over.
+fn greatest(values: &[f64]) -> f64 {
+    let mut high = [f64::NEG_INFINITY; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for l in 0..LANES {
+            high[l] = if chunk[l] > high[l] { chunk[l] } else { high[l] };
+        }
+    }
+    high.into_iter().chain(rest.iter().copied()).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Roots of the separations, worked out again only where those have changed.
+struct Gaps {
+    separations: Vec<f64>,
+    gaps: Vec<f64>,
+}
+
+impl Gaps {
+    fn of(separations: &[f64]) -> Self {
+        Self { separations: separations.to_vec(), gaps: separations.iter().map(|s| s.sqrt()).collect() }
+    }
+
+    fn update(&mut self, separations: &[f64]) {
+        let old = self.separations.chunks_mut(LANES).zip(self.gaps.chunks_mut(LANES));
+        for ((old, gaps), new) in old.zip(separations.chunks(LANES)) {
+            if old != new {
+                old.copy_from_slice(new);
+                for (gap, separation) in gaps.iter_mut().zip(new) {
+                    *gap = separation.sqrt();
+                }
+            }
+        }
+    }
+}
+
+/// What is looked at for one pick.
+struct Look<'a> {
+    /// Values and range of each term that is rescaled at every pick, the distance first.
+    terms: Vec<(&'a [f64], Range)>,
+    /// 0 at the remaining points, NaN at the picked ones: no comparison with NaN holds, so arrays stay dense.
+    mask: &'a [f64],
+    n_remaining: usize,
+    /// No fixed term is larger in size.
+    fixed_bound: f64,
 }
 
 impl TermSum<'_> {
@@ -136,77 +197,104 @@ impl TermSum<'_> {
         let mut nearest = NearestCentre::new(vec![input_space(step)?]).map_err(geometry)?;
         check_scores(nearest.separations())?;
         let n_pool = step.pool().nrows();
-        let mut remaining: Vec<usize> = (0..n_pool).collect();
+        let mut gaps = Gaps::of(nearest.separations());
+        let fixed_bound = self.fixed.iter().fold(0.0f64, |bound, value| bound.max(value.abs()));
+        let mut mask = vec![0.0; n_pool];
         let mut scores = vec![0.0; n_pool];
         let mut selection = Selection::default();
         let mut picked_scores = Vec::with_capacity(n);
         loop {
-            let at = self.best(step, nearest.separations(), &remaining, &mut scores);
+            let distance = (&gaps.gaps[..], Range::of(&gaps.gaps, &mask, 0.0));
+            let moving = self.moving.iter().map(|term| (term.values, Range::of(term.values, &mask, term.tolerance)));
+            let look = Look {
+                terms: std::iter::once(distance).chain(moving).collect(),
+                mask: &mask,
+                n_remaining: n_pool - selection.picked.len(),
+                fixed_bound,
+            };
+            self.note_constants(step, &look);
             if selection.picked.is_empty() {
+                for (i, score) in scores.iter_mut().enumerate() {
+                    *score = self.score(&look, i);
+                }
                 selection.scores = Some(Array1::from_vec(scores.clone()));
             }
-            // Ascending order is what sends ties to the lowest index, so the gap closes up.
-            let index = remaining.remove(at);
+            let (index, score) = self.best(&look, &mut scores);
+            mask[index] = f64::NAN;
             selection.picked.push(index);
-            picked_scores.push(scores[index]);
+            picked_scores.push(score);
             if selection.picked.len() == n {
                 break;
             }
             nearest.adopt(index);
+            gaps.update(nearest.separations());
         }
         selection.picked_scores = Some(picked_scores);
         Ok(selection)
     }
 
-    /// Place in `remaining` of the first highest score; fills `scores` at the remaining points.
-    fn best(&self, step: &Step<'_>, separations: &[f64], remaining: &[usize], scores: &mut [f64]) -> usize {
-        let mut squared = Range::empty(0.0);
-        let mut ranges: Vec<Range> = self.moving.iter().map(|term| Range::empty(term.tolerance)).collect();
-        for &i in remaining {
-            squared.cover(separations[i]);
+    fn note_constants(&self, step: &Step<'_>, look: &Look<'_>) {
+        if self.rescale == Rescale::Raw || look.n_remaining == 1 {
+            return;
         }
-        for (range, term) in ranges.iter_mut().zip(self.moving) {
-            for &i in remaining {
-                range.cover(term.values[i]);
+        let names = std::iter::once("distance").chain(self.moving.iter().map(|term| term.name));
+        for (name, (_, range)) in names.zip(&look.terms) {
+            if range.is_constant() {
+                step.note(format!("the {name} term is constant over the remaining pool and counts 0"));
             }
         }
-        // Roots keep the order, so those of the extremes are the extremes of the roots.
-        let distance = Range { low: squared.low.sqrt(), high: squared.high.sqrt(), tolerance: 0.0 };
-        if self.rescale == Rescale::Minmax && remaining.len() > 1 {
-            if distance.is_constant() {
-                step.note("the distance term is constant over the remaining pool and counts 0");
-            }
-            for (range, term) in ranges.iter().zip(self.moving) {
-                if range.is_constant() {
-                    step.note(format!("the {} term is constant over the remaining pool and counts 0", term.name));
-                }
-            }
-        }
-        let (mut best, mut at) = (f64::NEG_INFINITY, 0);
-        for (place, &i) in remaining.iter().enumerate() {
-            let gap = separations[i].sqrt();
-            let mut sum = self.fixed[i];
-            match self.rescale {
+    }
+
+    /// The score of point `i`.
+    fn score(&self, look: &Look<'_>, i: usize) -> f64 {
+        let term = |&(values, range): &(&[f64], Range)| match self.rescale {
+            Rescale::Minmax => range.apply(values[i]),
+            Rescale::Raw => values[i],
+        };
+        look.terms.iter().map(term).fold(self.fixed[i], |sum, term| sum + term) / self.divisor
+    }
+
+    /// The first highest score among the remaining points, and its point.
+    ///
+    /// A rescaled term is `(v − low) / (high − low)`; all points are compared by `a v + b` instead, without the division,
+    /// and those that rounding may have put below the best are looked at again.
+    fn best(&self, look: &Look<'_>, scratch: &mut [f64]) -> (usize, f64) {
+        // No partial sum is larger in size.
+        let mut bound = look.fixed_bound;
+        scratch.copy_from_slice(self.fixed);
+        for &(values, range) in &look.terms {
+            let (a, b) = match self.rescale {
+                Rescale::Raw => (1.0, 0.0),
+                Rescale::Minmax if range.is_constant() => continue,
                 Rescale::Minmax => {
-                    sum += distance.apply(gap);
-                    for (range, term) in ranges.iter().zip(self.moving) {
-                        sum += range.apply(term.values[i]);
-                    }
+                    let a = 1.0 / (range.high - range.low);
+                    (a, -range.low * a)
                 }
-                Rescale::Raw => {
-                    sum += gap;
-                    for term in self.moving {
-                        sum += term.values[i];
-                    }
-                }
-            }
-            let score = sum / self.divisor;
-            scores[i] = score;
-            if score > best {
-                (best, at) = (score, place);
+            };
+            bound += range.low.abs().max(range.high.abs()) * a + b.abs();
+            for (sum, &value) in scratch.iter_mut().zip(values) {
+                *sum += value * a + b;
             }
         }
-        at
+        for (sum, &mask) in scratch.iter_mut().zip(look.mask) {
+            *sum += mask;
+        }
+        let best = greatest(scratch);
+        // A few roundings a term; infinite where a range is too narrow to be inverted, and all points are looked at.
+        let slack = 32.0 * f64::EPSILON * look.terms.len() as f64 * bound;
+        let threshold = if slack.is_finite() && best.is_finite() { best - slack } else { f64::NEG_INFINITY };
+        let mut found = (None, f64::NEG_INFINITY);
+        for (i, &approximate) in scratch.iter().enumerate() {
+            // Not below: a sum that overflowed to NaN at a remaining point is looked at too.
+            if approximate < threshold || look.mask[i].is_nan() {
+                continue;
+            }
+            let score = self.score(look, i);
+            if found.0.is_none() || score > found.1 {
+                found = (Some(i), score);
+            }
+        }
+        (found.0.unwrap_or(0), found.1)
     }
 }
 

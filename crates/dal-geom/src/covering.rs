@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::simd::{self, LANES, Lane};
-use crate::{GeomError, PointSet};
+use crate::{GeomError, PointSet, nearest};
 
 /// Centres compared with every pool point before the lazy search starts.
 ///
@@ -73,6 +73,13 @@ fn common_counts(spaces: &[Space]) -> Result<(usize, usize), GeomError> {
 
 /// Minimum over the first `c` centres, for every pool point, block by block.
 fn least_over(spaces: &[Space], c: usize) -> Vec<Lane> {
+    if let [space] = spaces
+        && c == space.centres.len()
+        && c >= nearest::LEAST_CENTRES
+        && let Some(least) = nearest::least(&space.pool, &space.centres)
+    {
+        return least;
+    }
     let centres: Vec<Vec<f64>> = spaces
         .iter()
         .map(|space| {

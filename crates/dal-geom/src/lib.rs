@@ -32,6 +32,7 @@ mod error;
 mod jenks;
 mod knn;
 mod linkage;
+mod nearest;
 mod points;
 mod simd;
 

@@ -96,6 +96,19 @@ impl PointSet {
         &self.blocks[from * self.d..to * self.d]
     }
 
+    /// Widens the box from `low` to `high`, a value per coordinate, to hold every point.
+    pub(crate) fn bounds(&self, low: &mut [f64], high: &mut [f64]) {
+        for (i, block) in self.blocks.chunks_exact(self.d).enumerate() {
+            let used = (self.n - i * LANES).min(LANES);
+            for ((lane, low), high) in block.iter().zip(&mut *low).zip(&mut *high) {
+                for &value in &lane[..used] {
+                    *low = if value < *low { value } else { *low };
+                    *high = if value > *high { value } else { *high };
+                }
+            }
+        }
+    }
+
     /// These blocks against the points whose coordinates are given one after another.
     pub(crate) fn against<'a>(&'a self, points: &'a [f64]) -> Factor<'a> {
         Factor { blocks: &self.blocks, points, d: self.d }

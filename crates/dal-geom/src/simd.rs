@@ -62,7 +62,7 @@ macro_rules! with_dimension {
 }
 
 #[inline(always)]
-fn block_fixed<const D: usize>(block: &[Lane; D], point: &[f64; D]) -> Lane {
+pub(crate) fn block_fixed<const D: usize>(block: &[Lane; D], point: &[f64; D]) -> Lane {
     let mut sum = [0.0; LANES];
     for j in 0..D {
         for l in 0..LANES {
@@ -83,6 +83,12 @@ fn block_dynamic(block: &[Lane], point: &[f64]) -> Lane {
         }
     }
     sum
+}
+
+/// The least of `value` and the lanes.
+#[inline(always)]
+pub(crate) fn lower_one(value: f64, lanes: &Lane) -> f64 {
+    lanes.iter().fold(value, |least, &candidate| if candidate < least { candidate } else { least })
 }
 
 /// Distances of one block to a tile of centres.

@@ -1,0 +1,43 @@
+"""What the two comparisons with peers share: environments of pinned packages, fair surroundings, the machine's name."""
+
+import pathlib
+import platform
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+# For the peers: buffers that the allocator keeps instead of returning them to the kernel after every use, which NumPy and
+# PyTorch gain by. Ours goes without, so that its memory is what it would take anywhere.
+KEEP_BUFFERS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"}
+
+
+def environment(folder, environments):
+    """A Python with the packages that a folder pins in `requirements.txt` and, installed without what they would bring
+    along, `requirements-no-deps.txt`; made anew where the pins changed."""
+    lists = [folder / name for name in ("requirements.txt", "requirements-no-deps.txt") if (folder / name).exists()]
+    wanted = "".join(path.read_text() for path in lists)
+    target = environments / f"{folder.parent.name}_{folder.name}"
+    python, stamp = target / "bin" / "python", target / "requirements.installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(f"installing the packages of {folder.relative_to(ROOT)}", file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(target)], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for path in lists:
+        alone = ["--no-deps"] if "no-deps" in path.name else []
+        subprocess.run([*install, *alone, "-r", str(path)], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def processor():
+    """What the machine computes with."""
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
