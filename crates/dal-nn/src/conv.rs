@@ -51,7 +51,8 @@ impl Conv {
         self.spec.n_out * self.n_after
     }
 
-    fn taps(&self, k: usize) -> Taps {
+    /// Where kernel entry `k` acts.
+    pub fn taps(&self, k: usize) -> Taps {
         let (short, long) = match self.spec.kind {
             ConvKind::Plain => (self.n_after, self.n_before),
             ConvKind::Transposed => (self.n_before, self.n_after),

@@ -11,6 +11,7 @@
 //! | [`CpuSurrogate`] | a trained ensemble: predictions, committee, dropout passes, loss heads, gradients; saved and loaded |
 //! | [`Layout`], [`MemberState`] | where every parameter lies, and a member between two epochs |
 //! | [`MemberTrainer`] | the seam between engines: [`PlainTrainer`] in simple loops, and the fast one tested against it |
+//! | `TchLearner`, `TchOptions` | with feature `tch`: the same on libtorch, many trials in lock step, on CUDA devices too |
 //! | [`ScalingSpec`] | optional scaling of inputs and outputs; the published protocol has none |
 //!
 //! # Learn a function, ask where the members disagree, keep the model
@@ -64,6 +65,8 @@
 //! It is no general deep-learning library: one family of networks, full batches, mean squared error. Minibatches, other
 //! losses, other layers and classification are absent on purpose. It knows nothing of problems, strategies or files.
 
+#[cfg(test)]
+mod conformance;
 mod conv;
 mod evaluate;
 mod fast;
@@ -74,13 +77,21 @@ mod plain;
 mod platform;
 pub mod products;
 mod real;
+mod recipe;
 mod saved;
 mod scaling;
 mod spec;
 mod surrogate;
 mod tangent;
+#[cfg(feature = "tch")]
+mod tch;
 mod training;
 
+#[cfg(feature = "tch")]
+pub use crate::tch::{
+    TchDevice, TchLearner, TchOptions, TchSetupError, TchSurrogate, TchTrainError, TchTrainer, load_cuda_backend,
+    tch_platform,
+};
 pub use evaluate::Member;
 pub use fast::FastTrainer;
 pub use learner::{Clock, CpuLearner};

@@ -11,7 +11,7 @@ pub fn products() -> String {
 }
 
 /// The widest vector extension that the crate uses here.
-fn vector_path() -> &'static str {
+pub(crate) fn vector_path() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx512f") {

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::evaluate::Member;
-use crate::learner::{check_dropout, check_loss_head};
 use crate::params::{Layout, LinearRange};
+use crate::recipe::{check_dropout, check_loss_head};
 use crate::scaling::Scaling;
 use crate::spec::{ConvKind, NetworkSpec};
 use crate::surrogate::{CpuSurrogate, DropoutNetwork, Ensemble, Provenance};

@@ -6,10 +6,8 @@
 
 mod buffer;
 mod head;
-mod kernels;
+pub(crate) mod kernels;
 mod member;
-#[cfg(test)]
-mod tests;
 
 use std::ops::Range;
 

@@ -1,14 +1,24 @@
-//! The kernels against the plain loops: gradients, one epoch's update and running statistics, at several stages of a
-//! training, over random shapes, on every instruction set the machine has.
+//! One suite for every engine, against the plain loops: gradients, one epoch's update and running statistics, at several
+//! stages of a training, over random shapes. The fast engine takes part with every instruction set the machine has, the
+//! one on libtorch (feature `tch`) alone and beside other members of a batch.
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::FastTrainer;
+use crate::fast::FastTrainer;
 use crate::spec::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
 use crate::training::{DropoutTraining, LossHeadTraining, MemberState, MemberTrainer, TrainJob, TrainLog};
 use crate::{Layout, LossHeadShape, PlainTrainer};
+
+/// Every engine by name.
+fn engines() -> Vec<(String, Box<dyn MemberTrainer<f32>>)> {
+    let paths = FastTrainer::paths().into_iter();
+    let fast = paths.map(|path| (path.to_owned(), Box::new(FastTrainer::with_path(path).unwrap()) as Box<_>));
+    #[cfg(feature = "tch")]
+    let fast = fast.chain(crate::tch::conformance_engines());
+    fast.collect()
+}
 
 /// A problem to train on, in f64; every number is representable in f32.
 struct Case {
@@ -112,7 +122,7 @@ fn norm(values: &[f64]) -> f64 {
     values.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// Whether the fast error against f64 is at most four times that of the plain loops in f32. `slack` is what rounding alone
+/// Whether the engine's error against f64 is at most four times that of the plain loops in f32. `slack` is what rounding alone
 /// may do where the plain loops happen to be exact.
 fn close(what: &str, fast: &[f32], plain: &[f32], exact: &[f64], slack: f64) -> Result<(), String> {
     let (fast, plain) = (distance(fast, exact), distance(plain, exact));
@@ -122,7 +132,7 @@ fn close(what: &str, fast: &[f32], plain: &[f32], exact: &[f64], slack: f64) -> 
     Err(format!("{what}: error {fast:e} beside {plain:e}, norm {:e}", norm(exact)))
 }
 
-/// Compares every path with the plain loops at `state`: loss, gradient, and what one epoch makes of the state.
+/// Compares every engine with the plain loops at `state`: loss, gradient, and what one epoch makes of the state.
 fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
     let (x32, y32) = (narrow(&case.x), narrow(&case.y));
     let (job32, job64) = (case.job(&x32, &y32), case.job(&case.x, &case.y));
@@ -140,8 +150,7 @@ fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
     let mut plain_after = state.clone();
     plain.train(&job32, &mut plain_after, epoch.clone(), &mut TrainLog::default()).unwrap();
 
-    for path in FastTrainer::paths() {
-        let trainer = FastTrainer::with_path(path).unwrap();
+    for (path, trainer) in engines() {
         let mut fast = vec![f32::NAN; n];
         let loss = trainer.gradient(&job32, state, case.epoch, &mut fast);
         assert!((loss - exact_loss).abs() <= 1e-4 * (1e-3 + exact_loss), "{path}: loss {loss} beside {exact_loss}");
@@ -303,8 +312,7 @@ fn stopping_and_going_on_gives_the_same_bits() {
     let case = Case::new(network, 50, false, 5);
     let (x, y) = (narrow(&case.x), narrow(&case.y));
     let job = case.job(&x, &y);
-    for path in FastTrainer::paths() {
-        let trainer = FastTrainer::with_path(path).unwrap();
+    for (_, trainer) in engines() {
         let (mut whole, mut parts) = (case.initial(1), case.initial(1));
         let (mut log, mut log_parts) = (TrainLog::default(), TrainLog::default());
         trainer.train(&job, &mut whole, 0..20, &mut log).unwrap();

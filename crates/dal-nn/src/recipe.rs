@@ -1,0 +1,309 @@
+//! What every engine does around its training: a fit job becomes tasks, one network each, and trained networks a surrogate.
+
+use dal_core::{DropoutSpec, FitJob, LearnError, LossHeadSpec, SeedPath, TrainingCost, WidthFactor};
+use ndarray::ArrayView2;
+
+use crate::evaluate::Member;
+use crate::params::{Layout, LossHeadShape};
+use crate::scaling::{Affine, Scaling, ScalingSpec, scaled};
+use crate::spec::{NetworkSpec, SpecError, TrainingSpec};
+use crate::surrogate::{CpuSurrogate, DropoutNetwork, Ensemble, Provenance};
+use crate::training::{DropoutTraining, LossHeadTraining, TrainError};
+
+/// Networks, their training and their scaling: what a learner knows before it sees data.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    pub network: NetworkSpec,
+    pub training: TrainingSpec,
+    pub scaling: ScalingSpec,
+}
+
+/// One network to train.
+pub(crate) struct Task<'a> {
+    pub prepared: &'a Prepared,
+    pub network: &'a NetworkSpec,
+    pub layout: &'a Layout,
+    pub job: usize,
+    pub kind: Kind,
+    pub weights: SeedPath,
+    pub dropout: Option<DropoutTraining>,
+    pub loss_head: Option<LossHeadTraining>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Member(usize),
+    Dropout,
+}
+
+/// A job's data as the engine sees them, and the networks it asks for.
+pub(crate) struct Prepared {
+    pub x: Vec<f32>,
+    pub y: Vec<f32>,
+    pub n: usize,
+    pub scaling: Scaling,
+    pub layout: Layout,
+    pub loss_head: Option<LossHeadShape>,
+    pub dropout: Option<(DropoutSpec, NetworkSpec, Layout)>,
+}
+
+/// What a task leaves.
+pub(crate) struct Trained {
+    pub member: Member,
+    pub seconds: Option<f64>,
+}
+
+/// A job's members, and its dropout network if it has one.
+type Outcome = Result<(Vec<Trained>, Option<Trained>), LearnError>;
+
+impl Recipe {
+    /// # Errors
+    /// [`SpecError`] where a number of `training` is out of range.
+    pub(crate) fn new(network: NetworkSpec, training: TrainingSpec) -> Result<Self, SpecError> {
+        training.validate()?;
+        Ok(Self { network, training, scaling: ScalingSpec::default() })
+    }
+
+    /// The data as the engines see them.
+    ///
+    /// # Errors
+    /// [`LearnError`]: shapes that differ, values that f32 cannot hold, needs that the network cannot meet.
+    pub(crate) fn prepare(&self, job: &FitJob<'_>) -> Result<Prepared, LearnError> {
+        let (network, labelled) = (&self.network, job.labelled);
+        if (network.n_inputs(), network.n_outputs()) != (labelled.n_inputs(), labelled.n_outputs()) {
+            return Err(LearnError::ShapeMismatch {
+                network_inputs: network.n_inputs(),
+                network_outputs: network.n_outputs(),
+                data_inputs: labelled.n_inputs(),
+                data_outputs: labelled.n_outputs(),
+            });
+        }
+        let scaling = Scaling::fit(self.scaling, labelled);
+        let x = single("input", labelled.x(), scaling.inputs.as_ref())?;
+        let y = single("label", labelled.y(), scaling.outputs.as_ref())?;
+        let loss_head = job.needs.loss_head.as_ref().map(|spec| check_loss_head(network, spec));
+        let loss_head = loss_head.transpose().map_err(|message| LearnError::Unsupported { message })?;
+        let dropout = job.needs.dropout.map(|spec| self.dropout_network(spec)).transpose()?;
+        let layout = Layout::new(network, loss_head);
+        Ok(Prepared { x, y, n: labelled.len(), scaling, layout, loss_head, dropout })
+    }
+
+    fn dropout_network(&self, spec: DropoutSpec) -> Result<(DropoutSpec, NetworkSpec, Layout), LearnError> {
+        let unsupported = |message: String| LearnError::Unsupported { message };
+        check_dropout(&self.network, &spec).map_err(unsupported)?;
+        let n_members = self.training.n_members as f64;
+        let factor = match spec.width_factor {
+            WidthFactor::SqrtMembers => n_members.sqrt(),
+            WidthFactor::Members => n_members,
+            WidthFactor::Factor(factor) => factor,
+        };
+        let network = self.network.scaled_without_batch_norm(factor).map_err(|error| unsupported(error.to_string()))?;
+        let layout = Layout::new(&network, None);
+        Ok((spec, network, layout))
+    }
+
+    /// Appends a job's tasks: its members in order, then its dropout network.
+    pub(crate) fn add_tasks<'a>(
+        &'a self,
+        j: usize,
+        job: &FitJob<'_>,
+        prepared: &'a Prepared,
+        tasks: &mut Vec<Task<'a>>,
+    ) {
+        for m in 0..self.training.n_members {
+            let loss_head = job.needs.loss_head.zip(prepared.loss_head).map(|(spec, shape)| LossHeadTraining {
+                shape,
+                joint_epochs: spec.joint_epochs,
+                weight: spec.weight,
+                margin: spec.margin,
+                key: job.seeds.purpose("pairs").index(m as u64).philox().key(),
+            });
+            tasks.push(Task {
+                prepared,
+                network: &self.network,
+                layout: &prepared.layout,
+                job: j,
+                kind: Kind::Member(m),
+                weights: job.seeds.purpose("weights").index(m as u64),
+                dropout: None,
+                loss_head,
+            });
+        }
+        if let Some((spec, network, layout)) = &prepared.dropout {
+            let seeds = job.seeds.purpose("dropout");
+            let key = seeds.purpose("masks").philox().key();
+            tasks.push(Task {
+                prepared,
+                network,
+                layout,
+                job: j,
+                kind: Kind::Dropout,
+                weights: seeds.purpose("weights"),
+                dropout: Some(DropoutTraining { rate: spec.rate, key }),
+                loss_head: None,
+            });
+        }
+    }
+
+    /// Trains jobs with `run`, which answers each task in order: `None` where it was not started because an earlier one of
+    /// its job had failed.
+    pub(crate) fn fit_with(
+        &self,
+        jobs: &[FitJob<'_>],
+        platform: &str,
+        run: impl FnOnce(&[Task<'_>]) -> Vec<Option<Result<Trained, Failure>>>,
+    ) -> Vec<Result<CpuSurrogate, LearnError>> {
+        let prepared: Vec<_> = jobs.iter().map(|job| self.prepare(job)).collect();
+        let mut tasks = Vec::new();
+        for (j, (job, prepared)) in jobs.iter().zip(&prepared).enumerate() {
+            if let Ok(prepared) = prepared {
+                self.add_tasks(j, job, prepared, &mut tasks);
+            }
+        }
+        let mut results = run(&tasks).into_iter();
+        let mut outcomes: Vec<Outcome> = jobs.iter().map(|_| Ok((Vec::new(), None))).collect();
+        for task in &tasks {
+            // Tasks of a job that has failed already may be missing; the first failure is the one reported.
+            let Some(result) = results.next().flatten() else { continue };
+            if let Ok((members, dropout)) = &mut outcomes[task.job] {
+                match (result, task.kind) {
+                    (Ok(trained), Kind::Member(_)) => members.push(trained),
+                    (Ok(trained), Kind::Dropout) => *dropout = Some(trained),
+                    (Err(failure), kind) => outcomes[task.job] = Err(failure.named(kind)),
+                }
+            }
+        }
+        drop(tasks);
+        let parts = prepared.into_iter().zip(outcomes).zip(jobs);
+        parts
+            .map(|((prepared, outcome), job)| {
+                let prepared = prepared?;
+                let (members, dropout) = outcome?;
+                Ok(self.assemble(job, prepared, members, dropout, platform.to_owned()))
+            })
+            .collect()
+    }
+
+    /// A surrogate of a job's trained networks.
+    pub(crate) fn assemble(
+        &self,
+        job: &FitJob<'_>,
+        prepared: Prepared,
+        members: Vec<Trained>,
+        dropout: Option<Trained>,
+        platform: String,
+    ) -> CpuSurrogate {
+        let cost = TrainingCost {
+            model_seconds: members.iter().map(|trained| trained.seconds).sum(),
+            auxiliary_seconds: dropout.as_ref().and_then(|trained| trained.seconds),
+        };
+        let members = members.into_iter().map(|trained| trained.member).collect();
+        let dropout = dropout.zip(prepared.dropout).map(|(trained, (spec, network, _))| DropoutNetwork {
+            spec,
+            ensemble: Ensemble::new(network, None, vec![trained.member]),
+            scaling: prepared.scaling.clone(),
+        });
+        CpuSurrogate {
+            ensemble: Ensemble::new(self.network.clone(), prepared.loss_head, members),
+            dropout,
+            loss_head: job.needs.loss_head,
+            scaling: prepared.scaling,
+            needs: job.needs.clone(),
+            provenance: Provenance {
+                trained_by: concat!("dal-nn ", env!("CARGO_PKG_VERSION")).into(),
+                platform,
+                training: self.training.clone(),
+                n_points: prepared.n,
+                notes: std::collections::BTreeMap::new(),
+            },
+            cost,
+        }
+    }
+}
+
+/// Why a task gave no network.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// The training itself.
+    Train(TrainError),
+    /// The machinery around it, such as a device.
+    #[cfg_attr(not(feature = "tch"), allow(dead_code))]
+    Engine(String),
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        Self::Train(error)
+    }
+}
+
+impl Failure {
+    fn named(self, kind: Kind) -> LearnError {
+        match self {
+            Self::Train(error) => diverged(error, kind),
+            Self::Engine(message) => LearnError::Other { message },
+        }
+    }
+}
+
+/// The most units a loss head may read a layer with, and the most layers: beyond it a corrupted number is likelier.
+const MAX_LOSS_HEAD: usize = 1 << 16;
+
+/// A loss head's shape, or what is wrong with it.
+pub(crate) fn check_loss_head(network: &NetworkSpec, spec: &LossHeadSpec) -> Result<LossHeadShape, String> {
+    if network.hidden().is_empty() {
+        return Err("a loss head reads hidden layers, and the network has none".into());
+    }
+    let allowed = 1..=MAX_LOSS_HEAD;
+    if !allowed.contains(&spec.n_layers) || !allowed.contains(&spec.width) {
+        return Err(format!(
+            "a loss head needs 1 to {MAX_LOSS_HEAD} layers and units, not {} and {}",
+            spec.n_layers, spec.width
+        ));
+    }
+    if !(spec.weight >= 0.0 && spec.weight.is_finite() && spec.margin.is_finite()) {
+        return Err(format!(
+            "a loss head's weight ({}) must be finite and not negative, its margin ({}) finite",
+            spec.weight, spec.margin
+        ));
+    }
+    Ok(LossHeadShape { n_layers: spec.n_layers, width: spec.width })
+}
+
+/// What is wrong with dropout of this network, if anything.
+pub(crate) fn check_dropout(network: &NetworkSpec, spec: &DropoutSpec) -> Result<(), String> {
+    if network.hidden().is_empty() {
+        return Err("dropout acts on hidden layers, and the network has none".into());
+    }
+    if !(spec.rate > 0.0 && spec.rate < 1.0) || spec.n_passes < 2 {
+        return Err(format!(
+            "dropout needs a rate in (0, 1) and at least 2 passes, not {} and {}",
+            spec.rate, spec.n_passes
+        ));
+    }
+    Ok(())
+}
+
+/// Values as the engine sees them, refused where f32 cannot hold them.
+fn single(what: &'static str, values: ArrayView2<'_, f64>, affine: Option<&Affine>) -> Result<Vec<f32>, LearnError> {
+    let mut single = Vec::with_capacity(values.len());
+    for ((row, column), &value) in values.indexed_iter() {
+        let rounded = scaled(affine, column, value) as f32;
+        if !rounded.is_finite() {
+            return Err(LearnError::Unrepresentable { what, row, column, value });
+        }
+        single.push(rounded);
+    }
+    Ok(single)
+}
+
+fn diverged(error: TrainError, kind: Kind) -> LearnError {
+    let TrainError::Diverged { epoch, loss, .. } = error;
+    let (member, what) = match (kind, loss.is_finite()) {
+        (Kind::Member(member), false) => (member, "loss"),
+        (Kind::Member(member), true) => (member, "parameters"),
+        (Kind::Dropout, false) => (0, "loss of the dropout network"),
+        (Kind::Dropout, true) => (0, "parameters of the dropout network"),
+    };
+    LearnError::Diverged { what, member, epoch: epoch + 1 }
+}

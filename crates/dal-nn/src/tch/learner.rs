@@ -1,0 +1,190 @@
+//! Trains the ensembles of many jobs in lock step: what has equal shapes becomes one batch.
+
+use std::fmt;
+
+use dal_core::{FitJob, Labelled, LearnError, Learner, Needs, SeedPath, Surrogate};
+
+use super::device::{TchOptions, TchSetupError, tch_platform};
+use super::surrogate::TchSurrogate;
+use super::trainer::{TchTrainError, TchTrainer};
+use crate::evaluate::Member;
+use crate::learner::Clock;
+use crate::recipe::{Failure, Recipe, Task, Trained};
+use crate::scaling::ScalingSpec;
+use crate::spec::{NetworkSpec, TrainingSpec};
+use crate::surrogate::CpuSurrogate;
+use crate::training::{MemberState, TrainJob};
+
+/// Trains ensembles with libtorch, in f32, from scratch, from the same initial weights, masks and pairings as
+/// [`CpuLearner`](crate::CpuLearner).
+///
+/// All members of all jobs of one call that have equal networks, needs and numbers of points train in lock step, in
+/// batches that suit the device. Beside whom a member trains may change its rounding, and a chaotic training amplifies
+/// that; results are equal bit for bit only for equal groups on equal platforms.
+///
+/// ```
+/// use dal_core::{Labelled, Needs, SeedPath, Surrogate};
+/// use dal_nn::{BatchNormSpec, Head, NetworkSpec, TchLearner, TchOptions, TrainingSpec};
+/// use ndarray::Array2;
+///
+/// // y = x² at 40 points of [-1, 1], three small networks, 200 epochs, on the CPU.
+/// let x = Array2::from_shape_fn((40, 1), |(i, _)| i as f64 / 19.5 - 1.0);
+/// let labelled = Labelled::new(x.clone(), x.mapv(|v| v * v)).unwrap();
+/// let network = NetworkSpec::new(1, 1, vec![16, 16], Some(BatchNormSpec::default()), Head::Linear)?;
+/// let training = TrainingSpec { n_members: 3, epochs: 200, learning_rate: 1e-2, ..TrainingSpec::default() };
+/// let learner = TchLearner::new(network, training, TchOptions::default())?;
+/// let needs = Needs { committee: true, ..Needs::default() };
+/// let model = learner.fit(&labelled, &needs, &SeedPath::root(1)).unwrap();
+/// let error = (&model.mean(x.view()).unwrap() - &labelled.y()).mapv(|e| e * e).mean().unwrap();
+/// assert!(error < 0.01, "{error}");
+///
+/// // What it learnt is saved in the format of the CPU engine, which reads it without libtorch.
+/// let bytes = model.to_cpu().to_bytes().unwrap();
+/// assert_eq!(dal_nn::CpuSurrogate::from_bytes(&bytes).unwrap().members(), model.to_cpu().members());
+/// # Ok::<(), dal_nn::TchSetupError>(())
+/// ```
+#[derive(Clone)]
+pub struct TchLearner {
+    recipe: Recipe,
+    trainer: TchTrainer,
+    clock: Option<Clock>,
+}
+
+impl fmt::Debug for TchLearner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TchLearner")
+            .field("recipe", &self.recipe)
+            .field("trainer", &self.trainer)
+            .field("clock", &self.clock.is_some())
+            .finish()
+    }
+}
+
+impl TchLearner {
+    /// A learner of these networks, without scaling.
+    ///
+    /// # Errors
+    /// [`TchSetupError`]: a number of `training` out of range, a device that is not there or lacks an option.
+    pub fn new(network: NetworkSpec, training: TrainingSpec, options: TchOptions) -> Result<Self, TchSetupError> {
+        Ok(Self { recipe: Recipe::new(network, training)?, trainer: TchTrainer::new(options)?, clock: None })
+    }
+
+    /// Scales inputs and outputs by the training set.
+    #[must_use]
+    pub fn with_scaling(mut self, scaling: ScalingSpec) -> Self {
+        self.recipe.scaling = scaling;
+        self
+    }
+
+    /// Measures training with this clock; a batch's seconds are divided evenly among its members. Without one no cost is
+    /// reported.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The network of each member.
+    pub fn network(&self) -> &NetworkSpec {
+        &self.recipe.network
+    }
+
+    /// How members are trained.
+    pub fn training(&self) -> &TrainingSpec {
+        &self.recipe.training
+    }
+
+    /// How the engine runs.
+    pub fn options(&self) -> &TchOptions {
+        self.trainer.options()
+    }
+
+    /// Trains one surrogate.
+    ///
+    /// # Errors
+    /// [`LearnError`]: shapes that differ, values that f32 cannot hold, needs that the network cannot meet, divergence, a
+    /// device that failed.
+    pub fn fit(&self, labelled: &Labelled, needs: &Needs, seeds: &SeedPath) -> Result<TchSurrogate, LearnError> {
+        let mut fitted = self.fit_surrogates(&[FitJob { labelled, needs, seeds: *seeds }]);
+        fitted.pop().unwrap_or_else(|| Err(LearnError::Other { message: "no job was trained".into() }))
+    }
+
+    fn fit_surrogates(&self, jobs: &[FitJob<'_>]) -> Vec<Result<TchSurrogate, LearnError>> {
+        let fitted = self.recipe.fit_with(jobs, &self.platform(), |tasks| self.run(tasks));
+        let on_device = |surrogate: CpuSurrogate| {
+            TchSurrogate::new(surrogate, self.options().clone())
+                .map_err(|error| LearnError::Other { message: error.to_string() })
+        };
+        fitted.into_iter().map(|result| result.and_then(on_device)).collect()
+    }
+
+    /// Trains every task, those of equal shapes together.
+    fn run(&self, tasks: &[Task<'_>]) -> Vec<Option<Result<Trained, Failure>>> {
+        let mut results: Vec<_> = tasks.iter().map(|_| None).collect();
+        for group in groups(tasks) {
+            let jobs: Vec<_> = group.iter().map(|&i| self.job(&tasks[i])).collect();
+            let mut states: Vec<_> = group
+                .iter()
+                .map(|&i| {
+                    let params = tasks[i].layout.initial(&mut tasks[i].weights.rng());
+                    MemberState::new(tasks[i].layout, params, &self.recipe.training)
+                })
+                .collect();
+            let epochs = 0..self.recipe.training.epochs;
+            let trained = self.trainer.run(&jobs, &mut states, epochs, self.clock.as_ref());
+            for ((&i, (result, seconds)), state) in group.iter().zip(trained).zip(states) {
+                let MemberState { params, running_mean, running_var, .. } = state;
+                results[i] = Some(match result {
+                    Ok(_) => Ok(Trained { member: Member { params, running_mean, running_var }, seconds }),
+                    Err(TchTrainError::Train(error)) => Err(Failure::Train(error)),
+                    Err(error) => Err(Failure::Engine(error.to_string())),
+                });
+            }
+        }
+        results
+    }
+
+    fn job<'a>(&'a self, task: &'a Task<'_>) -> TrainJob<'a, f32> {
+        TrainJob {
+            network: task.network,
+            layout: task.layout,
+            training: &self.recipe.training,
+            x: &task.prepared.x,
+            y: &task.prepared.y,
+            n: task.prepared.n,
+            dropout: task.dropout,
+            loss_head: task.loss_head,
+        }
+    }
+}
+
+/// Tasks that can be one batch, by index, in order of their first.
+fn groups(tasks: &[Task<'_>]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (i, task) in tasks.iter().enumerate() {
+        let alike = |other: &Task<'_>| {
+            let head = |task: &Task<'_>| task.loss_head.map(|head| crate::LossHeadTraining { key: [0; 2], ..head });
+            task.prepared.n == other.prepared.n
+                && task.dropout.map(|dropout| dropout.rate) == other.dropout.map(|dropout| dropout.rate)
+                && head(task) == head(other)
+                && task.network == other.network
+                && task.layout == other.layout
+        };
+        match groups.iter_mut().find(|group| alike(&tasks[group[0]])) {
+            Some(group) => group.push(i),
+            None => groups.push(vec![i]),
+        }
+    }
+    groups
+}
+
+impl Learner for TchLearner {
+    fn platform(&self) -> String {
+        tch_platform(self.options())
+    }
+
+    fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+        let fitted = self.fit_surrogates(jobs).into_iter();
+        fitted.map(|result| result.map(|surrogate| Box::new(surrogate) as Box<dyn Surrogate>)).collect()
+    }
+}
