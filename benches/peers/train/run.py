@@ -264,8 +264,8 @@ def report(args, cells, peaks, load):
         "",
         "## Memory of ours",
         "",
-        "Peak of the whole process, beside what its weights, moments, gradient, data and activations take; the bar is 50 MB "
-        "and three times those.",
+        "Peak of the whole process, beside what the weights of all members and the moments, data and "
+        "activations of those in training take; the bar is 50 MB and three times that.",
         "",
         "| network | N | threads | peak, MB | weights to activations, MB | bar, MB |",
         "|---" * 6 + "|",

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use dal_benches::{Resident, resident, thread_seconds};
+use dal_benches::{Resident, forget_peak, resident, thread_seconds};
 use dal_nn::{
     BatchNormSpec, ConvHeadSpec, FastTrainer, Head, Layout, MemberState, MemberTrainer, NetworkSpec, TrainJob,
     TrainLog, TrainingSpec,
@@ -141,14 +141,13 @@ impl Ensemble {
             dropout: None,
             loss_head: None,
         };
-        let members: Vec<_> =
-            self.initial.iter().map(|p| MemberState::new(&self.layout, p.clone(), &self.training)).collect();
         let start = Instant::now();
         let share = |thread: usize| -> Result<Share> {
             let before = thread_seconds();
             let mut losses = Vec::new();
-            for (index, member) in members.iter().enumerate().skip(thread).step_by(self.threads) {
-                let (mut state, mut log) = (member.clone(), TrainLog::default());
+            for (index, initial) in self.initial.iter().enumerate().skip(thread).step_by(self.threads) {
+                let mut state = MemberState::new(&self.layout, initial.clone(), &self.training);
+                let mut log = TrainLog::default();
                 self.trainer.train(&job, &mut state, 0..epochs, &mut log)?;
                 losses.push((index, log.losses));
             }
@@ -161,7 +160,7 @@ impl Ensemble {
             shares
         });
         let seconds = start.elapsed().as_secs_f64();
-        let mut losses = vec![Vec::new(); members.len()];
+        let mut losses = vec![Vec::new(); self.initial.len()];
         let mut longest = Some(0.0f64);
         for share in shares {
             let (logs, took) = share?;
@@ -173,7 +172,7 @@ impl Ensemble {
         Ok((Took { seconds, processor_seconds: longest }, losses))
     }
 
-    /// Bytes of the weights, their moments and gradient, the data and the activations of the members that train at the same time.
+    /// Bytes of the weights of all members, and of the moments, data and activations of those that train at the same time.
     fn state_bytes(&self) -> usize {
         let widths = self.network.n_inputs() + self.network.n_outputs();
         let hidden: usize = self.network.hidden().iter().sum();
@@ -182,7 +181,8 @@ impl Ensemble {
             head.layers.iter().zip(lengths.iter().skip(1)).map(|(layer, length)| layer.n_out * length).sum()
         });
         let activations = self.n * (widths + hidden + head);
-        4 * self.threads * (4 * self.layout.n_parameters() + activations)
+        let n_parameters = self.layout.n_parameters();
+        4 * (self.initial.len() * n_parameters + self.threads * (2 * n_parameters + activations))
     }
 
     /// Flops of the matrix products of one epoch of all members: forward, weight gradients, and input gradients but for
@@ -255,6 +255,8 @@ fn main() -> Result<()> {
         return table(&args);
     }
     let ensemble = Ensemble::read(&args)?;
+    // What reading took is no part of the training.
+    forget_peak();
     let mut answer = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;

@@ -4,6 +4,13 @@ use std::fs;
 
 use dal_store::Machine;
 
+/// The most memory that this process has held, in MiB; 0 where the system does not tell.
+pub(crate) fn peak_memory_mib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB"));
+    kib.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0).div_ceil(1024)
+}
+
 /// Processor, memory, system, as far as they can be read; what cannot is empty.
 pub fn machine() -> Machine {
     let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

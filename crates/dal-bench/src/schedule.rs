@@ -12,6 +12,7 @@ use dal_store::{Begin, EntryRecord, Failure, FailureKind, Provenance, RunWriter,
 
 use crate::error::BenchError;
 use crate::estimate::{CostModel, Survey};
+use crate::machine::peak_memory_mib;
 use crate::plan::{Plan, Trial};
 use crate::progress::{Event, FailedRun, Overall, Progress, Summary};
 use crate::recorder::{Halt, Recorder, Recording};
@@ -331,7 +332,7 @@ impl Shared<'_> {
     fn end(&self, writer: RunWriter, outcome: Result<(), RunError>) -> Result<Ended, BenchError> {
         let entry = writer.checkpoint().records.len();
         let kind = match &outcome {
-            Ok(()) => return Ok(Ended::Over(writer.finish(&self.provenance)?.status().clone())),
+            Ok(()) => return Ok(Ended::Over(writer.finish(&self.provenance_now())?.status().clone())),
             Err(RunError::Learn { source: LearnError::Diverged { .. }, .. }) => FailureKind::Diverged,
             Err(RunError::Learn { .. }) => FailureKind::Training,
             Err(RunError::Oracle(_) | RunError::Campaign(CampaignError::NothingLabelled { .. })) => {
@@ -353,8 +354,12 @@ impl Shared<'_> {
         self.fail(writer, Failure { kind, entry, message })
     }
 
+    fn provenance_now(&self) -> Provenance {
+        Provenance { peak_memory_mib: peak_memory_mib(), ..self.provenance.clone() }
+    }
+
     fn fail(&self, writer: RunWriter, failure: Failure) -> Result<Ended, BenchError> {
-        let run = writer.fail(failure, &self.provenance)?;
+        let run = writer.fail(failure, &self.provenance_now())?;
         Ok(Ended::Over(run.status().clone()))
     }
 

@@ -11,10 +11,19 @@ pub struct ReportData {
     pub runs: Vec<RunSummary>,
     /// The sweep files behind the runs: name and text.
     pub sweeps: Vec<(String, String)>,
-    /// Circumstances, each with the number of runs made under it.
-    pub provenance: Vec<(Circumstances, usize)>,
+    /// Circumstances, each with what was made under it.
+    pub provenance: Vec<(Circumstances, Made)>,
     /// Directories of the store that could not be read, and why.
     pub unreadable: Vec<(String, String)>,
+}
+
+/// Runs that were made under the same circumstances.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Made {
+    /// How many.
+    pub runs: usize,
+    /// The most memory that a process making them held, in MiB, all its jobs together; 0 where unknown.
+    pub peak_memory_mib: u64,
 }
 
 /// What must agree before runs are compared: a report shows each setting apart and never mixes them.

@@ -56,7 +56,7 @@ mod text;
 mod write;
 
 pub use compare::{Change, ComparedCell, Comparison, compare};
-pub use data::{BASELINE, Circumstances, Entry, ReportData, RunStatus, RunSummary, Seconds, Setting};
+pub use data::{BASELINE, Circumstances, Entry, Made, ReportData, RunStatus, RunSummary, Seconds, Setting};
 pub use findings::{Band, CellDetail, Counts, Curves, FIXED_LIST, Findings, Method, Part, Problem, Time, findings};
 pub use load::load;
 pub use summary::{Statement, statements, terminal_summary};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use dal_store::{EntryTiming, PoolSpec, Provenance, Run, Status, Store, StoreError, SweepRecord};
 
-use crate::data::{Circumstances, Entry, ReportData, RunStatus, RunSummary, Seconds, Setting};
+use crate::data::{Circumstances, Entry, Made, ReportData, RunStatus, RunSummary, Seconds, Setting};
 
 /// Reads every run of a store, and what its sweeps planned.
 ///
@@ -15,7 +15,7 @@ use crate::data::{Circumstances, Entry, ReportData, RunStatus, RunSummary, Secon
 /// [`StoreError`] where the store as a whole cannot be read.
 pub fn load(store: &Store) -> Result<ReportData, StoreError> {
     let mut data = ReportData { source: store.root().display().to_string(), ..ReportData::default() };
-    let mut circumstances: BTreeMap<Circumstances, usize> = BTreeMap::new();
+    let mut circumstances: BTreeMap<Circumstances, Made> = BTreeMap::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for run in store.runs()? {
         let run = match run {
@@ -29,7 +29,10 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
         match summary(&run) {
             Ok((summary, provenance)) => {
                 if let Some(provenance) = provenance {
-                    *circumstances.entry(of_provenance(provenance)).or_default() += 1;
+                    let peak = provenance.peak_memory_mib;
+                    let made = circumstances.entry(of_provenance(provenance)).or_default();
+                    made.runs += 1;
+                    made.peak_memory_mib = made.peak_memory_mib.max(peak);
                 }
                 data.runs.push(summary);
             }

@@ -517,18 +517,23 @@ pub(crate) fn provenance(data: &ReportData) -> Table {
     let rows = data
         .provenance
         .iter()
-        .map(|(c, n)| {
+        .map(|(c, made)| {
+            let peak = match made.peak_memory_mib {
+                0 => Entry::text("–"),
+                mib => Entry::number(mib as f64, mib.to_string()),
+            };
             let memory =
                 if c.memory_mib == 0 { String::new() } else { format!("{} GiB", number(c.memory_mib as f64 / 1024.0)) };
             Row {
                 cells: vec![
-                    Entry::number(*n as f64, n.to_string()),
+                    Entry::number(made.runs as f64, made.runs.to_string()),
                     Entry::text(&c.sweep),
                     Entry::text(&c.dal_version),
                     Entry::text(&c.compiler),
                     Entry::text(format!("{} ({} logical processors) {memory}", c.cpu, c.n_cpus)),
                     Entry::text(&c.os),
                     Entry::number(c.jobs as f64, c.jobs.to_string()),
+                    peak,
                     Entry::text(c.command.join(" ")),
                 ],
                 ..Row::default()
@@ -538,7 +543,17 @@ pub(crate) fn provenance(data: &ReportData) -> Table {
     Table {
         id: "provenance".into(),
         caption: "Where and how the runs were made.".into(),
-        columns: strings(&["runs", "sweep", "dal", "compiler", "machine", "system", "jobs", "command"]),
+        columns: strings(&[
+            "runs",
+            "sweep",
+            "dal",
+            "compiler",
+            "machine",
+            "system",
+            "jobs",
+            "peak memory, MiB",
+            "command",
+        ]),
         n_labels: 1,
         rows,
     }

@@ -107,7 +107,7 @@ fn every_kind_of_run_is_read() {
     assert_eq!(status("qbc", 2), &RunStatus::Absent);
     assert_eq!(data.unreadable.len(), 1);
     assert_eq!(data.sweeps.len(), 1);
-    let made: usize = data.provenance.iter().map(|(_, n)| n).sum();
+    let made: usize = data.provenance.iter().map(|(_, made)| made.runs).sum();
     assert_eq!(made, 6, "five that finished and can be read, and the failed one");
 
     let written = write_report(&data, &dir.path().join("report"), &ReportOptions::default()).unwrap();

@@ -187,6 +187,8 @@ pub struct Provenance {
     pub jobs: usize,
     /// How often the run was taken up again from its checkpoint.
     pub resumed: usize,
+    /// The most memory that the process had held when the run ended, in MiB, all its `jobs` together; 0 where unknown.
+    pub peak_memory_mib: u64,
     /// The machine.
     pub machine: Machine,
 }

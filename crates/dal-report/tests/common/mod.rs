@@ -1,6 +1,6 @@
 //! Made-up stores with planted effects.
 
-use dal_report::{Circumstances, Entry, ReportData, RunStatus, RunSummary, Seconds, Setting};
+use dal_report::{Circumstances, Entry, Made, ReportData, RunStatus, RunSummary, Seconds, Setting};
 
 /// A splitmix64 step: reproducible noise without a dependency.
 fn noise(state: &mut u64) -> f64 {
@@ -96,6 +96,6 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
         command: vec!["dal".into(), "bench".into(), "run".into(), "planted.toml".into()],
         sweep: "planted".into(),
     };
-    data.provenance.push((made_by, data.runs.len()));
+    data.provenance.push((made_by, Made { runs: data.runs.len(), peak_memory_mib: 64 }));
     data
 }
