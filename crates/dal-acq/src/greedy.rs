@@ -106,25 +106,19 @@ struct Range {
 const LANES: usize = 16;
 
 impl Range {
-    /// Of the values where `mask` is 0; it is NaN at the others, and no comparison with NaN holds.
-    fn of(values: &[f64], mask: &[f64], tolerance: f64) -> Self {
+    /// Of `values`, NaN passed over: no comparison with NaN holds.
+    fn of(values: &[f64], tolerance: f64) -> Self {
         let (mut low, mut high) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
-        let mut cover = |l: usize, value: f64| {
-            low[l] = if value < low[l] { value } else { low[l] };
-            high[l] = if value > high[l] { value } else { high[l] };
-        };
-        let ((values, rest), (mask, mask_rest)) = (values.as_chunks::<LANES>(), mask.as_chunks::<LANES>());
-        for (values, mask) in values.iter().zip(mask) {
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
             for l in 0..LANES {
-                cover(l, values[l] + mask[l]);
+                low[l] = if chunk[l] < low[l] { chunk[l] } else { low[l] };
+                high[l] = if chunk[l] > high[l] { chunk[l] } else { high[l] };
             }
         }
-        for (l, (value, mask)) in rest.iter().zip(mask_rest).enumerate() {
-            cover(l, value + mask);
-        }
         Self {
-            low: low.into_iter().fold(f64::INFINITY, f64::min),
-            high: high.into_iter().fold(f64::NEG_INFINITY, f64::max),
+            low: low.into_iter().chain(rest.iter().copied()).fold(f64::INFINITY, f64::min),
+            high: high.into_iter().chain(rest.iter().copied()).fold(f64::NEG_INFINITY, f64::max),
             tolerance,
         }
     }
@@ -140,7 +134,7 @@ impl Range {
 
 /// `values` mapped onto [0, 1], a constant onto 0, and whether they are constant.
 pub(crate) fn minmax(values: &[f64]) -> (Vec<f64>, bool) {
-    let range = Range::of(values, &vec![0.0; values.len()], 0.0);
+    let range = Range::of(values, 0.0);
     (values.iter().map(|&v| range.apply(v)).collect(), range.is_constant())
 }
 
@@ -156,39 +150,30 @@ fn greatest(values: &[f64]) -> f64 {
     high.into_iter().chain(rest.iter().copied()).fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// Roots of the separations, worked out again only where those have changed.
-struct Gaps {
-    separations: Vec<f64>,
-    gaps: Vec<f64>,
+/// A term that is rescaled at every pick: NaN where a point was picked, so that arrays stay dense and no search finds it.
+struct Term {
+    name: &'static str,
+    values: Vec<f64>,
+    range: Range,
 }
 
-impl Gaps {
-    fn of(separations: &[f64]) -> Self {
-        Self { separations: separations.to_vec(), gaps: separations.iter().map(|s| s.sqrt()).collect() }
+impl Term {
+    fn new(name: &'static str, values: Vec<f64>, tolerance: f64) -> Self {
+        let range = Range::of(&values, tolerance);
+        Self { name, values, range }
     }
+}
 
-    fn update(&mut self, separations: &[f64]) {
-        let old = self.separations.chunks_mut(LANES).zip(self.gaps.chunks_mut(LANES));
-        for ((old, gaps), new) in old.zip(separations.chunks(LANES)) {
-            if old != new {
-                old.copy_from_slice(new);
-                for (gap, separation) in gaps.iter_mut().zip(new) {
-                    *gap = separation.sqrt();
-                }
+/// Roots of the separations in `gaps`, worked out again only where those have changed since `known`.
+fn update_gaps(gaps: &mut [f64], known: &mut [f64], separations: &[f64]) {
+    for ((gaps, known), new) in gaps.chunks_mut(LANES).zip(known.chunks_mut(LANES)).zip(separations.chunks(LANES)) {
+        if known != new {
+            known.copy_from_slice(new);
+            for (gap, separation) in gaps.iter_mut().zip(new) {
+                *gap = separation.sqrt();
             }
         }
     }
-}
-
-/// What is looked at for one pick.
-struct Look<'a> {
-    /// Values and range of each term that is rescaled at every pick, the distance first.
-    terms: Vec<(&'a [f64], Range)>,
-    /// 0 at the remaining points, NaN at the picked ones: no comparison with NaN holds, so arrays stay dense.
-    mask: &'a [f64],
-    n_remaining: usize,
-    /// No fixed term is larger in size.
-    fixed_bound: f64,
 }
 
 impl TermSum<'_> {
@@ -196,105 +181,107 @@ impl TermSum<'_> {
     pub(crate) fn pick(&self, step: &Step<'_>, n: usize) -> Result<Selection, StrategyError> {
         let mut nearest = NearestCentre::new(vec![input_space(step)?]).map_err(geometry)?;
         check_scores(nearest.separations())?;
-        let n_pool = step.pool().nrows();
-        let mut gaps = Gaps::of(nearest.separations());
+        let mut known = nearest.separations().to_vec();
+        let distances = known.iter().map(|separation| separation.sqrt()).collect();
+        let moving = self.moving.iter().map(|term| Term::new(term.name, term.values.to_vec(), term.tolerance));
+        let mut terms: Vec<Term> = std::iter::once(Term::new("distance", distances, 0.0)).chain(moving).collect();
         let fixed_bound = self.fixed.iter().fold(0.0f64, |bound, value| bound.max(value.abs()));
-        let mut mask = vec![0.0; n_pool];
-        let mut scores = vec![0.0; n_pool];
-        let mut selection = Selection::default();
+        let mut sums = vec![0.0; known.len()];
+        let mut selection = Selection {
+            scores: Some((0..known.len()).map(|i| self.score(&terms, i)).collect()),
+            ..Selection::default()
+        };
         let mut picked_scores = Vec::with_capacity(n);
         loop {
-            let distance = (&gaps.gaps[..], Range::of(&gaps.gaps, &mask, 0.0));
-            let moving = self.moving.iter().map(|term| (term.values, Range::of(term.values, &mask, term.tolerance)));
-            let look = Look {
-                terms: std::iter::once(distance).chain(moving).collect(),
-                mask: &mask,
-                n_remaining: n_pool - selection.picked.len(),
-                fixed_bound,
-            };
-            self.note_constants(step, &look);
-            if selection.picked.is_empty() {
-                for (i, score) in scores.iter_mut().enumerate() {
-                    *score = self.score(&look, i);
-                }
-                selection.scores = Some(Array1::from_vec(scores.clone()));
-            }
-            let (index, score) = self.best(&look, &mut scores);
-            mask[index] = f64::NAN;
+            self.note_constants(step, &terms, known.len() - selection.picked.len());
+            let (index, score) = self.best(&terms, fixed_bound, &mut sums);
             selection.picked.push(index);
             picked_scores.push(score);
             if selection.picked.len() == n {
                 break;
             }
             nearest.adopt(index);
-            gaps.update(nearest.separations());
+            update_gaps(&mut terms[0].values, &mut known, nearest.separations());
+            for term in &mut terms {
+                for &picked in &selection.picked {
+                    term.values[picked] = f64::NAN;
+                }
+                term.range = Range::of(&term.values, term.range.tolerance);
+            }
         }
         selection.picked_scores = Some(picked_scores);
         Ok(selection)
     }
 
-    fn note_constants(&self, step: &Step<'_>, look: &Look<'_>) {
-        if self.rescale == Rescale::Raw || look.n_remaining == 1 {
+    fn note_constants(&self, step: &Step<'_>, terms: &[Term], n_remaining: usize) {
+        if self.rescale == Rescale::Raw || n_remaining == 1 {
             return;
         }
-        let names = std::iter::once("distance").chain(self.moving.iter().map(|term| term.name));
-        for (name, (_, range)) in names.zip(&look.terms) {
-            if range.is_constant() {
-                step.note(format!("the {name} term is constant over the remaining pool and counts 0"));
-            }
+        for term in terms.iter().filter(|term| term.range.is_constant()) {
+            step.note(format!("the {} term is constant over the remaining pool and counts 0", term.name));
         }
     }
 
-    /// The score of point `i`.
-    fn score(&self, look: &Look<'_>, i: usize) -> f64 {
-        let term = |&(values, range): &(&[f64], Range)| match self.rescale {
-            Rescale::Minmax => range.apply(values[i]),
-            Rescale::Raw => values[i],
+    /// The score of point `i`, unless it was picked.
+    fn score(&self, terms: &[Term], i: usize) -> f64 {
+        let value = |term: &Term| match self.rescale {
+            Rescale::Minmax => term.range.apply(term.values[i]),
+            Rescale::Raw => term.values[i],
         };
-        look.terms.iter().map(term).fold(self.fixed[i], |sum, term| sum + term) / self.divisor
+        terms.iter().map(value).fold(self.fixed[i], |sum, value| sum + value) / self.divisor
     }
 
     /// The first highest score among the remaining points, and its point.
     ///
     /// A rescaled term is `(v − low) / (high − low)`; all points are compared by `a v + b` instead, without the division,
-    /// and those that rounding may have put below the best are looked at again.
-    fn best(&self, look: &Look<'_>, scratch: &mut [f64]) -> (usize, f64) {
+    /// and those that rounding may have put below the best are looked at again. `sums` is scratch.
+    fn best(&self, terms: &[Term], fixed_bound: f64, sums: &mut [f64]) -> (usize, f64) {
         // No partial sum is larger in size.
-        let mut bound = look.fixed_bound;
-        scratch.copy_from_slice(self.fixed);
-        for &(values, range) in &look.terms {
+        let mut bound = fixed_bound;
+        for (t, Term { values, range, .. }) in terms.iter().enumerate() {
             let (a, b) = match self.rescale {
                 Rescale::Raw => (1.0, 0.0),
-                Rescale::Minmax if range.is_constant() => continue,
+                // Zero times the values, so that picked points stay NaN.
+                Rescale::Minmax if range.is_constant() => (0.0, 0.0),
                 Rescale::Minmax => {
                     let a = 1.0 / (range.high - range.low);
                     (a, -range.low * a)
                 }
             };
             bound += range.low.abs().max(range.high.abs()) * a + b.abs();
-            for (sum, &value) in scratch.iter_mut().zip(values) {
-                *sum += value * a + b;
+            if t == 0 {
+                for ((sum, fixed), value) in sums.iter_mut().zip(self.fixed).zip(values) {
+                    *sum = fixed + (value * a + b);
+                }
+            } else {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += value * a + b;
+                }
             }
         }
-        for (sum, &mask) in scratch.iter_mut().zip(look.mask) {
-            *sum += mask;
-        }
-        let best = greatest(scratch);
+        let best = greatest(sums);
         // A few roundings a term; infinite where a range is too narrow to be inverted, and all points are looked at.
-        let slack = 32.0 * f64::EPSILON * look.terms.len() as f64 * bound;
+        let slack = 32.0 * f64::EPSILON * terms.len() as f64 * bound;
         let threshold = if slack.is_finite() && best.is_finite() { best - slack } else { f64::NEG_INFINITY };
-        let mut found = (None, f64::NEG_INFINITY);
-        for (i, &approximate) in scratch.iter().enumerate() {
-            // Not below: a sum that overflowed to NaN at a remaining point is looked at too.
-            if approximate < threshold || look.mask[i].is_nan() {
+        let mut found: Option<(usize, f64)> = None;
+        for (c, chunk) in sums.chunks(LANES).enumerate() {
+            // "Not below": a sum that became NaN at a remaining point is looked at too.
+            let below = chunk.iter().fold(true, |below, &sum| below & (sum < threshold));
+            if below {
                 continue;
             }
-            let score = self.score(look, i);
-            if found.0.is_none() || score > found.1 {
-                found = (Some(i), score);
+            for i in (c * LANES..).take(chunk.len()) {
+                // Only picked points have no distance.
+                if sums[i] < threshold || terms[0].values[i].is_nan() {
+                    continue;
+                }
+                let score = self.score(terms, i);
+                if found.is_none_or(|(_, best)| score > best) {
+                    found = Some((i, score));
+                }
             }
         }
-        (found.0.unwrap_or(0), found.1)
+        found.unwrap_or((0, f64::NAN))
     }
 }
 
