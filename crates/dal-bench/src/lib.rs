@@ -68,6 +68,7 @@
 //! ```
 
 mod catalogue;
+mod departures;
 mod engine;
 mod error;
 mod estimate;

@@ -269,6 +269,7 @@ impl Resolver<'_> {
             text: self.sweep.text.clone(),
             report: report.collect(),
             timing: file.timing,
+            departures: departures(&problems),
             runs,
         };
         Ok(Plan { record, engine, problems, trials })
@@ -598,6 +599,15 @@ fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, pool: PoolSpec
         training: json(serde_json::to_value(&problem.training)),
         engine: engine.to_owned(),
     }
+}
+
+/// In what the runs of each problem depart from their published form, by variant.
+fn departures(problems: &[PlannedProblem]) -> BTreeMap<String, Vec<String>> {
+    let all = problems.iter().map(|p| {
+        let words = crate::departures::from_published(&p.problem, &p.network, &p.training, &p.protocol);
+        (p.problem.variant_id(), words)
+    });
+    all.filter(|(_, words)| !words.is_empty()).collect()
 }
 
 fn planned_run(trial: &Trial) -> PlannedRun {

@@ -24,6 +24,7 @@ fn defaults_are_the_protocol() {
     assert_eq!((problem.training().epochs, problem.training().n_members), (500, 10));
     assert_eq!((problem.training().learning_rate, problem.training().weight_decay), (1e-3, 0.0));
     assert_eq!(problem.test_set().unwrap().x.nrows(), 4000);
+    assert!(plan.record().departures.is_empty());
 }
 
 #[test]
@@ -38,6 +39,10 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
     assert_eq!((sine.training().epochs, robo.training().epochs), (3, 8));
     assert_eq!((sine.training().weight_decay, robo.training().weight_decay), (0.0, 1e-4));
     assert_eq!(sine.network().hidden(), [5]);
+    let departures = &plan.record().departures["sine"];
+    for expected in ["hidden layers 5 instead of 9 × 20", "epochs 3 instead of 500"] {
+        assert!(departures.iter().any(|said| said == expected), "{departures:?}");
+    }
     let of_sine: Vec<_> = plan.trials().iter().filter(|trial| trial.problem() == 0).collect();
     assert_eq!(of_sine.len(), 2);
     assert!(of_sine.iter().all(|t| t.spec().pool_ratio() == Some(7) && t.spec().strategy.id == "far"));

@@ -18,6 +18,10 @@ pub struct SweepRecord {
     pub report: BTreeMap<String, Value>,
     /// Whether the sweep is there for its timings, taken alone on the machine.
     pub timing: bool,
+    /// By problem variant, in what its runs depart from the published protocol, network or training, in words; problems
+    /// without a published form, and those run as published, are not in it.
+    #[serde(default)]
+    pub departures: BTreeMap<String, Vec<String>>,
     /// The runs it asks for, in the sweep's order.
     pub runs: Vec<PlannedRun>,
 }

@@ -329,6 +329,7 @@ fn sweeps_are_kept_once() {
         text: "name = \"quick one\"\n".into(),
         report: Default::default(),
         timing: false,
+        departures: Default::default(),
         runs: vec![planned],
     };
     writer.record_sweep(&sweep).unwrap();
