@@ -1,5 +1,5 @@
-// Opens a report page in Chromium and checks that it loads without errors or requests, filters, sorts, can be read by keyboard,
-// and passes the axe accessibility rules, light and dark, wide and narrow. Screenshots are left in a folder.
+// Opens a report page in Chromium and checks that it loads without errors or requests, filters, sorts, can be read by pointer and
+// keyboard, prints, and passes the axe accessibility rules, light and dark, wide and narrow. Screenshots are left in a folder.
 //
 //   node page.mjs REPORT.html SCREENSHOT_FOLDER CHROMIUM
 import assert from "node:assert/strict";
@@ -9,6 +9,9 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
+// Generous: a page of many figures on a busy machine. Nothing here waits for time to pass.
+const PATIENCE = 300_000;
+
 const [page_path, folder, executable] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const url = pathToFileURL(resolve(page_path)).href;
@@ -16,52 +19,94 @@ mkdirSync(folder, { recursive: true });
 
 const browser = await chromium.launch({
   executablePath: executable,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  timeout: PATIENCE,
+  args: [
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+  ],
 });
 let checks = 0;
 const check = (condition, message) => {
   assert.ok(condition, message);
   checks += 1;
 };
+const say = (what) => console.error(`  ${what}`);
 
-for (const [name, viewport, colorScheme] of [
-  ["desktop-light", { width: 1280, height: 900 }, "light"],
-  ["desktop-dark", { width: 1280, height: 900 }, "dark"],
-  ["phone-light", { width: 390, height: 844 }, "light"],
-]) {
-  const context = await browser.newContext({ viewport, colorScheme });
-  const page = await context.newPage();
-  const complaints = [];
-  const requests = [];
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-  page.on("request", (request) => request.url() !== url && requests.push(request.url()));
-  await page.goto(url);
-  await page.screenshot({ path: join(folder, `${name}.png`) });
+try {
+  for (const [name, viewport, colorScheme] of [
+    ["desktop-light", { width: 1280, height: 900 }, "light"],
+    ["desktop-dark", { width: 1280, height: 900 }, "dark"],
+    ["phone-light", { width: 360, height: 740 }, "light"],
+    ["phone-dark", { width: 360, height: 740 }, "dark"],
+  ]) {
+    say(name);
+    const context = await browser.newContext({ viewport, colorScheme });
+    context.setDefaultTimeout(PATIENCE);
+    context.setDefaultNavigationTimeout(PATIENCE);
+    const page = await context.newPage();
+    const complaints = [];
+    const requests = [];
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+    page.on("request", (request) => request.url() !== url && requests.push(request.url()));
+    await page.goto(url);
+    await shot(page, name);
 
-  // The page is as wide as the screen, nothing sticks out.
-  const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
-  check(content <= screen + 1, `${name}: the page is ${content} px wide on a screen of ${screen} px`);
+    // The page is as wide as the screen, nothing sticks out.
+    const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+    check(content <= screen + 1, `${name}: the page is ${content} px wide on a screen of ${screen} px`);
 
-  // axe is injected after the page's own errors were listened for; a violation is printed with the elements it is about.
+    await accessible(page, name);
+    if (name === "desktop-light") {
+      await questions(page);
+      await tables_behind_figures(page);
+      await filters(page);
+      await errors_to_choose(page);
+      await sorting(page);
+      await keyboard(page);
+      await pointer(page);
+      await theme(page);
+      await print(page);
+    }
+    await shot(page, `${name}-whole`, true);
+    check(complaints.length === 0, `${name}: ${complaints.join("; ")}`);
+    check(requests.length === 0, `${name}: the page asked for ${requests.join(", ")}`);
+    await context.close();
+  }
+} finally {
+  await browser.close();
+}
+console.log(`${checks} passed, 0 failed`);
+
+async function shot(page, name, fullPage = false) {
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage, timeout: PATIENCE });
+}
+
+// axe is injected after the page's own errors were listened for; a violation is printed with the elements it is about.
+async function accessible(page, name) {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document));
   const words = violations.map((v) => `${v.id} (${v.impact}): ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`);
   check(words.length === 0, `${name}: accessibility\n  ${words.join("\n  ")}`);
-
-  if (name === "desktop-light") {
-    await filters(page);
-    await sorting(page);
-    await keyboard(page);
-    await page.pdf({ path: join(folder, "print.pdf"), format: "A4" });
-  }
-  await page.screenshot({ path: join(folder, `${name}-whole.png`), fullPage: true });
-  check(complaints.length === 0, `${name}: ${complaints.join("; ")}`);
-  check(requests.length === 0, `${name}: the page asked for ${requests.join(", ")}`);
-  await context.close();
 }
-await browser.close();
-console.log(`${checks} passed, 0 failed`);
+
+// What a reader comes for is answered at the top.
+async function questions(page) {
+  const topics = await page.locator("dl.answers").first().locator("dt").allTextContents();
+  for (const topic of ["Which method to use", "Which methods are safe", "How sure", "On what evidence", "How long it takes"]) {
+    check(topics.includes(topic), `the opening answers: ${topic}`);
+  }
+  const broken = await page.locator("a[href^='#']").evaluateAll((links) =>
+    links.map((a) => a.getAttribute("href")).filter((href) => document.getElementById(href.slice(1)) === null));
+  check(broken.length === 0, `links lead nowhere: ${broken.join(", ")}`);
+}
+
+async function tables_behind_figures(page) {
+  const bare = await page.locator("figure").evaluateAll((figures) =>
+    figures.filter((f) => f.querySelectorAll("table tbody tr").length === 0 || f.querySelector("p.alt").textContent.length < 20)
+      .map((f) => f.id));
+  check(bare.length === 0, `figures without a table or words: ${bare.join(", ")}`);
+}
 
 async function filters(page) {
   const part = page.locator("section.part").first();
@@ -80,12 +125,26 @@ async function filters(page) {
   check((await shown()) === before, "choosing all problems shows every figure again");
   const box = part.locator("input[type=checkbox]").last();
   const method = await box.getAttribute("value");
-  const series = part.locator(`svg g[data-s="${method}"]`);
+  const series = part.locator(`figure:visible svg g[data-s="${method}"]`);
   check((await series.count()) > 0, `method ${method} is drawn`);
+  const hidden = () => series.evaluateAll((list) => list.filter((g) => getComputedStyle(g).display === "none").length);
   await box.uncheck();
-  check(!(await series.first().isVisible()), "a method that is switched off is not drawn");
+  check((await hidden()) === (await series.count()), "a method that is switched off is drawn nowhere");
   await box.check();
-  check(await series.first().isVisible(), "a method that is switched on again is drawn");
+  check((await hidden()) === 0, "a method that is switched on again is drawn everywhere");
+}
+
+async function errors_to_choose(page) {
+  const part = page.locator("section.part").first();
+  const select = part.locator("select[name=metric]");
+  const shown = () => part.locator("figure[data-metric]:visible").evaluateAll((list) => list.map((f) => f.dataset.metric));
+  const of_mse = await shown();
+  check(of_mse.length > 0 && of_mse.every((m) => m === "mse"), "learning curves of MSE are shown first");
+  await select.selectOption("mae");
+  const of_mae = await shown();
+  check(of_mae.length === of_mse.length && of_mae.every((m) => m === "mae"), "the mean absolute error can be chosen instead");
+  await shot(page, "desktop-light-mae");
+  await select.selectOption("mse");
 }
 
 async function sorting(page) {
@@ -108,12 +167,44 @@ async function sorting(page) {
 }
 
 async function keyboard(page) {
-  const slider = page.locator("figure:visible input[type=range]").first();
-  const output = page.locator("figure:visible output").first();
-  await slider.focus();
+  const figure = page.locator(".figures figure:visible").first();
+  await figure.locator("input[type=range]").focus();
   await page.keyboard.press("Home");
-  const first = await output.textContent();
+  const first = await figure.locator("output").textContent();
   await page.keyboard.press("ArrowRight");
-  const second = await output.textContent();
+  const second = await figure.locator("output").textContent();
   check(/\d/.test(first) && first !== second, `the arrow keys read values: ${first} then ${second}`);
+  const spoken = await figure.locator("input[type=range]").getAttribute("aria-valuetext");
+  check(/\d/.test(spoken), "what the slider stands at is said to a screen reader");
+}
+
+async function pointer(page) {
+  const figure = page.locator(".figures figure:visible").first();
+  const svg = figure.locator("svg");
+  await svg.scrollIntoViewIfNeeded();
+  const box = await svg.boundingBox();
+  await page.mouse.move(box.x + 0.3 * box.width, box.y + 0.5 * box.height);
+  const left = await figure.locator("output").textContent();
+  await page.mouse.move(box.x + 0.9 * box.width, box.y + 0.5 * box.height);
+  const right = await figure.locator("output").textContent();
+  check(/\d/.test(left) && left !== right, `pointing reads values: ${left} then ${right}`);
+  await shot(page, "desktop-light-reading");
+}
+
+async function theme(page) {
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const before = await paper();
+  await page.locator("button.theme").click();
+  check((await paper()) !== before, "the button changes between light and dark");
+  await accessible(page, "after switching to dark by the button");
+  await page.locator("button.theme").click();
+  check((await paper()) === before, "and back");
+}
+
+async function print(page) {
+  await page.emulateMedia({ media: "print" });
+  check((await page.locator(".controls:visible, nav:visible").count()) === 0, "controls and contents are not printed");
+  await page.emulateMedia({ media: null });
+  const margin = { top: "15mm", bottom: "15mm", left: "12mm", right: "12mm" };
+  await page.pdf({ path: join(folder, "print.pdf"), format: "A4", margin, timeout: PATIENCE });
 }

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, run};
-use crate::{fixtures, package, tidy};
+use crate::{fixtures, package, page, tidy};
 
 /// What is checked.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Also what needs more than the toolchain: fixtures (Python). A missing prerequisite is installed, and is a
-    /// failure where that is refused.
+    /// Also what needs more than the toolchain: fixtures (Python), the report page in a browser (Chromium, Node). A missing
+    /// prerequisite is installed, and is a failure where that is refused.
     #[arg(long)]
     full: bool,
 }
@@ -32,8 +32,10 @@ const STAGES: &[Stage] = &[
     ("packaging", package::run_packing),
 ];
 
-// `cargo xtask page` is not among them yet: it was seen to pass part by part, not as a whole on a quiet machine.
-const FULL_STAGES: &[Stage] = &[("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None }))];
+const FULL_STAGES: &[Stage] = &[
+    ("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None })),
+    ("page", || page::run_browser(&page::Args { page: None })),
+];
 
 /// Runs the stages, stopping at the first failure.
 pub fn run_stages(args: &Args) -> Result<()> {

@@ -36,14 +36,14 @@ pub fn run_browser(args: &Args) -> Result<()> {
     for file in ["package.json", "package-lock.json", ".npmrc", "page.mjs"] {
         std::fs::copy(root().join("xtask/browser").join(file), tools.join(file)).context(file)?;
     }
-    run(Command::new("npm").args(["ci", "--silent", "--ignore-scripts"]).current_dir(&tools))?;
+    // Twice, since it is the only step that a hiccup of the network can spoil.
+    let npm = || run(Command::new("npm").args(["ci", "--silent", "--ignore-scripts"]).current_dir(&tools));
+    npm().or_else(|_| npm()).context("the browser's driver and axe could not be installed from the npm registry")?;
+    let screenshots = folder.join("screenshots");
     let mut node = Command::new("node");
-    run(node
-        .arg("page.mjs")
-        .arg(std::path::absolute(page)?)
-        .arg(folder.join("screenshots"))
-        .arg(chromium)
-        .current_dir(&tools))
+    run(node.arg("page.mjs").arg(std::path::absolute(page)?).arg(&screenshots).arg(chromium).current_dir(&tools))?;
+    eprintln!("screenshots: {}", screenshots.display());
+    Ok(())
 }
 
 /// The report of a smoke sweep.
@@ -51,6 +51,10 @@ fn small_report() -> Result<PathBuf> {
     run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
     let dal = target_dir().join("debug").join("dal");
     let store = target_dir().join("page/store");
+    // Runs of an earlier revision would make parts of their own.
+    if store.exists() {
+        std::fs::remove_dir_all(&store).with_context(|| format!("{}", store.display()))?;
+    }
     run(Command::new(&dal)
         .args(["bench", "run"])
         .arg(root().join("benches/sweeps/smoke.toml"))

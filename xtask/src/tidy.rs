@@ -23,7 +23,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("dal-oracles", &["dal-core", "dal-fixtures"]),
     ("dal-nn", &["dal-core"]),
     ("dal-acq", &["dal-core", "dal-geom"]),
-    ("dal-eval", &["dal-geom"]),
+    ("dal-eval", &[]),
     ("dal-store", &["dal-core"]),
     ("dal-bench", &["dal-core", "dal-acq", "dal-nn", "dal-oracles", "dal-eval", "dal-store"]),
     ("dal-report", &["dal-eval", "dal-store"]),
