@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use dal_eval::CurveSpan;
 use dal_report::{ReportOptions, load, terminal_summary, write_report};
 use dal_store::Store;
 
@@ -26,6 +27,9 @@ pub struct Args {
     /// used 0.5. Numbers and tests stay as measured.
     #[arg(long, value_name = "WEIGHT")]
     smooth: Option<f64>,
+    /// Leave the initial model out of nAUC: the area over entries 1..T instead of 0..T.
+    #[arg(long)]
+    from_first_step: bool,
 }
 
 /// Runs the command.
@@ -35,6 +39,7 @@ pub fn run(args: &Args) -> Result<Done> {
         version: env!("CARGO_PKG_VERSION").into(),
         made: crate::bench::now(),
         smoothing: args.smooth,
+        span: if args.from_first_step { CurveSpan::FromFirstStep } else { CurveSpan::FromInitial },
         compare: args.compare.iter().map(|other| Ok(load(&Store::open(other)?)?)).collect::<Result<_>>()?,
         ..ReportOptions::default()
     };

@@ -1,8 +1,10 @@
 //! Writes the report of a made-up store into a directory, to look at the page without running a benchmark:
-//! `cargo run -p dal-report --example planted -- DIR [SEEDS]`.
+//! `cargo run -p dal-report --example planted -- DIR [SEEDS]`; with a third argument the runs are also written as a store there.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "../tests/common/disk.rs"]
+mod disk;
 
 use common::{Plan, planted};
 use dal_report::{ReportOptions, RunStatus, terminal_summary, write_report};
@@ -38,6 +40,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     data.runs[broken].entries.truncate(7);
     data.runs[n - 1].status = RunStatus::Partial;
     data.runs[n - 1].entries.truncate(20);
+    if let Some(store) = arguments.next() {
+        disk::write_store(&data, store.as_ref())?;
+    }
     let options = ReportOptions { version: env!("CARGO_PKG_VERSION").into(), ..ReportOptions::default() };
     let written = write_report(&data, dir.as_ref(), &options)?;
     print!("{}", terminal_summary(&written.findings, 100));

@@ -1,12 +1,13 @@
 //! One store beside another: the same problems, methods and seeds on another engine, version or machine, and what changed
 //! beyond noise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dal_eval::{CurveSpan, EvalError, Interval, area_under_curve, max_t, seeds_to_reach, t_interval};
+use dal_eval::{CurveSpan, EvalError, Interval, Verdict, area_under_curve, max_t, seeds_to_reach, t_interval};
 
-use crate::data::BASELINE;
-use crate::findings::{Curves, Findings, Part, Time};
+use crate::data::{BASELINE, ReportData};
+use crate::findings::{Curves, Findings, Part, Problem, Time};
+use crate::summary::overall;
 use crate::table::{Entry, Row, Table};
 use crate::text::{count, list, p_value, ratio, ratio_name};
 
@@ -51,11 +52,25 @@ pub struct ComparedCell {
     style: usize,
 }
 
-/// Two parts of the same protocol, cell by cell.
+/// What two stores conclude about one method, each from its own runs.
+#[derive(Debug, Clone)]
+pub struct ComparedMethod {
+    /// The method.
+    pub id: String,
+    /// Verdict and overall nAUC in this store; `None` where it has no such method.
+    pub here: Option<(Verdict, Option<f64>)>,
+    /// The same in the other.
+    pub there: Option<(Verdict, Option<f64>)>,
+    style: usize,
+}
+
+/// Two parts that share problems under the same protocol, cell by cell.
 #[derive(Debug, Clone)]
 pub struct Comparison {
     /// The other store.
     pub other: String,
+    /// By method, Random left out: verdict and overall nAUC here and there.
+    pub methods: Vec<ComparedMethod>,
     /// How the settings differ, in words.
     pub differences: Vec<String>,
     /// The common cells.
@@ -64,7 +79,8 @@ pub struct Comparison {
     pub n_unmatched: usize,
 }
 
-/// Compares every part of `base` with every part of `other` that follows the same protocol.
+/// Compares every part of `base` with every part of `other` that has a problem under the same protocol. Where no two parts
+/// have one, a single comparison without cells says so.
 ///
 /// Runs are paired by seed: equal seeds share initial set, candidates and test points whatever the engine. A cell's
 /// difference is the mean of ln (area in the other store / area in this one) over the common seeds; max-T with signs flipped
@@ -73,34 +89,53 @@ pub struct Comparison {
 /// # Errors
 /// [`EvalError`] for values that no finished run can have.
 pub fn compare(base: &Findings, other: &Findings, name: &str) -> Result<Vec<Comparison>, EvalError> {
-    let protocol = |p: &Part| (p.setting.initial, p.setting.queries, p.setting.steps, p.setting.test_points);
     let mut all = Vec::new();
     for a in &base.parts {
-        for b in other.parts.iter().filter(|b| protocol(b) == protocol(a)) {
-            all.push(compare_parts(a, b, base.rules.level, base.rules.flip_seed, name)?);
+        for b in &other.parts {
+            if a.setting.timing == b.setting.timing && a.problems.iter().any(|p| same_protocol(p, b)) {
+                all.push(compare_parts(a, b, base, name)?);
+            }
         }
     }
+    if all.is_empty() {
+        let differences = vec!["no problem is there under the same protocol in both".to_owned()];
+        all.push(Comparison {
+            other: name.to_owned(),
+            methods: Vec::new(),
+            differences,
+            cells: Vec::new(),
+            n_unmatched: 0,
+        });
+    }
     Ok(all)
+}
+
+/// Whether a part has this problem with the same labels, steps and test points.
+fn same_protocol(problem: &Problem, part: &Part) -> bool {
+    let of = |p: &Problem| (p.protocol.initial, p.protocol.queries, p.protocol.steps, p.protocol.test_points);
+    part.problems.iter().any(|other| other.id == problem.id && of(other) == of(problem))
 }
 
 /// A cell of a part: curves and times.
 struct Side<'a> {
     curves: &'a Curves,
     time: Option<Time>,
+    steps: usize,
 }
 
 type Key = (String, usize, String);
 
-/// All cells of a part, Random's under the first pool ratio.
-fn sides(part: &Part) -> BTreeMap<Key, (usize, Side<'_>)> {
+/// The cells of those problems of a part that the other has under the same protocol, Random's under the first pool ratio.
+fn sides<'a>(part: &'a Part, other: &Part) -> BTreeMap<Key, (usize, Side<'a>)> {
     let mut all = BTreeMap::new();
-    for (p, problem) in part.problems.iter().enumerate() {
-        let side = Side { curves: &problem.random, time: problem.random_time };
+    for (p, problem) in part.problems.iter().enumerate().filter(|(_, p)| same_protocol(p, other)) {
+        let steps = problem.protocol.steps;
+        let side = Side { curves: &problem.random, time: problem.random_time, steps };
         all.insert((problem.id.clone(), 0, BASELINE.to_owned()), (part.random_style, side));
         for m in &part.methods {
             for (cell, pool_ratio) in m.cells[p].iter().zip(&part.pool_ratios) {
                 if let Some(cell) = cell {
-                    let side = Side { curves: &cell.curves, time: cell.time };
+                    let side = Side { curves: &cell.curves, time: cell.time, steps };
                     all.insert((problem.id.clone(), *pool_ratio, m.id.clone()), (m.style, side));
                 }
             }
@@ -110,7 +145,7 @@ fn sides(part: &Part) -> BTreeMap<Key, (usize, Side<'_>)> {
 }
 
 /// Log ratios of areas by seed, over the seeds that both sides planned; `None` where one of them is not finished.
-fn log_ratios(a: &Curves, b: &Curves, steps: usize) -> Option<Vec<(u64, f64)>> {
+fn log_ratios(a: &Curves, b: &Curves, steps: usize, span: CurveSpan) -> Option<Vec<(u64, f64)>> {
     let planned_by =
         |c: &Curves, seed: u64| c.per_seed.iter().any(|(s, _)| *s == seed) || c.missing.iter().any(|(s, _)| *s == seed);
     let mut ratios = Vec::new();
@@ -119,7 +154,7 @@ fn log_ratios(a: &Curves, b: &Curves, steps: usize) -> Option<Vec<(u64, f64)>> {
             continue;
         }
         let (_, own) = a.per_seed.iter().find(|(s, _)| s == seed)?;
-        let area = |curve: &[f64]| area_under_curve(curve, CurveSpan::FromInitial, steps).ok().filter(|v| *v > 0.0);
+        let area = |curve: &[f64]| area_under_curve(curve, span, steps).ok().filter(|v| *v > 0.0);
         ratios.push((*seed, (area(curve)? / area(own)?).ln()));
     }
     let missing_in_other = b.missing.iter().any(|(seed, _)| planned_by(a, *seed));
@@ -127,14 +162,14 @@ fn log_ratios(a: &Curves, b: &Curves, steps: usize) -> Option<Vec<(u64, f64)>> {
     (!ratios.is_empty() && !missing_in_other && !missing_here).then_some(ratios)
 }
 
-fn compare_parts(a: &Part, b: &Part, level: f64, flip_seed: u64, name: &str) -> Result<Comparison, EvalError> {
-    let (ours, theirs) = (sides(a), sides(b));
-    let steps = a.setting.steps;
+fn compare_parts(a: &Part, b: &Part, base: &Findings, name: &str) -> Result<Comparison, EvalError> {
+    let (ours, theirs) = (sides(a, b), sides(b, a));
+    let (level, flip_seed) = (base.rules.level, base.rules.flip_seed);
     let mut cells = Vec::new();
     let mut differences: Vec<Option<Vec<(u64, f64)>>> = Vec::new();
     for (key, (style, own)) in &ours {
         let Some((_, other)) = theirs.get(key) else { continue };
-        let ratios = log_ratios(own.curves, other.curves, steps);
+        let ratios = log_ratios(own.curves, other.curves, own.steps, base.span);
         let shared = own.curves.per_seed.iter().filter(|(s, _)| other.curves.per_seed.iter().any(|(t, _)| s == t));
         let identical = ratios.is_some()
             && shared.clone().all(|(s, curve)| other.curves.per_seed.iter().any(|(t, c)| s == t && c == curve));
@@ -165,7 +200,21 @@ fn compare_parts(a: &Part, b: &Part, level: f64, flip_seed: u64, name: &str) -> 
     judge(&mut cells, &differences, level, flip_seed)?;
     let n_unmatched = ours.keys().filter(|k| !theirs.contains_key(*k)).count()
         + theirs.keys().filter(|k| !ours.contains_key(*k)).count();
-    Ok(Comparison { other: name.to_owned(), differences: setting_differences(a, b), cells, n_unmatched })
+    let methods = compare_methods(a, b);
+    Ok(Comparison { other: name.to_owned(), methods, differences: setting_differences(a, b), cells, n_unmatched })
+}
+
+fn compare_methods(a: &Part, b: &Part) -> Vec<ComparedMethod> {
+    let of = |part: &Part, id: &str| {
+        let method = part.methods.iter().find(|m| m.id == id)?;
+        Some((method.robustness.as_ref()?.verdict, overall(method)))
+    };
+    let only_there = b.methods.iter().filter(|m| a.methods.iter().all(|own| own.id != m.id));
+    a.methods
+        .iter()
+        .chain(only_there)
+        .map(|m| ComparedMethod { id: m.id.clone(), here: of(a, &m.id), there: of(b, &m.id), style: m.style })
+        .collect()
 }
 
 /// max-T over the cells that have values for the seeds most cells of their problem have.
@@ -224,11 +273,18 @@ fn setting_differences(a: &Part, b: &Part) -> Vec<String> {
         .filter(|p| b.problems.iter().any(|q| q.id == p.id && q.model != p.model))
         .map(|p| p.id.clone())
         .collect();
+    let presets = |p: &Part| -> Vec<String> {
+        let all: BTreeSet<&str> = p.problems.iter().map(|p| p.protocol.preset.as_str()).collect();
+        all.into_iter().map(str::to_owned).collect()
+    };
+    let (presets_here, presets_there) = (list(&presets(a)), list(&presets(b)));
     let (a, b) = (&a.setting, &b.setting);
     let mut all = Vec::new();
-    for (what, x, y) in
-        [("engine", &a.engine, &b.engine), ("platform", &a.platform, &b.platform), ("networks", &a.preset, &b.preset)]
-    {
+    for (what, x, y) in [
+        ("engine", &a.engine, &b.engine),
+        ("platform", &a.platform, &b.platform),
+        ("networks", &presets_here, &presets_there),
+    ] {
         if x != y {
             all.push(format!("{what} {x} here, {y} there"));
         }
@@ -266,6 +322,9 @@ impl Comparison {
         } else {
             self.differences.join("; ")
         };
+        if self.cells.is_empty() {
+            return format!("{}: nothing to compare, since {settings}.", self.other);
+        }
         format!(
             "{} ({settings}): of {} in both, {} changed beyond noise{}; {} identical, {} within noise, {} with too few seeds to say, \
              {} without a verdict. {} in only one of the two.",
@@ -279,6 +338,30 @@ impl Comparison {
             of(Change::NoVerdict),
             count(self.n_unmatched, "cell"),
         )
+    }
+
+    /// Verdicts and averages side by side.
+    pub(crate) fn methods_table(&self, id: String) -> Table {
+        let verdict = |side: &Option<(Verdict, Option<f64>)>| match side {
+            None => Entry::text("not run").with_class("none"),
+            Some((Verdict::Robust, _)) => Entry::text("robust").with_class("better"),
+            Some((Verdict::NotRobust, _)) => Entry::text("not robust").with_class("worse"),
+            Some((Verdict::Undecided(_), _)) => Entry::text("undecided").with_class("open"),
+        };
+        let value = |side: &Option<(Verdict, Option<f64>)>| Entry::optional(side.and_then(|(_, v)| v), ratio);
+        let rows = self.methods.iter().map(|m| Row {
+            cells: vec![Entry::text(&m.id), value(&m.here), value(&m.there), verdict(&m.here), verdict(&m.there)],
+            method: Some(m.style),
+            ..Row::default()
+        });
+        let columns = ["method", "nAUC here", "nAUC there", "verdict here", "verdict there"];
+        Table {
+            id,
+            caption: format!("Method by method beside {}: each store's own average nAUC and verdict.", self.other),
+            columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+            n_labels: 1,
+            rows: rows.collect(),
+        }
     }
 
     /// The cells as a table, those that changed first.
@@ -342,5 +425,53 @@ impl Comparison {
             n_labels: 3,
             rows,
         }
+    }
+}
+
+/// The stores that are held side by side: engines, versions and machines, this one first.
+pub(crate) fn stores_table(stores: &[(&ReportData, &Findings)]) -> Table {
+    let distinct = |values: Vec<String>| {
+        let set: BTreeSet<String> = values.into_iter().filter(|v| !v.is_empty()).collect();
+        Entry::text(set.into_iter().collect::<Vec<_>>().join("; "))
+    };
+    let rows = stores.iter().enumerate().map(|(i, (data, findings))| {
+        let of_settings = |value: fn(&Part) -> String| distinct(findings.parts.iter().map(value).collect());
+        let made = |value: fn(&crate::data::Circumstances) -> String| {
+            distinct(data.provenance.iter().map(|(c, _)| value(c)).collect())
+        };
+        let here = if i == 0 { " (this report)" } else { "" };
+        Row {
+            cells: vec![
+                Entry::text(format!("{}{here}", data.source)),
+                Entry::number(data.runs.len() as f64, data.runs.len().to_string()),
+                of_settings(|p| p.setting.engine.clone()),
+                of_settings(|p| p.setting.platform.clone()),
+                of_settings(|p| p.setting.results_revision.to_string()),
+                of_settings(|p| {
+                    list(
+                        &p.problems
+                            .iter()
+                            .map(|p| p.protocol.preset.clone())
+                            .collect::<BTreeSet<_>>()
+                            .into_iter()
+                            .collect::<Vec<_>>(),
+                    )
+                }),
+                made(|c| c.dal_version.clone()),
+                made(|c| c.compiler.clone()),
+                made(|c| format!("{} ({} logical processors)", c.cpu, c.n_cpus)),
+                made(|c| c.os.clone()),
+            ],
+            ..Row::default()
+        }
+    });
+    let columns =
+        ["store", "runs", "engine", "platform", "revision", "networks", "dal", "compiler", "machine", "system"];
+    Table {
+        id: "compare-stores".into(),
+        caption: "The stores: what made their runs.".into(),
+        columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+        n_labels: 1,
+        rows: rows.collect(),
     }
 }

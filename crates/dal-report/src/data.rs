@@ -9,8 +9,8 @@ pub struct ReportData {
     pub source: String,
     /// Every run that was planned or found.
     pub runs: Vec<RunSummary>,
-    /// The sweep files behind the runs: name and text.
-    pub sweeps: Vec<(String, String)>,
+    /// The sweeps behind the runs.
+    pub sweeps: Vec<Sweep>,
     /// Circumstances, each with what was made under it.
     pub provenance: Vec<(Circumstances, Made)>,
     /// Directories of the store that could not be read, and why.
@@ -26,6 +26,19 @@ pub struct Made {
     pub peak_memory_mib: u64,
 }
 
+/// A sweep whose runs are in the store.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sweep {
+    /// Its name.
+    pub name: String,
+    /// One line for a reader; may be empty.
+    pub title: String,
+    /// The sweep file's text.
+    pub text: String,
+    /// By problem, in what its runs depart from the published protocol, network or training, in words.
+    pub departures: BTreeMap<String, Vec<String>>,
+}
+
 /// What must agree before runs are compared: a report shows each setting apart and never mixes them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Setting {
@@ -35,6 +48,14 @@ pub struct Setting {
     pub platform: String,
     /// The results revision of the program.
     pub results_revision: u32,
+    /// Whether the runs are there for their timings, taken one at a time.
+    pub timing: bool,
+}
+
+/// What must agree between the runs of one problem. Problems of a part may differ here; one problem under two protocols is two
+/// parts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Protocol {
     /// Where network and training come from: `published` or `tuned`.
     pub preset: String,
     /// Labels before the first step.
@@ -47,11 +68,24 @@ pub struct Setting {
     pub test_points: usize,
 }
 
+/// Network and training of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Model {
+    /// The network in a few words: `4 × 50`.
+    pub network: String,
+    /// The training in a few words: `3 members, 150 epochs`.
+    pub training: String,
+    /// Everything; runs of a problem that differ here are kept apart.
+    pub identity: String,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunSummary {
     /// What it may be compared with.
     pub setting: Setting,
+    /// How much was labelled when.
+    pub protocol: Protocol,
     /// The problem, with its settings where they are not the default.
     pub problem: String,
     /// The strategy, likewise.
@@ -60,14 +94,16 @@ pub struct RunSummary {
     pub pool_ratio: Option<usize>,
     /// The seed that pairs runs.
     pub seed: u64,
-    /// Network and training, in one line; runs of a problem that differ here are kept apart.
-    pub model: String,
+    /// Network and training.
+    pub model: Model,
     /// How it stands.
     pub status: RunStatus,
     /// What was recorded, entry 0 first.
     pub entries: Vec<Entry>,
     /// Name of its directory in the store, or of the planned run.
     pub name: String,
+    /// The sweep that made or planned it; empty where unknown.
+    pub sweep: String,
 }
 
 /// How a run stands.
@@ -93,6 +129,12 @@ pub struct Entry {
     pub n_labelled: usize,
     /// Test MSE.
     pub mse: f64,
+    /// Mean absolute test error.
+    pub mae: f64,
+    /// 95 % quantile of the absolute test error.
+    pub p95_abs: f64,
+    /// Largest absolute test error.
+    pub max_abs: f64,
     /// Diversity of the batch chosen with it.
     pub diversity: Option<f64>,
     /// Rank correlation of the strategy's score with the true error.

@@ -10,8 +10,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use serde::Serialize;
 
 use crate::canvas::{Canvas, Drawing, Role, UNITS, text_width};
-use crate::findings::{Curves, Part};
+use crate::findings::{Curves, ErrorKind, Method, Part};
 use crate::style::{dash, marker};
+use crate::summary::overall;
 use crate::table::{Entry, Row, Table};
 use crate::text::{number, ratio_name};
 
@@ -34,6 +35,8 @@ pub(crate) struct Figure {
     pub(crate) problem: Option<String>,
     /// Which pool ratio it is of, if of one.
     pub(crate) ratio: Option<usize>,
+    /// Id of the error it shows, where the page lets the reader choose one.
+    pub(crate) metric: Option<&'static str>,
 }
 
 /// Places in a figure at which values are read, in pixels of the page's drawing.
@@ -313,20 +316,23 @@ fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
     (first..=last).map(|k| k as f64 * step).collect()
 }
 
-/// Test MSE against labels: geometric mean over seeds with its band; single seeds as thin lines where some are missing.
-/// `None` where nothing was recorded.
+/// An error against labels: geometric mean over seeds, for MSE with its band and with single seeds as thin lines where some are
+/// missing. `None` where nothing was recorded.
 pub(crate) fn learning_curves(
     part: &Part,
     problem: usize,
     ratio: usize,
+    kind: ErrorKind,
     series: &[SeriesCurves<'_>],
     prefix: &str,
 ) -> Option<Figure> {
     let of = &part.problems[problem];
-    let shown: Vec<&SeriesCurves<'_>> = series.iter().filter(|s| !s.curves.per_seed.is_empty()).collect();
-    let all = shown.iter().flat_map(|s| match &s.curves.mean {
+    let mse = kind == ErrorKind::Mse;
+    let has_curve = |s: &&SeriesCurves<'_>| !s.curves.per_seed.is_empty() && (mse || s.curves.band(kind).is_some());
+    let shown: Vec<&SeriesCurves<'_>> = series.iter().filter(has_curve).collect();
+    let all = shown.iter().flat_map(|s| match s.curves.band(kind) {
         Some(band) => {
-            let spread = band.spread.iter().flat_map(|(low, high)| low.iter().chain(high));
+            let spread = band.spread.iter().filter(|_| mse).flat_map(|(low, high)| low.iter().chain(high));
             band.mean.iter().chain(spread).copied().collect::<Vec<_>>()
         }
         None => s.curves.per_seed.iter().flat_map(|(_, curve)| curve.iter().copied()).collect(),
@@ -337,7 +343,9 @@ pub(crate) fn learning_curves(
     let x_ticks: Vec<(f64, String)> =
         linear_ticks(first, last).into_iter().map(|n| (at_x(n), format!("{n}"))).collect();
     let y_ticks = y.ticks();
-    let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: "test MSE", y_axis: true };
+    let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: kind.name(), y_axis: true };
+    // Many bands on top of each other hide the lines.
+    let opacity = if shown.len() > 6 { 0.07 } else { 0.13 };
     let at = |t: usize, value: f64| (at_x(of.n_labelled[t] as f64), y.at(value));
     let points = |curve: &[f64]| -> Vec<(f64, f64)> {
         curve.iter().enumerate().filter(|(_, v)| **v > 0.0).map(|(t, v)| at(t, *v)).collect()
@@ -347,21 +355,24 @@ pub(crate) fn learning_curves(
         for s in &shown {
             let role = Role::Series(s.style);
             canvas.series(Some(s.style), dash(s.style));
-            let Some(band) = &s.curves.mean else {
+            let Some(band) = s.curves.band(kind) else {
                 for (_, curve) in &s.curves.per_seed {
                     plane.draw(&PathElement::new(points(curve), stroke(role, 0.7)))?;
                 }
                 continue;
             };
-            if let Some((low, high)) = &band.spread {
+            if let Some((low, high)) = band.spread.as_ref().filter(|_| mse) {
                 let outline: Vec<_> = points(low).into_iter().chain(points(high).into_iter().rev()).collect();
-                plane.draw(&Polygon::new(outline, fill(role, 0.12)))?;
+                plane.draw(&Polygon::new(outline, fill(role, opacity)))?;
             }
             let line = points(&band.mean);
             plane.draw(&PathElement::new(line.clone(), stroke(role, LINE)))?;
             canvas.series(Some(s.style), &[]);
-            // Markers every tenth entry, shifted by style so that they seldom hide each other.
-            for (px, py) in line.iter().skip(s.style % 10).step_by(10).chain(line.last().filter(|_| line.len() < 8)) {
+            // Markers every tenth entry, shifted by style so that they seldom hide each other; one for the errors beside MSE,
+            // whose figures are there by the hundred.
+            let some = if mse { usize::MAX } else { 1 };
+            let spaced = line.iter().skip(s.style % 10).step_by(10).take(some);
+            for (px, py) in spaced.chain(line.last().filter(|_| line.len() < 8)) {
                 if s.style != 0 {
                     draw_mark(&plane, (*px, *py), s.style)?;
                 }
@@ -376,13 +387,13 @@ pub(crate) fn learning_curves(
         l: of.n_labelled.iter().map(|n| format!("{n} labels")).collect(),
         s: shown
             .iter()
-            .map(|s| match &s.curves.mean {
+            .map(|s| match s.curves.band(kind) {
                 Some(band) => SeriesStops {
                     i: s.style,
                     n: s.name.to_owned(),
                     y: band.mean.iter().map(|v| (*v > 0.0).then(|| page_position(0.0, y.at(*v)).1)).collect(),
                     v: (0..band.mean.len())
-                        .map(|t| match &band.spread {
+                        .map(|t| match band.spread.as_ref().filter(|_| mse) {
                             Some((low, high)) => {
                                 format!("{} ({} to {})", number(band.mean[t]), number(low[t]), number(high[t]))
                             }
@@ -404,14 +415,15 @@ pub(crate) fn learning_curves(
     };
     let alt = {
         let mut ends: Vec<(&str, f64)> =
-            shown.iter().filter_map(|s| Some((s.name, *s.curves.mean.as_ref()?.mean.last()?))).collect();
+            shown.iter().filter_map(|s| Some((s.name, *s.curves.band(kind)?.mean.last()?))).collect();
         ends.sort_by(|a, b| a.1.total_cmp(&b.1));
         let ends: Vec<String> = ends.iter().map(|(name, v)| format!("{name} {}", number(*v))).collect();
-        let start = shown.iter().find_map(|s| s.curves.mean.as_ref()?.mean.first().copied());
+        let start = shown.iter().find_map(|s| s.curves.band(kind)?.mean.first().copied());
         format!(
-            "Learning curves on {} at {}: test MSE, logarithmic, from {} to {} labels.{} At the end, lowest first: {}.",
+            "Learning curves on {} at {}: {}, logarithmic, from {} to {} labels.{} At the end, lowest first: {}.",
             of.id,
             ratio_name(part.pool_ratios[ratio]),
+            kind.name(),
             first,
             last,
             start.map(|v| format!(" It starts at {}.", number(v))).unwrap_or_default(),
@@ -419,14 +431,21 @@ pub(crate) fn learning_curves(
         )
     };
     Some(Figure {
-        id: format!("{prefix}curves-{}-{}", file_name(&of.id), part.pool_ratios[ratio]),
-        title: format!("{}, {}", of.id, ratio_name(part.pool_ratios[ratio])),
+        id: {
+            let what = if mse { "curves" } else { kind.id() };
+            format!("{prefix}{what}-{}-{}", file_name(&of.id), part.pool_ratios[ratio])
+        },
+        title: {
+            let what = if mse { String::new() } else { format!(": {}", kind.name()) };
+            format!("{}, {}{what}", of.id, ratio_name(part.pool_ratios[ratio]))
+        },
         alt,
         on_page: canvas_with(None, draw).ok()?,
         for_paper: canvas_with(Some(&legend), draw).ok()?,
         stops,
         problem: Some(of.id.clone()),
         ratio: Some(part.pool_ratios[ratio]),
+        metric: Some(kind.id()),
     })
 }
 
@@ -563,6 +582,7 @@ pub(crate) fn against_ratio(part: &Part, problem: usize, what: Quantity, prefix:
         stops,
         problem: Some(problem_id.clone()),
         ratio: None,
+        metric: None,
     })
 }
 
@@ -651,6 +671,121 @@ pub(crate) fn combined(part: &Part, ratio: usize, prefix: &str) -> Option<Figure
         stops,
         problem: None,
         ratio: Some(g),
+        metric: None,
+    })
+}
+
+/// Every cell of every method at a glance: small dots for the cells, a mark with its interval for the average, best first.
+pub(crate) fn glance(part: &Part, prefix: &str) -> Option<Figure> {
+    struct Line<'a> {
+        method: &'a Method,
+        average: Option<f64>,
+        interval: Option<(f64, f64)>,
+        cells: Vec<f64>,
+    }
+    let mut lines: Vec<Line<'_>> = part
+        .methods
+        .iter()
+        .filter_map(|method| {
+            let found = method.robustness.as_ref()?;
+            let effect = found.overall.and_then(|o| o.over_problems.or(o.problems_fixed)).map(|i| i.exp());
+            Some(Line {
+                method,
+                average: overall(method),
+                interval: effect.map(|i| (i.lower, i.upper)),
+                cells: found.cells.iter().filter_map(|c| c.value).collect(),
+            })
+        })
+        .filter(|line| !line.cells.is_empty())
+        .collect();
+    lines.sort_by(|a, b| a.average.unwrap_or(f64::INFINITY).total_cmp(&b.average.unwrap_or(f64::INFINITY)));
+    let n = lines.len();
+    let x = LogScale::of(lines.iter().flat_map(|l| l.cells.iter().copied().chain(l.average)).chain([1.0]))?;
+    if n == 0 {
+        return None;
+    }
+    let width_of_names = lines.iter().map(|l| text_width(&l.method.id, TEXT)).fold(0.0, f64::max);
+    let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
+    let left = ((1.1 * width_of_names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.5);
+    let at_x = |value: f64| (left + (1.0 - left) * x.at(value)).clamp(left, 1.0);
+    let row_of = |place: usize| 1.0 - (place as f64 + 0.5) / n as f64;
+    let x_ticks: Vec<(f64, String)> =
+        x.ticks().into_iter().map(|(at, label)| (left + (1.0 - left) * at, label)).collect();
+    let frame = Frame {
+        x_ticks: &x_ticks,
+        y_ticks: &[],
+        x_title: "nAUC: left of 1, less error than random sampling",
+        y_title: "",
+        y_axis: false,
+    };
+    let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
+        let plane = framed(area, &frame)?;
+        canvas.series(Some(part.random_style), &[]);
+        let random = Role::Series(part.random_style);
+        plane.draw(&PathElement::new([(at_x(1.0), 0.0), (at_x(1.0), 1.0)], stroke(random, LINE)))?;
+        for (place, line) in lines.iter().enumerate() {
+            let style = line.method.style;
+            let role = Role::Series(style);
+            let py = row_of(place);
+            canvas.series(Some(style), &[]);
+            for (k, value) in line.cells.iter().enumerate() {
+                // Cells of one problem lie together, from the top of the row to its bottom.
+                let shift = (0.5 - (k as f64 + 0.5) / line.cells.len() as f64) * 0.6 / n as f64;
+                let dot = Circle::new((0, 0), units(2.0), fill(role, 0.5));
+                plane.draw(&(EmptyElement::at((at_x(*value), py + shift)) + dot))?;
+            }
+            if let Some((low, high)) = line.interval {
+                plane.draw(&PathElement::new([(at_x(low), py), (at_x(high), py)], stroke(role, 2.4)))?;
+            }
+            if let Some(average) = line.average {
+                draw_mark(&plane, (at_x(average), py), style)?;
+            }
+            let name = Text::new(line.method.id.clone(), (left - 0.015, py), text_style(HPos::Right, VPos::Center));
+            plane.draw(&name)?;
+        }
+        canvas.series(None, &[]);
+        Ok(())
+    };
+    let words = |line: &Line<'_>| {
+        let low = line.cells.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = line.cells.iter().copied().fold(0.0, f64::max);
+        let average = match (line.average, line.interval) {
+            (Some(v), Some((l, u))) => format!("average {} ({} to {})", number(v), number(l), number(u)),
+            (Some(v), None) => format!("average {}", number(v)),
+            (None, _) => "no average: cells without a value".to_owned(),
+        };
+        format!("{average}, cells from {} to {}", number(low), number(high))
+    };
+    let stop_x = |line: &Line<'_>| line.average.unwrap_or(line.cells[0]);
+    let stops = Stops {
+        x: lines.iter().map(|l| page_position(at_x(stop_x(l)), 0.0).0).collect(),
+        l: (1..=n).map(|place| format!("place {place}")).collect(),
+        s: lines
+            .iter()
+            .enumerate()
+            .map(|(place, line)| SeriesStops {
+                i: line.method.style,
+                n: line.method.id.clone(),
+                y: (0..n).map(|k| (k == place).then(|| page_position(0.0, row_of(place)).1)).collect(),
+                v: (0..n).map(|k| if k == place { words(line) } else { String::new() }).collect(),
+            })
+            .collect(),
+    };
+    let said: Vec<String> = lines.iter().map(|l| format!("{}: {}", l.method.id, words(l))).collect();
+    let drawing = canvas_with(None, draw).ok()?;
+    Some(Figure {
+        id: format!("{prefix}glance"),
+        title: "Every method against random sampling".into(),
+        alt: format!(
+            "nAUC of every method, lowest average first; random sampling is the line at 1. {}.",
+            said.join("; ")
+        ),
+        for_paper: drawing.clone(),
+        on_page: drawing,
+        stops,
+        problem: None,
+        ratio: None,
+        metric: None,
     })
 }
 
@@ -744,6 +879,7 @@ pub(crate) fn ranks(part: &Part, ratio: usize, table: &RankTable, prefix: &str) 
         stops,
         problem: None,
         ratio: Some(g),
+        metric: None,
     })
 }
 

@@ -8,7 +8,9 @@ use dal_eval::{
     paired_ratios, pool_ratio_transfer, quantile, rank_methods, robustness, win_tie_loss,
 };
 
-use crate::data::{BASELINE, ReportData, RunStatus, RunSummary, Setting, method_styles};
+use crate::data::{
+    BASELINE, Entry, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds, Setting, method_styles,
+};
 
 /// The pool ratio that stands for a fixed list of candidates.
 pub const FIXED_LIST: usize = 0;
@@ -20,13 +22,17 @@ pub struct Findings {
     pub parts: Vec<Part>,
     /// The rules behind every verdict.
     pub rules: VerdictRules,
+    /// Which entries count towards nAUC.
+    pub span: CurveSpan,
 }
 
-/// Findings of the runs that share a setting.
+/// Findings of the runs that share a setting, every problem under one protocol.
 #[derive(Debug, Clone)]
 pub struct Part {
     /// What the runs share.
     pub setting: Setting,
+    /// Names of the sweeps that the runs belong to, as far as known.
+    pub sweeps: Vec<String>,
     /// Problems, by id.
     pub problems: Vec<Problem>,
     /// Methods other than Random, in the order of their styles.
@@ -68,18 +74,88 @@ impl Counts {
 /// One problem of a part.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// Its id.
+    /// Its id, numbered where it was learned with several models.
     pub id: String,
-    /// Network and training of its runs, in one line.
-    pub model: String,
+    /// Its id in the store.
+    pub variant: String,
+    /// Network and training of its runs.
+    pub model: Model,
+    /// How much was labelled when.
+    pub protocol: Protocol,
+    /// In what its runs depart from the published protocol, network or training.
+    pub departures: Vec<String>,
     /// Seeds that any run of it has, ascending.
     pub seeds: Vec<u64>,
     /// Labels behind each entry.
     pub n_labelled: Vec<usize>,
     /// Random's curves.
     pub random: Curves,
+    /// Random's errors at the end, where every seed is finished.
+    pub random_final: Option<FinalErrors>,
     /// Random's time.
     pub random_time: Option<Time>,
+    /// What training cost over all its finished runs.
+    pub training: Option<TrainingTime>,
+}
+
+/// Errors of the last entry, geometric means over seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FinalErrors {
+    /// Test MSE.
+    pub mse: f64,
+    /// Mean absolute error.
+    pub mae: f64,
+    /// 95 % absolute error.
+    pub p95_abs: f64,
+    /// Largest absolute error.
+    pub max_abs: f64,
+}
+
+/// Which error a curve is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Test MSE, which every verdict is about.
+    Mse,
+    /// Mean absolute error.
+    Mae,
+    /// 95 % absolute error.
+    P95Abs,
+    /// Largest absolute error.
+    MaxAbs,
+}
+
+impl ErrorKind {
+    /// All of them, MSE first.
+    pub const ALL: [Self; 4] = [Self::Mse, Self::Mae, Self::P95Abs, Self::MaxAbs];
+
+    /// The metric's id in [`dal_eval::METRICS`].
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Mse => "mse",
+            Self::Mae => "mae",
+            Self::P95Abs => "p95-abs",
+            Self::MaxAbs => "max-abs",
+        }
+    }
+
+    /// Its name on an axis.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mse => "test MSE",
+            Self::Mae => "mean absolute error",
+            Self::P95Abs => "95 % absolute error",
+            Self::MaxAbs => "largest absolute error",
+        }
+    }
+
+    fn of(self, entry: &Entry) -> f64 {
+        match self {
+            Self::Mse => entry.mse,
+            Self::Mae => entry.mae,
+            Self::P95Abs => entry.p95_abs,
+            Self::MaxAbs => entry.max_abs,
+        }
+    }
 }
 
 /// The learning curves of one method on one problem at one pool ratio.
@@ -91,6 +167,8 @@ pub struct Curves {
     pub missing: Vec<(u64, Missing)>,
     /// Geometric mean over seeds and the band of one standard deviation of ln MSE; only where every seed is finished.
     pub mean: Option<Band>,
+    /// The other errors, likewise; none where they were not recorded or are zero.
+    pub others: Vec<(ErrorKind, Band)>,
 }
 
 /// A mean curve with its spread.
@@ -113,8 +191,16 @@ pub struct Method {
     pub robustness: Option<Robustness>,
     /// What each (problem, γ) holds, by index of problem and pool ratio; `None` where it was not planned.
     pub cells: Vec<Vec<Option<CellDetail>>>,
-    /// Transfer of γ between problems, where every cell of at least two problems and two pool ratios has a value.
-    pub transfer: Option<PoolRatioTransfer>,
+    /// Transfer of γ between the problems that were planned at every pool ratio (by index), where each of their cells has a
+    /// value and there are at least two problems and two pool ratios.
+    pub transfer: Option<(Vec<usize>, PoolRatioTransfer)>,
+}
+
+impl Method {
+    /// Problems of the part, by index, on which it was planned at no pool ratio.
+    pub fn not_run_on(&self) -> impl Iterator<Item = usize> {
+        self.cells.iter().enumerate().filter(|(_, row)| row.iter().all(Option::is_none)).map(|(p, _)| p)
+    }
 }
 
 /// One (problem, γ, method).
@@ -132,6 +218,8 @@ pub struct CellDetail {
     pub correlation: Option<f64>,
     /// The curves.
     pub curves: Curves,
+    /// Errors of the last entry, where every seed is finished.
+    pub final_errors: Option<FinalErrors>,
     /// Times of finished runs.
     pub time: Option<Time>,
     /// Distinct remarks of the strategy.
@@ -145,24 +233,67 @@ pub struct Time {
     pub sampling_per_step: f64,
     /// Median seconds of training one evaluated model, over runs and entries.
     pub training_per_entry: f64,
+    /// Median seconds of training networks for the strategy alone, over runs and steps.
+    pub auxiliary_per_entry: f64,
     /// Median seconds of a whole run.
     pub run: f64,
     /// Finished runs that kept their times.
     pub n_runs: usize,
 }
 
-/// Computes the findings.
+/// What training the evaluated models of a problem cost: medians over the finished runs of all methods that kept their times.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingTime {
+    /// Seconds of training the first model.
+    pub first: f64,
+    /// Seconds of training the last one.
+    pub last: f64,
+    /// Seconds of training all models of a run.
+    pub run: f64,
+    /// Finished runs that kept their times.
+    pub n_runs: usize,
+    /// Seconds of everything in all of these runs together.
+    pub total: f64,
+}
+
+/// Computes the findings; `span` says which entries count towards nAUC.
+///
+/// Runs that agree in their [`Setting`] make one part as long as every problem has one [`Protocol`]: problems may differ in their
+/// protocols, since every number is relative to Random's on the same problem, but runs of one problem under two protocols
+/// are in two parts.
 ///
 /// # Errors
 /// [`EvalError`] for rules outside their range or values that no run can have; anything that is wrong with single runs becomes
 /// a [`Missing`] of their cell instead.
-pub fn findings(data: &ReportData, rules: VerdictRules) -> Result<Findings, EvalError> {
-    let mut by_setting: BTreeMap<&Setting, Vec<&RunSummary>> = BTreeMap::new();
+pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Result<Findings, EvalError> {
+    let mut groups: BTreeMap<(&Setting, &Protocol), Vec<&RunSummary>> = BTreeMap::new();
     for run in &data.runs {
-        by_setting.entry(&run.setting).or_default().push(run);
+        groups.entry((&run.setting, &run.protocol)).or_default().push(run);
     }
-    let parts = by_setting.into_iter().map(|(setting, runs)| part(setting, &runs, &rules)).collect::<Result<_, _>>()?;
-    Ok(Findings { parts, rules })
+    let mut merged: Vec<(&Setting, BTreeSet<&str>, Vec<&RunSummary>)> = Vec::new();
+    for ((setting, _), runs) in groups {
+        let problems: BTreeSet<&str> = runs.iter().map(|run| run.problem.as_str()).collect();
+        match merged.iter_mut().find(|(own, there, _)| *own == setting && there.is_disjoint(&problems)) {
+            Some((_, there, all)) => {
+                there.extend(problems);
+                all.extend(runs);
+            }
+            None => merged.push((setting, problems, runs)),
+        }
+    }
+    // The part that most can be learned from comes first, timings last.
+    merged.sort_by_key(|(setting, problems, runs)| (setting.timing, std::cmp::Reverse((problems.len(), runs.len()))));
+    let context = Context { data, rules: &rules, span };
+    let parts =
+        merged.into_iter().map(|(setting, _, runs)| part(setting, &runs, &context)).collect::<Result<_, _>>()?;
+    Ok(Findings { parts, rules, span })
+}
+
+/// What every part is computed with.
+struct Context<'a> {
+    data: &'a ReportData,
+    rules: &'a VerdictRules,
+    span: CurveSpan,
 }
 
 /// Runs of one cell by seed.
@@ -174,8 +305,8 @@ fn ratio_of(run: &RunSummary) -> usize {
 }
 
 /// Names of the problems of runs: the id, numbered where one id was trained with several models.
-fn problem_names(runs: &[&RunSummary]) -> BTreeMap<(String, String), String> {
-    let mut models: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+fn problem_names<'a>(runs: &[&'a RunSummary]) -> BTreeMap<(&'a str, &'a Model), String> {
+    let mut models: BTreeMap<&str, BTreeSet<&Model>> = BTreeMap::new();
     for run in runs {
         models.entry(&run.problem).or_default().insert(&run.model);
     }
@@ -183,48 +314,58 @@ fn problem_names(runs: &[&RunSummary]) -> BTreeMap<(String, String), String> {
     for (problem, models) in models {
         for (i, model) in models.iter().enumerate() {
             let name = if models.len() == 1 { problem.to_owned() } else { format!("{problem} (model {})", i + 1) };
-            names.insert((problem.to_owned(), (*model).to_owned()), name);
+            names.insert((problem, *model), name);
         }
     }
     names
 }
 
-fn part(setting: &Setting, runs: &[&RunSummary], rules: &VerdictRules) -> Result<Part, EvalError> {
+fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_>) -> Result<Part, EvalError> {
+    let Context { data, rules, span } = *context;
     let names = problem_names(runs);
     let styles = method_styles(runs.iter().map(|run| run.strategy.as_str()));
     let mut cells: BTreeMap<(String, String, usize), BySeed<'_>> = BTreeMap::new();
-    let mut seeds: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-    let models: BTreeMap<String, String> =
-        names.iter().map(|((_, model), name)| (name.clone(), model.clone())).collect();
-    let mut random: BTreeMap<String, BySeed<'_>> = BTreeMap::new();
+    let mut by_problem: BTreeMap<&str, Vec<&RunSummary>> = BTreeMap::new();
+    let mut random: BTreeMap<&str, BySeed<'_>> = BTreeMap::new();
     for run in runs {
-        let problem = names[&(run.problem.clone(), run.model.clone())].clone();
-        seeds.entry(problem.clone()).or_default().insert(run.seed);
+        let problem = names[&(run.problem.as_str(), &run.model)].as_str();
+        by_problem.entry(problem).or_default().push(run);
         // Random chooses from the first candidates whatever γ is, so one run stands for every pool ratio.
         let by_seed = if run.strategy == BASELINE {
             random.entry(problem).or_default()
         } else {
-            cells.entry((problem, run.strategy.clone(), ratio_of(run))).or_default()
+            cells.entry((problem.to_owned(), run.strategy.clone(), ratio_of(run))).or_default()
         };
         by_seed.insert(run.seed, run);
     }
-    let n_entries = setting.steps + 1;
-    let problems: Vec<Problem> = seeds
-        .into_iter()
-        .map(|(id, seeds)| {
-            let seeds: Vec<u64> = seeds.into_iter().collect();
-            let of_random = random.remove(&id).unwrap_or_default();
+    let departures = |run: &RunSummary| {
+        let by_name = data.sweeps.iter().find(|sweep| sweep.name == run.sweep);
+        by_name.and_then(|sweep| sweep.departures.get(&run.problem)).cloned().unwrap_or_default()
+    };
+    let problems: Vec<Problem> = by_problem
+        .iter()
+        .map(|(id, runs)| {
+            let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
+            let of_random = random.remove(id).unwrap_or_default();
+            let protocol = runs[0].protocol.clone();
+            let n_entries = protocol.steps + 1;
+            let curves = curves(&seeds, &of_random, n_entries);
             Problem {
-                model: models.get(&id).cloned().unwrap_or_default(),
-                random: curves(&seeds, &of_random, n_entries),
+                id: (*id).to_owned(),
+                variant: runs[0].problem.clone(),
+                model: runs[0].model.clone(),
+                departures: departures(runs[0]),
+                random_final: final_errors(&curves, &of_random),
+                random: curves,
                 random_time: time(&of_random),
-                n_labelled: (0..n_entries).map(|t| setting.initial + t * setting.queries).collect(),
-                id,
+                training: training_time(runs),
+                n_labelled: (0..n_entries).map(|t| protocol.initial + t * protocol.queries).collect(),
+                protocol,
                 seeds,
             }
         })
         .collect();
-    let baselines: Vec<Baseline> = problems.iter().map(|p| Baseline::of(p, runs, &names, setting.steps)).collect();
+    let baselines: Vec<Baseline> = problems.iter().map(|p| Baseline::of(p, &by_problem[p.id.as_str()], span)).collect();
     let pool_ratios: Vec<usize> =
         cells.keys().map(|(_, _, ratio)| *ratio).collect::<BTreeSet<_>>().into_iter().collect();
     let mut ids: Vec<&String> = cells.keys().map(|(_, id, _)| id).collect::<BTreeSet<_>>().into_iter().collect();
@@ -242,7 +383,8 @@ fn part(setting: &Setting, runs: &[&RunSummary], rules: &VerdictRules) -> Result
                     row.push(None);
                     continue;
                 };
-                let values = values_of(&problem.seeds, by_seed, n_entries, |run| area(run, setting.steps));
+                let n_entries = problem.protocol.steps + 1;
+                let values = values_of(&problem.seeds, by_seed, n_entries, |run| area(run, span));
                 let cell = Cell::of(&paired_ratios(&problem.seeds, &values, &baseline.area))?;
                 panel.cells.push((ratio, cell));
                 row.push(Some(cell_without_tests(problem, baseline, by_seed, n_entries)?));
@@ -282,9 +424,14 @@ fn part(setting: &Setting, runs: &[&RunSummary], rules: &VerdictRules) -> Result
     }
     Ok(Part {
         setting: setting.clone(),
-        ranks: (0..pool_ratios.len())
-            .map(|g| ranks(&problems, &baselines, &methods, g, setting.steps, rules.level))
+        sweeps: runs
+            .iter()
+            .map(|run| run.sweep.clone())
+            .filter(|name| !name.is_empty())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
             .collect(),
+        ranks: (0..pool_ratios.len()).map(|g| ranks(&problems, &baselines, &methods, g, span, rules.level)).collect(),
         tallies: tallies(&methods, problems.len(), pool_ratios.len(), rules.margin)?,
         random_style: styles[BASELINE],
         incomplete: runs.iter().filter(|run| run.status != RunStatus::Done).map(|run| (*run).clone()).collect(),
@@ -302,15 +449,13 @@ struct Baseline {
 }
 
 impl Baseline {
-    fn of(problem: &Problem, runs: &[&RunSummary], names: &BTreeMap<(String, String), String>, steps: usize) -> Self {
-        let by_seed: BySeed<'_> = runs
-            .iter()
-            .filter(|run| run.strategy == BASELINE && names[&(run.problem.clone(), run.model.clone())] == problem.id)
-            .map(|run| (run.seed, *run))
-            .collect();
+    fn of(problem: &Problem, runs: &[&RunSummary], span: CurveSpan) -> Self {
+        let by_seed: BySeed<'_> =
+            runs.iter().filter(|run| run.strategy == BASELINE).map(|run| (run.seed, *run)).collect();
+        let n_entries = problem.protocol.steps + 1;
         Self {
-            area: values_of(&problem.seeds, &by_seed, steps + 1, |run| area(run, steps)),
-            diversity: values_of(&problem.seeds, &by_seed, steps + 1, diversity),
+            area: values_of(&problem.seeds, &by_seed, n_entries, |run| area(run, span)),
+            diversity: values_of(&problem.seeds, &by_seed, n_entries, diversity),
         }
     }
 }
@@ -336,9 +481,9 @@ fn finished(run: Option<&RunSummary>, n_entries: usize) -> Result<&RunSummary, M
     }
 }
 
-fn area(run: &RunSummary, steps: usize) -> Outcome {
+fn area(run: &RunSummary, span: CurveSpan) -> Outcome {
     let curve: Vec<f64> = run.entries.iter().map(|e| e.mse).collect();
-    let area = area_under_curve(&curve, CurveSpan::FromInitial, steps)?;
+    let area = area_under_curve(&curve, span, run.protocol.steps)?;
     // A zero area has no ratio; said here, where the run is known.
     if area > 0.0 { Ok(area) } else { Err(Missing::Undefined { reason: "the area under the curve is zero".into() }) }
 }
@@ -356,21 +501,54 @@ fn diversity(run: &RunSummary) -> Outcome {
 
 fn curves(seeds: &[u64], by_seed: &BySeed<'_>, n_entries: usize) -> Curves {
     let mut all = Curves::default();
-    let mut done: Vec<Vec<f64>> = Vec::new();
+    let mut done: Vec<&RunSummary> = Vec::new();
     for &seed in seeds {
         if let Some(run) = by_seed.get(&seed) {
             all.per_seed.push((seed, run.entries.iter().map(|e| e.mse).collect()));
         }
         match finished(by_seed.get(&seed).copied(), n_entries) {
-            Ok(run) => done.push(run.entries.iter().map(|e| e.mse.ln()).collect()),
+            Ok(run) => done.push(run),
             Err(why) => all.missing.push((seed, why)),
         }
     }
-    if !all.missing.is_empty() || done.is_empty() || done.iter().flatten().any(|v| !v.is_finite()) {
-        return all;
+    if all.missing.is_empty() && !done.is_empty() {
+        let band_of = |kind: ErrorKind| {
+            let logs: Vec<Vec<f64>> =
+                done.iter().map(|run| run.entries.iter().map(|e| kind.of(e).ln()).collect()).collect();
+            logs.iter().flatten().all(|v| v.is_finite()).then(|| band(&logs))
+        };
+        all.mean = band_of(ErrorKind::Mse);
+        all.others = ErrorKind::ALL[1..].iter().filter_map(|kind| Some((*kind, band_of(*kind)?))).collect();
     }
-    all.mean = Some(band(&done));
     all
+}
+
+impl Curves {
+    /// The mean curve of an error.
+    pub fn band(&self, kind: ErrorKind) -> Option<&Band> {
+        match kind {
+            ErrorKind::Mse => self.mean.as_ref(),
+            _ => self.others.iter().find(|(own, _)| *own == kind).map(|(_, band)| band),
+        }
+    }
+}
+
+/// The last values of the mean curves; errors that are zero in some run have no geometric mean and are averaged as 0.
+fn final_errors(curves: &Curves, by_seed: &BySeed<'_>) -> Option<FinalErrors> {
+    if !curves.missing.is_empty() || curves.per_seed.is_empty() {
+        return None;
+    }
+    let mean = |kind: ErrorKind| {
+        let values: Option<Vec<f64>> = by_seed.values().map(|run| run.entries.last().map(|e| kind.of(e))).collect();
+        let values = values.filter(|v| !v.is_empty())?;
+        Some((values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp())
+    };
+    Some(FinalErrors {
+        mse: mean(ErrorKind::Mse)?,
+        mae: mean(ErrorKind::Mae)?,
+        p95_abs: mean(ErrorKind::P95Abs)?,
+        max_abs: mean(ErrorKind::MaxAbs)?,
+    })
 }
 
 /// Geometric mean and spread of complete curves, given as logarithms.
@@ -405,7 +583,8 @@ impl Curves {
             let logs: Vec<Vec<f64>> = per_seed.iter().map(|(_, c)| c.iter().map(|v| v.ln()).collect()).collect();
             band(&logs)
         });
-        Self { per_seed, missing: self.missing.clone(), mean }
+        // Of the other errors only means are kept; they are drawn as measured.
+        Self { per_seed, missing: self.missing.clone(), mean, others: self.others.clone() }
     }
 }
 
@@ -413,18 +592,41 @@ fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5).ok()
 }
 
+/// Seconds of each entry of a finished run that kept them all.
+fn seconds_of(run: &RunSummary) -> Option<Vec<Seconds>> {
+    if run.status != RunStatus::Done {
+        return None;
+    }
+    run.entries.iter().map(|e| e.seconds).collect()
+}
+
+fn training_time(runs: &[&RunSummary]) -> Option<TrainingTime> {
+    let all: Vec<Vec<Seconds>> = runs.iter().filter_map(|run| seconds_of(run)).filter(|s| !s.is_empty()).collect();
+    let over = |of: &dyn Fn(&[Seconds]) -> f64| median(&all.iter().map(|s| of(s)).collect::<Vec<f64>>());
+    Some(TrainingTime {
+        first: over(&|s| s[0].training)?,
+        last: over(&|s| s[s.len() - 1].training)?,
+        run: over(&|s| s.iter().map(|s| s.training).sum())?,
+        n_runs: all.len(),
+        total: all.iter().flatten().map(|s| s.total).sum(),
+    })
+}
+
 fn time(by_seed: &BySeed<'_>) -> Option<Time> {
-    let (mut sampling, mut training, mut total) = (Vec::new(), Vec::new(), Vec::new());
-    for run in by_seed.values().filter(|run| run.status == RunStatus::Done) {
-        let Some(seconds) = run.entries.iter().map(|e| e.seconds).collect::<Option<Vec<_>>>() else { continue };
+    let (mut sampling, mut training, mut auxiliary, mut total) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for run in by_seed.values() {
+        let Some(seconds) = seconds_of(run) else { continue };
         // The last entry chooses nothing.
-        sampling.extend(seconds[..seconds.len().saturating_sub(1)].iter().map(|s| s.sampling));
+        let choosing = &seconds[..seconds.len().saturating_sub(1)];
+        sampling.extend(choosing.iter().map(|s| s.sampling));
+        auxiliary.extend(choosing.iter().map(|s| s.auxiliary_training));
         training.extend(seconds.iter().map(|s| s.training));
         total.push(seconds.iter().map(|s| s.total).sum());
     }
     Some(Time {
         sampling_per_step: median(&sampling)?,
         training_per_entry: median(&training)?,
+        auxiliary_per_entry: median(&auxiliary)?,
         run: median(&total)?,
         n_runs: total.len(),
     })
@@ -436,14 +638,15 @@ struct Unjudged {
     labels: Option<Vec<LabelsToReach>>,
     correlation: Option<f64>,
     curves: Curves,
+    final_errors: Option<FinalErrors>,
     time: Option<Time>,
     notes: Vec<String>,
 }
 
 impl Unjudged {
     fn judged(self, n_auc: CellFinding) -> CellDetail {
-        let Self { n_div, labels, correlation, curves, time, notes } = self;
-        CellDetail { n_auc, p_holm: None, n_div, labels, correlation, curves, time, notes }
+        let Self { n_div, labels, correlation, curves, final_errors, time, notes } = self;
+        CellDetail { n_auc, p_holm: None, n_div, labels, correlation, curves, final_errors, time, notes }
     }
 }
 
@@ -474,17 +677,20 @@ fn cell_without_tests(
         n_div,
         labels,
         correlation: median(&correlations),
+        final_errors: final_errors(&curves, by_seed),
         curves,
         time: time(by_seed),
         notes: notes.into_iter().collect(),
     })
 }
 
-/// nAUC values by problem and pool ratio, if every one is there.
-fn transfer(cells: &[Vec<Option<CellDetail>>]) -> Option<PoolRatioTransfer> {
+/// Transfer over the problems that were planned at every pool ratio, if each of their cells has a value.
+fn transfer(cells: &[Vec<Option<CellDetail>>]) -> Option<(Vec<usize>, PoolRatioTransfer)> {
+    let planned: Vec<usize> = (0..cells.len()).filter(|p| cells[*p].iter().all(Option::is_some)).collect();
     let values: Option<Vec<Vec<f64>>> =
-        cells.iter().map(|row| row.iter().map(|cell| cell.as_ref()?.n_auc.value).collect()).collect();
-    pool_ratio_transfer(&values?).ok()
+        planned.iter().map(|p| cells[*p].iter().map(|cell| cell.as_ref()?.n_auc.value).collect()).collect();
+    let found = pool_ratio_transfer(&values?).ok()?;
+    Some((planned, found))
 }
 
 /// Holm over the methods of each (problem, γ).
@@ -506,18 +712,21 @@ fn adjust_over_methods(methods: &mut [Method], n_problems: usize, n_ratios: usiz
     Ok(())
 }
 
-/// Ranks Random and the methods over (problem, seed) blocks by ln area; methods that are not planned at this pool ratio on
-/// some problem leave its blocks incomplete.
+/// Ranks Random and the methods over (problem, seed) blocks by ln area. Problems on which nothing is planned at this pool ratio
+/// have no blocks; a method that is not planned where others are leaves blocks incomplete.
 fn ranks(
     problems: &[Problem],
     baselines: &[Baseline],
     methods: &[Method],
     ratio: usize,
-    steps: usize,
+    span: CurveSpan,
     level: f64,
 ) -> Option<RankTable> {
     let mut blocks = Vec::new();
     for (p, (problem, baseline)) in problems.iter().zip(baselines).enumerate() {
+        if methods.iter().all(|m| m.cells[p][ratio].is_none()) {
+            continue;
+        }
         for &seed in &problem.seeds {
             let of_random = baseline.area.get(&seed).and_then(|v| v.as_ref().ok()).map(|v| v.ln());
             let of_methods = methods.iter().map(|m| {
@@ -526,7 +735,7 @@ fn ranks(
                 if curves.missing.iter().any(|(s, _)| *s == seed) {
                     return None;
                 }
-                area_under_curve(curve, CurveSpan::FromInitial, steps).ok().filter(|a| *a > 0.0).map(f64::ln)
+                area_under_curve(curve, span, problem.protocol.steps).ok().filter(|a| *a > 0.0).map(f64::ln)
             });
             blocks.push(std::iter::once(of_random).chain(of_methods).collect());
         }

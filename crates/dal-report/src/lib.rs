@@ -6,29 +6,25 @@
 //! different engines, platforms, revisions or protocols are never mixed ([`Setting`]).
 //!
 //! ```
-//! use dal_report::{Entry, ReportData, ReportOptions, RunStatus, RunSummary, Setting, terminal_summary, write_report};
-//! let setting = Setting {
-//!     engine: "cpu".into(),
-//!     platform: "example".into(),
-//!     results_revision: 1,
-//!     preset: "published".into(),
-//!     initial: 80,
-//!     queries: 40,
-//!     steps: 5,
-//!     test_points: 4000,
+//! use dal_report::{
+//!     Entry, Model, Protocol, ReportData, ReportOptions, RunStatus, RunSummary, Setting, terminal_summary, write_report,
 //! };
+//! let setting = Setting { engine: "cpu".into(), platform: "example".into(), results_revision: 1, timing: false };
+//! let protocol = Protocol { preset: "published".into(), initial: 80, queries: 40, steps: 5, test_points: 4000 };
 //! let mut data = ReportData::default();
 //! for (strategy, pool_ratio, rate) in [("random", 1, 0.8_f64), ("qbc", 2, 0.7)] {
 //!     data.runs.push(RunSummary {
 //!         setting: setting.clone(),
+//!         protocol: protocol.clone(),
 //!         problem: "sine".into(),
 //!         strategy: strategy.into(),
 //!         pool_ratio: Some(pool_ratio),
 //!         seed: 0,
-//!         model: String::new(),
+//!         model: Model::default(),
 //!         status: RunStatus::Done,
 //!         entries: (0..=5).map(|t| Entry { n_labelled: 80 + 40 * t, mse: rate.powi(t as i32), ..Entry::default() }).collect(),
 //!         name: String::new(),
+//!         sweep: String::new(),
 //!     });
 //! }
 //! let out = tempfile::tempdir()?;
@@ -44,6 +40,7 @@ mod compare;
 mod data;
 mod figure;
 mod findings;
+mod font;
 mod load;
 mod page;
 mod pdf;
@@ -55,9 +52,14 @@ mod tables;
 mod text;
 mod write;
 
-pub use compare::{Change, ComparedCell, Comparison, compare};
-pub use data::{BASELINE, Circumstances, Entry, Made, ReportData, RunStatus, RunSummary, Seconds, Setting};
-pub use findings::{Band, CellDetail, Counts, Curves, FIXED_LIST, Findings, Method, Part, Problem, Time, findings};
+pub use compare::{Change, ComparedCell, ComparedMethod, Comparison, compare};
+pub use data::{
+    BASELINE, Circumstances, Entry, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds, Setting, Sweep,
+};
+pub use findings::{
+    Band, CellDetail, Counts, Curves, ErrorKind, FIXED_LIST, FinalErrors, Findings, Method, Part, Problem, Time,
+    TrainingTime, findings,
+};
 pub use load::load;
 pub use summary::{Statement, statements, terminal_summary};
 pub use write::{ReportError, ReportOptions, WrittenReport, write_report};

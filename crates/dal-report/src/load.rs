@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use dal_store::{EntryTiming, PoolSpec, Provenance, Run, Status, Store, StoreError, SweepRecord};
 
-use crate::data::{Circumstances, Entry, Made, ReportData, RunStatus, RunSummary, Seconds, Setting};
+use serde_json::Value;
+
+use crate::data::{
+    Circumstances, Entry, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds, Setting, Sweep,
+};
 
 /// Reads every run of a store, and what its sweeps planned.
 ///
@@ -43,9 +47,16 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             }
         }
     }
-    for sweep in store.sweeps()? {
+    let sweeps = store.sweeps()?;
+    place(&mut data.runs, &known, &sweeps);
+    for sweep in sweeps {
         add_absent(&mut data.runs, &mut known, &sweep);
-        data.sweeps.push((sweep.name, sweep.text));
+        data.sweeps.push(Sweep {
+            name: sweep.name,
+            title: sweep.title,
+            text: sweep.text,
+            departures: sweep.departures,
+        });
     }
     data.provenance = circumstances.into_iter().collect();
     Ok(data)
@@ -53,6 +64,21 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
 
 fn directory_name(run: &Run) -> String {
     run.directory().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Notes which sweep planned each run, and whether it is there for its timings alone: a run that any other sweep asks for as
+/// well is not.
+fn place(runs: &mut [RunSummary], known: &HashMap<String, usize>, sweeps: &[SweepRecord]) {
+    for sweep in sweeps {
+        for at in sweep.runs.iter().filter_map(|planned| known.get(&planned.id)) {
+            let run = &mut runs[*at];
+            let first = run.sweep.is_empty();
+            run.setting.timing = sweep.timing && (first || run.setting.timing);
+            if first || !sweep.timing {
+                run.sweep.clone_from(&sweep.name);
+            }
+        }
+    }
 }
 
 /// Runs that a sweep planned and the store does not have. Their setting is that of the sweep's other runs, of the same problem
@@ -75,15 +101,17 @@ fn add_absent(runs: &mut Vec<RunSummary>, known: &mut HashMap<String, usize>, sw
         let same_problem = by_problem.contains_key(planned.problem.as_str());
         known.insert(planned.id.clone(), runs.len());
         runs.push(RunSummary {
-            setting: runs[like].setting.clone(),
+            setting: Setting { timing: sweep.timing, ..runs[like].setting.clone() },
+            protocol: runs[like].protocol.clone(),
             problem: planned.problem.clone(),
             strategy: planned.strategy.clone(),
             pool_ratio: planned.pool_ratio,
             seed: planned.seed,
-            model: if same_problem { runs[like].model.clone() } else { String::new() },
+            model: if same_problem { runs[like].model.clone() } else { Model::default() },
             status: RunStatus::Absent,
             entries: Vec::new(),
             name: planned.directory.clone(),
+            sweep: sweep.name.clone(),
         });
     }
 }
@@ -97,6 +125,9 @@ fn bare(run: &Run) -> RunSummary {
             engine: spec.engine.clone(),
             platform: key.platform.clone(),
             results_revision: key.results_revision,
+            timing: false,
+        },
+        protocol: Protocol {
             preset: spec.preset.clone(),
             initial: spec.protocol.initial,
             queries: spec.protocol.queries,
@@ -110,10 +141,15 @@ fn bare(run: &Run) -> RunSummary {
             PoolSpec::Candidates { .. } => None,
         },
         seed: spec.seed,
-        model: format!("network {} training {}", spec.network, spec.training),
+        model: Model {
+            network: network_words(&spec.network),
+            training: training_words(&spec.training),
+            identity: format!("network {} training {}", spec.network, spec.training),
+        },
         status: RunStatus::Partial,
         entries: Vec::new(),
         name: directory_name(run),
+        sweep: String::new(),
     }
 }
 
@@ -127,6 +163,9 @@ fn summary(run: &Run) -> Result<(RunSummary, Option<Provenance>), StoreError> {
             Entry {
                 n_labelled: record.n_labelled,
                 mse: record.errors.mse,
+                mae: record.errors.mae,
+                p95_abs: record.errors.p95_abs,
+                max_abs: record.errors.max_abs,
                 diversity: choice.and_then(|c| c.diversity),
                 correlation: choice.and_then(|c| c.score_error_correlation),
                 n_failed_labels: record.failed_labels.len(),
@@ -146,6 +185,37 @@ fn summary(run: &Run) -> Result<(RunSummary, Option<Provenance>), StoreError> {
         Status::Partial { .. } => RunStatus::Partial,
     };
     Ok((RunSummary { status, entries, ..bare(run) }, run.provenance()?))
+}
+
+/// A network in a few words, as far as its description is of the known form: `4 × 50, batch normalisation`.
+fn network_words(network: &Value) -> String {
+    let Some(hidden) = network["hidden"].as_array() else { return network.to_string() };
+    let widths: Vec<u64> = hidden.iter().filter_map(Value::as_u64).collect();
+    let mut layers: Vec<String> = Vec::new();
+    for run in widths.chunk_by(|a, b| a == b) {
+        layers.push(if run.len() == 1 { run[0].to_string() } else { format!("{} × {}", run.len(), run[0]) });
+    }
+    let head = if network["head"].is_object() { ", convolution head" } else { "" };
+    let norm = if network["batch_norm"].is_null() { ", no batch normalisation" } else { "" };
+    format!("{}{head}{norm}", layers.join(" + "))
+}
+
+/// A training in a few words: `3 members, 150 epochs, rate 0.001, decay 0.0001`.
+fn training_words(training: &Value) -> String {
+    let part = |key: &str, before: &str, after: &str| {
+        let value = training.get(key)?;
+        Some(match value.as_f64() {
+            Some(number) => format!("{before}{}{after}", crate::text::number(number)),
+            None => format!("{before}{value}{after}"),
+        })
+    };
+    let parts = [
+        part("n_members", "", " members"),
+        part("epochs", "", " epochs"),
+        part("learning_rate", "rate ", ""),
+        part("weight_decay", "decay ", ""),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn of_provenance(p: Provenance) -> Circumstances {

@@ -17,6 +17,7 @@
     if (!controls) continue;
     const problem = controls.querySelector("select[name=problem]");
     const ratio = controls.querySelector("select[name=ratio]");
+    const metric = controls.querySelector("select[name=metric]");
     const boxes = [...controls.querySelectorAll("input[type=checkbox]")];
     const status = controls.querySelector("[role=status]");
     const apply = function () {
@@ -26,6 +27,7 @@
         const d = item.dataset;
         const hide = (d.problem !== undefined && problem.value !== "" && d.problem !== problem.value) ||
           (d.ratio !== undefined && ratio.value !== "" && d.ratio !== ratio.value) ||
+          (d.metric !== undefined && d.metric !== metric.value) ||
           (item.tagName === "TR" && d.s !== undefined && off.has(d.s));
         item.hidden = hide;
         if (!hide && item.tagName === "FIGURE") figures += 1;
@@ -33,11 +35,12 @@
       for (const item of part.querySelectorAll("tr[data-s]:not([data-problem]):not([data-ratio])")) item.hidden = off.has(item.dataset.s);
       for (const item of part.querySelectorAll("svg g[data-s]")) item.style.display = off.has(item.dataset.s) ? "none" : "";
       for (const figure of part.querySelectorAll("figure")) figure.dispatchEvent(new Event("filtered"));
+      part.classList.toggle("many", boxes.length - off.size > 5);
       part.off = off;
       status.textContent = figures + (figures === 1 ? " figure" : " figures") + " shown";
     };
     part.off = new Set();
-    for (const control of [problem, ratio, ...boxes]) control.addEventListener("change", apply);
+    for (const control of [problem, ratio, metric, ...boxes]) control.addEventListener("change", apply);
     const all = controls.querySelector("button.all");
     all.addEventListener("click", function () {
       const on = boxes.some((b) => !b.checked);

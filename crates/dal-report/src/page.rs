@@ -1,16 +1,18 @@
 //! The page: one HTML file that needs nothing beside it.
 
+use std::collections::BTreeSet;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use dal_eval::{Direction, METRICS};
+use dal_eval::{CurveSpan, Direction, METRICS};
 
-use crate::data::ReportData;
+use crate::data::{ReportData, Sweep};
 use crate::figure::Figure;
-use crate::findings::{Findings, Part};
+use crate::findings::{ErrorKind, Findings, Part};
 use crate::style::{colour, dash, marker, page_rules};
-use crate::summary::{seed_range, statements};
+use crate::summary::{part_title, seed_range, statements};
 use crate::svg;
-use crate::table::Table;
+use crate::table::{Table, glued};
 use crate::text::{count, ratio_name};
 
 /// Everything that one part of the page shows.
@@ -24,8 +26,13 @@ pub(crate) struct PartContent {
     pub(crate) wins: Table,
     pub(crate) transfer: Option<Table>,
     pub(crate) times: Table,
+    pub(crate) training: Table,
+    pub(crate) problems: Table,
+    pub(crate) errors: Table,
     pub(crate) cells: Table,
     pub(crate) incomplete: Option<Table>,
+    /// Every method against Random.
+    pub(crate) glance: Option<Figure>,
     /// Learning curves, each with the table behind it.
     pub(crate) curves: Vec<(Figure, Table)>,
     /// nAUC and nDiv against γ, by problem.
@@ -42,8 +49,8 @@ pub(crate) struct PageInfo<'a> {
     pub(crate) version: &'a str,
     /// When it was made, in words; empty if not told.
     pub(crate) made: &'a str,
-    /// Comparisons with other stores: a sentence and a table each.
-    pub(crate) compared: &'a [(String, Table)],
+    /// Comparisons with other stores: a sentence and its tables.
+    pub(crate) compared: &'a [(String, Vec<Table>)],
     /// Weight of the moving average of the drawn curves, if there is one.
     pub(crate) smoothing: Option<f64>,
 }
@@ -82,18 +89,19 @@ pub(crate) fn page(
                         " " button.theme type="button" hidden { "Light / dark" }
                     }
                     nav aria-label="Contents" {
-                        ul {
-                            @for (i, _) in parts.iter().enumerate() {
-                                @let prefix = prefix(i, several);
-                                @if several { li { a href={ "#" (prefix) "part" } { "Setting " (i + 1) } } }
-                                @for (id, title) in SECTIONS {
+                        @for (i, part) in findings.parts.iter().enumerate() {
+                            @let prefix = prefix(i, several);
+                            @if several {
+                                p { a href={ "#" (prefix) "part" } { "Part " (i + 1) } ": " (part_title(part, &findings.parts)) }
+                            }
+                            ul {
+                                @for (id, title) in sections(part) {
                                     li { a href={ "#" (prefix) "section-" (id) } { (title) } }
                                 }
+                                @if !several { (general_links(info)) }
                             }
-                            @if !info.compared.is_empty() { li { a href="#section-compared" { "Beside other stores" } } }
-                            li { a href="#section-metrics" { "What the numbers mean" } }
-                            li { a href="#section-provenance" { "Provenance" } }
                         }
+                        @if several { ul { (general_links(info)) } }
                     }
                 }
                 main {
@@ -101,7 +109,8 @@ pub(crate) fn page(
                         p { "The store holds no runs yet. " code { "dal bench run SWEEP.toml --store DIR" } " makes some." }
                     }
                     @if several {
-                        p { "The store holds runs of " (parts.len()) " settings. They are never mixed: each has its own part below." }
+                        p { "The store holds runs that must not be mixed, such as those of two protocols, engines or platforms: each of the "
+                            (parts.len()) " parts below stands for itself." }
                     }
                     @for (i, (part, content)) in findings.parts.iter().zip(parts).enumerate() {
                         (part_section(part, content, findings, info, i, several))
@@ -111,13 +120,13 @@ pub(crate) fn page(
                             h2 id="section-compared" { "Beside other stores" }
                             p { "Runs are paired by seed. A cell changed only if max-T over all common cells says so at 2.5 % in its direction;
                                 differences of time are not tested." }
-                            @for (sentence, table) in info.compared {
-                                p { (sentence) }
-                                (table.html_folded())
+                            @for (sentence, tables) in info.compared {
+                                @if !sentence.is_empty() { p { (glued(sentence)) } }
+                                @for table in tables { (table.html_folded()) }
                             }
                         }
                     }
-                    (metrics_section())
+                    (metrics_section(findings))
                     (provenance_section(data, findings, provenance))
                 }
                 footer {
@@ -130,15 +139,43 @@ pub(crate) fn page(
     markup.into_string()
 }
 
-/// The sections of a part.
-const SECTIONS: [(&str, &str); 6] = [
+/// Every section that a part may have.
+const SECTIONS: [(&str, &str); 7] = [
     ("verdict", "Findings"),
     ("curves", "Learning curves"),
     ("cells", "By problem and γ"),
     ("ranks", "Methods against each other"),
     ("times", "Times"),
+    ("problems", "Problems and networks"),
     ("missing", "Failures"),
 ];
+
+/// The sections of a part; nothing is concluded from timings.
+fn sections(part: &Part) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let timing = part.setting.timing;
+    SECTIONS.iter().filter(move |(id, _)| !timing || !["cells", "ranks"].contains(id))
+}
+
+fn general_links(info: &PageInfo<'_>) -> Markup {
+    html! {
+        @if !info.compared.is_empty() { li { a href="#section-compared" { "Beside other stores" } } }
+        li { a href="#section-metrics" { "What the numbers mean" } }
+        li { a href="#section-provenance" { "Provenance and how to repeat it" } }
+    }
+}
+
+/// Where more about a statement stands: the section, and what the link says.
+fn further(topic: &str, prefix: &str) -> Option<(String, &'static str)> {
+    Some(match topic {
+        "How sure" => ("section-metrics".into(), "How verdicts are reached"),
+        "On what evidence" => ("section-provenance".into(), "The command that repeats it"),
+        "Where each loses" => (format!("{prefix}overview-caption"), "Every cell at a glance"),
+        "How long it takes" => (format!("{prefix}section-times"), "All times"),
+        "What is missing" => (format!("{prefix}section-missing"), "Which runs"),
+        "Not as published" => (format!("{prefix}section-problems"), "Problem by problem"),
+        _ => return None,
+    })
+}
 
 /// What ids of a part start with.
 pub(crate) fn prefix(part: usize, several: bool) -> String {
@@ -159,25 +196,37 @@ fn part_section(
     several: bool,
 ) -> Markup {
     let prefix = prefix(index, several);
-    let s = &part.setting;
+    let timing = part.setting.timing;
     html! {
-        section.part id={ (prefix) "part" } aria-label=[several.then(|| format!("Setting {}", index + 1))] {
+        section.part id={ (prefix) "part" } aria-label=[several.then(|| format!("Part {}", index + 1))] {
             @if several {
-                h2 { "Setting " (index + 1) ": engine " (s.engine) ", " (s.platform) ", " (s.preset) " networks, " (s.initial) " + "
-                    (s.steps) " × " (s.queries) " labels, revision " (s.results_revision) }
+                h2.part { "Part " (index + 1) ": " (part_title(part, &findings.parts)) }
             }
             (heading(&prefix, "verdict"))
-            dl.answers {
-                @for said in statements(part, findings) {
-                    dt { (said.topic) }
-                    dd { (said.text) }
+            div.opening {
+                dl.answers {
+                    @for said in statements(part, findings) {
+                        dt { (said.topic) }
+                        dd {
+                            (glued(&said.text))
+                            @if !said.items.is_empty() { ul { @for item in &said.items { li { (glued(item)) } } } }
+                            @if let Some((target, words)) = further(said.topic, &prefix) { " " a href={ "#" (target) } { (words) } "." }
+                        }
+                    }
+                }
+                @if let Some(figure) = content.glance.as_ref().filter(|_| !timing) {
+                    div.glance {
+                        (figure_html(figure, &figure.values()))
+                        p.soft { "Small dots are the cells (one problem at one γ); the mark is their average, the bar its 95 % interval." }
+                    }
                 }
             }
-            @if !part.methods.is_empty() { (content.robustness.html()) (content.overview.html()) }
+            @if !part.methods.is_empty() && !timing { (content.robustness.html()) (content.overview.html()) }
             (controls(part, &prefix))
             (heading(&prefix, "curves"))
-            p { "Test error against labels: geometric mean over seeds, the band one standard deviation of its logarithm. Where a seed is
-                missing or failed there is no mean: the single runs are drawn as thin lines."
+            p { "Error against labels: geometric mean over seeds. For MSE the band is one standard deviation of its logarithm, drawn for
+                every method while no more than five are chosen, else for random sampling alone. Where a seed is missing or failed
+                there is no mean: the single runs are drawn as thin lines. Other errors can be chosen above."
                 @if let Some(weight) = info.smoothing {
                     " Curves and their tables are smoothed by an exponential moving average with weight " (weight)
                     "; every other number is of the curves as measured."
@@ -188,8 +237,9 @@ fn part_section(
                 @for (figure, table) in &content.curves { (figure_html(figure, table)) }
             }
             @if content.curves.is_empty() { p { "Nothing was recorded yet." } }
-            (heading(&prefix, "cells"))
-            @if !part.methods.is_empty() {
+            (content.errors.html_folded())
+            @if !timing { (heading(&prefix, "cells")) }
+            @if !part.methods.is_empty() && !timing {
                 (content.n_auc.html_folded())
                 (content.n_div.html_folded())
                 p.soft { "Figures of both tables: nAUC with 95 % intervals of each cell by itself, nDiv, and the two together." }
@@ -200,15 +250,20 @@ fn part_section(
                 @if let Some(table) = &content.transfer { (table.html()) }
                 (content.cells.html_folded())
             }
-            (heading(&prefix, "ranks"))
-            @match &content.ranks {
-                Some(table) => (table.html()),
-                None => p { "No (problem, seed) block has a value for every method, so nothing can be ranked." },
+            @if !timing {
+                (heading(&prefix, "ranks"))
+                @match &content.ranks {
+                    Some(table) => (table.html()),
+                    None => p { "No (problem, seed) block has a value for every method, so nothing can be ranked." },
+                }
+                div.figures { @for figure in &content.rank_figures { (figure_html(figure, &figure.values())) } }
+                @if !part.methods.is_empty() { (content.wins.html()) }
             }
-            div.figures { @for figure in &content.rank_figures { (figure_html(figure, &figure.values())) } }
-            @if !part.methods.is_empty() { (content.wins.html()) }
             (heading(&prefix, "times"))
+            (content.training.html())
             (content.times.html_folded())
+            (heading(&prefix, "problems"))
+            (content.problems.html())
             (heading(&prefix, "missing"))
             @match &content.incomplete {
                 Some(table) => (table.html_folded()),
@@ -292,6 +347,11 @@ fn controls(part: &Part, prefix: &str) -> Markup {
                     option value="" { "all" }
                 }
             }
+            label { "Error "
+                select name="metric" id={ (prefix) "filter-metric" } {
+                    @for kind in ErrorKind::ALL { option value=(kind.id()) { (kind.name()) } }
+                }
+            }
             fieldset {
                 legend { "Methods" }
                 @for (name, style) in series(part) {
@@ -308,8 +368,8 @@ fn figure_html(figure: &Figure, table: &Table) -> Markup {
     let stops = serde_json::to_string(&figure.stops).unwrap_or_default().replace('<', "\\u003c");
     let n_stops = figure.stops.len();
     html! {
-        figure id={ "figure-" (figure.id) } data-problem=[figure.problem.as_deref()] data-ratio=[figure.ratio] data-stops=(n_stops) {
-            figcaption { (figure.title) }
+        figure id={ "figure-" (figure.id) } data-problem=[figure.problem.as_deref()] data-ratio=[figure.ratio] data-metric=[figure.metric] data-stops=(n_stops) {
+            figcaption { (glued(&figure.title)) }
             (PreEscaped(svg::for_page(&figure.on_page)))
             details { summary { "In words and as a table" }
                 p.alt { (figure.alt) }
@@ -320,7 +380,7 @@ fn figure_html(figure: &Figure, table: &Table) -> Markup {
     }
 }
 
-fn metrics_section() -> Markup {
+fn metrics_section(findings: &Findings) -> Markup {
     html! {
         section {
             h2 id="section-metrics" { "What the numbers mean" }
@@ -335,6 +395,9 @@ fn metrics_section() -> Markup {
                     dd { (card.formula) ". Example: " (card.example) "." }
                 }
             }
+            @if findings.span == CurveSpan::FromFirstStep {
+                p { strong { "In this report nAUC is over entries 1..T: the initial model does not count." } }
+            }
             h3 { "How verdicts are reached" }
             p { "Runs of different methods are paired by seed: the same initial labels, candidates, test points and initial weights. A
                 method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not better than
@@ -348,28 +411,45 @@ fn metrics_section() -> Markup {
 }
 
 fn provenance_section(data: &ReportData, findings: &Findings, provenance: &Table) -> Markup {
+    // A sweep that was recorded on two platforms is shown once.
+    let mut sweeps: Vec<&Sweep> = Vec::new();
+    for sweep in &data.sweeps {
+        if !sweeps.iter().any(|own| own.name == sweep.name && own.text == sweep.text) {
+            sweeps.push(sweep);
+        }
+    }
+    let commands: BTreeSet<String> =
+        data.provenance.iter().map(|(c, _)| c.command.join(" ")).filter(|c| !c.is_empty()).collect();
     html! {
         section {
-            h2 id="section-provenance" { "Provenance" }
+            h2 id="section-provenance" { "Provenance and how to repeat it" }
             @if !provenance.rows.is_empty() { (provenance.html()) }
             ul {
-                @for part in &findings.parts {
+                @for (i, part) in findings.parts.iter().enumerate() {
                     @let s = &part.setting;
                     @let (fewest, most) = seed_range(part);
                     li {
-                        "Engine " code { (s.engine) } ", platform " code { (s.platform) } ", results revision " (s.results_revision) ", "
-                        (s.preset) " networks; " (s.initial) " initial labels, " (s.steps) " × " (s.queries) ", " (s.test_points)
-                        " test points; " @if fewest == most { (most) } @else { (fewest) "–" (most) } " seeds."
+                        @if findings.parts.len() > 1 { "Part " (i + 1) ": engine " } @else { "Engine " }
+                        code { (s.engine) } ", platform " code { (s.platform) } ", results revision " (s.results_revision) "; "
+                        @if fewest == most { (most) } @else { (fewest) "–" (most) } " seeds."
                     }
                 }
             }
             h3 { "To repeat it" }
-            pre { code {
-                @for (name, _) in &data.sweeps { "dal bench run " (name) ".toml --store DIR\n" }
+            p { "Save the sweep file below under its name, then run:" }
+            pre tabindex="0" { code {
+                @for sweep in &sweeps { "dal bench run " (sweep.name) ".toml --store DIR\n" }
                 "dal report DIR --out DIR/report"
             } }
-            @for (name, text) in &data.sweeps {
-                details { summary { "Sweep file " (name) ".toml" } pre { code { (text) } } }
+            @if !commands.is_empty() {
+                p { "The command lines as they were given:" }
+                pre tabindex="0" { code { @for command in &commands { (command) "\n" } } }
+            }
+            @for sweep in &sweeps {
+                details {
+                    summary { "Sweep file " (sweep.name) ".toml" @if !sweep.title.is_empty() { ": " (sweep.title) } }
+                    pre tabindex="0" { code { (sweep.text) } }
+                }
             }
             @if !data.unreadable.is_empty() {
                 h3 { "Could not be read" }

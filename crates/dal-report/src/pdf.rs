@@ -1,8 +1,9 @@
-//! Drawings as PDF in paper size, with the standard Helvetica every reader has.
+//! Drawings as PDF in paper size, with their font embedded.
 
 use pdf_writer::{Content, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 
-use crate::canvas::{Drawing, Horizontal, Shape, text_width};
+use crate::canvas::{Drawing, Horizontal, Shape};
+use crate::font::Font;
 use crate::style::light;
 
 /// Points per pixel of a drawing: CSS pixels are 1/96 inch, points 1/72.
@@ -10,9 +11,11 @@ const SCALE: f32 = 0.75;
 
 /// The drawing as a PDF file.
 pub(crate) fn write(drawing: &Drawing, title: &str) -> Vec<u8> {
-    let (catalog, pages, page, contents, font, info) =
-        (Ref::new(1), Ref::new(2), Ref::new(3), Ref::new(4), Ref::new(5), Ref::new(6));
-    let mut next = 7;
+    let (catalog, pages, page, contents, info) = (Ref::new(1), Ref::new(2), Ref::new(3), Ref::new(4), Ref::new(5));
+    // The font takes the five numbers from here on.
+    const FONT: i32 = 6;
+    let mut next = FONT + 5;
+    let mut font = Font::new();
     let mut opacities: Vec<(u32, Ref)> = Vec::new();
     let height = drawing.height as f32 * SCALE;
     let mut content = Content::new();
@@ -56,12 +59,15 @@ pub(crate) fn write(drawing: &Drawing, title: &str) -> Vec<u8> {
                 };
             }
             Shape::Text { at, size, text, horizontal, rotate } => {
-                let text = encodable(text);
+                let Some(font) = &mut font else {
+                    content.restore_state();
+                    continue;
+                };
                 let back = match horizontal {
                     Horizontal::Start => 0.0,
                     Horizontal::Middle => 0.5,
                     Horizontal::End => 1.0,
-                } * text_width(&text, *size);
+                } * font.width(text, *size);
                 // Clockwise on a page whose y runs upwards is a negative angle.
                 let angle = -f64::from(*rotate).to_radians();
                 let (sin, cos) = (angle.sin() as f32, angle.cos() as f32);
@@ -71,7 +77,7 @@ pub(crate) fn write(drawing: &Drawing, title: &str) -> Vec<u8> {
                     .begin_text()
                     .set_font(Name(b"F"), *size as f32 * SCALE)
                     .set_text_matrix([cos, sin, -sin, cos, x, y]);
-                content.show(Str(&win_ansi(&text))).end_text();
+                content.show(Str(&font.encode(text))).end_text();
             }
         }
         content.restore_state();
@@ -84,7 +90,7 @@ pub(crate) fn write(drawing: &Drawing, title: &str) -> Vec<u8> {
     let mut leaf = pdf.page(page);
     leaf.parent(pages).media_box(Rect::new(0.0, 0.0, drawing.width as f32 * SCALE, height)).contents(contents);
     let mut resources = leaf.resources();
-    resources.fonts().pair(Name(b"F"), font);
+    resources.fonts().pair(Name(b"F"), Ref::new(FONT));
     let mut states = resources.ext_g_states();
     for (percent, id) in &opacities {
         states.pair(Name(format!("G{percent}").as_bytes()), *id);
@@ -92,7 +98,9 @@ pub(crate) fn write(drawing: &Drawing, title: &str) -> Vec<u8> {
     states.finish();
     resources.finish();
     leaf.finish();
-    pdf.type1_font(font).base_font(Name(b"Helvetica")).encoding_predefined(Name(b"WinAnsiEncoding"));
+    if let Some(font) = &font {
+        font.write(&mut pdf, FONT);
+    }
     for (percent, id) in opacities {
         let alpha = percent as f32 / 100.0;
         pdf.ext_graphics(id).non_stroking_alpha(alpha).stroking_alpha(alpha);
@@ -109,17 +117,4 @@ fn trace(content: &mut Content, points: impl Iterator<Item = (f32, f32)>) {
             content.line_to(x, y);
         }
     }
-}
-
-/// Text with letters that the standard encoding lacks spelled out.
-fn encodable(text: &str) -> String {
-    text.replace('γ', "gamma")
-        .chars()
-        .map(|c| if c.is_ascii() || ('\u{a0}'..='\u{ff}').contains(&c) { c } else { '?' })
-        .collect()
-}
-
-/// Latin-1 coincides with WinAnsi for the letters that [`encodable`] leaves.
-fn win_ansi(text: &str) -> Vec<u8> {
-    text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect()
 }

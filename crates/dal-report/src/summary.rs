@@ -1,9 +1,12 @@
 //! The findings in words: what was compared, which methods are safe, where they lose, how sure that is, how long it took.
 //! The page opens with these sentences and the terminal ends with them.
 
-use dal_eval::{CellFinding, CellVerdict, Hesitation, Verdict, seeds_to_reach};
+use std::collections::BTreeSet;
 
-use crate::findings::{Findings, Method, Part};
+use dal_eval::{CellFinding, CellVerdict, CurveSpan, Hesitation, Verdict, seeds_to_reach};
+
+use crate::findings::{Findings, Method, Part, TrainingTime};
+use crate::table::glued;
 use crate::text::{count, list, number, ratio, ratio_name, seconds};
 
 /// One finding in words.
@@ -13,10 +16,12 @@ pub struct Statement {
     pub topic: &'static str,
     /// The answer.
     pub text: String,
+    /// What the answer lists, if it does.
+    pub items: Vec<String>,
 }
 
 fn state(topic: &'static str, text: impl Into<String>) -> Statement {
-    Statement { topic, text: text.into() }
+    Statement { topic, text: text.into(), items: Vec::new() }
 }
 
 /// The overall nAUC of a method, where every cell has a value.
@@ -55,157 +60,337 @@ pub(crate) fn hesitation(why: &Hesitation) -> String {
 
 /// The statements of one part.
 pub fn statements(part: &Part, findings: &Findings) -> Vec<Statement> {
-    let mut said = Vec::new();
-    let names = |methods: &[&Method]| list(&methods.iter().map(|m| m.id.clone()).collect::<Vec<_>>());
+    if part.setting.timing {
+        return timing_statements(part);
+    }
+    let mut said = vec![state("Which method to use", recommendation(part, findings))];
+    said.extend(verdicts(part));
+    said.push(state("How sure", certainty(part, findings)));
+    said.extend(losses(part, findings));
+    said.extend(averages(part));
+    said.push(state("On what evidence", evidence(part)));
+    said.extend(times(part));
+    said.extend(gaps(part));
+    if findings.span == CurveSpan::FromFirstStep {
+        said.push(state(
+            "Variant",
+            "nAUC is over entries 1..T here: the initial model, equal for all methods, does not count.",
+        ));
+    }
+    said.extend(cautions(part));
+    said
+}
+
+fn methods_with(part: &Part, wanted: impl Fn(&Verdict) -> bool) -> Vec<&Method> {
+    part.methods.iter().filter(|m| m.robustness.as_ref().is_some_and(|r| wanted(&r.verdict))).collect()
+}
+
+/// Names of methods; one that was not run on every problem says so.
+fn names(part: &Part, methods: &[&Method]) -> String {
+    let name = |m: &&Method| {
+        let left_out: Vec<String> = m.not_run_on().map(|p| part.problems[p].id.clone()).collect();
+        if left_out.is_empty() { m.id.clone() } else { format!("{} (not run on {})", m.id, list(&left_out)) }
+    };
+    list(&methods.iter().map(name).collect::<Vec<_>>())
+}
+
+/// Methods with an overall value, lowest first.
+fn ranked(part: &Part) -> Vec<(&Method, f64)> {
+    let mut all: Vec<(&Method, f64)> = part.methods.iter().filter_map(|m| Some((m, overall(m)?))).collect();
+    all.sort_by(|a, b| a.1.total_cmp(&b.1));
+    all
+}
+
+/// Fewest paired seeds with which "robust" becomes possible.
+fn seeds_for_robust(findings: &Findings) -> usize {
+    seeds_to_reach(findings.rules.level / 2.0, 1).unwrap_or(usize::MAX)
+}
+
+/// How far below or above random sampling: "15 % less".
+fn change(value: f64) -> String {
+    let percent = 100.0 * (value - 1.0);
+    if percent.abs() < 0.05 {
+        return "the same".into();
+    }
+    format!("{} % {}", number((percent.abs() * 10.0).round() / 10.0), if percent < 0.0 { "less" } else { "more" })
+}
+
+fn recommendation(part: &Part, findings: &Findings) -> String {
+    if part.methods.is_empty() {
+        return "Random sampling was run alone, so there is nothing to choose from.".into();
+    }
+    let ranked = ranked(part);
+    let robust: Vec<&(&Method, f64)> =
+        ranked.iter().filter(|(m, _)| m.robustness.as_ref().is_some_and(|r| r.verdict == Verdict::Robust)).collect();
+    if let Some((best, value)) = robust.first() {
+        let others = if robust.len() == 1 {
+            "the only method shown to beat random sampling in every cell".to_owned()
+        } else {
+            format!(
+                "the lowest average error of the {} methods shown to beat random sampling in every cell",
+                robust.len()
+            )
+        };
+        let interval = best.robustness.as_ref().and_then(|r| r.overall).and_then(|o| o.over_problems);
+        let interval = interval.map(|i| i.exp());
+        let interval = interval
+            .map(|i| format!(", 95 % interval for other problems of the kind {} to {}", ratio(i.lower), ratio(i.upper)))
+            .unwrap_or_default();
+        return format!(
+            "{}: {others}. Its area under the error curve is {} than random sampling's (nAUC {}{interval}).",
+            best.id,
+            change(*value),
+            ratio(*value)
+        );
+    }
+    let few = seed_range(part).0 < seeds_for_robust(findings);
+    let begin = if few {
+        "No method can be called safe yet."
+    } else {
+        "No method was shown to beat random sampling everywhere, so none is a safe choice."
+    };
+    let Some((best, value)) = ranked.first() else {
+        return format!("{begin} No method has a value in every cell: runs are missing or failed.");
+    };
+    let next: Vec<String> = ranked[1..].iter().take(2).map(|(m, v)| format!("{} ({})", m.id, ratio(*v))).collect();
+    let next = if next.is_empty() { String::new() } else { format!(", followed by {}", list(&next)) };
+    if *value >= 1.0 {
+        return format!(
+            "{begin} On average no method is below random sampling; {} comes closest (nAUC {}).",
+            best.id,
+            ratio(*value)
+        );
+    }
+    format!(
+        "{begin} On average {} {} best, with {} area under the error curve than random sampling (nAUC {}){next}.",
+        best.id,
+        if few { "looks" } else { "is" },
+        change(*value),
+        ratio(*value)
+    )
+}
+
+fn verdicts(part: &Part) -> Vec<Statement> {
+    let robust = methods_with(part, |v| *v == Verdict::Robust);
+    let not_robust = methods_with(part, |v| *v == Verdict::NotRobust);
+    if part.methods.is_empty() {
+        return Vec::new();
+    }
+    let mut said = vec![state(
+        "Which methods are safe",
+        if robust.is_empty() {
+            "None was shown to beat random sampling on every problem and pool ratio.".to_owned()
+        } else {
+            format!(
+                "Shown to beat random sampling on every problem and pool ratio of this sweep: {}.",
+                names(part, &robust)
+            )
+        },
+    )];
+    if !not_robust.is_empty() {
+        let text = format!("Shown to be worse than random sampling somewhere: {}.", names(part, &not_robust));
+        said.push(state("Which are not", text));
+    }
+    said
+}
+
+fn certainty(part: &Part, findings: &Findings) -> String {
+    let (fewest, _) = seed_range(part);
+    let reachable = seeds_for_robust(findings);
+    let half = number(50.0 * findings.rules.level);
+    if fewest < reachable {
+        let needed = seeds_to_reach(findings.rules.level / 2.0, part.problems.len()).unwrap_or(usize::MAX);
+        return format!(
+            "With {} nothing can be decided, whatever the numbers: \"robust\" needs at least {reachable} paired seeds, \"worse \
+             somewhere\" at least {needed}. What is said here is what it looks like so far.",
+            count(fewest, "seed")
+        );
+    }
+    let open = methods_with(part, |v| matches!(v, Verdict::Undecided(_)));
+    let reasons: Vec<String> = open
+        .iter()
+        .filter_map(|m| match &m.robustness.as_ref()?.verdict {
+            Verdict::Undecided(why) => Some(format!("{} ({})", m.id, hesitation(why))),
+            _ => None,
+        })
+        .collect();
+    let undecided = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" Neither shown to be safe nor shown to lose: {}.", list(&reasons))
+    };
+    format!(
+        "Runs are paired by seed, and a verdict is false with a chance of at most {half} % in its direction, over all cells of a \
+         method together.{undecided}"
+    )
+}
+
+fn averages(part: &Part) -> Option<Statement> {
+    let ranked = ranked(part);
+    if ranked.is_empty() {
+        return None;
+    }
+    let shown: Vec<String> = ranked.iter().map(|(m, v)| format!("{} {}", names(part, &[m]), ratio(*v))).collect();
+    let left_out: Vec<&Method> = part.methods.iter().filter(|m| overall(m).is_none()).collect();
+    let left_out = if left_out.is_empty() {
+        String::new()
+    } else {
+        format!(
+            " Without an average, since a run of theirs or of random sampling is missing: {}.",
+            names(part, &left_out)
+        )
+    };
+    Some(state(
+        "Averages",
+        format!(
+            "Area under the error curve relative to random sampling (nAUC; below 1 is better) over all problems and pool ratios: \
+             {}.{left_out}",
+            list(&shown)
+        ),
+    ))
+}
+
+fn losses(part: &Part, findings: &Findings) -> Option<Statement> {
+    let margin = number(100.0 * findings.rules.margin);
+    let mut never = Vec::new();
+    let mut items = Vec::new();
+    for m in &part.methods {
+        let Some(cells) = m.robustness.as_ref().map(|r| &r.cells) else { continue };
+        let mut above: Vec<&CellFinding> =
+            cells.iter().filter(|c| c.value.is_some_and(|v| v > 1.0 + findings.rules.margin)).collect();
+        above.sort_by(|a, b| b.value.unwrap_or(0.0).total_cmp(&a.value.unwrap_or(0.0)));
+        let worse: Vec<String> = cells.iter().filter(|c| c.verdict == CellVerdict::Worse).map(cell_name).collect();
+        if above.is_empty() && worse.is_empty() {
+            never.extend(cells.iter().all(|c| c.value.is_some()).then(|| m.id.clone()));
+            continue;
+        }
+        let most =
+            above.first().map(|c| format!(", most on {} ({})", cell_name(c), c.value.map(ratio).unwrap_or_default()));
+        let shown =
+            if worse.is_empty() { String::new() } else { format!("; shown to be worse on {}", shortened(&worse)) };
+        items.push(format!("{}: {} of {} cells{}{shown}", m.id, above.len(), cells.len(), most.unwrap_or_default()));
+    }
+    if items.is_empty() && never.is_empty() {
+        return None;
+    }
+    let text = if items.is_empty() {
+        format!("No method is more than {margin} % above random sampling anywhere.")
+    } else {
+        let never = if never.is_empty() { String::new() } else { format!(" (nowhere: {})", list(&never)) };
+        format!("Cells with an error area more than {margin} % above random sampling's, tested or not{never}:")
+    };
+    Some(Statement { items, ..state("Where each loses", text) })
+}
+
+fn evidence(part: &Part) -> String {
     let (fewest, most) = seed_range(part);
     let seeds = if fewest == most { count(most, "seed") } else { format!("{fewest} to {most} seeds") };
     let problems: Vec<String> = part.problems.iter().map(|p| p.id.clone()).collect();
-    let ratios: Vec<String> = part.pool_ratios.iter().map(|r| r.to_string()).collect();
-    let setting = &part.setting;
-    said.push(state(
-        "What was compared",
-        format!(
-            "{} ({}) against random sampling, on {} ({}), at pool ratio γ = {}, with {seeds} per problem. Every run starts from {} \
-             labels and adds {} in each of {}.",
-            count(part.methods.len(), "query method"),
-            list(&part.methods.iter().map(|m| m.id.clone()).collect::<Vec<_>>()),
-            count(problems.len(), "problem"),
-            list(&problems),
-            list(&ratios),
-            setting.initial,
-            setting.queries,
-            count(setting.steps, "step"),
-        ),
-    ));
-    let by = |wanted: fn(&Verdict) -> bool| -> Vec<&Method> {
-        part.methods.iter().filter(|m| m.robustness.as_ref().is_some_and(|r| wanted(&r.verdict))).collect()
-    };
-    let robust = by(|v| *v == Verdict::Robust);
-    let not_robust = by(|v| *v == Verdict::NotRobust);
-    let open = by(|v| matches!(v, Verdict::Undecided(_)));
-    said.push(state(
-        "Which methods are safe",
-        if robust.is_empty() {
-            "No method was shown to beat random sampling on every problem and pool ratio.".to_owned()
-        } else {
-            format!("Shown to beat random sampling on every problem and pool ratio of this sweep: {}.", names(&robust))
-        },
-    ));
-    if !not_robust.is_empty() {
-        let places: Vec<String> = not_robust
-            .iter()
-            .map(|m| {
-                let worse: Vec<String> = m
-                    .robustness
-                    .iter()
-                    .flat_map(|r| &r.cells)
-                    .filter(|c| c.verdict == CellVerdict::Worse)
-                    .map(cell_name)
-                    .collect();
-                format!("{} ({})", m.id, shortened(&worse))
-            })
-            .collect();
-        said.push(state(
-            "Which are not",
-            format!("Shown to be worse than random sampling somewhere: {}.", list(&places)),
-        ));
+    let ids: Vec<String> = part.methods.iter().map(|m| m.id.clone()).collect();
+    format!(
+        "{}: {} ({}) against random sampling on {} ({}){}, with {seeds} each. {}",
+        count(part.counts.total(), "run"),
+        count(part.methods.len(), "query method"),
+        list(&ids),
+        count(problems.len(), "problem"),
+        list(&problems),
+        pool_ratios(part),
+        labels(part)
+    )
+}
+
+fn pool_ratios(part: &Part) -> String {
+    let ratios: Vec<String> = part.pool_ratios.iter().filter(|r| **r > 0).map(|r| r.to_string()).collect();
+    if ratios.is_empty() { String::new() } else { format!(" at pool ratio γ = {}", list(&ratios)) }
+}
+
+/// How many labels runs start with and add, with the problems that differ.
+fn labels(part: &Part) -> String {
+    let mut groups: Vec<((usize, usize, usize), Vec<String>)> = Vec::new();
+    for problem in &part.problems {
+        let key = (problem.protocol.initial, problem.protocol.queries, problem.protocol.steps);
+        match groups.iter_mut().find(|(own, _)| *own == key) {
+            Some((_, ids)) => ids.push(problem.id.clone()),
+            None => groups.push((key, vec![problem.id.clone()])),
+        }
     }
-    let reachable = seeds_to_reach(findings.rules.level / 2.0, 1).unwrap_or(usize::MAX);
-    if !open.is_empty() {
-        let why = if fewest < reachable {
-            let needed = seeds_to_reach(findings.rules.level / 2.0, part.problems.len()).unwrap_or(usize::MAX);
-            format!(
-                "With {} nothing can be decided, whatever the numbers: \"robust\" needs at least {reachable} paired seeds, \
-                 \"worse somewhere\" at least {needed}. What follows is what it looks like so far.",
-                count(fewest, "seed")
-            )
-        } else {
-            let reasons: Vec<String> = open
-                .iter()
-                .filter_map(|m| match &m.robustness.as_ref()?.verdict {
-                    Verdict::Undecided(why) => Some(format!("{} ({})", m.id, hesitation(why))),
-                    _ => None,
-                })
-                .collect();
-            format!("Neither safe nor shown to lose: {}.", list(&reasons))
-        };
-        said.push(state("How sure", why));
-    }
-    let mut ranked: Vec<(&Method, f64)> = part.methods.iter().filter_map(|m| Some((m, overall(m)?))).collect();
-    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
-    if !ranked.is_empty() {
-        let shown: Vec<String> = ranked.iter().map(|(m, v)| format!("{} {}", m.id, ratio(*v))).collect();
-        let left_out: Vec<&Method> = part.methods.iter().filter(|m| overall(m).is_none()).collect();
-        let left_out = if left_out.is_empty() {
-            String::new()
-        } else {
-            format!(
-                " Without an average, since a run of theirs or of random sampling is missing: {}.",
-                names(&left_out)
-            )
-        };
-        said.push(state(
-            "What looks best",
-            format!(
-                "Area under the error curve relative to random sampling (nAUC; below 1 is better), averaged over all problems \
-                 and pool ratios: {}.{left_out}",
-                list(&shown)
-            ),
-        ));
-    }
-    let losing: Vec<String> = part
-        .methods
+    // The most common protocol first.
+    groups.sort_by_key(|(_, ids)| std::cmp::Reverse(ids.len()));
+    let Some((((initial, queries, steps), _), rest)) = groups.split_first() else { return String::new() };
+    let rest: Vec<String> = rest
         .iter()
-        .filter_map(|m| {
-            let cells = &m.robustness.as_ref()?.cells;
-            let mut above: Vec<&CellFinding> =
-                cells.iter().filter(|c| c.value.is_some_and(|v| v > 1.0 + findings.rules.margin)).collect();
-            above.sort_by(|a, b| b.value.unwrap_or(0.0).total_cmp(&a.value.unwrap_or(0.0)));
-            let first = above.first()?;
-            Some(format!(
-                "{} in {} of {} cells, most on {} ({})",
-                m.id,
-                above.len(),
-                cells.len(),
-                cell_name(first),
-                first.value.map(ratio).unwrap_or_default()
-            ))
+        .map(|((i, q, s), ids)| {
+            let differing = if (i, q) == (initial, queries) { count(*s, "step") } else { format!("{i} + {s} × {q}") };
+            format!("on {} {differing}", list(ids))
         })
         .collect();
-    if !losing.is_empty() {
-        said.push(state(
-            "Where each loses",
-            format!(
-                "More than {} % above random sampling, tested or not: {}.",
-                number(100.0 * findings.rules.margin),
-                list(&losing)
-            ),
-        ));
-    }
-    said.extend(times(part));
+    let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join("; ")) };
+    format!("A run starts from {initial} labels and adds {queries} in each of {}{rest}.", count(*steps, "step"))
+}
+
+fn gaps(part: &Part) -> Option<Statement> {
     let c = &part.counts;
-    if c.done < c.total() {
+    if c.done == c.total() {
+        return None;
+    }
+    Some(state(
+        "What is missing",
+        format!(
+            "Of {}, {} finished, {} failed, {} are unfinished and {} never started. A cell with such a run has no value \
+             and no verdict.",
+            count(c.total(), "run"),
+            c.done,
+            c.failed,
+            c.partial,
+            c.absent
+        ),
+    ))
+}
+
+fn cautions(part: &Part) -> Vec<Statement> {
+    let mut said = Vec::new();
+    let departures = departures(part);
+    if !departures.is_empty() {
         said.push(state(
-            "What is missing",
-            format!(
-                "Of {}, {} finished, {} failed, {} are unfinished and {} never started. A cell with such a run has no value \
-                 and no verdict.",
-                count(c.total(), "run"),
-                c.done,
-                c.failed,
-                c.partial,
-                c.absent
-            ),
+            "Not as published",
+            format!("These runs are smaller than, or otherwise unlike, the published ones: {departures}."),
         ));
     }
-    if setting.preset != "tuned" {
+    let untuned: Vec<String> =
+        part.problems.iter().filter(|p| p.protocol.preset != "tuned").map(|p| p.id.clone()).collect();
+    if !untuned.is_empty() {
+        let whole =
+            if untuned.len() == part.problems.len() { String::new() } else { format!(" on {}", list(&untuned)) };
         said.push(state(
             "Caution",
-            "Rankings are provisional: networks and optimisers are the published ones and have not been tuned per problem, as \
-             the paper did before comparing methods.",
+            format!(
+                "Rankings are provisional{whole}: network and optimiser have not been tuned per problem, as the paper did before \
+                 comparing methods."
+            ),
         ));
     }
     said
+}
+
+/// What departs from the published form: first what holds on every problem, then the rest with its problems.
+fn departures(part: &Part) -> String {
+    let mut by_text: Vec<(&str, Vec<String>)> = Vec::new();
+    for problem in &part.problems {
+        for text in &problem.departures {
+            match by_text.iter_mut().find(|(own, _)| *own == text) {
+                Some((_, ids)) => ids.push(problem.id.clone()),
+                None => by_text.push((text, vec![problem.id.clone()])),
+            }
+        }
+    }
+    let (everywhere, some): (Vec<_>, Vec<_>) =
+        by_text.into_iter().partition(|(_, ids)| ids.len() == part.problems.len());
+    let mut said: Vec<String> = Vec::new();
+    if !everywhere.is_empty() {
+        said.push(everywhere.iter().map(|(text, _)| *text).collect::<Vec<_>>().join(", "));
+    }
+    said.extend(some.iter().map(|(text, ids)| format!("on {} {text}", list(ids))));
+    said.join("; ")
 }
 
 /// The first few places and how many more there are.
@@ -217,32 +402,139 @@ fn shortened(places: &[String]) -> String {
     format!("{} and {} more cells", places[..SHOWN].join(", "), places.len() - SHOWN)
 }
 
+/// Seconds to choose a batch by method, the most over its cells, with the problem; slowest first.
+fn slowest_choices(part: &Part) -> Vec<(&Method, &str, f64)> {
+    let mut all: Vec<(&Method, &str, f64)> = part
+        .methods
+        .iter()
+        .filter_map(|m| {
+            let cells = m.cells.iter().enumerate().flat_map(|(p, row)| {
+                let times = row.iter().flatten().filter_map(|cell| cell.time);
+                times.map(move |t| (m, part.problems[p].id.as_str(), t.sampling_per_step))
+            });
+            cells.max_by(|a, b| a.2.total_cmp(&b.2))
+        })
+        .collect();
+    all.sort_by(|a, b| b.2.total_cmp(&a.2));
+    all
+}
+
 fn times(part: &Part) -> Option<Statement> {
-    let mut slowest: Option<(&str, &str, f64)> = None;
-    let mut training = Vec::new();
-    for method in &part.methods {
-        for (p, row) in method.cells.iter().enumerate() {
-            for time in row.iter().flatten().filter_map(|cell| cell.time) {
-                training.push((part.problems[p].id.as_str(), time.training_per_entry, time.run));
-                if slowest.is_none_or(|(_, _, s)| time.sampling_per_step > s) {
-                    slowest = Some((&method.id, &part.problems[p].id, time.sampling_per_step));
-                }
-            }
-        }
-    }
-    let longest = training.iter().max_by(|a, b| a.2.total_cmp(&b.2))?;
-    let (method, problem, sampling) = slowest?;
+    let trained: Vec<(&str, TrainingTime)> =
+        part.problems.iter().filter_map(|p| Some((p.id.as_str(), p.training?))).collect();
+    let longest = trained.iter().max_by(|a, b| a.1.last.total_cmp(&b.1.last))?;
+    let shortest = trained.iter().min_by(|a, b| a.1.last.total_cmp(&b.1.last))?;
+    let total: f64 = trained.iter().map(|(_, t)| t.total).sum();
+    let training = if trained.len() == 1 {
+        format!("training the last model {}", seconds(longest.1.last))
+    } else {
+        format!(
+            "training the last model from {} ({}) to {} ({})",
+            seconds(shortest.1.last),
+            shortest.0,
+            seconds(longest.1.last),
+            longest.0
+        )
+    };
+    let choices = slowest_choices(part);
+    let choosing = match choices.as_slice() {
+        [] => String::new(),
+        [(m, problem, t)] => format!(", choosing a batch at most {} ({} on {problem})", seconds(*t), m.id),
+        [(m, problem, t), (next, _, u), ..] => format!(
+            ", choosing a batch at most {} ({} on {problem}; at most {} with every other method, the next being {})",
+            seconds(*t),
+            m.id,
+            seconds(*u),
+            next.id
+        ),
+    };
     Some(state(
         "How long it takes",
         format!(
-            "The longest runs are those on {}: {} each, {} to train one model. The slowest choice of a batch takes {} ({method} on \
-             {problem}). Times were taken while other runs were under way.",
-            longest.0,
-            seconds(longest.2),
-            seconds(longest.1),
-            seconds(sampling)
+            "All runs together took {} of computing; {training}{choosing}. These times were taken beside other runs; the timing \
+             tier takes them alone.",
+            seconds(total)
         ),
     ))
+}
+
+fn timing_statements(part: &Part) -> Vec<Statement> {
+    let ids: Vec<String> = part.methods.iter().map(|m| m.id.clone()).collect();
+    let problems: Vec<String> = part.problems.iter().map(|p| p.id.clone()).collect();
+    let what = if ids.is_empty() { "random sampling alone".to_owned() } else { list(&ids) };
+    let mut said = vec![state(
+        "What was timed",
+        format!(
+            "{} on {}{}, one run at a time with nothing else of this program under way. {} These runs are there for their times: no \
+             verdicts are drawn from them.",
+            what,
+            list(&problems),
+            pool_ratios(part),
+            labels(part)
+        ),
+    )];
+    // The smallest pool ratio, as in the published table.
+    for (p, problem) in part.problems.iter().enumerate() {
+        let Some(pool_ratio) = part.pool_ratios.first() else { continue };
+        let mut times: Vec<(&str, f64)> = part
+            .methods
+            .iter()
+            .filter_map(|m| Some((m.id.as_str(), m.cells[p][0].as_ref()?.time?.sampling_per_step)))
+            .collect();
+        times.sort_by(|a, b| a.1.total_cmp(&b.1));
+        if times.is_empty() {
+            continue;
+        }
+        let times: Vec<String> = times.iter().map(|(id, t)| format!("{id} {}", seconds(*t))).collect();
+        said.push(state(
+            "How long choosing takes",
+            format!(
+                "On {} at {}, per step, training not counted: {}.",
+                problem.id,
+                ratio_name(*pool_ratio),
+                list(&times)
+            ),
+        ));
+    }
+    said.extend(gaps(part));
+    said
+}
+
+/// What tells a part from the others, in words: its sweeps, problems and labels, and engine, platform or revision where those
+/// differ between parts.
+pub(crate) fn part_title(part: &Part, all: &[Part]) -> String {
+    let mut words = Vec::new();
+    if !part.sweeps.is_empty() {
+        words.push(format!("sweep {}", list(&part.sweeps)));
+    }
+    words.push(match part.problems.as_slice() {
+        [one] => one.id.clone(),
+        many => count(many.len(), "problem"),
+    });
+    let s = &part.setting;
+    let differs = |of: fn(&Part) -> String| all.iter().any(|other| of(other) != of(part));
+    let presets = |p: &Part| {
+        let all: BTreeSet<&str> = p.problems.iter().map(|p| p.protocol.preset.as_str()).collect();
+        format!("{} networks", list(&all.into_iter().map(str::to_owned).collect::<Vec<_>>()))
+    };
+    if differs(presets) {
+        words.push(presets(part));
+    }
+    if differs(|p| p.setting.engine.clone()) {
+        words.push(format!("engine {}", s.engine));
+    }
+    if differs(|p| p.setting.platform.clone()) {
+        words.push(format!("platform {}", s.platform));
+    }
+    if differs(|p| p.setting.results_revision.to_string()) {
+        words.push(format!("results revision {}", s.results_revision));
+    }
+    let most = part.problems.iter().map(|p| p.n_labelled.last().copied().unwrap_or(0)).max().unwrap_or(0);
+    words.push(format!("up to {most} labels"));
+    if s.timing {
+        words.push("timings".into());
+    }
+    words.join(", ")
 }
 
 /// The same findings for a terminal, wrapped to a width.
@@ -250,31 +542,61 @@ pub fn terminal_summary(findings: &Findings, width: usize) -> String {
     let mut out = String::new();
     for (i, part) in findings.parts.iter().enumerate() {
         if findings.parts.len() > 1 {
-            let s = &part.setting;
-            let place = format!("Setting {} of {}", i + 1, findings.parts.len());
-            out += &format!("{place}: engine {}, {}, {} networks\n", s.engine, s.platform, s.preset);
+            let place = format!("Part {} of {}", i + 1, findings.parts.len());
+            if i > 0 {
+                out.push('\n');
+            }
+            out += &wrapped(&format!("== {place}: {} ==", part_title(part, &findings.parts)), width.max(40));
         }
         for said in statements(part, findings) {
             out += &wrapped(&format!("{}: {}", said.topic, said.text), width.max(40));
+            for item in &said.items {
+                out += &wrapped(&format!("  - {item}"), width.max(40));
+            }
         }
     }
     out
 }
 
+/// Lines of at most so many letters, the second and later ones indented; γ = 2 and 5 % are not torn apart.
 fn wrapped(text: &str, width: usize) -> String {
+    let text = glued(text);
+    let (indent, start, rest) = match text.strip_prefix("  - ") {
+        Some(rest) => ("    ", "  - ", rest),
+        None => ("  ", "", text.as_str()),
+    };
     let mut out = String::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+    let mut line = start.to_owned();
+    let mut begun = false;
+    for word in rest.split(' ') {
+        if begun && line.chars().count() + 1 + word.chars().count() > width {
             out += &line;
             out.push('\n');
-            line = "  ".to_owned();
-        } else if !line.is_empty() {
+            line = indent.to_owned();
+        } else if begun {
             line.push(' ');
         }
         line += word;
+        begun = true;
     }
     out += &line;
     out.push('\n');
-    out
+    out.replace('\u{a0}', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_to_the_width_and_hold_together() {
+        let text = "Topic: robo at γ = 2 and 5 % of all the cells there are";
+        for width in 12..60 {
+            let lines = wrapped(text, width);
+            assert!(lines.lines().all(|l| l.chars().count() <= width), "{lines}");
+            assert!(lines.contains("γ = 2") && lines.contains("5 %"), "{lines}");
+            assert_eq!(lines.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
+        }
+        assert_eq!(wrapped("  - an item of a list", 12), "  - an item\n    of a\n    list\n");
+    }
 }

@@ -118,7 +118,9 @@ fn write_shape(out: &mut String, drawn: &Drawn) {
             )
         }
         Shape::Polygon { points } => {
-            write!(out, "<path d=\"{}Z\" fill=\"currentColor\"{opacity}/>", path_data(points))
+            // Only bands are seen through; the page can hide them.
+            let band = if drawn.opacity < 1.0 { " class=\"band\"" } else { "" };
+            write!(out, "<path d=\"{}Z\" fill=\"currentColor\"{band}{opacity}/>", path_data(points))
         }
         Shape::Circle { centre, radius, fill } => {
             let paint = if *fill { "fill=\"currentColor\"" } else { "fill=\"none\" stroke=\"currentColor\"" };

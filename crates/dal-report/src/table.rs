@@ -80,7 +80,12 @@ impl Table {
     pub(crate) fn html(&self) -> Markup {
         html! {
             // Not a caption element: that would be no wider than its table, which may be narrow.
-            p.caption id={ (self.id) "-caption" } { (self.caption) }
+            p.caption id={ (self.id) "-caption" } {
+                @match self.caption.split_once(": ") {
+                    Some((name, rest)) => { strong { (name) } ": " (glued(rest)) }
+                    None => (glued(&self.caption)),
+                }
+            }
             div.scroll tabindex="0" role="region" aria-labelledby={ (self.id) "-caption" } {
                 table.sortable id=(self.id) aria-labelledby={ (self.id) "-caption" } {
                     thead {
@@ -95,9 +100,9 @@ impl Table {
                             tr data-problem=[row.problem.as_deref()] data-s=[row.method] data-ratio=[row.ratio] {
                                 @for (i, cell) in row.cells.iter().enumerate() {
                                     @if i < self.n_labels {
-                                        th scope="row" data-v=[cell.value] class=[some(cell.class)] { (cell.text) }
+                                        th scope="row" data-v=[cell.value.map(brief)] class=[some(cell.class)] { (cell.text) }
                                     } @else {
-                                        td data-v=[cell.value] class=[self.class_of(i, cell)] { (cell.text) }
+                                        td data-v=[cell.value.map(brief)] class=[self.class_of(i, cell)] { (cell.text) }
                                     }
                                 }
                             }
@@ -115,10 +120,11 @@ impl Table {
     }
 
     fn class_of(&self, column: usize, cell: &Entry) -> Option<String> {
+        const LONG: usize = 60;
         let word = if self.is_words(column) { "word" } else { "" };
-        let both = format!("{} {word}", cell.class);
-        let both = both.trim();
-        (!both.is_empty()).then(|| both.to_owned())
+        let long = if cell.text.chars().count() > LONG { "long" } else { "" };
+        let all: Vec<&str> = [cell.class, word, long].into_iter().filter(|class| !class.is_empty()).collect();
+        (!all.is_empty()).then(|| all.join(" "))
     }
 
     /// CSV after RFC 4180, numbers in full precision.
@@ -175,6 +181,17 @@ impl Table {
         out += "\\bottomrule\n\\end{tabular}\n\\end{table}\n";
         out
     }
+}
+
+/// A number for sorting: six digits are enough to order what is shown with three.
+fn brief(value: f64) -> String {
+    let (exact, rounded) = (value.to_string(), format!("{value:.5e}"));
+    if exact.len() <= rounded.len() { exact } else { rounded }
+}
+
+/// Text for the page in which γ = 2 and 5 % are not torn apart at the end of a line.
+pub(crate) fn glued(text: &str) -> String {
+    text.replace("γ = ", "γ\u{a0}=\u{a0}").replace(" %", "\u{a0}%")
 }
 
 fn some(text: &'static str) -> Option<&'static str> {
@@ -241,6 +258,6 @@ mod tests {
         let latex = table().latex();
         assert!(latex.contains("\\caption{a\\_b \\& $<$c$>$}") && latex.contains("$\\gamma$ = 2 \\\\"), "{latex}");
         let html = table().html().into_string();
-        assert!(html.contains("a_b &amp; &lt;c&gt;") && html.contains("data-v=\"0.123456789\""), "{html}");
+        assert!(html.contains("a_b &amp; &lt;c&gt;") && html.contains("data-v=\"1.23457e-1\""), "{html}");
     }
 }

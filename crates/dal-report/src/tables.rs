@@ -4,7 +4,7 @@ use dal_eval::{Cell, CellFinding, CellVerdict, Hesitation, Interval, LabelsToRea
 
 use crate::data::{ReportData, RunStatus};
 use crate::figure::verdict_word;
-use crate::findings::{CellDetail, Part, Time};
+use crate::findings::{CellDetail, FinalErrors, Method, Part, Time};
 use crate::summary::{hesitation, overall};
 use crate::table::{Entry, Row, Table};
 use crate::text::{count, number, p_value, ratio, ratio_name, seconds};
@@ -72,12 +72,6 @@ pub(crate) fn robustness(part: &Part, prefix: &str) -> Table {
                 Entry::text(word).with_class(class),
                 Entry::optional(value, ratio),
                 interval(r.overall.and_then(|o| o.over_problems).map(Interval::exp)),
-                interval(r.overall.and_then(|o| o.problems_fixed).map(Interval::exp)),
-                number_of(tally(CellVerdict::Better)),
-                number_of(tally(CellVerdict::Equal)),
-                number_of(tally(CellVerdict::Worse)),
-                number_of(tally(CellVerdict::Undecided) + tally(CellVerdict::Undecidable)),
-                number_of(tally(CellVerdict::NoVerdict)),
                 match worst {
                     Some(cell) => Entry::number(
                         cell.value.unwrap_or(f64::NAN),
@@ -91,8 +85,14 @@ pub(crate) fn robustness(part: &Part, prefix: &str) -> Table {
                     None => Entry::optional(None, ratio),
                 },
                 interval(r.worst.as_ref().and_then(|(_, i)| *i)),
+                number_of(tally(CellVerdict::Better)),
+                number_of(tally(CellVerdict::Equal)),
+                number_of(tally(CellVerdict::Worse)),
+                number_of(tally(CellVerdict::Undecided) + tally(CellVerdict::Undecidable)),
+                number_of(tally(CellVerdict::NoVerdict)),
                 Entry::optional(r.p_robust, p_value),
                 Entry::optional(needed.map(|n| n as f64), number),
+                interval(r.overall.and_then(|o| o.problems_fixed).map(Interval::exp)),
             ];
             Some((value, Row { cells, method: Some(m.style), ..Row::default() }))
         })
@@ -100,24 +100,26 @@ pub(crate) fn robustness(part: &Part, prefix: &str) -> Table {
     rows.sort_by(|a, b| a.0.unwrap_or(f64::INFINITY).total_cmp(&b.0.unwrap_or(f64::INFINITY)));
     Table {
         id: format!("{prefix}robustness"),
-        caption: "Robustness: is the method better than random sampling on every problem and pool ratio? Cells are (problem, γ) \
-                  pairs; nAUC below 1 is better. Seeds needed: enough to decide the hardest open cell, if its effect is real."
+        caption: "Robustness: is the method better than random sampling on every problem and pool ratio? A cell is one problem at \
+                  one γ; nAUC below 1 is better. The interval of the worst cell holds for all cells at once. Seeds needed: enough \
+                  to decide the hardest open cell, if its effect is real. The first interval of the average is for other problems \
+                  of the kind, the last for these problems alone."
             .into(),
         columns: strings(&[
             "method",
             "verdict",
-            "overall nAUC",
-            "95 % interval, other problems",
-            "95 % interval, these problems",
+            "average nAUC",
+            "95 % interval",
+            "worst cell",
+            "its 95 % interval",
             "cells better",
             "equal",
             "worse",
             "open",
             "no verdict",
-            "worst cell",
-            "95 % interval of the worst",
             "p of robust",
             "seeds needed",
+            "95 % interval, these problems",
         ]),
         n_labels: 1,
         rows: rows.into_iter().map(|(_, row)| row).collect(),
@@ -156,9 +158,11 @@ fn gap(cell: &CellDetail) -> Entry {
 pub(crate) fn overview(part: &Part, margin: f64, prefix: &str) -> Table {
     let mut columns = strings(&["method"]);
     columns.extend(part.problems.iter().map(|p| p.id.clone()));
-    let rows = part
-        .methods
-        .iter()
+    let mut ordered: Vec<_> = part.methods.iter().collect();
+    let place = |m: &Method| overall(m).unwrap_or(f64::INFINITY);
+    ordered.sort_by(|a, b| place(a).total_cmp(&place(b)));
+    let rows = ordered
+        .into_iter()
         .map(|m| {
             let mut cells = vec![Entry::text(&m.id)];
             cells.extend(m.cells.iter().map(|row| {
@@ -186,7 +190,7 @@ pub(crate) fn overview(part: &Part, margin: f64, prefix: &str) -> Table {
     Table {
         id: format!("{prefix}overview"),
         caption: format!(
-            "Where each method wins and loses against random sampling: one sign for each pool ratio, in the order {}. ✓ better, \
+            "Where each method wins and loses: against random sampling, one sign for each pool ratio, in the order {}. ✓ better, \
              ✗ worse, = equal within {tolerance} %. Not decided, but pointing: ↓ lower error, ↑ higher error, ~ within \
              {tolerance} %. – a run is missing, · not planned.",
             ratios.join(", "),
@@ -236,14 +240,13 @@ pub(crate) fn n_div(part: &Part, prefix: &str) -> Table {
 
 /// Labels needed to reach Random's final error: the median over seeds, censored where the median seed is.
 pub(crate) fn labels(part: &Part, prefix: &str) -> Table {
-    let budget = part.setting.initial + part.setting.queries * part.setting.steps;
     by_ratio(
         part,
         format!("{prefix}labels"),
-        format!(
-            "Labels needed to reach random sampling's error at {budget} labels: means of five entries, median over \
-             seeds; > {budget}: not within the budget; undefined below five entries."
-        ),
+        "Labels to match random sampling: labels needed to reach the error that random sampling ends with, by means of five \
+         entries, median over seeds; a number after > is the whole budget, within which it was not reached; undefined below \
+         five entries."
+            .into(),
         |cell| {
             let Some(labels) = cell.labels.as_ref().filter(|l| !l.is_empty()) else { return gap(cell) };
             let mut sorted: Vec<(usize, bool)> = labels
@@ -268,7 +271,7 @@ pub(crate) fn labels(part: &Part, prefix: &str) -> Table {
 pub(crate) fn times(part: &Part, prefix: &str) -> Table {
     let mut columns = strings(&["problem", "method"]);
     columns.extend(part.pool_ratios.iter().map(|r| format!("choosing a batch, {}", ratio_name(*r))));
-    columns.extend(strings(&["training a model", "whole run"]));
+    columns.extend(strings(&["own networks", "training a model", "whole run"]));
     let mut rows = Vec::new();
     let entry = |value: Option<f64>| Entry::optional(value, seconds);
     for (p, problem) in part.problems.iter().enumerate() {
@@ -280,7 +283,8 @@ pub(crate) fn times(part: &Part, prefix: &str) -> Table {
                 let values: Vec<f64> = known.iter().map(|t| of(t)).collect();
                 dal_eval::quantile(&values, 0.5).ok()
             };
-            cells.extend([entry(middle(|t| t.training_per_entry)), entry(middle(|t| t.run))]);
+            let own = middle(|t| t.auxiliary_per_entry).filter(|v| *v > 0.0);
+            cells.extend([entry(own), entry(middle(|t| t.training_per_entry)), entry(middle(|t| t.run))]);
             Row { cells, problem: Some(problem.id.clone()), method: Some(style), ratio: None }
         };
         rows.push(row("random", part.random_style, vec![problem.random_time; part.pool_ratios.len()]));
@@ -291,11 +295,156 @@ pub(crate) fn times(part: &Part, prefix: &str) -> Table {
     }
     Table {
         id: format!("{prefix}times"),
-        caption: "Times: medians over finished runs. Choosing includes what the model has to answer for it, not its training; \
-                  runs shared the machine with others, so these are not timings taken alone."
-            .into(),
+        caption: format!(
+            "Time to choose a batch: medians over finished runs and steps. Choosing includes what the model has to answer for it, \
+             not its training; networks that a method trains for itself alone are a column of their own. {}",
+            taken(part)
+        ),
         columns,
         n_labels: 2,
+        rows,
+    }
+}
+
+/// Under which circumstances times were taken.
+fn taken(part: &Part) -> &'static str {
+    if part.setting.timing {
+        "Runs were made one at a time, with nothing else of this program under way."
+    } else {
+        "Times were taken beside other runs on the same machine: compare methods by the timing tier instead."
+    }
+}
+
+/// What training costs, by problem.
+pub(crate) fn training(part: &Part, prefix: &str) -> Table {
+    let entry = |value: Option<f64>| Entry::optional(value, seconds);
+    let row = |problem: &crate::findings::Problem| {
+        let t = problem.training;
+        let (first, last) = (problem.n_labelled.first(), problem.n_labelled.last());
+        let n_labels = |n: Option<&usize>| Entry::optional(n.map(|n| *n as f64), |v| format!("{v}"));
+        let cells = vec![
+            Entry::text(&problem.id),
+            Entry::text(&problem.model.network),
+            Entry::text(&problem.model.training),
+            n_labels(first),
+            entry(t.map(|t| t.first)),
+            n_labels(last),
+            entry(t.map(|t| t.last)),
+            entry(t.map(|t| t.run)),
+            Entry::optional(t.map(|t| t.n_runs as f64), |v| format!("{v}")),
+            entry(t.map(|t| t.total)),
+        ];
+        Row { cells, problem: Some(problem.id.clone()), ..Row::default() }
+    };
+    Table {
+        id: format!("{prefix}training"),
+        caption: format!(
+            "Time to train: medians over all finished runs of a problem, whatever the method. A run trains a model from scratch at \
+             every step; the last column is everything that all runs took together. {}",
+            taken(part)
+        ),
+        columns: strings(&[
+            "problem",
+            "hidden layers",
+            "training",
+            "first labels",
+            "first model",
+            "last labels",
+            "last model",
+            "all models of a run",
+            "runs",
+            "all runs, in all",
+        ]),
+        n_labels: 1,
+        rows: part.problems.iter().map(row).collect(),
+    }
+}
+
+/// Which problems, networks and protocols there were, and in what they are unlike the published ones.
+pub(crate) fn problems(part: &Part, prefix: &str) -> Table {
+    let row = |problem: &crate::findings::Problem| {
+        let p = &problem.protocol;
+        let cells = vec![
+            Entry::text(&problem.id),
+            Entry::text(&problem.model.network),
+            Entry::text(&problem.model.training),
+            Entry::text(&p.preset),
+            Entry::text(format!("{} + {} × {}", p.initial, p.steps, p.queries)),
+            Entry::number(p.test_points as f64, p.test_points.to_string()),
+            Entry::number(problem.seeds.len() as f64, problem.seeds.len().to_string()),
+            if problem.departures.is_empty() {
+                Entry::optional(None, ratio)
+            } else {
+                Entry::text(problem.departures.join("; "))
+            },
+        ];
+        Row { cells, problem: Some(problem.id.clone()), ..Row::default() }
+    };
+    Table {
+        id: format!("{prefix}problems"),
+        caption: "Problems: what was learned, with which network, and in what that is unlike the published benchmark."
+            .into(),
+        columns: strings(&[
+            "problem",
+            "hidden layers",
+            "training",
+            "preset",
+            "labels",
+            "test points",
+            "seeds",
+            "not as published",
+        ]),
+        n_labels: 1,
+        rows: part.problems.iter().map(row).collect(),
+    }
+}
+
+/// Every kind of error at the end of the budget.
+pub(crate) fn final_errors(part: &Part, prefix: &str) -> Table {
+    let mut rows = Vec::new();
+    for (p, problem) in part.problems.iter().enumerate() {
+        let mut add = |pool_ratio: Option<usize>, name: &str, style: usize, errors: Option<FinalErrors>| {
+            let of = |value: fn(FinalErrors) -> f64| Entry::optional(errors.map(value), number);
+            let cells = vec![
+                Entry::text(&problem.id),
+                match pool_ratio {
+                    Some(g) => Entry::number(g as f64, g.to_string()),
+                    None => Entry::text("any"),
+                },
+                Entry::text(name),
+                of(|e| e.mse),
+                of(|e| 0.5 * e.mse.ln()),
+                of(|e| e.mae),
+                of(|e| e.p95_abs),
+                of(|e| e.max_abs),
+            ];
+            rows.push(Row { cells, problem: Some(problem.id.clone()), method: Some(style), ratio: pool_ratio });
+        };
+        add(None, "random", part.random_style, problem.random_final);
+        for (g, pool_ratio) in part.pool_ratios.iter().enumerate() {
+            for m in &part.methods {
+                if let Some(cell) = &m.cells[p][g] {
+                    add(Some(*pool_ratio), &m.id, m.style, cell.final_errors);
+                }
+            }
+        }
+    }
+    Table {
+        id: format!("{prefix}errors"),
+        caption: "Errors at the end of the budget: geometric means over seeds, in units of the output (MSE: squared); no value where a \
+                  seed is missing."
+            .into(),
+        columns: strings(&[
+            "problem",
+            "γ",
+            "method",
+            "test MSE",
+            "log RMSE",
+            "mean absolute error",
+            "95 % absolute error",
+            "largest absolute error",
+        ]),
+        n_labels: 3,
         rows,
     }
 }
@@ -433,7 +582,7 @@ pub(crate) fn wins(part: &Part, prefix: &str) -> Table {
         .collect();
     Table {
         id: format!("{prefix}wins"),
-        caption: "Cells won / tied within 2 % / lost by the row's method, by nAUC. A description of the values, without a test.".into(),
+        caption: "Wins, ties and losses: cells won / tied within 2 % / lost by the row's method, by nAUC. A description of the values, without a test.".into(),
         columns,
         n_labels: 1,
         rows,
@@ -446,10 +595,14 @@ pub(crate) fn transfer(part: &Part, prefix: &str) -> Option<Table> {
         .methods
         .iter()
         .filter_map(|m| {
-            let t = m.transfer.as_ref()?;
+            let (problems, t) = m.transfer.as_ref()?;
             let mut cells = vec![Entry::text(&m.id)];
-            cells.extend(t.transferred.iter().zip(&t.chosen).map(|(value, best)| {
-                Entry::number(*value, format!("{} (own best {})", ratio(*value), ratio_name(part.pool_ratios[*best])))
+            cells.extend((0..part.problems.len()).map(|p| match problems.iter().position(|q| *q == p) {
+                None => Entry::text("not planned").with_class("none"),
+                Some(at) => {
+                    let (value, best) = (t.transferred[at], part.pool_ratios[t.chosen[at]]);
+                    Entry::number(value, format!("{} (own best {})", ratio(value), ratio_name(best)))
+                }
             }));
             Some(Row { cells, method: Some(m.style), ..Row::default() })
         })
@@ -494,7 +647,7 @@ pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
                     Entry::text(run.pool_ratio.map(ratio_name).unwrap_or_else(|| ratio_name(0))),
                     Entry::number(run.seed as f64, run.seed.to_string()),
                     Entry::text(word).with_class(class),
-                    Entry::text(format!("{} of {}", run.entries.len(), part.setting.steps + 1)),
+                    Entry::text(format!("{} of {}", run.entries.len(), run.protocol.steps + 1)),
                     Entry::text(why),
                 ],
                 problem: Some(run.problem.clone()),
@@ -542,7 +695,7 @@ pub(crate) fn provenance(data: &ReportData) -> Table {
         .collect();
     Table {
         id: "provenance".into(),
-        caption: "Where and how the runs were made.".into(),
+        caption: "Runs: where and how they were made.".into(),
         columns: strings(&[
             "runs",
             "sweep",

@@ -4,13 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dal_eval::{EvalError, VerdictRules};
+use dal_eval::{CurveSpan, EvalError, VerdictRules};
 use thiserror::Error;
 
-use crate::compare::{Comparison, compare};
+use crate::compare::{Comparison, compare, stores_table};
 use crate::data::{BASELINE, ReportData};
 use crate::figure::{self, Figure, Quantity, SeriesCurves};
-use crate::findings::{Curves, Findings, Part, findings};
+use crate::findings::{Curves, ErrorKind, Findings, Part, findings};
 use crate::page::{PageInfo, PartContent, page, prefix};
 use crate::table::{Entry, Row, Table};
 use crate::text::{number, ratio_name};
@@ -43,6 +43,8 @@ pub struct ReportOptions {
     pub made: String,
     /// Rules of the verdicts.
     pub rules: VerdictRules,
+    /// Which entries count towards nAUC; the initial model counts by default.
+    pub span: CurveSpan,
     /// Weight of the newest entry in an exponential moving average of the drawn curves, as the paper draws them (0.5); `None`
     /// draws what was measured. Numbers and tests are never smoothed.
     pub smoothing: Option<f64>,
@@ -75,21 +77,33 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
         let must = "above 0 and at most 1";
         return Err(EvalError::OutOfRange { what: "weight of the moving average", index: 0, value, must }.into());
     }
-    let findings = findings(data, options.rules)?;
+    let findings = findings(data, options.rules, options.span)?;
     let several = findings.parts.len() > 1;
     let parts: Vec<PartContent> =
         findings.parts.iter().enumerate().map(|(i, part)| content(part, options, &prefix(i, several))).collect();
     let provenance = tables::provenance(data);
     let mut comparisons = Vec::new();
+    let mut others = Vec::new();
     for other in &options.compare {
-        let found = crate::findings::findings(other, options.rules)?;
+        let found = crate::findings::findings(other, options.rules, options.span)?;
         comparisons.extend(compare(&findings, &found, &other.source)?);
+        others.push((other, found));
     }
-    let compared: Vec<(String, Table)> = comparisons
-        .iter()
-        .enumerate()
-        .map(|(i, comparison)| (comparison.sentence(), comparison.table(format!("compare-{}", i + 1))))
-        .collect();
+    let mut compared: Vec<(String, Vec<Table>)> = Vec::new();
+    if !others.is_empty() {
+        let stores: Vec<(&ReportData, &Findings)> =
+            std::iter::once((data, &findings)).chain(others.iter().map(|(data, found)| (*data, found))).collect();
+        compared.push((String::new(), vec![stores_table(&stores)]));
+    }
+    compared.extend(comparisons.iter().enumerate().map(|(i, comparison)| {
+        let id = format!("compare-{}", i + 1);
+        let tables = if comparison.cells.is_empty() {
+            Vec::new()
+        } else {
+            vec![comparison.methods_table(format!("{id}-methods")), comparison.table(id)]
+        };
+        (comparison.sentence(), tables)
+    }));
     let (figures_dir, tables_dir) = (out.join("figures"), out.join("tables"));
     for dir in [&figures_dir, &tables_dir] {
         fs::create_dir_all(dir).map_err(|source| ReportError::Io {
@@ -101,7 +115,7 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
     let (mut n_figures, mut n_tables) = (0, 0);
     for content in &parts {
         let figures = content.curves.iter().map(|(f, _)| f).chain(&content.against_ratio);
-        for figure in figures.chain(&content.combined).chain(&content.rank_figures) {
+        for figure in figures.chain(&content.combined).chain(&content.rank_figures).chain(&content.glance) {
             let text = svg::for_file(&figure.for_paper, &figure.title, &figure.alt);
             save(&figures_dir.join(format!("{}.svg", figure.id)), text.as_bytes())?;
             save(&figures_dir.join(format!("{}.pdf", figure.id)), &pdf::write(&figure.for_paper, &figure.title))?;
@@ -116,6 +130,9 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
             &content.labels,
             &content.wins,
             &content.times,
+            &content.training,
+            &content.problems,
+            &content.errors,
             &content.cells,
         ];
         for table in always.into_iter().chain(optional).chain(content.curves.iter().map(|(_, t)| t)) {
@@ -123,7 +140,7 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
             n_tables += 1;
         }
     }
-    for table in compared.iter().map(|(_, table)| table).chain([&provenance]) {
+    for table in compared.iter().flat_map(|(_, tables)| tables).chain([&provenance]) {
         save_table(&tables_dir, table)?;
         n_tables += 1;
     }
@@ -151,7 +168,9 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
     let mut curves = Vec::new();
     for p in 0..part.problems.len() {
         for g in 0..n_ratios {
-            curves.extend(curves_of(part, p, g, options.smoothing, prefix));
+            for kind in ErrorKind::ALL {
+                curves.extend(curves_of(part, p, g, kind, options.smoothing, prefix));
+            }
         }
     }
     let mut against_ratio = Vec::new();
@@ -170,8 +189,12 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
         wins: tables::wins(part, prefix),
         transfer: tables::transfer(part, prefix),
         times: tables::times(part, prefix),
+        training: tables::training(part, prefix),
+        problems: tables::problems(part, prefix),
+        errors: tables::final_errors(part, prefix),
         cells: tables::cells(part, prefix),
         incomplete: tables::incomplete(part, prefix),
+        glance: figure::glance(part, prefix),
         curves,
         against_ratio,
         combined: (0..n_ratios).filter_map(|g| figure::combined(part, g, prefix)).collect(),
@@ -184,6 +207,7 @@ fn curves_of(
     part: &Part,
     problem: usize,
     ratio: usize,
+    kind: ErrorKind,
     smoothing: Option<f64>,
     prefix: &str,
 ) -> Option<(Figure, Table)> {
@@ -199,22 +223,30 @@ fn curves_of(
     }));
     let series: Vec<SeriesCurves<'_>> =
         shown.iter().map(|(name, style, curves)| SeriesCurves { name, style: *style, curves }).collect();
-    let figure = figure::learning_curves(part, problem, ratio, &series, prefix)?;
-    let table = curve_table(&figure, part, problem, ratio, &series);
+    let figure = figure::learning_curves(part, problem, ratio, kind, &series, prefix)?;
+    let table = curve_table(&figure, part, problem, ratio, kind, &series);
     Some((figure, table))
 }
 
-/// Every fifth entry of the curves, and the last.
-fn curve_table(figure: &Figure, part: &Part, problem: usize, ratio: usize, series: &[SeriesCurves<'_>]) -> Table {
+/// Every fifth entry of the curves of MSE, every tenth of the others, and the last.
+fn curve_table(
+    figure: &Figure,
+    part: &Part,
+    problem: usize,
+    ratio: usize,
+    kind: ErrorKind,
+    series: &[SeriesCurves<'_>],
+) -> Table {
     let of = &part.problems[problem];
     let n = of.n_labelled.len();
     let mut columns = vec!["labels".to_owned()];
     columns.extend(series.iter().map(|s| s.name.to_owned()));
+    let (every, word) = if kind == ErrorKind::Mse { (5, "fifth") } else { (10, "tenth") };
     let rows = (0..n)
-        .filter(|t| t % 5 == 0 || *t + 1 == n)
+        .filter(|t| t % every == 0 || *t + 1 == n)
         .map(|t| {
             let mut cells = vec![Entry::number(of.n_labelled[t] as f64, of.n_labelled[t].to_string())];
-            cells.extend(series.iter().map(|s| match &s.curves.mean {
+            cells.extend(series.iter().map(|s| match s.curves.band(kind) {
                 Some(band) => Entry::number(band.mean[t], number(band.mean[t])),
                 None => Entry::text("incomplete").with_class("none"),
             }));
@@ -224,7 +256,8 @@ fn curve_table(figure: &Figure, part: &Part, problem: usize, ratio: usize, serie
     Table {
         id: figure.id.clone(),
         caption: format!(
-            "Test MSE on {} at {}, geometric mean over seeds, every fifth entry.",
+            "Learning curves: {} on {} at {}, geometric mean over seeds, every {word} entry.",
+            kind.name(),
             of.id,
             ratio_name(part.pool_ratios[ratio])
         ),

@@ -1,8 +1,13 @@
 //! A real store on disk, read and reported: finished, failed, unfinished, unstarted and damaged runs.
 
+#[path = "common/disk.rs"]
+mod disk;
+#[path = "common/mod.rs"]
+mod planted;
+
 use std::fs;
 
-use dal_report::{ReportOptions, RunStatus, load, write_report};
+use dal_report::{ReportOptions, RunStatus, load, terminal_summary, write_report};
 use dal_store::{
     Begin, Choice, EntryErrors, EntryRecord, EntryTiming, Failure, FailureKind, Machine, PlannedRun, PoolSpec,
     Provenance, RunKey, RunSpec, Store, StoreWriter, SweepRecord,
@@ -87,6 +92,7 @@ fn every_kind_of_run_is_read() {
             text: "name = \"small\"".into(),
             report: Default::default(),
             timing: false,
+            departures: Default::default(),
             runs: planned,
         })
         .unwrap();
@@ -118,4 +124,115 @@ fn every_kind_of_run_is_read() {
     for said in ["loss is NaN", "unfinished", "not started", "a remark", "Could not be read"] {
         assert!(page.contains(said), "{said}");
     }
+}
+
+/// A plan with a method 10 % better everywhere, one that is so but for a single cell, and one equal to Random.
+fn plan(seeds: u64) -> planted::Plan<'static> {
+    planted::Plan {
+        problems: &["hydro", "sine"],
+        ratios: &[2, 8],
+        seeds,
+        methods: &[
+            ("gsx", |_, _| 0.9_f64.ln()),
+            ("qbc", |p, g| if (p, g) == (1, 1) { 0.2 } else { 0.9_f64.ln() }),
+            ("gsy", |_, _| 0.0),
+        ],
+        noise: 0.01,
+        steps: 5,
+    }
+}
+
+/// What page and terminal say of a store, each as one line of plain text.
+fn said(data: &dal_report::ReportData) -> (String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = disk::write_store(data, &dir.path().join("store")).unwrap();
+    let read = load(&store).unwrap();
+    assert_eq!(read.runs.len(), data.runs.len());
+    let written = write_report(&read, &dir.path().join("report"), &ReportOptions::default()).unwrap();
+    let page = fs::read_to_string(written.page).unwrap().replace('\u{a0}', " ");
+    (page, terminal_summary(&written.findings, 10_000))
+}
+
+/// A row of a table of the page, its entries divided by bars.
+fn row(page: &str, table: &str, first: &[&str]) -> String {
+    let from = page.find(&format!("<table class=\"sortable\" id=\"{table}\"")).unwrap();
+    let body = &page[from..from + page[from..].find("</table>").unwrap()];
+    let rows = body.split("<tr").map(|row| {
+        let cells = row.split('<').filter(|tag| tag.starts_with("td") || tag.starts_with("th"));
+        cells.filter_map(|tag| tag.split_once('>')).map(|(_, text)| text).collect::<Vec<_>>()
+    });
+    let mut found = rows.filter(|row| row.len() > first.len() && row[..first.len()] == *first);
+    found.next().unwrap_or_else(|| panic!("{table} has no row {first:?}")).join("|")
+}
+
+#[test]
+fn planted_effects_go_all_the_way_from_the_store_to_the_page() {
+    let (page, terminal) = said(&planted::planted(&plan(12)));
+    for sentence in [
+        "gsx: the only method shown to beat random sampling in every cell.",
+        "Shown to beat random sampling on every problem and pool ratio of this sweep: gsx.",
+        "Shown to be worse than random sampling somewhere: qbc.",
+        "qbc: 1 of 4 cells, most on sine at γ = 8 (1.2",
+        "shown to be worse on sine at γ = 8",
+        "Neither shown to be safe nor shown to lose: gsy (the one-sided test does not reject in",
+    ] {
+        assert!(terminal.contains(sentence), "{sentence}\n{terminal}");
+        assert!(page.contains(sentence), "{sentence}");
+    }
+    assert!(row(&page, "robustness", &["gsx"]).starts_with("gsx|robust|0.9"));
+    assert!(row(&page, "robustness", &["qbc"]).starts_with("qbc|not robust|"));
+    assert!(row(&page, "robustness", &["gsy"]).starts_with("gsy|undecided"));
+    assert_eq!(row(&page, "overview", &["gsx"]), "gsx|✓✓|✓✓");
+    assert_eq!(row(&page, "overview", &["qbc"]), "qbc|✓✓|✓✗");
+    assert_eq!(row(&page, "overview", &["gsy"]), "gsy|==|==");
+}
+
+#[test]
+fn with_five_seeds_the_same_store_says_undecided() {
+    let (page, terminal) = said(&planted::planted(&plan(5)));
+    for text in [&page, &terminal] {
+        assert!(text.contains("No method can be called safe yet."));
+        assert!(text.contains("None was shown to beat random sampling on every problem"));
+        assert!(text.contains("With 5 seeds nothing can be decided"));
+        assert!(!text.contains("Shown to be worse"));
+    }
+    for method in ["gsx", "qbc", "gsy"] {
+        assert!(row(&page, "robustness", &[method]).starts_with(&format!("{method}|undecided: 5 seeds too few")));
+    }
+    assert_eq!(row(&page, "overview", &["qbc"]), "qbc|↓↓|↓↑");
+}
+
+#[test]
+fn gaps_of_a_store_are_shown_and_never_averaged_away() {
+    let mut data = planted::planted(&plan(12));
+    for run in &mut data.runs {
+        let status = match (run.strategy.as_str(), run.problem.as_str(), run.pool_ratio, run.seed) {
+            ("gsx", "sine", Some(2), 3) => RunStatus::Failed { reason: "the loss became NaN".into() },
+            ("gsx", "sine", Some(2), 4) => RunStatus::Partial,
+            ("gsx", "hydro", Some(8), 0) => RunStatus::Absent,
+            _ => continue,
+        };
+        run.entries.truncate(if status == RunStatus::Absent { 0 } else { 3 });
+        run.status = status;
+    }
+    let (page, terminal) = said(&data);
+    assert!(!terminal.contains("every problem and pool ratio of this sweep: gsx"), "{terminal}");
+    for text in [&page, &terminal] {
+        assert!(text.contains("gsx (2 cells without a value)"));
+        assert!(text.contains("144 finished, 1 failed, 1 are unfinished and 1 never started"), "{terminal}");
+    }
+    assert_eq!(row(&page, "nauc", &["sine", "gsx"]).split('|').nth(2), Some("2 of 12 missing"));
+    assert_eq!(row(&page, "nauc", &["hydro", "gsx"]).split('|').nth(3), Some("1 of 12 missing"));
+    // No average over the seeds that are left: not of nAUC, nDiv, labels, errors or ranks' blocks.
+    assert!(row(&page, "robustness", &["gsx"]).starts_with("gsx|undecided: 2 cells without a value|–|–|–"));
+    for table in ["ndiv", "labels"] {
+        assert!(row(&page, table, &["sine", "gsx"]).contains("2 of 12 missing"));
+    }
+    assert!(row(&page, "errors", &["sine", "2", "gsx"]).ends_with("–|–|–|–|–"));
+    assert!(page.contains("γ = 2: 22 blocks, 2 left out as incomplete"));
+    for (status, run) in [("failed", "3"), ("unfinished", "4")] {
+        assert!(row(&page, "incomplete", &["sine", "gsx", "γ = 2", run]).contains(status));
+    }
+    assert!(row(&page, "incomplete", &["hydro", "gsx", "γ = 8", "0"]).contains("not started"));
+    assert!(page.contains("the loss became NaN"));
 }

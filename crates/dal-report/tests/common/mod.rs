@@ -1,6 +1,8 @@
 //! Made-up stores with planted effects.
 
-use dal_report::{Circumstances, Entry, Made, ReportData, RunStatus, RunSummary, Seconds, Setting};
+use dal_report::{
+    Circumstances, Entry, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds, Setting, Sweep,
+};
 
 /// A splitmix64 step: reproducible noise without a dependency.
 fn noise(state: &mut u64) -> f64 {
@@ -25,22 +27,17 @@ pub struct Plan<'a> {
     pub steps: usize,
 }
 
-pub fn setting(steps: usize) -> Setting {
-    Setting {
-        engine: "cpu".into(),
-        platform: "test/plain".into(),
-        results_revision: 1,
-        preset: "published".into(),
-        initial: 80,
-        queries: 40,
-        steps,
-        test_points: 4000,
-    }
+pub fn setting() -> Setting {
+    Setting { engine: "cpu".into(), platform: "test/plain".into(), results_revision: 1, timing: false }
+}
+
+pub fn protocol(steps: usize) -> Protocol {
+    Protocol { preset: "published".into(), initial: 80, queries: 40, steps, test_points: 4000 }
 }
 
 /// All runs of a plan, finished.
 pub fn planted(plan: &Plan<'_>) -> ReportData {
-    let setting = setting(plan.steps);
+    let protocol = protocol(plan.steps);
     let mut state = 11;
     let mut data = ReportData { source: "planted".into(), ..ReportData::default() };
     for (p, problem) in plan.problems.iter().enumerate() {
@@ -56,6 +53,9 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
                     .map(|(t, mse)| Entry {
                         n_labelled: 80 + 40 * t,
                         mse: mse * shift.exp(),
+                        mae: 0.8 * (mse * shift.exp()).sqrt(),
+                        p95_abs: 2.0 * (mse * shift.exp()).sqrt(),
+                        max_abs: 4.0 * (mse * shift.exp()).sqrt(),
                         diversity: (t < plan.steps).then_some(0.1 * spread),
                         correlation: (strategy == "qbc").then_some(0.3),
                         n_failed_labels: 0,
@@ -64,15 +64,21 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
                     })
                     .collect();
                 data.runs.push(RunSummary {
-                    setting: setting.clone(),
+                    setting: setting(),
+                    protocol: protocol.clone(),
                     problem: (*problem).into(),
                     strategy: strategy.into(),
                     pool_ratio: Some(ratio),
                     seed,
-                    model: "network".into(),
+                    model: Model {
+                        network: "4 × 50".into(),
+                        training: "10 members, 500 epochs".into(),
+                        identity: "network".into(),
+                    },
                     status: RunStatus::Done,
                     entries,
                     name: format!("{problem}-{strategy}-{ratio}-{seed}"),
+                    sweep: "planted".into(),
                 });
             };
             add("random", 1, 0.0, 1.0);
@@ -84,7 +90,12 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
             }
         }
     }
-    data.sweeps.push(("planted".into(), "name = \"planted\"\n# <b>not bold</b>\n".into()));
+    data.sweeps.push(Sweep {
+        name: "planted".into(),
+        title: "Made up".into(),
+        text: "name = \"planted\"\n# <b>not bold</b>\n".into(),
+        departures: Default::default(),
+    });
     let made_by = Circumstances {
         dal_version: "0.1.0".into(),
         compiler: "rustc".into(),
