@@ -336,7 +336,7 @@ fn gaps(part: &Part) -> Option<Statement> {
     Some(state(
         "What is missing",
         format!(
-            "Of {}, {} finished, {} failed, {} are unfinished and {} never started. A cell with such a run has no value \
+            "Of {}, {} finished, {} failed, {} unfinished and {} never started. A cell with such a run has no value \
              and no verdict.",
             count(c.total(), "run"),
             c.done,
@@ -452,7 +452,7 @@ fn times(part: &Part) -> Option<Statement> {
         "How long it takes",
         format!(
             "All runs together took {} of computing; {training}{choosing}. These times were taken beside other runs; the timing \
-             tier takes them alone.",
+             tier, run into the same store, takes them alone.",
             seconds(total)
         ),
     ))

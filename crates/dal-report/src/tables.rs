@@ -311,7 +311,8 @@ fn taken(part: &Part) -> &'static str {
     if part.setting.timing {
         "Runs were made one at a time, with nothing else of this program under way."
     } else {
-        "Times were taken beside other runs on the same machine: compare methods by the timing tier instead."
+        "Times were taken beside other runs on the same machine; the timing tier, run into the same store, takes them alone and \
+         gets a part of its own here."
     }
 }
 
@@ -550,7 +551,7 @@ pub(crate) fn ranks(part: &Part, prefix: &str) -> Option<Table> {
     Some(Table {
         id: format!("{prefix}ranks"),
         caption: format!(
-            "Mean ranks by area under the error curve over (problem, seed) blocks; 1 is best. {}.",
+            "Mean ranks: by area under the error curve over (problem, seed) blocks; 1 is best. {}.",
             blocks.join("; ")
         ),
         columns,
