@@ -76,6 +76,7 @@ mod machine;
 mod plan;
 mod progress;
 mod recorder;
+mod remember;
 mod replay;
 mod schedule;
 mod sweep;

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use dal_core::{FitJob, Labelled, LearnError, Needs, Pool, Protocol, Strategy, TrialSeeds};
+use dal_core::{
+    FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Needs, OnRow, OracleError, Pool, Protocol, Strategy,
+    TrialSeeds, check_label,
+};
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec,
 };
 use dal_oracles::Problem;
 use dal_store::{PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunKey, RunSpec, StrategySpec, SweepRecord};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use toml::Spanned;
 
@@ -59,6 +62,8 @@ pub struct TestSet {
     pub x: Array2<f64>,
     /// Shape (n_test, n_outputs).
     pub y: Array2<f64>,
+    /// Points that were drawn for it but have no label, and are left out: their places among those drawn, and why.
+    pub failures: Vec<(usize, LabelFailure)>,
 }
 
 /// One run of a plan.
@@ -118,11 +123,25 @@ impl PlannedProblem {
         self.problem.card().is_some() && self.problem.oracle().n_outputs() <= 256
     }
 
-    /// The test set, labelled on first use.
+    /// Whether each answer may cost a simulation, so that none is asked for twice: the problem is a user's, and no table.
+    pub fn costly_labels(&self) -> bool {
+        self.problem.card().is_none() && self.problem.candidates().is_none()
+    }
+
+    /// The test set, labelled on first use. Of a user's problem, points whose label fails are left out.
     ///
     /// # Errors
-    /// A label that fails.
+    /// A label of a built-in problem that fails; a user's problem none of whose points gets a label.
     pub fn test_set(&self) -> Result<&TestSet, BenchError> {
+        let oracle = self.problem.oracle();
+        self.test_set_from(&mut |x, on_row| oracle.label(x, on_row))
+    }
+
+    /// As [`test_set`](Self::test_set), with labels from where the caller has them.
+    pub(crate) fn test_set_from(
+        &self,
+        label: &mut dyn FnMut(ArrayView2<'_, f64>, &mut OnRow<'_>) -> Result<(), OracleError>,
+    ) -> Result<&TestSet, BenchError> {
         if let Some(test) = self.test.get() {
             return Ok(test);
         }
@@ -133,23 +152,30 @@ impl PlannedProblem {
             Some(split) => split.test_x.clone(),
             None => self.problem.space().sample(self.protocol.test_points, &seeds.test()),
         };
-        let oracle = self.problem.oracle();
-        let mut y = Array2::from_elem((x.nrows(), oracle.n_outputs()), f64::NAN);
-        let mut failure = None;
-        oracle
-            .label(x.view(), &mut |row, answer| match answer {
-                Ok(label) if label.len() == y.ncols() => y.row_mut(row).assign(&ndarray::aview1(label)),
-                Ok(label) => failure = Some(format!("row {row} has {} outputs, not {}", label.len(), y.ncols())),
-                Err(error) => failure = Some(format!("row {row}: {error}")),
-            })
-            .map_err(|error| failed(error.to_string()))?;
-        if let Some(reason) = failure {
-            return Err(failed(reason));
+        let mut y = Array2::zeros((x.nrows(), self.problem.oracle().n_outputs()));
+        let missing = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row");
+        let mut failures = vec![Some(missing); x.nrows()];
+        label(x.view(), &mut |row, answer| {
+            failures[row] = answer.and_then(|label| check_label(label, y.ncols())).map_or_else(Some, |label| {
+                y.row_mut(row).assign(&ndarray::aview1(label));
+                None
+            });
+        })
+        .map_err(|error| failed(error.to_string()))?;
+        let failures: Vec<(usize, LabelFailure)> =
+            failures.into_iter().enumerate().filter_map(|(row, failure)| Some((row, failure?))).collect();
+        let Some((row, first)) = failures.first() else {
+            return Ok(self.test.get_or_init(|| TestSet { x, y, failures }));
+        };
+        if self.problem.card().is_some() {
+            return Err(failed(format!("row {row}: {first}")));
         }
-        if let Some(((row, output), value)) = y.indexed_iter().find(|(_, v)| !v.is_finite()) {
-            return Err(failed(format!("output {output} of row {row} is {value}")));
+        if failures.len() == x.nrows() {
+            return Err(failed(format!("none of its {} points has a label; row {row}: {first}", x.nrows())));
         }
-        Ok(self.test.get_or_init(|| TestSet { x, y }))
+        let kept: Vec<usize> = (0..x.nrows()).filter(|row| failures.iter().all(|(failed, _)| failed != row)).collect();
+        let (x, y) = (x.select(Axis(0), &kept), y.select(Axis(0), &kept));
+        Ok(self.test.get_or_init(|| TestSet { x, y, failures }))
     }
 
     /// The protocol of a campaign.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dal_core::LabelFailure;
 use dal_store::{Failure, Status};
 
 use crate::plan::Trial;
@@ -24,6 +25,24 @@ impl Progress for Silent {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// A point of the test set of a user's problem was answered, now or at an earlier start.
+    TestPoint {
+        /// The problem's variant.
+        problem: &'a str,
+        /// Points answered, failures included.
+        answered: usize,
+        /// Points of the test set.
+        of: usize,
+    },
+    /// Points of a test set have no label and are left out.
+    TestPointsFailed {
+        /// The problem's variant.
+        problem: &'a str,
+        /// Their places among the points drawn, and why.
+        failures: &'a [(usize, LabelFailure)],
+        /// Points drawn.
+        of: usize,
+    },
     /// The store was looked through; work begins.
     Planned {
         /// Runs of the sweep.

@@ -7,15 +7,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dal_core::{Campaign, CampaignError, LearnError, Oracle, RunError, run_trials};
+use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, run_trials};
 use dal_store::{Begin, EntryRecord, Failure, FailureKind, Provenance, RunWriter, Status, Store, StoreWriter};
+use ndarray::ArrayView2;
 
 use crate::error::BenchError;
 use crate::estimate::{CostModel, Survey};
 use crate::machine::peak_memory_mib;
-use crate::plan::{Plan, Trial};
+use crate::plan::{Plan, PlannedProblem, Trial};
 use crate::progress::{Event, FailedRun, Overall, Progress, Summary};
 use crate::recorder::{Halt, Recorder, Recording};
+use crate::remember::Remembering;
 use crate::replay::Replay;
 
 /// How a plan is run; none of it changes results.
@@ -56,9 +58,18 @@ pub fn run(
     let open: Vec<(usize, usize)> =
         (0..plan.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, options.retry_failed)?))).collect();
     let is_needed = |problem| open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
+    let mut oracles = Vec::new();
     for (i, problem) in plan.problems().iter().enumerate() {
+        let first = plan.trials().iter().find(|trial| trial.problem() == i);
+        oracles.push(match first {
+            Some(trial) if is_needed(i) && problem.costly_labels() => {
+                let journal = writer.labels(&trial.spec().problem)?;
+                Some(Remembering::new(&**problem.problem().oracle(), journal))
+            }
+            _ => None,
+        });
         if is_needed(i) {
-            problem.test_set()?;
+            label_test_set(problem, oracles[i].as_ref(), progress)?;
         }
     }
     let model = CostModel::measure(plan, &is_needed)?;
@@ -94,6 +105,7 @@ pub fn run(
     let provenance = Provenance { sweep: plan.name().to_owned(), jobs, ..options.provenance.clone() };
     let shared = Shared {
         plan,
+        oracles,
         writer: &writer,
         retry_failed: options.retry_failed,
         provenance,
@@ -120,6 +132,30 @@ pub fn run(
     summary.failed.sort_by(|a, b| a.directory.cmp(&b.directory));
     summary.elapsed = start.elapsed();
     Ok(summary)
+}
+
+/// Labels a problem's test set; of a costly one only what the store does not hold, with progress.
+fn label_test_set(
+    problem: &PlannedProblem,
+    oracle: Option<&Remembering<'_>>,
+    progress: &dyn Progress,
+) -> Result<(), BenchError> {
+    let Some(oracle) = oracle else { return problem.test_set().map(|_| ()) };
+    let variant = problem.problem().variant_id();
+    let mut label = |x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>| {
+        let (mut answered, of) = (0, x.nrows());
+        oracle.test_label(x, &mut |row, answer| {
+            on_row(row, answer);
+            answered += 1;
+            progress.event(&Event::TestPoint { problem: &variant, answered, of });
+        })
+    };
+    let test = problem.test_set_from(&mut label)?;
+    if !test.failures.is_empty() {
+        let of = test.x.nrows() + test.failures.len();
+        progress.event(&Event::TestPointsFailed { problem: &variant, failures: &test.failures, of });
+    }
+    Ok(())
 }
 
 /// Splits the queue into groups of one problem, as large as the engine likes them.
@@ -168,6 +204,8 @@ impl Ledger {
 
 struct Shared<'a> {
     plan: &'a Plan,
+    /// Per problem, the store's answers and who is asked for the others, where that costs something.
+    oracles: Vec<Option<Remembering<'a>>>,
     writer: &'a StoreWriter,
     retry_failed: bool,
     provenance: Provenance,
@@ -225,7 +263,10 @@ impl Shared<'_> {
             .learner(problem.network(), problem.training())
             .map_err(|reason| BenchError::Engine { engine: engine.id().to_owned(), reason })?;
         let test = problem.test_set()?;
-        let oracle: &dyn Oracle = &**problem.problem().oracle();
+        let oracle: &dyn Oracle = match &self.oracles[first.trial.problem()] {
+            Some(remembering) => remembering,
+            None => &**problem.problem().oracle(),
+        };
         let loose: Vec<_> =
             started.iter().filter_map(|s| s.recording.writer.checkpoint().loose_answers().cloned()).collect();
         let replay = Replay::new(oracle, &loose);

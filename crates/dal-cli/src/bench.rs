@@ -32,7 +32,8 @@ enum Command {
 #[derive(clap::Args)]
 #[command(
     after_help = "Finished runs are kept and never run again; interrupted ones go on at their last finished step. Results are the
-same bytes whatever --jobs is. Ctrl-C stops after the steps in progress; a second one stops at once. Neither loses a step.
+same bytes whatever --jobs is. Ctrl-C stops after the steps in progress; a second one stops at once. Neither loses a step,
+nor an answer of a program of your own: each is on disk as soon as it is there, and never asked for again.
 
 Examples:
   dal bench run benches/sweeps/quick.toml --store runs/quick --plan    how many runs, how long; nothing is run
@@ -196,6 +197,8 @@ struct Display {
 
 /// Between lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Failures of a test set that are shown.
+const SHOWN_FAILURES: usize = 3;
 /// Steps of the bar.
 const RESOLUTION: u64 = 10_000;
 
@@ -226,13 +229,16 @@ impl Display {
                 bar.set_position((overall.fraction * RESOLUTION as f64) as u64);
                 bar.set_message(format!("{left}, {runs}, {latest}"));
             }
-            None => {
-                let mut last = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
-                    *last = Some(Instant::now());
-                    eprintln!("{:3.0} %  {left}, {runs}, {latest}", 100.0 * overall.fraction);
-                }
-            }
+            None => self.now_and_then(&format!("{:3.0} %  {left}, {runs}, {latest}", 100.0 * overall.fraction)),
+        }
+    }
+
+    /// A line, unless there was one a moment ago.
+    fn now_and_then(&self, text: &str) {
+        let mut last = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
+            *last = Some(Instant::now());
+            eprintln!("{text}");
         }
     }
 
@@ -246,6 +252,22 @@ impl Display {
 impl Progress for Display {
     fn event(&self, event: &Event<'_>) {
         match event {
+            Event::TestPoint { problem, answered, of } => {
+                let text = format!("labelling the test set of {problem}: {answered} of {of}");
+                match &self.bar {
+                    Some(bar) => bar.set_message(text),
+                    None => self.now_and_then(&text),
+                }
+            }
+            Event::TestPointsFailed { problem, failures, of } => {
+                self.say(&format!(
+                    "{problem}: {} of {of} test points have no label and are left out of the test set",
+                    failures.len()
+                ));
+                for (row, failure) in failures.iter().take(SHOWN_FAILURES) {
+                    self.say(&format!("  test point {row}: {failure}"));
+                }
+            }
             Event::Planned { planned, skipped, resumed, .. } if *skipped + *resumed > 0 => {
                 self.say(&format!(
                     "{skipped} of {planned} runs are finished already, {resumed} go on where they stopped"

@@ -17,14 +17,24 @@ pub struct NumberTable {
     pub values: Array2<f64>,
 }
 
-/// Reads CSV with finite numbers in every cell; `-` is standard input. Lines of other than the first line's width, cells
-/// that are no finite numbers and empty tables are errors that name the line (1-based, as editors count) and the column.
-pub fn read_numbers(path: &Path) -> Result<NumberTable> {
-    read_with_levels(path, &|_| &[])
+/// A table as it is written, with its column names.
+#[derive(Debug)]
+pub struct TextTable {
+    /// Column names; `None` where the first line holds numbers already.
+    pub header: Option<Vec<String>>,
+    /// 1-based line, as editors count, and cells of each row; as many cells as there are columns, and at least one row.
+    pub rows: Vec<(u64, Vec<String>)>,
 }
 
-/// As [`read_numbers`], where a column may hold words: `levels(name)` lists them, and each becomes its 0-based number.
-pub fn read_with_levels<'a>(path: &Path, levels: &dyn Fn(&str) -> &'a [String]) -> Result<NumberTable> {
+impl TextTable {
+    /// The name of a column: the header's, or its 1-based number.
+    pub fn name(&self, column: usize) -> String {
+        self.header.as_ref().map_or_else(|| format!("{}", column + 1), |names| names[column].clone())
+    }
+}
+
+/// Reads CSV; `-` is standard input. Lines of other than the first line's width and tables without a row are errors.
+pub fn read_text(path: &Path) -> Result<TextTable> {
     let shown = path.display();
     let source: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
@@ -35,7 +45,7 @@ pub fn read_with_levels<'a>(path: &Path, levels: &dyn Fn(&str) -> &'a [String]) 
         csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(source);
     let mut header: Option<Vec<String>> = None;
     let mut width = None;
-    let mut values = Vec::new();
+    let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.with_context(|| format!("{shown}: cannot be read as CSV"))?;
         let line = record.position().map_or(0, csv::Position::line);
@@ -43,36 +53,39 @@ pub fn read_with_levels<'a>(path: &Path, levels: &dyn Fn(&str) -> &'a [String]) 
         if record.len() != expected {
             bail!("{shown}, line {line}: {} columns where the first line has {expected}", record.len());
         }
-        if header.is_none() && values.is_empty() && record.iter().any(|cell| cell.parse::<f64>().is_err()) {
-            header = Some(record.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect());
-            continue;
-        }
-        for (column, cell) in record.iter().enumerate() {
-            let name = match &header {
-                Some(names) => names[column].clone(),
-                None => format!("{}", column + 1),
-            };
-            let known = levels(&name);
-            if !known.is_empty() {
-                match known.iter().position(|level| level == cell) {
-                    Some(level) => values.push(level as f64),
-                    None => bail!("{shown}, line {line}, column {name}: {cell:?} is none of {}", known.join(", ")),
-                }
-                continue;
-            }
-            match cell.parse::<f64>() {
-                Ok(value) if value.is_finite() => values.push(value),
-                Ok(value) => bail!("{shown}, line {line}, column {name}: {value}; every value must be finite"),
-                Err(_) => bail!("{shown}, line {line}, column {name}: {cell:?} is not a number"),
-            }
+        let cells: Vec<String> = record.iter().map(str::to_owned).collect();
+        if header.is_none() && rows.is_empty() && cells.iter().any(|cell| cell.parse::<f64>().is_err()) {
+            header = Some(cells.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect());
+        } else {
+            rows.push((line, cells));
         }
     }
-    let columns = width.unwrap_or(0);
-    if values.is_empty() {
+    if rows.is_empty() {
         bail!("{shown}: holds no rows of numbers");
     }
-    let values = Array2::from_shape_vec((values.len() / columns, columns), values).expect("rows have equal width");
-    Ok(NumberTable { header, values })
+    Ok(TextTable { header, rows })
+}
+
+/// Reads CSV with finite numbers in every cell; `-` is standard input. Beside what [`read_text`] refuses, cells that are no
+/// finite numbers are errors that name the line and the column.
+pub fn read_numbers(path: &Path) -> Result<NumberTable> {
+    let shown = path.display();
+    let table = read_text(path)?;
+    let mut values = Vec::new();
+    for (line, cells) in &table.rows {
+        for (column, cell) in cells.iter().enumerate() {
+            match cell.parse::<f64>() {
+                Ok(value) if value.is_finite() => values.push(value),
+                Ok(value) => {
+                    bail!("{shown}, line {line}, column {}: {value}; every value must be finite", table.name(column))
+                }
+                Err(_) => bail!("{shown}, line {line}, column {}: {cell:?} is not a number", table.name(column)),
+            }
+        }
+    }
+    let n_rows = table.rows.len();
+    let values = Array2::from_shape_vec((n_rows, values.len() / n_rows), values).expect("rows have equal width");
+    Ok(NumberTable { header: table.header, values })
 }
 
 /// Reads members' predictions, shape (members, points, outputs), from a NumPy file of 64- or 32-bit floats.

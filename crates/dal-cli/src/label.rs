@@ -6,24 +6,26 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use dal_core::{LabelFailure, Value};
+use dal_core::{Dimension, LabelFailure, LabelFailureKind, Value};
 use dal_oracles::Problem;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array2, Axis};
 
 use crate::Done;
-use crate::data::{NumberTable, read_with_levels, settings};
+use crate::data::{TextTable, read_text, settings};
 use crate::output::number;
 
 /// Points in, labels out.
 #[derive(clap::Args)]
 #[command(
     after_help = "The input is a CSV file with a header. Under x0,x1,… it holds points of the unit box [-1, 1]; under the
-problem's own input names (see `dal problems NAME`) it holds physical values, levels of categories by name.
+problem's own input names (see `dal problems NAME`) it holds physical values, levels of categories by name. Columns may
+stand in any order; others are ignored, and named.
 
 Labels go to standard output as y0,y1,…, one line per row and in the same order. A row without a label is a line of
-empty cells; it is named on standard error, and the exit code is 1. With --out they go to a file, each as soon as it is
-known, behind a column that holds the 0-based input row; rows that the file holds already are not asked for again.
+empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
+problem's bounds. With --out they go to a file, each as soon as it is known, behind a column that holds the 0-based input
+row; rows that the file holds already are not asked for again.
 
 Examples:
   dal label sine --input x.csv > y.csv
@@ -56,83 +58,180 @@ pub fn find_problem(name: &str, given: &[String]) -> Result<Problem> {
     Ok(dal_oracles::find(name, &settings)?)
 }
 
-/// Points of the unit box from a table in unit or physical columns.
-pub fn unit_points(problem: &Problem, table: &NumberTable, shown: &str) -> Result<Array2<f64>> {
+/// The points of an input table.
+struct Points {
+    /// On the unit box, shape (rows, columns); the rows in `outside` hold 0.
+    x: Array2<f64>,
+    /// Rows that are no points of the problem's domain, in order.
+    outside: Vec<(usize, LabelFailure)>,
+}
+
+/// Points from a table in unit or physical columns, found by their names, in any order and beside others.
+fn points(problem: &Problem, table: &TextTable, shown: &str) -> Result<Points> {
     let unit: Vec<String> = (0..problem.space().n_columns()).map(|i| format!("x{i}")).collect();
     let physical: Vec<String> = problem.inputs().iter().map(|column| column.name.clone()).collect();
-    match &table.header {
-        Some(names) if *names == unit => Ok(table.values.clone()),
-        None if table.values.ncols() == unit.len() => Ok(table.values.clone()),
-        Some(names) if *names == physical => {
-            let mut points = Array2::zeros((table.values.nrows(), unit.len()));
-            for (i, row) in table.values.outer_iter().enumerate() {
-                let values: Vec<Value> = row
-                    .iter()
-                    .zip(problem.space().dimensions())
-                    .map(|(&v, dimension)| match dimension {
-                        dal_core::Dimension::Continuous { .. } => Value::Number(v),
-                        dal_core::Dimension::Integer { .. } if v.fract() == 0.0 => Value::Integer(v as i64),
-                        dal_core::Dimension::Categorical { .. } if v >= 0.0 && v.fract() == 0.0 => {
-                            Value::Level(v as usize)
-                        }
-                        _ => Value::Number(v),
-                    })
-                    .collect();
-                let point = problem.space().to_unit(&values).with_context(|| format!("{shown}, data row {i}"))?;
-                points.row_mut(i).assign(&ndarray::ArrayView1::from(&point));
-            }
-            Ok(points)
+    let (on_box, places) = match &table.header {
+        None if table.rows[0].1.len() == unit.len() => (true, (0..unit.len()).collect()),
+        None => {
+            let found = table.rows[0].1.len();
+            bail!("{shown}: it has no header and {found} columns; {}", wanted(problem, &unit, &physical))
         }
-        found => {
-            let found = match found {
-                Some(names) => format!("its header is {}", names.join(",")),
-                None => format!("it has no header and {} columns", table.values.ncols()),
-            };
-            let mut wanted = vec![format!("{} (unit box)", unit.join(","))];
-            if physical != unit {
-                wanted.push(format!("{} (physical values)", physical.join(",")));
-            }
-            bail!("{shown}: {found}; problem `{}` takes {}", problem.id(), wanted.join(" or "))
+        Some(header) => find_columns(problem, header, &unit, &physical, shown)?,
+    };
+    if let Some(header) = &table.header {
+        let ignored = (0..header.len()).filter(|column| !places.contains(column));
+        let ignored: Vec<&str> = ignored.map(|column| header[column].as_str()).collect();
+        if !ignored.is_empty() {
+            eprintln!("{shown}: ignored, no inputs of `{}`: {}", problem.id(), ignored.join(", "));
         }
     }
+    let mut points = Points { x: Array2::zeros((table.rows.len(), unit.len())), outside: Vec::new() };
+    for (row, (line, cells)) in table.rows.iter().enumerate() {
+        // Beyond what a problem accepts a row fails by itself; what is not even a number is a mistake in the file.
+        let mut outside = None;
+        let mut values = Vec::with_capacity(places.len());
+        for (index, &place) in places.iter().enumerate() {
+            let at = || format!("line {line}, column {}", table.name(place));
+            let value = if on_box {
+                let v = parse_number(&cells[place]).with_context(|| format!("{shown}, {}", at()))?;
+                if (-1.0..=1.0).contains(&v) { Ok(Value::Number(v)) } else { Err(format!("{v} is outside [-1, 1]")) }
+            } else {
+                physical_value(problem, index, &cells[place]).with_context(|| format!("{shown}, {}", at()))?
+            };
+            match value {
+                Ok(value) => values.push(value),
+                Err(reason) => outside = outside.or_else(|| Some(format!("{}: {reason}", at()))),
+            }
+        }
+        let mut to = points.x.row_mut(row);
+        match outside {
+            Some(reason) => points.outside.push((row, LabelFailure::new(LabelFailureKind::Refused, reason))),
+            None if on_box => to.iter_mut().zip(&values).for_each(|(to, value)| {
+                if let Value::Number(v) = value {
+                    *to = *v;
+                }
+            }),
+            None => {
+                let point = problem.space().to_unit(&values).with_context(|| format!("{shown}, line {line}"))?;
+                to.iter_mut().zip(point).for_each(|(to, v)| *to = v);
+            }
+        }
+    }
+    Ok(points)
+}
+
+/// Whether the columns are those of the unit box, and where each stands.
+fn find_columns(
+    problem: &Problem,
+    header: &[String],
+    unit: &[String],
+    physical: &[String],
+    shown: &str,
+) -> Result<(bool, Vec<usize>)> {
+    for name in unit.iter().chain(physical) {
+        if header.iter().filter(|other| *other == name).count() > 1 {
+            bail!("{shown}: two columns are called {name}");
+        }
+    }
+    let place = |name: &String| header.iter().position(|other| other == name);
+    let all = |names: &[String]| names.iter().map(place).collect::<Option<Vec<usize>>>();
+    match (all(unit), all(physical)) {
+        (Some(places), None) => Ok((true, places)),
+        (None, Some(places)) => Ok((false, places)),
+        (Some(_), Some(places)) if unit == physical => Ok((false, places)),
+        (Some(_), Some(_)) => bail!(
+            "{shown}: its columns name each point twice, as {} on the unit box and as {} in physical values; leave one out",
+            unit.join(","),
+            physical.join(",")
+        ),
+        (None, None) => {
+            let there = |names: &[String]| names.iter().filter(|name| header.contains(name)).count();
+            let closer = if there(physical) > 0 { physical } else { unit };
+            let missing: Vec<&str> = closer.iter().filter(|name| !header.contains(name)).map(String::as_str).collect();
+            bail!(
+                "{shown}: its header is {}, without {}; {}",
+                header.join(","),
+                missing.join(", "),
+                wanted(problem, unit, physical)
+            )
+        }
+    }
+}
+
+fn wanted(problem: &Problem, unit: &[String], physical: &[String]) -> String {
+    let mut wanted = vec![format!("{} (unit box)", unit.join(","))];
+    if physical != unit {
+        wanted.push(format!("{} (physical values)", physical.join(",")));
+    }
+    format!("problem `{}` takes {}", problem.id(), wanted.join(" or "))
+}
+
+fn parse_number(cell: &str) -> Result<f64> {
+    match cell.parse() {
+        Ok(value) => Ok(value),
+        Err(_) => bail!("{cell:?} is not a number"),
+    }
+}
+
+/// The physical value of an input, or why the problem does not accept it.
+///
+/// # Errors
+/// Text where a number is due.
+fn physical_value(problem: &Problem, index: usize, cell: &str) -> Result<Result<Value, String>> {
+    Ok(match problem.space().dimensions()[index] {
+        Dimension::Continuous { low, high, .. } => match parse_number(cell)? {
+            v if v >= low && v <= high => Ok(Value::Number(v)),
+            v => Err(format!("{v} is outside [{low}, {high}]")),
+        },
+        // `3.0` is how tools write a whole number in a column of floats.
+        Dimension::Integer { low, high } => match parse_number(cell)? {
+            v if v.fract() == 0.0 && v >= low as f64 && v <= high as f64 => Ok(Value::Integer(v as i64)),
+            v => Err(format!("{v} is not a whole number from {low} to {high}")),
+        },
+        Dimension::Categorical { .. } => {
+            let levels = &problem.inputs()[index].levels;
+            match levels.iter().position(|level| level == cell) {
+                Some(level) => Ok(Value::Level(level)),
+                None => Err(format!("{cell:?} is none of {}", levels.join(", "))),
+            }
+        }
+    })
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let problem = find_problem(&args.problem, &args.settings)?;
-    let levels = |name: &str| match problem.inputs().iter().find(|column| column.name == name) {
-        Some(column) => column.levels.as_slice(),
-        None => &[],
-    };
-    let table = read_with_levels(&args.input, &levels)?;
     let shown = args.input.display().to_string();
-    let x = unit_points(&problem, &table, &shown)?;
-    dal_core::check_unit_box(x.view(), problem.space().n_columns())
-        .with_context(|| format!("{shown} (rows from 0)"))?;
+    let table = read_text(&args.input)?;
+    let Points { x, outside } = points(&problem, &table, &shown)?;
     let n_outputs = problem.oracle().n_outputs();
 
     let mut sink = match &args.out {
         Some(path) => Sink::File(Journal::open(path, x.nrows(), n_outputs)?),
         None => Sink::Stdout(InOrder::start(n_outputs)?),
     };
-    let rows: Vec<usize> = match &sink {
+    let open: Vec<usize> = match &sink {
         Sink::File(journal) => (0..x.nrows()).filter(|i| !journal.known[*i]).collect(),
         Sink::Stdout(_) => (0..x.nrows()).collect(),
     };
-    if rows.len() < x.nrows() {
-        eprintln!("{} of {} rows are labelled already", x.nrows() - rows.len(), x.nrows());
+    if open.len() < x.nrows() {
+        eprintln!("{} of {} rows are labelled already", x.nrows() - open.len(), x.nrows());
     }
-    if rows.is_empty() {
-        return Ok(Done::Fully);
+    let mut n_failed = 0;
+    for (row, failure) in outside.iter().filter(|(row, _)| open.binary_search(row).is_ok()) {
+        eprintln!("row {row}: {failure}");
+        sink.write(*row, None)?;
+        n_failed += 1;
     }
+    let is_outside = |row: &usize| outside.binary_search_by_key(row, |(row, _)| *row).is_ok();
+    let rows: Vec<usize> = open.iter().copied().filter(|row| !is_outside(row)).collect();
     let bar = ProgressBar::new(rows.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} labels, {eta} left").expect("a valid template"));
 
-    let mut failures: Vec<(usize, LabelFailure)> = Vec::new();
     let mut answered = vec![false; rows.len()];
     let mut broken: Option<anyhow::Error> = None;
     let batch = x.select(Axis(0), &rows);
-    let outcome = problem.oracle().label(batch.view(), &mut |k, answer| {
+    let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
         if broken.is_some() || k >= rows.len() || std::mem::replace(&mut answered[k], true) {
             return;
         }
@@ -141,12 +240,13 @@ pub fn run(args: &Args) -> Result<Done> {
             Ok(label) => sink.write(rows[k], Some(label)),
             Err(failure) => {
                 bar.suspend(|| eprintln!("row {}: {failure}", rows[k]));
-                failures.push((rows[k], failure));
+                n_failed += 1;
                 sink.write(rows[k], None)
             }
         };
         broken = written.err();
-    });
+    };
+    let outcome = if rows.is_empty() { Ok(()) } else { problem.oracle().label(batch.view(), &mut on_row) };
     bar.finish_and_clear();
     if let Some(error) = broken {
         return Err(error);
@@ -155,13 +255,13 @@ pub fn run(args: &Args) -> Result<Done> {
     for (k, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {
         eprintln!("row {}: missing: the oracle gave no answer for this row", rows[k]);
         sink.write(rows[k], None)?;
-        failures.push((rows[k], LabelFailure::new(dal_core::LabelFailureKind::Missing, "no answer")));
+        n_failed += 1;
     }
     sink.finish()?;
-    if failures.is_empty() {
+    if n_failed == 0 {
         return Ok(Done::Fully);
     }
-    eprintln!("{} of {} rows have no label", failures.len(), rows.len());
+    eprintln!("{n_failed} of {} rows have no label", open.len());
     Ok(Done::Partly)
 }
 

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{refuse, run, succeed, write};
 
 #[test]
@@ -41,9 +43,10 @@ fn settings_choose_the_variant() {
 fn bad_points_are_named_with_file_line_and_column() {
     let dir = tempfile::tempdir().unwrap();
     let cases = [
-        ("wide.csv", "x0,x1\n0,0\n", &["wide.csv", "x0,x1", "takes x0"][..]),
-        ("outside.csv", "x0\n0.5\n1.5\n", &["outside.csv", "row 1", "1.5", "[-1, 1]"]),
-        ("nan.csv", "x0\n0.5\nNaN\n", &["nan.csv", "line 3", "x0", "NaN"]),
+        ("other.csv", "a,b\n0,0\n", &["other.csv", "a,b", "without x", "takes x0"][..]),
+        ("wide.csv", "0.5,0.5\n", &["wide.csv", "no header and 2 columns", "takes x0"]),
+        ("twice.csv", "x0,x0\n0,0\n", &["twice.csv", "two columns are called x0"]),
+        ("both.csv", "x,x0\n0,0\n", &["both.csv", "each point twice"]),
         ("text.csv", "x0\n0.5\nhello\n", &["text.csv", "line 3", "hello"]),
         ("ragged.csv", "x0\n0.5\n0.5,0.5\n", &["ragged.csv", "line 3", "2 columns"]),
         ("empty.csv", "", &["empty.csv", "no rows"]),
@@ -134,12 +137,116 @@ done
     assert_eq!(code, 1, "{stderr}");
     assert_eq!(stdout, "y0\n5.0\n6.5\n\"\"\n\"\"\n");
     assert!(stderr.contains("row 2: crashed") && stderr.contains("mesh failed"), "{stderr}");
-    write(dir.path(), "x.csv", "load,material\n5,glass\n");
+    // Points outside the bounds never reach the program; columns in another order and beside others do.
+    write(dir.path(), "x.csv", "run,material,load\na,glass,5\nb,wood,11\nc,wood,6\nd,steel,nan\n");
+    let (code, stdout, stderr) = run(dir.path(), &["label", "simulator.toml", "--input", "x.csv"]);
+    assert_eq!((code, stdout.as_str()), (1, "y0\n\"\"\n\"\"\n6.5\n\"\"\n"), "{stderr}");
+    for words in [
+        "row 0: refused: line 2, column material: \"glass\" is none of steel, wood",
+        "row 1: refused: line 3, column load: 11 is outside [0, 10]",
+        "row 3: refused: line 5, column load: NaN is outside [0, 10]",
+        "ignored, no inputs of `simulator`: run",
+        "3 of 4 rows have no label",
+    ] {
+        assert!(stderr.contains(words), "{words:?} is not in\n{stderr}");
+    }
+    write(dir.path(), "x.csv", "load,colour\n5,red\n");
     refuse(
         dir.path(),
         &["label", "simulator.toml", "--input", "x.csv"],
-        &["line 2", "material", "glass", "steel, wood"],
+        &["without material", "load,material (physical values)", "x0,x1,x2 (unit box)"],
     );
-    write(dir.path(), "x.csv", "load,material\n11,wood\n");
-    refuse(dir.path(), &["label", "simulator.toml", "--input", "x.csv"], &["11", "[0, 10]"]);
+    write(dir.path(), "x.csv", "load,material\nfive,wood\n");
+    refuse(dir.path(), &["label", "simulator.toml", "--input", "x.csv"], &["line 2", "load", "five"]);
+}
+
+/// The labels of a problem at points under these headers.
+fn label(folder: &Path, problem: &[&str], header: &str, rows: &[String]) -> Vec<Vec<f64>> {
+    write(folder, "p.csv", &format!("{header}\n{}\n", rows.join("\n")));
+    let args = [&["label"], problem, &["--input", "p.csv"]].concat();
+    let out = succeed(folder, &args);
+    out.lines().skip(1).map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect()).collect()
+}
+
+#[test]
+fn built_in_problems_take_physical_values() {
+    let dir = tempfile::tempdir().unwrap();
+    // J_α(2.5) for α = 0..9, by the power series in exact fractions; a step of the staircase begins at its whole number.
+    let j = [
+        -0.048383776468198,
+        0.49709410246427405,
+        0.44605905843961724,
+        0.21660039103911352,
+        0.07378188005425523,
+        0.01950162513450322,
+        0.004224620483757647,
+        0.000776553187533485,
+        0.0001240773664298689,
+        1.754195761767601e-05,
+    ];
+    let rows: Vec<String> = (0..10).map(|alpha| format!("2.5,{alpha}")).collect();
+    for problem in [&["bessel"][..], &["bessel", "--set", "order=staircase"]] {
+        for (alpha, y) in label(dir.path(), problem, "z,alpha", &rows).iter().enumerate() {
+            assert!((y[0] - j[alpha]).abs() < 1e-12, "{problem:?}: J_{alpha}: {y:?}");
+        }
+    }
+    let staircase = ["bessel", "--set", "order=staircase"];
+    let y = label(dir.path(), &staircase, "alpha,z", &["3.999,2.5".into(), "10,2.5".into()]);
+    assert!((y[0][0] - j[3]).abs() < 1e-12 && (y[1][0] - j[9]).abs() < 1e-12, "{y:?}");
+    // In its default the order is a whole number.
+    write(dir.path(), "x.csv", "alpha,z\n3.5,2.5\n10,1\n3,2.5\n");
+    let (code, stdout, stderr) = run(dir.path(), &["label", "bessel", "--input", "x.csv"]);
+    assert_eq!((code, stdout.lines().count()), (1, 4), "{stderr}");
+    assert!(stderr.contains("row 0: refused: line 2, column alpha: 3.5 is not a whole number from 0 to 9"), "{stderr}");
+    assert!(stderr.contains("row 1: refused") && !stderr.contains("row 2"), "{stderr}");
+
+    // a exp(-b t) cos(α t), t = 0.1 k.
+    let y = &label(dir.path(), &["damp"], "frequency,amplitude,damping", &["2,1.25,0.3".into()])[0];
+    for (k, y) in y.iter().enumerate() {
+        let t = 0.1 * k as f64;
+        assert!((y - 1.25 * (-0.3 * t).exp() * (2.0 * t).cos()).abs() < 1e-12, "{k}");
+    }
+}
+
+#[test]
+fn every_built_in_problem_takes_either_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let list: serde_json::Value =
+        serde_json::from_str(&succeed(dir.path(), &["problems", "--format", "json"])).unwrap();
+    for id in list.as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()) {
+        let card: serde_json::Value =
+            serde_json::from_str(&succeed(dir.path(), &["problems", id, "--format", "json"])).unwrap();
+        let inputs = card["inputs"].as_array().unwrap();
+        let unit: Vec<String> = (0..inputs.len()).map(|i| format!("x{i}")).collect();
+        let physical: Vec<&str> = inputs.iter().map(|input| input["name"].as_str().unwrap()).collect();
+        let ends = |key: &str| inputs.iter().map(|input| input[key].to_string()).collect::<Vec<_>>().join(",");
+        let on_box = ["-1", "1"].map(|v| vec![v; unit.len()].join(","));
+        let lows_and_highs = [ends("low"), ends("high")];
+        let expected = label(dir.path(), &[id], &unit.join(","), &on_box);
+        assert_eq!(label(dir.path(), &[id], &physical.join(","), &lows_and_highs), expected, "{id}");
+        let mut turned = unit.clone();
+        turned.reverse();
+        assert_eq!(label(dir.path(), &[id], &turned.join(","), &on_box), expected, "{id}");
+    }
+}
+
+#[test]
+fn rows_outside_the_box_fail_by_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "x.csv", "x0\n0.5\n1.5\nNaN\n-1\n");
+    let args = ["label", "sine", "--input", "x.csv"];
+    let (code, stdout, stderr) = run(dir.path(), &args);
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!((code, lines.len(), lines[2], lines[3]), (1, 5, "\"\"", "\"\""), "{stderr}");
+    assert!(lines[1].parse::<f64>().is_ok() && lines[4].parse::<f64>().is_ok());
+    for words in ["row 1: refused: line 3, column x0: 1.5 is outside [-1, 1]", "row 2: refused", "2 of 4 rows"] {
+        assert!(stderr.contains(words), "{words:?} is not in\n{stderr}");
+    }
+    let (code, _, stderr) = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
+    let kept = std::fs::read_to_string(dir.path().join("y.csv")).unwrap();
+    assert_eq!((code, kept.lines().count()), (1, 3), "{stderr}");
+    // What is missing is asked for again, and nothing else.
+    let (code, _, stderr) = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
+    assert!(code == 1 && stderr.contains("2 of 4 rows are labelled already"), "{stderr}");
+    assert!(stderr.contains("2 of 2 rows have no label"), "{stderr}");
 }

@@ -105,7 +105,7 @@ pub mod surrogate;
 
 pub use campaign::{Batch, Campaign, CampaignError, Decision, Pending, Pool, Protocol};
 pub use labelled::{Labelled, LabelledError};
-pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_unit_box};
+pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box};
 pub use philox::Philox;
 pub use run::{Fitted, Observer, ObserverError, Proposed, RunError, run_trials};
 pub use seeds::{SeedPath, TrialSeeds};

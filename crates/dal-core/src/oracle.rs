@@ -139,6 +139,22 @@ pub fn check_unit_box(x: ArrayView2<'_, f64>, n_inputs: usize) -> Result<(), Ora
     Ok(())
 }
 
+/// The answer, if it is `n_outputs` finite numbers.
+///
+/// # Errors
+/// [`Malformed`](LabelFailureKind::Malformed) for another number of them, [`NonFinite`](LabelFailureKind::NonFinite) for NaN or
+/// an infinity among them.
+pub fn check_label(label: &[f64], n_outputs: usize) -> Result<&[f64], LabelFailure> {
+    if label.len() != n_outputs {
+        let message = format!("{} outputs where {n_outputs} were due", label.len());
+        return Err(LabelFailure::new(LabelFailureKind::Malformed, message));
+    }
+    match label.iter().position(|v| !v.is_finite()) {
+        Some(k) => Err(LabelFailure::new(LabelFailureKind::NonFinite, format!("output {k} is {}", label[k]))),
+        None => Ok(label),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::campaign::Decision;
 use crate::{
     Campaign, CampaignError, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Needs, Oracle,
-    OracleError, Pending, Surrogate,
+    OracleError, Pending, Surrogate, check_label,
 };
 
 /// Whatever an observer could not do, such as writing a record.
@@ -205,6 +205,9 @@ fn advance(
 }
 
 /// Labels what is outstanding; rows that the oracle leaves out, or answers beyond them, become failures of those rows.
+///
+/// Every answer reaches the observer, also after one that it could not take or that the campaign refused: what one row meets
+/// must not cost the others' labels. The first trouble is what is returned.
 fn label(i: usize, campaign: &mut Campaign, oracle: &dyn Oracle, observer: &mut dyn Observer) -> Result<(), RunError> {
     let Pending::Label(x) = campaign.pending() else { return Ok(()) };
     let rows = campaign.outstanding();
@@ -212,7 +215,7 @@ fn label(i: usize, campaign: &mut Campaign, oracle: &dyn Oracle, observer: &mut 
     let mut problem: Option<RunError> = None;
     let mut open = vec![true; rows.len()];
     let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
-        if problem.is_some() || k >= open.len() || !std::mem::replace(&mut open[k], false) {
+        if k >= open.len() || !std::mem::replace(&mut open[k], false) {
             return;
         }
         let checked = answer.and_then(|label| check_label(label, oracle.n_outputs()));
@@ -221,26 +224,99 @@ fn label(i: usize, campaign: &mut Campaign, oracle: &dyn Oracle, observer: &mut 
             .map_err(RunError::Observer)
             .and_then(|()| Ok(campaign.tell(rows[k], checked)?));
         if let Err(error) = told {
-            problem = Some(error);
+            problem.get_or_insert(error);
         }
     };
-    oracle.label(x.view() as ArrayView2<'_, f64>, &mut on_row)?;
-    for k in 0..rows.len() {
-        on_row(k, Err(LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row")));
+    let outcome = oracle.label(x.view() as ArrayView2<'_, f64>, &mut on_row);
+    if outcome.is_ok() {
+        for k in 0..rows.len() {
+            on_row(k, Err(LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row")));
+        }
     }
     match problem {
         Some(error) => Err(error),
-        None => Ok(()),
+        None => Ok(outcome?),
     }
 }
 
-fn check_label(label: &[f64], n_outputs: usize) -> Result<&[f64], LabelFailure> {
-    if label.len() != n_outputs {
-        let message = format!("{} outputs where {n_outputs} were due", label.len());
-        return Err(LabelFailure::new(LabelFailureKind::Malformed, message));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OnRow, Pool, Proposal, Protocol, Queries, SeedPath, Space, Step, Strategy, StrategyError, TrialSeeds};
+    use std::sync::Arc;
+
+    #[derive(Debug)]
+    struct First;
+    impl Strategy for First {
+        fn needs(&self) -> Needs {
+            Needs::default()
+        }
+        fn propose(&self, _: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+            Ok(Proposal { queries: Queries::Picked((0..n).collect()), scores: None })
+        }
     }
-    match label.iter().position(|v| !v.is_finite()) {
-        Some(k) => Err(LabelFailure::new(LabelFailureKind::NonFinite, format!("output {k} is {}", label[k]))),
-        None => Ok(label),
+
+    /// Answers every row, the last first, and then refuses the batch if it is told to.
+    #[derive(Debug)]
+    struct Backwards {
+        refuses: bool,
+    }
+    impl Oracle for Backwards {
+        fn n_inputs(&self) -> usize {
+            1
+        }
+        fn n_outputs(&self) -> usize {
+            1
+        }
+        fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+            for row in (0..x.nrows()).rev() {
+                on_row(row, Ok(&[row as f64]));
+            }
+            if self.refuses { Err(OracleError::Unavailable { message: "gone".into() }) } else { Ok(()) }
+        }
+    }
+
+    struct Never;
+    impl Learner for Never {
+        fn platform(&self) -> String {
+            "never".into()
+        }
+        fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+            jobs.iter().map(|_| Err(LearnError::Other { message: "never".into() })).collect()
+        }
+    }
+
+    /// Cannot take row 2; keeps the others.
+    #[derive(Default)]
+    struct Clumsy {
+        kept: Vec<(usize, f64)>,
+    }
+    impl Observer for Clumsy {
+        fn labelled(
+            &mut self,
+            _: usize,
+            row: usize,
+            answer: Result<&[f64], &LabelFailure>,
+        ) -> Result<(), ObserverError> {
+            if row == 2 {
+                return Err("no room for row 2".into());
+            }
+            self.kept.push((row, answer.map_or(f64::NAN, |label| label[0])));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_kept_costs_no_other() {
+        for refuses in [false, true] {
+            let protocol = Protocol { n_initial: 4, n_queries: 1, n_steps: 1, pool: Pool::Uniform { n_candidates: 2 } };
+            let seeds = TrialSeeds::new("t", 0);
+            let campaign = Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol, seeds).unwrap();
+            let mut clumsy = Clumsy::default();
+            let outcomes = run_trials(&mut [campaign], &Backwards { refuses }, &Never, &mut clumsy);
+            assert_eq!(clumsy.kept, [(3, 3.0), (1, 1.0), (0, 0.0)]);
+            let error = outcomes[0].as_ref().unwrap_err().to_string();
+            assert!(error.contains("no room for row 2"), "{error}");
+        }
     }
 }

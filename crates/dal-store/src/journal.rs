@@ -141,7 +141,7 @@ impl Frame {
                         2
                     }
                     Err(failure) => {
-                        out.extend(format!("{} {}", failure.kind.id(), failure.message).into_bytes());
+                        out.extend(encode_failure(failure));
                         3
                     }
                 }
@@ -178,15 +178,23 @@ impl Frame {
             2 => Self::Answer { batch: take(&mut rest)?, row: take(&mut rest)?, answer: Ok(floats(rest)?) },
             3 => {
                 let (batch, row) = (take(&mut rest)?, take(&mut rest)?);
-                let (id, message) = std::str::from_utf8(rest).ok()?.split_once(' ')?;
-                let kind = KINDS.into_iter().find(|kind| kind.id() == id)?;
-                Self::Answer { batch, row, answer: Err(LabelFailure::new(kind, message)) }
+                Self::Answer { batch, row, answer: Err(decode_failure(rest)?) }
             }
             4 => Self::Record(serde_json::from_slice(bytes).ok()?),
             5 => Self::Timing(serde_json::from_slice(bytes).ok()?),
             _ => return None,
         })
     }
+}
+
+pub(crate) fn encode_failure(failure: &LabelFailure) -> Vec<u8> {
+    format!("{} {}", failure.kind.id(), failure.message).into_bytes()
+}
+
+pub(crate) fn decode_failure(bytes: &[u8]) -> Option<LabelFailure> {
+    let (id, message) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+    let kind = KINDS.into_iter().find(|kind| kind.id() == id)?;
+    Some(LabelFailure::new(kind, message))
 }
 
 const KINDS: [LabelFailureKind; 6] = [
@@ -202,17 +210,17 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("records are plain data")
 }
 
-fn put(out: &mut Vec<u8>, numbers: impl IntoIterator<Item = usize>) {
+pub(crate) fn put(out: &mut Vec<u8>, numbers: impl IntoIterator<Item = usize>) {
     numbers.into_iter().for_each(|n| out.extend((n as u64).to_le_bytes()));
 }
 
-fn take(rest: &mut &[u8]) -> Option<usize> {
+pub(crate) fn take(rest: &mut &[u8]) -> Option<usize> {
     let (head, tail) = rest.split_first_chunk::<8>()?;
     *rest = tail;
     usize::try_from(u64::from_le_bytes(*head)).ok()
 }
 
-fn floats(bytes: &[u8]) -> Option<Vec<f64>> {
+pub(crate) fn floats(bytes: &[u8]) -> Option<Vec<f64>> {
     let (chunks, []) = bytes.as_chunks::<8>() else { return None };
     Some(chunks.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect())
 }
@@ -222,30 +230,39 @@ fn checksum(kind: u8, payload: &[u8]) -> [u8; 8] {
     digest[..8].try_into().expect("a SHA-256 has 32 bytes")
 }
 
-/// What a journal's bytes add up to, and how many of them count.
+/// What a checkpoint's bytes add up to, and how many of them count.
 fn replay(bytes: &[u8], path: &Path, spec_json: &str) -> Result<(Checkpoint, usize), StoreError> {
-    let header = header(spec_json);
     let mut checkpoint = Checkpoint::default();
+    let mut take =
+        |kind, payload: &[u8]| Frame::decode(kind, payload).is_some_and(|frame| checkpoint.apply(&frame).is_ok());
+    let Some(valid) = valid_length(bytes, spec_json, &mut take) else {
+        return Err(StoreError::damaged_run(path, None, "this is not the journal of the run beside it"));
+    };
+    checkpoint.dropped_bytes = (bytes.len() - valid) as u64;
+    Ok((checkpoint, valid))
+}
+
+/// Hands kind and payload of every whole frame to `take` until it refuses one; how many bytes count. `None` if the bytes are
+/// of another journal than `key_json`'s.
+fn valid_length(bytes: &[u8], key_json: &str, take: &mut dyn FnMut(u8, &[u8]) -> bool) -> Option<usize> {
     if bytes.len() < HEADER {
         // The header itself was cut short: nothing was recorded yet.
-        checkpoint.dropped_bytes = bytes.len() as u64;
-        return Ok((checkpoint, 0));
+        return Some(0);
     }
-    if bytes[..HEADER] != header {
-        return Err(StoreError::damaged_run(path, None, "this is not the journal of the run beside it"));
+    if bytes[..HEADER] != header(key_json) {
+        return None;
     }
     let mut at = HEADER;
-    while let Some((frame, next)) = next_frame(bytes, at) {
-        if checkpoint.apply(&frame).is_err() {
+    while let Some((kind, payload, next)) = next_frame(bytes, at) {
+        if !take(kind, payload) {
             break;
         }
         at = next;
     }
-    checkpoint.dropped_bytes = (bytes.len() - at) as u64;
-    Ok((checkpoint, at))
+    Some(at)
 }
 
-fn next_frame(bytes: &[u8], at: usize) -> Option<(Frame, usize)> {
+fn next_frame(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
     let rest = bytes.get(at..)?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
@@ -255,7 +272,7 @@ fn next_frame(bytes: &[u8], at: usize) -> Option<(Frame, usize)> {
     if *sum != checksum(kind, payload) {
         return None;
     }
-    Some((Frame::decode(kind, payload)?, at + 4 + 1 + length + 8))
+    Some((kind, payload, at + 4 + 1 + length + 8))
 }
 
 fn header(spec_json: &str) -> [u8; HEADER] {
@@ -292,6 +309,24 @@ impl Journal {
     /// Opens or creates the journal and cuts off what was torn.
     pub(crate) fn open(path: PathBuf, spec_json: &str) -> Result<(Self, Checkpoint), StoreError> {
         let (checkpoint, valid) = replay(&read_bytes(&path)?, &path, spec_json)?;
+        Ok((Self::at(path, spec_json, valid)?, checkpoint))
+    }
+
+    /// Opens or creates the journal of another key than a run's, hands its frames to `take`, and cuts off what was torn or
+    /// refused; `None` if the file belongs to another key.
+    pub(crate) fn open_with(
+        path: PathBuf,
+        key_json: &str,
+        take: &mut dyn FnMut(u8, &[u8]) -> bool,
+    ) -> Result<Option<Self>, StoreError> {
+        match valid_length(&read_bytes(&path)?, key_json, take) {
+            Some(valid) => Self::at(path, key_json, valid).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The journal from its first `valid` bytes on.
+    fn at(path: PathBuf, key_json: &str, valid: usize) -> Result<Self, StoreError> {
         let file = OpenOptions::new()
             .append(true)
             .create(true)
@@ -300,20 +335,24 @@ impl Journal {
         file.set_len(valid as u64).map_err(StoreError::io(&path, "cut to its valid part"))?;
         let mut journal = Self { file, path, length: valid as u64, synced: Instant::now() };
         if valid == 0 {
-            journal.write(&header(spec_json))?;
+            journal.write(&header(key_json))?;
         }
-        Ok((journal, checkpoint))
+        Ok(journal)
     }
 
     pub(crate) fn append(&mut self, frame: &Frame) -> Result<(), StoreError> {
         let (kind, payload) = frame.encode();
+        self.append_frame(kind, &payload)
+    }
+
+    pub(crate) fn append_frame(&mut self, kind: u8, payload: &[u8]) -> Result<(), StoreError> {
         let length = u32::try_from(payload.len())
             .map_err(|_| StoreError::io(&self.path, "append to")(io::Error::other("a frame beyond 4 GiB")))?;
         let mut bytes = Vec::with_capacity(payload.len() + 13);
         bytes.extend(length.to_le_bytes());
         bytes.push(kind);
-        bytes.extend(&payload);
-        bytes.extend(checksum(kind, &payload));
+        bytes.extend(payload);
+        bytes.extend(checksum(kind, payload));
         self.write(&bytes)?;
         if self.synced.elapsed() >= SYNC_EVERY {
             self.sync()?;

@@ -6,6 +6,7 @@
 //! store.json                 what this directory is, and the version of its layout
 //! store.lock                 locked by the process that writes to the store
 //! sweeps/NAME-HASH.json      what was planned: the sweep file's text and the ids of its runs
+//! labels/PROBLEM-HASH.journal   answers of a user's oracle, by point, test set included
 //! runs/LABEL-ID/             one run
 //!   spec.json                what was run: specification, numeric platform, results revision      deterministic
 //!   records.jsonl            one line per entry: errors on the test set, what was chosen next     deterministic
@@ -50,6 +51,7 @@ mod atomic;
 mod canonical;
 mod error;
 mod journal;
+mod labels;
 mod record;
 mod run;
 mod spec;
@@ -60,6 +62,7 @@ mod writer;
 pub use canonical::canonical_json;
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
+pub use labels::LabelJournal;
 pub use record::{
     Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind, Machine, Provenance, Status,
 };

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::canonical::canonical_json;
 use crate::error::StoreError;
+use crate::labels::LabelJournal;
 use crate::record::Status;
 use crate::run::{FOOTER, JOURNAL, Run, SPEC};
-use crate::spec::{RunKey, short_hash};
+use crate::spec::{ProblemSpec, RunKey, short_hash};
 use crate::sweep::SweepRecord;
 use crate::writer::RunWriter;
 
@@ -19,6 +20,7 @@ const MANIFEST: &str = "store.json";
 const LOCK: &str = "store.lock";
 const RUNS: &str = "runs";
 const SWEEPS: &str = "sweeps";
+const LABELS: &str = "labels";
 const FORMAT: u64 = 1;
 /// Directories and files that are not whole yet start with this.
 const HIDDEN: char = '.';
@@ -229,6 +231,18 @@ impl StoreWriter {
         }
         remove_if_there(&dir.join(FOOTER))?;
         RunWriter::open(dir, run.key().clone())
+    }
+
+    /// The answers that this store keeps of one problem's oracle; one handle per problem at a time.
+    ///
+    /// # Errors
+    /// A file that cannot be read or belongs to another problem; a disk that refuses.
+    pub fn labels(&self, problem: &ProblemSpec) -> Result<LabelJournal, StoreError> {
+        let dir = self.store.root.join(LABELS);
+        fs::create_dir_all(&dir).map_err(StoreError::io(&dir, "create"))?;
+        let key = canonical_json(problem).expect("specifications are plain data with string keys");
+        let name: String = problem.id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        LabelJournal::open(dir.join(format!("{name}-{}.journal", short_hash(key.as_bytes()))), &key)
     }
 
     /// Keeps what a sweep planned.

@@ -37,8 +37,11 @@ pub static DEFINITION: Definition = Definition {
             key: "order",
             help: "how the order alpha is drawn",
             values: SettingValues::OneOf(&[
-                Choice { value: "integer", meaning: "x_0 takes ten values, one for each order" },
-                Choice { value: "staircase", meaning: "x_0 is continuous, and the answer a staircase in it" },
+                Choice { value: "integer", meaning: "x_0 takes ten values, one for each order: alpha = 0, 1, .. 9" },
+                Choice {
+                    value: "staircase",
+                    meaning: "x_0 is continuous, alpha from 0 to 10, and the answer a staircase in it",
+                },
             ]),
         }],
         network: NetworkCard { hidden: &[50; 6], batch_norm: true, head: None, known: Knowledge::Recollected },
