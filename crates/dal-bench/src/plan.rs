@@ -66,6 +66,9 @@ pub struct TestSet {
     pub failures: Vec<(usize, LabelFailure)>,
 }
 
+/// What labels points, as [`Oracle::label`](dal_core::Oracle::label) does.
+type LabelWith<'a> = dyn FnMut(ArrayView2<'_, f64>, &mut OnRow<'_>) -> Result<(), OracleError> + 'a;
+
 /// One run of a plan.
 #[derive(Clone, Debug)]
 pub struct Trial {
@@ -138,10 +141,7 @@ impl PlannedProblem {
     }
 
     /// As [`test_set`](Self::test_set), with labels from where the caller has them.
-    pub(crate) fn test_set_from(
-        &self,
-        label: &mut dyn FnMut(ArrayView2<'_, f64>, &mut OnRow<'_>) -> Result<(), OracleError>,
-    ) -> Result<&TestSet, BenchError> {
+    pub(crate) fn test_set_from(&self, label: &mut LabelWith<'_>) -> Result<&TestSet, BenchError> {
         if let Some(test) = self.test.get() {
             return Ok(test);
         }
