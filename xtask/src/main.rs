@@ -9,6 +9,7 @@ mod package;
 mod page;
 mod process;
 mod tidy;
+mod valgrind;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Task {
     Fixtures(fixtures::Args),
     /// Test the report page in a real browser.
     Page(page::Args),
+    /// Run the unsafe kernels' tests under a memory checker (x86; installs valgrind where it is missing).
+    Valgrind,
     /// Pack every crate and build `dal` from the packs.
     Package,
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Libtorch(args) => libtorch::run_task(&args.rest),
         Task::Fixtures(args) => fixtures::run_scripts(&args),
         Task::Page(args) => page::run_browser(&args),
+        Task::Valgrind => valgrind::run_memcheck(),
         Task::Package => package::run_packing(),
     };
     match outcome {

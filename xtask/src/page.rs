@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::process::{cargo, root, run, target_dir};
+use crate::process::{cargo, find_program, install_package, root, run, target_dir};
 
 /// Which page is tested.
 #[derive(clap::Args)]
@@ -21,15 +21,15 @@ const PROGRAMS: &[(&str, &[&str])] =
 /// Tests the page; screenshots are left in `target/page`.
 pub fn run_browser(args: &Args) -> Result<()> {
     for (package, programs) in PROGRAMS {
-        if find(programs).is_none() {
-            install(package)?;
+        if find_program(programs).is_none() {
+            install_package(package)?;
         }
     }
     let page = match &args.page {
         Some(page) => page.clone(),
         None => small_report()?,
     };
-    let chromium = find(PROGRAMS[0].1).context("chromium was installed but is not on the path")?;
+    let chromium = find_program(PROGRAMS[0].1).context("chromium was installed but is not on the path")?;
     let folder = target_dir().join("page");
     let tools = folder.join("tools");
     std::fs::create_dir_all(&tools)?;
@@ -63,23 +63,4 @@ fn small_report() -> Result<PathBuf> {
     let out = target_dir().join("page/report");
     run(Command::new(&dal).arg("report").arg(&store).arg("--out").arg(&out))?;
     Ok(out.join("report.html"))
-}
-
-fn find(programs: &[&str]) -> Option<PathBuf> {
-    let path = crate::process::search_path()?;
-    let candidates = |folder: &Path| programs.iter().map(|p| folder.join(p)).find(|p| p.is_file());
-    std::env::split_paths(&path).find_map(|folder| candidates(&folder))
-}
-
-fn install(package: &str) -> Result<()> {
-    eprintln!("installing Debian's package {package}");
-    let apt = |args: &[&str]| run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
-    let outcome =
-        apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", "--no-install-recommends", package]));
-    if let Err(error) = outcome {
-        bail!(
-            "the page test needs {package}, and it could not be installed ({error:#}); install it by hand and try again"
-        );
-    }
-    Ok(())
 }

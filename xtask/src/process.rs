@@ -48,6 +48,27 @@ pub fn search_path() -> Option<std::ffi::OsString> {
     std::env::var_os("PATH")
 }
 
+/// The first of these programs that is on the path.
+pub fn find_program(programs: &[&str]) -> Option<PathBuf> {
+    let path = search_path()?;
+    let candidates = |folder: &Path| programs.iter().map(|p| folder.join(p)).find(|p| p.is_file());
+    std::env::split_paths(&path).find_map(|folder| candidates(&folder))
+}
+
+/// Installs one of Debian's packages.
+///
+/// # Errors
+/// No `apt-get`, no right to use it, or no such package: the message says what to do.
+pub fn install_package(package: &str) -> Result<()> {
+    eprintln!("installing Debian's package {package}");
+    let apt = |args: &[&str]| run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
+    let outcome =
+        apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", "--no-install-recommends", package]));
+    outcome.with_context(|| {
+        format!("this task needs {package}, and it could not be installed; install it by hand and try again")
+    })
+}
+
 /// A cargo command in the workspace root.
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new("cargo");

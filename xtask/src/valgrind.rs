@@ -1,0 +1,29 @@
+//! `cargo xtask valgrind`: the tests of the unsafe kernels under a memory checker.
+
+use anyhow::Result;
+
+use crate::process::{cargo, find_program, install_package, run};
+
+/// Tests of `dal-nn` that reach every kernel in small sizes. The others of the module train for hundreds of epochs.
+const TESTS: &[&str] = &[
+    "fast::tests::sizes_around_the_vector_widths_match_the_plain_loops",
+    "fast::tests::one_point_has_no_variance_and_stays_finite",
+    "fast::tests::dropout_matches_the_plain_loops",
+    "fast::tests::the_loss_head_matches_the_plain_loops_in_both_phases",
+    "fast::tests::convolutions_match_the_plain_loops",
+    "fast::tests::stopping_and_going_on_gives_the_same_bits",
+];
+
+/// What cargo runs the tests with.
+const RUNNER: &str = "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--error-exitcode=9', '--leak-check=full', \
+                      '--errors-for-leak-kinds=definite']";
+
+/// Runs the tests under valgrind, whose processor has AVX2 but not AVX-512: so the portable and the AVX2 kernels are checked.
+/// Any error, a leak included, is a failure.
+pub fn run_memcheck() -> Result<()> {
+    if find_program(&["valgrind"]).is_none() {
+        install_package("valgrind")?;
+    }
+    let mut command = cargo(&["test", "-p", "dal-nn", "--lib", "--locked", "--config", RUNNER, "--"]);
+    run(command.args(["--test-threads=1", "--exact"]).args(TESTS))
+}
