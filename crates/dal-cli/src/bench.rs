@@ -106,6 +106,7 @@ fn interrupts() -> Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
+            dal_oracles::user::command::end_all_calls();
             std::process::exit(130);
         }
         eprintln!("\nstopping after the steps in progress (again to stop at once; nothing finished is lost)");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use dal_core::{Dimension, LabelFailure, LabelFailureKind, Value};
@@ -25,7 +26,7 @@ stand in any order; others are ignored, and named.
 Labels go to standard output as y0,y1,…, one line per row and in the same order. A row without a label is a line of
 empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
 problem's bounds. With --out they go to a file, each as soon as it is known, behind a column that holds the 0-based input
-row; rows that the file holds already are not asked for again.
+row; rows that the file holds already are not asked for again, so that an interrupted call (Ctrl-C) can be repeated.
 
 Examples:
   dal label sine --input x.csv > y.csv
@@ -225,6 +226,14 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     let is_outside = |row: &usize| outside.binary_search_by_key(row, |(row, _)| *row).is_ok();
     let rows: Vec<usize> = open.iter().copied().filter(|row| !is_outside(row)).collect();
+    if problem.card().is_none() {
+        // What a program of the user's is at would go on without anybody to tell.
+        let end = || {
+            dal_oracles::user::command::end_all_calls();
+            std::process::exit(130);
+        };
+        ctrlc::set_handler(end).context("cannot listen for interrupts")?;
+    }
     let bar = ProgressBar::new(rows.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} labels, {eta} left").expect("a valid template"));
 
@@ -265,6 +274,9 @@ pub fn run(args: &Args) -> Result<Done> {
     Ok(Done::Partly)
 }
 
+/// Labels that come slower than this are printed one by one.
+const FLUSH_EVERY: Duration = Duration::from_millis(20);
+
 enum Sink {
     Stdout(InOrder),
     File(Journal),
@@ -289,6 +301,8 @@ impl Sink {
 /// Standard output in input order: a line is printed as soon as all before it are.
 struct InOrder {
     out: BufWriter<io::StdoutLock<'static>>,
+    /// When a line was last forced out: lines that come slowly must not wait for others to fill the buffer.
+    flushed: Instant,
     n_outputs: usize,
     next: usize,
     waiting: BTreeMap<usize, String>,
@@ -298,7 +312,7 @@ impl InOrder {
     fn start(n_outputs: usize) -> Result<Self> {
         let mut out = BufWriter::new(io::stdout().lock());
         writeln!(out, "{}", header(n_outputs))?;
-        Ok(Self { out, n_outputs, next: 0, waiting: BTreeMap::new() })
+        Ok(Self { out, flushed: Instant::now(), n_outputs, next: 0, waiting: BTreeMap::new() })
     }
 
     fn write(&mut self, row: usize, label: Option<&[f64]>) -> Result<()> {
@@ -306,6 +320,10 @@ impl InOrder {
         while let Some(line) = self.waiting.remove(&self.next) {
             writeln!(self.out, "{line}")?;
             self.next += 1;
+        }
+        if self.flushed.elapsed() > FLUSH_EVERY {
+            self.out.flush()?;
+            self.flushed = Instant::now();
         }
         Ok(())
     }

@@ -225,3 +225,48 @@ fn killed_in_the_middle_of_a_slow_batch_no_answer_is_asked_for_again() {
         "interruptions left a trace"
     );
 }
+
+/// The processes whose numbers the program wrote into a file that still run.
+fn alive(folder: &Path, name: &str) -> Vec<String> {
+    let runs = |pid: &String| {
+        // The state follows the name in parentheses; `Z` is an end that nobody has asked after yet.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
+    };
+    lines(folder, name).into_iter().filter(runs).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_ends_the_programs_too_and_keeps_what_they_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "read header; echo y; read -r load; echo \"$load\"; echo $$ >> pids; sleep 1000";
+    problem(dir.path(), "time_limit = 600", script);
+    write(dir.path(), "x.csv", "load\n50\n75\n");
+    sweep(dir.path(), "initial = 6\nqueries = 2\nsteps = 1\ntest_points = 4");
+    let label = ["label", "rig.toml", "--input", "x.csv", "--out", "y.csv"];
+    // The first interrupt of a sweep asks for the end of the step, the second one ends it at once.
+    for (args, interrupts, calls) in [(&label[..], 1, 1), (&BENCH[..], 2, 1)] {
+        let _ = fs::remove_file(dir.path().join("pids"));
+        let mut child = dal(dir.path(), args).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while alive(dir.path(), "pids").len() < calls {
+            assert!(start.elapsed() < Duration::from_secs(60), "the program is not called");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // The line that was printed before is read at once; give it a moment.
+        std::thread::sleep(Duration::from_millis(200));
+        for _ in 0..interrupts {
+            let pid = child.id().to_string();
+            assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let start = Instant::now();
+        while !alive(dir.path(), "pids").is_empty() {
+            assert!(start.elapsed() < Duration::from_secs(20), "the program lives on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,y0\n0,50.0\n");
+}

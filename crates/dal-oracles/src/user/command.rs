@@ -1,6 +1,6 @@
 //! An oracle that is a program: it gets points as CSV in physical units and prints their outputs as CSV.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,34 @@ const TICK: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_secs(10);
 /// How much of the program's last words is kept for messages.
 const LAST_WORDS: usize = 2_000;
+
+/// Process groups of the calls under way, in this whole process.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends every program that this process is calling, with its helpers: for whoever ends the process at once, on Ctrl-C say. A
+/// program has a process group of its own, so that the terminal's Ctrl-C does not reach it.
+///
+/// The calls fail, and no other can be started from then on.
+pub fn end_all_calls() {
+    let running = running();
+    #[cfg(unix)]
+    running.iter().for_each(|&group| kill_group(group));
+    // Held for ever: a call that is about to start waits for the end of the process.
+    std::mem::forget(running);
+}
+
+#[cfg(unix)]
+fn kill_group(group: u32) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    if let Some(pid) = i32::try_from(group).ok().and_then(Pid::from_raw) {
+        // The group is gone already where every member ended and was reaped.
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
 
 /// How points reach the program and answers come back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -178,8 +206,16 @@ impl CommandOracle {
                     .map_err(|e| format!("{}: {e}", path.display()))?,
             ),
         };
-        let child = command.spawn().map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?;
-        let mut running = Running { child, pieces: None, files: exchange, words: Vec::new() };
+        let child = {
+            // Under the lock, so that no call starts while all are being ended.
+            let mut running = running();
+            let child = command.spawn();
+            if let Ok(child) = &child {
+                running.insert(child.id());
+            }
+            child.map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?
+        };
+        let mut running = Running { child, pieces: None, files: exchange, words: Vec::new(), reaped: false };
         running
             .connect(csv, log)
             .map_err(|e| format!("the program {} cannot be listened to: {e}", program.display()))?;
@@ -268,6 +304,7 @@ struct Running {
     pieces: Option<Receiver<Piece>>,
     files: Option<Files>,
     words: Vec<u8>,
+    reaped: bool,
 }
 
 impl Running {
@@ -359,7 +396,14 @@ impl Running {
                 answers.feed(&bytes, on_row);
             }
         }
-        (self.child.wait(), last_words(&self.words))
+        (self.reap(), last_words(&self.words))
+    }
+
+    /// Waits for the program, after which its number may be anybody's.
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        running().remove(&self.child.id());
+        self.reaped = true;
+        self.child.wait()
     }
 
     /// Whether the program has ended; it stays unreaped, so that its number, and its group's, cannot be anybody else's.
@@ -377,9 +421,7 @@ impl Running {
 
     #[cfg(unix)]
     fn kill(&mut self) {
-        use rustix::process::{Pid, Signal, kill_process_group};
-        // The group is gone already where every member ended and was reaped.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        kill_group(self.child.id());
     }
 
     #[cfg(not(unix))]
@@ -391,9 +433,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // After `end` the program is reaped and its number may be another's: then there is nothing to kill.
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if !self.reaped {
             self.kill();
-            let _ = self.child.wait();
+            let _ = self.reap();
         }
     }
 }
