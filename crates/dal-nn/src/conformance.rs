@@ -254,6 +254,28 @@ fn one_point_has_no_variance_and_stays_finite() {
     compare_along(&Case::new(network, 1, false, 4), 10);
 }
 
+/// Sizes around the vector widths and register tiles. Small enough for a memory checker, which this is also for: it sees a
+/// kernel that reads or writes beside its buffers whatever comes of it.
+#[test]
+fn sizes_around_the_vector_widths_match_the_plain_loops() {
+    for (n_in, hidden, n_out, n) in [
+        (1, vec![1], 1, 2),
+        (3, vec![7, 8, 9], 2, 15),
+        (8, vec![15, 16, 17], 8, 16),
+        (9, vec![31, 33], 9, 17),
+        (16, vec![63, 65], 1, 31),
+        (17, vec![64, 3], 17, 33),
+        (2, vec![80], 5, 7),
+        (1, vec![], 3, 9),
+    ] {
+        for normed in [false, true] {
+            let norm = normed.then(batch_norm).flatten();
+            let network = NetworkSpec::new(n_in, n_out, hidden.clone(), norm, Head::Linear).unwrap();
+            compare_along(&Case::new(network, n, false, 9), 2);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
