@@ -46,6 +46,7 @@ const FIXTURES: &[Fixture] = &[
     Fixture { folder: "fixtures/forest", script: "forest.py", args: &["fit"], data: Data::Required },
     // Fitting and training take minutes and packages of their own, so they are called by hand: see the folder's README.
     Fixture { folder: "fixtures/adm", script: "adm.py", args: &["--keep"], data: Data::Optional },
+    Fixture { folder: "fixtures/onnx", script: "onnx_models.py", args: &[], data: Data::Unused },
     Fixture { folder: "fixtures/select", script: "select_reference.py", args: &[], data: Data::Unused },
 ];
 

@@ -27,6 +27,8 @@ pub mod catalogue;
 pub mod contract;
 pub mod forest;
 pub mod network;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod page;
 pub mod problems;
 mod rows;

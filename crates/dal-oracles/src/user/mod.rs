@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use self::command::{CommandOracle, CommandSettings, Exchange};
 use self::inputs::Inputs;
-use self::physical::{InPhysicalUnits, Units};
+use self::physical::{InPhysicalUnits, Predict, Units};
 use self::table::{Duplicates, TableOracle};
 use crate::catalogue::{Column, Learning, Problem, Settings};
 use crate::forest::Forest;
@@ -149,7 +149,8 @@ struct ForestSpec {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelSpec {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
+    file: Option<PathBuf>,
     #[serde(default)]
     units: Units,
 }
@@ -249,17 +250,8 @@ impl Reader<'_> {
                 Arc::new(model.map_err(|problem| self.key("oracle.forest", problem))?)
             }
             OracleSpec { table: None, command: None, forest: None, network: Some(spec) } => {
-                let folder = self.folder().join(&spec.folder);
-                self.digest_folder(&folder, &mut digest)?;
-                let network = Network::load(&folder).map_err(|e| self.key("oracle.network.folder", e.to_string()))?;
-                let (n_inputs, n_outputs) = (network.n_inputs(), network.n_outputs());
-                let model = InPhysicalUnits::new(
-                    inputs.clone(),
-                    spec.units,
-                    n_inputs,
-                    n_outputs,
-                    Box::new(move |x| network.evaluate(x)),
-                );
+                let (n_inputs, n_outputs, predict) = self.network(&spec, &mut digest)?;
+                let model = InPhysicalUnits::new(inputs.clone(), spec.units, n_inputs, n_outputs, predict);
                 Arc::new(model.map_err(|problem| self.key("oracle.network", problem))?)
             }
             _ => {
@@ -292,6 +284,40 @@ impl Reader<'_> {
             learning: self.learning(&file.network)?,
             digest: Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
         })
+    }
+
+    /// Inputs, outputs and evaluation of the network that is named.
+    fn network(&self, spec: &ModelSpec, digest: &mut Sha256) -> Result<(usize, usize, Predict), ProblemFileError> {
+        match (&spec.folder, &spec.file) {
+            (Some(folder), None) => {
+                let folder = self.folder().join(folder);
+                self.digest_folder(&folder, digest)?;
+                let network = Network::load(&folder).map_err(|e| self.key("oracle.network.folder", e.to_string()))?;
+                Ok((network.n_inputs(), network.n_outputs(), Box::new(move |x| network.evaluate(x))))
+            }
+            (None, Some(file)) => {
+                let bytes = self.read(&self.folder().join(file))?;
+                digest.update(&bytes);
+                self.onnx(&bytes)
+            }
+            _ => {
+                Err(self.key("oracle.network", "give either a folder (network.toml and safetensors) or a file (.onnx)"))
+            }
+        }
+    }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, bytes: &[u8]) -> Result<(usize, usize, Predict), ProblemFileError> {
+        let network =
+            crate::onnx::OnnxNetwork::from_bytes(bytes).map_err(|e| self.key("oracle.network.file", e.to_string()))?;
+        Ok((network.n_inputs(), network.n_outputs(), Box::new(move |x| network.evaluate(x))))
+    }
+
+    #[cfg(not(feature = "onnx"))]
+    fn onnx(&self, _: &[u8]) -> Result<(usize, usize, Predict), ProblemFileError> {
+        let problem = "this build does not evaluate ONNX: build with the feature `onnx` \
+                       (cargo build --release -p dal-cli --features onnx)";
+        Err(self.key("oracle.network.file", problem))
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, ProblemFileError> {
@@ -554,6 +580,12 @@ mod tests {
                 vec!["{input} and {output}"],
             ),
             (format!("{INPUTS}{table}[network]\nhidden = []\n"), vec!["network.hidden"]),
+            (format!("{INPUTS}[oracle.network]\n"), vec!["oracle.network", "either a folder", "or a file"]),
+            (
+                format!("{INPUTS}[oracle.network]\nfolder = \".\"\nfile = \"t.csv\"\n"),
+                vec!["oracle.network", "either a folder", "or a file"],
+            ),
+            (format!("{INPUTS}[oracle.network]\nfile = \"t.csv\"\n"), vec!["oracle.network.file", "ONNX"]),
             ("name = ".to_owned(), vec!["p.toml", "line 1"]),
         ] {
             let error = open(&text).unwrap_err().to_string();
@@ -629,6 +661,27 @@ mod tests {
         // A threshold may lie within a rounding of v / 10 · 10, so a few points may go the other way.
         let same = y.iter().zip(&expected).filter(|(a, b)| a == b).count();
         assert!(same >= 48, "{same} of 50");
+    }
+
+    #[cfg(feature = "onnx")]
+    #[test]
+    fn an_onnx_network_is_asked_in_physical_units_or_on_the_box() {
+        let inputs: String = (0..3).map(|i| format!("[[inputs]]\nname = \"x{i}\"\nlow = -10\nhigh = 10\n")).collect();
+        let make = |units: &str, more: &str| {
+            let text = format!(
+                "name = \"n\"\n{inputs}[[outputs]]\nname = \"u\"\n{more}[oracle.network]\nfile = \"m.onnx\"\nunits = \"{units}\"\n"
+            );
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("m.onnx", dal_fixtures::onnx::MLP)]);
+            load(path)
+        };
+        let second = "[[outputs]]\nname = \"v\"\n";
+        let (x, expected) = crate::testing::golden(dal_fixtures::onnx::MLP_GOLDEN, 3);
+        let close = |y: ndarray::Array2<f64>| (y - &expected).iter().all(|d| d.abs() < 1e-5);
+        assert!(close(all_labels(make("unit-box", second).unwrap().oracle().as_ref(), x.view())));
+        let shrunk = x.mapv(|v| v / 10.0);
+        assert!(close(all_labels(make("physical", second).unwrap().oracle().as_ref(), shrunk.view())));
+        let error = make("physical", "").unwrap_err().to_string();
+        assert!(error.contains("1 outputs are named, the oracle has 2"), "{error}");
     }
 
     #[test]
