@@ -1,6 +1,6 @@
 //! `cargo xtask page`: makes a report from a small sweep and tests its page in a real browser.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};

@@ -1,17 +1,17 @@
 //! `cargo xtask valgrind`: the tests of the unsafe kernels under a memory checker.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::process::{cargo, find_program, install_package, run};
+use crate::process::{capture, cargo, find_program, install_package, run};
 
 /// Tests of `dal-nn` that reach every kernel in small sizes. The others of the module train for hundreds of epochs.
 const TESTS: &[&str] = &[
-    "fast::tests::sizes_around_the_vector_widths_match_the_plain_loops",
-    "fast::tests::one_point_has_no_variance_and_stays_finite",
-    "fast::tests::dropout_matches_the_plain_loops",
-    "fast::tests::the_loss_head_matches_the_plain_loops_in_both_phases",
-    "fast::tests::convolutions_match_the_plain_loops",
-    "fast::tests::stopping_and_going_on_gives_the_same_bits",
+    "conformance::sizes_around_the_vector_widths_match_the_plain_loops",
+    "conformance::one_point_has_no_variance_and_stays_finite",
+    "conformance::dropout_matches_the_plain_loops",
+    "conformance::the_loss_head_matches_the_plain_loops_in_both_phases",
+    "conformance::convolutions_match_the_plain_loops",
+    "conformance::stopping_and_going_on_gives_the_same_bits",
 ];
 
 /// What cargo runs the tests with.
@@ -23,6 +23,11 @@ const RUNNER: &str = "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--er
 pub fn run_memcheck() -> Result<()> {
     if find_program(&["valgrind"]).is_none() {
         install_package("valgrind")?;
+    }
+    // A test that was renamed must not be skipped in silence.
+    let list = capture(&mut cargo(&["test", "-p", "dal-nn", "--lib", "--locked", "--quiet", "--", "--list"]))?;
+    if let Some(lost) = TESTS.iter().find(|test| !list.lines().any(|line| line.strip_suffix(": test") == Some(test))) {
+        bail!("dal-nn has no test `{lost}` any more; mend the list in xtask/src/valgrind.rs");
     }
     let mut command = cargo(&["test", "-p", "dal-nn", "--lib", "--locked", "--config", RUNNER, "--"]);
     run(command.args(["--test-threads=1", "--exact"]).args(TESTS))
