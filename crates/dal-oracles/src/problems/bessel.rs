@@ -69,6 +69,9 @@ fn build(settings: &Settings) -> Result<Built, ProblemError> {
     Ok(Built { space, oracle: Arc::new(Rows(Bessel)) })
 }
 
+/// What the way from an order to the unit box and back may lose: -0.8, which stands for order 1, comes back as 1 - 2e-16.
+const ROUNDING: f64 = 1e-12;
+
 #[derive(Debug)]
 struct Bessel;
 
@@ -82,7 +85,7 @@ impl Formula for Bessel {
     }
 
     fn evaluate(&self, x: &[f64], y: &mut [f64]) {
-        let order = (10.0 * ((x[0] + 1.0) / 2.0)).floor().min(9.0);
+        let order = (10.0 * ((x[0] + 1.0) / 2.0) + ROUNDING).floor().min(9.0);
         y[0] = libm::jn(order as i32, 10.0 * (x[1] + 1.0) / 2.0);
     }
 }
@@ -90,7 +93,7 @@ impl Formula for Bessel {
 #[cfg(test)]
 mod tests {
     use crate::testing::{labels, problem, worst_difference};
-    use dal_core::SeedPath;
+    use dal_core::{SeedPath, Value};
     use ndarray::Array2;
     use proptest::prelude::*;
 
@@ -114,6 +117,24 @@ mod tests {
             assert!((value - (-1.0 + 2.0 * alpha as f64 / 9.0)).abs() < 1e-15);
         }
         assert_eq!(distinct(&[("order", "staircase")]).len(), 2_000);
+    }
+
+    #[test]
+    fn whole_orders_of_the_staircase_are_steps_of_their_own() {
+        let staircase = problem("bessel", &[("order", "staircase")]);
+        let argument = staircase.space().to_unit(&[Value::Number(0.0), Value::Number(2.5)]).unwrap()[1];
+        let expected = ten_orders(argument).1;
+        for order in 0..=10 {
+            let at = |alpha: f64| {
+                let x = staircase.space().to_unit(&[Value::Number(alpha), Value::Number(2.5)]).unwrap();
+                let x = Array2::from_shape_vec((1, 2), x).unwrap();
+                labels("bessel", &[("order", "staircase")], x.view())[[0, 0]]
+            };
+            assert_eq!(at(f64::from(order)), expected[order.min(9) as usize], "{order}");
+            if order > 0 {
+                assert_eq!(at(f64::from(order) - 1e-9), expected[order as usize - 1], "just below {order}");
+            }
+        }
     }
 
     /// J_0 .. J_9 at one z, as the oracle answers for the ten drawn values of x_0.
