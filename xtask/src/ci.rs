@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, run};
-use crate::{fixtures, package, page, tidy};
+use crate::{fixtures, package, page, tidy, valgrind};
 
 /// What is checked.
 #[derive(clap::Args)]
 pub struct Args {
     /// Also what needs more than the toolchain, or long: fixtures (Python), the report page in a browser (Chromium, Node),
-    /// features that are off by default. A missing prerequisite is installed, and is a failure where that is refused.
+    /// the unsafe kernels under valgrind, features that are off by default. A missing prerequisite is installed, and is a
+    /// failure where that is refused.
     #[arg(long)]
     full: bool,
 }
@@ -35,27 +36,12 @@ const STAGES: &[Stage] = &[
 const FULL_STAGES: &[Stage] = &[
     ("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None })),
     ("page", || page::run_browser(&page::Args { page: None })),
-    // Off by default for the time it takes to compile, so it is compiled and tested here alone.
+    ("valgrind", valgrind::run_memcheck),
+    // Off by default for the time it takes to compile.
     ("features", || {
-        run(&mut cargo(&[
-            "clippy",
-            "-p",
-            "dal-oracles",
-            "--all-targets",
-            "--features",
-            FEATURES,
-            "--locked",
-            "--quiet",
-            "--",
-            "-D",
-            "warnings",
-        ]))?;
-        run(&mut cargo(&["test", "-p", "dal-oracles", "-p", "dal-cli", "--features", FEATURES, "--locked", "--quiet"]))
+        run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))
     }),
 ];
-
-/// Features of `dal-oracles` and `dal-cli` that are off by default.
-const FEATURES: &str = "onnx,parquet";
 
 /// Runs the stages, stopping at the first failure.
 pub fn run_stages(args: &Args) -> Result<()> {

@@ -16,7 +16,7 @@ const TESTS: &[&str] = &[
 
 /// What cargo runs the tests with.
 const RUNNER: &str = "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--error-exitcode=9', '--leak-check=full', \
-                      '--errors-for-leak-kinds=definite']";
+                      '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite']";
 
 /// Runs the tests under valgrind, whose processor has AVX2 but not AVX-512: so the portable and the AVX2 kernels are checked.
 /// Any error, a leak included, is a failure.
