@@ -45,9 +45,10 @@ pub fn run(args: &Args) -> Result<Done> {
     };
     let written = write_report(&data, &args.out, &options)?;
     let (_, width) = console::Term::stdout().size();
-    outln!("{}", terminal_summary(&written.findings, usize::from(width).clamp(60, 120)));
+    let width = usize::from(width).clamp(60, 120);
+    outln!("{}", terminal_summary(&written.findings, width));
     for comparison in &written.comparisons {
-        outln!("Beside {}\n", comparison.sentence());
+        outln!("{}", comparison.terminal_summary(width));
     }
     outln!("{} figures and {} tables beside the page", written.n_figures, written.n_tables);
     outln!("{}", written.page.display());

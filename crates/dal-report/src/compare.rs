@@ -7,7 +7,7 @@ use dal_eval::{CurveSpan, EvalError, Interval, Verdict, area_under_curve, max_t,
 
 use crate::data::{BASELINE, ReportData};
 use crate::findings::{Curves, Findings, Part, Problem, Time};
-use crate::summary::overall;
+use crate::summary::{overall, wrapped};
 use crate::table::{Entry, Row, Table};
 use crate::text::{count, list, p_value, ratio, ratio_name};
 
@@ -338,6 +338,11 @@ impl Comparison {
             of(Change::NoVerdict),
             count(self.n_unmatched, "cell"),
         )
+    }
+
+    /// The same for a terminal, wrapped to a width.
+    pub fn terminal_summary(&self, width: usize) -> String {
+        wrapped(&format!("Beside {}", self.sentence()), width.max(40))
     }
 
     /// Verdicts and averages side by side.

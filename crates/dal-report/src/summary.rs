@@ -67,9 +67,9 @@ pub fn statements(part: &Part, findings: &Findings) -> Vec<Statement> {
     said.extend(verdicts(part));
     said.push(state("How sure", certainty(part, findings)));
     said.extend(losses(part, findings));
-    said.extend(averages(part));
     said.push(state("On what evidence", evidence(part)));
     said.extend(times(part));
+    said.extend(averages(part));
     said.extend(gaps(part));
     if findings.span == CurveSpan::FromFirstStep {
         said.push(state(
@@ -559,7 +559,7 @@ pub fn terminal_summary(findings: &Findings, width: usize) -> String {
 }
 
 /// Lines of at most so many letters, the second and later ones indented; γ = 2 and 5 % are not torn apart.
-fn wrapped(text: &str, width: usize) -> String {
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let text = glued(text);
     let (indent, start, rest) = match text.strip_prefix("  - ") {
         Some(rest) => ("    ", "  - ", rest),

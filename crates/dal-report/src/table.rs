@@ -212,6 +212,7 @@ fn latex(text: &str) -> String {
             '^' => out.push_str("\\textasciicircum{}"),
             '<' => out.push_str("$<$"),
             '>' => out.push_str("$>$"),
+            'µ' => out.push_str("$\\mu$"),
             'γ' => out.push_str("$\\gamma$"),
             '±' => out.push_str("$\\pm$"),
             '≤' => out.push_str("$\\le$"),

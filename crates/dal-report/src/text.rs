@@ -38,7 +38,9 @@ pub(crate) fn p_value(p: f64) -> String {
 
 /// Seconds in the unit that reads best.
 pub(crate) fn seconds(value: f64) -> String {
-    if value < 1.0 {
+    if value < 1e-3 {
+        format!("{} µs", number(value * 1e6))
+    } else if value < 1.0 {
         format!("{} ms", number(value * 1e3))
     } else if value < 120.0 {
         format!("{} s", number(value))
@@ -88,7 +90,7 @@ mod tests {
             assert_eq!(number(value), text);
         }
         assert_eq!(ratio(0.85), "0.850");
-        assert_eq!(seconds(0.0123), "12.3 ms");
+        assert_eq!((seconds(0.0123), seconds(9.69e-6)), ("12.3 ms".into(), "9.69 µs".into()));
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }
 }
