@@ -19,7 +19,7 @@
 //! | `[protocol]` `pool_ratios` | pool sizes in units of `queries`; `random` has one run for all of them | 2, 4, 8, 16, 32, 64 |
 //! | `[training]` `epochs`, `members`, `learning_rate`, `weight_decay` | for every problem | 500, 10 (`adm` 5), the preset's, the preset's |
 //! | `[[problem]]` `id`, `settings` | a problem of the catalogue, or a path to a `problem.toml` relative to the sweep file | at least one |
-//! | … `preset` | where network and training come from | `published` |
+//! | … `preset` | where network and training come from: `published` (a user's: the problem file), or `tuned` where a search was made | `tuned` where that is better, else `published` |
 //! | … `network` | `hidden`, `batch_norm`, `batch_norm_statistics` (`running`, `recomputed`) | the preset's |
 //! | … `training`, `protocol` | as above, for this problem | the sweep's |
 //! | … `skip` | ids of strategies that are not run on it | none |

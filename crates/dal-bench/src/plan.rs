@@ -11,7 +11,7 @@ use dal_core::{
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec,
 };
-use dal_oracles::Problem;
+use dal_oracles::{Learning, Problem};
 use dal_store::{PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunKey, RunSpec, StrategySpec, SweepRecord};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::SliceRandom;
@@ -391,13 +391,14 @@ impl Resolver<'_> {
             .catalogue
             .problem(entry.id.get_ref(), &settings, base)
             .map_err(|e| self.sweep.invalid(place(&entry.id, &entry.settings, &e), key, e.reason, e.hint))?;
-        let preset = entry.preset.as_ref().map_or("published", |preset| preset.get_ref().as_str());
-        if preset != "published" {
+        let preset =
+            entry.preset.as_ref().map_or(problem.default_preset(), |preset| preset.get_ref().as_str()).to_owned();
+        let Some(learning) = problem.preset(&preset) else {
             let span = entry.preset.as_ref().map_or(at, |preset| preset.span().start);
             let reason = format!("there is no preset `{preset}` for `{}`", problem.id());
-            let hint = Some("there is: published".to_owned());
+            let hint = Some(format!("there is: {}", problem.presets().join(", ")));
             return Err(self.sweep.invalid(span, format!("{key}.preset"), reason, hint));
-        }
+        };
         for id in &entry.skip {
             if !strategies.iter().any(|chosen| chosen.id == *id.get_ref()) {
                 let known = strategies.iter().map(|chosen| chosen.id.as_str()).collect::<Vec<_>>().join(", ");
@@ -406,8 +407,8 @@ impl Resolver<'_> {
                 return Err(self.sweep.invalid(id.span().start, format!("{key}.skip"), reason, hint));
             }
         }
-        let network = self.network(&problem, &entry.network, key, at)?;
-        let training = self.training(&problem, &entry.training, key, at)?;
+        let network = self.network(&problem, &learning, &entry.network, key, at)?;
+        let training = self.training(&problem, &learning, &entry.training, key, at)?;
         let (mut protocol, ratios) = self.protocol(&entry.protocol, key)?;
         let split = self.split(&problem, &mut protocol, key, at)?;
         let learner =
@@ -427,20 +428,18 @@ impl Resolver<'_> {
             })?;
             rehearsed.push(needs);
         }
-        let planned = PlannedProblem {
-            problem,
-            network,
-            training,
-            preset: preset.to_owned(),
-            protocol,
-            split,
-            test: OnceLock::new(),
-        };
+        let planned = PlannedProblem { problem, network, training, preset, protocol, split, test: OnceLock::new() };
         Ok((planned, platform, ratios))
     }
 
-    fn network(&self, problem: &Problem, file: &NetworkFile, key: &str, at: usize) -> Result<NetworkSpec, SweepError> {
-        let learning = problem.learning();
+    fn network(
+        &self,
+        problem: &Problem,
+        learning: &Learning,
+        file: &NetworkFile,
+        key: &str,
+        at: usize,
+    ) -> Result<NetworkSpec, SweepError> {
         let (mut at, mut key) = (at, format!("{key}.network"));
         let hidden = match &file.hidden {
             Some(hidden) => {
@@ -450,6 +449,7 @@ impl Resolver<'_> {
             None => learning.hidden.clone(),
         };
         let statistics = match &file.batch_norm_statistics {
+            None if learning.recomputed_statistics => BatchNormStatistics::Recomputed,
             None => BatchNormStatistics::Running,
             Some(text) => match text.get_ref().as_str() {
                 "running" => BatchNormStatistics::Running,
@@ -487,12 +487,12 @@ impl Resolver<'_> {
     fn training(
         &self,
         problem: &Problem,
+        learning: &Learning,
         own: &TrainingFile,
         key: &str,
         at: usize,
     ) -> Result<TrainingSpec, SweepError> {
         let shared = &self.sweep.file.training;
-        let learning = problem.learning();
         // The published ensembles have ten members, ADM's five.
         let members = if problem.id() == "adm" { 5 } else { 10 };
         let pick = |own: &Option<Spanned<f64>>, shared: &Option<Spanned<f64>>, default: f64| {

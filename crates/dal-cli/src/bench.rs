@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<Done> {
 }
 
 /// A flag that the first interrupt raises; the second one ends the process. Either way the checkpoints stand.
-fn interrupts() -> Result<&'static AtomicBool> {
+pub fn interrupts() -> Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
@@ -180,7 +180,7 @@ fn print_summary(summary: &Summary) {
 }
 
 /// `48 s`, `3 min 20 s`, `5 h 10 min`, `2 d 4 h`.
-fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let s = duration.as_secs_f64().ceil() as u64;
     match s {
         0..60 => format!("{s} s"),

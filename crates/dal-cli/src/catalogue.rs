@@ -103,6 +103,10 @@ fn show_card(card: &Card) -> Result<Done> {
     if !card.training.note.is_empty() {
         outln!("          {}", card.training.note);
     }
+    if let Some(tuned) = &card.tuned {
+        let default = if tuned.is_default { " (default)" } else { "" };
+        outln!("tuned     {}{default}", tuned.sentence());
+    }
     outln!("source    {}", card.source);
     outln!("licence   {}", card.licence);
     for difficulty in card.difficulty {

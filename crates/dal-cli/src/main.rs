@@ -7,6 +7,7 @@ mod label;
 mod output;
 mod report;
 mod select;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ use clap::{Parser, Subcommand};
   dal select gsx --labelled-x lx.csv --labelled-y ly.csv --pool px.csv -n 10
   dal bench run benches/sweeps/quick.toml --store runs/quick
   dal report runs/quick --out runs/quick/report
+  dal tune sine                                    which network suits a problem
 
 Exit codes: 0 done, 1 some runs or rows failed, 2 bad input, 130 interrupted."
 )]
@@ -48,6 +50,8 @@ enum Command {
     Bench(bench::Args),
     /// Turn a store of runs into a page, figures and tables.
     Report(report::Args),
+    /// Search for the network and training that suit a problem.
+    Tune(tune::Args),
 }
 
 /// What a command that went through has to say: whether everything in it succeeded.
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Select(args) => select::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Tune(args) => tune::run(&args),
     };
     match outcome {
         Ok(Done::Fully) => ExitCode::SUCCESS,

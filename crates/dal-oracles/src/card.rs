@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::page::{power, widths};
+
 /// Everything about a problem that a person or a command line wants to know; fed to `dal problems`, the documentation and
 /// the defaults of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +28,8 @@ pub struct Card {
     pub network: NetworkCard,
     /// How that network is trained by default.
     pub training: TrainingCard,
+    /// What a search found on labels of its own, where one was made: the preset `tuned`.
+    pub tuned: Option<TunedCard>,
     /// How hard it is, with the default settings and each other choice that changes it.
     pub difficulty: &'static [Difficulty],
 }
@@ -146,6 +150,63 @@ pub struct TrainingCard {
     pub weight_decay: f64,
     /// What to know about these figures, if anything.
     pub note: &'static str,
+}
+
+/// A network and its training that `dal tune` chose; what stands behind the hidden layers is that of the published network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TunedCard {
+    /// Width of each hidden layer.
+    pub hidden: &'static [usize],
+    /// Whether a BatchNorm follows each hidden Linear.
+    pub batch_norm: bool,
+    /// Whether its statistics at inference are recomputed over the training set.
+    pub recomputed_statistics: bool,
+    /// Initial learning rate.
+    pub learning_rate: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Whether it is better than the published one on the test set and therefore the default.
+    pub is_default: bool,
+    /// Test errors of both.
+    pub gains: &'static [Gain],
+    /// What was searched, and what was not.
+    pub note: &'static str,
+}
+
+impl TunedCard {
+    /// Network, training, and how much lower or higher its test error is than the published network's, in words.
+    pub fn sentence(&self) -> String {
+        let norm = match (self.batch_norm, self.recomputed_statistics) {
+            (false, _) => "without BatchNorm",
+            (true, false) => "with BatchNorm",
+            (true, true) => "with BatchNorm on recomputed statistics",
+        };
+        let (rate, decay) = (power(self.learning_rate), power(self.weight_decay));
+        let mut text = format!("{} {norm}, learning rate {rate}, weight decay {decay}", widths(self.hidden));
+        let gains: Vec<String> = self
+            .gains
+            .iter()
+            .map(|gain| format!("{:.2e} at {} labels (published {:.2e})", gain.tuned, gain.labels, gain.published))
+            .collect();
+        if !gains.is_empty() {
+            text += &format!("; test MSE {}", gains.join(", "));
+        }
+        if !self.note.is_empty() {
+            text += &format!("; {}", self.note);
+        }
+        text
+    }
+}
+
+/// Test MSE of both presets, geometric means over seeds of ensembles trained on random points.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Gain {
+    /// Labels trained on.
+    pub labels: usize,
+    /// Of the published network.
+    pub published: f64,
+    /// Of the tuned one.
+    pub tuned: f64,
 }
 
 /// How hard a problem is for a predictor that learns nothing about the inputs; measured, and held by a test.

@@ -155,13 +155,20 @@ pub struct Column {
     pub levels: Vec<String>,
 }
 
-/// The network a problem is learned with unless a run says otherwise, and its training.
+/// Name of the preset with the published network, or the one in a user's problem file.
+pub const PUBLISHED: &str = "published";
+/// Name of the preset that a search found.
+pub const TUNED: &str = "tuned";
+
+/// A network that a problem is learned with, and its training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learning {
     /// Width of each hidden layer.
     pub hidden: Vec<usize>,
     /// Whether a BatchNorm follows each hidden Linear.
     pub batch_norm: bool,
+    /// Whether BatchNorm's statistics at inference are recomputed over the training set instead of running averages.
+    pub recomputed_statistics: bool,
     /// What stands in the place of the last plain Linear, if anything does.
     pub head: Option<ConvolutionHead>,
     /// Initial learning rate of full-batch Adam.
@@ -173,7 +180,14 @@ pub struct Learning {
 /// What a user's problem gets: the network that `foil` is published with.
 impl Default for Learning {
     fn default() -> Self {
-        Self { hidden: vec![200; 4], batch_norm: true, head: None, learning_rate: 1e-3, weight_decay: 1e-4 }
+        Self {
+            hidden: vec![200; 4],
+            batch_norm: true,
+            recomputed_statistics: false,
+            head: None,
+            learning_rate: 1e-3,
+            weight_decay: 1e-4,
+        }
     }
 }
 
@@ -182,6 +196,7 @@ impl From<&Card> for Learning {
         Self {
             hidden: card.network.hidden.to_vec(),
             batch_norm: card.network.batch_norm,
+            recomputed_statistics: false,
             head: card.network.head,
             learning_rate: card.training.learning_rate,
             weight_decay: card.training.weight_decay,
@@ -263,9 +278,44 @@ impl Problem {
         self.card
     }
 
-    /// The default network and its training: the card's, or those of a user's file.
+    /// The published network and its training, or those of a user's file: the preset `published`.
     pub fn learning(&self) -> &Learning {
         &self.learning
+    }
+
+    /// The presets: `published`, and `tuned` where a search was made. The tuned network of a variant whose oracle is another
+    /// (settings that are not the default) is that of the default settings.
+    pub fn presets(&self) -> Vec<&'static str> {
+        let tuned = self.card.is_some_and(|card| card.tuned.is_some());
+        if tuned { vec![PUBLISHED, TUNED] } else { vec![PUBLISHED] }
+    }
+
+    /// The preset that is used unless a run names one: `tuned` where that is better on the test set, with the default settings;
+    /// otherwise `published`.
+    pub fn default_preset(&self) -> &'static str {
+        match self.card.and_then(|card| card.tuned) {
+            Some(tuned) if tuned.is_default && self.settings.is_default() => TUNED,
+            _ => PUBLISHED,
+        }
+    }
+
+    /// Network and training of a preset; `None` for one that this problem does not have.
+    pub fn preset(&self, name: &str) -> Option<Learning> {
+        match name {
+            PUBLISHED => Some(self.learning.clone()),
+            TUNED => {
+                let tuned = self.card?.tuned?;
+                Some(Learning {
+                    hidden: tuned.hidden.to_vec(),
+                    batch_norm: tuned.batch_norm,
+                    recomputed_statistics: tuned.recomputed_statistics,
+                    head: self.learning.head,
+                    learning_rate: tuned.learning_rate,
+                    weight_decay: tuned.weight_decay,
+                })
+            }
+            _ => None,
+        }
     }
 
     /// For a user's problem the SHA-256, in hexadecimal, of the problem file and then of the table, forest or network it

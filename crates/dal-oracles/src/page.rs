@@ -72,6 +72,14 @@ fn write_card(page: &mut String, card: &Card) -> std::fmt::Result {
     let note = if card.training.note.is_empty() { String::new() } else { format!(" ({})", card.training.note) };
     let (rate, decay) = (power(card.training.learning_rate), power(card.training.weight_decay));
     writeln!(page, "- Training: Adam, learning rate {rate}, weight decay {decay}{note}.")?;
+    if let Some(tuned) = &card.tuned {
+        writeln!(
+            page,
+            "- Preset `tuned`{}: {}.",
+            if tuned.is_default { ", the default" } else { "" },
+            tuned.sentence()
+        )?;
+    }
     for d in card.difficulty {
         let settings = if d.settings.is_empty() { String::new() } else { format!(" with `{}`", d.settings) };
         writeln!(
@@ -84,12 +92,12 @@ fn write_card(page: &mut String, card: &Card) -> std::fmt::Result {
 }
 
 /// `1e-4`, and zero as `0`.
-fn power(v: f64) -> String {
+pub(crate) fn power(v: f64) -> String {
     if v == 0.0 { "0".into() } else { format!("{v:e}") }
 }
 
 /// `9 × 20`, or the widths one by one where they differ.
-fn widths(hidden: &[usize]) -> String {
+pub(crate) fn widths(hidden: &[usize]) -> String {
     match hidden {
         [first, ..] if hidden.iter().all(|width| width == first) => format!("{} × {first}", hidden.len()),
         _ => hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),

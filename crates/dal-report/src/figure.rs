@@ -108,7 +108,7 @@ pub(crate) struct SeriesCurves<'a> {
     pub(crate) curves: &'a Curves,
 }
 
-type Drawn<T> = Result<T, DrawingAreaErrorKind<Infallible>>;
+pub(crate) type Drawn<T> = Result<T, DrawingAreaErrorKind<Infallible>>;
 
 const PAGE: (u32, u32) = (480, 310);
 const PAPER: (u32, u32) = (670, 310);
@@ -118,19 +118,19 @@ const LINE: f64 = 1.8;
 /// Radius of a marker in pixels.
 const MARK: f64 = 4.6;
 
-fn units(pixels: f64) -> i32 {
+pub(crate) fn units(pixels: f64) -> i32 {
     (pixels * f64::from(UNITS)).round() as i32
 }
 
-fn stroke(role: Role, width: f64) -> ShapeStyle {
+pub(crate) fn stroke(role: Role, width: f64) -> ShapeStyle {
     ShapeStyle { color: role.code().to_rgba(), filled: false, stroke_width: units(width).max(1) as u32 }
 }
 
-fn fill(role: Role, opacity: f64) -> ShapeStyle {
+pub(crate) fn fill(role: Role, opacity: f64) -> ShapeStyle {
     ShapeStyle { color: role.code().mix(opacity), filled: true, stroke_width: 0 }
 }
 
-fn text_style(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
+pub(crate) fn text_style(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
     let font = ("sans-serif", TEXT * f64::from(UNITS)).into_font();
     font.color(&Role::Ink.code()).pos(Pos::new(horizontal, vertical))
 }
@@ -173,12 +173,12 @@ fn canvas_with(
 }
 
 /// A style's marker around the origin, in backend units; empty for Random.
-fn marker_corners(style: usize) -> Vec<(i32, i32)> {
+pub(crate) fn marker_corners(style: usize) -> Vec<(i32, i32)> {
     marker(style).into_iter().flatten().map(|(x, y)| (units(MARK * x), units(MARK * y))).collect()
 }
 
 /// Draws the marker of a style at a point of the unit plane; a ring for Random.
-fn draw_mark(plane: &Plane, at: (f64, f64), style: usize) -> Drawn<()> {
+pub(crate) fn draw_mark(plane: &Plane, at: (f64, f64), style: usize) -> Drawn<()> {
     let corners = marker_corners(style);
     if corners.is_empty() {
         return plane.draw(&(EmptyElement::at(at) + Circle::new((0, 0), units(3.5), stroke(Role::Series(style), 1.5))));
@@ -220,23 +220,23 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
 }
 
 /// Draws the frame of a chart: grid and labels at given ticks, axis titles. `x` ticks are (position, label) in [0, 1].
-struct Frame<'a> {
-    x_ticks: &'a [(f64, String)],
-    y_ticks: &'a [(f64, String)],
-    x_title: &'a str,
-    y_title: &'a str,
+pub(crate) struct Frame<'a> {
+    pub(crate) x_ticks: &'a [(f64, String)],
+    pub(crate) y_ticks: &'a [(f64, String)],
+    pub(crate) x_title: &'a str,
+    pub(crate) y_title: &'a str,
     /// Whether the left axis is drawn.
-    y_axis: bool,
+    pub(crate) y_axis: bool,
 }
 
 /// Margins around the plot in pixels: left, top, right, bottom.
 const MARGINS: (f64, f64, f64, f64) = (62.0, 12.0, 14.0, 46.0);
 
-type Plane =
+pub(crate) type Plane =
     DrawingArea<Canvas, Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>>;
 
 /// Lays out a chart whose axes both run from 0 to 1 and returns its plane, with y upwards.
-fn framed(area: &DrawingArea<Canvas, Shift>, frame: &Frame<'_>) -> Drawn<Plane> {
+pub(crate) fn framed(area: &DrawingArea<Canvas, Shift>, frame: &Frame<'_>) -> Drawn<Plane> {
     let (left, top, right, bottom) = MARGINS;
     let (width, height) = area.dim_in_pixel();
     let mut chart = ChartBuilder::on(area)
@@ -287,21 +287,21 @@ fn page_position(x: f64, y: f64) -> (f64, f64) {
 
 /// Maps values to [0, 1] logarithmically.
 #[derive(Clone, Copy)]
-struct LogScale {
+pub(crate) struct LogScale {
     low: f64,
     high: f64,
 }
 
 impl LogScale {
-    fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         log_range(values).map(|(low, high)| Self { low, high })
     }
 
-    fn at(self, value: f64) -> f64 {
+    pub(crate) fn at(self, value: f64) -> f64 {
         (value / self.low).ln() / (self.high / self.low).ln()
     }
 
-    fn ticks(self) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(self) -> Vec<(f64, String)> {
         log_ticks(self.low, self.high).into_iter().map(|v| (self.at(v), number(v))).collect()
     }
 }

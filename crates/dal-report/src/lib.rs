@@ -50,6 +50,7 @@ mod svg;
 mod table;
 mod tables;
 mod text;
+mod tuning;
 mod write;
 
 pub use compare::{Change, ComparedCell, ComparedMethod, Comparison, compare};
@@ -62,4 +63,5 @@ pub use findings::{
 };
 pub use load::load;
 pub use summary::{Statement, statements, terminal_summary};
+pub use tuning::{SavedTable, TestedNetworks, TriedNetwork, TuningPicture};
 pub use write::{ReportError, ReportOptions, WrittenReport, write_report};

@@ -89,6 +89,7 @@ pub static DEFINITION: Definition = Definition {
             weight_decay: 0.0,
             note: "4 hidden layers are recollected; the authors' code for the predecessor paper has 6",
         },
+        tuned: None,
         difficulty: &[Difficulty { settings: "", output_variance: 0.0122, mean_predictor_mse: 0.0124 }],
     },
     build,

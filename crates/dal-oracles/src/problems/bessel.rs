@@ -46,6 +46,7 @@ pub static DEFINITION: Definition = Definition {
         }],
         network: NetworkCard { hidden: &[50; 6], batch_norm: true, head: None, known: Knowledge::Recollected },
         training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        tuned: None,
         difficulty: &[
             Difficulty { settings: "", output_variance: 0.0462, mean_predictor_mse: 0.0470 },
             Difficulty { settings: "order=staircase", output_variance: 0.0468, mean_predictor_mse: 0.0476 },

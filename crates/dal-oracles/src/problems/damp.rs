@@ -28,6 +28,7 @@ pub static DEFINITION: Definition = Definition {
         settings: &[],
         network: NetworkCard { hidden: &[500; 6], batch_norm: true, head: None, known: Knowledge::Recollected },
         training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        tuned: None,
         difficulty: &[Difficulty { settings: "", output_variance: 0.0760, mean_predictor_mse: 0.0771 }],
     },
     build: |_| Ok(Built { space: space_of(&DEFINITION.card)?, oracle: Arc::new(Rows(Damp)) }),

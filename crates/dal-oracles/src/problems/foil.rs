@@ -31,6 +31,7 @@ pub static DEFINITION: Definition = Definition {
         settings: &[],
         network: NetworkCard { hidden: &[200; 4], batch_norm: true, head: None, known: Knowledge::Published },
         training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        tuned: None,
         difficulty: &[Difficulty { settings: "", output_variance: 0.0907, mean_predictor_mse: 0.0919 }],
     },
     build: |_| {

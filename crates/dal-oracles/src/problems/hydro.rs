@@ -32,6 +32,7 @@ pub static DEFINITION: Definition = Definition {
         settings: &[],
         network: NetworkCard { hidden: &[50; 6], batch_norm: true, head: None, known: Knowledge::Published },
         training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        tuned: None,
         difficulty: &[Difficulty { settings: "", output_variance: 0.178, mean_predictor_mse: 0.181 }],
     },
     build: |_| {

@@ -36,6 +36,7 @@ pub static DEFINITION: Definition = Definition {
         settings: &[],
         network: NetworkCard { hidden: &[500; 4], batch_norm: true, head: None, known: Knowledge::Published },
         training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        tuned: None,
         difficulty: &[Difficulty { settings: "", output_variance: 0.611, mean_predictor_mse: 0.614 }],
     },
     build: |_| Ok(Built { space: space_of(&DEFINITION.card)?, oracle: Arc::new(Rows(Robo)) }),

@@ -23,6 +23,7 @@ pub static DEFINITION: Definition = Definition {
             weight_decay: 0.0,
             note: "the authors' code for arXiv 2201.12632 has 1e-4, which needs its warm start",
         },
+        tuned: None,
         difficulty: &[Difficulty { settings: "", output_variance: 0.141, mean_predictor_mse: 0.145 }],
     },
     build: |_| Ok(Built { space: space_of(&DEFINITION.card)?, oracle: Arc::new(Rows(Sine)) }),

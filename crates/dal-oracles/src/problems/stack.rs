@@ -65,6 +65,7 @@ pub static DEFINITION: Definition = Definition {
         }],
         network: NetworkCard { hidden: &[700; 9], batch_norm: true, head: None, known: Knowledge::Published },
         training: TrainingCard { learning_rate: 1e-3, weight_decay: 0.0, note: "" },
+        tuned: None,
         difficulty: &[
             Difficulty { settings: "", output_variance: 1.67e-3, mean_predictor_mse: 1.70e-3 },
             Difficulty { settings: "spectrum=absorptance-256", output_variance: 5.66e-4, mean_predictor_mse: 5.73e-4 },

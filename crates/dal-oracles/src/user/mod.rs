@@ -160,14 +160,22 @@ struct ModelSpec {
 struct NetworkSpec {
     hidden: Vec<usize>,
     batch_norm: bool,
+    batch_norm_statistics: BatchNormStatistics,
     learning_rate: f64,
     weight_decay: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum BatchNormStatistics {
+    Running,
+    Recomputed,
 }
 
 impl Default for NetworkSpec {
     fn default() -> Self {
         let Learning { hidden, batch_norm, learning_rate, weight_decay, .. } = Learning::default();
-        Self { hidden, batch_norm, learning_rate, weight_decay }
+        Self { hidden, batch_norm, batch_norm_statistics: BatchNormStatistics::Running, learning_rate, weight_decay }
     }
 }
 
@@ -482,6 +490,7 @@ impl Reader<'_> {
         Ok(Learning {
             hidden: spec.hidden.clone(),
             batch_norm: spec.batch_norm,
+            recomputed_statistics: matches!(spec.batch_norm_statistics, BatchNormStatistics::Recomputed),
             head: None,
             learning_rate: spec.learning_rate,
             weight_decay: spec.weight_decay,

@@ -1,0 +1,478 @@
+//! `dal tune`: searches for the network and the training that suit a problem, and says why.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use dal_report::{TestedNetworks, TriedNetwork, TuningPicture};
+use dal_tune::{
+    BatchNorm, Candidate, Event, Extent, Outcome, Outlook, Progress, Ranges, RunOptions, Search, SearchSpace, Settings,
+    Tuning, Verdict, widths,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::Done;
+use crate::bench::{duration, interrupts};
+use crate::label::find_problem;
+use crate::output::{Format, Rows, outln};
+
+/// A problem in, a network out.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Networks of many shapes and trainings are compared on labels of their own: many of them with few epochs and one member,
+the better third with more, the last ones by the full measure on several seeds. Of those within one standard error of the
+best, the smallest wins. Only then are the choice and the problem's reference network (the published one, or that of your
+problem file) held side by side on the test set.
+
+A table's rows are divided: a fifth, at most --test-points, is kept for the test; the rest is split, or where it is short,
+cross-validated in five folds. The output says which.
+
+The directory keeps every training the moment it is done (journal.jsonl); the same command goes on where it was stopped. The
+answer is the same bytes whatever --jobs is. At the end it also holds choice.json, tried.csv and .md, tried.svg, trials.csv and,
+where the test set was asked, tested.csv and .md.
+
+--budget counts work, not time: 1 is one training of the reference network by the finals' measure (epochs × members × labels ×
+size). The time that this should take here is said beside it.
+
+Examples:
+  dal tune sine --plan                            how much, how long; nothing is run
+  dal tune sine --jobs 2
+  dal tune hydro --points 80,480,2000             networks that do well at all three numbers of labels
+  dal tune my/problem.toml --out runs/tune-mine   a problem of your own, for example a table of 500 rows
+  dal tune robo --space training --points 500 --epochs 200 --members 2 --seeds 2 --budget 12
+  dal tune foil --depths 2,4 --widths 50,100 --batch-norm none,recomputed --learning-rates 1e-3,3e-3"
+)]
+pub struct Args {
+    /// A problem's id, or the path of a problem.toml.
+    problem: String,
+    /// A setting of the problem.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Labels to train on; with several numbers, networks are judged at each of them.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "2000")]
+    points: Vec<usize>,
+    /// Labels to judge on.
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    validation: usize,
+    /// Work to spend, in trainings of the reference network by the finals' measure; the proof on the test set comes on top.
+    #[arg(long, value_name = "WORK", default_value_t = 40.0)]
+    budget: f64,
+    /// Networks that train at the same time, one thread each [default: one per core].
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Where the search is kept [default: runs/tune-PROBLEM].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How much is searched around the reference network: `training` is BatchNorm, learning rate and weight decay alone.
+    #[arg(long, value_enum, default_value_t)]
+    space: Space,
+    /// Numbers of hidden layers.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    depths: Option<Vec<usize>>,
+    /// Widths of the hidden layers.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    widths: Option<Vec<usize>>,
+    /// BatchNorm: without, with running statistics, with statistics recomputed over the training set.
+    #[arg(long, value_enum, value_name = "KIND,…", value_delimiter = ',')]
+    batch_norm: Option<Vec<Norm>>,
+    /// Learning rates.
+    #[arg(long, value_name = "X,…", value_delimiter = ',')]
+    learning_rates: Option<Vec<f64>>,
+    /// Weight decays.
+    #[arg(long, value_name = "X,…", value_delimiter = ',')]
+    weight_decays: Option<Vec<f64>>,
+    /// The most parameters of a network [default: twice the reference network's, at least 20000].
+    #[arg(long, value_name = "N")]
+    max_parameters: Option<usize>,
+    /// Epochs of the finals.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    epochs: usize,
+    /// Ensemble members of the finals [default: 10; adm 5].
+    #[arg(long, value_name = "N")]
+    members: Option<usize>,
+    /// Seeds of the finals.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    seeds: usize,
+    /// Points of the test set; of a table, the most rows that are kept for it.
+    #[arg(long, value_name = "N", default_value_t = 4000)]
+    test_points: usize,
+    /// Numbers of labels at which the choice is proved on the test set.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "80,480,2080")]
+    proof_points: Vec<usize>,
+    /// Seeds of that proof; 0 leaves the test set alone [default: 5; 0 where labels are answers of your own program or model].
+    #[arg(long, value_name = "N")]
+    proof_seeds: Option<usize>,
+    /// Print the networks of the first rung and the estimate, and stop.
+    #[arg(long)]
+    plan: bool,
+    /// How the outcome is printed: a summary with the finalists, everything but the single trainings, or every network tried.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Space {
+    Training,
+    Small,
+    #[default]
+    Default,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Norm {
+    None,
+    Running,
+    Recomputed,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done> {
+    let jobs = match args.jobs {
+        Some(0) => bail!("--jobs 0: at least one network has to train at a time"),
+        Some(jobs) => jobs,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let search = search(args)?;
+    let outlook = search.outlook();
+    if args.plan {
+        print_candidates(&search, args.format)?;
+        return print_estimate(&search, &outlook, jobs).map(|()| Done::Fully);
+    }
+    let variant = find_problem(&args.problem, &args.settings)?.variant_id();
+    let safe = variant.replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
+    let directory = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("tune-{safe}")));
+    print_estimate(&search, &outlook, jobs)?;
+    let display = Display::start();
+    let outcome = search.run(&directory, RunOptions { jobs }, &display, interrupts()?);
+    display.finish();
+    let Outcome::Chosen(tuning) = outcome? else {
+        eprintln!("stopped; the same command goes on from {}", directory.display());
+        return Ok(Done::Interrupted);
+    };
+    tuning.save(&directory)?;
+    let picture = picture(&tuning);
+    let tried = picture.tried_table();
+    let mut files = vec![("tried.csv", tried.csv), ("tried.md", tried.markdown)];
+    files.extend(picture.svg().map(|svg| ("tried.svg", svg)));
+    if let Some(tested) = picture.tested_table() {
+        files.extend([("tested.csv", tested.csv), ("tested.md", tested.markdown)]);
+    }
+    for (name, text) in files {
+        let path = directory.join(name);
+        std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
+    }
+    match args.format {
+        Format::Json => outln!("{}", tuning.to_json()),
+        Format::Csv => rows(&tuning, false).print(Format::Csv)?,
+        Format::Table => {
+            rows(&tuning, true).print(Format::Table)?;
+            summary(&tuning, search.is_built_in(), &directory.display().to_string())?;
+        }
+    }
+    Ok(Done::Fully)
+}
+
+fn search(args: &Args) -> Result<Search> {
+    let problem = find_problem(&args.problem, &args.settings)?;
+    let extent = match args.space {
+        Space::Training => Extent::Training,
+        Space::Small => Extent::Small,
+        Space::Default => Extent::Default,
+    };
+    let norm = |norm: &Norm| match norm {
+        Norm::None => BatchNorm::None,
+        Norm::Running => BatchNorm::Running,
+        Norm::Recomputed => BatchNorm::Recomputed,
+    };
+    let ranges = Ranges {
+        depths: args.depths.clone(),
+        widths: args.widths.clone(),
+        batch_norm: args.batch_norm.as_ref().map(|norms| norms.iter().map(norm).collect()),
+        learning_rates: args.learning_rates.clone(),
+        weight_decays: args.weight_decays.clone(),
+        max_parameters: args.max_parameters,
+    };
+    let defaults = Settings::for_problem(&problem);
+    let settings = Settings {
+        points: args.points.clone(),
+        validation: args.validation,
+        epochs: args.epochs,
+        members: args.members.unwrap_or(defaults.members),
+        seeds: args.seeds,
+        budget: args.budget,
+        test_points: args.test_points,
+        proof_points: args.proof_points.clone(),
+        proof_seeds: args.proof_seeds.unwrap_or(defaults.proof_seeds),
+    };
+    let space = SearchSpace::around(&problem, extent, &ranges)?;
+    Ok(Search::new(problem, settings, space)?)
+}
+
+fn print_candidates(search: &Search, format: Format) -> Result<()> {
+    let rows = search.candidates().iter().enumerate().map(|(i, candidate)| {
+        let mut row = vec![json!(i)];
+        row.extend(described(candidate));
+        row
+    });
+    Rows { columns: vec!["candidate", "hidden", "batch_norm", "learning_rate", "weight_decay"], rows: rows.collect() }
+        .print(format)
+}
+
+fn described(candidate: &Candidate) -> [Value; 4] {
+    [
+        json!(widths(&candidate.hidden)),
+        json!(candidate.batch_norm.id()),
+        json!(candidate.learning_rate),
+        json!(candidate.weight_decay),
+    ]
+}
+
+/// One calibration goes on until it has taken this long.
+const ENOUGH: Duration = Duration::from_millis(150);
+
+fn print_estimate(search: &Search, outlook: &Outlook, jobs: usize) -> Result<()> {
+    let mut epochs = 1;
+    let seconds_per_work = loop {
+        let start = Instant::now();
+        let work = search.rehearse(epochs)?;
+        let elapsed = start.elapsed();
+        if elapsed >= ENOUGH || epochs >= 1 << 16 {
+            break elapsed.as_secs_f64() / work;
+        }
+        epochs *= 4;
+    };
+    let time = |work: f64| duration(Duration::from_secs_f64(work * seconds_per_work / jobs as f64));
+    eprintln!(
+        "{} of {} networks, {}; {}",
+        outlook.networks,
+        outlook.space,
+        outlook.division.sentence(),
+        match outlook.proof > 0.0 {
+            true => format!(
+                "about {} for the search and {} for the proof with {jobs} at a time",
+                time(outlook.search),
+                time(outlook.proof)
+            ),
+            false => format!("about {} with {jobs} at a time", time(outlook.search)),
+        }
+    );
+    Ok(())
+}
+
+/// The networks that came to the finals, or all of them.
+fn rows(tuning: &Tuning, finalists_only: bool) -> Rows {
+    let last = tuning.rungs.len() - 1;
+    let tried = tuning.tried.iter().filter(|t| !finalists_only || t.rung == last);
+    let row = |t: &dal_tune::Tried| {
+        let mut row = vec![json!(t.candidate)];
+        row.extend(described(&t.network));
+        let score = t.score.as_ref();
+        let shown = |value: f64| match finalists_only {
+            true => json!(format!("{value:.3e}")),
+            false => json!(value),
+        };
+        row.extend([
+            json!(t.parameters),
+            json!(t.rung + 1),
+            json!(score.map(|score| shown(score.mse()))),
+            json!(score.map(|score| shown(score.mse() * score.standard_error))),
+            json!(match (t.candidate == tuning.chosen_candidate, t.candidate == 0, &t.failure) {
+                (true, true, _) => "chosen, reference".to_owned(),
+                (true, false, _) => "chosen".to_owned(),
+                (false, true, None) => "reference".to_owned(),
+                (false, _, Some(why)) => format!("failed: {why}"),
+                (false, false, None) => String::new(),
+            }),
+        ]);
+        row
+    };
+    Rows {
+        columns: vec![
+            "candidate",
+            "hidden",
+            "batch_norm",
+            "learning_rate",
+            "weight_decay",
+            "parameters",
+            "rung",
+            "validation_mse",
+            "standard_error",
+            "note",
+        ],
+        rows: tried.map(row).collect(),
+    }
+}
+
+fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
+    outln!("\n{}", tuning.explanation);
+    outln!("Labels: {}.", tuning.division.sentence());
+    if let Some(proof) = &tuning.proof {
+        outln!("\nOn the test set, {} seeds, geometric mean (lowest to highest):", tuning.settings.proof_seeds);
+        for row in &proof.rows {
+            let error = |e: &dal_tune::TestError| match (e.mse, e.range()) {
+                (Some(mse), Some((low, high))) => format!("{mse:.3e} ({low:.2e} to {high:.2e})"),
+                _ => "failed".to_owned(),
+            };
+            let ratio = row.ratio.map_or(String::new(), |ratio| format!(", ratio {ratio:.3}"));
+            outln!(
+                "  {:5} labels: reference {}, tuned {}{ratio}",
+                row.labels,
+                error(&row.published),
+                error(&row.tuned)
+            );
+        }
+        outln!(
+            "{}",
+            match proof.verdict {
+                Verdict::Unchanged => "The choice is the reference network itself.",
+                Verdict::Better =>
+                    "The tuned network is better: lower somewhere and higher nowhere, by more than a standard error.",
+                Verdict::Mixed => "The tuned network is better at some numbers of labels and worse at others.",
+                Verdict::NotBetter => "The tuned network is not better on the test set.",
+            }
+        );
+    }
+    let chosen = &tuning.chosen;
+    let hidden = format!("{:?}", chosen.hidden);
+    let norm = chosen.batch_norm != BatchNorm::None;
+    let statistics = match chosen.batch_norm {
+        BatchNorm::Recomputed => "recomputed",
+        _ => "running",
+    };
+    if built_in {
+        outln!("\nFor a sweep file, at this problem:");
+        outln!("  network = {{ hidden = {hidden}, batch_norm = {norm}, batch_norm_statistics = \"{statistics}\" }}");
+        outln!(
+            "  training = {{ learning_rate = {:?}, weight_decay = {:?} }}",
+            chosen.learning_rate,
+            chosen.weight_decay
+        );
+    } else {
+        outln!("\nFor the problem file:");
+        outln!("  [network]\n  hidden = {hidden}\n  batch_norm = {norm}\n  batch_norm_statistics = \"{statistics}\"");
+        outln!("  learning_rate = {:?}\n  weight_decay = {:?}", chosen.learning_rate, chosen.weight_decay);
+    }
+    outln!("\n{directory}: tried.svg, tried.md, tried.csv, choice.json, trials.csv");
+    Ok(())
+}
+
+/// The search as the report draws it.
+fn picture(tuning: &Tuning) -> TuningPicture {
+    let group = |norm: BatchNorm| BatchNorm::ALL.iter().position(|n| *n == norm).unwrap_or(0);
+    let last = tuning.rungs.len() - 1;
+    let stage = |(r, rung): (usize, &dal_tune::Rung)| {
+        let measure = format!("{} epochs, {} members", rung.epochs, rung.members);
+        if r == last { format!("finals ({measure})") } else { format!("rung {} ({measure})", r + 1) }
+    };
+    let tried = tuning.tried.iter().map(|t| TriedNetwork {
+        name: t.network.to_string(),
+        group: group(t.network.batch_norm),
+        parameters: t.parameters,
+        stage: t.rung,
+        mse: t.score.as_ref().map(dal_tune::Score::mse),
+        log_error: t.score.as_ref().map_or(0.0, |score| score.standard_error),
+        failure: t.failure.clone(),
+        chosen: t.candidate == tuning.chosen_candidate,
+        reference: t.candidate == 0,
+    });
+    let tested = tuning.proof.iter().flat_map(|proof| &proof.rows).map(|row| TestedNetworks {
+        labels: row.labels,
+        reference: (row.published.mse, row.published.range()),
+        chosen: (row.tuned.mse, row.tuned.range()),
+        ratio: row.ratio.zip(row.log_error),
+    });
+    TuningPicture {
+        problem: tuning.problem.clone(),
+        groups: BatchNorm::ALL
+            .map(
+                |norm| if norm == BatchNorm::None { "no BatchNorm".into() } else { format!("{} BatchNorm", norm.id()) },
+            )
+            .to_vec(),
+        stages: tuning.rungs.iter().enumerate().map(stage).collect(),
+        explanation: tuning.explanation.clone(),
+        tried: tried.collect(),
+        tested: tested.collect(),
+    }
+}
+
+/// A bar on a terminal; a line now and then elsewhere.
+struct Display {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    last_line: Mutex<Option<Instant>>,
+}
+
+/// Between lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Steps of the bar.
+const RESOLUTION: u64 = 10_000;
+
+impl Display {
+    fn start() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(RESOLUTION);
+            let template = "{bar:32} {percent:>3} %  {elapsed} gone, {msg}";
+            bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        Self { bar, started: Instant::now(), last_line: Mutex::default() }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Display {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Resumed { trainings, dropped_bytes } => {
+                self.say(&format!("{trainings} trainings are kept from before"));
+                if *dropped_bytes > 0 {
+                    self.say(&format!("{dropped_bytes} damaged bytes at the end of the journal are done again"));
+                }
+            }
+            Event::Stage { name, networks, trainings } => {
+                self.say(&format!("{name}: {networks} networks, {trainings} trainings"));
+            }
+            Event::Trained { candidate, result, done, left } => {
+                let fraction = done / (done + left);
+                let remaining = self.started.elapsed().as_secs_f64() * left / done;
+                let remaining = Duration::try_from_secs_f64(remaining)
+                    .map_or("estimating".into(), |d| format!("about {} left", duration(d)));
+                let how = match result {
+                    dal_tune::TrialResult::Mse(mse) => format!("MSE {mse:.2e}"),
+                    dal_tune::TrialResult::Failed(why) => why.clone(),
+                };
+                match &self.bar {
+                    Some(bar) => {
+                        bar.set_position((fraction * RESOLUTION as f64) as u64);
+                        bar.set_message(format!("{remaining}; {candidate}: {how}"));
+                    }
+                    None => {
+                        let mut last = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
+                            *last = Some(Instant::now());
+                            eprintln!("{:3.0} %  {remaining}; {candidate}: {how}", 100.0 * fraction);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `dal tune` as a user meets it: killed, resumed, run side by side, on a table of 500 rows, and fed with bad input.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::{dal, refuse, run, succeed, write};
+
+/// A search of seconds: small networks, few labels, few epochs.
+const SMALL: &[&str] = &[
+    "tune",
+    "sine",
+    "--points",
+    "60",
+    "--validation",
+    "100",
+    "--epochs",
+    "80",
+    "--members",
+    "3",
+    "--seeds",
+    "2",
+    "--budget",
+    "30",
+    "--space",
+    "small",
+    "--test-points",
+    "200",
+    "--proof-points",
+    "20,60",
+    "--proof-seeds",
+    "2",
+];
+
+fn small<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [SMALL, more].concat()
+}
+
+/// As [`small`], with another value of one flag.
+fn with<'a>(flag: &'a str, value: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = small(more);
+    match args.iter().position(|a| *a == flag) {
+        Some(at) => args[at + 1] = value,
+        None => args.extend([flag, value]),
+    }
+    args
+}
+
+/// Everything that a finished search leaves but its journal, whose lines stand in the order in which they came.
+fn results(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.ends_with("journal.jsonl"))
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn jobs_and_kills_leave_no_trace_in_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = succeed(dir.path(), &small(&["--jobs", "1", "--out", "alone"]));
+    assert!(told.contains("reached the finals") && told.contains("batch_norm_statistics"), "{told}");
+    let expected = results(&dir.path().join("alone"));
+    let names: Vec<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["choice.json", "tested.csv", "tested.md", "trials.csv", "tried.csv", "tried.md", "tried.svg"]);
+    let beside = succeed(dir.path(), &small(&["--jobs", "3", "--out", "beside"]));
+    assert_eq!(results(&dir.path().join("beside")), expected);
+    assert_eq!(beside.replace("beside", "alone"), told);
+
+    // Killed again and again, a little later each time, until it gets through.
+    let mut kills = 0;
+    for patience in (1..).map(|k| Duration::from_millis(80 * k)) {
+        let mut child = dal(dir.path(), &small(&["--jobs", "2", "--out", "killed"]))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if start.elapsed() > patience => break None,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        match ended {
+            Some(status) => {
+                assert!(status.success());
+                break;
+            }
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills += 1;
+            }
+        }
+    }
+    assert!(kills > 0, "nothing was killed");
+    assert_eq!(results(&dir.path().join("killed")), expected);
+
+    // A finished search is answered from its journal, in every format.
+    let again = succeed(dir.path(), &small(&["--out", "alone", "--format", "json"]));
+    let choice: serde_json::Value = serde_json::from_str(&again).unwrap();
+    assert!(choice["chosen"]["hidden"].is_array() && choice["proof"]["verdict"].is_string(), "{again}");
+    assert_eq!(choice["proof"]["rows"].as_array().unwrap().len(), 2);
+    let csv = succeed(dir.path(), &small(&["--out", "alone", "--format", "csv"]));
+    assert_eq!(csv.lines().count(), 1 + choice["tried"].as_array().unwrap().len());
+
+    // The reference is among the finalists.
+    let tried = choice["tried"].as_array().unwrap();
+    assert!(tried.iter().any(|t| t["candidate"] == 0 && t["rung"] == 3), "{again}");
+
+    // Another search does not go on in this directory.
+    let other = with("--seeds", "1", &["--out", "alone"]);
+    refuse(dir.path(), &other, &["alone", "another directory", "settings"]);
+}
+
+#[test]
+fn a_table_of_500_rows_is_cross_validated_and_its_test_rows_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut table = "speed,blades,thrust\n".to_owned();
+    for i in 0..500 {
+        let (speed, blades) = ((i * 37 % 500) as f64 / 500.0, 2 + i % 4);
+        table += &format!("{speed},{blades},{}\n", (6.0 * speed).sin() * blades as f64);
+    }
+    write(dir.path(), "table.csv", &table);
+    let problem = "name = \"propeller\"\n[[inputs]]\nname = \"speed\"\n[[inputs]]\nname = \"blades\"\ninteger = true\n\
+                   [[outputs]]\nname = \"thrust\"\n[oracle.table]\nfile = \"table.csv\"\n[network]\nhidden = [16, 16]\n";
+    write(dir.path(), "propeller.toml", problem);
+    let args = [
+        "--space",
+        "small",
+        "--epochs",
+        "60",
+        "--members",
+        "2",
+        "--seeds",
+        "2",
+        "--budget",
+        "12",
+        "--proof-seeds",
+        "2",
+    ];
+    let told = succeed(dir.path(), &[&["tune", "propeller.toml"][..], &args].concat());
+    assert!(told.contains("5-fold cross-validation on 400 rows"), "{told}");
+    assert!(told.contains("100 rows are kept"), "{told}");
+    assert!(told.contains("[network]") && told.contains("batch_norm_statistics"), "{told}");
+    assert!(told.contains("80 labels") && told.contains("400 labels"), "{told}");
+
+    // What it prints can stand in the problem file.
+    let block: Vec<&str> = told.lines().skip_while(|line| !line.contains("[network]")).take(6).map(str::trim).collect();
+    let tuned = problem.split("[network]").next().unwrap().to_owned() + &block.join("\n") + "\n";
+    write(dir.path(), "tuned.toml", &tuned);
+    succeed(dir.path(), &["problems", "tuned.toml"]);
+
+    // Too few rows.
+    write(dir.path(), "table.csv", &table.lines().take(31).map(|line| format!("{line}\n")).collect::<String>());
+    refuse(dir.path(), &["tune", "propeller.toml"], &["30 rows", "at least 40"]);
+}
+
+#[test]
+fn networks_that_diverge_are_failures_of_theirs_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = succeed(
+        dir.path(),
+        &small(&["--learning-rates", "1e-3,1e30", "--batch-norm", "none", "--out", "out", "--format", "csv"]),
+    );
+    assert!(told.contains("failed: ") && told.contains("chosen"), "{told}");
+    assert!(fs::read_to_string(dir.path().join("out/tried.md")).unwrap().contains("failed: "));
+}
+
+#[test]
+fn a_plan_trains_nothing_and_bad_input_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, stdout, stderr) = run(dir.path(), &small(&["--plan", "--format", "csv"]));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.lines().count() > 10 && stderr.contains("about"), "{stdout}{stderr}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    for (more, words) in [
+        (["--budget", "1"], &["budget of 1", "need 10"][..]),
+        (["--budget", "nan"], &["budget"]),
+        (["--points", "0"], &["points"]),
+        (["--epochs", "0"], &["epochs"]),
+        (["--jobs", "0"], &["--jobs"]),
+        (["--depths", "0"], &["depths"]),
+        (["--learning-rates", "0"], &["learning_rates"]),
+        (["--max-parameters", "1"], &["max_parameters"]),
+        (["--batch-norm", "perhaps"], &["perhaps", "recomputed"]),
+        (["--set", "order=x"], &["order"]),
+    ] {
+        refuse(dir.path(), &with(more[0], more[1], &[]), words);
+    }
+    refuse(dir.path(), &["tune", "sinus"], &["sinus", "sine"]);
+    refuse(dir.path(), &["tune", "absent.toml"], &["absent.toml"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}

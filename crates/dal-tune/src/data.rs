@@ -1,0 +1,283 @@
+//! The labels that networks are compared on: drawn from streams of their own, or parts of a user's table. Never the test set.
+
+use std::collections::BTreeMap;
+
+use dal_core::{Labelled, SeedPath, TrialSeeds};
+use dal_oracles::Problem;
+use ndarray::{Array2, Axis};
+use rand::seq::SliceRandom;
+use serde::Serialize;
+
+use crate::error::TuneError;
+use crate::journal::{Entry, Journal};
+
+/// The fewest rows of a table that can be tuned on, beside those kept for the test.
+const LEAST_ROWS: usize = 40;
+/// Folds of a table that is too short for a split.
+const FOLDS: usize = 5;
+
+/// Points with their labels.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Points {
+    /// Shape (n, n_columns).
+    pub(crate) x: Array2<f64>,
+    /// Shape (n, n_outputs).
+    pub(crate) y: Array2<f64>,
+}
+
+impl Points {
+    pub(crate) fn labelled(&self, n: usize) -> Result<Labelled, TuneError> {
+        let n = n.min(self.x.nrows());
+        let rows = ndarray::s![..n, ..];
+        Labelled::new(self.x.slice(rows).to_owned(), self.y.slice(rows).to_owned())
+            .map_err(|error| TuneError::bad("the problem's labels", error.to_string(), "finite numbers"))
+    }
+}
+
+/// One division into points to train on and points to judge on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fold {
+    pub(crate) train: Points,
+    pub(crate) validation: Points,
+}
+
+/// How the labels of a search come about; the reader is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Division {
+    /// Drawn from streams of their own.
+    Drawn {
+        /// Points to train on.
+        train: usize,
+        /// Points to judge on.
+        validation: usize,
+    },
+    /// A table without its test rows, split once.
+    Split {
+        /// Rows to train on.
+        train: usize,
+        /// Rows to judge on.
+        validation: usize,
+        /// Rows kept for the test.
+        test: usize,
+    },
+    /// A table without its test rows, every row judged on once by a network trained on the other folds.
+    Folds {
+        /// Number of folds.
+        folds: usize,
+        /// Rows to train on, in the smallest fold.
+        train: usize,
+        /// Rows that are not kept for the test.
+        rows: usize,
+        /// Rows kept for the test.
+        test: usize,
+    },
+}
+
+impl Division {
+    /// In words.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Drawn { train, validation } => {
+                format!(
+                    "trained on up to {train} random points, judged on {validation} others; the test set is untouched"
+                )
+            }
+            Self::Split { train, validation, test } => format!(
+                "trained on up to {train} rows of the table, judged on {validation} others; {test} rows are kept for the test"
+            ),
+            Self::Folds { folds, train, rows, test } => format!(
+                "{folds}-fold cross-validation on {rows} rows of the table, {train} or more to train on; {test} rows are kept \
+                 for the test"
+            ),
+        }
+    }
+
+    /// Divisions that a candidate is trained on.
+    pub fn n_folds(&self) -> usize {
+        match self {
+            Self::Folds { folds, .. } => *folds,
+            _ => 1,
+        }
+    }
+
+    /// The most points that can be trained on.
+    pub fn n_train(&self) -> usize {
+        match self {
+            Self::Drawn { train, .. } | Self::Split { train, .. } | Self::Folds { train, .. } => *train,
+        }
+    }
+}
+
+/// Where the points of a search lie, before any label is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layout {
+    pub(crate) division: Division,
+    /// Of a table: its rows in a random order, those kept for the test first.
+    order: Vec<usize>,
+    n_test: usize,
+}
+
+impl Layout {
+    /// Decides how the labels come about.
+    ///
+    /// A table's test rows are the first of the same shuffle that sweeps take theirs from, so that a sweep with no more test
+    /// points than `test_points` is judged on rows that the search never saw.
+    pub(crate) fn of(
+        problem: &Problem,
+        points: usize,
+        validation: usize,
+        test_points: usize,
+    ) -> Result<Self, TuneError> {
+        let Some(table) = problem.candidates() else {
+            let division = Division::Drawn { train: points, validation };
+            return Ok(Self { division, order: Vec::new(), n_test: test_points });
+        };
+        let rows = table.nrows();
+        let n_test = test_points.min(rows / 5);
+        let rest = rows - n_test;
+        if rest < LEAST_ROWS {
+            let problem = problem.id().to_owned();
+            return Err(TuneError::TooFewRows { problem, rows, test: n_test, needed: LEAST_ROWS });
+        }
+        let mut order: Vec<usize> = (0..rows).collect();
+        order.shuffle(&mut TrialSeeds::new(&problem.variant_id(), 0).test().rng());
+        let division = if rest >= points + validation {
+            Division::Split { train: points, validation, test: n_test }
+        } else {
+            let train = (rest - rest.div_ceil(FOLDS)).min(points);
+            Division::Folds { folds: FOLDS, train, rows: rest, test: n_test }
+        };
+        Ok(Self { division, order, n_test })
+    }
+
+    /// The most rows that the proof can train on; `None` where points are drawn.
+    pub(crate) fn rows_beside_test(&self) -> Option<usize> {
+        (!self.order.is_empty()).then(|| self.order.len() - self.n_test)
+    }
+}
+
+/// Asks the oracle, and remembers the answers that cost something.
+pub(crate) struct Labels<'a> {
+    pub(crate) problem: &'a Problem,
+    pub(crate) layout: &'a Layout,
+    pub(crate) journal: &'a Journal,
+    pub(crate) known: BTreeMap<String, BTreeMap<usize, Vec<f64>>>,
+}
+
+impl Labels<'_> {
+    /// Answers of a program are kept; formulas, forests and tables are asked again.
+    fn costly(&self) -> bool {
+        self.problem.card().is_none() && self.problem.candidates().is_none()
+    }
+
+    /// The divisions to compare networks on.
+    pub(crate) fn folds(&self) -> Result<Vec<Fold>, TuneError> {
+        match self.layout.division {
+            Division::Drawn { train, validation } => {
+                let stream = tune_stream(self.problem);
+                let draw = |n, name: &str| self.problem.space().sample(n, &stream.purpose(name));
+                let train = self.labelled("train", draw(train, "train"))?;
+                let validation = self.labelled("validation", draw(validation, "validation"))?;
+                Ok(vec![Fold { train, validation }])
+            }
+            Division::Split { train, validation, .. } => {
+                let rest = &self.layout.order[self.layout.n_test..];
+                let train_rows = self.rows("train", &rest[..train])?;
+                let validation = self.rows("validation", &rest[train..train + validation])?;
+                Ok(vec![Fold { train: train_rows, validation }])
+            }
+            Division::Folds { folds, .. } => {
+                let rest = &self.layout.order[self.layout.n_test..];
+                let part = |k: usize, inside: bool| -> Vec<usize> {
+                    let chosen = rest.iter().enumerate().filter(|(i, _)| (i % folds == k) == inside);
+                    chosen.map(|(_, row)| *row).collect()
+                };
+                let fold = |k| {
+                    let train = self.rows("train", &part(k, false))?;
+                    Ok(Fold { train, validation: self.rows("validation", &part(k, true))? })
+                };
+                (0..folds).map(fold).collect()
+            }
+        }
+    }
+
+    /// The test set.
+    pub(crate) fn test(&self) -> Result<Points, TuneError> {
+        if self.layout.order.is_empty() {
+            let stream = TrialSeeds::new(&self.problem.variant_id(), 0).test();
+            return self.labelled("test", self.problem.space().sample(self.layout.n_test, &stream));
+        }
+        self.rows("test", &self.layout.order[..self.layout.n_test])
+    }
+
+    /// The first `n` training points of repetition `seed` of the proof: those that a run of the benchmark begins with, or
+    /// rows of the table in another order.
+    pub(crate) fn proof(&self, seed: u64, n: usize) -> Result<Points, TuneError> {
+        if self.layout.order.is_empty() {
+            let stream = TrialSeeds::new(&self.problem.variant_id(), seed).initial();
+            return self.labelled(&format!("proof-{seed}"), self.problem.space().sample(n, &stream));
+        }
+        let mut rest = self.layout.order[self.layout.n_test..].to_vec();
+        rest.shuffle(&mut tune_stream(self.problem).purpose("proof").index(seed).rng());
+        self.rows("proof", &rest[..n.min(rest.len())])
+    }
+
+    fn rows(&self, set: &str, rows: &[usize]) -> Result<Points, TuneError> {
+        let table = self.problem.candidates().map(|table| table.select(Axis(0), rows)).unwrap_or_default();
+        self.labelled(set, table)
+    }
+
+    /// Labels points; those without an answer are left out, unless they are more than half.
+    fn labelled(&self, set: &str, x: Array2<f64>) -> Result<Points, TuneError> {
+        let (n, n_outputs) = (x.nrows(), self.problem.oracle().n_outputs());
+        let mut answers: Vec<Option<Vec<f64>>> = vec![None; n];
+        for (&row, y) in self.known.get(set).into_iter().flatten() {
+            if row < n && y.len() == n_outputs {
+                answers[row] = Some(y.clone());
+            }
+        }
+        let open: Vec<usize> = (0..n).filter(|&row| answers[row].is_none()).collect();
+        let mut first_failure: Option<String> = None;
+        let mut broken: Option<TuneError> = None;
+        if !open.is_empty() {
+            let asked = x.select(Axis(0), &open);
+            let outcome = self.problem.oracle().label(asked.view(), &mut |k, answer| match answer {
+                Ok(y) if y.len() == n_outputs && y.iter().all(|v| v.is_finite()) => {
+                    answers[open[k]] = Some(y.to_vec());
+                    if self.costly() && broken.is_none() {
+                        let entry = Entry::Label { set: set.to_owned(), row: open[k], y: y.to_vec() };
+                        broken = self.journal.append(&entry).err();
+                    }
+                }
+                Ok(y) => {
+                    first_failure.get_or_insert_with(|| format!("row {}: {y:?} is no label", open[k]));
+                }
+                Err(failure) => {
+                    first_failure.get_or_insert_with(|| format!("row {}: {failure}", open[k]));
+                }
+            });
+            if let Some(error) = broken {
+                return Err(error);
+            }
+            outcome.map_err(|source| TuneError::Oracle { problem: self.problem.id().to_owned(), source })?;
+        }
+        let there: Vec<usize> = (0..n).filter(|&row| answers[row].is_some()).collect();
+        if 2 * there.len() < n || there.is_empty() {
+            return Err(TuneError::Unlabelled {
+                problem: self.problem.id().to_owned(),
+                failed: n - there.len(),
+                asked: n,
+                reason: first_failure.unwrap_or_else(|| "no answer".into()),
+            });
+        }
+        let flat = answers.into_iter().flatten().flatten().collect();
+        let y = Array2::from_shape_vec((there.len(), n_outputs), flat).expect("answers have one length");
+        Ok(Points { x: x.select(Axis(0), &there), y })
+    }
+}
+
+/// The stream of everything that a search draws.
+pub(crate) fn tune_stream(problem: &Problem) -> SeedPath {
+    SeedPath::root(0).purpose("tune").purpose(&problem.variant_id())
+}

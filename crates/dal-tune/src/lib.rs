@@ -1,0 +1,67 @@
+//! Which network and training suit a problem: successive halving on labels of their own.
+//!
+//! The paper behind the benchmark chose each problem's network and optimiser on 2 000 random points, before any active learning,
+//! and kept them for every method. A [`Search`] does the same for a built-in problem or a user's: it compares candidates of a
+//! [`SearchSpace`] (depth, width, BatchNorm, learning rate, weight decay) on labels from streams of their own, judged on a validation
+//! set of its own. Three rungs with ever more epochs and ensemble members keep the better third; the finals train what is left on
+//! several seeds by the benchmark's full measure. Of the finalists within one standard error of the best, the smallest network
+//! wins. Only then is the test set touched: the choice and the reference network are trained at several numbers of labels and held
+//! side by side.
+//!
+//! The problem's reference network, the published one or that of a user's problem file, is always a candidate and always in the
+//! finals, unless it cannot be trained. A candidate that diverges is recorded as a failure and drops out.
+//!
+//! # Work, not time
+//!
+//! A budget counts work, so that the same search gives the same bytes on a slow machine and a fast one, whatever the number of
+//! threads, and after any number of kills: `epochs × members × labels × (parameters + 16 · hidden units)`, in units of one training of
+//! the reference network by the finals' measure. This crate reads no clock; [`Search::outlook`] and [`Search::rehearse`] let a caller
+//! estimate the time.
+//!
+//! # Example
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::sync::atomic::AtomicBool;
+//! use dal_tune::{Event, Extent, Outcome, Progress, Ranges, RunOptions, Search, SearchSpace, Settings};
+//!
+//! struct Silent;
+//! impl Progress for Silent {
+//!     fn event(&self, _: &Event<'_>) {}
+//! }
+//!
+//! let problem = dal_oracles::find("robo", &BTreeMap::new())?;
+//! let ranges = Ranges { widths: Some(vec![4, 8]), depths: Some(vec![1, 2]), ..Ranges::default() };
+//! let space = SearchSpace::around(&problem, Extent::Small, &ranges)?;
+//! // Tiny: 30 labels, 4 epochs; the reference network of 4 × 500 counts as one unit of work.
+//! let settings = Settings {
+//!     points: vec![30], validation: 50, epochs: 4, members: 1, seeds: 2, budget: 10.0, proof_seeds: 0, ..Settings::for_problem(&problem)
+//! };
+//! let search = Search::new(problem, settings, space)?;
+//! let directory = tempfile::tempdir()?;
+//! let Outcome::Chosen(tuning) = search.run(directory.path(), RunOptions { jobs: 2 }, &Silent, &AtomicBool::new(false))? else {
+//!     unreachable!("nobody asked it to stop")
+//! };
+//! assert_eq!(tuning.tried.len(), search.candidates().len());
+//! assert!(tuning.explanation.contains("reached the finals"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What this crate is not for
+//!
+//! No general optimiser of hyperparameters: one family of networks, four properties, a grid. Numbers of epochs and members belong
+//! to the protocol and are not searched.
+
+mod data;
+mod error;
+mod journal;
+mod judge;
+mod search;
+mod space;
+
+pub use data::Division;
+pub use error::TuneError;
+pub use journal::{TrialKey, TrialResult};
+pub use judge::{ProofRow, Score, Standing, TestError, Verdict};
+pub use search::{Event, Outcome, Outlook, Progress, Proof, RunOptions, Rung, Search, Settings, Trial, Tried, Tuning};
+pub use space::{BatchNorm, Candidate, Extent, Ranges, SearchSpace, widths};
