@@ -767,7 +767,7 @@ impl Search {
             );
         } else if choice.chosen == choice.best {
             text += &format!(
-                "; of the {} finalists within one standard error (a factor of {:.3}) it is also the smallest, so it is chosen.",
+                "; of the {} finalists within one standard error (a factor of {:.3}) none is smaller, so it is chosen.",
                 choice.within.len(),
                 error.exp()
             );
