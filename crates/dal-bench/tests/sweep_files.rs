@@ -9,7 +9,7 @@ use dal_store::PoolSpec;
 #[test]
 fn defaults_are_the_protocol() {
     let plan = plan(
-        "name = \"p\"\nseeds = [3, 1]\n[[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"random\"\n[[strategy]]\nid = \"far\"\n",
+        "name = \"p\"\nseeds = [3, 1]\n[[problem]]\nid = \"sine\"\npreset = \"published\"\n[[strategy]]\nid = \"random\"\n[[strategy]]\nid = \"far\"\n",
     );
     // Random once, the other at six pool ratios, two seeds.
     assert_eq!(plan.trials().len(), 2 * (1 + 6));
@@ -25,6 +25,24 @@ fn defaults_are_the_protocol() {
     assert_eq!((problem.training().learning_rate, problem.training().weight_decay), (1e-3, 0.0));
     assert_eq!(problem.test_set().unwrap().x.nrows(), 4000);
     assert!(plan.record().departures.is_empty());
+}
+
+#[test]
+fn a_preset_is_named_or_the_better_one() {
+    let of = |problem: &str| {
+        let text = format!("name = \"p\"\nseeds = 1\n[[problem]]\n{problem}\n[[strategy]]\nid = \"random\"\n");
+        let plan = plan(&text);
+        let (spec, problem) = (plan.trials()[0].spec(), &plan.problems()[0]);
+        let statistics = problem.network().batch_norm().map(|norm| norm.statistics);
+        (spec.preset.clone(), problem.network().hidden().to_vec(), statistics.is_some())
+    };
+    assert_eq!(of("id = \"hydro\"\npreset = \"published\""), ("published".into(), vec![50; 6], true));
+    assert_eq!(of("id = \"hydro\"\npreset = \"tuned\""), ("tuned".into(), vec![12; 6], false));
+    // What was searched and is better is the default; what was not stays as published; what is written overrides both.
+    assert_eq!(of("id = \"hydro\"").0, "tuned");
+    assert_eq!(of("id = \"robo\"").0, "published");
+    assert_eq!(of("id = \"bessel\"\nsettings = { order = \"staircase\" }").0, "published");
+    assert_eq!(of("id = \"hydro\"\nnetwork = { hidden = [7], batch_norm = true }"), ("tuned".into(), vec![7], true));
 }
 
 #[test]
@@ -57,7 +75,7 @@ fn every_mistake_is_named_with_its_place() {
         ("id = \"far\"", "id = \"fra\"", "strategy[0]", "fra"),
         ("id = \"sine\"", "id = \"sine\"\nsettings = { order = \"x\" }", "problem[0]", "order"),
         ("id = \"sine\"", "id = \"sine\"\nsettings = { order = [1] }", "problem[0].settings.order", "a text"),
-        ("id = \"sine\"", "id = \"sine\"\npreset = \"tuned\"", "problem[0].preset", "published"),
+        ("id = \"sine\"", "id = \"sine\"\npreset = \"best\"", "problem[0].preset", "published, tuned"),
         ("id = \"sine\"", "id = \"sine\"\nskip = [\"qbc\"]", "problem[0].skip", "it has far"),
         ("id = \"robo\"", "id = \"sine\"", "problem[1]", "a sweep of its own"),
         ("id = \"sine\"", "id = \"missing/problem.toml\"", "problem[0]", "missing/problem.toml"),

@@ -28,10 +28,12 @@ members = 2
 
 [[problem]]
 id = "sine"
+preset = "published"
 network = {{ hidden = [8, 8] }}
 
 [[problem]]
 id = "hydro"
+preset = "published"
 network = {{ hidden = [8] }}
 
 [[strategy]]
