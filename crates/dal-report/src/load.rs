@@ -1,6 +1,6 @@
 //! From a store on disk to [`ReportData`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use dal_store::{EntryTiming, PoolSpec, Provenance, Run, Status, Store, StoreError, SweepRecord};
 
@@ -58,34 +58,8 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             departures: sweep.departures,
         });
     }
-    join_presets(&mut data.runs);
     data.provenance = circumstances.into_iter().collect();
     Ok(data)
-}
-
-/// Problems may be learned with presets of their own: where settings differ in the preset alone and every problem has one,
-/// they are one setting that names both, with their problems. Where a problem was run with two presets they stay apart.
-fn join_presets(runs: &mut [RunSummary]) {
-    type Presets = BTreeMap<String, BTreeSet<String>>;
-    let alike = |setting: &Setting| Setting { preset: String::new(), ..setting.clone() };
-    let mut groups: BTreeMap<Setting, Presets> = BTreeMap::new();
-    for run in runs.iter() {
-        let presets = groups.entry(alike(&run.setting)).or_default();
-        presets.entry(run.setting.preset.clone()).or_default().insert(run.problem.clone());
-    }
-    for (setting, presets) in groups {
-        let problems: BTreeSet<&String> = presets.values().flatten().collect();
-        if presets.len() < 2 || problems.len() < presets.values().map(BTreeSet::len).sum() {
-            continue;
-        }
-        let named = |(preset, of): (&String, &BTreeSet<String>)| {
-            format!("{preset} ({})", of.iter().cloned().collect::<Vec<_>>().join(", "))
-        };
-        let joined = presets.iter().map(named).collect::<Vec<_>>().join(" and ");
-        for run in runs.iter_mut().filter(|run| alike(&run.setting) == setting) {
-            run.setting.preset.clone_from(&joined);
-        }
-    }
 }
 
 fn directory_name(run: &Run) -> String {
@@ -255,48 +229,5 @@ fn of_provenance(p: Provenance) -> Circumstances {
         jobs: p.jobs,
         command: p.command,
         sweep: p.sweep,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(problem: &str, preset: &str, steps: usize) -> RunSummary {
-        RunSummary {
-            setting: Setting {
-                engine: "cpu".into(),
-                platform: "p".into(),
-                results_revision: 1,
-                preset: preset.into(),
-                initial: 80,
-                queries: 40,
-                steps,
-                test_points: 100,
-            },
-            problem: problem.into(),
-            strategy: "random".into(),
-            pool_ratio: Some(1),
-            seed: 0,
-            model: String::new(),
-            status: RunStatus::Done,
-            entries: Vec::new(),
-            name: String::new(),
-        }
-    }
-
-    #[test]
-    fn presets_of_different_problems_are_one_setting_and_of_one_problem_two() {
-        let mut runs = vec![run("sine", "tuned", 5), run("robo", "published", 5), run("robo", "published", 9)];
-        join_presets(&mut runs);
-        assert_eq!(runs[0].setting, runs[1].setting);
-        assert_eq!(runs[0].setting.preset, "published (robo) and tuned (sine)");
-        assert_eq!(runs[2].setting.preset, "published");
-        let mut runs = vec![run("sine", "tuned", 5), run("sine", "published", 5), run("robo", "published", 5)];
-        join_presets(&mut runs);
-        assert_eq!(
-            runs.iter().map(|r| r.setting.preset.as_str()).collect::<Vec<_>>(),
-            ["tuned", "published", "published"]
-        );
     }
 }
