@@ -62,6 +62,37 @@ pub(crate) struct Trace<T> {
     previous: Vec<T>,
 }
 
+/// Rows `range` of a matrix of `width` columns, each `times` times in turn.
+pub(crate) fn repeated<T: Copy>(values: &[T], width: usize, range: std::ops::Range<usize>, times: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(range.len() * times * width);
+    for row in range {
+        for _ in 0..times {
+            out.extend_from_slice(&values[row * width..][..width]);
+        }
+    }
+    out
+}
+
+impl<T: Copy> Trace<T> {
+    /// What a forward pass over the points `range`, each `times` times in turn, would have left.
+    pub fn repeated(&self, range: std::ops::Range<usize>, times: usize) -> Self
+    where
+        T: Default,
+    {
+        let all = |layers: &[Vec<T>]| -> Vec<Vec<T>> {
+            let of = |values: &Vec<T>| repeated(values, values.len() / self.n.max(1), range.clone(), times);
+            layers.iter().map(of).collect()
+        };
+        Self {
+            n: range.len() * times,
+            hidden: all(&self.hidden),
+            normal: all(&self.normal),
+            tail: all(&self.tail),
+            ..Self::default()
+        }
+    }
+}
+
 impl<T> Trace<T> {
     /// The prediction of the last forward pass, `(n, n_outputs)`.
     pub fn prediction(&self) -> &[T] {
@@ -267,5 +298,39 @@ impl<'a, T: Real> Evaluator<'a, T> {
         let bias = self.params[head.score.bias.start];
         scores.iter_mut().for_each(|s| *s += bias);
         scores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::spec::{BatchNormSpec, ConvHeadSpec, Head};
+
+    #[test]
+    fn a_repeated_trace_is_what_a_pass_over_repeated_points_leaves() {
+        let head = Head::Convolution(ConvHeadSpec { length: 6, ..ConvHeadSpec::adm() });
+        let network = NetworkSpec::new(3, 12, vec![70, 33], Some(BatchNormSpec::default()), head).unwrap();
+        let layout = Layout::new(&network, None);
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let member = Member {
+            params: layout.initial(&mut rng),
+            running_mean: (0..layout.n_statistics()).map(|_| rng.random_range(-0.2..0.2)).collect(),
+            running_var: (0..layout.n_statistics()).map(|_| rng.random_range(0.5..2.0)).collect(),
+        };
+        let evaluator = Evaluator::double(&network, &layout, &member);
+        let n = 41;
+        let x: Vec<f64> = (0..n * 3).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let (mut once, mut again) = (Trace::default(), Trace::default());
+        evaluator.forward(&x, n, None, true, &mut once);
+        let repeats = repeated(&x, 3, 4..37, 3);
+        evaluator.forward(&repeats, 33 * 3, None, true, &mut again);
+        let found = once.repeated(4..37, 3);
+        assert_eq!(
+            (found.n, &found.hidden, &found.normal, &found.tail),
+            (99, &again.hidden, &again.normal, &again.tail)
+        );
     }
 }

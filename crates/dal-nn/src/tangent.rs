@@ -14,7 +14,7 @@ use dal_core::{ParameterSubset, Surrogate, SurrogateError, Tangent};
 use ndarray::{Array3, ArrayView1, ArrayView2, ArrayView3, s};
 
 use crate::conv::BoundConv;
-use crate::evaluate::{Evaluator, Trace};
+use crate::evaluate::{Evaluator, Trace, repeated};
 use crate::products::{Gemm, Matrix, Products};
 use crate::scaling::scaled;
 use crate::surrogate::{CpuSurrogate, check_inputs};
@@ -175,18 +175,14 @@ impl Pair<'_> {
     ) -> (Vec<f64>, Trace<f64>, Signals) {
         let n_inputs = self.anchors_x.len() / self.anchors.n;
         let n_outputs = self.output_factor.len();
-        let mut x = Vec::with_capacity(range.len() * outputs.len() * n_inputs);
         let mut signal = vec![0.0; range.len() * outputs.len() * n_outputs];
-        let mut row = 0;
-        for anchor in range {
-            for output in outputs.clone() {
-                x.extend_from_slice(&self.anchors_x[anchor * n_inputs..][..n_inputs]);
-                signal[row * n_outputs + output] = self.output_factor[output];
-                row += 1;
-            }
+        for (row, signal) in signal.chunks_exact_mut(n_outputs).enumerate() {
+            let output = outputs.start + row % outputs.len();
+            signal[output] = self.output_factor[output];
         }
-        let mut trace = Trace::default();
-        self.evaluator.forward(&x, row, None, true, &mut trace);
+        let x = repeated(self.anchors_x, n_inputs, range.clone(), outputs.len());
+        // The anchors were evaluated once; their outputs differ in what is sent back only.
+        let mut trace = self.anchors.repeated(range, outputs.len());
         let signals = self.evaluator.signals(&mut trace, &signal);
         (x, trace, signals)
     }
