@@ -328,9 +328,19 @@ mod tests {
         let repeats = repeated(&x, 3, 4..37, 3);
         evaluator.forward(&repeats, 33 * 3, None, true, &mut again);
         let found = once.repeated(4..37, 3);
-        assert_eq!(
-            (found.n, &found.hidden, &found.normal, &found.tail),
-            (99, &again.hidden, &again.normal, &again.tail)
-        );
+        assert_eq!(found.n, 99);
+        // Not bit by bit: a product of other height ends in other blocks.
+        let close = |found: &[Vec<f64>], again: &[Vec<f64>]| {
+            assert_eq!(found.len(), again.len());
+            for (found, again) in found.iter().zip(again) {
+                assert_eq!(found.len(), again.len());
+                for (f, a) in found.iter().zip(again) {
+                    assert!((f - a).abs() <= 1e-12 * (1.0 + a.abs()), "{f} and {a}");
+                }
+            }
+        };
+        close(&found.hidden, &again.hidden);
+        close(&found.normal, &again.normal);
+        close(&found.tail, &again.tail);
     }
 }
