@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::libtorch;
 use crate::process::{cargo, root, run, target_dir};
 
 /// Tiers of the benchmark: sweep files under `benches/sweeps/`.
@@ -14,6 +15,7 @@ use crate::process::{cargo, root, run, target_dir};
   cargo xtask bench-all --plan                   what it would run and for how long, nothing else
   cargo xtask bench-all --tier smoke             everything once, in about a minute
   cargo xtask bench-all --tier paper --jobs 16   the published protocol; days of computing
+  cargo xtask bench-all --tier desk --engine tch --device cuda:0   on a GPU; brings libtorch first (docs/gpu.md)
 
 A second call goes on where the first one stopped: finished runs are kept, interrupted ones resumed.")]
 pub struct Args {
@@ -23,7 +25,13 @@ pub struct Args {
     /// Trials that run at the same time, one thread each [default: one per core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Where runs are kept [default: runs/TIER].
+    /// Who trains: cpu, or tch, which is built with libtorch and brings it on first use [default: the tier's, cpu].
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<String>,
+    /// Where the engine tch trains: cpu, cuda:N [default: cpu].
+    #[arg(long, value_name = "DEVICE", requires = "engine")]
+    device: Option<String>,
+    /// Where runs are kept [default: runs/TIER, with -tch for that engine].
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Print the number of runs and the estimate, and stop.
@@ -37,17 +45,27 @@ pub fn run_tier(args: &Args) -> Result<()> {
     if !sweep.is_file() {
         bail!("there is no tier `{}`; there are: {}", args.tier, tiers()?.join(", "));
     }
+    let with_tch = args.engine.as_deref() == Some("tch");
+    if with_tch {
+        libtorch::run_task(&[])?;
+    }
     eprintln!("building dal (release)");
-    run(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", "dal-cli"]))?;
+    let features: &[&str] = if with_tch { &["--features", "tch"] } else { &[] };
+    run(cargo(&["build", "--release", "--locked", "--quiet", "--package", "dal-cli"]).args(features))?;
     let dal = target_dir().join("release").join(format!("dal{}", std::env::consts::EXE_SUFFIX));
     let store = match &args.store {
         Some(dir) => std::path::absolute(dir)?,
-        None => root().join("runs").join(&args.tier),
+        None => root().join("runs").join(format!("{}{}", args.tier, if with_tch { "-tch" } else { "" })),
     };
     let mut bench = Command::new(&dal);
     bench.args(["bench", "run"]).arg(&sweep).arg("--store").arg(&store);
     if let Some(jobs) = args.jobs {
         bench.arg("--jobs").arg(jobs.to_string());
+    }
+    for (flag, value) in [("--engine", &args.engine), ("--device", &args.device)] {
+        if let Some(value) = value {
+            bench.args([flag, value]);
+        }
     }
     if args.plan {
         bench.arg("--plan");

@@ -1,20 +1,30 @@
 //! `cargo xtask ci`: the checks of continuous integration, stage by stage, with their times.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::process::{cargo, run};
-use crate::{fixtures, package, page, tidy, valgrind};
+use crate::process::{capture, cargo, root, run, target_dir};
+use crate::{fixtures, libtorch, package, page, tidy, valgrind};
 
 /// What is checked.
 #[derive(clap::Args)]
 pub struct Args {
     /// Also what needs more than the toolchain, or long: fixtures (Python), the report page in a browser (Chromium, Node),
-    /// the unsafe kernels under valgrind, features that are off by default. A missing prerequisite is installed, and is a
-    /// failure where that is refused.
+    /// the unsafe kernels under valgrind, features that are off by default, the engine tch (libtorch). A missing prerequisite
+    /// is installed, and is a failure where that is refused.
     #[arg(long)]
     full: bool,
+    /// Only what concerns this engine: tch.
+    #[arg(long, conflicts_with = "full")]
+    engine: Option<Engine>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// The engine on libtorch, which is a feature.
+    Tch,
 }
 
 type Stage = (&'static str, fn() -> Result<()>);
@@ -29,6 +39,7 @@ const STAGES: &[Stage] = &[
         run(cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("tidy", tidy::run),
+    ("default build", no_libtorch),
     ("tests", || run(&mut cargo(&["test", "--workspace", "--locked", "--quiet"]))),
     ("packaging", package::run_packing),
 ];
@@ -43,10 +54,67 @@ const FULL_STAGES: &[Stage] = &[
     }),
 ];
 
+const TCH_STAGES: &[Stage] = &[
+    ("libtorch", || libtorch::run_task(&[])),
+    ("tch lints", || run(cargo(&["clippy", "--all-targets"]).args(WITH_TCH).args(["--", "-D", "warnings"]))),
+    ("tch docs", || run(cargo(&["doc", "--no-deps"]).args(WITH_TCH).env("RUSTDOCFLAGS", "-D warnings"))),
+    ("tch tests", tch_tests),
+    ("tch sweep", tch_sweep),
+];
+
+/// The crates that have the feature.
+const WITH_TCH: &[&str] = &[
+    "--locked",
+    "--quiet",
+    "-p",
+    "dal-nn",
+    "-p",
+    "dal-bench",
+    "-p",
+    "dal-cli",
+    "--features",
+    "dal-nn/tch,dal-bench/tch,dal-cli/tch",
+];
+
+/// A default build knows nothing of libtorch.
+fn no_libtorch() -> Result<()> {
+    let tree = capture(&mut cargo(&["tree", "--workspace", "--locked", "--prefix", "none", "--format", "{p}"]))?;
+    let names = tree.lines().filter_map(|line| line.split(' ').next());
+    match names.into_iter().find(|name| ["tch", "torch-sys"].contains(name)) {
+        Some(name) => bail!("`{name}` is among the dependencies of a default build"),
+        None => Ok(()),
+    }
+}
+
+/// Everything of the engine's own crate, whose conformance suite covers both engines; of the others what uses the feature.
+fn tch_tests() -> Result<()> {
+    let test = |args: &[&str]| run(cargo(&["test", "--locked", "--quiet", "--features", "tch"]).args(args));
+    test(&["-p", "dal-nn"])?;
+    test(&["-p", "dal-bench", "--lib", "--test", "tch"])?;
+    test(&["-p", "dal-cli", "--test", "tch"])
+}
+
+/// Every problem and method once, through the command line, and a report of it.
+fn tch_sweep() -> Result<()> {
+    run(&mut cargo(&["build", "--locked", "--quiet", "-p", "dal-cli", "--features", "tch"]))?;
+    let dal = target_dir().join("debug/dal");
+    let store = target_dir().join("tch-smoke");
+    if store.exists() {
+        std::fs::remove_dir_all(&store).with_context(|| store.display().to_string())?;
+    }
+    let sweep = root().join("benches/sweeps/smoke.toml");
+    run(Command::new(&dal).args(["bench", "run"]).arg(sweep).arg("--store").arg(&store).args(["--engine", "tch"]))?;
+    run(Command::new(&dal).arg("report").arg(&store).arg("--out").arg(store.join("report")))
+}
+
 /// Runs the stages, stopping at the first failure.
 pub fn run_stages(args: &Args) -> Result<()> {
     let mut times: Vec<(&str, Duration)> = Vec::new();
-    let stages = STAGES.iter().chain(FULL_STAGES.iter().filter(|_| args.full));
+    let stages: Vec<&Stage> = match args.engine {
+        Some(Engine::Tch) => TCH_STAGES.iter().collect(),
+        None if args.full => STAGES.iter().chain(FULL_STAGES).chain(TCH_STAGES).collect(),
+        None => STAGES.iter().collect(),
+    };
     for (name, stage) in stages {
         eprintln!("── {name}");
         let start = Instant::now();
@@ -55,7 +123,7 @@ pub fn run_stages(args: &Args) -> Result<()> {
     }
     eprintln!("── all stages passed");
     for (name, time) in times {
-        eprintln!("{name:>12}  {:.1} s", time.as_secs_f64());
+        eprintln!("{name:>14}  {:.1} s", time.as_secs_f64());
     }
     Ok(())
 }

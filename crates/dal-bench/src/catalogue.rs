@@ -42,11 +42,11 @@ pub trait Catalogue {
     /// # Errors
     /// An id or setting that cannot be used.
     fn strategy(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup>;
-    /// An engine by id.
+    /// An engine by id, on a device (`cpu`, `cuda:0`); `None`: the processor.
     ///
     /// # Errors
-    /// An id that this build does not have.
-    fn engine(&self, id: &str) -> Result<Arc<dyn Engine>, Lookup>;
+    /// An id that this build does not have, a device that the engine or the machine does not have.
+    fn engine(&self, id: &str, device: Option<&str>) -> Result<Arc<dyn Engine>, Lookup>;
 }
 
 /// The built-in problems, strategies and engines.
@@ -80,15 +80,36 @@ impl Catalogue for BuiltIn {
         Ok(FoundStrategy { strategy: Arc::from(strategy), variant: variant(id, &settings), settings })
     }
 
-    fn engine(&self, id: &str) -> Result<Arc<dyn Engine>, Lookup> {
-        match id {
-            "cpu" => Ok(Arc::new(CpuEngine)),
-            _ => Err(Lookup {
-                reason: format!("there is no engine `{id}` in this build; there is: cpu"),
-                hint: suggestion(id, ["cpu"]).map(|word| format!("did you mean `{word}`?")),
+    fn engine(&self, id: &str, device: Option<&str>) -> Result<Arc<dyn Engine>, Lookup> {
+        match (id, device) {
+            ("cpu", None | Some("cpu")) => Ok(Arc::new(CpuEngine)),
+            ("cpu", Some(device)) => Err(Lookup {
+                reason: format!("the engine `cpu` has no device `{device}`"),
+                hint: Some("`tch` is the engine for other devices (docs/gpu.md)".into()),
+            }),
+            ("tch", device) => tch_engine(device),
+            (other, _) => Err(Lookup {
+                reason: format!("there is no engine `{other}`; there are: cpu, tch"),
+                hint: suggestion(other, ["cpu", "tch"]).map(|word| format!("did you mean `{word}`?")),
             }),
         }
     }
+}
+
+#[cfg(feature = "tch")]
+fn tch_engine(device: Option<&str>) -> Result<Arc<dyn Engine>, Lookup> {
+    let engine = crate::tch::TchEngine::on(device.unwrap_or("cpu"));
+    engine.map(|engine| Arc::new(engine) as Arc<dyn Engine>).map_err(|reason| Lookup { reason, hint: None })
+}
+
+#[cfg(not(feature = "tch"))]
+fn tch_engine(_: Option<&str>) -> Result<Arc<dyn Engine>, Lookup> {
+    Err(Lookup {
+        reason: "the engine `tch` is not part of this build".into(),
+        hint: Some(
+            "build it in with `cargo xtask libtorch` and `cargo build --release -p dal-cli --features tch` (docs/gpu.md)".into(),
+        ),
+    })
 }
 
 /// The id with these settings, by key.

@@ -11,14 +11,31 @@ use dal_nn::{CpuLearner, NetworkSpec, TrainingSpec};
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Id, as sweep files name it.
     fn id(&self) -> &str;
+    /// Where it trains, as sweep files name it; kept with a run's provenance.
+    fn device(&self) -> String {
+        "cpu".into()
+    }
     /// A learner of these networks, for the thread that asks.
     ///
     /// # Errors
     /// A description that the engine cannot train; the reason for a person.
     fn learner(&self, network: &NetworkSpec, training: &TrainingSpec) -> Result<Box<dyn Learner>, String>;
-    /// How many trials of one problem are handed to one call of `run_trials`; engines that train in lock step want many.
-    fn trials_together(&self) -> usize {
+    /// How many trials of a problem with such networks are driven by one call of `run_trials`, at most; engines that train in
+    /// lock step want many. Everything that a step trains is in memory at once.
+    fn trials_together(&self, _network: &NetworkSpec, _training: &TrainingSpec) -> usize {
         1
+    }
+    /// Worker threads where the user does not say, on a machine of so many processors.
+    fn default_jobs(&self, n_cpus: usize) -> usize {
+        n_cpus
+    }
+    /// Whether the engine can go on, asked after a trial failed: a device that was lost fails every later training, so the
+    /// sweep ends there instead of recording failures to its end.
+    ///
+    /// # Errors
+    /// Why it cannot; the reason for a person.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -71,7 +71,7 @@ pub enum BenchError {
         /// What does not fit.
         reason: String,
     },
-    /// The engine refused a network that it had accepted while resolving.
+    /// The engine refused a network that it had accepted while resolving, or cannot go on: its device was lost.
     #[error("engine `{engine}`: {reason}")]
     Engine {
         /// The engine.

@@ -12,9 +12,11 @@ use crate::plan::{Plan, PlannedProblem, Trial};
 
 /// One calibration goes on until it has taken this long.
 const ENOUGH: Duration = Duration::from_millis(40);
+/// Trials timed together, at most.
+const TRIALS_TIMED: usize = 16;
 
 /// Expected seconds of training and evaluation, from timings of a few epochs of each network, taken with one member on random
-/// data of the smallest and the largest labelled set.
+/// data of the smallest and the largest labelled set; on an engine that trains in lock step, with the ensembles of some trials.
 ///
 /// Seconds per member and epoch are taken to be linear in the number of labelled points; an evaluated point costs a
 /// third of a trained one; a dropout network costs as much as the ensemble, loss heads a fifth more. Sampling itself is left out.
@@ -90,17 +92,29 @@ fn epoch_seconds(plan: &Plan, problem: &PlannedProblem, n: usize) -> Result<f64,
     let labelled = Labelled::new(uniform(problem.network().n_inputs()), uniform(problem.network().n_outputs()))
         .map_err(|error| refused(error.to_string()))?;
     let needs = Needs::default();
+    let n_trials = plan.trials().iter().filter(|t| std::ptr::eq(&plan.problems()[t.problem()], problem)).count();
+    let together = plan.engine().trials_together(problem.network(), problem.training());
+    // A batch costs hardly more than one of its members where launches are what takes the time.
+    let (n_jobs, n_members) = match together.min(n_trials).min(TRIALS_TIMED) {
+        0 | 1 => (1, 1),
+        n => (n, problem.training().n_members),
+    };
     let mut epochs = 1;
     loop {
-        let training = TrainingSpec { epochs, n_members: 1, ..problem.training().clone() };
+        let training = TrainingSpec { epochs, n_members, ..problem.training().clone() };
         let learner = plan.engine().learner(problem.network(), &training).map_err(refused)?;
-        let seeds = SeedPath::root(0).purpose("calibration");
+        let job = |k| FitJob {
+            labelled: &labelled,
+            needs: &needs,
+            seeds: SeedPath::root(0).purpose("calibration").index(k as u64),
+        };
+        let jobs: Vec<FitJob<'_>> = (0..n_jobs).map(job).collect();
         let start = Instant::now();
-        let fits = learner.fit_all(&[FitJob { labelled: &labelled, needs: &needs, seeds }]);
+        let fits = learner.fit_all(&jobs);
         let elapsed = start.elapsed();
         drop(fits);
         if elapsed >= ENOUGH || epochs >= 1 << 16 {
-            return Ok(elapsed.as_secs_f64() / epochs as f64);
+            return Ok(elapsed.as_secs_f64() / (epochs * n_jobs * n_members) as f64);
         }
         epochs *= 4;
     }

@@ -2,7 +2,7 @@
 //!
 //! A [`Sweep`] is what the user wrote; [`Sweep::resolve`] turns it into a [`Plan`], the list of trials with every default filled
 //! in, and reports every mistake before anything is trained. [`run`] executes a plan on worker threads, one thread per
-//! trial, into a [`Store`](dal_store::Store): finished runs are skipped, checkpoints taken up, failures recorded. Results do not depend on the
+//! trial or, for engines that train many trials in lock step, per group of them, into a [`Store`](dal_store::Store): finished runs are skipped, checkpoints taken up, failures recorded. Results do not depend on the
 //! number of workers, on their order or on interruptions.
 //!
 //! # Sweep files
@@ -13,7 +13,8 @@
 //! |---|---|---|
 //! | `name`, `title` | what the sweep is called; one line for the report | required; empty |
 //! | `seeds` | how many repetitions, or which (`[0, 3]`) | required |
-//! | `engine` | who trains | `cpu` |
+//! | `engine` | who trains: `cpu`, or `tch` in a build with that feature | `cpu` |
+//! | `device` | where the engine `tch` trains: `cpu`, `cuda:N` | `cpu` |
 //! | `timing` | the sweep is there for its timings: one trial at a time | `false` |
 //! | `[protocol]` `initial`, `queries`, `steps`, `test_points` | labels at first and per step, steps, points of the test set | 80, 40, 50, 4000 |
 //! | `[protocol]` `pool_ratios` | pool sizes in units of `queries`; `random` has one run for all of them | 2, 4, 8, 16, 32, 64 |
@@ -80,6 +81,8 @@ mod remember;
 mod replay;
 mod schedule;
 mod sweep;
+#[cfg(feature = "tch")]
+mod tch;
 mod timed;
 
 pub use catalogue::{BuiltIn, Catalogue, FoundStrategy, Lookup};
@@ -91,3 +94,5 @@ pub use plan::{Plan, PlannedProblem, TestSet, Trial};
 pub use progress::{Event, FailedRun, Overall, Progress, Silent, Summary};
 pub use schedule::{RunOptions, run};
 pub use sweep::Sweep;
+#[cfg(feature = "tch")]
+pub use tch::TchEngine;

@@ -23,5 +23,15 @@ pub fn machine() -> Machine {
         memory_mib: kib.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) / 1024,
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
+        gpus: gpus(),
     }
+}
+
+/// What the driver of NVIDIA's devices says on Linux, in the order of their addresses.
+fn gpus() -> Vec<String> {
+    let Ok(folders) = fs::read_dir("/proc/driver/nvidia/gpus") else { return Vec::new() };
+    let mut folders: Vec<_> = folders.flatten().map(|folder| folder.path()).collect();
+    folders.sort();
+    let model = |text: String| Some(text.lines().find_map(|line| line.strip_prefix("Model:"))?.trim().to_owned());
+    folders.iter().filter_map(|folder| model(fs::read_to_string(folder.join("information")).ok()?)).collect()
 }

@@ -244,13 +244,17 @@ impl Resolver<'_> {
             return Err(self.sweep.invalid(file.name.span().start, "name", "it is empty", None));
         }
         let seeds = self.seeds()?;
-        let engine = match &file.engine {
-            Some(id) => self
-                .catalogue
-                .engine(id.get_ref())
-                .map_err(|e| self.sweep.invalid(id.span().start, "engine", e.reason, e.hint))?,
-            None => self.catalogue.engine("cpu").map_err(|e| self.sweep.invalid(0, "engine", e.reason, e.hint))?,
-        };
+        let device = file.device.as_ref().map(|device| device.get_ref().as_str());
+        let id = file.engine.as_ref().map_or("cpu", |id| id.get_ref());
+        let engine = self.catalogue.engine(id, device).map_err(|e| {
+            // The device is to blame where the message names it.
+            let named = file.device.as_ref().filter(|device| e.reason.contains(device.get_ref().as_str()));
+            let (key, place) = match named {
+                Some(device) => ("device", Some(device)),
+                None => ("engine", file.engine.as_ref()),
+            };
+            self.sweep.invalid(place.map_or(0, |place| place.span().start), key, e.reason, e.hint)
+        })?;
         for (key, there) in [("problem", !file.problem.is_empty()), ("strategy", !file.strategy.is_empty())] {
             if !there {
                 let hint = Some(format!("add at least one [[{key}]] with an id"));

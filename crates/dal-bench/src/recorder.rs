@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use dal_core::{
-    Campaign, Fitted, LabelFailure, Observer, ObserverError, Oracle, Pending, Proposed, Queries, Surrogate,
+    Campaign, Fitted, LabelFailure, Observer, ObserverError, Oracle, Pending, Proposed, Queries, RunError, Surrogate,
 };
 use dal_eval::{ErrorSummary, batch_diversity, rank_correlation};
 use dal_store::{Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, RunWriter, StoreError};
@@ -106,6 +106,10 @@ pub(crate) struct Recorder<'a> {
     pub(crate) on_entry: &'a mut OnEntry<'a>,
     pub(crate) last: Instant,
     pub(crate) training_share: f64,
+    /// The campaign whose model is being evaluated and used: who is to blame for a panic.
+    pub(crate) at: Option<usize>,
+    /// The disk refused; nothing more is trained.
+    pub(crate) broken: bool,
 }
 
 impl Recorder<'_> {
@@ -183,7 +187,15 @@ fn absolute_errors(
 }
 
 impl Observer for Recorder<'_> {
+    fn starting(&mut self, _: usize) -> Result<(), ObserverError> {
+        if self.broken || self.stop.iter().any(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(Halt::Stopped.into());
+        }
+        Ok(())
+    }
+
     fn fitting(&mut self, _: &[usize]) {
+        self.at = None;
         self.lap();
     }
 
@@ -195,6 +207,7 @@ impl Observer for Recorder<'_> {
     }
 
     fn wrap(&mut self, i: usize, surrogate: Box<dyn Surrogate>) -> Box<dyn Surrogate> {
+        self.at = Some(i);
         Box::new(Timed::new(surrogate, self.recordings[i].meter.clone()))
     }
 
@@ -226,6 +239,7 @@ impl Observer for Recorder<'_> {
         let record = self.recordings[i].close_entry(Some(choice), Some(next))?;
         (self.on_entry)(i, &record);
         self.lap();
+        self.at = None;
         if self.stop.iter().any(|stop| stop.load(Ordering::Relaxed)) {
             return Err(Halt::Stopped.into());
         }
@@ -236,13 +250,21 @@ impl Observer for Recorder<'_> {
         let seconds = self.lap();
         let recording = &mut self.recordings[i];
         recording.timing.labelling += seconds;
-        recording.writer.answer(recording.batch, row, answer)?;
+        recording.writer.answer(recording.batch, row, answer).map_err(Halt::Store)?;
         Ok(())
     }
 
     fn finished(&mut self, i: usize) -> Result<(), ObserverError> {
         let record = self.recordings[i].close_entry(None, None)?;
         (self.on_entry)(i, &record);
+        self.at = None;
         Ok(())
+    }
+
+    fn failed(&mut self, _: usize, error: &RunError) {
+        self.at = None;
+        if let RunError::Observer(error) = error {
+            self.broken |= matches!(error.downcast_ref(), Some(Halt::Store(_)));
+        }
     }
 }

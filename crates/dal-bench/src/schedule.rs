@@ -1,4 +1,4 @@
-//! Runs a plan: workers take up trials, the longest first, and leave finished runs, recorded failures or checkpoints.
+//! Runs a plan: workers take up trials or groups of them, the longest first, and leave finished runs, recorded failures or checkpoints.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -27,13 +27,15 @@ pub struct RunOptions {
     pub jobs: usize,
     /// Takes up runs that failed instead of skipping them.
     pub retry_failed: bool,
+    /// Trials driven together at most, on an engine that trains in lock step; `None`: as many as the engine likes.
+    pub together: Option<usize>,
     /// What is known of this program and machine; name of the sweep, workers and number of resumptions are filled in.
     pub provenance: Provenance,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { jobs: 1, retry_failed: false, provenance: Provenance::default() }
+        Self { jobs: 1, retry_failed: false, together: None, provenance: Provenance::default() }
     }
 }
 
@@ -79,7 +81,7 @@ pub fn run(
     // Stable, so that equal costs keep the order of the plan.
     queue.sort_by(|a, b| b.1.total_cmp(&a.1));
     let total = queue.iter().map(|(_, cost)| cost).sum();
-    let groups = grouped(plan, queue.into_iter().map(|((i, _), _)| i));
+    let groups = grouped(plan, &queue, jobs, options.together);
     let over = |wanted: fn(&Status) -> bool| survey.states.iter().flatten().filter(|s| wanted(s)).count();
     let skipped_failed = if options.retry_failed { 0 } else { over(|s| matches!(s, Status::Failed(_))) };
     let summary = Summary {
@@ -102,7 +104,12 @@ pub fn run(
         resumed: over(|s| matches!(s, Status::Partial { .. })),
         remaining: ledger.overall().remaining,
     });
-    let provenance = Provenance { sweep: plan.name().to_owned(), jobs, ..options.provenance.clone() };
+    let provenance = Provenance {
+        sweep: plan.name().to_owned(),
+        jobs,
+        device: plan.engine().device(),
+        ..options.provenance.clone()
+    };
     let shared = Shared {
         plan,
         oracles,
@@ -158,19 +165,67 @@ fn label_test_set(
     Ok(())
 }
 
-/// Splits the queue into groups of one problem, as large as the engine likes them.
-fn grouped(plan: &Plan, trials: impl Iterator<Item = usize>) -> VecDeque<Vec<usize>> {
-    let size = plan.engine().trials_together().max(1);
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for i in trials {
-        let problem = plan.trials()[i].problem();
-        let open = groups.iter_mut().rev().find(|g| g.len() < size && plan.trials()[g[0]].problem() == problem);
-        match open {
-            Some(group) if size > 1 => group.push(i),
-            _ => groups.push(vec![i]),
+/// An open trial: its index and first open entry, and its expected cost.
+type Open = ((usize, usize), f64);
+
+/// Splits the queue into groups of one problem, as large as the engine likes them, but enough of them for every worker.
+///
+/// Within a group come first those whose strategies need the same, then those that are equally far, so that the groups of a
+/// problem that is split train auxiliary networks together as well.
+fn grouped(plan: &Plan, queue: &[Open], jobs: usize, together: Option<usize>) -> VecDeque<Vec<usize>> {
+    let most = together.unwrap_or(usize::MAX).min(if plan.is_timing() { 1 } else { usize::MAX });
+    let size = |problem: usize| {
+        let problem = &plan.problems()[problem];
+        plan.engine().trials_together(problem.network(), problem.training()).min(most).max(1)
+    };
+    /// The open trials of a problem, and into how many groups they go.
+    struct Share {
+        trials: Vec<Open>,
+        cost: f64,
+        n_groups: usize,
+        divisible: bool,
+    }
+    let mut shares: Vec<Share> = Vec::new();
+    for problem in 0..plan.problems().len() {
+        let trials: Vec<Open> =
+            queue.iter().filter(|((i, _), _)| plan.trials()[*i].problem() == problem).copied().collect();
+        let size = size(problem);
+        let cost = trials.iter().map(|(_, cost)| cost).sum();
+        shares.push(Share { n_groups: trials.len().div_ceil(size), trials, cost, divisible: size > 1 });
+    }
+    if !shares.iter().any(|share| share.divisible) {
+        // One by one, the longest first across problems.
+        return queue.iter().map(|((i, _), _)| vec![*i]).collect();
+    }
+    while shares.iter().map(|share| share.n_groups).sum::<usize>() < jobs {
+        let per_group = |share: &Share| share.cost / share.n_groups as f64;
+        let splittable = shares.iter_mut().filter(|share| share.divisible && share.n_groups < share.trials.len());
+        let Some(largest) = splittable.max_by(|a, b| per_group(a).total_cmp(&per_group(b))) else { break };
+        largest.n_groups += 1;
+    }
+    let mut groups: Vec<(Vec<usize>, f64)> = Vec::new();
+    for Share { mut trials, n_groups, divisible, .. } in shares {
+        if divisible {
+            let mut kinds = Vec::new();
+            let mut kind = |i: usize| {
+                let needs = plan.trials()[i].strategy().needs();
+                let known = kinds.iter().position(|known| *known == needs);
+                known.unwrap_or_else(|| {
+                    kinds.push(needs);
+                    kinds.len() - 1
+                })
+            };
+            trials.sort_by_cached_key(|&((i, from), _)| (kind(i), from));
+        }
+        let mut rest = trials.as_slice();
+        for left in (1..=n_groups).rev() {
+            let (group, others) = rest.split_at(rest.len().div_ceil(left));
+            rest = others;
+            groups.push((group.iter().map(|((i, _), _)| *i).collect(), group.iter().map(|(_, cost)| cost).sum()));
         }
     }
-    groups.into()
+    groups.sort_by(|a, b| b.1.total_cmp(&a.1));
+    groups.into_iter().map(|(group, _)| group).collect()
 }
 
 /// Expected work and what is behind.
@@ -241,7 +296,7 @@ impl Shared<'_> {
                 return;
             }
             let Some(group) = lock(&self.queue).pop_front() else { return };
-            if let Err(error) = self.run_group(worker, &group) {
+            if let Err(error) = self.run_group(worker, group) {
                 self.halted.store(true, Ordering::Relaxed);
                 lock(&self.error).get_or_insert(error);
                 return;
@@ -249,19 +304,32 @@ impl Shared<'_> {
         }
     }
 
-    fn run_group(&self, worker: usize, group: &[usize]) -> Result<(), BenchError> {
+    /// Runs a group, and again what a panic in it left over.
+    fn run_group(&self, worker: usize, group: Vec<usize>) -> Result<(), BenchError> {
+        let mut open = vec![group];
+        while let Some(group) = open.pop() {
+            open.extend(self.attempt(worker, &group)?);
+            if self.stop.load(Ordering::Relaxed) || self.halted.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a group once. What comes back is to be run anew, each trial from its checkpoint, because another one panicked.
+    fn attempt(&self, worker: usize, group: &[usize]) -> Result<Vec<Vec<usize>>, BenchError> {
         let mut started = Vec::new();
         for &index in group {
             if let Some(start) = self.start(worker, index)? {
                 started.push(start);
             }
         }
-        let Some(first) = started.first() else { return Ok(()) };
+        let Some(first) = started.first() else { return Ok(Vec::new()) };
+        let n_together = started.len();
         let problem = &self.plan.problems()[first.trial.problem()];
         let engine = self.plan.engine();
-        let learner = engine
-            .learner(problem.network(), problem.training())
-            .map_err(|reason| BenchError::Engine { engine: engine.id().to_owned(), reason })?;
+        let refused = |reason| BenchError::Engine { engine: engine.id().to_owned(), reason };
+        let learner = engine.learner(problem.network(), problem.training()).map_err(refused)?;
         let test = problem.test_set()?;
         let oracle: &dyn Oracle = match &self.oracles[first.trial.problem()] {
             Some(remembering) => remembering,
@@ -285,35 +353,45 @@ impl Shared<'_> {
             on_entry: &mut on_entry,
             last: Instant::now(),
             training_share: 0.0,
+            at: None,
+            broken: false,
         };
         let outcomes = catch_unwind(AssertUnwindSafe(|| run_trials(&mut campaigns, &replay, &*learner, &mut recorder)));
-        let recordings = std::mem::take(&mut recorder.recordings);
+        let (recordings, at) = (std::mem::take(&mut recorder.recordings), recorder.at);
         drop(recorder);
-        match outcomes {
+        let payload = match outcomes {
             Ok(outcomes) => {
+                let some_failed = outcomes.iter().any(Result::is_err);
                 for ((outcome, recording), (index, trial)) in outcomes.into_iter().zip(recordings).zip(trials) {
-                    let ended = self.end(recording.writer, outcome)?;
+                    let ended = self.end(recording.writer, outcome, n_together)?;
                     self.run_ended(worker, index, trial, ended);
                 }
-                Ok(())
-            }
-            Err(payload) if trials.len() == 1 => {
-                let (index, trial) = trials[0];
-                for recording in recordings {
-                    let entry = recording.writer.checkpoint().records.len();
-                    let message = panic_message(&*payload);
-                    let failure = Failure { kind: FailureKind::Panic, entry, message };
-                    let ended = self.fail(recording.writer, failure)?;
-                    self.run_ended(worker, index, trial, ended);
+                if some_failed {
+                    engine.check().map_err(refused)?;
                 }
-                Ok(())
+                return Ok(Vec::new());
             }
-            Err(_) => {
-                // One of several panicked: each goes on alone from its checkpoint, and the culprit fails by itself.
-                drop(recordings);
-                trials.iter().try_for_each(|&(index, _)| self.run_group(worker, &[index]))
+            Err(payload) => payload,
+        };
+        // Whoever was being advanced panicked; where nobody was, it was the oracle or the engine, and halving finds out on whom.
+        let culprit = at.or((trials.len() == 1).then_some(0));
+        let Some(culprit) = culprit else {
+            let indices: Vec<usize> = trials.iter().map(|&(index, _)| index).collect();
+            let (first, second) = indices.split_at(indices.len() / 2);
+            return Ok(vec![second.to_vec(), first.to_vec()]);
+        };
+        let mut others = Vec::new();
+        for (i, (recording, (index, trial))) in recordings.into_iter().zip(trials).enumerate() {
+            if i != culprit {
+                others.push(index);
+                continue;
             }
+            let entry = recording.writer.checkpoint().records.len();
+            let failure = Failure { kind: FailureKind::Panic, entry, message: panic_message(&*payload) };
+            let ended = self.fail(recording.writer, failure, n_together)?;
+            self.run_ended(worker, index, trial, ended);
         }
+        Ok(if others.is_empty() { Vec::new() } else { vec![others] })
     }
 
     /// Takes a trial up; `None` if nothing is left to do in it.
@@ -343,7 +421,7 @@ impl Shared<'_> {
         });
         if checkpoint.records.last().is_some_and(|record| record.choice.is_none()) {
             // Killed between the last entry and the footer.
-            let ended = self.end(writer, Ok(()))?;
+            let ended = self.end(writer, Ok(()), 1)?;
             self.run_ended(worker, index, trial, ended);
             return Ok(None);
         }
@@ -360,7 +438,7 @@ impl Shared<'_> {
                 Ok(Some(Started { index, trial, campaign, recording }))
             }
             Err(error @ CampaignError::NothingLabelled { .. }) => {
-                let ended = self.end(writer, Err(RunError::Campaign(error)))?;
+                let ended = self.end(writer, Err(RunError::Campaign(error)), 1)?;
                 self.run_ended(worker, index, trial, ended);
                 Ok(None)
             }
@@ -370,10 +448,10 @@ impl Shared<'_> {
         }
     }
 
-    fn end(&self, writer: RunWriter, outcome: Result<(), RunError>) -> Result<Ended, BenchError> {
+    fn end(&self, writer: RunWriter, outcome: Result<(), RunError>, group: usize) -> Result<Ended, BenchError> {
         let entry = writer.checkpoint().records.len();
         let kind = match &outcome {
-            Ok(()) => return Ok(Ended::Over(writer.finish(&self.provenance_now())?.status().clone())),
+            Ok(()) => return Ok(Ended::Over(writer.finish(&self.provenance_now(group))?.status().clone())),
             Err(RunError::Learn { source: LearnError::Diverged { .. }, .. }) => FailureKind::Diverged,
             Err(RunError::Learn { .. }) => FailureKind::Training,
             Err(RunError::Oracle(_) | RunError::Campaign(CampaignError::NothingLabelled { .. })) => {
@@ -392,15 +470,16 @@ impl Shared<'_> {
             Err(error) => error.to_string(),
             Ok(()) => String::new(),
         };
-        self.fail(writer, Failure { kind, entry, message })
+        self.fail(writer, Failure { kind, entry, message }, group)
     }
 
-    fn provenance_now(&self) -> Provenance {
-        Provenance { peak_memory_mib: peak_memory_mib(), ..self.provenance.clone() }
+    /// Of a run that ends now and was driven in a group of so many.
+    fn provenance_now(&self, group: usize) -> Provenance {
+        Provenance { peak_memory_mib: peak_memory_mib(), group, ..self.provenance.clone() }
     }
 
-    fn fail(&self, writer: RunWriter, failure: Failure) -> Result<Ended, BenchError> {
-        let run = writer.fail(failure, &self.provenance_now())?;
+    fn fail(&self, writer: RunWriter, failure: Failure, group: usize) -> Result<Ended, BenchError> {
+        let run = writer.fail(failure, &self.provenance_now(group))?;
         Ok(Ended::Over(run.status().clone()))
     }
 

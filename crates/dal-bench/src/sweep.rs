@@ -29,6 +29,7 @@ pub(crate) struct SweepFile {
     #[serde(default)]
     pub timing: bool,
     pub engine: Option<Spanned<String>>,
+    pub device: Option<Spanned<String>>,
     pub seeds: Spanned<toml::Value>,
     #[serde(default)]
     pub protocol: ProtocolFile,
@@ -136,10 +137,20 @@ impl Sweep {
         &self.text
     }
 
-    /// Uses another engine than the file names.
+    /// Uses another engine than the file names, on the processor unless [`with_device`](Self::with_device) follows.
     #[must_use]
     pub fn with_engine(mut self, engine: &str) -> Self {
+        if self.file.engine.as_ref().is_none_or(|named| named.get_ref() != engine) {
+            self.file.device = None;
+        }
         self.file.engine = Some(Spanned::new(0..0, engine.to_owned()));
+        self
+    }
+
+    /// Uses another device than the file names.
+    #[must_use]
+    pub fn with_device(mut self, device: &str) -> Self {
+        self.file.device = Some(Spanned::new(0..0, device.to_owned()));
         self
     }
 

@@ -89,7 +89,8 @@ fn every_mistake_is_named_with_its_place() {
         ("seeds = 2", "seeds = -1", "seeds", "whole number"),
         ("seeds = 2", "seed = 2", "unknown field `seed`", "did you mean `seeds`?"),
         ("seeds = 2", "", "missing field `seeds`", ""),
-        ("seeds = 2", "seeds = 2\nengine = \"gpu\"", "engine", "there is: cpu"),
+        ("seeds = 2", "seeds = 2\nengine = \"gpu\"", "engine", "there are: cpu, tch"),
+        ("seeds = 2", "seeds = 2\ndevice = \"cuda:0\"", "device", "`tch` is the engine for other devices"),
         ("name = \"small\"", "name = \" \"", "name", "empty"),
         ("initial = 10", "initial = 0", "protocol.initial", "outside 1"),
         ("queries = 4", "queries = 99999999999", "protocol.queries", "outside 1"),
@@ -146,4 +147,14 @@ fn the_sweep_files_of_the_project_resolve() {
             assert!(plan.is_ok_and(|plan| !plan.trials().is_empty()), "{}", path.display());
         }
     }
+}
+
+#[cfg(not(feature = "tch"))]
+#[test]
+fn an_engine_that_is_not_built_in_says_how_to_build_it() {
+    let text = small(&["far"]).replace("seeds = 2", "seeds = 2\nengine = \"tch\"\ndevice = \"cuda:0\"");
+    let error = Sweep::parse(&text, "a.toml").unwrap().resolve().unwrap_err().to_string();
+    assert!(error.contains("cargo xtask libtorch") && error.contains("--features tch"), "{error}");
+    // The engine that the caller asks for instead leaves the device of the other behind.
+    assert!(Sweep::parse(&text, "a.toml").unwrap().with_engine("cpu").resolve_with(&Toys::default()).is_ok());
 }

@@ -38,7 +38,8 @@ nor an answer of a program of your own: each is on disk as soon as it is there, 
 Examples:
   dal bench run benches/sweeps/quick.toml --store runs/quick --plan    how many runs, how long; nothing is run
   dal bench run benches/sweeps/quick.toml --store runs/quick --jobs 2
-  dal bench run benches/sweeps/sine-full.toml --store runs/sine-full"
+  dal bench run benches/sweeps/sine-full.toml --store runs/sine-full
+  dal bench run benches/sweeps/paper.toml --store runs/paper --engine tch --device cuda:0    docs/gpu.md says what it takes"
 )]
 struct RunArgs {
     /// The sweep file.
@@ -46,9 +47,18 @@ struct RunArgs {
     /// Where runs are kept; created if it does not exist.
     #[arg(long, value_name = "DIR")]
     store: PathBuf,
-    /// Trials that run at the same time, one thread each [default: one per core].
+    /// Trials, or groups of them, that run at the same time, one thread each [default: one per core; on a CUDA device 2].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Who trains, instead of the file's choice: cpu, or tch in a build with that feature.
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<String>,
+    /// Where the engine tch trains, instead of the file's choice: cpu, cuda:N.
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Trials that the engine tch trains together, at most [default: as many as it likes].
+    #[arg(long, value_name = "N")]
+    together: Option<usize>,
     /// Print the runs and the estimate, and stop.
     #[arg(long)]
     plan: bool,
@@ -63,12 +73,21 @@ struct RunArgs {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let Command::Run(args) = &args.command;
-    let jobs = match args.jobs {
-        Some(0) => bail!("--jobs 0: at least one trial has to run at a time"),
-        Some(jobs) => jobs,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    let plan = Sweep::load(&args.sweep)?.resolve()?;
+    for (flag, value) in [("--jobs", args.jobs), ("--together", args.together)] {
+        if value == Some(0) {
+            bail!("{flag} 0: at least one trial has to run at a time");
+        }
+    }
+    let mut sweep = Sweep::load(&args.sweep)?;
+    if let Some(engine) = &args.engine {
+        sweep = sweep.with_engine(engine);
+    }
+    if let Some(device) = &args.device {
+        sweep = sweep.with_device(device);
+    }
+    let plan = sweep.resolve()?;
+    let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.unwrap_or_else(|| plan.engine().default_jobs(n_cpus));
     // A sweep that is there for its timings runs alone.
     let jobs = if plan.is_timing() { 1 } else { jobs };
     if args.plan {
@@ -86,7 +105,7 @@ pub fn run(args: &Args) -> Result<Done> {
         machine: dal_bench::machine(),
         ..Provenance::default()
     };
-    let options = RunOptions { jobs, retry_failed: args.retry_failed, provenance };
+    let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, provenance };
 
     let stop = interrupts()?;
     let display = Display::start();

@@ -152,7 +152,13 @@ fn bad_sweeps_are_refused_with_file_line_and_remedy() {
     }
     refuse(dir.path(), &["bench", "run", "absent.toml", "--store", "store"], &["absent.toml"]);
     write(dir.path(), "sweep.toml", &good);
-    refuse(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--jobs", "0"], &["--jobs"]);
+    let run = ["bench", "run", "sweep.toml", "--store", "store"];
+    refuse(dir.path(), &[&run[..], &["--jobs", "0"]].concat(), &["--jobs"]);
+    refuse(dir.path(), &[&run[..], &["--together", "0"]].concat(), &["--together"]);
+    refuse(dir.path(), &[&run[..], &["--engine", "gpu"]].concat(), &["gpu", "cpu, tch"]);
+    refuse(dir.path(), &[&run[..], &["--device", "cuda:0"]].concat(), &["cuda:0", "tch"]);
+    #[cfg(not(feature = "tch"))]
+    refuse(dir.path(), &[&run[..], &["--engine", "tch"]].concat(), &["cargo xtask libtorch", "--features tch"]);
 }
 
 #[test]

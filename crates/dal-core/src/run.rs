@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::campaign::Decision;
 use crate::{
-    Campaign, CampaignError, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Needs, Oracle,
+    Campaign, CampaignError, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Oracle,
     OracleError, Pending, Surrogate, check_label,
 };
 
@@ -37,7 +37,15 @@ pub struct Proposed<'a> {
 /// Evaluation on test data belongs in [`fitted`](Self::fitted): no learner ever sees an observer.
 #[allow(unused_variables)]
 pub trait Observer {
-    /// These campaigns' models are about to be trained together.
+    /// A model is wanted for this campaign. An error ends the campaign before anything is trained for it, for instance
+    /// because somebody asked for a stop.
+    ///
+    /// # Errors
+    /// Whatever keeps the campaign from going on.
+    fn starting(&mut self, campaign: usize) -> Result<(), ObserverError> {
+        Ok(())
+    }
+    /// These campaigns' models are about to be trained by one call.
     fn fitting(&mut self, campaigns: &[usize]) {}
     /// They are trained (or failed).
     fn fit_ended(&mut self, campaigns: &[usize]) {}
@@ -108,8 +116,10 @@ pub enum RunError {
 
 /// Runs campaigns of one oracle to their end.
 ///
-/// Models that wait at the same time with equal needs and equally many points are trained by one call of
-/// [`Learner::fit_all`]; a campaign that fails leaves the others running. One outcome per campaign, in order.
+/// Models that wait at the same time with equally many points are trained by one call of [`Learner::fit_all`], whatever
+/// their needs: the engine knows best which of them share a batch. Campaigns at an earlier entry go first, so that those that
+/// were taken up behind the others catch up and train with them from then on. A campaign that fails leaves the others
+/// running. One outcome per campaign, in order.
 pub fn run_trials(
     campaigns: &mut [Campaign],
     oracle: &dyn Oracle,
@@ -126,13 +136,22 @@ pub fn run_trials(
                 fail(i, error, &mut campaigns[i], &mut outcomes[i], observer);
             }
         }
-        let waiting: Vec<usize> = (0..campaigns.len())
+        let mut waiting: Vec<usize> = (0..campaigns.len())
             .filter(|&i| outcomes[i].is_none() && matches!(campaigns[i].pending(), Pending::Fit(_)))
             .collect();
-        if waiting.is_empty() {
-            break;
-        }
-        for group in grouped(campaigns, &waiting) {
+        let Some(earliest) = waiting.iter().map(|&i| campaigns[i].entry()).min() else { break };
+        waiting.retain(|&i| campaigns[i].entry() == earliest);
+        for mut group in grouped(campaigns, &waiting) {
+            group.retain(|&i| match observer.starting(i) {
+                Ok(()) => true,
+                Err(error) => {
+                    fail(i, RunError::Observer(error), &mut campaigns[i], &mut outcomes[i], observer);
+                    false
+                }
+            });
+            if group.is_empty() {
+                continue;
+            }
             observer.fitting(&group);
             let jobs: Vec<FitJob<'_>> = group
                 .iter()
@@ -141,10 +160,12 @@ pub fn run_trials(
                     _ => unreachable!("the group waits for models"),
                 })
                 .collect();
-            let fits = learner.fit_all(&jobs);
+            let mut fits = learner.fit_all(&jobs).into_iter();
             drop(jobs);
             observer.fit_ended(&group);
-            for (&i, fit) in group.iter().zip(fits) {
+            for &i in &group {
+                let unanswered = || Err(LearnError::Other { message: "the engine gave no answer to this job".into() });
+                let fit = fits.next().unwrap_or_else(unanswered);
                 if let Err(error) = advance(i, &mut campaigns[i], fit, observer) {
                     fail(i, error, &mut campaigns[i], &mut outcomes[i], observer);
                 } else if matches!(campaigns[i].pending(), Pending::Done) {
@@ -171,10 +192,9 @@ fn fail(
     *outcome = Some(Err(error));
 }
 
-/// Campaigns with equal needs, shapes and numbers of points, each group in order.
+/// Campaigns with equal numbers of points, each group in order.
 fn grouped(campaigns: &[Campaign], waiting: &[usize]) -> Vec<Vec<usize>> {
-    let key =
-        |i: usize| -> (&Needs, usize) { (campaigns[i].needs(), campaigns[i].labelled().map_or(0, Labelled::len)) };
+    let key = |i: usize| campaigns[i].labelled().map_or(0, Labelled::len);
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for &i in waiting {
         match groups.iter_mut().find(|group| key(group[0]) == key(i)) {
@@ -242,7 +262,9 @@ fn label(i: usize, campaign: &mut Campaign, oracle: &dyn Oracle, observer: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OnRow, Pool, Proposal, Protocol, Queries, SeedPath, Space, Step, Strategy, StrategyError, TrialSeeds};
+    use crate::{
+        Needs, OnRow, Pool, Proposal, Protocol, Queries, SeedPath, Space, Step, Strategy, StrategyError, TrialSeeds,
+    };
     use std::sync::Arc;
 
     #[derive(Debug)]
@@ -318,5 +340,165 @@ mod tests {
             let error = outcomes[0].as_ref().unwrap_err().to_string();
             assert!(error.contains("no room for row 2"), "{error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod lock_step {
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::{
+        Batch, Needs, OnRow, Pool, Proposal, Protocol, Queries, SeedPath, Space, Step, Strategy, StrategyError,
+        SurrogateError, TrialSeeds,
+    };
+
+    /// y = x.
+    #[derive(Debug)]
+    struct Same;
+    impl Oracle for Same {
+        fn n_inputs(&self) -> usize {
+            1
+        }
+        fn n_outputs(&self) -> usize {
+            1
+        }
+        fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+            (0..x.nrows()).for_each(|row| on_row(row, Ok(&[x[[row, 0]]])));
+            Ok(())
+        }
+    }
+
+    /// Picks the first points; asks for a committee or not.
+    #[derive(Debug)]
+    struct First(bool);
+    impl Strategy for First {
+        fn needs(&self) -> Needs {
+            Needs { committee: self.0, ..Needs::default() }
+        }
+        fn propose(&self, _: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+            Ok(Proposal { queries: Queries::Picked((0..n).collect()), scores: None })
+        }
+    }
+
+    struct Zero;
+    impl Surrogate for Zero {
+        fn n_inputs(&self) -> usize {
+            1
+        }
+        fn n_outputs(&self) -> usize {
+            1
+        }
+        fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+            Ok(Array2::zeros((x.nrows(), 1)))
+        }
+    }
+
+    /// Notes the sizes of its calls; answers one job too few of a call of `short` jobs.
+    #[derive(Default)]
+    struct Together {
+        calls: RefCell<Vec<(usize, usize)>>,
+        short: usize,
+    }
+    impl Learner for Together {
+        fn platform(&self) -> String {
+            "test".into()
+        }
+        fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+            assert!(jobs.iter().all(|job| job.labelled.len() == jobs[0].labelled.len()));
+            self.calls.borrow_mut().push((jobs.len(), jobs[0].labelled.len()));
+            let n = jobs.len() - usize::from(jobs.len() == self.short);
+            (0..n).map(|_| Ok(Box::new(Zero) as Box<dyn Surrogate>)).collect()
+        }
+    }
+
+    /// Stops one campaign before its model of an entry.
+    #[derive(Default)]
+    struct Stopping {
+        at: Option<(usize, usize)>,
+        fitted: Vec<usize>,
+        failed: Vec<usize>,
+    }
+    impl Observer for Stopping {
+        fn starting(&mut self, campaign: usize) -> Result<(), ObserverError> {
+            let entry = self.fitted.iter().filter(|&&i| i == campaign).count();
+            if self.at == Some((campaign, entry)) { Err("enough".into()) } else { Ok(()) }
+        }
+        fn fitted(&mut self, campaign: usize, _: &Fitted<'_>) -> Result<(), ObserverError> {
+            self.fitted.push(campaign);
+            Ok(())
+        }
+        fn failed(&mut self, campaign: usize, _: &RunError) {
+            self.failed.push(campaign);
+        }
+    }
+
+    fn campaign(seed: u64, batches: &[Batch]) -> Campaign {
+        let protocol = Protocol { n_initial: 4, n_queries: 2, n_steps: 2, pool: Pool::Uniform { n_candidates: 6 } };
+        let strategy = Arc::new(First(seed % 2 == 1));
+        let (space, seeds) = (Space::continuous_unit(1), TrialSeeds::new("same", seed));
+        Campaign::resume(space, strategy, protocol, seeds, batches).unwrap()
+    }
+
+    /// The batches of a campaign of this seed up to an entry.
+    fn batches(seed: u64, n: usize) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        let mut campaign = campaign(seed, &[]);
+        while batches.len() < n {
+            if let Pending::Fit(_) = campaign.pending() {
+                campaign.absorb(&Zero).unwrap();
+            }
+            let Pending::Label(x) = campaign.pending() else { break };
+            let x = x.to_owned();
+            let answers = x.outer_iter().map(|row| Ok(row.to_vec())).collect();
+            label(0, &mut campaign, &Same, &mut Stopping::default()).unwrap();
+            batches.push(Batch { x, candidate_rows: None, answers });
+        }
+        batches
+    }
+
+    #[test]
+    fn models_with_equally_many_points_are_trained_by_one_call_whatever_their_needs() {
+        let mut campaigns: Vec<_> = (0..5).map(|seed| campaign(seed, &[])).collect();
+        let learner = Together::default();
+        let outcomes = run_trials(&mut campaigns, &Same, &learner, &mut Stopping::default());
+        assert!(outcomes.iter().all(Result::is_ok));
+        assert_eq!(*learner.calls.borrow(), [(5, 4), (5, 6), (5, 8)]);
+    }
+
+    #[test]
+    fn those_behind_catch_up_and_train_with_the_others_from_then_on() {
+        let mut campaigns: Vec<_> =
+            [0, 2, 1, 0].iter().zip(0..).map(|(&n, seed)| campaign(seed, &batches(seed, n))).collect();
+        let learner = Together::default();
+        let outcomes = run_trials(&mut campaigns, &Same, &learner, &mut Stopping::default());
+        assert!(outcomes.iter().all(Result::is_ok));
+        // Three at the initial set (labels of one were known), then all four.
+        assert_eq!(*learner.calls.borrow(), [(3, 4), (4, 6), (4, 8)]);
+        assert!(campaigns.iter().all(|campaign| campaign.labelled().unwrap().len() == 8));
+    }
+
+    #[test]
+    fn a_stop_before_training_ends_that_campaign_alone() {
+        let mut campaigns: Vec<_> = (0..3).map(|seed| campaign(seed, &[])).collect();
+        let learner = Together::default();
+        let mut stopping = Stopping { at: Some((1, 1)), ..Stopping::default() };
+        let outcomes = run_trials(&mut campaigns, &Same, &learner, &mut stopping);
+        assert!(matches!(outcomes[1], Err(RunError::Observer(_))) && outcomes[0].is_ok() && outcomes[2].is_ok());
+        assert_eq!(*learner.calls.borrow(), [(3, 4), (2, 6), (2, 8)]);
+        assert_eq!(stopping.failed, [1]);
+    }
+
+    #[test]
+    fn a_job_without_an_answer_fails_and_the_others_go_on() {
+        let mut campaigns: Vec<_> = (0..3).map(|seed| campaign(seed, &[])).collect();
+        let learner = Together { short: 3, ..Together::default() };
+        let outcomes = run_trials(&mut campaigns, &Same, &learner, &mut Stopping::default());
+        assert!(outcomes[0].is_ok() && outcomes[1].is_ok());
+        assert!(matches!(outcomes[2], Err(RunError::Learn { entry: 0, source: LearnError::Other { .. } })));
+        assert_eq!(*learner.calls.borrow(), [(3, 4), (2, 6), (2, 8)]);
     }
 }

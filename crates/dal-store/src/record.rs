@@ -189,6 +189,11 @@ pub struct Provenance {
     pub resumed: usize,
     /// The most memory that the process had held when the run ended, in MiB, all its `jobs` together; 0 where unknown.
     pub peak_memory_mib: u64,
+    /// Where the engine trained: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Runs that were driven together with it, itself included. On an engine that trains in lock step the company may change
+    /// rounding; `timing.jsonl` has it for every entry.
+    pub group: usize,
     /// The machine.
     pub machine: Machine,
 }
@@ -207,6 +212,8 @@ pub struct Machine {
     pub os: String,
     /// Architecture.
     pub arch: String,
+    /// Models of the graphics processors that the system's driver names.
+    pub gpus: Vec<String>,
 }
 
 /// The content of `footer.json`.

@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dal_bench::{
     BuiltIn, Catalogue, CpuEngine, Engine, Event, FoundStrategy, Lookup, Plan, Progress, RunOptions, Sweep,
 };
-use dal_core::{Learner, Needs, Proposal, Queries, SeedPath, Step, Strategy, StrategyError, top_scored};
+use dal_core::{
+    FitJob, LearnError, Learner, Needs, Proposal, Queries, SeedPath, Step, Strategy, StrategyError, Surrogate,
+    top_scored,
+};
 use dal_nn::{NetworkSpec, TrainingSpec};
 use dal_oracles::Problem;
 use dal_store::{Status, Store};
@@ -48,8 +51,12 @@ impl Catalogue for Toys {
         Ok(FoundStrategy { strategy: Arc::new(toy), variant: id.to_owned(), settings: BTreeMap::new() })
     }
 
-    fn engine(&self, id: &str) -> Result<Arc<dyn Engine>, Lookup> {
-        if id == self.engine.id() { Ok(Arc::clone(&self.engine)) } else { BuiltIn.engine(id) }
+    fn engine(&self, id: &str, device: Option<&str>) -> Result<Arc<dyn Engine>, Lookup> {
+        if id == self.engine.id() && device.is_none() {
+            Ok(Arc::clone(&self.engine))
+        } else {
+            BuiltIn.engine(id, device)
+        }
     }
 }
 
@@ -120,10 +127,99 @@ impl Engine for Together {
     fn learner(&self, network: &NetworkSpec, training: &TrainingSpec) -> Result<Box<dyn Learner>, String> {
         CpuEngine.learner(network, training)
     }
-    fn trials_together(&self) -> usize {
+    fn trials_together(&self, _: &NetworkSpec, _: &TrainingSpec) -> usize {
         self.0
     }
 }
+
+/// What goes wrong with a job.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    None,
+    Fails,
+    Panics,
+}
+
+/// An engine that trains in lock step, as far as the scheduler can see: the CPU engine on many jobs of one call. It notes its calls
+/// and has faults.
+#[derive(Clone, Debug)]
+pub struct LockStep {
+    pub together: usize,
+    pub fault: fn(&FitJob<'_>) -> Fault,
+    /// Calls until the device is lost.
+    pub calls_left: Arc<AtomicUsize>,
+    /// Sizes of the calls that trained for the sweep, not for an estimate.
+    pub calls: Arc<Mutex<Vec<usize>>>,
+}
+
+impl LockStep {
+    pub fn new(together: usize) -> Self {
+        Self {
+            together,
+            fault: |_| Fault::None,
+            calls_left: Arc::new(AtomicUsize::new(usize::MAX)),
+            calls: Arc::default(),
+        }
+    }
+
+    pub fn toys(self) -> Toys {
+        Toys { engine: Arc::new(self) }
+    }
+}
+
+impl Engine for LockStep {
+    fn id(&self) -> &str {
+        "cpu"
+    }
+    fn device(&self) -> String {
+        "fake:0".into()
+    }
+    fn learner(&self, network: &NetworkSpec, training: &TrainingSpec) -> Result<Box<dyn Learner>, String> {
+        let inner = CpuEngine.learner(network, training)?;
+        // Estimates and rehearsals train for other numbers of epochs.
+        Ok(Box::new(LockStepLearner { inner, engine: self.clone(), is_counted: training.epochs == EPOCHS }))
+    }
+    fn trials_together(&self, _: &NetworkSpec, _: &TrainingSpec) -> usize {
+        self.together
+    }
+    fn check(&self) -> Result<(), String> {
+        if self.calls_left.load(Ordering::SeqCst) == 0 { Err("the device is lost".into()) } else { Ok(()) }
+    }
+}
+
+struct LockStepLearner {
+    inner: Box<dyn Learner>,
+    engine: LockStep,
+    is_counted: bool,
+}
+
+impl Learner for LockStepLearner {
+    fn platform(&self) -> String {
+        self.inner.platform()
+    }
+
+    fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+        if !self.is_counted {
+            return self.inner.fit_all(jobs);
+        }
+        assert!(jobs.iter().all(|job| job.labelled.len() == jobs[0].labelled.len()));
+        self.engine.calls.lock().unwrap().push(jobs.len());
+        let lost = |left: usize| left.checked_sub(1);
+        let failed = |message: &str| Err(LearnError::Other { message: message.into() });
+        if self.engine.calls_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost).is_err() {
+            return jobs.iter().map(|_| failed("the device is lost")).collect();
+        }
+        let faults: Vec<Fault> = jobs.iter().map(self.engine.fault).collect();
+        if faults.contains(&Fault::Panics) {
+            std::panic::resume_unwind(Box::new("a planted defect"));
+        }
+        let fits = self.inner.fit_all(jobs).into_iter().zip(faults);
+        fits.map(|(fit, fault)| if fault == Fault::Fails { failed("a planted failure") } else { fit }).collect()
+    }
+}
+
+/// Epochs of the small sweep; no power of four, so that estimates are told apart.
+pub const EPOCHS: usize = 8;
 
 /// Counts events, and asks for a stop after so many entries.
 #[derive(Debug, Default)]
