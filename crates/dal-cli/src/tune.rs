@@ -33,7 +33,7 @@ cross-validated in five folds. The output says which.
 
 The directory keeps every training the moment it is done (journal.jsonl); the same command goes on where it was stopped. The
 answer is the same bytes whatever --jobs is. At the end it also holds choice.json, tried.csv and .md, tried.svg, trials.csv and,
-where the test set was asked, tested.csv and .md.
+where the test set was asked, tested.csv and .md. The test set may be asked later: --proof-seeds 0 first, another number then.
 
 --budget counts work, not time: 1 is one training of the reference network by the finals' measure (epochs × members × labels ×
 size). The time that this should take here is said beside it.

@@ -115,6 +115,13 @@ fn jobs_and_kills_leave_no_trace_in_the_answer() {
     let tried = choice["tried"].as_array().unwrap();
     assert!(tried.iter().any(|t| t["candidate"] == 0 && t["rung"] == 3), "{again}");
 
+    // The proof may be left out, and asked for later.
+    succeed(dir.path(), &with("--proof-seeds", "0", &["--out", "alone"]));
+    let without = fs::read_to_string(dir.path().join("alone/trials.csv")).unwrap();
+    assert!(!without.contains("proof"), "{without}");
+    succeed(dir.path(), &small(&["--out", "alone"]));
+    assert_eq!(results(&dir.path().join("alone")), expected);
+
     // Another search does not go on in this directory.
     let other = with("--seeds", "1", &["--out", "alone"]);
     refuse(dir.path(), &other, &["alone", "another directory", "settings"]);

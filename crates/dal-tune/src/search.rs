@@ -1,7 +1,7 @@
 //! The search: rungs of successive halving, finals on several seeds, the choice, and its proof on the test set.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -453,8 +453,11 @@ impl Search {
         let mut tried: BTreeMap<usize, Tried> = BTreeMap::new();
         let mut there: Vec<usize> = (0..self.candidates.len()).collect();
         let mut finals = Vec::new();
+        // The journal may hold trainings of a proof that was asked for earlier; they are no part of this answer.
+        let mut asked: BTreeSet<TrialKey> = BTreeSet::new();
         for (r, rung) in self.rungs.iter().enumerate() {
             let tasks = self.rung_tasks(r, &there, &folds);
+            asked.extend(tasks.iter().map(|task| task.key));
             let name = match r + 1 == self.rungs.len() {
                 true => format!("finals: {} epochs, {} members", rung.epochs, rung.members),
                 false => format!("rung {}: {} epochs, {} members", r + 1, rung.epochs, rung.members),
@@ -509,6 +512,7 @@ impl Search {
             let sets = (0..seeds).map(|seed| labels.proof(seed, most)).collect::<Result<Vec<Points>, _>>()?;
             progress.event(&Event::Stage { name, networks: both.len(), trainings });
             let tasks = self.proof_tasks(&both, &sizes, &sets, &test);
+            asked.extend(tasks.iter().map(|task| task.key));
             work.left = tasks.iter().map(|task| task.work).sum();
             if !shared.train(tasks, &mut work)? {
                 return Ok(Outcome::Stopped);
@@ -518,7 +522,7 @@ impl Search {
             None
         };
         let trials = lock(&shared.trials);
-        let trials = trials.iter().map(|(key, result)| {
+        let trials = trials.iter().filter(|(key, _)| asked.contains(key)).map(|(key, result)| {
             let (mse, failure) = match result {
                 TrialResult::Mse(mse) => (Some(*mse), None),
                 TrialResult::Failed(why) => (None, Some(why.clone())),
@@ -553,14 +557,19 @@ impl Search {
         })))
     }
 
-    /// What the search is, as one line of JSON: the journal's first line.
+    /// What the search is, as one line of JSON: the journal's first line. The proof is not part of it: it changes nothing that
+    /// comes before it, so it can be asked for later, or with more seeds.
     fn header(&self) -> String {
+        let mut settings = serde_json::to_value(&self.settings).expect("settings are plain data");
+        if let Some(settings) = settings.as_object_mut() {
+            settings.retain(|key, _| !key.starts_with("proof_"));
+        }
         let value = serde_json::json!({
             "format": 1,
             "problem": self.problem.variant_id(),
             "digest": self.problem.digest(),
             "reference_network": self.candidates[0],
-            "settings": self.settings,
+            "settings": settings,
             "space": self.space,
             "platform": self.platform,
             "results_revision": dal_core::RESULTS_REVISION,
