@@ -41,10 +41,10 @@ pub(crate) struct Evaluator<'a, T: Real> {
     n_outputs: usize,
     /// By index of the statistics; empty without BatchNorm.
     pub scale: Vec<T>,
-    shift: Vec<T>,
+    pub shift: Vec<T>,
     /// Likewise: `1/√(variance + eps)`, and the bias less the mean.
-    inverse: Vec<T>,
-    centre: Vec<T>,
+    pub inverse: Vec<T>,
+    pub centre: Vec<T>,
 }
 
 /// Buffers of a forward pass over a chunk of points, kept between chunks.

@@ -218,7 +218,7 @@ pub(crate) fn check_inputs(x: &ArrayView2<'_, f64>, expected: usize) -> Result<(
 }
 
 /// A chunk of points as the network sees them.
-fn single_rows(chunk: &ArrayView2<'_, f64>, scaling: &Scaling, rows: &mut Vec<f32>) {
+pub(crate) fn single_rows(chunk: &ArrayView2<'_, f64>, scaling: &Scaling, rows: &mut Vec<f32>) {
     rows.clear();
     for row in chunk.outer_iter() {
         rows.extend(row.iter().enumerate().map(|(j, &v)| scaled(scaling.inputs.as_ref(), j, v) as f32));

@@ -42,7 +42,7 @@ struct Signals {
 
 impl CpuSurrogate {
     /// Points as the network sees them, in f64.
-    fn double_rows(&self, x: &ArrayView2<'_, f64>) -> Vec<f64> {
+    pub(crate) fn double_rows(&self, x: &ArrayView2<'_, f64>) -> Vec<f64> {
         let affine = self.scaling.inputs.as_ref();
         x.outer_iter()
             .flat_map(|row| row.iter().enumerate().map(|(j, &v)| scaled(affine, j, v)).collect::<Vec<_>>())

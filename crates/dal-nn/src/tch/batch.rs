@@ -57,7 +57,7 @@ fn columns(members: &[&[f32]], n: usize, n_columns: usize) -> Vec<f32> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(spec: BatchSpec<'a>, members: &[BatchMember<'_>], states: &[MemberState<f32>]) -> Result<Self> {
+    fn new(spec: BatchSpec<'a>, members: &[BatchMember<'_>], states: &[MemberState<f32>], end: usize) -> Result<Self> {
         let m = members.len();
         let packing = Packing::new(spec.layout, m);
         let (memory, n) = (spec.memory, spec.n);
@@ -71,7 +71,7 @@ impl<'a> Batch<'a> {
         let dropout: Vec<_> = members.iter().filter_map(|member| member.dropout).collect();
         let loss_heads: Vec<_> = members.iter().filter_map(|member| member.loss_head).collect();
         let shape = Shape { network: spec.network, layout: spec.layout, n, n_members: m, memory, bf16: spec.bf16 };
-        let pass = Pass::new(shape, x, y, Some(&dropout), Some(&loss_heads))?;
+        let pass = Pass::new(shape, x, y, Some(&dropout), Some(&loss_heads), end)?;
         let flat = |packed: Vec<f32>| memory.upload(&packed, &[packed.len() as i64]);
         Ok(Self {
             params: memory.upload(&packing.pack(|m| &states[m].params), &[packing.len() as i64])?,
@@ -97,7 +97,7 @@ pub(super) fn train(
     epochs: Range<usize>,
 ) -> Result<Vec<(TrainLog, std::result::Result<(), TrainError>)>> {
     let m = members.len();
-    let mut batch = Batch::new(spec, members, states)?;
+    let mut batch = Batch::new(spec, members, states, epochs.end)?;
     let mut optimiser = Optimiser::new(spec.memory, &batch.packing, spec.training, states)?;
     if spec.tensors_only {
         optimiser.use_tensors()?;
@@ -161,7 +161,7 @@ pub(super) fn gradient(
     epoch: usize,
     gradients: &mut [&mut [f32]],
 ) -> Result<Vec<f64>> {
-    let mut batch = Batch::new(spec, members, states)?;
+    let mut batch = Batch::new(spec, members, states, epoch + 1)?;
     let views = batch.packing.views(spec.network, spec.layout, &batch.params)?;
     let gradient = batch.params.f_zeros_like()?;
     let mut gradient_views = batch.packing.views(spec.network, spec.layout, &gradient)?;

@@ -69,7 +69,7 @@ pub struct TchOptions {
     /// Operands of the training's matrix products rounded to bfloat16 (seven bits of mantissa); everything else stays f32.
     pub bf16: bool,
     /// Bytes that the members trained together may need, estimated; fewer members are trained at once where it would be
-    /// more. `None`: what suits the device (on the CPU its cache, on CUDA 8 GiB). Where a device runs out of memory all the
+    /// more. `None`: what suits the device (on the CPU 8 MiB, on CUDA 8 GiB). Where a device runs out of memory all the
     /// same, the number is halved.
     pub memory: Option<usize>,
 }
@@ -110,6 +110,12 @@ pub enum TchSetupError {
         device: TchDevice,
         /// What is missing.
         why: &'static str,
+    },
+    /// The device failed while something was brought to it.
+    #[error("{message}")]
+    Device {
+        /// What libtorch said.
+        message: String,
     },
     /// A library could not be loaded.
     #[error("{} cannot be loaded: {message}", path.display())]

@@ -112,7 +112,7 @@ impl TchLearner {
     fn fit_surrogates(&self, jobs: &[FitJob<'_>]) -> Vec<Result<TchSurrogate, LearnError>> {
         let fitted = self.recipe.fit_with(jobs, &self.platform(), |tasks| self.run(tasks));
         let on_device = |surrogate: CpuSurrogate| {
-            TchSurrogate::new(surrogate, self.options().clone())
+            TchSurrogate::new(surrogate, self.options())
                 .map_err(|error| LearnError::Other { message: error.to_string() })
         };
         fitted.into_iter().map(|result| result.and_then(on_device)).collect()

@@ -1,17 +1,19 @@
 //! The engine on libtorch: many members of many jobs as batched tensors, on the CPU or on CUDA devices.
 //!
 //! `blocks` says how the members' parameters lie in one tensor, `pass` is forward and backward, `adam` the optimiser and
-//! its schedule, `batch` the epochs, `trainer` the parts and threads, `learner` and `surrogate` the interfaces of
-//! `dal-core`. All arithmetic is libtorch's but for the optimiser's step on the CPU, which has a fused kernel.
+//! its schedule, `batch` the epochs, `trainer` the parts and threads, `evaluate` trained members, `learner` and
+//! `surrogate` the interfaces of `dal-core`. All arithmetic is libtorch's but for the optimiser's step on the CPU, which has a fused kernel.
 
 mod adam;
 mod batch;
 mod blocks;
 mod device;
+mod evaluate;
 mod learner;
 mod masks;
 mod pass;
 mod surrogate;
+mod tangent;
 #[cfg(test)]
 mod tests;
 mod trainer;

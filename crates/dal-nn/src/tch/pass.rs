@@ -9,7 +9,7 @@ use tch::{Kind, TchError, Tensor};
 
 use super::blocks::{LinearView, Views};
 use super::device::{Done, Memory};
-use super::masks::{MaskKey, Masks, pairs};
+use super::masks::{Counter, Masks, Pairs};
 use crate::conv::Conv;
 use crate::params::Layout;
 use crate::spec::{ConvKind, NetworkSpec};
@@ -111,7 +111,7 @@ struct Norm {
 /// The loss heads' tensors.
 struct Head {
     training: LossHeadTraining,
-    keys: Vec<[u32; 2]>,
+    pairs: Pairs,
     features: Vec<Tensor>,
 }
 
@@ -133,20 +133,21 @@ pub(super) struct Pass<'a> {
     tail: Vec<Tensor>,
     /// By width, `(signal, scratch)`: derivatives at a layer's output, and products of rows.
     scratch: Vec<(Tensor, Tensor)>,
-    dropout: Option<(Masks, Vec<[u32; 2]>, f64)>,
+    dropout: Option<(Masks, f64)>,
     head: Option<Head>,
     /// Mean squared error of every point, f64; only where there are loss heads.
     point_loss: Option<Tensor>,
 }
 
 impl<'a> Pass<'a> {
-    /// `x` and `y` are the members' inputs and labels, `(members, columns, points)`.
+    /// `x` and `y` are the members' inputs and labels, `(members, columns, points)`; epochs before `end` will be run.
     pub fn new(
         shape: Shape<'a>,
         x: Tensor,
         y: Tensor,
         dropout: Option<&[DropoutTraining]>,
         loss_heads: Option<&[LossHeadTraining]>,
+        end: usize,
     ) -> Result<Self> {
         let (m, n, memory) = (shape.n_members as i64, shape.n as i64, shape.memory);
         let n_statistics = m * shape.layout.n_statistics() as i64;
@@ -202,14 +203,18 @@ impl<'a> Pass<'a> {
                 let features: Result<Vec<_>> =
                     range.features.iter().map(|(_, linear)| memory.zeros(&[m, linear.n_out as i64, n])).collect();
                 let keys = trainings.iter().map(|training| training.key).collect();
-                Some(Head { training: trainings[0], keys, features: features? })
+                let pairs = Pairs::new(memory, keys, shape.n, end);
+                Some(Head { training: trainings[0], pairs, features: features? })
             }
             _ => None,
         };
-        let dropout = dropout.filter(|all| !all.is_empty()).map(|all| {
-            let rate = all[0].rate;
-            (Masks::new(memory, rate), all.iter().map(|one| one.key).collect::<Vec<_>>(), 1.0 / (1.0 - rate))
-        });
+        let dropout = match dropout.and_then(|all| all.first().map(|first| (all, first.rate))) {
+            None => None,
+            Some((all, rate)) => {
+                let keys = all.iter().map(|one| one.key).collect();
+                Some((Masks::new(memory, rate, keys)?, 1.0 / (1.0 - rate)))
+            }
+        };
         Ok(Self {
             products: Products::new(shape.bf16),
             x_transposed: t(&x)?,
@@ -255,9 +260,9 @@ impl<'a> Pass<'a> {
                 _ => self.products.affine(&map.linear, input, &here.out)?,
             }
             here.out.f_clamp_min_(0).done()?;
-            if let Some((masks, keys, _)) = &self.dropout {
-                let keys: Vec<_> = keys.iter().map(|&key| MaskKey { key, epoch: epoch as u32 }).collect();
-                here.out.f_mul_(&masks.layer(&keys, l, self.shape.layout.hidden()[l].linear.n_out, 0, n)?).done()?;
+            if let Some((masks, _)) = &self.dropout {
+                let width = self.shape.layout.hidden()[l].linear.n_out;
+                here.out.f_mul_(&masks.layer(Counter::Epoch(epoch), l, width, 0, n)?).done()?;
             }
         }
         let input = self.hidden.last().map_or(&self.x, |hidden| &hidden.out);
@@ -268,7 +273,8 @@ impl<'a> Pass<'a> {
         }
         let end = self.tail.len() - 1;
         self.tail[end].f_sub_(&self.y).done()?;
-        let squares = self.tail[end].f_to_kind(Kind::Double)?.f_square_()?;
+        // Squares in f32, which overflow where the CPU engine's do; sums in f64.
+        let squares = self.tail[end].f_square()?;
         let n_outputs = self.shape.network.n_outputs() as f64;
         if self.head.is_none() {
             return squares
@@ -338,7 +344,7 @@ impl<'a> Pass<'a> {
             let here = &mut self.hidden[l];
             let mut signal = signal.shallow_clone();
             here.out.f_threshold_backward_grad_input(&signal, &signal, 0).done()?;
-            if let Some((_, _, kept)) = &self.dropout {
+            if let Some((_, kept)) = &self.dropout {
                 signal.f_mul_scalar_(*kept).done()?;
             }
             let signal_rows = signal.f_view((m * width, n as i64))?;
@@ -397,7 +403,7 @@ impl<'a> Pass<'a> {
         let n_pairs = n / 2;
         let mut delta = memory.zeros(&[m, n as i64])?;
         if let Some(losses) = self.point_loss.as_ref().filter(|_| n_pairs > 0) {
-            let (i, j) = pairs(memory, &head.keys, epoch, n)?;
+            let (i, j) = head.pairs.of(epoch)?;
             scores = scores.f_view((m, n as i64))?;
             let gap = |of: &Tensor| of.f_gather(1, &i, false)?.f_sub(&of.f_gather(1, &j, false)?);
             let larger = gap(losses)?.f_gt(0.0)?;
@@ -448,10 +454,10 @@ impl<'a> Pass<'a> {
 
 /// Values of a long sequence at a convolution's taps: `(members, channels, long, points)` to
 /// `(members, channels · kernel, short, points)`, zero where a tap reaches outside.
-fn at_taps(conv: &Conv, long: &Tensor, n_short: usize) -> Result<Tensor> {
+pub(super) fn at_taps(conv: &Conv, long: &Tensor, n_short: usize) -> Result<Tensor> {
     let (m, channels, _, n) = long.size4()?;
     let kernel = conv.spec.kernel;
-    let out = Tensor::f_zeros([m, channels, kernel as i64, n_short as i64, n], (Kind::Float, long.device()))?;
+    let out = Tensor::f_zeros([m, channels, kernel as i64, n_short as i64, n], (long.kind(), long.device()))?;
     each_tap(conv, |k, short, positions| {
         out.f_select(2, k)?.f_narrow(2, short.0, short.1)?.f_copy_(&positions.of(long)?)
     })?;
@@ -459,7 +465,7 @@ fn at_taps(conv: &Conv, long: &Tensor, n_short: usize) -> Result<Tensor> {
 }
 
 /// The transpose of [`at_taps`]: adds `(members, channels · kernel, short, points)` to where its taps lie in `long`.
-fn add_at_taps(conv: &Conv, taps: &Tensor, long: &Tensor) -> Result<()> {
+pub(super) fn add_at_taps(conv: &Conv, taps: &Tensor, long: &Tensor) -> Result<()> {
     let (m, channels, _, n) = long.size4()?;
     let n_short = taps.size4()?.2;
     let taps = taps.f_view([m, channels, conv.spec.kernel as i64, n_short, n])?;
@@ -516,7 +522,7 @@ pub(super) fn conv_forward(
         }
         ConvKind::Transposed => {
             let rows = n_out * conv.spec.kernel as i64;
-            let taps = Tensor::f_empty([m, rows, n_before * n], (Kind::Float, before.device()))?;
+            let taps = Tensor::f_empty([m, rows, n_before * n], (before.kind(), before.device()))?;
             products.into(&t(&map.weight)?, &before.f_view((m, n_in, n_before * n))?, &taps)?;
             let mut long = after.f_view((m, n_out, n_after, n))?;
             long.f_copy_(&map.bias.f_unsqueeze(3)?.f_expand([m, n_out, n_after, n], false)?)?;

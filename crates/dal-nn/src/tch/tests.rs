@@ -2,10 +2,17 @@
 
 use std::ops::Range;
 
+use dal_core::{Labelled, Needs, SeedPath, Surrogate, Tangent};
+use ndarray::{Array1, Array2};
+use rand::RngExt;
+
 use super::batch;
 use super::device::TchOptions;
+use super::surrogate::TchSurrogate;
 use super::trainer::{TchTrainError, TchTrainer, member};
+use crate::spec::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
 use crate::training::{MemberState, MemberTrainer, TrainError, TrainJob, TrainLog};
+use crate::{CpuLearner, ScalingRule, ScalingSpec};
 
 /// One member as a batch of its own.
 struct Alone(TchTrainer);
@@ -98,5 +105,63 @@ impl MemberTrainer<f32> for Beside {
             let into = &mut [&mut first[..], gradient, &mut last[..]];
             batch::gradient(self.0.spec(job), &members, states, epoch, into).unwrap()[1]
         })
+    }
+}
+
+/// The tangent by tensor operations, which other devices than the processor use, against the CPU engine's.
+#[test]
+fn the_tangent_by_tensors_equals_the_tangent_of_the_cpu_engine() {
+    let norm = Some(BatchNormSpec::default());
+    let layer =
+        |kind, n_in, n_out, kernel, stride, padding| ConvLayerSpec { kind, n_in, n_out, kernel, stride, padding };
+    let head = Head::Convolution(ConvHeadSpec {
+        length: 5,
+        layers: vec![
+            layer(ConvKind::Transposed, 1, 3, 4, 2, 1),
+            layer(ConvKind::Plain, 3, 2, 3, 1, 1),
+            layer(ConvKind::Plain, 2, 1, 1, 1, 0),
+        ],
+    });
+    for (n_outputs, hidden, norm, head) in [
+        (1, vec![6, 5], norm, Head::Linear),
+        (3, vec![6, 5, 4], norm, Head::Linear),
+        (2, vec![5], None, Head::Linear),
+        (2, vec![], None, Head::Linear),
+        (10, vec![5, 4], norm, head),
+    ] {
+        let network = NetworkSpec::new(2, n_outputs, hidden, norm, head).unwrap();
+        let training = TrainingSpec { n_members: 3, epochs: 25, ..TrainingSpec::default() };
+        let mut rng = SeedPath::root(1).rng();
+        let mut points =
+            |n: usize, columns: usize| Array2::from_shape_fn((n, columns), |_| rng.random_range(-1.0..1.0));
+        let data = Labelled::new(points(30, 2), points(30, n_outputs)).unwrap();
+        let standardised = ScalingSpec { inputs: ScalingRule::Standardise, outputs: ScalingRule::Standardise };
+        let learner = CpuLearner::new(network, training).unwrap().with_scaling(standardised);
+        let needs = Needs { tangent: true, ..Needs::default() };
+        let ours = learner.fit(&data, &needs, &SeedPath::root(1)).unwrap();
+        let (anchors, candidates) = (points(4, 2), points(301, 2));
+        let target = Array1::from_shape_fn(n_outputs, |j| 0.1 * j as f64);
+        let mut expected = Vec::new();
+        ours.loss_gradient_products(anchors.view(), candidates.view(), target.view(), None, &mut |_, chunk| {
+            expected.extend(chunk.iter().copied());
+        })
+        .unwrap();
+        // Little memory: outputs one by one; much: all at once.
+        for memory in [1, 1 << 28] {
+            let options = TchOptions { memory: Some(memory), ..TchOptions::default() };
+            let theirs = TchSurrogate::new(ours.clone(), &options).unwrap();
+            assert!(theirs.tangent().is_some());
+            let mut found = Vec::new();
+            theirs
+                .products_on_device(anchors.view(), candidates.view(), target.view(), &mut |_, chunk| {
+                    found.extend(chunk.iter().copied());
+                })
+                .unwrap();
+            let scale = expected.iter().fold(0.0f64, |scale, v| scale.max(v.abs()));
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-12 * scale, "{found} beside {expected}");
+            }
+        }
     }
 }
