@@ -17,11 +17,15 @@ answers agree, and writes tables to docs/results. Let the machine do nothing els
 Examples:
   cargo xtask bench-peers                           everything, about an hour
   cargo xtask bench-peers selection
+  cargo xtask bench-peers training --lock-step
   cargo xtask bench-peers training --out table -- --networks sine,hydro --threads 1"
 )]
 pub struct Args {
     /// Only this.
     subject: Option<Subject>,
+    /// Training: the engine on libtorch takes part, twelve trials in lock step (`cargo xtask libtorch` brings libtorch).
+    #[arg(long)]
+    lock_step: bool,
     /// Where tables are written.
     #[arg(long, value_name = "DIR", default_value = "docs/results")]
     out: PathBuf,
@@ -48,6 +52,9 @@ impl Subject {
     }
 }
 
+/// The program that trains in lock step.
+const LOCK_STEP: &str = "lockstep_timing";
+
 /// Builds ours, runs the scripts.
 pub fn run_peers(args: &Args) -> Result<()> {
     if args.subject.is_none() && !args.rest.is_empty() {
@@ -62,7 +69,14 @@ pub fn run_peers(args: &Args) -> Result<()> {
         run(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", "dal-benches", "--bin", binary]))?;
         let ours = target_dir().join("release").join(binary);
         let mut python = Command::new("python3");
+        if args.lock_step && subject == Subject::Training {
+            let build = ["build", "--release", "--locked", "--quiet", "--package", "dal-benches", "--features", "tch"];
+            run(cargo(&build).args(["--bin", LOCK_STEP]))?;
+        }
         python.arg(root().join(script)).arg("--rust").arg(ours).arg("--out").arg(std::path::absolute(&args.out)?);
+        if args.lock_step && subject == Subject::Training {
+            python.arg("--lock-step").arg(target_dir().join("release").join(LOCK_STEP));
+        }
         run(python.args(&args.rest).current_dir(root()))?;
     }
     Ok(())

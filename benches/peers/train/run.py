@@ -8,6 +8,9 @@ round. With two threads each peer runs both ways, as one process with two thread
 its better way counts. Writes `peers-training.md` and `peers-training.json`. Exit code 1 where losses disagree; a missed bar
 is reported, not an error.
 
+With `--lock-step PATH_TO/lockstep_timing` the engine on libtorch takes part with twelve trials in lock step. Its times are per
+trial, and it is compared with PyTorch's batched ensemble, one trial after another.
+
 Two clocks are kept: the wall's, and the processor's (seconds a thread was running, the larger of two processes, half the
 total of one process with two threads), which is the fairer one where the machine has other work.
 """
@@ -29,6 +32,9 @@ sys.path.insert(0, str(HERE.parent))
 from shared import KEEP_BUFFERS, ROOT, environment, processor  # noqa: E402
 
 OURS = "ours"
+# Ours on libtorch: so many trials at once, times per trial.
+LOCK_STEP = "tch, lock step"
+TRIALS = 12
 PEERS = ("torch-sequential", "torch-batched", "torch-compiled", "jax")
 
 # Inputs, depth, width, outputs, weight decay; then the bars: at least so many times faster than the fastest peer at each
@@ -113,7 +119,7 @@ class Contender:
             setattr(self, field, answers[0].get(field, getattr(self, field)))
         seconds = max(answer["seconds"] for answer in answers)
         # A single process of a peer counts all its threads, ours the busiest.
-        share = self.threads if self.name != OURS and len(answers) == 1 else 1
+        share = self.threads if self.name not in (OURS, LOCK_STEP) and len(answers) == 1 else 1
         processor = max((answer["processor_seconds"] or answer["seconds"]) for answer in answers) / share
         return seconds / epochs, processor / epochs
 
@@ -143,6 +149,9 @@ def contenders(args, pythons, network, points, threads, folder):
     started = [
         Contender(OURS, [[str(args.rust.absolute()), *common, *all_members, "--threads", str(threads)]], [{}], [both if threads == 2 else first], threads)
     ]
+    if args.lock_step and network != "adm":
+        command = [str(args.lock_step.absolute()), *common, *all_members, "--threads", str(threads), "--trials", str(TRIALS)]
+        started.append(Contender(LOCK_STEP, [command], [surroundings(1)], [both if threads == 2 else first], threads))
     for peer in args.peers:
         python = str(pythons["jax" if peer == "jax" else "torch"])
         command = [python, str(HERE / "worker.py"), peer, *common]
@@ -192,8 +201,9 @@ def measure(args, pythons, network, points, threads, scratch):
                 everyone.remove(contender)
                 continue
             # Making buffers is part of our time, not of the peers': enough epochs that it does not count.
-            least = 20 if contender.name == OURS else 3
-            contender.epochs = max(least, min(500, int(args.seconds / processor)))
+            least = 20 if contender.name in (OURS, LOCK_STEP) else 3
+            trials = 4 if contender.name == LOCK_STEP else 1
+            contender.epochs = max(least, min(500, int(args.seconds / processor / trials)))
             if contender.epochs != 3:
                 contender.run(contender.epochs)
         for _ in range(args.rounds):
@@ -221,7 +231,7 @@ def median(cell, name, clock):
 
 def fastest(cell, clock):
     """The fastest peer of a cell and its median."""
-    return min((median(cell, name, clock), name) for name in cell["contenders"] if name != OURS)
+    return min((median(cell, name, clock), name) for name in cell["contenders"] if name not in (OURS, LOCK_STEP))
 
 
 def report(args, cells, peaks, load):
@@ -278,6 +288,29 @@ def report(args, cells, peaks, load):
                 f"| {cell['network']} | {cell['points']} | {cell['threads']} | {peak_mb:.1f} | {state_mb:.1f} "
                 f"| {bar:.0f} {'yes' if peak_mb <= bar else 'no'} |"
             )
+    together = [cell for cell in cells if LOCK_STEP in cell["contenders"]]
+    if together:
+        text += [
+            "",
+            "## Lock step",
+            "",
+            f"The engine on libtorch, {TRIALS} trials at once, against PyTorch's batched ensemble one trial after another (with two "
+            "threads in its better layout): milliseconds per epoch and trial, processor time, then wall clock. The bar is 2 at 80 "
+            "points of sine and hydro, 1 elsewhere.",
+            "",
+            "| network | N | threads | lock step | torch-batched | ratio | lock step, wall | torch-batched, wall | ratio | bar |",
+            "|---" * 10 + "|",
+        ]
+    for cell in together:
+        row, bar = [], 2 if cell["points"] == 80 and cell["network"] in ("sine", "hydro") else 1
+        for clock in ("processor_seconds_per_epoch", "seconds_per_epoch"):
+            times = [median(cell, name, clock) for name in cell["contenders"] if name.split(",")[0] == "torch-batched"]
+            if times:
+                ours, best = median(cell, LOCK_STEP, clock), min(times)
+                row += [f"{ours * 1e3:.3g}", f"{best * 1e3:.3g}", f"{best / ours:.2f}"]
+        if row:
+            verdict = "yes" if float(row[2]) >= bar else "no"
+            text.append(f"| {cell['network']} | {cell['points']} | {cell['threads']} | " + " | ".join(row) + f" | ≥ {bar} {verdict} |")
     complaints = [f"- {c['network']}, N = {c['points']}, {c['threads']} threads: {text}" for c in cells for text in c["disagree"]]
     text += ["", "Losses of the first and third epoch agree in every cell." if not complaints else "Disagreements:", *complaints, ""]
     return "\n".join(text)
@@ -302,6 +335,7 @@ def peak(args, pythons, threads, scratch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rust", type=pathlib.Path, required=True, help="the binary `train_timing` of the benches package")
+    parser.add_argument("--lock-step", type=pathlib.Path, help="the binary `lockstep_timing` (feature `tch`), to take part")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-training.md and .json")
     parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
     parser.add_argument("--networks", default=",".join(NETWORKS))
