@@ -80,18 +80,16 @@ pub(super) fn t(tensor: &Tensor) -> Result<Tensor> {
 
 /// What the forward pass keeps of a hidden layer.
 struct Hidden {
-    /// With BatchNorm `c`, later `dz`; without, scratch of the backward pass.
-    centred: Tensor,
     /// The layer's output after ReLU and dropout.
     out: Tensor,
-    /// `(members · width, points)` views of the two.
-    centred_rows: Tensor,
-    /// Rows of the signal at this layer.
     norm: Option<Norm>,
 }
 
 /// BatchNorm's statistics of a layer, in the tensors of all layers.
 struct Norm {
+    /// `c`, `(members, width, points)` and `(members · width, points)`.
+    centred: Tensor,
+    centred_rows: Tensor,
     /// Batch mean of `W h`, flat and `(members, width, 1)`.
     flat_mean: Tensor,
     mean: Tensor,
@@ -159,11 +157,13 @@ impl<'a> Pass<'a> {
         let mut at = 0;
         for block in shape.layout.hidden() {
             let width = block.linear.n_out as i64;
-            let centred = memory.zeros(&[m, width, n])?;
             let norm = if block.batch_norm.is_some() {
                 let part = |all: &Tensor| all.f_narrow(0, at, m * width);
                 let column = |all: &Tensor| part(all)?.f_view((m, width, 1));
+                let centred = memory.zeros(&[m, width, n])?;
                 let norm = Norm {
+                    centred_rows: centred.f_view((m * width, n))?,
+                    centred,
                     flat_mean: part(&means)?,
                     mean: column(&means)?,
                     variance: column(&variances)?,
@@ -178,12 +178,7 @@ impl<'a> Pass<'a> {
             } else {
                 None
             };
-            hidden.push(Hidden {
-                centred_rows: centred.f_view((m * width, n))?,
-                out: memory.zeros(&[m, width, n])?,
-                centred,
-                norm,
-            });
+            hidden.push(Hidden { out: memory.zeros(&[m, width, n])?, norm });
             // Layers of equal width share the signals, of which one layer's and the one's before are needed at a time.
             scratch.push(match shape.layout.hidden().iter().position(|other| other.linear.n_out as i64 == width) {
                 Some(same) if same < scratch.len() => {
@@ -246,16 +241,16 @@ impl<'a> Pass<'a> {
             let map = &params.hidden[l];
             match (&mut here.norm, &map.norm) {
                 (Some(norm), Some(parameters)) => {
-                    self.products.into(&map.linear.weight, input, &here.centred)?;
-                    here.centred_rows.f_mv_out(&norm.flat_mean, &self.ones).done()?;
+                    self.products.into(&map.linear.weight, input, &norm.centred)?;
+                    norm.centred_rows.f_mv_out(&norm.flat_mean, &self.ones).done()?;
                     norm.flat_mean.f_mul_scalar_(1.0 / n as f64).done()?;
-                    here.centred.f_sub_(&norm.mean).done()?;
-                    here.centred.f_norm_out(&norm.length, 2.0, 2, true).done()?;
+                    norm.centred.f_sub_(&norm.mean).done()?;
+                    norm.centred.f_norm_out(&norm.length, 2.0, 2, true).done()?;
                     norm.length.f_mul_out(&norm.variance, &norm.length).done()?;
                     norm.variance.f_mul_scalar_(1.0 / n as f64).done()?;
                     norm.variance.f_add_scalar(eps)?.f_rsqrt_out(&norm.inverse).done()?;
                     parameters.gamma.f_mul_out(&norm.scale, &norm.inverse).done()?;
-                    parameters.beta.f_addcmul_out(&here.out, &norm.scale, &here.centred).done()?;
+                    parameters.beta.f_addcmul_out(&here.out, &norm.scale, &norm.centred).done()?;
                 }
                 _ => self.products.affine(&map.linear, input, &here.out)?,
             }
@@ -352,7 +347,7 @@ impl<'a> Pass<'a> {
             match (&mut here.norm, &mut map.norm) {
                 (Some(norm), Some(into)) => {
                     signal_rows.f_mv_out(&into.flat_beta, &self.ones).done()?;
-                    signal.f_mul_out(scratch, &here.centred).done()?;
+                    signal.f_mul_out(scratch, &norm.centred).done()?;
                     scratch.f_view((m * width, n as i64))?.f_mv_out(&norm.flat_dot, &self.ones).done()?;
                     norm.dot.f_mul_(&norm.inverse).done()?;
                     into.gamma.f_copy_(&norm.dot)?;
@@ -361,7 +356,7 @@ impl<'a> Pass<'a> {
                     let offset = norm.scale.f_mul(&into.beta)?.f_mul_scalar_(per_point)?;
                     let slope = norm.dot.f_mul_(&norm.scale)?.f_mul_(&norm.inverse)?.f_mul_scalar_(per_point)?;
                     offset.f_addcmul_out(scratch, &signal, &norm.scale).done()?;
-                    scratch.f_addcmul_(&here.centred, &slope).done()?;
+                    scratch.f_addcmul_(&norm.centred, &slope).done()?;
                     std::mem::swap(&mut signal, scratch);
                 }
                 _ => {
