@@ -301,7 +301,11 @@ fn evidence(part: &Part) -> String {
 
 fn pool_ratios(part: &Part) -> String {
     let ratios: Vec<String> = part.pool_ratios.iter().filter(|r| **r > 0).map(|r| r.to_string()).collect();
-    if ratios.is_empty() { String::new() } else { format!(" at pool ratio γ = {}", list(&ratios)) }
+    if ratios.is_empty() {
+        String::new()
+    } else {
+        format!(" at pool {} γ = {}", if ratios.len() == 1 { "ratio" } else { "ratios" }, list(&ratios))
+    }
 }
 
 /// How many labels runs start with and add, with the problems that differ.
@@ -351,10 +355,8 @@ fn cautions(part: &Part) -> Vec<Statement> {
     let mut said = Vec::new();
     let departures = departures(part);
     if !departures.is_empty() {
-        said.push(state(
-            "Not as published",
-            format!("These runs are smaller than, or otherwise unlike, the published ones: {departures}."),
-        ));
+        let text = "These runs are smaller than, or otherwise unlike, the published ones:";
+        said.push(Statement { items: departures, ..state("Not as published", text) });
     }
     let untuned: Vec<String> =
         part.problems.iter().filter(|p| p.protocol.preset != "tuned").map(|p| p.id.clone()).collect();
@@ -372,25 +374,41 @@ fn cautions(part: &Part) -> Vec<Statement> {
     said
 }
 
-/// What departs from the published form: first what holds on every problem, then the rest with its problems.
-fn departures(part: &Part) -> String {
-    let mut by_text: Vec<(&str, Vec<String>)> = Vec::new();
-    for problem in &part.problems {
+/// What departs from the published form, problems with the same departures together, those of most problems first.
+fn departures(part: &Part) -> Vec<String> {
+    let n = part.problems.len();
+    let mut by_text: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (p, problem) in part.problems.iter().enumerate() {
         for text in &problem.departures {
             match by_text.iter_mut().find(|(own, _)| *own == text) {
-                Some((_, ids)) => ids.push(problem.id.clone()),
-                None => by_text.push((text, vec![problem.id.clone()])),
+                Some((_, on)) => on.push(p),
+                None => by_text.push((text, vec![p])),
             }
         }
     }
-    let (everywhere, some): (Vec<_>, Vec<_>) =
-        by_text.into_iter().partition(|(_, ids)| ids.len() == part.problems.len());
-    let mut said: Vec<String> = Vec::new();
-    if !everywhere.is_empty() {
-        said.push(everywhere.iter().map(|(text, _)| *text).collect::<Vec<_>>().join(", "));
+    let mut by_problems: Vec<(Vec<usize>, Vec<&str>)> = Vec::new();
+    for (text, on) in by_text {
+        match by_problems.iter_mut().find(|(own, _)| *own == on) {
+            Some((_, texts)) => texts.push(text),
+            None => by_problems.push((on, vec![text])),
+        }
     }
-    said.extend(some.iter().map(|(text, ids)| format!("on {} {text}", list(ids))));
-    said.join("; ")
+    by_problems.sort_by_key(|(on, _)| std::cmp::Reverse(on.len()));
+    let names = |on: &[usize]| list(&on.iter().map(|p| part.problems[*p].id.clone()).collect::<Vec<_>>());
+    by_problems
+        .iter()
+        .map(|(on, texts)| {
+            let others: Vec<usize> = (0..n).filter(|p| !on.contains(p)).collect();
+            let place = if others.is_empty() {
+                "everywhere".to_owned()
+            } else if others.len() <= 2 && on.len() > 2 {
+                format!("everywhere but on {}", names(&others))
+            } else {
+                format!("on {}", names(on))
+            };
+            format!("{place}: {}", texts.join(", "))
+        })
+        .collect()
 }
 
 /// The first few places and how many more there are.

@@ -342,8 +342,8 @@ fn departures_from_the_published_form_are_said() {
     .into();
     let found = findings(&data, VerdictRules::default(), CurveSpan::FromInitial).unwrap();
     let said = terminal_summary(&found, 10_000);
-    let expected = "epochs 150 instead of 500; on robo hidden layers 4 × 50 instead of 4 × 500.";
-    assert!(said.contains(expected), "{said}");
+    assert!(said.contains("- everywhere: epochs 150 instead of 500\n"), "{said}");
+    assert!(said.contains("- on robo: hidden layers 4 × 50 instead of 4 × 500\n"), "{said}");
 }
 
 #[test]
