@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::libtorch;
 use crate::process::{cargo, root, run, target_dir};
 
 /// What is compared with whom.
@@ -70,6 +71,7 @@ pub fn run_peers(args: &Args) -> Result<()> {
         let ours = target_dir().join("release").join(binary);
         let mut python = Command::new("python3");
         if args.lock_step && subject == Subject::Training {
+            libtorch::run_task(&[])?;
             let build = ["build", "--release", "--locked", "--quiet", "--package", "dal-benches", "--features", "tch"];
             run(cargo(&build).args(["--bin", LOCK_STEP]))?;
         }
