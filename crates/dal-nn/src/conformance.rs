@@ -1,13 +1,18 @@
-//! One suite for every engine, against the plain loops: gradients, one epoch's update and running statistics, at several
-//! stages of a training, over random shapes. The fast engine takes part with every instruction set the machine has, the
+//! One suite for every engine, against the plain loops: predictions, gradients, one epoch's update and running statistics, at
+//! several stages of a training, over random shapes. The fast engine takes part with every instruction set the machine has, the
 //! one on libtorch (feature `tch`) alone and beside other members of a batch.
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::conv::{BoundConv, Conv};
+use crate::evaluate::{Evaluator, Member, Trace};
 use crate::fast::FastTrainer;
+use crate::params::LinearRange;
+use crate::real::Real;
 use crate::spec::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
+use crate::surrogate::Ensemble;
 use crate::training::{DropoutTraining, LossHeadTraining, MemberState, MemberTrainer, TrainJob, TrainLog};
 use crate::{Layout, LossHeadShape, PlainTrainer};
 
@@ -188,7 +193,73 @@ fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
     Ok(())
 }
 
-/// As [`compare_once`], forgiving bad luck: where a pre-activation lies within rounding of ReLU's kink, the side it falls on
+/// `W h + b` of every row of `h`, by the definition.
+fn plain_linear<T: Real>(params: &[T], linear: &LinearRange, h: &[T]) -> Vec<T> {
+    let (weight, bias) = (&params[linear.weight.clone()], &params[linear.bias.clone()]);
+    let row = |h: &[T], o: usize| {
+        let products = weight[o * linear.n_in..][..linear.n_in].iter().zip(h).map(|(&w, &v)| w * v);
+        products.sum::<T>() + bias[o]
+    };
+    h.chunks_exact(linear.n_in).flat_map(|h| (0..linear.n_out).map(move |o| row(h, o))).collect()
+}
+
+/// Predictions in evaluation mode, by the definition.
+fn plain_predictions<T: Real>(case: &Case, state: &MemberState<T>, x: &[T]) -> Vec<T> {
+    let (layout, params) = (&case.layout, &state.params);
+    let eps = T::from_f64(case.network.batch_norm().map_or(0.0, |bn| bn.eps));
+    let mut h = x.to_vec();
+    for block in layout.hidden() {
+        h = plain_linear(params, &block.linear, &h);
+        let width = block.linear.n_out;
+        for (i, z) in h.iter_mut().enumerate() {
+            if let Some(bn) = &block.batch_norm {
+                let (j, at) = (i % width, block.statistics.start + i % width);
+                let normal = (*z - state.running_mean[at]) / (state.running_var[at] + eps).sqrt();
+                *z = params[bn.gamma.start + j] * normal + params[bn.beta.start + j];
+            }
+            *z = z.relu();
+        }
+    }
+    h = plain_linear(params, layout.last(), &h);
+    for (conv, range) in case.network.conv_head().map_or_else(Vec::new, Conv::of).iter().zip(layout.conv()) {
+        let mut after = vec![T::ZERO; case.n * conv.n_output()];
+        BoundConv::new(conv, range, params).forward(&h, &mut after);
+        h = after;
+    }
+    h
+}
+
+/// Every engine's predictions in evaluation mode.
+fn predictions(case: &Case, state: &MemberState<f32>, x: &[f32]) -> Vec<(&'static str, Vec<f32>)> {
+    let member = Member {
+        params: state.params.clone(),
+        running_mean: state.running_mean.clone(),
+        running_var: state.running_var.clone(),
+    };
+    let shape = case.loss_head.map(|head| head.shape);
+    let ensemble = Ensemble::new(case.network.clone(), shape, vec![member]);
+    let mut trace = Trace::default();
+    Evaluator::single(&ensemble.network, &ensemble.layout, &ensemble.members[0])
+        .forward(x, case.n, None, false, &mut trace);
+    let ours = vec![("cpu", trace.prediction().to_vec())];
+    #[cfg(feature = "tch")]
+    let ours = [ours, vec![("tch", crate::tch::conformance_predictions(&ensemble, x, case.n))]].concat();
+    ours
+}
+
+/// Compares every engine's predictions with the definition's in f32 and f64.
+fn compare_predictions(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
+    let x = narrow(&case.x);
+    let exact = plain_predictions(case, &wide_state(state), &case.x);
+    let plain = plain_predictions(case, state, &x);
+    for (engine, found) in predictions(case, state, &x) {
+        assert_eq!(found.len(), exact.len(), "{engine}");
+        close(&format!("{engine}: predictions"), &found, &plain, &exact, 1e-6)?;
+    }
+    Ok(())
+}
+
+/// As [`compare_once`] and [`compare_predictions`], forgiving bad luck: where a pre-activation lies within rounding of ReLU's kink, the side it falls on
 /// is chance. A wrong kernel is wrong everywhere, so nearby states are tried too.
 #[track_caller]
 fn compare(case: &Case, state: &MemberState<f32>) {
@@ -196,7 +267,7 @@ fn compare(case: &Case, state: &MemberState<f32>) {
     let mut state = state.clone();
     let mut complaints = Vec::new();
     for _ in 0..4 {
-        match compare_once(case, &state) {
+        match compare_once(case, &state).and_then(|()| compare_predictions(case, &state)) {
             Ok(()) => return,
             Err(complaint) => complaints.push(complaint),
         }

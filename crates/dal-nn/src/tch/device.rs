@@ -12,7 +12,7 @@ use crate::spec::SpecError;
 const LIBTORCH: &str = "2.13.0";
 
 /// Raised when the order of an epoch's operations changes, so that its rounding may.
-const OPERATIONS: &str = "members-1";
+const OPERATIONS: &str = "members-2";
 
 /// A device of libtorch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -69,7 +69,7 @@ pub struct TchOptions {
     /// Operands of the training's matrix products rounded to bfloat16 (seven bits of mantissa); everything else stays f32.
     pub bf16: bool,
     /// Bytes that the members trained together may need, estimated; fewer members are trained at once where it would be
-    /// more. `None`: what suits the device (on the CPU 8 MiB, on CUDA 8 GiB). Where a device runs out of memory all the
+    /// more. `None`: what suits the device (on the CPU 16 MiB, on CUDA 8 GiB). Where a device runs out of memory all the
     /// same, the number is halved.
     pub memory: Option<usize>,
 }

@@ -20,7 +20,7 @@ mod tests;
 mod trainer;
 
 #[cfg(test)]
-pub(crate) use tests::conformance_engines;
+pub(crate) use tests::{conformance_engines, conformance_predictions};
 
 pub use device::{TchDevice, TchOptions, TchSetupError, load_cuda_backend, tch_platform};
 pub use learner::TchLearner;

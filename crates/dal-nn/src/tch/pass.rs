@@ -78,6 +78,18 @@ pub(super) fn t(tensor: &Tensor) -> Result<Tensor> {
     tensor.f_transpose(1, 2)
 }
 
+/// `out = offset + scale values` with one offset and one scale for every row.
+fn rows_affine(offset: &Tensor, scale: &Tensor, values: &Tensor, out: &Tensor) -> Result<()> {
+    if out.device() == tch::Device::Cpu {
+        // libtorch's loops on the processor use vectors with one operand that stands still, not with two: two passes take
+        // less than half the time of one.
+        values.f_mul_out(out, scale).done()?;
+        out.shallow_clone().f_add_(offset).done()
+    } else {
+        offset.f_addcmul_out(out, scale, values).done()
+    }
+}
+
 /// What the forward pass keeps of a hidden layer.
 struct Hidden {
     /// The layer's output after ReLU and dropout.
@@ -250,7 +262,7 @@ impl<'a> Pass<'a> {
                     norm.variance.f_mul_scalar_(1.0 / n as f64).done()?;
                     norm.variance.f_add_scalar(eps)?.f_rsqrt_out(&norm.inverse).done()?;
                     parameters.gamma.f_mul_out(&norm.scale, &norm.inverse).done()?;
-                    parameters.beta.f_addcmul_out(&here.out, &norm.scale, &norm.centred).done()?;
+                    rows_affine(&parameters.beta, &norm.scale, &norm.centred, &here.out)?;
                 }
                 _ => self.products.affine(&map.linear, input, &here.out)?,
             }
@@ -355,7 +367,7 @@ impl<'a> Pass<'a> {
                     let per_point = -1.0 / n as f64;
                     let offset = norm.scale.f_mul(&into.beta)?.f_mul_scalar_(per_point)?;
                     let slope = norm.dot.f_mul_(&norm.scale)?.f_mul_(&norm.inverse)?.f_mul_scalar_(per_point)?;
-                    offset.f_addcmul_out(scratch, &signal, &norm.scale).done()?;
+                    rows_affine(&offset, &norm.scale, &signal, scratch)?;
                     scratch.f_addcmul_(&norm.centred, &slope).done()?;
                     std::mem::swap(&mut signal, scratch);
                 }

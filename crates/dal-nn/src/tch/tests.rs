@@ -5,12 +5,15 @@ use std::ops::Range;
 use dal_core::{Labelled, Needs, SeedPath, Surrogate, Tangent};
 use ndarray::{Array1, Array2};
 use rand::RngExt;
+use tch::Device;
 
 use super::batch;
-use super::device::TchOptions;
+use super::device::{Memory, TchOptions, download};
+use super::evaluate::DeviceEnsemble;
 use super::surrogate::TchSurrogate;
 use super::trainer::{TchTrainError, TchTrainer, member};
 use crate::spec::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
+use crate::surrogate::Ensemble;
 use crate::training::{MemberState, MemberTrainer, TrainError, TrainJob, TrainLog};
 use crate::{CpuLearner, ScalingRule, ScalingSpec};
 
@@ -28,6 +31,21 @@ pub(crate) fn conformance_engines() -> Vec<(String, Box<dyn MemberTrainer<f32>>)
         ("tch by tensors".into(), Box::new(Alone(trainer.clone().by_tensors()))),
         ("tch beside others".into(), Box::new(Beside(trainer))),
     ]
+}
+
+/// The first member's predictions of the points `x` (n, n_inputs), row by row, made beside a second one.
+pub(crate) fn conformance_predictions(ensemble: &Ensemble, x: &[f32], n: usize) -> Vec<f32> {
+    let mut ensemble = ensemble.clone();
+    let mut other = ensemble.members[0].clone();
+    other.params.iter_mut().for_each(|v| *v *= 1.25);
+    ensemble.members.push(other);
+    let memory = Memory(Device::Cpu);
+    let (d, k) = (ensemble.network.n_inputs(), ensemble.network.n_outputs());
+    let columns: Vec<f32> = (0..n * d).map(|at| x[at % n * d + at / n]).collect();
+    let x = memory.upload(&columns, &[1, d as i64, n as i64]).unwrap();
+    let trace = DeviceEnsemble::new(memory, &ensemble).unwrap().forward(&x, None, false).unwrap();
+    let found = download::<f32>(&trace.prediction).unwrap();
+    (0..n * k).map(|at| found[at % k * n + at / k]).collect()
 }
 
 fn own(result: Result<TrainLog, TchTrainError>, log: &mut TrainLog) -> Result<(), TrainError> {

@@ -11,9 +11,9 @@ use crate::learner::Clock;
 use crate::training::{MemberState, TrainError, TrainJob, TrainLog};
 
 /// Bytes that members trained together may need on the CPU by default. Measured on cores with 2 MiB of second-level cache:
-/// less pays for more calls (12 trials of nine layers of 20 at 80 points: 1.0 ms per epoch and trial at 2 MiB, 0.78 at 8),
-/// more for memory (0.86 at 32).
-const CPU_MEMORY: usize = 8 << 20;
+/// less pays for more calls (12 trials of six layers of 50 at 80 points: 1.33 ms per epoch and trial at 4 MB, 1.24 at 8, 1.17
+/// at 16), more for memory (1.19 at 20).
+const CPU_MEMORY: usize = 16 << 20;
 /// The same on CUDA: much more than it takes to fill a device, much less than one has.
 const CUDA_MEMORY: usize = 8 << 30;
 
