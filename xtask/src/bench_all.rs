@@ -31,6 +31,9 @@ pub struct Args {
     /// Where the engine tch trains: cpu, cuda:N [default: cpu].
     #[arg(long, value_name = "DEVICE", requires = "engine")]
     device: Option<String>,
+    /// Matrix products of its training: f32, tf32 (CUDA), bf16 [default: f32].
+    #[arg(long, value_name = "NAME", requires = "engine")]
+    precision: Option<String>,
     /// Where runs are kept [default: runs/TIER, with -tch for that engine].
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
@@ -62,7 +65,7 @@ pub fn run_tier(args: &Args) -> Result<()> {
     if let Some(jobs) = args.jobs {
         bench.arg("--jobs").arg(jobs.to_string());
     }
-    for (flag, value) in [("--engine", &args.engine), ("--device", &args.device)] {
+    for (flag, value) in [("--engine", &args.engine), ("--device", &args.device), ("--precision", &args.precision)] {
         if let Some(value) = value {
             bench.args([flag, value]);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dal_core::Strategy;
 use dal_oracles::Problem;
 
-use crate::engine::{CpuEngine, Engine};
+use crate::engine::{CpuEngine, Engine, EngineChoice};
 use crate::error::suggestion;
 
 /// Why an id or one of its settings cannot be used.
@@ -42,11 +42,11 @@ pub trait Catalogue {
     /// # Errors
     /// An id or setting that cannot be used.
     fn strategy(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup>;
-    /// An engine by id, on a device (`cpu`, `cuda:0`); `None`: the processor.
+    /// An engine by id, on a device and in a precision.
     ///
     /// # Errors
-    /// An id that this build does not have, a device that the engine or the machine does not have.
-    fn engine(&self, id: &str, device: Option<&str>) -> Result<Arc<dyn Engine>, Lookup>;
+    /// An id that this build does not have, a device or precision that the engine or the machine does not have.
+    fn engine(&self, choice: &EngineChoice<'_>) -> Result<Arc<dyn Engine>, Lookup>;
 }
 
 /// The built-in problems, strategies and engines.
@@ -80,15 +80,20 @@ impl Catalogue for BuiltIn {
         Ok(FoundStrategy { strategy: Arc::from(strategy), variant: variant(id, &settings), settings })
     }
 
-    fn engine(&self, id: &str, device: Option<&str>) -> Result<Arc<dyn Engine>, Lookup> {
-        match (id, device) {
-            ("cpu", None | Some("cpu")) => Ok(Arc::new(CpuEngine)),
-            ("cpu", Some(device)) => Err(Lookup {
-                reason: format!("the engine `cpu` has no device `{device}`"),
-                hint: Some("`tch` is the engine for other devices (docs/gpu.md)".into()),
-            }),
-            ("tch", device) => tch_engine(device),
-            (other, _) => Err(Lookup {
+    fn engine(&self, choice: &EngineChoice<'_>) -> Result<Arc<dyn Engine>, Lookup> {
+        let other = |what, value| {
+            let reason = format!("the engine `cpu` has no {what} `{value}`");
+            Err(Lookup {
+                reason,
+                hint: Some("`tch` is the engine for other devices and precisions (docs/gpu.md)".into()),
+            })
+        };
+        match (choice.id, choice.device, choice.precision) {
+            ("cpu", None | Some("cpu"), None | Some("f32")) => Ok(Arc::new(CpuEngine)),
+            ("cpu", None | Some("cpu"), Some(precision)) => other("precision", precision),
+            ("cpu", Some(device), _) => other("device", device),
+            ("tch", device, precision) => tch_engine(device.unwrap_or("cpu"), precision.unwrap_or("f32")),
+            (other, ..) => Err(Lookup {
                 reason: format!("there is no engine `{other}`; there are: cpu, tch"),
                 hint: suggestion(other, ["cpu", "tch"]).map(|word| format!("did you mean `{word}`?")),
             }),
@@ -97,13 +102,13 @@ impl Catalogue for BuiltIn {
 }
 
 #[cfg(feature = "tch")]
-fn tch_engine(device: Option<&str>) -> Result<Arc<dyn Engine>, Lookup> {
-    let engine = crate::tch::TchEngine::on(device.unwrap_or("cpu"));
+fn tch_engine(device: &str, precision: &str) -> Result<Arc<dyn Engine>, Lookup> {
+    let engine = crate::tch::TchEngine::on(device, precision);
     engine.map(|engine| Arc::new(engine) as Arc<dyn Engine>).map_err(|reason| Lookup { reason, hint: None })
 }
 
 #[cfg(not(feature = "tch"))]
-fn tch_engine(_: Option<&str>) -> Result<Arc<dyn Engine>, Lookup> {
+fn tch_engine(_: &str, _: &str) -> Result<Arc<dyn Engine>, Lookup> {
     Err(Lookup {
         reason: "the engine `tch` is not part of this build".into(),
         hint: Some(

@@ -7,6 +7,17 @@ use std::time::Instant;
 use dal_core::Learner;
 use dal_nn::{CpuLearner, NetworkSpec, TrainingSpec};
 
+/// An engine with where and how it trains, as sweep files name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineChoice<'a> {
+    /// `cpu` or `tch`.
+    pub id: &'a str,
+    /// `cpu` or `cuda:N`; `None`: the processor.
+    pub device: Option<&'a str>,
+    /// Of the matrix products in training: `f32`, `tf32` or `bf16`; `None`: f32.
+    pub precision: Option<&'a str>,
+}
+
 /// Makes learners of one kind.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// Id, as sweep files name it.

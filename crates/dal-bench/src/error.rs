@@ -43,6 +43,16 @@ pub enum SweepError {
         /// What to do.
         hint: Option<String>,
     },
+    /// What was asked for instead of the file's choice makes no sense.
+    #[error("--{option}: {reason}{}", hint_text(hint))]
+    Instead {
+        /// `engine`, `device` or `precision`.
+        option: &'static str,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
 }
 
 fn hint_text(hint: &Option<String>) -> String {

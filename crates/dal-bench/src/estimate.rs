@@ -27,18 +27,22 @@ pub struct CostModel {
 
 /// Seconds of one member and epoch: `fixed + per_point · n`.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
+pub(crate) struct Rate {
     fixed: f64,
     per_point: f64,
 }
 
 impl CostModel {
-    /// Calibrates the networks of the problems that are still to be worked on.
+    /// Calibrates the networks of the problems that are still to be worked on, each once for a plan.
     ///
     /// # Errors
     /// An engine that refuses a network.
     pub fn measure(plan: &Plan, is_needed: &dyn Fn(usize) -> bool) -> Result<Self, BenchError> {
-        let rate = |(i, problem)| if is_needed(i) { measure_rate(plan, problem).map(Some) } else { Ok(None) };
+        let rate = |(i, problem): (usize, &PlannedProblem)| match plan.rates[i].get() {
+            _ if !is_needed(i) => Ok(None),
+            Some(rate) => Ok(Some(*rate)),
+            None => measure_rate(plan, problem).map(|rate| Some(*plan.rates[i].get_or_init(|| rate))),
+        };
         let rates = plan.problems().iter().enumerate().map(rate).collect::<Result<_, _>>()?;
         Ok(Self { rates })
     }

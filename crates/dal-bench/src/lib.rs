@@ -2,8 +2,9 @@
 //!
 //! A [`Sweep`] is what the user wrote; [`Sweep::resolve`] turns it into a [`Plan`], the list of trials with every default filled
 //! in, and reports every mistake before anything is trained. [`run`] executes a plan on worker threads, one thread per
-//! trial or, for engines that train many trials in lock step, per group of them, into a [`Store`](dal_store::Store): finished runs are skipped, checkpoints taken up, failures recorded. Results do not depend on the
-//! number of workers, on their order or on interruptions.
+//! trial or, for engines that train many trials in lock step, per group of them, into a [`Store`](dal_store::Store): finished
+//! runs are skipped, checkpoints taken up, failures recorded. Results do not depend on the number of workers, on their order or
+//! on interruptions.
 //!
 //! # Sweep files
 //!
@@ -15,6 +16,7 @@
 //! | `seeds` | how many repetitions, or which (`[0, 3]`) | required |
 //! | `engine` | who trains: `cpu`, or `tch` in a build with that feature | `cpu` |
 //! | `device` | where the engine `tch` trains: `cpu`, `cuda:N` | `cpu` |
+//! | `precision` | of the engine `tch`'s matrix products in training: `f32`, `tf32` (CUDA only), `bf16` | `f32` |
 //! | `timing` | the sweep is there for its timings: one trial at a time | `false` |
 //! | `[protocol]` `initial`, `queries`, `steps`, `test_points` | labels at first and per step, steps, points of the test set | 80, 40, 50, 4000 |
 //! | `[protocol]` `pool_ratios` | pool sizes in units of `queries`; `random` has one run for all of them | 2, 4, 8, 16, 32, 64 |
@@ -86,7 +88,7 @@ mod tch;
 mod timed;
 
 pub use catalogue::{BuiltIn, Catalogue, FoundStrategy, Lookup};
-pub use engine::{CpuEngine, Engine};
+pub use engine::{CpuEngine, Engine, EngineChoice};
 pub use error::{BenchError, SweepError};
 pub use estimate::{CostModel, Estimate};
 pub use machine::machine;

@@ -18,8 +18,9 @@ use rand::seq::SliceRandom;
 use toml::Spanned;
 
 use crate::catalogue::{Catalogue, FoundStrategy, Lookup};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineChoice};
 use crate::error::{BenchError, SweepError};
+use crate::estimate::Rate;
 use crate::sweep::{NetworkFile, ProblemFile, ProtocolFile, Sweep, TrainingFile};
 
 /// The id of the baseline: one run per (problem, seed), which stands for every pool ratio.
@@ -32,6 +33,8 @@ pub struct Plan {
     engine: Arc<dyn Engine>,
     problems: Vec<PlannedProblem>,
     trials: Vec<Trial>,
+    /// What each problem's networks were measured to cost, once they were.
+    pub(crate) rates: Vec<OnceLock<Rate>>,
 }
 
 /// A problem as a sweep uses it.
@@ -244,17 +247,7 @@ impl Resolver<'_> {
             return Err(self.sweep.invalid(file.name.span().start, "name", "it is empty", None));
         }
         let seeds = self.seeds()?;
-        let device = file.device.as_ref().map(|device| device.get_ref().as_str());
-        let id = file.engine.as_ref().map_or("cpu", |id| id.get_ref());
-        let engine = self.catalogue.engine(id, device).map_err(|e| {
-            // The device is to blame where the message names it.
-            let named = file.device.as_ref().filter(|device| e.reason.contains(device.get_ref().as_str()));
-            let (key, place) = match named {
-                Some(device) => ("device", Some(device)),
-                None => ("engine", file.engine.as_ref()),
-            };
-            self.sweep.invalid(place.map_or(0, |place| place.span().start), key, e.reason, e.hint)
-        })?;
+        let engine = self.engine()?;
         for (key, there) in [("problem", !file.problem.is_empty()), ("strategy", !file.strategy.is_empty())] {
             if !there {
                 let hint = Some(format!("add at least one [[{key}]] with an id"));
@@ -302,7 +295,35 @@ impl Resolver<'_> {
             departures: departures(&problems),
             runs,
         };
-        Ok(Plan { record, engine, problems, trials })
+        let rates = problems.iter().map(|_| OnceLock::new()).collect();
+        Ok(Plan { record, engine, problems, trials, rates })
+    }
+
+    fn engine(&self) -> Result<Arc<dyn Engine>, SweepError> {
+        let file = &self.sweep.file;
+        let named = |value: &'_ Option<Spanned<String>>| value.as_ref().map(|value| value.get_ref().clone());
+        let (id, device, precision) = (named(&file.engine), named(&file.device), named(&file.precision));
+        let choice = EngineChoice {
+            id: id.as_deref().unwrap_or("cpu"),
+            device: device.as_deref(),
+            precision: precision.as_deref(),
+        };
+        self.catalogue.engine(&choice).map_err(|e| {
+            // The value that the message names is to blame.
+            let (option, place) = [("precision", &file.precision), ("device", &file.device)]
+                .into_iter()
+                .find(|(_, value)| value.as_ref().is_some_and(|value| e.reason.contains(value.get_ref().as_str())))
+                .unwrap_or(("engine", &file.engine));
+            match place {
+                Some(value) if value.span().is_empty() => {
+                    SweepError::Instead { option, reason: e.reason, hint: e.hint }
+                }
+                place => {
+                    let at = place.as_ref().map_or(0, |value| value.span().start);
+                    self.sweep.invalid(at, option, e.reason, e.hint)
+                }
+            }
+        })
     }
 
     fn seeds(&self) -> Result<Vec<u64>, SweepError> {

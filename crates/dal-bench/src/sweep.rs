@@ -30,6 +30,7 @@ pub(crate) struct SweepFile {
     pub timing: bool,
     pub engine: Option<Spanned<String>>,
     pub device: Option<Spanned<String>>,
+    pub precision: Option<Spanned<String>>,
     pub seeds: Spanned<toml::Value>,
     #[serde(default)]
     pub protocol: ProtocolFile,
@@ -137,20 +138,29 @@ impl Sweep {
         &self.text
     }
 
-    /// Uses another engine than the file names, on the processor unless [`with_device`](Self::with_device) follows.
+    /// Uses another engine than the file names, on the processor and in f32 unless [`with_device`](Self::with_device) and
+    /// [`with_precision`](Self::with_precision) follow.
     #[must_use]
     pub fn with_engine(mut self, engine: &str) -> Self {
         if self.file.engine.as_ref().is_none_or(|named| named.get_ref() != engine) {
             self.file.device = None;
+            self.file.precision = None;
         }
-        self.file.engine = Some(Spanned::new(0..0, engine.to_owned()));
+        self.file.engine = Some(instead(engine));
         self
     }
 
     /// Uses another device than the file names.
     #[must_use]
     pub fn with_device(mut self, device: &str) -> Self {
-        self.file.device = Some(Spanned::new(0..0, device.to_owned()));
+        self.file.device = Some(instead(device));
+        self
+    }
+
+    /// Uses another precision of the matrix products than the file names.
+    #[must_use]
+    pub fn with_precision(mut self, precision: &str) -> Self {
+        self.file.precision = Some(instead(precision));
         self
     }
 
@@ -186,6 +196,11 @@ impl Sweep {
             hint,
         }
     }
+}
+
+/// A value that is not the file's: it has no place there.
+fn instead(value: &str) -> Spanned<String> {
+    Spanned::new(0..0, value.to_owned())
 }
 
 /// `did you mean` for messages of the form "unknown field `x`, expected one of `a`, `b`".

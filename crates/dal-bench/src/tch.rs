@@ -26,13 +26,21 @@ pub struct TchEngine {
 }
 
 impl TchEngine {
-    /// The engine on `cpu`, `cuda` or `cuda:N`, one thread per learner.
+    /// The engine on `cpu`, `cuda` or `cuda:N`, one thread per learner, with matrix products of the training in `f32`,
+    /// `tf32` or `bf16`.
     ///
     /// # Errors
-    /// A name that is no device, or a device that is not there; the reason for a person.
-    pub fn on(device: &str) -> Result<Self, String> {
+    /// A name that is no device or precision, or a device that is not there or has not the precision; the reason for a
+    /// person.
+    pub fn on(device: &str, precision: &str) -> Result<Self, String> {
         let device: TchDevice = device.parse().map_err(|error: dal_nn::TchSetupError| error.to_string())?;
-        let options = TchOptions { device, ..TchOptions::default() };
+        let (tf32, bf16) = match precision {
+            "f32" => (false, false),
+            "tf32" => (true, false),
+            "bf16" => (false, true),
+            other => return Err(format!("`{other}` is no precision; known are f32, tf32 and bf16")),
+        };
+        let options = TchOptions { device, tf32, bf16, ..TchOptions::default() };
         // Before libtorch is first asked about devices. A libtorch that has no such library knows no devices either.
         let loaded = match device {
             TchDevice::Cpu => Ok(()),
@@ -100,11 +108,14 @@ mod tests {
 
     #[test]
     fn devices_are_checked_by_name_and_presence() {
-        let engine = TchEngine::on("cpu").unwrap();
+        let engine = TchEngine::on("cpu", "f32").unwrap();
         assert_eq!((engine.id(), engine.device().as_str(), engine.check()), ("tch", "cpu", Ok(())));
-        assert!(TchEngine::on("gpu").unwrap_err().contains("cuda:N"));
+        assert!(TchEngine::on("gpu", "f32").unwrap_err().contains("cuda:N"));
+        assert!(TchEngine::on("cpu", "f16").unwrap_err().contains("tf32"));
+        // A format of CUDA devices.
+        assert!(TchEngine::on("cpu", "tf32").unwrap_err().contains("tf32"));
         // No machine has so many.
-        let error = TchEngine::on("cuda:1000").unwrap_err();
+        let error = TchEngine::on("cuda:1000", "f32").unwrap_err();
         assert!(error.contains("cuda:1000"), "{error}");
     }
 
@@ -119,7 +130,7 @@ mod tests {
         let (wide, wider) = (together(vec![500; 4]), together(vec![2000; 8]));
         assert!(wider < wide && wide < ON_A_DEVICE && wider >= 1, "{wide}, {wider}");
         assert_eq!(
-            TchEngine::on("cpu").unwrap().trials_together(
+            TchEngine::on("cpu", "f32").unwrap().trials_together(
                 &NetworkSpec::new(8, 1, vec![20], None, Head::Linear).unwrap(),
                 &TrainingSpec::default()
             ),

@@ -91,6 +91,7 @@ fn every_mistake_is_named_with_its_place() {
         ("seeds = 2", "", "missing field `seeds`", ""),
         ("seeds = 2", "seeds = 2\nengine = \"gpu\"", "engine", "there are: cpu, tch"),
         ("seeds = 2", "seeds = 2\ndevice = \"cuda:0\"", "device", "`tch` is the engine for other devices"),
+        ("seeds = 2", "seeds = 2\nprecision = \"bf16\"", "precision", "`tch` is the engine for other"),
         ("name = \"small\"", "name = \" \"", "name", "empty"),
         ("initial = 10", "initial = 0", "protocol.initial", "outside 1"),
         ("queries = 4", "queries = 99999999999", "protocol.queries", "outside 1"),

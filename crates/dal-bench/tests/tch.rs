@@ -54,10 +54,34 @@ fn the_same_groups_give_the_same_bytes_and_a_stopped_sweep_goes_on() {
 }
 
 #[test]
-fn devices_that_are_not_there_are_mistakes_of_the_sweep_file() {
-    for (device, words) in [("cuda:1000", "cuda:1000"), ("gpu", "cuda:N")] {
-        let text = text().replace("engine = \"tch\"", &format!("engine = \"tch\"\ndevice = \"{device}\""));
+fn devices_and_precisions_that_are_not_there_are_mistakes_of_the_sweep_file() {
+    let cases = [
+        ("device", "cuda:1000", "cuda:1000"),
+        ("device", "gpu", "cuda:N"),
+        ("precision", "f16", "bf16"),
+        ("precision", "tf32", "CUDA"),
+    ];
+    for (key, value, words) in cases {
+        let text = text().replace("engine = \"tch\"", &format!("engine = \"tch\"\n{key} = \"{value}\""));
         let error = Sweep::parse(&text, "a.toml").unwrap().resolve_with(&Toys::default()).unwrap_err().to_string();
-        assert!(error.starts_with("a.toml:5: device: ") && error.contains(words), "{error}");
+        assert!(error.starts_with(&format!("a.toml:5: {key}: ")) && error.contains(words), "{error}");
     }
+}
+
+/// Another precision is another platform: its runs are others, and the store keeps both.
+#[test]
+fn a_precision_is_part_of_the_platform() {
+    let Ok(rounded) = Sweep::parse(&text(), "a.toml").unwrap().with_precision("bf16").resolve_with(&Toys::default())
+    else {
+        eprintln!("not run: this processor has no bf16");
+        return;
+    };
+    let (_dir, store) = store();
+    for plan in [plan(&text()), rounded] {
+        run(&plan, &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+    }
+    let runs: Vec<_> = store.runs().unwrap().map(Result::unwrap).collect();
+    let of_bf16 = runs.iter().filter(|run| run.key().platform.contains("/bf16/")).count();
+    assert_eq!((runs.len(), of_bf16), (56, 28));
+    assert!(runs.iter().all(|run| *run.status() == Status::Done));
 }

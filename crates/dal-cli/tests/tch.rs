@@ -45,13 +45,18 @@ fn a_sweep_of_the_other_engine_is_run_on_this_one_and_reported() {
 }
 
 #[test]
-fn absent_devices_are_refused_before_anything_is_run() {
+fn absent_devices_and_precisions_are_refused_before_anything_is_run() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "sweep.toml", SWEEP);
-    for (device, words) in [("cuda:1000", &["cuda:1000", "device"][..]), ("gpu", &["cuda:N"])] {
+    for (option, value, words) in [
+        ("--device", "cuda:1000", &["--device: ", "cuda:1000"][..]),
+        ("--device", "gpu", &["--device: ", "cuda:N"]),
+        ("--precision", "f16", &["--precision: ", "f32, tf32 and bf16"]),
+        ("--precision", "tf32", &["--precision: ", "CUDA"]),
+    ] {
         refuse(
             dir.path(),
-            &["bench", "run", "sweep.toml", "--store", "store", "--engine", "tch", "--device", device],
+            &["bench", "run", "sweep.toml", "--store", "store", "--engine", "tch", option, value],
             words,
         );
         assert!(!dir.path().join("store").exists());

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dal_bench::{
-    BuiltIn, Catalogue, CpuEngine, Engine, Event, FoundStrategy, Lookup, Plan, Progress, RunOptions, Sweep,
+    BuiltIn, Catalogue, CpuEngine, Engine, EngineChoice, Event, FoundStrategy, Lookup, Plan, Progress, RunOptions,
+    Sweep,
 };
 use dal_core::{
     FitJob, LearnError, Learner, Needs, Proposal, Queries, SeedPath, Step, Strategy, StrategyError, Surrogate,
@@ -51,11 +52,11 @@ impl Catalogue for Toys {
         Ok(FoundStrategy { strategy: Arc::new(toy), variant: id.to_owned(), settings: BTreeMap::new() })
     }
 
-    fn engine(&self, id: &str, device: Option<&str>) -> Result<Arc<dyn Engine>, Lookup> {
-        if id == self.engine.id() && device.is_none() {
+    fn engine(&self, choice: &EngineChoice<'_>) -> Result<Arc<dyn Engine>, Lookup> {
+        if choice.id == self.engine.id() && choice.device.is_none() && choice.precision.is_none() {
             Ok(Arc::clone(&self.engine))
         } else {
-            BuiltIn.engine(id, device)
+            BuiltIn.engine(choice)
         }
     }
 }
