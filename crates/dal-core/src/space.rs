@@ -206,6 +206,9 @@ impl Space {
 
     /// The physical values of a point of the unit box; integers and levels by the nearest one (the highest column).
     ///
+    /// Of the numbers whose [`to_unit`](Self::to_unit) is the same point, one of few digits is preferred: 5 comes back as 5, not
+    /// as 4.999999999999999.
+    ///
     /// # Errors
     /// A wrong number of columns.
     pub fn to_physical(&self, point: ArrayView1<'_, f64>) -> Result<Vec<Value>, SpaceError> {
@@ -217,10 +220,11 @@ impl Space {
             let u = (point[column] + 1.0) / 2.0;
             let value = match *dimension {
                 Dimension::Continuous { low, high, scale: Scale::Linear } => {
-                    Value::Number((low + u * (high - low)).clamp(low, high))
+                    Value::Number(of_few_digits(low + u * (high - low), (low, high, Scale::Linear), point[column]))
                 }
                 Dimension::Continuous { low, high, scale: Scale::Log } => {
-                    Value::Number(libm::exp(libm::log(low) + u * libm::log(high / low)).clamp(low, high))
+                    let value = libm::exp(libm::log(low) + u * libm::log(high / low));
+                    Value::Number(of_few_digits(value, (low, high, Scale::Log), point[column]))
                 }
                 Dimension::Integer { low, high } => {
                     Value::Integer((low + (u * (high - low) as f64).round() as i64).clamp(low, high))
@@ -254,11 +258,7 @@ impl Space {
             let out_of_range = |range: String| SpaceError::OutOfRange { index, value: value.to_string(), range };
             match (dimension, *value) {
                 (&Dimension::Continuous { low, high, scale }, Value::Number(v)) if v >= low && v <= high => {
-                    let u = match scale {
-                        Scale::Linear => (v - low) / (high - low),
-                        Scale::Log => libm::log(v / low) / libm::log(high / low),
-                    };
-                    point.push((2.0 * u - 1.0).clamp(-1.0, 1.0));
+                    point.push(unit_of(v, low, high, scale));
                 }
                 (&Dimension::Integer { low, high }, Value::Integer(v)) if v >= low && v <= high => {
                     point.push(2.0 * ((v - low) as f64 / (high - low) as f64) - 1.0);
@@ -279,11 +279,34 @@ impl Space {
     }
 }
 
+fn unit_of(v: f64, low: f64, high: f64, scale: Scale) -> f64 {
+    let u = match scale {
+        Scale::Linear => (v - low) / (high - low),
+        Scale::Log => libm::log(v / low) / libm::log(high / low),
+    };
+    (2.0 * u - 1.0).clamp(-1.0, 1.0)
+}
+
+/// `value`, or the number of fewer digits beside it that is the same point of the unit box.
+fn of_few_digits(value: f64, (low, high, scale): (f64, f64, Scale), point: f64) -> f64 {
+    let value = value.clamp(low, high);
+    // Rounding there and back moves a number by some units of its sixteenth digit, on a log scale of its fifteenth; one near
+    // zero in a wide range by as much of the range.
+    let decimals = (13.0 - libm::log10(high - low).floor()).clamp(0.0, 300.0) as usize;
+    let rounded = [format!("{value:.decimals$}"), format!("{value:.12e}"), format!("{value:.14e}")];
+    let same = |v: &f64| (low..=high).contains(v) && unit_of(*v, low, high, scale) == point;
+    rounded.iter().filter_map(|text| text.parse().ok()).find(same).unwrap_or(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::s;
     use proptest::prelude::*;
+
+    fn dimension_holds(dimension: &Dimension, value: f64) -> bool {
+        matches!(dimension, Dimension::Continuous { low, high, .. } if (low..=high).contains(&&value))
+    }
 
     fn mixed() -> Space {
         Space::new(vec![
@@ -331,6 +354,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn numbers_of_few_digits_come_back(
+            low in -1000i64..1000, span in 1i64..100_000, part in 0.0..1.0f64, decimals in 0u32..5, is_log: bool,
+        ) {
+            let unit = 10f64.powi(-(decimals as i32));
+            let low = if is_log { low.abs() + 1 } else { low };
+            let scale = if is_log { Scale::Log } else { Scale::Linear };
+            let dimension = Dimension::Continuous { low: low as f64 * unit, high: (low + span) as f64 * unit, scale };
+            let space = Space::new(vec![dimension.clone()]).unwrap();
+            // The number as a person writes it.
+            let value = (low as f64 + (part * span as f64).floor()) * unit;
+            let value: f64 = format!("{value:.*}", decimals as usize).parse().unwrap();
+            prop_assume!(dimension_holds(&dimension, value));
+            let point = space.to_unit(&[Value::Number(value)]).unwrap();
+            prop_assert_eq!(space.to_physical(ndarray::aview1(&point)).unwrap(), [Value::Number(value)]);
+        }
+
         #[test]
         fn physical_and_unit_are_inverse(seed in any::<u64>()) {
             let space = mixed();
