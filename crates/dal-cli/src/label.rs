@@ -25,8 +25,8 @@ stand in any order; others are ignored, and named.
 
 Labels go to standard output as y0,y1,…, one line per row and in the same order. A row without a label is a line of
 empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
-problem's bounds. With --out they go to a file, each as soon as it is known, behind a column that holds the 0-based input
-row; rows that the file holds already are not asked for again, so that an interrupted call (Ctrl-C) can be repeated.
+problem's bounds. With --out they go to a file, each as soon as it is known, behind the 0-based input row and the point as the
+input has it; rows that the file holds already are not asked for again, so that an interrupted call (Ctrl-C) can be repeated.
 
 Examples:
   dal label sine --input x.csv > y.csv
@@ -65,6 +65,9 @@ struct Points {
     x: Array2<f64>,
     /// Rows that are no points of the problem's domain, in order.
     outside: Vec<(usize, LabelFailure)>,
+    /// The columns that name a point, and what each row has there.
+    names: Vec<String>,
+    cells: Vec<Vec<String>>,
 }
 
 /// Points from a table in unit or physical columns, found by their names, in any order and beside others.
@@ -86,7 +89,12 @@ fn points(problem: &Problem, table: &TextTable, shown: &str) -> Result<Points> {
             eprintln!("{shown}: ignored, no inputs of `{}`: {}", problem.id(), ignored.join(", "));
         }
     }
-    let mut points = Points { x: Array2::zeros((table.rows.len(), unit.len())), outside: Vec::new() };
+    let mut points = Points {
+        x: Array2::zeros((table.rows.len(), unit.len())),
+        outside: Vec::new(),
+        cells: table.rows.iter().map(|(_, cells)| places.iter().map(|&place| cells[place].clone()).collect()).collect(),
+        names: if on_box { unit } else { physical },
+    };
     for (row, (line, cells)) in table.rows.iter().enumerate() {
         // Beyond what a problem accepts a row fails by itself; what is not even a number is a mistake in the file.
         let mut outside = None;
@@ -204,11 +212,12 @@ pub fn run(args: &Args) -> Result<Done> {
     let problem = find_problem(&args.problem, &args.settings)?;
     let shown = args.input.display().to_string();
     let table = read_text(&args.input)?;
-    let Points { x, outside } = points(&problem, &table, &shown)?;
+    let points = points(&problem, &table, &shown)?;
+    let Points { x, outside, .. } = &points;
     let n_outputs = problem.oracle().n_outputs();
 
     let mut sink = match &args.out {
-        Some(path) => Sink::File(Journal::open(path, x.nrows(), n_outputs)?),
+        Some(path) => Sink::File(Journal::open(path, &points, n_outputs)?),
         None => Sink::Stdout(InOrder::start(n_outputs)?),
     };
     let open: Vec<usize> = match &sink {
@@ -277,12 +286,12 @@ pub fn run(args: &Args) -> Result<Done> {
 /// Labels that come slower than this are printed one by one.
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
 
-enum Sink {
+enum Sink<'a> {
     Stdout(InOrder),
-    File(Journal),
+    File(Journal<'a>),
 }
 
-impl Sink {
+impl Sink<'_> {
     fn write(&mut self, row: usize, label: Option<&[f64]>) -> Result<()> {
         match self {
             Self::Stdout(sink) => sink.write(row, label),
@@ -329,19 +338,20 @@ impl InOrder {
     }
 }
 
-/// A file of labels in the order in which they came, written through at once.
-struct Journal {
+/// A file of points with their labels in the order in which they came, written through at once.
+struct Journal<'a> {
     file: File,
     shown: String,
     n_outputs: usize,
+    points: &'a Points,
     known: Vec<bool>,
 }
 
-impl Journal {
-    fn open(path: &Path, n_rows: usize, n_outputs: usize) -> Result<Self> {
+impl<'a> Journal<'a> {
+    fn open(path: &Path, points: &'a Points, n_outputs: usize) -> Result<Self> {
         let shown = path.display().to_string();
-        let mut known = vec![false; n_rows];
-        let head = format!("row,{}", header(n_outputs));
+        let mut known = vec![false; points.cells.len()];
+        let head = [line_of("row", &points.names)?, header(n_outputs)].join(",");
         let mut whole = 0;
         match std::fs::read_to_string(path) {
             Ok(text) => {
@@ -357,11 +367,17 @@ impl Journal {
                 }
                 for (i, line) in lines.enumerate() {
                     let row = line.split(',').next().and_then(|cell| cell.parse::<usize>().ok());
-                    match row {
-                        Some(row) if row < n_rows && line.split(',').count() == n_outputs + 1 => known[row] = true,
+                    let point = row.and_then(|row| Some((row, points.cells.get(row)?)));
+                    let begins = point.map(|(row, cells)| line_of(&row.to_string(), cells)).transpose()?;
+                    let labels = begins.as_ref().and_then(|begins| line.strip_prefix(begins)?.strip_prefix(','));
+                    match point {
+                        Some((row, _)) if labels.is_some_and(|labels| labels.split(',').count() == n_outputs) => {
+                            known[row] = true;
+                        }
                         _ => bail!(
-                            "{shown}, line {}: {line:?} belongs to no row of the input; name another file with --out",
-                            i + 2
+                            "{shown}, line {}: {line:?} belongs to no row of the input{}; name another file with --out",
+                            i + 2,
+                            begins.map_or(String::new(), |begins| format!(", whose row begins with {begins:?}"))
                         ),
                     }
                 }
@@ -378,17 +394,25 @@ impl Journal {
             Ok(file)
         };
         let file = open().with_context(|| format!("{shown}: cannot be written"))?;
-        Ok(Self { file, shown, n_outputs, known })
+        Ok(Self { file, shown, n_outputs, points, known })
     }
 
     fn write(&mut self, row: usize, label: Option<&[f64]>) -> Result<()> {
         // A failed row is left out, so that the next call asks for it again.
         if label.is_some() {
-            let line = format!("{row},{}\n", cells(label, self.n_outputs));
+            let point = line_of(&row.to_string(), &self.points.cells[row])?;
+            let line = format!("{point},{}\n", cells(label, self.n_outputs));
             self.file.write_all(line.as_bytes()).with_context(|| format!("{}: cannot be written", self.shown))?;
         }
         Ok(())
     }
+}
+
+/// A first cell and others as CSV, without the end of the line.
+fn line_of(first: &str, others: &[String]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(std::iter::once(first).chain(others.iter().map(String::as_str)))?;
+    Ok(String::from_utf8(writer.into_inner()?)?.trim_end_matches('\n').to_owned())
 }
 
 fn header(n_outputs: usize) -> String {

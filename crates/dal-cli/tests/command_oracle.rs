@@ -268,5 +268,5 @@ fn an_interrupt_ends_the_programs_too_and_keeps_what_they_said() {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,y0\n0,50.0\n");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n");
 }

@@ -76,8 +76,15 @@ fn labels_in_a_file_are_not_asked_for_twice() {
     let (code, _, stderr) = run(dir.path(), &args);
     assert_eq!((code, stderr.contains("2 of 3 rows are labelled already")), (0, true), "{stderr}");
     assert_eq!(std::fs::read_to_string(dir.path().join("y.csv")).unwrap(), whole);
-    write(dir.path(), "y.csv", "row,y0\n7,1.0\n");
-    refuse(dir.path(), &args, &["y.csv", "line 2"]);
+    // A row that the input does not have, another point in its place, a label too many.
+    for line in ["7,0.1,1.0", "1,0.25,1.0", "1,0.2,1.0,1.0"] {
+        let text = format!("row,x0,y0\n{line}\n");
+        write(dir.path(), "y.csv", &text);
+        refuse(dir.path(), &args, &["y.csv", "line 2", "another file"]);
+        assert_eq!(std::fs::read_to_string(dir.path().join("y.csv")).unwrap(), text);
+    }
+    write(dir.path(), "y.csv", "row,y0\n0,1.0\n");
+    refuse(dir.path(), &args, &["y.csv", "row,x0,y0"]);
 }
 
 #[test]
