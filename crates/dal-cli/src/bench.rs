@@ -1,19 +1,16 @@
 //! `dal bench run`: a sweep file against a store, with progress and an estimate.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use dal_bench::{Event, Overall, Plan, Progress, RunOptions, Summary, Sweep};
 use dal_store::{Provenance, Status, Store};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::Done;
+use crate::display::{Display, duration, left};
 use crate::output::{Format, Rows};
 
 /// `dal bench`.
@@ -56,6 +53,9 @@ struct RunArgs {
     /// Where the engine tch trains, instead of the file's choice: cpu, cuda:N.
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// Matrix products of the engine tch's training, instead of the file's choice: f32, tf32 (CUDA), bf16.
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
     /// Trials that the engine tch trains together, at most [default: as many as it likes].
     #[arg(long, value_name = "N")]
     together: Option<usize>,
@@ -84,6 +84,9 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     if let Some(device) = &args.device {
         sweep = sweep.with_device(device);
+    }
+    if let Some(precision) = &args.precision {
+        sweep = sweep.with_precision(precision);
     }
     let plan = sweep.resolve()?;
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -198,86 +201,20 @@ fn print_summary(summary: &Summary) {
     );
 }
 
-/// `48 s`, `3 min 20 s`, `5 h 10 min`, `2 d 4 h`.
-pub fn duration(duration: Duration) -> String {
-    let s = duration.as_secs_f64().ceil() as u64;
-    match s {
-        0..60 => format!("{s} s"),
-        60..3600 => format!("{} min {} s", s / 60, s % 60),
-        3600..86_400 => format!("{} h {} min", s / 3600, s / 60 % 60),
-        _ => format!("{} d {} h", s / 86_400, s / 3600 % 24),
-    }
-}
-
-/// A bar on a terminal; a line now and then elsewhere.
-struct Display {
-    bar: Option<ProgressBar>,
-    last_line: Mutex<Option<Instant>>,
-}
-
-/// Between lines where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Failures of a test set that are shown.
 const SHOWN_FAILURES: usize = 3;
-/// Steps of the bar.
-const RESOLUTION: u64 = 10_000;
 
-impl Display {
-    fn start() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(RESOLUTION);
-            let template = "{bar:32} {percent:>3} %  {elapsed} gone, {msg}";
-            bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-            bar.enable_steady_tick(Duration::from_millis(500));
-            bar
-        });
-        Self { bar, last_line: Mutex::new(None) }
-    }
-
-    fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
-        }
-    }
-
-    fn overall(&self, overall: &Overall, latest: &str) {
-        let left = overall.remaining.map_or("estimating".into(), |d| format!("about {} left", duration(d)));
-        let runs = format!("{}/{} runs", overall.runs_over, overall.runs_planned);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position((overall.fraction * RESOLUTION as f64) as u64);
-                bar.set_message(format!("{left}, {runs}, {latest}"));
-            }
-            None => self.now_and_then(&format!("{:3.0} %  {left}, {runs}, {latest}", 100.0 * overall.fraction)),
-        }
-    }
-
-    /// A line, unless there was one a moment ago.
-    fn now_and_then(&self, text: &str) {
-        let mut last = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
-            *last = Some(Instant::now());
-            eprintln!("{text}");
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
+fn show(display: &Display, overall: &Overall, latest: &str) {
+    let left = left(overall.remaining);
+    let runs = format!("{}/{} runs", overall.runs_over, overall.runs_planned);
+    display.at(overall.fraction, &format!("{left}, {runs}, {latest}"));
 }
 
 impl Progress for Display {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::TestPoint { problem, answered, of } => {
-                let text = format!("labelling the test set of {problem}: {answered} of {of}");
-                match &self.bar {
-                    Some(bar) => bar.set_message(text),
-                    None => self.now_and_then(&text),
-                }
+                self.note(&format!("labelling the test set of {problem}: {answered} of {of}"));
             }
             Event::TestPointsFailed { problem, failures, of } => {
                 self.say(&format!(
@@ -300,26 +237,15 @@ impl Progress for Display {
                 ));
             }
             Event::EntryFinished { trial, entry, mse, overall, .. } => {
-                self.overall(overall, &format!("{} at step {entry}, MSE {mse:.3e}", trial.spec().label()));
+                show(self, overall, &format!("{} at step {entry}, MSE {mse:.3e}", trial.spec().label()));
             }
             Event::RunEnded { trial, status, overall, .. } => {
                 if let Status::Failed(failure) = status {
                     self.say(&format!("failed: {}: {failure}", trial.spec().label()));
                 }
-                self.overall(overall, &trial.spec().label());
+                show(self, overall, &trial.spec().label());
             }
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_well() {
-        let texts = [0.2, 59.0, 200.0, 18_600.0, 187_200.0].map(|s| duration(Duration::from_secs_f64(s)));
-        assert_eq!(texts, ["1 s", "59 s", "3 min 20 s", "5 h 10 min", "2 d 4 h"]);
     }
 }

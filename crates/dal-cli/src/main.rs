@@ -3,6 +3,7 @@
 mod bench;
 mod catalogue;
 mod data;
+mod display;
 mod label;
 mod output;
 mod report;

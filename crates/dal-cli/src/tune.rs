@@ -1,8 +1,6 @@
 //! `dal tune`: searches for the network and the training that suit a problem, and says why.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -12,11 +10,11 @@ use dal_tune::{
     BatchNorm, Candidate, Event, Extent, Outcome, Outlook, Progress, Ranges, RunOptions, Search, SearchSpace, Settings,
     Tuning, Verdict, widths,
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::Done;
-use crate::bench::{duration, interrupts};
+use crate::bench::interrupts;
+use crate::display::{Display, duration, left};
 use crate::label::find_problem;
 use crate::output::{Format, Rows, outln};
 
@@ -399,44 +397,6 @@ fn picture(tuning: &Tuning) -> TuningPicture {
     }
 }
 
-/// A bar on a terminal; a line now and then elsewhere.
-struct Display {
-    bar: Option<ProgressBar>,
-    started: Instant,
-    last_line: Mutex<Option<Instant>>,
-}
-
-/// Between lines where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
-/// Steps of the bar.
-const RESOLUTION: u64 = 10_000;
-
-impl Display {
-    fn start() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(RESOLUTION);
-            let template = "{bar:32} {percent:>3} %  {elapsed} gone, {msg}";
-            bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-            bar.enable_steady_tick(Duration::from_millis(500));
-            bar
-        });
-        Self { bar, started: Instant::now(), last_line: Mutex::default() }
-    }
-
-    fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 impl Progress for Display {
     fn event(&self, event: &Event<'_>) {
         match event {
@@ -449,28 +409,14 @@ impl Progress for Display {
             Event::Stage { name, networks, trainings } => {
                 self.say(&format!("{name}: {networks} networks, {trainings} trainings"));
             }
-            Event::Trained { candidate, result, done, left } => {
-                let fraction = done / (done + left);
-                let remaining = self.started.elapsed().as_secs_f64() * left / done;
-                let remaining = Duration::try_from_secs_f64(remaining)
-                    .map_or("estimating".into(), |d| format!("about {} left", duration(d)));
+            Event::Trained { candidate, result, done, left: to_do } => {
+                let fraction = done / (done + to_do);
+                let remaining = left(Duration::try_from_secs_f64(self.elapsed().as_secs_f64() * to_do / done).ok());
                 let how = match result {
                     dal_tune::TrialResult::Mse(mse) => format!("MSE {mse:.2e}"),
                     dal_tune::TrialResult::Failed(why) => why.clone(),
                 };
-                match &self.bar {
-                    Some(bar) => {
-                        bar.set_position((fraction * RESOLUTION as f64) as u64);
-                        bar.set_message(format!("{remaining}; {candidate}: {how}"));
-                    }
-                    None => {
-                        let mut last = self.last_line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                        if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
-                            *last = Some(Instant::now());
-                            eprintln!("{:3.0} %  {remaining}; {candidate}: {how}", 100.0 * fraction);
-                        }
-                    }
-                }
+                self.at(fraction, &format!("{remaining}; {candidate}: {how}"));
             }
             _ => {}
         }

@@ -4,9 +4,9 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{dal, deterministic_files, refuse, run, succeed, write};
+use common::{deterministic_files, kill_until_through, refuse, run, succeed, write};
 
 /// Small enough for seconds, large enough to be killed in the middle.
 fn sweep(epochs: usize) -> String {
@@ -66,34 +66,11 @@ fn jobs_and_kills_leave_no_trace_in_the_deterministic_files() {
     bench(dir.path(), "parallel", "3");
     assert_eq!(deterministic_files(&dir.path().join("parallel")), expected);
 
-    // Killed again and again, a little later each time, until it gets through.
-    let mut kills = 0;
-    for patience in (1..).map(|k| Duration::from_millis(60 * k)) {
-        let mut child = dal(dir.path(), &["bench", "run", "sweep.toml", "--store", "killed", "--jobs", "2"])
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let start = Instant::now();
-        let ended = loop {
-            match child.try_wait().unwrap() {
-                Some(status) => break Some(status),
-                None if start.elapsed() > patience => break None,
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
-        match ended {
-            Some(status) => {
-                assert!(status.success());
-                break;
-            }
-            None => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                kills += 1;
-            }
-        }
-    }
-    assert!(kills > 0, "nothing was killed");
+    kill_until_through(
+        dir.path(),
+        &["bench", "run", "sweep.toml", "--store", "killed", "--jobs", "2"],
+        Duration::from_millis(60),
+    );
     assert_eq!(deterministic_files(&dir.path().join("killed")), expected);
 
     let again = bench(dir.path(), "killed", "2");
@@ -155,8 +132,9 @@ fn bad_sweeps_are_refused_with_file_line_and_remedy() {
     let run = ["bench", "run", "sweep.toml", "--store", "store"];
     refuse(dir.path(), &[&run[..], &["--jobs", "0"]].concat(), &["--jobs"]);
     refuse(dir.path(), &[&run[..], &["--together", "0"]].concat(), &["--together"]);
-    refuse(dir.path(), &[&run[..], &["--engine", "gpu"]].concat(), &["gpu", "cpu, tch"]);
-    refuse(dir.path(), &[&run[..], &["--device", "cuda:0"]].concat(), &["cuda:0", "tch"]);
+    refuse(dir.path(), &[&run[..], &["--engine", "gpu"]].concat(), &["--engine: ", "gpu", "cpu, tch"]);
+    refuse(dir.path(), &[&run[..], &["--device", "cuda:0"]].concat(), &["--device: ", "cuda:0", "tch"]);
+    refuse(dir.path(), &[&run[..], &["--precision", "bf16"]].concat(), &["--precision: ", "bf16", "tch"]);
     #[cfg(not(feature = "tch"))]
     refuse(dir.path(), &[&run[..], &["--engine", "tch"]].concat(), &["cargo xtask libtorch", "--features tch"]);
 }

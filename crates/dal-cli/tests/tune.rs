@@ -4,9 +4,9 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{dal, refuse, run, succeed, write};
+use common::{kill_until_through, refuse, run, succeed, write};
 
 /// A search of seconds: small networks, few labels, few epochs.
 const SMALL: &[&str] = &[
@@ -72,35 +72,7 @@ fn jobs_and_kills_leave_no_trace_in_the_answer() {
     assert_eq!(results(&dir.path().join("beside")), expected);
     assert_eq!(beside.replace("beside", "alone"), told);
 
-    // Killed again and again, a little later each time, until it gets through.
-    let mut kills = 0;
-    for patience in (1..).map(|k| Duration::from_millis(80 * k)) {
-        let mut child = dal(dir.path(), &small(&["--jobs", "2", "--out", "killed"]))
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let start = Instant::now();
-        let ended = loop {
-            match child.try_wait().unwrap() {
-                Some(status) => break Some(status),
-                None if start.elapsed() > patience => break None,
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
-        match ended {
-            Some(status) => {
-                assert!(status.success());
-                break;
-            }
-            None => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                kills += 1;
-            }
-        }
-    }
-    assert!(kills > 0, "nothing was killed");
+    kill_until_through(dir.path(), &small(&["--jobs", "2", "--out", "killed"]), Duration::from_millis(80));
     assert_eq!(results(&dir.path().join("killed")), expected);
 
     // A finished search is answered from its journal, in every format.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// `dal` with these arguments, in a folder.
 pub fn dal(folder: &Path, args: &[&str]) -> Command {
@@ -35,6 +36,28 @@ pub fn refuse(folder: &Path, args: &[&str], words: &[&str]) {
         assert!(stderr.contains(word), "dal {args:?}: {word:?} is not in\n{stderr}");
     }
     assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+/// Kills `dal` again and again, each time a little later, until it gets through; it must be killed at least once.
+pub fn kill_until_through(folder: &Path, args: &[&str], step: Duration) {
+    for kills in 0.. {
+        let mut child = dal(folder, args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dal starts");
+        let start = Instant::now();
+        let ended = loop {
+            match child.try_wait().expect("a child can be waited for") {
+                Some(status) => break Some(status),
+                None if start.elapsed() > step * (kills + 1) => break None,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        if let Some(status) = ended {
+            assert!(status.success());
+            assert!(kills > 0, "nothing was killed");
+            return;
+        }
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+    }
 }
 
 /// Writes a file and returns its path.
