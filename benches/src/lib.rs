@@ -1,6 +1,8 @@
-//! What the timing programs share: the kernel's account of this process, where there is one (Linux).
+//! What the timing programs share: the kernel's account of this process, where there is one (Linux), and what is trained.
 
 use std::fs;
+
+pub mod training;
 
 /// Which size of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,4 +35,13 @@ pub fn thread_seconds() -> Option<f64> {
     std::thread::yield_now();
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(text.split_whitespace().next()?.parse::<f64>().ok()? * 1e-9)
+}
+
+/// Seconds that all threads of this process have been on a processor, to a hundredth.
+pub fn process_seconds() -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    // After the name in parentheses: entries 12 and 13 are user and system time in ticks, a hundred to the second.
+    let mut fields = text.rsplit(')').next()?.split_whitespace().skip(11);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((user + system) * 1e-2)
 }

@@ -200,8 +200,8 @@ def measure(args, pythons, network, points, threads, scratch):
                 cell["disagree"].append(str(error))
                 everyone.remove(contender)
                 continue
-            # Making buffers is part of our time, not of the peers': enough epochs that it does not count.
-            least = 20 if contender.name in (OURS, LOCK_STEP) else 3
+            # Making buffers is part of our time, not of the peers': enough epochs, or seconds, that it does not count.
+            least = max(3, min(20, math.ceil(2.0 / processor))) if contender.name in (OURS, LOCK_STEP) else 3
             trials = 4 if contender.name == LOCK_STEP else 1
             contender.epochs = max(least, min(500, int(args.seconds / processor / trials)))
             if contender.epochs != 3:
@@ -349,7 +349,8 @@ def main():
     args.peers = args.peers.split(",")
     if not args.rust.is_file():
         raise SystemExit(f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin train_timing")
-    pythons = {name: environment(HERE / name, args.environments.absolute()) for name in ("torch", "jax")}
+    packages = {"jax" if peer == "jax" else "torch" for peer in args.peers} | {"torch"}
+    pythons = {name: environment(HERE / name, args.environments.absolute()) for name in sorted(packages)}
     threads = [int(t) for t in args.threads.split(",")]
     before, cells = os.getloadavg()[0], []
     args.out.mkdir(parents=True, exist_ok=True)
