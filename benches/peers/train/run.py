@@ -201,7 +201,7 @@ def measure(args, pythons, network, points, threads, scratch):
                 everyone.remove(contender)
                 continue
             # Making buffers is part of our time, not of the peers': enough epochs, or seconds, that it does not count.
-            least = max(3, min(20, math.ceil(2.0 / processor))) if contender.name in (OURS, LOCK_STEP) else 3
+            least = max(3, min(20, math.ceil(20.0 / processor))) if contender.name in (OURS, LOCK_STEP) else 3
             trials = 4 if contender.name == LOCK_STEP else 1
             contender.epochs = max(least, min(500, int(args.seconds / processor / trials)))
             if contender.epochs != 3:
@@ -247,6 +247,8 @@ def report(args, cells, peaks, load):
         + ". Share: flops of our matrix products alone over the matrix-product peak. With two threads each peer's better layout "
         "counts (one process of two threads, or two processes of half the members).",
     ]
+    if args.note:
+        text += ["", f"**How it was taken.** {args.note}"]
     for clock, title in (("processor_seconds_per_epoch", "Processor time"), ("seconds_per_epoch", "Wall clock")):
         text += [
             "",
@@ -344,6 +346,7 @@ def main():
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--append", action="store_true", help="keep the other cells of an earlier run's peers-training.json")
+    parser.add_argument("--note", help="how the table was taken, if there is something to say; kept with --append")
     parser.add_argument("--seconds", type=float, default=1.0, help="aim for one contender's turn")
     args = parser.parse_args()
     args.peers = args.peers.split(",")
@@ -359,6 +362,7 @@ def main():
     if args.append and earlier.exists():
         old = json.loads(earlier.read_text())
         cells, old_peaks, before = old["cells"], {int(t): p for t, p in old["peaks"].items()}, old["load_before_after"][0]
+        args.note = args.note or old.get("note")
     with tempfile.TemporaryDirectory(prefix="train-peers-") as scratch:
         scratch = pathlib.Path(scratch)
         peaks = old_peaks | {t: peak(args, pythons, t, scratch) for t in threads if t not in old_peaks}
@@ -371,7 +375,7 @@ def main():
                     load = (before, os.getloadavg()[0])
                     text = report(args, cells, peaks, load)
                     (args.out / "peers-training.md").write_text(text)
-                    raw = {"processor": processor(), "cores": os.cpu_count(), "load_before_after": load, "peaks": peaks, "cells": cells}
+                    raw = {"processor": processor(), "cores": os.cpu_count(), "load_before_after": load, "peaks": peaks, "cells": cells, "note": args.note}
                     (args.out / "peers-training.json").write_text(json.dumps(raw, indent=1) + "\n")
                     best, name = fastest(cells[-1], "processor_seconds_per_epoch") if len(cells[-1]["contenders"]) > 1 else (math.nan, "none")
                     ours = median(cells[-1], OURS, "processor_seconds_per_epoch")

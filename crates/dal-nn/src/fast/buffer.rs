@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use super::kernels::prefer_large;
+
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;
 
@@ -16,7 +18,8 @@ pub(super) struct Buffer {
 impl Buffer {
     /// `len` zeros.
     pub(super) fn zeros(len: usize) -> Self {
-        let memory = vec![0.0; len + LINE / size_of::<f32>()];
+        let mut memory = vec![0.0; len + LINE / size_of::<f32>()];
+        prefer_large(&mut memory);
         let start = memory.as_ptr().align_offset(LINE).min(LINE / size_of::<f32>());
         Self { memory, start, len }
     }

@@ -1,4 +1,5 @@
-//! The only module of this crate with `unsafe` code: vector kernels, one table of entry points per instruction set.
+//! The only module of this crate with `unsafe` code but for the engine on libtorch: vector kernels, one table of entry points per
+//! instruction set, and the advice that large buffers lie on large pages.
 //!
 //! The methods of [`Kernels`] are safe: they check the length of every buffer against the sizes given, and a table is
 //! handed out by [`available`] only where the processor has its instruction set. Behind them, kernels work on raw
@@ -6,10 +7,12 @@
 
 mod access;
 mod layer;
+mod pages;
 mod simd;
 
 pub(crate) use self::access::{In, Out};
 pub(crate) use self::layer::{Adam, Backward, Denormalise, Forward, Loss, Normalise, RowTap, Source, Taps};
+pub(crate) use self::pages::prefer_large;
 use self::simd::Simd;
 
 /// Name of the order in which sums are taken, beside the instruction set: raised when blocking constants change. It does
