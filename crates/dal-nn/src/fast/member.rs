@@ -1,11 +1,19 @@
 //! One member in training: its buffers, and an epoch as a sequence of kernel calls.
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
 use super::head::{Convolution, LossHead, fill_masks};
 use super::kernels::{Adam, Backward, Denormalise, Forward, In, Kernels, Loss, Normalise, Out, Source};
 use crate::params::HiddenRange;
 use crate::real::Real;
 use crate::training::{AdamScalars, MemberState, TrainJob};
+
+/// Parameters from which on a network's moments do not stay in the second-level cache between epochs. Tests have networks on
+/// either side.
+const LARGE: usize = if cfg!(test) { 1 << 10 } else { 1 << 18 };
+/// Elements of a cache line.
+const LINE: usize = 16;
 
 /// What is kept of a hidden layer: its pre-activations and BatchNorm's numbers per feature.
 struct Hidden {
@@ -270,7 +278,10 @@ impl<'j> Member<'j> {
     }
 
     /// The gradient of the loss of the last [`Member::forward`]. That of a bias which feeds BatchNorm is exactly 0.
-    pub(super) fn backward(&mut self) {
+    ///
+    /// With `step` it also takes the Adam step: of a large network layer by layer, as soon as nothing needs a layer's parameters
+    /// any more and while its gradient is in cache, which gives the same numbers as all parameters at the end.
+    pub(super) fn backward(&mut self, step: Option<&AdamScalars<f32>>) {
         let job = self.job;
         let n_points = job.n;
         let ranges = job.layout.hidden();
@@ -278,8 +289,10 @@ impl<'j> Member<'j> {
         let last = job.layout.last();
         let bias = Out::from(&mut self.gradient[last.bias.clone()]);
         self.kernels.row_sums(n_points, last.n_out, In::from(&self.delta[..]), bias);
+        let mut open = self.params.len();
         for l in (0..=ranges.len()).rev() {
             let linear = if l == ranges.len() { job.layout.last() } else { &ranges[l].linear };
+            let linear_start = linear.weight.start;
             let layer = self.hidden.get(l).filter(|_| ranges[l].batch_norm.is_some());
             let part =
                 |buffer: fn(&Hidden) -> &Buffer| layer.map_or(In::absent(), |layer| In::from(&buffer(layer)[..]));
@@ -308,6 +321,13 @@ impl<'j> Member<'j> {
                 self.finish_sums(l - 1, range);
             }
             std::mem::swap(&mut self.delta, &mut self.delta_below);
+            // Behind the last layer lie convolutions and loss head, whose gradients are there already. What lies before the first
+            // whole vector of a layer's weights waits for the layer below.
+            let from = if l == 0 { 0 } else { linear_start.next_multiple_of(LINE).min(open) };
+            if let Some(scalars) = step.filter(|_| l == 0 || self.params.len() >= LARGE) {
+                self.step(from..open, scalars);
+                open = from;
+            }
         }
     }
 
@@ -350,14 +370,14 @@ impl<'j> Member<'j> {
         }
     }
 
-    /// One Adam step.
-    pub(super) fn step(&mut self, scalars: &AdamScalars<f32>) {
+    /// One Adam step of these parameters.
+    fn step(&mut self, range: Range<usize>, scalars: &AdamScalars<f32>) {
         self.kernels.adam(&Adam {
-            n: self.params.len(),
-            params: Out::from(&mut self.params[..]),
-            first: Out::from(&mut self.first[..]),
-            second: Out::from(&mut self.second[..]),
-            gradient: In::from(&self.gradient[..]),
+            n: range.len(),
+            params: Out::from(&mut self.params[range.clone()]),
+            first: Out::from(&mut self.first[range.clone()]),
+            second: Out::from(&mut self.second[range.clone()]),
+            gradient: In::from(&self.gradient[range]),
             beta1: scalars.beta1,
             one_minus_beta1: scalars.one_minus_beta1,
             beta2: scalars.beta2,

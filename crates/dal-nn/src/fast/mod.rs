@@ -88,10 +88,10 @@ impl MemberTrainer<f32> for FastTrainer {
             if let Some(spec) = job.network.batch_norm() {
                 member.move_statistics(state, spec.momentum);
             }
-            member.backward();
             state.steps += 1;
             let rate = state.learning_rate;
-            member.step(&AdamScalars::new(&job.training.adam, job.training.weight_decay, rate, state.steps));
+            let scalars = AdamScalars::new(&job.training.adam, job.training.weight_decay, rate, state.steps);
+            member.backward(Some(&scalars));
             if let Some(plateau) = &job.training.plateau {
                 state.learning_rate = state.plateau.next_rate(plateau, loss, rate);
             }
@@ -115,7 +115,7 @@ impl MemberTrainer<f32> for FastTrainer {
     fn gradient(&self, job: &TrainJob<'_, f32>, state: &MemberState<f32>, epoch: usize, gradient: &mut [f32]) -> f64 {
         let mut member = Member::new(self.kernels, job, state);
         let loss = member.forward(state, epoch);
-        member.backward();
+        member.backward(None);
         gradient.copy_from_slice(&member.gradient);
         loss
     }
