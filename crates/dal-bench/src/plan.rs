@@ -228,6 +228,11 @@ impl Plan {
     }
 }
 
+/// What a key of the file says, if it is there.
+fn named(value: &Option<Spanned<String>>) -> Option<&str> {
+    value.as_ref().map(|value| value.get_ref().as_str())
+}
+
 struct Resolver<'a> {
     sweep: &'a Sweep,
     catalogue: &'a dyn Catalogue,
@@ -301,18 +306,16 @@ impl Resolver<'_> {
 
     fn engine(&self) -> Result<Arc<dyn Engine>, SweepError> {
         let file = &self.sweep.file;
-        let named = |value: &'_ Option<Spanned<String>>| value.as_ref().map(|value| value.get_ref().clone());
-        let (id, device, precision) = (named(&file.engine), named(&file.device), named(&file.precision));
         let choice = EngineChoice {
-            id: id.as_deref().unwrap_or("cpu"),
-            device: device.as_deref(),
-            precision: precision.as_deref(),
+            id: named(&file.engine).unwrap_or("cpu"),
+            device: named(&file.device),
+            precision: named(&file.precision),
         };
         self.catalogue.engine(&choice).map_err(|e| {
             // The value that the message names is to blame.
             let (option, place) = [("precision", &file.precision), ("device", &file.device)]
                 .into_iter()
-                .find(|(_, value)| value.as_ref().is_some_and(|value| e.reason.contains(value.get_ref().as_str())))
+                .find(|(_, value)| named(value).is_some_and(|value| e.reason.contains(value)))
                 .unwrap_or(("engine", &file.engine));
             match place {
                 Some(value) if value.span().is_empty() => {

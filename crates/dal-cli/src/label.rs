@@ -65,9 +65,9 @@ struct Points {
     x: Array2<f64>,
     /// Rows that are no points of the problem's domain, in order.
     outside: Vec<(usize, LabelFailure)>,
-    /// The columns that name a point, and what each row has there.
+    /// The columns that name a point, and where the table has them.
     names: Vec<String>,
-    cells: Vec<Vec<String>>,
+    places: Vec<usize>,
 }
 
 /// Points from a table in unit or physical columns, found by their names, in any order and beside others.
@@ -89,17 +89,13 @@ fn points(problem: &Problem, table: &TextTable, shown: &str) -> Result<Points> {
             eprintln!("{shown}: ignored, no inputs of `{}`: {}", problem.id(), ignored.join(", "));
         }
     }
-    let mut points = Points {
-        x: Array2::zeros((table.rows.len(), unit.len())),
-        outside: Vec::new(),
-        cells: table.rows.iter().map(|(_, cells)| places.iter().map(|&place| cells[place].clone()).collect()).collect(),
-        names: if on_box { unit } else { physical },
-    };
+    let x = Array2::zeros((table.rows.len(), unit.len()));
+    let mut points = Points { x, outside: Vec::new(), names: if on_box { unit } else { physical }, places };
     for (row, (line, cells)) in table.rows.iter().enumerate() {
         // Beyond what a problem accepts a row fails by itself; what is not even a number is a mistake in the file.
         let mut outside = None;
-        let mut values = Vec::with_capacity(places.len());
-        for (index, &place) in places.iter().enumerate() {
+        let mut values = Vec::with_capacity(points.places.len());
+        for (index, &place) in points.places.iter().enumerate() {
             let at = || format!("line {line}, column {}", table.name(place));
             let value = if on_box {
                 let v = parse_number(&cells[place]).with_context(|| format!("{shown}, {}", at()))?;
@@ -217,7 +213,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let n_outputs = problem.oracle().n_outputs();
 
     let mut sink = match &args.out {
-        Some(path) => Sink::File(Journal::open(path, &points, n_outputs)?),
+        Some(path) => Sink::File(Journal::open(path, &table, &points, n_outputs)?),
         None => Sink::Stdout(InOrder::start(n_outputs)?),
     };
     let open: Vec<usize> = match &sink {
@@ -343,15 +339,17 @@ struct Journal<'a> {
     file: File,
     shown: String,
     n_outputs: usize,
+    table: &'a TextTable,
     points: &'a Points,
     known: Vec<bool>,
 }
 
 impl<'a> Journal<'a> {
-    fn open(path: &Path, points: &'a Points, n_outputs: usize) -> Result<Self> {
+    fn open(path: &Path, table: &'a TextTable, points: &'a Points, n_outputs: usize) -> Result<Self> {
         let shown = path.display().to_string();
-        let mut known = vec![false; points.cells.len()];
-        let head = [line_of("row", &points.names)?, header(n_outputs)].join(",");
+        let mut known = vec![false; table.rows.len()];
+        let names = points.names.iter().map(String::as_str);
+        let head = [line_of("row", names)?, header(n_outputs)].join(",");
         let mut whole = 0;
         match std::fs::read_to_string(path) {
             Ok(text) => {
@@ -367,11 +365,11 @@ impl<'a> Journal<'a> {
                 }
                 for (i, line) in lines.enumerate() {
                     let row = line.split(',').next().and_then(|cell| cell.parse::<usize>().ok());
-                    let point = row.and_then(|row| Some((row, points.cells.get(row)?)));
-                    let begins = point.map(|(row, cells)| line_of(&row.to_string(), cells)).transpose()?;
+                    let row = row.filter(|row| *row < known.len());
+                    let begins = row.map(|row| point_line(table, points, row)).transpose()?;
                     let labels = begins.as_ref().and_then(|begins| line.strip_prefix(begins)?.strip_prefix(','));
-                    match point {
-                        Some((row, _)) if labels.is_some_and(|labels| labels.split(',').count() == n_outputs) => {
+                    match row {
+                        Some(row) if labels.is_some_and(|labels| labels.split(',').count() == n_outputs) => {
                             known[row] = true;
                         }
                         _ => bail!(
@@ -394,13 +392,13 @@ impl<'a> Journal<'a> {
             Ok(file)
         };
         let file = open().with_context(|| format!("{shown}: cannot be written"))?;
-        Ok(Self { file, shown, n_outputs, points, known })
+        Ok(Self { file, shown, n_outputs, table, points, known })
     }
 
     fn write(&mut self, row: usize, label: Option<&[f64]>) -> Result<()> {
         // A failed row is left out, so that the next call asks for it again.
         if label.is_some() {
-            let point = line_of(&row.to_string(), &self.points.cells[row])?;
+            let point = point_line(self.table, self.points, row)?;
             let line = format!("{point},{}\n", cells(label, self.n_outputs));
             self.file.write_all(line.as_bytes()).with_context(|| format!("{}: cannot be written", self.shown))?;
         }
@@ -408,10 +406,16 @@ impl<'a> Journal<'a> {
     }
 }
 
+/// What a row's line begins with: its number and its point, as the input has it.
+fn point_line(table: &TextTable, points: &Points, row: usize) -> Result<String> {
+    let cells = &table.rows[row].1;
+    line_of(&row.to_string(), points.places.iter().map(|&place| cells[place].as_str()))
+}
+
 /// A first cell and others as CSV, without the end of the line.
-fn line_of(first: &str, others: &[String]) -> Result<String> {
+fn line_of<'a>(first: &'a str, others: impl Iterator<Item = &'a str>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(std::iter::once(first).chain(others.iter().map(String::as_str)))?;
+    writer.write_record(std::iter::once(first).chain(others))?;
     Ok(String::from_utf8(writer.into_inner()?)?.trim_end_matches('\n').to_owned())
 }
 

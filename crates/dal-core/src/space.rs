@@ -293,9 +293,13 @@ fn of_few_digits(value: f64, (low, high, scale): (f64, f64, Scale), point: f64) 
     // Rounding there and back moves a number by some units of its sixteenth digit, on a log scale of its fifteenth; one near
     // zero in a wide range by as much of the range.
     let decimals = (13.0 - libm::log10(high - low).floor()).clamp(0.0, 300.0) as usize;
-    let rounded = [format!("{value:.decimals$}"), format!("{value:.12e}"), format!("{value:.14e}")];
+    let rounded = (0..3).map(|attempt| match attempt {
+        0 => format!("{value:.decimals$}"),
+        1 => format!("{value:.12e}"),
+        _ => format!("{value:.14e}"),
+    });
     let same = |v: &f64| (low..=high).contains(v) && unit_of(*v, low, high, scale) == point;
-    rounded.iter().filter_map(|text| text.parse().ok()).find(same).unwrap_or(value)
+    rounded.filter_map(|text| text.parse().ok()).find(same).unwrap_or(value)
 }
 
 #[cfg(test)]
