@@ -89,7 +89,8 @@ class Contender:
 
     def __init__(self, name, commands, environments, cpus, threads):
         self.name, self.threads, self.epochs = name, threads, None
-        self.seconds, self.processor, self.losses, self.flops, self.peak_bytes, self.state_bytes = [], [], None, None, None, None
+        self.seconds, self.processor, self.losses, self.flops = [], [], None, None
+        self.peak_bytes = self.state_bytes = self.first_epoch_seconds = None
         self.processes = [
             subprocess.Popen(
                 command,
@@ -115,7 +116,7 @@ class Contender:
         """Seconds per epoch, on the wall and on the processor."""
         answers = self.ask(f"run {epochs}")
         self.losses = [member for answer in answers for member in answer["losses"]]
-        for field in ("flops", "peak_bytes", "state_bytes"):
+        for field in ("flops", "peak_bytes", "state_bytes", "first_epoch_seconds"):
             setattr(self, field, answers[0].get(field, getattr(self, field)))
         seconds = max(answer["seconds"] for answer in answers)
         # A single process of a peer counts all its threads, ours the busiest.
@@ -200,8 +201,8 @@ def measure(args, pythons, network, points, threads, scratch):
                 cell["disagree"].append(str(error))
                 everyone.remove(contender)
                 continue
-            # Making buffers is part of our time, not of the peers': enough epochs, or seconds, that it does not count.
-            least = max(3, min(20, math.ceil(20.0 / processor))) if contender.name in (OURS, LOCK_STEP) else 3
+            # Making buffers is part of the lock step's time: enough epochs, or seconds, that it does not count.
+            least = max(3, min(20, math.ceil(20.0 / processor))) if contender.name == LOCK_STEP else 3
             trials = 4 if contender.name == LOCK_STEP else 1
             contender.epochs = max(least, min(500, int(args.seconds / processor / trials)))
             if contender.epochs != 3:
@@ -211,7 +212,7 @@ def measure(args, pythons, network, points, threads, scratch):
                 wall, processor = contender.run(contender.epochs)
                 contender.seconds.append(wall)
                 contender.processor.append(processor)
-        cell |= {field: getattr(everyone[0], field) for field in ("flops", "peak_bytes", "state_bytes")}
+        cell |= {field: getattr(everyone[0], field) for field in ("flops", "peak_bytes", "state_bytes", "first_epoch_seconds")}
         for contender in everyone:
             cell["contenders"][contender.name] = {
                 "epochs": contender.epochs,
@@ -223,6 +224,10 @@ def measure(args, pythons, network, points, threads, scratch):
         for contender in everyone:
             contender.close()
     return cell
+
+
+def milliseconds(seconds):
+    return "–" if seconds is None else f"{seconds * 1e3:.3g}"
 
 
 def median(cell, name, clock):
@@ -274,13 +279,15 @@ def report(args, cells, peaks, load):
             )
     text += [
         "",
-        "## Memory of ours",
+        "## Memory and start of ours",
         "",
         "Peak of the whole process, beside what the weights of all members and the moments, data and "
-        "activations of those in training take; the bar is 50 MB and three times that.",
+        "activations of those in training take; the bar is 50 MB and three times that. Neither ours nor the peers' times above "
+        "count the making of buffers: ours are those of the epochs behind the first, and a whole training of a single epoch, "
+        "buffers and all, is the last column.",
         "",
-        "| network | N | threads | peak, MB | weights to activations, MB | bar, MB |",
-        "|---" * 6 + "|",
+        "| network | N | threads | peak, MB | weights to activations, MB | bar, MB | one epoch from scratch, ms |",
+        "|---" * 7 + "|",
     ]
     for cell in cells:
         if cell.get("peak_bytes"):
@@ -288,7 +295,7 @@ def report(args, cells, peaks, load):
             bar = 50 + 3 * state_mb
             text.append(
                 f"| {cell['network']} | {cell['points']} | {cell['threads']} | {peak_mb:.1f} | {state_mb:.1f} "
-                f"| {bar:.0f} {'yes' if peak_mb <= bar else 'no'} |"
+                f"| {bar:.0f} {'yes' if peak_mb <= bar else 'no'} | {milliseconds(cell.get('first_epoch_seconds'))} |"
             )
     together = [cell for cell in cells if LOCK_STEP in cell["contenders"]]
     if together:
@@ -370,15 +377,17 @@ def main():
             for points in map(int, args.points.split(",")):
                 for t in threads:
                     cells = [c for c in cells if (c["network"], c["points"], c["threads"]) != (network, points, t)]
-                    cells.append(measure(args, pythons, network, points, t, scratch))
+                    cell = measure(args, pythons, network, points, t, scratch)
+                    order = list(NETWORKS)
+                    cells = sorted([*cells, cell], key=lambda c: (order.index(c["network"]), c["points"], c["threads"]))
                     # Written after every cell, so that a long run that is stopped leaves what it has.
                     load = (before, os.getloadavg()[0])
                     text = report(args, cells, peaks, load)
                     (args.out / "peers-training.md").write_text(text)
                     raw = {"processor": processor(), "cores": os.cpu_count(), "load_before_after": load, "peaks": peaks, "cells": cells, "note": args.note}
                     (args.out / "peers-training.json").write_text(json.dumps(raw, indent=1) + "\n")
-                    best, name = fastest(cells[-1], "processor_seconds_per_epoch") if len(cells[-1]["contenders"]) > 1 else (math.nan, "none")
-                    ours = median(cells[-1], OURS, "processor_seconds_per_epoch")
+                    best, name = fastest(cell, "processor_seconds_per_epoch") if len(cell["contenders"]) > 1 else (math.nan, "none")
+                    ours = median(cell, OURS, "processor_seconds_per_epoch")
                     print(f"{network}, N = {points}, {t} threads: ours {ours * 1e3:.3g} ms, {name} {best * 1e3:.3g} ms", file=sys.stderr, flush=True)
     print(text)
     return 1 if any(cell["disagree"] for cell in cells) else 0

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::buffer::Buffer;
 use super::head::{Convolution, LossHead, fill_masks};
-use super::kernels::{Adam, Backward, Denormalise, Forward, In, Kernels, Loss, Normalise, Out, Source};
+use super::kernels::{Adam, Backward, Denormalise, Forward, In, Kernels, LINE, Loss, Normalise, Out, Source};
 use crate::params::HiddenRange;
 use crate::real::Real;
 use crate::training::{AdamScalars, MemberState, TrainJob};
@@ -12,8 +12,6 @@ use crate::training::{AdamScalars, MemberState, TrainJob};
 /// Parameters from which on a network's moments do not stay in the second-level cache between epochs. Tests have networks on
 /// either side.
 const LARGE: usize = if cfg!(test) { 1 << 10 } else { 1 << 18 };
-/// Elements of a cache line.
-const LINE: usize = 16;
 
 /// What is kept of a hidden layer: its pre-activations and BatchNorm's numbers per feature.
 struct Hidden {

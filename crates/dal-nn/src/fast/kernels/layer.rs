@@ -213,6 +213,12 @@ unsafe fn lift<S: Simd, const C: usize>(
     }
 }
 
+/// Outputs that [`pack`] takes through all row blocks together.
+const PACKED: usize = 16;
+
+/// Elements of a cache line.
+pub(crate) const LINE: usize = 16;
+
 /// Ones in the first `n` lanes, zeros behind.
 #[inline(always)]
 unsafe fn first_ones<S: Simd>(n: usize) -> S::V {
@@ -405,27 +411,36 @@ unsafe fn settle<S: Simd, const C: usize>(b: &Backward<'_>, p: Panel, from: usiz
 }
 
 /// The weights of outputs `from .. from + n` in the order in which [`descend`] reads them: for each of its row blocks,
-/// output by output, the block's inputs. Writes up to a vector beyond the end.
+/// output by output, the block's inputs. Goes by [`PACKED`] outputs, so that both sides are read and written in runs.
 #[inline(always)]
 unsafe fn pack<S: Simd>(b: &Backward<'_>, from: usize, n: usize, to: *mut f32) {
     unsafe {
-        let mut to = to;
-        let mut i = 0;
-        while i < b.n_in {
-            let rows = S::ROWS.min(b.n_in - i);
-            for o in from..from + n {
-                let weight = b.weight.add(o * b.n_in + i);
-                // Whole vectors where the matrix has them: the surplus is overwritten by the next output.
-                let mut r = 0;
-                while r < rows {
-                    let left = b.n_in * (b.n_out - o) - i - r;
-                    let v = if left >= S::LANES { S::load(weight.add(r)) } else { S::load_first(weight.add(r), left) };
-                    S::store(to.add(r), v);
-                    r += S::LANES;
+        for first in (from..from + n).step_by(PACKED) {
+            let end = (first + PACKED).min(from + n);
+            let mut i = 0;
+            while i < b.n_in {
+                let rows = S::ROWS.min(b.n_in - i);
+                let mut to = to.add(i * n + (first - from) * rows);
+                for o in first..end {
+                    let weight = b.weight.add(o * b.n_in + i);
+                    // Whole vectors where the matrix has them: the surplus is overwritten by the next output, but behind
+                    // the block's last one may lie what is already packed.
+                    let mut r = 0;
+                    while r < rows {
+                        let left = b.n_in * (b.n_out - o) - i - r;
+                        let v =
+                            if left >= S::LANES { S::load(weight.add(r)) } else { S::load_first(weight.add(r), left) };
+                        if o + 1 < from + n {
+                            S::store(to.add(r), v);
+                        } else {
+                            S::store_first(to.add(r), v, S::LANES.min(rows - r));
+                        }
+                        r += S::LANES;
+                    }
+                    to = to.add(rows);
                 }
-                to = to.add(rows);
+                i += rows;
             }
-            i += rows;
         }
     }
 }
@@ -831,11 +846,26 @@ unsafe fn weigh_rows<S: Simd, const R: usize, const C: usize>(
                 }
             }
         }
+        // The next tile's sums come from beyond the second-level cache where layers are wide.
+        for r in 0..R {
+            for at in (0..=C * S::LANES).step_by(LINE) {
+                S::prefetch(gradient.wrapping_add((R + r) * b.n_in + at));
+            }
+        }
         let mut turned = turned;
         for g in 0..panels {
             let p = panel::<S>(b.n_points, index + g);
             let row = p.vectors * S::LANES;
             let delta = b.delta.add(p.first * b.n_out + o * row).cast_const();
+            // What follows lies a panel away, too far for the processor to foresee.
+            let next = if g + 1 < panels {
+                delta.wrapping_add(2 * S::LANES * b.n_out)
+            } else {
+                delta.wrapping_sub(g * 2 * S::LANES * b.n_out).wrapping_add(R * row)
+            };
+            for at in (0..R * row).step_by(LINE) {
+                S::prefetch(next.wrapping_add(at));
+            }
             if p.vectors == 2 {
                 multiply::<S, R, C, true>(2 * S::LANES, delta, 2 * S::LANES, turned, &mut acc);
             } else {

@@ -11,7 +11,7 @@ mod pages;
 mod simd;
 
 pub(crate) use self::access::{In, Out};
-pub(crate) use self::layer::{Adam, Backward, Denormalise, Forward, Loss, Normalise, RowTap, Source, Taps};
+pub(crate) use self::layer::{Adam, Backward, Denormalise, Forward, LINE, Loss, Normalise, RowTap, Source, Taps};
 pub(crate) use self::pages::prefer_large;
 use self::simd::Simd;
 

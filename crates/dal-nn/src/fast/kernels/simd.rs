@@ -30,6 +30,9 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn load(p: *const f32) -> Self::V;
     /// Writes `LANES` elements.
     unsafe fn store(p: *mut f32, v: Self::V);
+    /// Asks for the cache line at `p`, which need not be valid.
+    #[inline(always)]
+    unsafe fn prefetch(_p: *const f32) {}
     /// Reads `n` elements, `n` ≤ `LANES`; the other lanes are 0.
     #[inline(always)]
     unsafe fn load_first(p: *const f32, n: usize) -> Self::V {
@@ -113,6 +116,10 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: __m512) {
             unsafe { _mm512_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
         #[inline(always)]
         unsafe fn load_first(p: *const f32, n: usize) -> __m512 {
@@ -277,6 +284,10 @@ pub(super) mod x86 {
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: __m256) {
             unsafe { _mm256_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
         #[inline(always)]
         unsafe fn load_quad(p: *const f32) -> __m256 {
