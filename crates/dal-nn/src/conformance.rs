@@ -314,9 +314,12 @@ fn six_layers_of_fifty_match_the_plain_loops_early_midway_and_late() {
 
 #[test]
 fn wide_layers_match_the_plain_loops() {
-    // Deeper than one slice of inputs, and outputs that do not fill a register tile.
-    let network = NetworkSpec::new(5, 3, vec![300, 67], batch_norm(), Head::Linear).unwrap();
-    compare_along(&Case::new(network, 300, false, 3), 4);
+    // Deeper than one slice of inputs (in the second network, of outputs on the way down too), and widths that do not fill a
+    // register tile.
+    for hidden in [vec![300, 67], vec![67, 300]] {
+        let network = NetworkSpec::new(5, 3, hidden, batch_norm(), Head::Linear).unwrap();
+        compare_along(&Case::new(network, 300, false, 3), 4);
+    }
 }
 
 #[test]
