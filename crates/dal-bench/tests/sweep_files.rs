@@ -37,7 +37,7 @@ fn a_preset_is_named_or_the_better_one() {
         (spec.preset.clone(), problem.network().hidden().to_vec(), statistics.is_some())
     };
     assert_eq!(of("id = \"hydro\"\npreset = \"published\""), ("published".into(), vec![50; 6], true));
-    assert_eq!(of("id = \"hydro\"\npreset = \"tuned\""), ("tuned".into(), vec![12; 6], false));
+    assert_eq!(of("id = \"hydro\"\npreset = \"tuned\""), ("tuned".into(), vec![25; 9], false));
     // What was searched and is better is the default; what was not stays as published; what is written overrides both.
     assert_eq!(of("id = \"hydro\"").0, "tuned");
     assert_eq!(of("id = \"robo\"").0, "published");
