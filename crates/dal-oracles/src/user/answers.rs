@@ -30,6 +30,19 @@ pub(super) struct Answers<'a> {
     lost: Option<String>,
     /// The first line that a `row` column allowed to skip.
     skipped: Option<String>,
+    /// Whether a line came that is beyond the count, with no `row` column to say whose it is.
+    surplus: bool,
+    /// Whether a `row` column held the number behind the last one.
+    beyond: bool,
+}
+
+/// Whether a settled row may be asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// A call of its own may answer it.
+    Useful,
+    /// Its call miscounted, so that labels may belong to their neighbours: a label from another call would hide that.
+    WouldHide,
 }
 
 #[derive(Debug)]
@@ -70,6 +83,8 @@ impl<'a> Answers<'a> {
             held: None,
             lost: None,
             skipped: None,
+            surplus: false,
+            beyond: false,
         }
     }
 
@@ -89,12 +104,12 @@ impl<'a> Answers<'a> {
         self.lost.is_none()
     }
 
-    /// Settles every row that has no answer yet.
-    pub(super) fn finish(mut self, end: &End, on_row: &mut dyn FnMut(usize, Answer)) {
+    /// Settles every row that has no answer yet, and says of each whether it may be asked for again.
+    pub(super) fn finish(mut self, end: &End, on_row: &mut dyn FnMut(usize, Answer, Again)) {
         let mut begun = String::new();
         if self.lost.is_none() && !self.line.is_empty() {
             if end.orderly {
-                self.take_line(on_row);
+                self.take_line(&mut |row, answer| on_row(row, answer, Again::Useful));
             } else {
                 begun = format!(", having begun the line `{}`", excerpt(&String::from_utf8_lossy(&self.line)));
             }
@@ -105,6 +120,18 @@ impl<'a> Answers<'a> {
             format!("; its last words: {}", end.words)
         };
         let n = self.shape.n_rows;
+        let keyed = self.columns.as_ref().is_some_and(|columns| columns.row.is_some());
+        let short = end.orderly && self.lost.is_none() && (1..n).contains(&self.n_answered);
+        let doubt = if keyed && self.beyond && n > 0 && !self.answered[0] {
+            "; rows are counted from 0, and it seems to count from 1, so the other labels of this call are in doubt too"
+        } else if !keyed && n > 1 && (short || self.surplus) {
+            "; without a column `row` nobody can tell which point is meant by which line, so the other labels of this call \
+             are in doubt too"
+        } else {
+            ""
+        };
+        let again = if doubt.is_empty() { Again::Useful } else { Again::WouldHide };
+        let words = format!("{doubt}{words}");
         let (kind, reason) = match (&self.lost, &self.skipped) {
             (Some(lost), _) => (LabelFailureKind::Malformed, format!("the program printed {lost}")),
             (None, Some(line)) => {
@@ -119,13 +146,13 @@ impl<'a> Answers<'a> {
             match &self.lost {
                 Some(lost) => {
                     let message = format!("the program printed {lost}{words}");
-                    on_row(row, Err(LabelFailure::new(LabelFailureKind::Malformed, message)));
+                    on_row(row, Err(LabelFailure::new(LabelFailureKind::Malformed, message)), again);
                 }
-                None => on_row(row, answer),
+                None => on_row(row, answer, Again::Useful),
             }
         }
         for row in (0..n).filter(|&row| !self.answered[row]) {
-            on_row(row, Err(LabelFailure::new(kind, format!("{reason}{words}"))));
+            on_row(row, Err(LabelFailure::new(kind, format!("{reason}{words}"))), again);
         }
     }
 
@@ -157,6 +184,7 @@ impl<'a> Answers<'a> {
         let row = match columns.row {
             Some(at) => {
                 let row = fields.get(at).and_then(|field| field.trim().parse::<usize>().ok());
+                self.beyond |= row == Some(self.shape.n_rows) && fields.len() == columns.n;
                 match row.filter(|&row| row < self.shape.n_rows && !self.answered[row] && fields.len() == columns.n) {
                     Some(row) => row,
                     None if complete => {
@@ -171,6 +199,7 @@ impl<'a> Answers<'a> {
             }
             None if complete => {
                 let n = self.shape.n_rows;
+                self.surplus = true;
                 return self.lose(&format!("`{}` beyond its answers to {n} points", excerpt(line)));
             }
             None => self.n_answered,
@@ -201,7 +230,11 @@ impl<'a> Answers<'a> {
     }
 
     fn read_header(&self, fields: &[String]) -> Option<Columns> {
-        let find = |name: &str| fields.iter().position(|field| field.trim() == name);
+        // A name that stands there twice says nothing.
+        let find = |name: &str| {
+            let mut places = (0..fields.len()).filter(|&at| fields[at].trim() == name);
+            places.next().filter(|_| places.next().is_none())
+        };
         let outputs = self.shape.outputs.iter().map(|name| find(name)).collect::<Option<Vec<_>>>()?;
         Some(Columns { n: fields.len(), outputs, row: find(ROW) })
     }
@@ -272,7 +305,7 @@ mod tests {
         for piece in pieces {
             answers.feed(piece.as_bytes(), &mut take);
         }
-        answers.finish(end, &mut take);
+        answers.finish(end, &mut |row, answer, _| take(row, answer));
         rows.into_iter().map(|row| row.expect("every row is settled")).collect()
     }
 
@@ -334,6 +367,28 @@ mod tests {
         assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n3\n"], &orderly())), [None, Some(Malformed)]);
         assert_eq!(kinds(&read(&["a"], 2, &["row,a\n0,1\n1,2\n1,2\n"], &orderly())), [None, Some(Malformed)]);
         assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n\n \n"], &orderly())), [None, None]);
+    }
+
+    #[test]
+    fn miscounted_calls_are_named_and_not_asked_again() {
+        let outputs = vec!["a".to_owned()];
+        for (text, n_rows, last) in [
+            ("a\n1\n2\n", 3, Again::WouldHide),
+            ("a\n1\n2\n3\n", 2, Again::WouldHide),
+            ("row,a\n1,1\n2,2\n3,3\n", 3, Again::WouldHide),
+            ("row,a\n0,1\n1,2\n", 3, Again::Useful),
+            ("a\n", 3, Again::Useful),
+            ("a\n1\n2\n", 1, Again::Useful),
+        ] {
+            let mut answers = Answers::new(Shape { outputs: &outputs, header: true, n_rows });
+            answers.feed(text.as_bytes(), &mut |_, _| {});
+            let mut settled = Vec::new();
+            answers.finish(&orderly(), &mut |_, answer, again| settled.push((answer, again)));
+            let (answer, again) = settled.pop().unwrap();
+            let message = answer.unwrap_err().message;
+            assert_eq!((again, message.contains("in doubt")), (last, last == Again::WouldHide), "{text:?}: {message}");
+        }
+        assert!(read(&["a"], 1, &["a,a\n1,2\n"], &orderly())[0].is_err(), "a name twice");
     }
 
     #[test]

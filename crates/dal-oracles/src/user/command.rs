@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use dal_core::{LabelFailureKind, OnRow, Oracle, OracleError, check_unit_box};
 use ndarray::ArrayView2;
 
-use super::answers::{Answer, Answers, End, Shape, excerpt};
+use super::answers::{Again, Answer, Answers, End, Shape, excerpt};
 use super::inputs::Inputs;
 
 /// How often a running call is looked at when it says nothing.
@@ -96,7 +96,7 @@ pub struct CommandOracle {
 }
 
 enum Event {
-    Row(usize, Answer),
+    Row(usize, Answer, Again),
     /// The program cannot be started at all.
     Unavailable(String),
 }
@@ -116,7 +116,7 @@ impl CommandOracle {
         &self,
         lines: &[String],
         groups: VecDeque<Vec<usize>>,
-        on_event: &mut dyn FnMut(usize, Answer),
+        on_event: &mut dyn FnMut(usize, Answer, Again),
     ) -> Result<(), OracleError> {
         let n_workers = self.settings.parallel.min(groups.len());
         let (queue, abandoned) = (Mutex::new(groups), AtomicBool::new(false));
@@ -139,7 +139,7 @@ impl CommandOracle {
             drop(sender);
             for event in &receiver {
                 match event {
-                    Event::Row(row, answer) => on_event(row, answer),
+                    Event::Row(row, answer, again) => on_event(row, answer, again),
                     Event::Unavailable(message) => {
                         abandoned.store(true, Ordering::Relaxed);
                         unavailable.get_or_insert(message);
@@ -164,11 +164,12 @@ impl CommandOracle {
         let shape = Shape { outputs: &self.outputs, header: self.settings.header, n_rows: rows.len() };
         let mut answers = Answers::new(shape);
         // The receiver outlives the calls unless it panics, and then nobody wants the rows.
-        let mut on_row = |row: usize, answer: Answer| drop(events.send(Event::Row(rows[row], answer)));
+        let settle = |row: usize, answer: Answer, again: Again| drop(events.send(Event::Row(rows[row], answer, again)));
+        let mut on_row = |row: usize, answer: Answer| settle(row, answer, Again::Useful);
         let stop = running.listen(&mut answers, &mut on_row, self.settings.time_limit, abandoned);
         let (status, words) = running.end(&mut answers, &mut on_row, &stop);
         let end = describe_end(&stop, &status, words, self.settings.time_limit);
-        answers.finish(&end, &mut on_row);
+        answers.finish(&end, &mut |row, answer, again| settle(row, answer, again));
     }
 
     fn start(&self, csv: String) -> Result<Running, String> {
@@ -247,9 +248,9 @@ impl Oracle for CommandOracle {
             let size = if attempt == 0 { self.settings.rows_per_call.unwrap_or(share).min(share) } else { 1 };
             let groups = pending.chunks(size.max(1)).map(<[usize]>::to_vec).collect();
             let mut failed = Vec::new();
-            self.run_round(&lines, groups, &mut |row, answer| match answer {
+            self.run_round(&lines, groups, &mut |row, answer, again| match answer {
                 Ok(values) => on_row(row, Ok(&values)),
-                Err(failure) if last => on_row(row, Err(failure)),
+                Err(failure) if last || again == Again::WouldHide => on_row(row, Err(failure)),
                 Err(_) => failed.push(row),
             })?;
             failed.sort_unstable();
@@ -732,6 +733,23 @@ mod tests {
         let flaky = "if [ -e seen ]; then echo y; echo 4; else touch seen; exit 1; fi";
         let again = ask(flaky, 1, |s| (s.retries, s.directory) = (1, folder.path().to_owned()));
         assert_eq!(again.labels(), [Some(4.0)]);
+    }
+
+    #[test]
+    fn a_retry_does_not_hide_that_a_call_miscounted() {
+        // Leaves out point 2 of a call, answers it when asked alone.
+        let skips = "awk -F, 'NR==1 {print \"y\"} NR>1 {x[NR]=$1} END {for (i=2;i<=NR;i++) if (NR==2 || x[i]<1.5 || x[i]>2.5) print 2*x[i]}'";
+        let asked = ask(skips, 5, |s| s.retries = 2);
+        assert_eq!(asked.rows.iter().filter(|row| row.as_ref().unwrap().is_err()).count(), 1);
+        assert!(asked.failure(4).message.contains("in doubt"), "{}", asked.failure(4));
+        let adds = "awk -F, 'NR==1 {print \"y\"} NR>1 {print 2*$1; n++} NR==3 {print 1; n++}'";
+        let asked = ask(adds, 4, |s| s.retries = 2);
+        assert!(asked.failure(3).message.contains("in doubt"), "{}", asked.failure(3));
+        // Alone, or before its first answer, a program cannot have mixed anything up.
+        let late = "if [ -e seen ]; then echo y; echo 4; else touch seen; echo y; fi";
+        let folder = tempfile::tempdir().unwrap();
+        let asked = ask(late, 2, |s| (s.retries, s.directory) = (1, folder.path().to_owned()));
+        assert_eq!(asked.labels(), [Some(4.0), Some(4.0)]);
     }
 
     #[test]
