@@ -100,6 +100,13 @@ pub(crate) fn check_scores<'a>(scores: impl IntoIterator<Item = &'a f64>) -> Res
     }
 }
 
+/// Says so where a disagreement does not tell the pool's points apart, as that of a single member.
+pub(crate) fn note_if_constant(step: &Step<'_>, disagreement: &Array1<f64>) {
+    if disagreement.len() > 1 && disagreement.iter().all(|&value| value == disagreement[0]) {
+        step.note("the disagreement is constant over the pool, so the choice follows the pool's order alone");
+    }
+}
+
 /// A geometric refusal in the words of a strategy.
 pub(crate) fn geometry(error: GeomError) -> StrategyError {
     StrategyError::Geometry { message: error.to_string() }

@@ -131,7 +131,7 @@ pub fn interrupts() -> Result<&'static AtomicBool> {
             dal_oracles::user::command::end_all_calls();
             std::process::exit(130);
         }
-        eprintln!("\nstopping after the steps in progress (again to stop at once; nothing finished is lost)");
+        say!("\nstopping after the steps in progress (again to stop at once; nothing finished is lost)");
     })
     .context("cannot listen for interrupts")?;
     Ok(&STOP)
@@ -158,16 +158,15 @@ fn print_plan(plan: &Plan, store: Option<&Store>, jobs: usize, format: Format) -
 
 fn print_estimate(plan: &Plan, store: Option<&Store>, jobs: usize) -> Result<()> {
     let estimate = plan.estimate(jobs, store)?;
-    eprint!("{}: {} runs, {} finished", plan.name(), estimate.planned, estimate.done);
-    if estimate.failed > 0 {
-        eprint!(", {} failed", estimate.failed);
+    let mut line = format!("{}: {} runs, {} finished", plan.name(), estimate.planned, estimate.done);
+    for (count, what) in [(estimate.failed, "failed"), (estimate.partial, "begun")] {
+        if count > 0 {
+            line += &format!(", {count} {what}");
+        }
     }
-    if estimate.partial > 0 {
-        eprint!(", {} begun", estimate.partial);
-    }
-    eprintln!("; {} trainings to do, about {} with {jobs} at a time", estimate.entries, duration(estimate.duration));
+    say!("{line}; {} trainings to do, about {} with {jobs} at a time", estimate.entries, duration(estimate.duration));
     if estimate.elsewhere > 0 {
-        eprintln!(
+        say!(
             "{} runs lie in the store from another specification, platform or version of dal; they stay there, and these are run anew",
             estimate.elsewhere
         );
@@ -184,12 +183,12 @@ pub fn now() -> String {
 
 fn print_summary(summary: &Summary) {
     for failed in &summary.failed {
-        eprintln!("failed: {}: {}", failed.directory, failed.failure);
+        say!("failed: {}: {}", failed.directory, failed.failure);
     }
     if summary.skipped_failed > 0 {
-        eprintln!("{} runs failed earlier and were not tried again (--retry-failed does)", summary.skipped_failed);
+        say!("{} runs failed earlier and were not tried again (--retry-failed does)", summary.skipped_failed);
     }
-    eprintln!(
+    say!(
         "{} of {} runs are finished ({} before, {} now, {} failed, {} left) after {}",
         summary.skipped + summary.finished,
         summary.planned,

@@ -39,8 +39,8 @@ impl Display {
     /// A line that stays.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| say!("{text}")),
+            None => say!("{text}"),
         }
     }
 
@@ -68,7 +68,7 @@ impl Display {
         let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
             *last = Some(Instant::now());
-            eprintln!("{text}");
+            say!("{text}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! `dal label`: evaluates a problem's oracle at the points of a CSV file.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ Labels go to standard output as y0,y1,…, one line per row and in the same orde
 empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
 problem's bounds. With --out they go to a file, each as soon as it is known, behind the 0-based input row and the point as the
 input has it; rows that the file holds already are not asked for again, so that an interrupted call (Ctrl-C) can be repeated.
+One call at a time writes a file, and a file of another problem, other settings or other points is refused.
 
 Examples:
   dal label sine --input x.csv > y.csv
@@ -82,11 +83,14 @@ fn points(problem: &Problem, table: &TextTable, shown: &str) -> Result<Points> {
         }
         Some(header) => find_columns(problem, header, &unit, &physical, shown)?,
     };
+    if table.header.is_none() {
+        say!("{shown}: has no header; its columns are taken as {} on the unit box [-1, 1]", unit.join(","));
+    }
     if let Some(header) = &table.header {
         let ignored = (0..header.len()).filter(|column| !places.contains(column));
         let ignored: Vec<&str> = ignored.map(|column| header[column].as_str()).collect();
         if !ignored.is_empty() {
-            eprintln!("{shown}: ignored, no inputs of `{}`: {}", problem.id(), ignored.join(", "));
+            say!("{shown}: ignored, no inputs of `{}`: {}", problem.id(), ignored.join(", "));
         }
     }
     let x = Array2::zeros((table.rows.len(), unit.len()));
@@ -217,15 +221,18 @@ pub fn run(args: &Args) -> Result<Done> {
         None => Sink::Stdout(InOrder::start(n_outputs)?),
     };
     let open: Vec<usize> = match &sink {
-        Sink::File(journal) => (0..x.nrows()).filter(|i| !journal.known[*i]).collect(),
+        Sink::File(journal) => {
+            journal.check(&problem)?;
+            (0..x.nrows()).filter(|i| !journal.known[*i]).collect()
+        }
         Sink::Stdout(_) => (0..x.nrows()).collect(),
     };
     if open.len() < x.nrows() {
-        eprintln!("{} of {} rows are labelled already", x.nrows() - open.len(), x.nrows());
+        say!("{} of {} rows are labelled already", x.nrows() - open.len(), x.nrows());
     }
     let mut n_failed = 0;
     for (row, failure) in outside.iter().filter(|(row, _)| open.binary_search(row).is_ok()) {
-        eprintln!("row {row}: {failure}");
+        say!("row {row}: {failure}");
         sink.write(*row, None)?;
         n_failed += 1;
     }
@@ -243,31 +250,32 @@ pub fn run(args: &Args) -> Result<Done> {
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} labels, {eta} left").expect("a valid template"));
 
     let mut answered = vec![false; rows.len()];
-    let mut broken: Option<anyhow::Error> = None;
     let batch = x.select(Axis(0), &rows);
     let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
-        if broken.is_some() || k >= rows.len() || std::mem::replace(&mut answered[k], true) {
+        if k >= rows.len() || std::mem::replace(&mut answered[k], true) {
             return;
         }
         bar.inc(1);
         let written = match answer {
             Ok(label) => sink.write(rows[k], Some(label)),
             Err(failure) => {
-                bar.suspend(|| eprintln!("row {}: {failure}", rows[k]));
+                bar.suspend(|| say!("row {}: {failure}", rows[k]));
                 n_failed += 1;
                 sink.write(rows[k], None)
             }
         };
-        broken = written.err();
+        if let Err(error) = written {
+            // Labels that nobody can take must not be paid for.
+            bar.finish_and_clear();
+            dal_oracles::user::command::end_all_calls();
+            std::process::exit(i32::from(crate::complain(&error)));
+        }
     };
     let outcome = if rows.is_empty() { Ok(()) } else { problem.oracle().label(batch.view(), &mut on_row) };
     bar.finish_and_clear();
-    if let Some(error) = broken {
-        return Err(error);
-    }
     outcome.with_context(|| format!("problem `{}`", problem.id()))?;
     for (k, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {
-        eprintln!("row {}: missing: the oracle gave no answer for this row", rows[k]);
+        say!("row {}: missing: the oracle gave no answer for this row", rows[k]);
         sink.write(rows[k], None)?;
         n_failed += 1;
     }
@@ -275,9 +283,12 @@ pub fn run(args: &Args) -> Result<Done> {
     if n_failed == 0 {
         return Ok(Done::Fully);
     }
-    eprintln!("{n_failed} of {} rows have no label", open.len());
+    say!("{n_failed} of {} rows have no label", open.len());
     Ok(Done::Partly)
 }
+
+/// Labels of an earlier call that are compared with the problem's.
+const COMPARED: usize = 32;
 
 /// Labels that come slower than this are printed one by one.
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
@@ -342,57 +353,101 @@ struct Journal<'a> {
     table: &'a TextTable,
     points: &'a Points,
     known: Vec<bool>,
+    /// The first rows that the file holds, and their labels.
+    earlier: Vec<(usize, Vec<f64>)>,
 }
 
 impl<'a> Journal<'a> {
     fn open(path: &Path, table: &'a TextTable, points: &'a Points, n_outputs: usize) -> Result<Self> {
         let shown = path.display().to_string();
-        let mut known = vec![false; table.rows.len()];
         let names = points.names.iter().map(String::as_str);
         let head = [line_of("row", names)?, header(n_outputs)].join(",");
-        let mut whole = 0;
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                // A line without its end was being written when the program was stopped: it is written anew.
-                whole = text.rfind('\n').map_or(0, |end| end + 1);
-                let mut lines = text[..whole].lines();
-                match lines.next() {
-                    Some(first) if first == head => {}
-                    None => {}
-                    Some(first) => {
-                        bail!("{shown}: begins with {first:?}, not with {head:?}; name another file with --out")
-                    }
-                }
-                for (i, line) in lines.enumerate() {
-                    let row = line.split(',').next().and_then(|cell| cell.parse::<usize>().ok());
-                    let row = row.filter(|row| *row < known.len());
-                    let begins = row.map(|row| point_line(table, points, row)).transpose()?;
-                    let labels = begins.as_ref().and_then(|begins| line.strip_prefix(begins)?.strip_prefix(','));
-                    match row {
-                        Some(row) if labels.is_some_and(|labels| labels.split(',').count() == n_outputs) => {
-                            known[row] = true;
-                        }
-                        _ => bail!(
-                            "{shown}, line {}: {line:?} belongs to no row of the input{}; name another file with --out",
-                            i + 2,
-                            begins.map_or(String::new(), |begins| format!(", whose row begins with {begins:?}"))
-                        ),
-                    }
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("{shown}: cannot be read")),
+        if std::fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+            bail!("{shown}: is no regular file, so labels cannot be found again in it; name another with --out");
         }
-        let open = || -> io::Result<File> {
-            let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .with_context(|| format!("{shown}: cannot be written"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!("{shown}: another process is writing it; wait until it ends"),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("{shown}: cannot be locked")),
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).with_context(|| format!("{shown}: cannot be read"))?;
+        // A line without its end was being written when the program was stopped: it is written anew.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let first = text.lines().next().unwrap_or_default();
+        if if whole == 0 { !head.starts_with(first) } else { first != head } {
+            bail!("{shown}: begins with {first:?}, not with {head:?}; name another file with --out");
+        }
+        let mut known = vec![false; table.rows.len()];
+        let mut earlier = Vec::new();
+        for (i, line) in text[..whole].lines().enumerate().skip(1) {
+            let at = i + 1;
+            let row = line.split(',').next().and_then(|cell| cell.parse::<usize>().ok());
+            let row = row.filter(|row| *row < known.len());
+            let begins = row.map(|row| point_line(table, points, row)).transpose()?;
+            let labels = begins.as_ref().and_then(|begins| line.strip_prefix(begins)?.strip_prefix(','));
+            let (Some(row), Some(labels)) = (row, labels) else {
+                bail!(
+                    "{shown}, line {at}: {line:?} belongs to no row of the input{}; name another file with --out",
+                    begins.map_or(String::new(), |begins| format!(", whose row begins with {begins:?}"))
+                )
+            };
+            let values: Option<Vec<f64>> =
+                labels.split(',').map(|cell| cell.parse().ok().filter(|value: &f64| value.is_finite())).collect();
+            let Some(values) = values.filter(|values| values.len() == n_outputs) else {
+                bail!(
+                    "{shown}, line {at}: {labels:?} is no label of row {row}, which has {n_outputs} finite numbers; take the line out, \
+                     and the row is asked for again, or name another file with --out"
+                )
+            };
+            if std::mem::replace(&mut known[row], true) {
+                bail!("{shown}, line {at}: a second label of row {row}; take out the wrong one");
+            }
+            if earlier.len() < COMPARED {
+                earlier.push((row, values));
+            }
+        }
+        let mut begin = || -> io::Result<()> {
             file.set_len(whole as u64)?;
             if whole == 0 {
                 writeln!(file, "{head}")?;
             }
-            Ok(file)
+            Ok(())
         };
-        let file = open().with_context(|| format!("{shown}: cannot be written"))?;
-        Ok(Self { file, shown, n_outputs, table, points, known })
+        begin().with_context(|| format!("{shown}: cannot be written"))?;
+        Ok(Self { file, shown, n_outputs, table, points, known, earlier })
+    }
+
+    /// Compares labels that the file holds with what a built-in problem says of their rows today; a user's program is not
+    /// called for it.
+    fn check(&self, problem: &Problem) -> Result<()> {
+        if self.earlier.is_empty() || problem.card().is_none() {
+            return Ok(());
+        }
+        let rows: Vec<usize> = self.earlier.iter().map(|(row, _)| *row).collect();
+        let mut today = vec![None; rows.len()];
+        let batch = self.points.x.select(Axis(0), &rows);
+        problem.oracle().label(batch.view(), &mut |k, answer| today[k] = answer.ok().map(<[f64]>::to_vec))?;
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(f64::MIN_POSITIVE);
+        for ((row, earlier), today) in self.earlier.iter().zip(today) {
+            if !today.as_ref().is_some_and(|today| today.iter().zip(earlier).all(|(&a, &b)| close(a, b))) {
+                bail!(
+                    "{}: its label of row {row} is {}, but `{}` says {}: the file is another problem's, or was made with \
+                     other settings; name another with --out",
+                    self.shown,
+                    cells(Some(earlier), self.n_outputs),
+                    problem.variant_id(),
+                    today.map_or("that it has none".into(), |today| cells(Some(&today), self.n_outputs))
+                );
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, row: usize, label: Option<&[f64]>) -> Result<()> {

@@ -1,5 +1,13 @@
 //! `dal`: deep active learning for regression on the command line.
 
+/// `eprintln!` for a program that outlives its terminal: what cannot be said is dropped, and the work goes on.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod bench;
 mod catalogue;
 mod data;
@@ -79,10 +87,15 @@ fn main() -> ExitCode {
         Ok(Done::Fully) => ExitCode::SUCCESS,
         Ok(Done::Partly) => ExitCode::from(1),
         Ok(Done::Interrupted) => ExitCode::from(130),
-        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
+        Err(error) => ExitCode::from(complain(&error)),
     }
+}
+
+/// Says what went wrong, and the exit code: a reader that has seen enough is no error.
+fn complain(error: &anyhow::Error) -> u8 {
+    if output::is_broken_pipe(error) {
+        return 0;
+    }
+    say!("error: {error:#}");
+    2
 }

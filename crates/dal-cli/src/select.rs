@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<Done> {
             _ => anyhow::Error::new(error).context(args.pool.display().to_string()),
         })?;
     for note in &chosen.notes {
-        eprintln!("note: {note}");
+        say!("note: {note}");
     }
     let score = match dal_acq::card(strategy.id())?.pick_score {
         PickScore::None => None,

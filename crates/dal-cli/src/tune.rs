@@ -148,7 +148,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let outcome = search.run(&directory, RunOptions { jobs }, &display, interrupts()?);
     display.finish();
     let Outcome::Chosen(tuning) = outcome? else {
-        eprintln!("stopped; the same command goes on from {}", directory.display());
+        say!("stopped; the same command goes on from {}", directory.display());
         return Ok(Done::Interrupted);
     };
     tuning.save(&directory)?;
@@ -244,7 +244,7 @@ fn print_estimate(search: &Search, outlook: &Outlook, jobs: usize) -> Result<()>
         epochs *= 4;
     };
     let time = |work: f64| duration(Duration::from_secs_f64(work * seconds_per_work / jobs as f64));
-    eprintln!(
+    say!(
         "{} of {} networks, {}; {}",
         outlook.networks,
         outlook.space,

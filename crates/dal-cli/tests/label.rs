@@ -88,6 +88,81 @@ fn labels_in_a_file_are_not_asked_for_twice() {
 }
 
 #[test]
+fn a_file_of_labels_is_taken_for_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("x.csv"), "x0\n0.1\n0.2\n0.3\n").unwrap();
+    let args = ["label", "sine", "--input", "x.csv", "--out", "y.csv"];
+    assert_eq!(run(dir.path(), &args).0, 0);
+    let whole = std::fs::read_to_string(path("y.csv")).unwrap();
+    let second = whole.lines().nth(2).unwrap();
+    for (damaged, says) in [
+        (whole.replace(second, "1,0.2,#@!"), "line 3"),
+        (whole.replace(second, "1,0.2,"), "line 3"),
+        (whole.replace(second, "1,0.2,nan"), "finite"),
+        (format!("{whole}1,0.2,7\n"), "a second label of row 1"),
+        (whole.replace("\n0,0.1,", "\n0,0.1,1"), "another problem's"),
+        ("my precious notes".to_owned(), "begins with"),
+        ("my precious notes\n".to_owned(), "begins with"),
+    ] {
+        std::fs::write(path("y.csv"), &damaged).unwrap();
+        let (code, _, stderr) = run(dir.path(), &args);
+        assert!(code == 2 && stderr.contains(says), "{damaged:?}: {code} {stderr}");
+        assert_eq!(std::fs::read_to_string(path("y.csv")).unwrap(), damaged, "it is left as it was");
+    }
+    // Cut in the middle of its header, or of a line, it was this program's.
+    for kept in [3, whole.len() - 4] {
+        std::fs::write(path("y.csv"), &whole[..kept]).unwrap();
+        assert_eq!(run(dir.path(), &args).0, 0);
+        assert_eq!(std::fs::read_to_string(path("y.csv")).unwrap(), whole);
+    }
+    let lock = std::fs::OpenOptions::new().append(true).open(path("y.csv")).unwrap();
+    lock.lock().unwrap();
+    let (code, _, stderr) = run(dir.path(), &args);
+    assert!(code == 2 && stderr.contains("another process"), "{stderr}");
+    drop(lock);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn labels_that_nobody_can_take_end_the_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("s.toml"), ONE_AT_A_TIME).unwrap();
+    let rows: String = (0..50).map(|i| format!("{i}\n")).collect();
+    std::fs::write(dir.path().join("a.csv"), format!("a\n{rows}")).unwrap();
+    let script = |redirect: &str| {
+        let dal = env!("CARGO_BIN_EXE_dal");
+        let command = format!("'{dal}' label s.toml --input a.csv {redirect}");
+        let status = std::process::Command::new("sh").args(["-c", &command]).current_dir(dir.path()).status().unwrap();
+        let calls = std::fs::read_to_string(dir.path().join("calls")).unwrap().lines().count();
+        std::fs::remove_file(dir.path().join("calls")).unwrap();
+        (status.code(), calls)
+    };
+    let (code, calls) = script("> /dev/full 2> /dev/null");
+    assert!(code == Some(2) && calls < 50, "{code:?} {calls}");
+    // Standard error that cannot be written costs no label.
+    let (code, calls) = script("--out out.csv 2> /dev/full");
+    assert_eq!((code, calls), (Some(1), 50));
+    assert_eq!(std::fs::read_to_string(dir.path().join("out.csv")).unwrap().lines().count(), 50);
+}
+
+/// Doubles its point, in calls of one row; refuses point 7.
+#[cfg(target_os = "linux")]
+const ONE_AT_A_TIME: &str = r#"
+name = "s"
+[[inputs]]
+name = "a"
+low = 0
+high = 100
+[[outputs]]
+name = "y"
+[oracle.command]
+program = ["sh", "-c", "echo >> calls; awk -F, 'NR==1 {print \"y\"} NR>1 {if ($1 == 7) print \"error\"; else print 2*$1}'; sleep 0.03"]
+time_limit = 30
+rows_per_call = 1
+"#;
+
+#[test]
 fn catalogues_are_readable_by_machines() {
     let dir = tempfile::tempdir().unwrap();
     for list in ["problems", "strategies"] {

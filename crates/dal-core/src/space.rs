@@ -60,6 +60,9 @@ impl Dimension {
             Self::Continuous { low, high, .. } if !(low.is_finite() && high.is_finite() && low < high) => {
                 format!("bounds must be finite with low < high, but are {low} and {high}")
             }
+            Self::Continuous { low, high, .. } if !(high - low).is_finite() => {
+                format!("the bounds {low:e} and {high:e} are too far apart: their difference is no finite number")
+            }
             Self::Continuous { low, scale: Scale::Log, .. } if low <= 0.0 => {
                 format!("a log scale needs positive bounds, but low is {low}")
             }

@@ -5,7 +5,7 @@ use dal_geom::{DEFAULT_MATRIX_BUDGET, average_linkage};
 use serde::{Deserialize, Serialize};
 
 use crate::Selection;
-use crate::rule::{check_scores, geometry, pool_strategy};
+use crate::rule::{check_scores, geometry, note_if_constant, pool_strategy};
 
 /// Clusters the pool by average linkage of the inputs and takes from each cluster in turn, smallest first, its remaining
 /// point of the greatest variance over members.
@@ -55,6 +55,7 @@ impl ClusterVariance {
     fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
         let variance = step.disagreement()?;
         check_scores(&variance)?;
+        note_if_constant(step, &variance);
         let n_pool = variance.len();
         let n_clusters = self.n_clusters.unwrap_or(n.div_ceil(2)).min(n_pool);
         let cluster = average_linkage(step.pool(), n_clusters, self.max_matrix_bytes).map_err(geometry)?;

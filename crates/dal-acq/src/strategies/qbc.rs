@@ -4,7 +4,7 @@ use dal_core::{Needs, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
 use crate::Selection;
-use crate::rule::{pool_strategy, top};
+use crate::rule::{note_if_constant, pool_strategy, top};
 
 /// The n pool points of the greatest variance over members, `(1/J) Σ_j (1/M) Σ_m (f_mj(x) − f_j(x))²`.
 ///
@@ -25,7 +25,9 @@ impl Qbc {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
-        top(step.disagreement()?, n)
+        let variance = step.disagreement()?;
+        note_if_constant(step, &variance);
+        top(variance, n)
     }
 }
 

@@ -366,6 +366,19 @@ impl Reader<'_> {
                 }
             }
         }
+        for (index, input) in file.inputs.iter().enumerate() {
+            // A file of points says by its header which columns it has, so no input may look like data or like the unit box.
+            let of_box = input.name.strip_prefix('x').filter(|digits| !digits.is_empty()).map(str::parse::<usize>);
+            let reason = match of_box {
+                _ if input.name.parse::<f64>().is_ok() => {
+                    "looks like a number, so a header of such names looks like data"
+                }
+                Some(Ok(column)) if column != index => "means a column of the unit box, and another one",
+                _ => continue,
+            };
+            let key = format!("inputs[{index}].name");
+            return Err(self.key(key, format!("`{}` {reason}; choose another name", input.name)));
+        }
         let mut seen = HashSet::new();
         let all = file.inputs.iter().map(|input| &input.name).chain(file.outputs.iter().map(|output| &output.name));
         match all.into_iter().find(|name| !seen.insert(name.as_str())) {
@@ -561,6 +574,8 @@ mod tests {
             ),
             (INPUTS.replace("\"a\"", "\"y\"") + table, vec!["two columns are called `y`"]),
             (INPUTS.replace("\"a\"", "\"row\"") + table, vec!["inputs[0].name", "choose another"]),
+            (INPUTS.replace("\"a\"", "\"1\"") + table, vec!["inputs[0].name", "looks like a number"]),
+            (INPUTS.replace("\"a\"", "\"x1\"") + table, vec!["inputs[0].name", "unit box", "choose another"]),
             (INPUTS.replace("\"a\"", "\"b\"") + table, vec!["t.csv", "the header", "no column `b`; it has a, y"]),
             (INPUTS.replace("\"p\"", "\"p q\"") + table, vec!["name", "use letters"]),
             (
