@@ -43,6 +43,13 @@ pub enum Event<'a> {
         /// Points drawn.
         of: usize,
     },
+    /// Of the labels that earlier starts paid for, some cannot be read any more and are asked for again.
+    LabelsDamaged {
+        /// The problem's id.
+        problem: &'a str,
+        /// Bytes that were cut short or spoilt.
+        dropped_bytes: u64,
+    },
     /// The store was looked through; work begins.
     Planned {
         /// Runs of the sweep.

@@ -65,7 +65,12 @@ pub fn run(
         let first = plan.trials().iter().find(|trial| trial.problem() == i);
         oracles.push(match first {
             Some(trial) if is_needed(i) && problem.costly_labels() => {
-                let journal = writer.labels(&trial.spec().problem)?;
+                let spec = &trial.spec().problem;
+                let journal = writer.labels(spec)?;
+                if journal.dropped_bytes() > 0 {
+                    let dropped_bytes = journal.dropped_bytes();
+                    progress.event(&Event::LabelsDamaged { problem: &spec.id, dropped_bytes });
+                }
                 Some(Remembering::new(&**problem.problem().oracle(), journal))
             }
             _ => None,

@@ -224,6 +224,11 @@ impl Progress for Display {
                     self.say(&format!("  test point {row}: {failure}"));
                 }
             }
+            Event::LabelsDamaged { problem, dropped_bytes } => {
+                self.say(&format!(
+                    "{problem}: {dropped_bytes} bytes of its kept labels are damaged and left out; what they said is asked for again"
+                ));
+            }
             Event::Planned { planned, skipped, resumed, .. } if *skipped + *resumed > 0 => {
                 self.say(&format!(
                     "{skipped} of {planned} runs are finished already, {resumed} go on where they stopped"

@@ -403,7 +403,9 @@ impl Progress for Display {
             Event::Resumed { trainings, dropped_bytes } => {
                 self.say(&format!("{trainings} trainings are kept from before"));
                 if *dropped_bytes > 0 {
-                    self.say(&format!("{dropped_bytes} damaged bytes at the end of the journal are done again"));
+                    self.say(&format!(
+                        "{dropped_bytes} damaged bytes of the journal are left out, and what they said is done again"
+                    ));
                 }
             }
             Event::Stage { name, networks, trainings } => {

@@ -18,7 +18,7 @@ use crate::error::StoreError;
 use crate::record::{EntryRecord, EntryTiming};
 
 const MAGIC: &[u8; 8] = b"DALJRNL1";
-const HEADER: usize = 8 + 32;
+pub(crate) const HEADER: usize = 8 + 32;
 /// What is appended later than this after the last time is forced to disk at once. A killed process loses nothing either way;
 /// a power failure costs at most the quick steps of this long.
 const SYNC_EVERY: Duration = Duration::from_millis(200);
@@ -312,17 +312,40 @@ impl Journal {
         Ok((Self::at(path, spec_json, valid)?, checkpoint))
     }
 
-    /// Opens or creates the journal of another key than a run's, hands its frames to `take`, and cuts off what was torn or
-    /// refused; `None` if the file belongs to another key.
-    pub(crate) fn open_with(
+    /// Opens or creates the journal of another key than a run's, whose frames stand each for itself, and hands them to `take`. A
+    /// spoilt frame costs what it said: the file is made anew from the others, the old one kept as `….damaged`. With the
+    /// journal come the bytes that were left out; `None` if the file belongs to another key.
+    pub(crate) fn open_frames(
         path: PathBuf,
         key_json: &str,
         take: &mut dyn FnMut(u8, &[u8]) -> bool,
-    ) -> Result<Option<Self>, StoreError> {
-        match valid_length(&read_bytes(&path)?, key_json, take) {
-            Some(valid) => Self::at(path, key_json, valid).map(Some),
-            None => Ok(None),
+    ) -> Result<Option<(Self, u64)>, StoreError> {
+        let bytes = read_bytes(&path)?;
+        if bytes.len() < HEADER {
+            return Ok(Some((Self::at(path, key_json, 0)?, bytes.len() as u64)));
         }
+        if bytes[..HEADER] != header(key_json) {
+            return Ok(None);
+        }
+        let (mut sound, mut at) = (bytes[..HEADER].to_vec(), HEADER);
+        while at < bytes.len() {
+            match next_frame(&bytes, at).filter(|&(kind, payload, _)| take(kind, payload)) {
+                Some((_, _, next)) => {
+                    sound.extend(&bytes[at..next]);
+                    at = next;
+                }
+                None => at += 1,
+            }
+        }
+        let dropped = (bytes.len() - sound.len()) as u64;
+        if !bytes.starts_with(&sound) {
+            let aside = path.with_added_extension("damaged");
+            std::fs::copy(&path, &aside).map_err(StoreError::io(&aside, "write"))?;
+            let fresh = path.with_added_extension("tmp");
+            std::fs::write(&fresh, &sound).map_err(StoreError::io(&fresh, "write"))?;
+            std::fs::rename(&fresh, &path).map_err(StoreError::io(&path, "rename into place"))?;
+        }
+        Ok(Some((Self::at(path, key_json, sound.len())?, dropped)))
     }
 
     /// The journal from its first `valid` bytes on.

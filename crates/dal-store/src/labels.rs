@@ -23,10 +23,11 @@ type Answer = Result<Vec<f64>, LabelFailure>;
 pub struct LabelJournal {
     journal: Journal,
     known: HashMap<Vec<u64>, Answer>,
+    dropped_bytes: u64,
 }
 
 impl LabelJournal {
-    /// Opens or creates the journal and cuts off what was torn.
+    /// Opens or creates the journal, without what is torn or spoilt.
     pub(crate) fn open(path: PathBuf, key_json: &str) -> Result<Self, StoreError> {
         let mut known = HashMap::new();
         let mut take = |kind, payload: &[u8]| match decode(kind, payload) {
@@ -36,8 +37,8 @@ impl LabelJournal {
             }
             None => false,
         };
-        match Journal::open_with(path.clone(), key_json, &mut take)? {
-            Some(journal) => Ok(Self { journal, known }),
+        match Journal::open_frames(path.clone(), key_json, &mut take)? {
+            Some((journal, dropped_bytes)) => Ok(Self { journal, known, dropped_bytes }),
             None => Err(StoreError::Damaged {
                 path,
                 line: None,
@@ -45,6 +46,11 @@ impl LabelJournal {
                 remedy: "move it away: what it holds is asked for again".into(),
             }),
         }
+    }
+
+    /// Bytes of the file that were cut short or damaged: what they said is asked for again.
+    pub fn dropped_bytes(&self) -> u64 {
+        self.dropped_bytes
     }
 
     /// What is known of a point of the unit box.
@@ -97,6 +103,39 @@ mod tests {
     use super::*;
     use dal_core::LabelFailureKind;
     use ndarray::array;
+
+    #[test]
+    fn a_spoilt_answer_costs_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.journal");
+        let mut journal = LabelJournal::open(path.clone(), "{}").unwrap();
+        let points: Vec<_> = (0..5).map(|i| array![0.1 * f64::from(i), -0.5]).collect();
+        for (i, point) in points.iter().enumerate() {
+            journal.add(point.view(), Ok(&[i as f64])).unwrap();
+        }
+        drop(journal);
+        let whole = std::fs::read(&path).unwrap();
+        for at in crate::journal::HEADER..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            std::fs::write(&path, &bytes).unwrap();
+            let mut journal = LabelJournal::open(path.clone(), "{}").unwrap();
+            let lost: Vec<_> = points.iter().filter(|point| journal.get(point.view()).is_none()).collect();
+            assert_eq!(
+                (lost.len(), journal.dropped_bytes()),
+                (1, (whole.len() - crate::journal::HEADER) as u64 / 5),
+                "{at}"
+            );
+            journal.add(lost[0].view(), Ok(&[7.0])).unwrap();
+            drop(journal);
+            let journal = LabelJournal::open(path.clone(), "{}").unwrap();
+            assert!(
+                journal.dropped_bytes() == 0 && points.iter().all(|point| journal.get(point.view()).is_some()),
+                "{at}"
+            );
+        }
+        assert!(path.with_added_extension("damaged").exists(), "what was spoilt is kept aside");
+    }
 
     #[test]
     fn answers_are_read_back_and_a_torn_one_is_forgotten() {

@@ -135,11 +135,14 @@ fn replay(bytes: &[u8], path: &Path, header: &str) -> Result<(Known, usize), Tun
     }
     let mut at = end + 1;
     while let Some(length) = bytes[at..].iter().position(|&b| b == b'\n') {
-        let Some(entry) = parse(&bytes[at..at + length]) else { break };
-        known.add(entry);
+        // Each line stands for itself: a spoilt one costs what it said, not what was paid for after it.
+        match parse(&bytes[at..at + length]) {
+            Some(entry) => known.add(entry),
+            None => known.dropped_bytes += length as u64 + 1,
+        }
         at += length + 1;
     }
-    known.dropped_bytes = (bytes.len() - at) as u64;
+    known.dropped_bytes += (bytes.len() - at) as u64;
     Ok((known, at))
 }
 
@@ -206,8 +209,13 @@ mod tests {
         known
     }
 
+    fn of(kept: &[bool]) -> Known {
+        let entries: Vec<Entry> = entries().into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(e, _)| e).collect();
+        state(&entries)
+    }
+
     #[test]
-    fn cut_or_spoilt_anywhere_the_lines_before_stand() {
+    fn cut_or_spoilt_anywhere_the_other_lines_stand() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
         let (journal, _) = Journal::open(&path, HEADER).unwrap();
@@ -227,14 +235,23 @@ mod tests {
                 }
                 std::fs::write(&path, &bytes).unwrap();
                 let (journal, known) = Journal::open(&path, HEADER).unwrap();
-                let kept = (0..=3).rev().find(|&n| {
-                    let clean = Known { dropped_bytes: 0, ..known.clone() };
-                    state(&entries()[..n]) == clean
-                });
-                let kept = kept.unwrap_or_else(|| panic!("{known:?}"));
-                entries()[kept..].iter().for_each(|entry| journal.append(entry).unwrap());
+                let clean = Known { dropped_bytes: 0, ..known.clone() };
+                let kept: Vec<bool> = if spoil {
+                    // One line, or two where the end of the first was hit.
+                    let hit = |lost: &[usize]| (0..3).map(|i| !lost.contains(&i)).collect::<Vec<_>>();
+                    let ways = [vec![], vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2]];
+                    ways.iter().map(|lost| hit(lost)).find(|kept| of(kept) == clean).expect("all but what was hit")
+                } else {
+                    let before = (0..=3).rev().map(|n| (0..3).map(|i| i < n).collect::<Vec<_>>());
+                    before.into_iter().find(|kept| of(kept) == clean).expect("all before the cut")
+                };
+                assert_eq!(known.dropped_bytes > 0, spoil || !bytes.is_empty() && !bytes.ends_with(b"\n"), "{cut}");
+                for (entry, _) in entries().iter().zip(&kept).filter(|(_, kept)| !**kept) {
+                    journal.append(entry).unwrap();
+                }
                 drop(journal);
-                assert_eq!(Journal::open(&path, HEADER).unwrap().1, state(&entries()), "cut {cut} spoil {spoil}");
+                let again = Journal::open(&path, HEADER).unwrap().1;
+                assert_eq!(Known { dropped_bytes: 0, ..again }, state(&entries()), "cut {cut} spoil {spoil}");
             }
         }
     }
