@@ -84,13 +84,17 @@ def write_data(folder, network, points):
         (folder / f"{name}.f32").write_bytes(values.tobytes())
 
 
+# What our side tells beside its times.
+FACTS = ("flops", "peak_bytes", "state_bytes", "first_epoch_seconds")
+
+
 class Contender:
     """One or two processes that train on command."""
 
     def __init__(self, name, commands, environments, cpus, threads):
         self.name, self.threads, self.epochs = name, threads, None
-        self.seconds, self.processor, self.losses, self.flops = [], [], None, None
-        self.peak_bytes = self.state_bytes = self.first_epoch_seconds = None
+        self.seconds, self.processor, self.losses = [], [], None
+        self.facts = dict.fromkeys(FACTS)
         self.processes = [
             subprocess.Popen(
                 command,
@@ -116,8 +120,8 @@ class Contender:
         """Seconds per epoch, on the wall and on the processor."""
         answers = self.ask(f"run {epochs}")
         self.losses = [member for answer in answers for member in answer["losses"]]
-        for field in ("flops", "peak_bytes", "state_bytes", "first_epoch_seconds"):
-            setattr(self, field, answers[0].get(field, getattr(self, field)))
+        for field in FACTS:
+            self.facts[field] = answers[0].get(field, self.facts[field])
         seconds = max(answer["seconds"] for answer in answers)
         # A single process of a peer counts all its threads, ours the busiest.
         share = self.threads if self.name not in (OURS, LOCK_STEP) and len(answers) == 1 else 1
@@ -212,7 +216,7 @@ def measure(args, pythons, network, points, threads, scratch):
                 wall, processor = contender.run(contender.epochs)
                 contender.seconds.append(wall)
                 contender.processor.append(processor)
-        cell |= {field: getattr(everyone[0], field) for field in ("flops", "peak_bytes", "state_bytes", "first_epoch_seconds")}
+        cell |= everyone[0].facts
         for contender in everyone:
             cell["contenders"][contender.name] = {
                 "epochs": contender.epochs,
@@ -282,9 +286,9 @@ def report(args, cells, peaks, load):
         "## Memory and start of ours",
         "",
         "Peak of the whole process, beside what the weights of all members and the moments, data and "
-        "activations of those in training take; the bar is 50 MB and three times that. Neither ours nor the peers' times above "
-        "count the making of buffers: ours are those of the epochs behind the first, and a whole training of a single epoch, "
-        "buffers and all, is the last column.",
+        "activations of those in training take; the bar is 50 MB and three times that. Peers' times above do not count the "
+        "making of buffers, nor do ours where the last column has a figure: that is a whole training of a single epoch, buffers and "
+        "all.",
         "",
         "| network | N | threads | peak, MB | weights to activations, MB | bar, MB | one epoch from scratch, ms |",
         "|---" * 7 + "|",
@@ -373,12 +377,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix="train-peers-") as scratch:
         scratch = pathlib.Path(scratch)
         peaks = old_peaks | {t: peak(args, pythons, t, scratch) for t in threads if t not in old_peaks}
+        order = list(NETWORKS)
         for network in args.networks.split(","):
             for points in map(int, args.points.split(",")):
                 for t in threads:
                     cells = [c for c in cells if (c["network"], c["points"], c["threads"]) != (network, points, t)]
                     cell = measure(args, pythons, network, points, t, scratch)
-                    order = list(NETWORKS)
                     cells = sorted([*cells, cell], key=lambda c: (order.index(c["network"]), c["points"], c["threads"]))
                     # Written after every cell, so that a long run that is stopped leaves what it has.
                     load = (before, os.getloadavg()[0])

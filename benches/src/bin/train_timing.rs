@@ -1,8 +1,9 @@
 //! Trains an ensemble in this process on command and says how long it took: our side of the comparison in `peers/train`.
 //!
 //! Reads lines from standard input and answers each with one line. `run E` trains every member for E epochs from its
-//! initial parameters, members dealt out to the threads in turn, and prints JSON: the seconds that E epochs take, as peers
-//! count them: without making buffers, which is given beside them; and every member's losses. `peak` times the machine's fused multiply-adds through a matrix product and prints flop/s.
+//! initial parameters, members dealt out to the threads in turn, and prints JSON: the seconds that E epochs take, without the
+//! making of buffers, which peers do not count either; those of one epoch with it; and every member's losses. `peak` times the
+//! machine's fused multiply-adds through a matrix product and prints flop/s.
 //! End of input ends it. With `--table` it needs no commands and no files: it times the benchmark's networks by itself.
 
 use std::io::{BufRead, Write};
@@ -210,8 +211,7 @@ fn main() -> Result<()> {
         let line = line?;
         let reply = match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["run", epochs] => {
-                let epochs: usize = epochs.parse()?;
-                let (took, first, losses) = ensemble.run_prepared(epochs)?;
+                let (took, first, losses) = ensemble.run_prepared(epochs.parse()?)?;
                 json!({"seconds": took.seconds, "processor_seconds": took.processor_seconds, "first_epoch_seconds": first.seconds, "losses": losses, "flops": ensemble.flops(), "path": ensemble.trainer.path(), "peak_bytes": resident(Resident::Peak), "state_bytes": ensemble.state_bytes()})
             }
             ["peak"] => json!({"flops_per_second": peak(ensemble.trainer)}),

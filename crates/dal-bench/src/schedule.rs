@@ -67,8 +67,8 @@ pub fn run(
             Some(trial) if is_needed(i) && problem.costly_labels() => {
                 let spec = &trial.spec().problem;
                 let journal = writer.labels(spec)?;
-                if journal.dropped_bytes() > 0 {
-                    let dropped_bytes = journal.dropped_bytes();
+                let dropped_bytes = journal.dropped_bytes();
+                if dropped_bytes > 0 {
                     progress.event(&Event::LabelsDamaged { problem: &spec.id, dropped_bytes });
                 }
                 Some(Remembering::new(&**problem.problem().oracle(), journal))

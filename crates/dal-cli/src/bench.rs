@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::Done;
 use crate::display::{Display, duration, left};
-use crate::output::{Format, Rows};
+use crate::output::{Format, Rows, say};
 
 /// `dal bench`.
 #[derive(clap::Args)]
@@ -226,7 +226,7 @@ impl Progress for Display {
             }
             Event::LabelsDamaged { problem, dropped_bytes } => {
                 self.say(&format!(
-                    "{problem}: {dropped_bytes} bytes of its kept labels are damaged and left out; what they said is asked for again"
+                    "{problem}: {dropped_bytes} bytes of its kept labels are cut short or damaged and left out; what they said is asked for again"
                 ));
             }
             Event::Planned { planned, skipped, resumed, .. } if *skipped + *resumed > 0 => {

@@ -14,7 +14,7 @@ use ndarray::{Array2, Axis};
 
 use crate::Done;
 use crate::data::{TextTable, read_text, settings};
-use crate::output::number;
+use crate::output::{number, say};
 
 /// Points in, labels out.
 #[derive(clap::Args)]
@@ -27,7 +27,8 @@ Labels go to standard output as y0,y1,…, one line per row and in the same orde
 empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
 problem's bounds. With --out they go to a file, each as soon as it is known, behind the 0-based input row and the point as the
 input has it; rows that the file holds already are not asked for again, so that an interrupted call (Ctrl-C) can be repeated.
-One call at a time writes a file, and a file of another problem, other settings or other points is refused.
+One call at a time writes a file. A file of other points is refused, and one whose labels a built-in problem does not confirm; what
+labels a user's program would give is not compared.
 
 Examples:
   dal label sine --input x.csv > y.csv
@@ -381,13 +382,12 @@ impl<'a> Journal<'a> {
         // A line without its end was being written when the program was stopped: it is written anew.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let first = text.lines().next().unwrap_or_default();
-        if if whole == 0 { !head.starts_with(first) } else { first != head } {
+        if first != head && (whole > 0 || !head.starts_with(first)) {
             bail!("{shown}: begins with {first:?}, not with {head:?}; name another file with --out");
         }
         let mut known = vec![false; table.rows.len()];
         let mut earlier = Vec::new();
-        for (i, line) in text[..whole].lines().enumerate().skip(1) {
-            let at = i + 1;
+        for (at, line) in (1..).zip(text[..whole].lines()).skip(1) {
             let row = line.split(',').next().and_then(|cell| cell.parse::<usize>().ok());
             let row = row.filter(|row| *row < known.len());
             let begins = row.map(|row| point_line(table, points, row)).transpose()?;

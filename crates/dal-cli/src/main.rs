@@ -1,13 +1,5 @@
 //! `dal`: deep active learning for regression on the command line.
 
-/// `eprintln!` for a program that outlives its terminal: what cannot be said is dropped, and the work goes on.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
-}
-
 mod bench;
 mod catalogue;
 mod data;
@@ -96,6 +88,6 @@ fn complain(error: &anyhow::Error) -> u8 {
     if output::is_broken_pipe(error) {
         return 0;
     }
-    say!("error: {error:#}");
+    output::say!("error: {error:#}");
     2
 }

@@ -16,6 +16,15 @@ macro_rules! outln {
 }
 pub(crate) use outln;
 
+/// `eprintln!` for a program that outlives its terminal: what cannot be said is dropped, and the work goes on.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($arg)*);
+    }};
+}
+pub(crate) use say;
+
 /// How a list is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {

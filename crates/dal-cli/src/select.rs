@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Done;
 use crate::data::{NumberTable, read_members, read_numbers, settings};
-use crate::output::{number, outln};
+use crate::output::{number, outln, say};
 
 /// Data in, pool rows out.
 #[derive(clap::Args)]

@@ -16,7 +16,7 @@ use crate::Done;
 use crate::bench::interrupts;
 use crate::display::{Display, duration, left};
 use crate::label::find_problem;
-use crate::output::{Format, Rows, outln};
+use crate::output::{Format, Rows, outln, say};
 
 /// A problem in, a network out.
 #[derive(clap::Args)]

@@ -14,6 +14,7 @@ use dal_core::{Batch, LabelFailure, LabelFailureKind};
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
+use crate::atomic;
 use crate::error::StoreError;
 use crate::record::{EntryRecord, EntryTiming};
 
@@ -233,33 +234,25 @@ fn checksum(kind: u8, payload: &[u8]) -> [u8; 8] {
 /// What a checkpoint's bytes add up to, and how many of them count.
 fn replay(bytes: &[u8], path: &Path, spec_json: &str) -> Result<(Checkpoint, usize), StoreError> {
     let mut checkpoint = Checkpoint::default();
-    let mut take =
-        |kind, payload: &[u8]| Frame::decode(kind, payload).is_some_and(|frame| checkpoint.apply(&frame).is_ok());
-    let Some(valid) = valid_length(bytes, spec_json, &mut take) else {
+    let Some(mut at) = first_frame(bytes, spec_json) else {
         return Err(StoreError::damaged_run(path, None, "this is not the journal of the run beside it"));
     };
-    checkpoint.dropped_bytes = (bytes.len() - valid) as u64;
-    Ok((checkpoint, valid))
-}
-
-/// Hands kind and payload of every whole frame to `take` until it refuses one; how many bytes count. `None` if the bytes are
-/// of another journal than `key_json`'s.
-fn valid_length(bytes: &[u8], key_json: &str, take: &mut dyn FnMut(u8, &[u8]) -> bool) -> Option<usize> {
-    if bytes.len() < HEADER {
-        // The header itself was cut short: nothing was recorded yet.
-        return Some(0);
-    }
-    if bytes[..HEADER] != header(key_json) {
-        return None;
-    }
-    let mut at = HEADER;
-    while let Some((kind, payload, next)) = next_frame(bytes, at) {
-        if !take(kind, payload) {
-            break;
-        }
+    while let Some((kind, payload, next)) = next_frame(bytes, at)
+        && Frame::decode(kind, payload).is_some_and(|frame| checkpoint.apply(&frame).is_ok())
+    {
         at = next;
     }
-    Some(at)
+    checkpoint.dropped_bytes = (bytes.len() - at) as u64;
+    Ok((checkpoint, at))
+}
+
+/// Where the frames begin: behind the header, or at 0 where it was cut short and nothing was recorded yet. `None` if the bytes are
+/// of another journal than `key_json`'s.
+fn first_frame(bytes: &[u8], key_json: &str) -> Option<usize> {
+    match bytes.split_at_checked(HEADER) {
+        None => Some(0),
+        Some((found, _)) => (found == header(key_json)).then_some(HEADER),
+    }
 }
 
 fn next_frame(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
@@ -321,13 +314,8 @@ impl Journal {
         take: &mut dyn FnMut(u8, &[u8]) -> bool,
     ) -> Result<Option<(Self, u64)>, StoreError> {
         let bytes = read_bytes(&path)?;
-        if bytes.len() < HEADER {
-            return Ok(Some((Self::at(path, key_json, 0)?, bytes.len() as u64)));
-        }
-        if bytes[..HEADER] != header(key_json) {
-            return Ok(None);
-        }
-        let (mut sound, mut at) = (bytes[..HEADER].to_vec(), HEADER);
+        let Some(mut at) = first_frame(&bytes, key_json) else { return Ok(None) };
+        let mut sound = bytes[..at].to_vec();
         while at < bytes.len() {
             match next_frame(&bytes, at).filter(|&(kind, payload, _)| take(kind, payload)) {
                 Some((_, _, next)) => {
@@ -339,11 +327,8 @@ impl Journal {
         }
         let dropped = (bytes.len() - sound.len()) as u64;
         if !bytes.starts_with(&sound) {
-            let aside = path.with_added_extension("damaged");
-            std::fs::copy(&path, &aside).map_err(StoreError::io(&aside, "write"))?;
-            let fresh = path.with_added_extension("tmp");
-            std::fs::write(&fresh, &sound).map_err(StoreError::io(&fresh, "write"))?;
-            std::fs::rename(&fresh, &path).map_err(StoreError::io(&path, "rename into place"))?;
+            atomic::write(&path.with_added_extension("damaged"), &bytes)?;
+            atomic::write(&path, &sound)?;
         }
         Ok(Some((Self::at(path, key_json, sound.len())?, dropped)))
     }

@@ -1,7 +1,8 @@
 //! Answers of one problem's oracle, kept beside the runs, so that nothing costly is asked twice by any start of a sweep.
 //!
 //! Layout: a journal as of a run, bound to the problem instead of to a run, with frames of kind 6 (an answer: number of
-//! columns, the point, its outputs) and 7 (a failure: number of columns, the point, kind and message).
+//! columns, the point, its outputs) and 7 (a failure: number of columns, the point, kind and message). Each frame stands for
+//! itself: one that is cut short or spoilt is left out, and those behind it count.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

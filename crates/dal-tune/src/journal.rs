@@ -2,8 +2,8 @@
 //!
 //! The first line is what the search is, as canonical JSON; a journal of another search is refused. Every further line is
 //! eight hexadecimal digits (the first four bytes of the SHA-256 of what follows), a blank, and an entry as JSON. Lines stand
-//! in the order in which they came, so results never depend on it. A kill costs at most the line being written: what
-//! follows the first line that is cut short or damaged is cut off when the file is opened.
+//! in the order in which they came, so results never depend on it. A kill costs at most the line being written, which
+//! is cut off when the file is opened; a damaged line is passed over, and those behind it count.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -57,7 +57,7 @@ pub(crate) enum Entry {
 pub(crate) struct Known {
     pub(crate) labels: BTreeMap<String, BTreeMap<usize, Vec<f64>>>,
     pub(crate) trials: BTreeMap<TrialKey, TrialResult>,
-    /// Bytes at the end that were torn or damaged.
+    /// Bytes that were torn or damaged.
     pub(crate) dropped_bytes: u64,
 }
 

@@ -156,7 +156,7 @@ pub enum Event<'a> {
     Resumed {
         /// Trainings that it holds.
         trainings: usize,
-        /// Bytes at its end that were torn or damaged and are done again.
+        /// Bytes of it that were torn or damaged; what they said is done again.
         dropped_bytes: u64,
     },
     /// Points are being labelled.

@@ -423,14 +423,14 @@ unsafe fn pack<S: Simd>(b: &Backward<'_>, from: usize, n: usize, to: *mut f32) {
                 let mut to = to.add(i * n + (first - from) * rows);
                 for o in first..end {
                     let weight = b.weight.add(o * b.n_in + i);
-                    // Whole vectors where the matrix has them: the surplus is overwritten by the next output, but behind
-                    // the block's last one may lie what is already packed.
+                    // Whole vectors where the matrix has them and the surplus falls on the block's later outputs, which
+                    // overwrite it: behind the block lies what is already packed.
                     let mut r = 0;
                     while r < rows {
                         let left = b.n_in * (b.n_out - o) - i - r;
                         let v =
                             if left >= S::LANES { S::load(weight.add(r)) } else { S::load_first(weight.add(r), left) };
-                        if o + 1 < from + n {
+                        if (from + n - o) * rows >= r + S::LANES {
                             S::store(to.add(r), v);
                         } else {
                             S::store_first(to.add(r), v, S::LANES.min(rows - r));
