@@ -92,6 +92,11 @@ pub fn read_numbers(path: &Path) -> Result<NumberTable> {
 pub fn read_members(path: &Path) -> Result<Array3<f64>> {
     let shown = path.display();
     let open = || File::open(path).with_context(|| format!("{shown}: cannot be opened"));
+    if let Some((promised, held)) = missing_bytes(open()?)? {
+        bail!(
+            "{shown}: its header promises at least {promised} bytes of numbers, it holds {held}; the file is cut short or damaged"
+        );
+    }
     let wide = <Array3<f64> as ndarray_npy::ReadNpyExt>::read_npy(open()?);
     let members = match wide {
         Ok(members) => members,
@@ -101,6 +106,24 @@ pub fn read_members(path: &Path) -> Result<Array3<f64>> {
         },
     };
     Ok(members)
+}
+
+/// Of a NumPy file whose header promises more than the file holds: how many bytes it promises, counted as 32-bit floats, and how
+/// many there are. Memory is asked for by the header, so a damaged one would end the program.
+fn missing_bytes(mut file: File) -> Result<Option<(u128, u64)>> {
+    let size = file.metadata()?;
+    let mut start = Vec::new();
+    Read::by_ref(&mut file).take(1 << 12).read_to_end(&mut start)?;
+    let text = String::from_utf8_lossy(&start);
+    // What cannot be read here, the reader refuses with a reason of its own. A pipe has no size.
+    let shape = text
+        .split_once("'shape'")
+        .and_then(|(_, rest)| rest.split_once('('))
+        .and_then(|(_, rest)| rest.split_once(')'));
+    let Some((shape, _)) = shape.filter(|_| size.is_file()) else { return Ok(None) };
+    let sizes = shape.split(',').map(|size| size.trim().parse::<u128>().ok()).take_while(Option::is_some).flatten();
+    let promised = sizes.fold(4, u128::saturating_mul);
+    Ok((promised > u128::from(size.len())).then_some((promised, size.len())))
 }
 
 /// Parses repeated `--set key=value`.

@@ -244,9 +244,15 @@ fn an_interrupt_ends_the_programs_too_and_keeps_what_they_said() {
     problem(dir.path(), "time_limit = 600", script);
     write(dir.path(), "x.csv", "load\n50\n75\n");
     sweep(dir.path(), "initial = 6\nqueries = 2\nsteps = 1\ntest_points = 4");
+    let by_files = fs::read_to_string(dir.path().join("rig.toml")).unwrap();
+    let by_files =
+        by_files.replace("\"simulate.sh\"]", "\"files.sh\", \"{input}\", \"{output}\"]\nexchange = \"files\"");
+    write(dir.path(), "files.toml", &by_files);
+    write(dir.path(), "files.sh", "printf 'y\\n50\\n' > \"$2\"; echo $$ >> pids; sleep 1000");
     let label = ["label", "rig.toml", "--input", "x.csv", "--out", "y.csv"];
+    let files = ["label", "files.toml", "--input", "x.csv", "--out", "files.csv"];
     // The first interrupt of a sweep asks for the end of the step, the second one ends it at once.
-    for (args, interrupts, calls) in [(&label[..], 1, 1), (&BENCH[..], 2, 1)] {
+    for (args, interrupts, calls) in [(&label[..], 1, 1), (&files, 1, 1), (&BENCH, 2, 1)] {
         let _ = fs::remove_file(dir.path().join("pids"));
         let mut child = dal(dir.path(), args).stderr(Stdio::null()).spawn().unwrap();
         let start = Instant::now();
@@ -268,5 +274,10 @@ fn an_interrupt_ends_the_programs_too_and_keeps_what_they_said() {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n");
+    for answers in ["y.csv", "files.csv"] {
+        assert_eq!(fs::read_to_string(dir.path().join(answers)).unwrap(), "row,load,y0\n0,50,50.0\n");
+    }
+    let is_of_a_call = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(".dal-call-");
+    let left = fs::read_dir(dir.path()).unwrap().filter(|entry| is_of_a_call(&entry.as_ref().unwrap().file_name()));
+    assert_eq!(left.count(), 0, "folders of calls stay");
 }

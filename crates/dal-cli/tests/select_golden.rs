@@ -142,6 +142,20 @@ fn predictions_that_do_not_fit_or_are_not_finite_are_refused() {
 }
 
 #[test]
+fn a_header_that_promises_more_than_the_file_holds_is_refused() {
+    let scratch = tempfile::tempdir().expect("a folder for the test");
+    let members = fs::read(folder().join("few_members.npy")).expect("golden data");
+    let (said, lie): (&[u8], &[u8]) = (b"(3, 9, 2), }              ", b"(3, 9000000, 90000000), } ");
+    let at = members.windows(said.len()).position(|bytes| bytes == said).expect("the header's shape");
+    let mut spoilt = members;
+    spoilt[at..at + lie.len()].copy_from_slice(lie);
+    let path = scratch.path().join("spoilt.npy");
+    fs::write(&path, spoilt).expect("a writable folder");
+    let output = select("few", "qbc", false, &["-n", "2", "--members", path.to_str().expect("UTF-8")]);
+    refused(&output, &["spoilt.npy", "promises"]);
+}
+
+#[test]
 fn random_is_a_function_of_the_seed() {
     let draw = |seed: &str| {
         let output = select("d8", "random", false, &["-n", "20", "--seed", seed]);

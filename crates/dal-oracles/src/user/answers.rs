@@ -34,6 +34,8 @@ pub(super) struct Answers<'a> {
     surplus: bool,
     /// Whether a `row` column held the number behind the last one.
     beyond: bool,
+    /// Whether what was read is not what is there now.
+    replaced: bool,
 }
 
 /// Whether a settled row may be asked for again.
@@ -85,6 +87,7 @@ impl<'a> Answers<'a> {
             skipped: None,
             surplus: false,
             beyond: false,
+            replaced: false,
         }
     }
 
@@ -102,6 +105,14 @@ impl<'a> Answers<'a> {
             }
         }
         self.lost.is_none()
+    }
+
+    /// Takes note that the source was written anew while it was read, after which nothing in it can be matched with a row.
+    pub(super) fn replaced(&mut self) {
+        self.replaced = true;
+        self.lose(
+            "its answers anew over those already read (let it write them once, or under another name and rename that)",
+        );
     }
 
     /// Settles every row that has no answer yet, and says of each whether it may be asked for again.
@@ -122,7 +133,9 @@ impl<'a> Answers<'a> {
         let n = self.shape.n_rows;
         let keyed = self.columns.as_ref().is_some_and(|columns| columns.row.is_some());
         let short = end.orderly && self.lost.is_none() && (1..n).contains(&self.n_answered);
-        let doubt = if keyed && self.beyond && n > 0 && !self.answered[0] {
+        let doubt = if self.replaced {
+            "; the labels that were read before are in doubt too"
+        } else if keyed && self.beyond && n > 0 && !self.answered[0] {
             "; rows are counted from 0, and it seems to count from 1, so the other labels of this call are in doubt too"
         } else if !keyed && n > 1 && (short || self.surplus) {
             "; without a column `row` nobody can tell which point is meant by which line, so the other labels of this call \

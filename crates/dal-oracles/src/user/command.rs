@@ -1,6 +1,6 @@
 //! An oracle that is a program: it gets points as CSV in physical units and prints their outputs as CSV.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use dal_core::{LabelFailureKind, OnRow, Oracle, OracleError, check_unit_box};
 use ndarray::ArrayView2;
+use sha2::{Digest, Sha256};
 
 use super::answers::{Again, Answer, Answers, End, Shape, excerpt};
 use super::inputs::Inputs;
@@ -25,10 +26,10 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How much of the program's last words is kept for messages.
 const LAST_WORDS: usize = 2_000;
 
-/// Process groups of the calls under way, in this whole process.
-static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+/// Process groups of the calls under way, in this whole process, each with the folder of its files.
+static RUNNING: Mutex<BTreeMap<u32, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
 
-fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+fn running() -> MutexGuard<'static, BTreeMap<u32, Option<PathBuf>>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -39,7 +40,9 @@ fn running() -> MutexGuard<'static, BTreeSet<u32>> {
 pub fn end_all_calls() {
     let running = running();
     #[cfg(unix)]
-    running.iter().for_each(|&group| kill_group(group));
+    running.keys().for_each(|&group| kill_group(group));
+    // What cannot be removed stays; there is nobody left to be told.
+    running.values().flatten().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
     // Held for ever: a call that is about to start waits for the end of the process.
     std::mem::forget(running);
 }
@@ -212,7 +215,7 @@ impl CommandOracle {
             let mut running = running();
             let child = command.spawn();
             if let Ok(child) = &child {
-                running.insert(child.id());
+                running.insert(child.id(), exchange.as_ref().map(|files| files.folder.path().to_owned()));
             }
             child.map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?
         };
@@ -373,10 +376,7 @@ impl Running {
             }
             None => thread::sleep(wait.min(Duration::from_millis(2))),
         }
-        match self.files.as_mut().map(Files::read_on) {
-            Some(bytes) if !bytes.is_empty() => answers.feed(&bytes, on_row),
-            _ => true,
-        }
+        self.files.as_mut().is_none_or(|files| files.read_on(answers, on_row) != Look::Senseless)
     }
 
     /// Ends the group, takes what is still in the pipes, and reaps the program.
@@ -392,10 +392,9 @@ impl Running {
         while self.pieces.is_some() && Instant::now() < deadline {
             self.take_piece(TICK, answers, on_row);
         }
-        if *stop != Stop::Senseless {
-            while let Some(bytes) = self.files.as_mut().map(Files::read_on).filter(|bytes| !bytes.is_empty()) {
-                answers.feed(&bytes, on_row);
-            }
+        if let (Some(files), true) = (&mut self.files, *stop != Stop::Senseless) {
+            while files.read_on(answers, on_row) == Look::More {}
+            files.check(answers);
         }
         (self.reap(), last_words(&self.words))
     }
@@ -477,10 +476,21 @@ fn last_words(bytes: &[u8]) -> String {
 
 /// The two files of a call, in a folder that vanishes with it.
 struct Files {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     input: PathBuf,
     output: PathBuf,
     read: u64,
+    /// Of what was read.
+    digest: Sha256,
+}
+
+/// What a look into the answer file brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    More,
+    Nothing,
+    /// It makes no sense to look again.
+    Senseless,
 }
 
 impl Files {
@@ -490,20 +500,46 @@ impl Files {
         let path = std::path::absolute(folder.path())?;
         let (input, output) = (path.join("input.csv"), path.join("output.csv"));
         std::fs::write(&input, csv)?;
-        Ok(Self { _folder: folder, input, output, read: 0 })
+        Ok(Self { folder, input, output, read: 0, digest: Sha256::new() })
     }
 
-    /// What the answer file has grown by, at most a megabyte at a time.
-    fn read_on(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let grown = File::open(&self.output).and_then(|mut file| {
-            file.seek(SeekFrom::Start(self.read))?;
-            file.take(1 << 20).read_to_end(&mut bytes)
-        });
+    /// Uses what the answer file has grown by, at most a megabyte at a time.
+    fn read_on(&mut self, answers: &mut Answers<'_>, on_row: &mut dyn FnMut(usize, Answer)) -> Look {
         // No file yet, or a read that failed: what was read counts, the rest comes with the next look.
-        let _ = grown;
+        let Ok(mut file) = File::open(&self.output) else { return Look::Nothing };
+        if file.metadata().is_ok_and(|now| now.len() < self.read) {
+            answers.replaced();
+            return Look::Senseless;
+        }
+        let mut bytes = Vec::new();
+        let _ = file.seek(SeekFrom::Start(self.read)).and_then(|_| file.take(1 << 20).read_to_end(&mut bytes));
         self.read += bytes.len() as u64;
-        bytes
+        self.digest.update(&bytes);
+        match bytes.is_empty() {
+            true => Look::Nothing,
+            false if answers.feed(&bytes, on_row) => Look::More,
+            false => Look::Senseless,
+        }
+    }
+
+    /// Compares what was read, once nobody writes any more, with what is there: a program that writes its answers a second time
+    /// may have changed lines that were read as they were first.
+    fn check(&self, answers: &mut Answers<'_>) {
+        if self.read == 0 {
+            return;
+        }
+        let mut again = Sha256::new();
+        let (mut buffer, mut seen) = (vec![0; 1 << 16], 0);
+        if let Ok(file) = File::open(&self.output) {
+            let mut file = file.take(self.read);
+            while let Ok(n @ 1..) = file.read(&mut buffer) {
+                again.update(&buffer[..n]);
+                seen += n as u64;
+            }
+        }
+        if seen != self.read || again.finalize() != self.digest.clone().finalize() {
+            answers.replaced();
+        }
     }
 }
 
@@ -606,6 +642,26 @@ mod tests {
         assert_eq!(round(&cut.labels()), [Some(7), Some(8), None]);
         assert!(cut.failure(2).message.contains("broken"));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the calls' folders are gone");
+    }
+
+    #[test]
+    fn answers_written_anew_are_no_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = |s: &mut CommandSettings| {
+            (s.exchange, s.directory, s.retries) = (Exchange::Files, folder.path().to_owned(), 1);
+            s.program.extend(["sh", "{input}", "{output}"].map(str::to_owned));
+        };
+        let seen = folder.path().join("seen");
+        // The second writing begins when the first row was read: shorter, then of equal length.
+        for anew in ["printf 'y\\n'", "printf 'y\\n5\\n6\\n7\\n'"] {
+            let script =
+                format!("printf 'y\\n1\\n' > \"$2\"; while ! [ -e seen ]; do sleep 0.01; done; {anew} > \"$2\"");
+            let asked = ask_and(&script, 3, set, |_| std::fs::write(&seen, "").unwrap());
+            assert_eq!(asked.labels()[0], Some(1.0), "what was handed out stands");
+            let failed = asked.failure(2);
+            assert!(failed.message.contains("anew") && failed.message.contains("in doubt"), "{failed}");
+            std::fs::remove_file(&seen).unwrap();
+        }
     }
 
     #[test]
