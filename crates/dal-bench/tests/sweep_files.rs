@@ -40,7 +40,7 @@ fn a_preset_is_named_or_the_better_one() {
     assert_eq!(of("id = \"hydro\"\npreset = \"tuned\""), ("tuned".into(), vec![25; 9], false));
     // What was searched and is better is the default; what was not stays as published; what is written overrides both.
     assert_eq!(of("id = \"hydro\"").0, "tuned");
-    assert_eq!(of("id = \"damp\"").0, "published");
+    assert_eq!(of("id = \"adm\"").0, "published");
     assert_eq!(of("id = \"bessel\"\nsettings = { order = \"staircase\" }").0, "published");
     assert_eq!(of("id = \"hydro\"\nnetwork = { hidden = [7], batch_norm = true }"), ("tuned".into(), vec![7], true));
 }
