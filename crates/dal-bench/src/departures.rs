@@ -1,6 +1,6 @@
 //! In what a sweep departs from the published protocol, networks and training, in words for a reader of its report.
 
-use dal_nn::{NetworkSpec, TrainingSpec};
+use dal_nn::{BatchNormStatistics, NetworkSpec, TrainingSpec};
 use dal_oracles::Problem;
 use dal_store::ProtocolSpec;
 
@@ -28,8 +28,15 @@ pub(crate) fn from_published(
     if network.hidden() != published.hidden {
         all.push(format!("hidden layers {} instead of {}", layers(network.hidden()), layers(&published.hidden)));
     }
-    if network.batch_norm().is_some() != published.batch_norm {
-        all.push(if published.batch_norm { "no batch normalisation" } else { "batch normalisation" }.to_owned());
+    match network.batch_norm().map(|norm| norm.statistics == BatchNormStatistics::Recomputed) {
+        None if published.batch_norm => all.push("no batch normalisation".to_owned()),
+        Some(_) if !published.batch_norm => all.push("batch normalisation".to_owned()),
+        Some(recomputed) if recomputed != published.recomputed_statistics => {
+            let name = |recomputed| if recomputed { "recomputed" } else { "running" };
+            let (used, due) = (name(recomputed), name(published.recomputed_statistics));
+            all.push(format!("{used} statistics of batch normalisation instead of {due} ones"));
+        }
+        _ => {}
     }
     let mut number = |what: &str, used: f64, due: f64| {
         if used != due {

@@ -58,7 +58,8 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
     assert_eq!((sine.training().weight_decay, robo.training().weight_decay), (0.0, 1e-4));
     assert_eq!(sine.network().hidden(), [5]);
     let departures = &plan.record().departures["sine"];
-    for expected in ["hidden layers 5 instead of 9 × 20", "epochs 3 instead of 500"] {
+    let statistics = "recomputed statistics of batch normalisation instead of running ones";
+    for expected in ["hidden layers 5 instead of 9 × 20", statistics, "epochs 3 instead of 500"] {
         assert!(departures.iter().any(|said| said == expected), "{departures:?}");
     }
     let of_sine: Vec<_> = plan.trials().iter().filter(|trial| trial.problem() == 0).collect();

@@ -92,9 +92,9 @@ pub fn read_numbers(path: &Path) -> Result<NumberTable> {
 pub fn read_members(path: &Path) -> Result<Array3<f64>> {
     let shown = path.display();
     let open = || File::open(path).with_context(|| format!("{shown}: cannot be opened"));
-    if let Some((promised, held)) = missing_bytes(open()?)? {
+    if let Some((promised, size)) = missing_bytes(path).with_context(|| format!("{shown}: cannot be opened"))? {
         bail!(
-            "{shown}: its header promises at least {promised} bytes of numbers, it holds {held}; the file is cut short or damaged"
+            "{shown}: its header promises {promised} bytes of numbers, the file has {size}: it is cut short or damaged"
         );
     }
     let wide = <Array3<f64> as ndarray_npy::ReadNpyExt>::read_npy(open()?);
@@ -108,21 +108,29 @@ pub fn read_members(path: &Path) -> Result<Array3<f64>> {
     Ok(members)
 }
 
-/// Of a NumPy file whose header promises more than the file holds: how many bytes it promises, counted as 32-bit floats, and how
-/// many there are. Memory is asked for by the header, so a damaged one would end the program.
-fn missing_bytes(mut file: File) -> Result<Option<(u128, u64)>> {
-    let size = file.metadata()?;
+/// Of a NumPy file of floats whose header promises more than the file holds: how many bytes of numbers it promises, and how large
+/// the file is. Memory is asked for by the header, so a damaged one would end the program.
+fn missing_bytes(path: &Path) -> Result<Option<(u128, u64)>> {
+    let size = std::fs::metadata(path)?;
+    if !size.is_file() {
+        // A pipe has no size, and what is read of it here is lost.
+        return Ok(None);
+    }
     let mut start = Vec::new();
-    Read::by_ref(&mut file).take(1 << 12).read_to_end(&mut start)?;
+    File::open(path)?.take(1 << 12).read_to_end(&mut start)?;
     let text = String::from_utf8_lossy(&start);
-    // What cannot be read here, the reader refuses with a reason of its own. A pipe has no size.
-    let shape = text
-        .split_once("'shape'")
-        .and_then(|(_, rest)| rest.split_once('('))
-        .and_then(|(_, rest)| rest.split_once(')'));
-    let Some((shape, _)) = shape.filter(|_| size.is_file()) else { return Ok(None) };
+    let behind = |key: &str, open: char, close: char| -> Option<&str> {
+        text.split_once(key)?.1.split_once(open)?.1.split_once(close).map(|(value, _)| value)
+    };
+    // What is not found here, or is of another type, the reader refuses with a reason of its own.
+    let item = match behind("'descr':", '\'', '\'') {
+        Some("<f8" | ">f8") => 8,
+        Some("<f4" | ">f4") => 4,
+        _ => return Ok(None),
+    };
+    let Some(shape) = behind("'shape'", '(', ')') else { return Ok(None) };
     let sizes = shape.split(',').map(|size| size.trim().parse::<u128>().ok()).take_while(Option::is_some).flatten();
-    let promised = sizes.fold(4, u128::saturating_mul);
+    let promised = sizes.fold(item, u128::saturating_mul);
     Ok((promised > u128::from(size.len())).then_some((promised, size.len())))
 }
 

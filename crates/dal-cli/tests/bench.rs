@@ -104,6 +104,19 @@ fn a_plan_runs_nothing_and_creates_nothing() {
 }
 
 #[test]
+fn the_example_of_the_page_on_sweep_files_is_a_sweep() {
+    let page = include_str!("../../dal-bench/sweep-files.md");
+    let (text, _) = page.split_once("```toml\n").and_then(|(_, rest)| rest.split_once("```")).expect("an example");
+    assert!(text.contains("\"simulator.toml\""));
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", &text.replace("simulator.toml", "sine"));
+    let out = succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--plan", "--format", "csv"]);
+    for strategy in ["random", "gsx", "qbc-diversity"] {
+        assert!(out.contains(strategy), "{out}");
+    }
+}
+
+#[test]
 fn bad_sweeps_are_refused_with_file_line_and_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let good = sweep(5);

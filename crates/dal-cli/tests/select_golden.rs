@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(unix)]
+use std::io::Write;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::process::Stdio;
 use std::process::{Command, Output};
 
 use dal_core::{Labelled, ParameterSubset, Queries, SeedPath, Step, Surrogate, SurrogateError, Tangent};
@@ -36,14 +40,19 @@ fn cases() -> Vec<Case> {
 
 /// `dal select STRATEGY` on one of the golden data sets, with the members' predictions unless told otherwise.
 fn select(data: &str, strategy: &str, with_members: bool, more: &[&str]) -> Output {
+    let mut command = command(data, strategy);
+    if with_members {
+        command.arg("--members").arg(folder().join(format!("{data}_members.npy")));
+    }
+    command.args(more).output().expect("dal can be started")
+}
+
+fn command(data: &str, strategy: &str) -> Command {
     let file = |part: &str| folder().join(format!("{data}_{part}"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_dal"));
     command.args(["select", strategy, "--labelled-x"]).arg(file("lx.csv")).arg("--labelled-y").arg(file("ly.csv"));
     command.arg("--pool").arg(file("px.csv"));
-    if with_members {
-        command.arg("--members").arg(file("members.npy"));
-    }
-    command.args(more).output().expect("dal can be started")
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -147,12 +156,37 @@ fn a_header_that_promises_more_than_the_file_holds_is_refused() {
     let members = fs::read(folder().join("few_members.npy")).expect("golden data");
     let (said, lie): (&[u8], &[u8]) = (b"(3, 9, 2), }              ", b"(3, 9000000, 90000000), } ");
     let at = members.windows(said.len()).position(|bytes| bytes == said).expect("the header's shape");
-    let mut spoilt = members;
-    spoilt[at..at + lie.len()].copy_from_slice(lie);
     let path = scratch.path().join("spoilt.npy");
-    fs::write(&path, spoilt).expect("a writable folder");
-    let output = select("few", "qbc", false, &["-n", "2", "--members", path.to_str().expect("UTF-8")]);
-    refused(&output, &["spoilt.npy", "promises"]);
+    let answer = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("a writable folder");
+        select("few", "qbc", false, &["-n", "2", "--members", path.to_str().expect("UTF-8")])
+    };
+    let mut spoilt = members.clone();
+    spoilt[at..at + lie.len()].copy_from_slice(lie);
+    refused(&answer(&spoilt), &["spoilt.npy", "promises"]);
+    // A sound file of another type is not called damaged.
+    let mut halves = members;
+    let at = halves.windows(3).position(|bytes| bytes == b"<f8").expect("the header's type");
+    halves[at..at + 3].copy_from_slice(b"<f2");
+    let output = answer(&halves);
+    refused(&output, &["spoilt.npy", "no NumPy array of floats"]);
+    assert!(!text(&output.stderr).contains("damaged"), "{}", text(&output.stderr));
+}
+
+#[cfg(unix)]
+#[test]
+fn predictions_may_come_through_a_pipe() {
+    let mut child = command("few", "qbc")
+        .args(["-n", "2", "--members", "/dev/stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("dal can be started");
+    let members = fs::read(folder().join("few_members.npy")).expect("golden data");
+    child.stdin.take().expect("a pipe").write_all(&members).expect("dal reads");
+    let output = child.wait_with_output().expect("dal ends");
+    assert!(output.status.success());
+    assert_eq!(output.stdout, select("few", "qbc", true, &["-n", "2"]).stdout);
 }
 
 #[test]

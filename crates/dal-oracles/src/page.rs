@@ -11,7 +11,9 @@ pub fn catalogue_page() -> String {
     let mut page = "# The built-in problems\n\nMade from the problems' cards by `cargo run -p dal-oracles --example catalogue`; \
                     `dal problems` shows the same. Inputs\nx_0, x_1, .. live on [-1, 1]; -1 and +1 stand for the physical \
                     values given. Difficulty is over the 4 000 test points:\nthe variance of the outputs (averaged over \
-                    them), and the error of predicting the mean of the 80 initial labels.\n\n\
+                    them), and the error of predicting the mean of the 80 initial labels.\n\
+                    The table has the published networks and trainings; where a card says that the preset `tuned` is the \
+                    default,\na sweep that names no preset takes that.\n\n\
                     | id | inputs | outputs | hidden layers | learning rate | weight decay |\n|---|---|---|---|---|---|\n"
         .to_owned();
     for card in catalogue() {

@@ -107,12 +107,10 @@ impl<'a> Answers<'a> {
         self.lost.is_none()
     }
 
-    /// Takes note that the source was written anew while it was read, after which nothing in it can be matched with a row.
+    /// Takes note that the source was written anew over what was read, after which nothing in it can be matched with a row.
     pub(super) fn replaced(&mut self) {
         self.replaced = true;
-        self.lose(
-            "its answers anew over those already read (let it write them once, or under another name and rename that)",
-        );
+        self.lost.get_or_insert_with(|| "its answers anew over those already read".to_owned());
     }
 
     /// Settles every row that has no answer yet, and says of each whether it may be asked for again.
@@ -134,7 +132,8 @@ impl<'a> Answers<'a> {
         let keyed = self.columns.as_ref().is_some_and(|columns| columns.row.is_some());
         let short = end.orderly && self.lost.is_none() && (1..n).contains(&self.n_answered);
         let doubt = if self.replaced {
-            "; the labels that were read before are in doubt too"
+            "; answers must be written once, or under another name that is then changed, so the labels read before are in \
+             doubt too"
         } else if keyed && self.beyond && n > 0 && !self.answered[0] {
             "; rows are counted from 0, and it seems to count from 1, so the other labels of this call are in doubt too"
         } else if !keyed && n > 1 && (short || self.surplus) {

@@ -1,6 +1,6 @@
 //! An oracle that is a program: it gets points as CSV in physical units and prints their outputs as CSV.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -26,25 +26,39 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How much of the program's last words is kept for messages.
 const LAST_WORDS: usize = 2_000;
 
-/// Process groups of the calls under way, in this whole process, each with the folder of its files.
-static RUNNING: Mutex<BTreeMap<u32, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
+/// The calls under way in this whole process.
+static UNDER_WAY: Mutex<UnderWay> = Mutex::new(UnderWay { groups: BTreeSet::new(), folders: BTreeSet::new() });
 
-fn running() -> MutexGuard<'static, BTreeMap<u32, Option<PathBuf>>> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+struct UnderWay {
+    /// Process groups of the programs.
+    groups: BTreeSet<u32>,
+    /// Folders of their files.
+    folders: BTreeSet<PathBuf>,
 }
 
-/// Ends every program that this process is calling, with its helpers: for whoever ends the process at once, on Ctrl-C say. A
-/// program has a process group of its own, so that the terminal's Ctrl-C does not reach it.
+fn under_way() -> MutexGuard<'static, UnderWay> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends every program that this process is calling, with its helpers, and removes their files: for whoever ends the process at
+/// once, on Ctrl-C say. A program has a process group of its own, so that the terminal's Ctrl-C does not reach it.
 ///
 /// The calls fail, and no other can be started from then on.
 pub fn end_all_calls() {
-    let running = running();
+    let calls = under_way();
     #[cfg(unix)]
-    running.keys().for_each(|&group| kill_group(group));
-    // What cannot be removed stays; there is nobody left to be told.
-    running.values().flatten().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
+    calls.groups.iter().for_each(|&group| kill_group(group));
+    for folder in &calls.folders {
+        // What was killed may take a moment to be gone and write on; what stays then, stays, with nobody left to be told.
+        for _ in 0..50 {
+            if std::fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
     // Held for ever: a call that is about to start waits for the end of the process.
-    std::mem::forget(running);
+    std::mem::forget(calls);
 }
 
 #[cfg(unix)]
@@ -212,10 +226,10 @@ impl CommandOracle {
         };
         let child = {
             // Under the lock, so that no call starts while all are being ended.
-            let mut running = running();
+            let mut calls = under_way();
             let child = command.spawn();
             if let Ok(child) = &child {
-                running.insert(child.id(), exchange.as_ref().map(|files| files.folder.path().to_owned()));
+                calls.groups.insert(child.id());
             }
             child.map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?
         };
@@ -392,8 +406,9 @@ impl Running {
         while self.pieces.is_some() && Instant::now() < deadline {
             self.take_piece(TICK, answers, on_row);
         }
-        if let (Some(files), true) = (&mut self.files, *stop != Stop::Senseless) {
-            while files.read_on(answers, on_row) == Look::More {}
+        if let Some(files) = &mut self.files {
+            while *stop != Stop::Senseless && files.read_on(answers, on_row) == Look::More {}
+            // Also where an answer made no sense: it may be the middle of a line that was begun anew.
             files.check(answers);
         }
         (self.reap(), last_words(&self.words))
@@ -401,7 +416,7 @@ impl Running {
 
     /// Waits for the program, after which its number may be anybody's.
     fn reap(&mut self) -> io::Result<ExitStatus> {
-        running().remove(&self.child.id());
+        under_way().groups.remove(&self.child.id());
         self.reaped = true;
         self.child.wait()
     }
@@ -476,12 +491,14 @@ fn last_words(bytes: &[u8]) -> String {
 
 /// The two files of a call, in a folder that vanishes with it.
 struct Files {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     input: PathBuf,
     output: PathBuf,
     read: u64,
     /// Of what was read.
     digest: Sha256,
+    /// Whether the answer file was seen shorter than what was read of it.
+    shrunk: bool,
 }
 
 /// What a look into the answer file brought.
@@ -495,12 +512,19 @@ enum Look {
 
 impl Files {
     fn write(directory: &Path, csv: &str) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix(".dal-call-").tempdir_in(directory)?;
         // Absolute, because the program may change its folder.
-        let path = std::path::absolute(folder.path())?;
-        let (input, output) = (path.join("input.csv"), path.join("output.csv"));
-        std::fs::write(&input, csv)?;
-        Ok(Self { folder, input, output, read: 0, digest: Sha256::new() })
+        let directory = std::path::absolute(directory)?;
+        let folder = {
+            // Under the lock, so that no folder is made while all are being removed.
+            let mut calls = under_way();
+            let folder = tempfile::Builder::new().prefix(".dal-call-").tempdir_in(directory)?.keep();
+            calls.folders.insert(folder.clone());
+            folder
+        };
+        let (input, output) = (folder.join("input.csv"), folder.join("output.csv"));
+        let files = Self { folder, input, output, read: 0, digest: Sha256::new(), shrunk: false };
+        std::fs::write(&files.input, csv)?;
+        Ok(files)
     }
 
     /// Uses what the answer file has grown by, at most a megabyte at a time.
@@ -508,6 +532,11 @@ impl Files {
         // No file yet, or a read that failed: what was read counts, the rest comes with the next look.
         let Ok(mut file) = File::open(&self.output) else { return Look::Nothing };
         if file.metadata().is_ok_and(|now| now.len() < self.read) {
+            // A program that writes its whole table after every row empties it first: what it says then may well be the same.
+            self.shrunk = true;
+            return Look::Nothing;
+        }
+        if std::mem::take(&mut self.shrunk) && self.is_as_read() == Some(false) {
             answers.replaced();
             return Look::Senseless;
         }
@@ -525,21 +554,31 @@ impl Files {
     /// Compares what was read, once nobody writes any more, with what is there: a program that writes its answers a second time
     /// may have changed lines that were read as they were first.
     fn check(&self, answers: &mut Answers<'_>) {
-        if self.read == 0 {
-            return;
-        }
-        let mut again = Sha256::new();
-        let (mut buffer, mut seen) = (vec![0; 1 << 16], 0);
-        if let Ok(file) = File::open(&self.output) {
-            let mut file = file.take(self.read);
-            while let Ok(n @ 1..) = file.read(&mut buffer) {
-                again.update(&buffer[..n]);
-                seen += n as u64;
-            }
-        }
-        if seen != self.read || again.finalize() != self.digest.clone().finalize() {
+        if self.is_as_read() == Some(false) {
             answers.replaced();
         }
+    }
+
+    /// Whether the answer file still begins with what was read; none where it cannot be read.
+    fn is_as_read(&self) -> Option<bool> {
+        let mut file = File::open(&self.output).ok()?.take(self.read);
+        let (mut again, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Some(again.finalize() == self.digest.clone().finalize()),
+                Ok(n) => again.update(&buffer[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // Nobody is left who could be told of a folder that cannot be removed.
+        let _ = std::fs::remove_dir_all(&self.folder);
+        under_way().folders.remove(&self.folder);
     }
 }
 
@@ -652,16 +691,25 @@ mod tests {
             s.program.extend(["sh", "{input}", "{output}"].map(str::to_owned));
         };
         let seen = folder.path().join("seen");
-        // The second writing begins when the first row was read: shorter, then of equal length.
-        for anew in ["printf 'y\\n'", "printf 'y\\n5\\n6\\n7\\n'"] {
-            let script =
-                format!("printf 'y\\n1\\n' > \"$2\"; while ! [ -e seen ]; do sleep 0.01; done; {anew} > \"$2\"");
-            let asked = ask_and(&script, 3, set, |_| std::fs::write(&seen, "").unwrap());
+        // `y`, `1` is read, then all is written once more.
+        let anew = |script: &str| {
+            let wait = "while ! [ -e seen ]; do sleep 0.01; done";
+            let asked = ask_and(&format!("printf 'y\\n1\\n' > \"$2\"; {wait}; {script}"), 3, set, |_| {
+                std::fs::write(&seen, "").unwrap();
+            });
+            std::fs::remove_file(&seen).unwrap();
+            asked
+        };
+        // Shorter, as long, longer, and with a line's middle where the first writing ended.
+        for text in ["y\\n", "y\\n5\\n", "y\\n5\\n6\\n7\\n", "y\\n12e-3\\n7\\n8\\n"] {
+            let asked = anew(&format!("printf '{text}' > \"$2\""));
             assert_eq!(asked.labels()[0], Some(1.0), "what was handed out stands");
             let failed = asked.failure(2);
-            assert!(failed.message.contains("anew") && failed.message.contains("in doubt"), "{failed}");
-            std::fs::remove_file(&seen).unwrap();
+            assert!(failed.message.contains("must be written once") && failed.message.contains("in doubt"), "{failed}");
         }
+        // The same again and more is no harm, even if the file is seen empty in between.
+        let asked = anew(": > \"$2\"; sleep 0.2; printf 'y\\n1\\n2\\n3\\n' > \"$2\"");
+        assert_eq!(asked.labels(), [Some(1.0), Some(2.0), Some(3.0)]);
     }
 
     #[test]
