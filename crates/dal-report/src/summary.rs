@@ -366,8 +366,8 @@ fn cautions(part: &Part) -> Vec<Statement> {
         said.push(state(
             "Caution",
             format!(
-                "Rankings are provisional{whole}: network and optimiser have not been tuned per problem, as the paper did before \
-                 comparing methods."
+                "Rankings are provisional{whole}: network and optimiser are not tuned per problem, as the paper's were before \
+                 methods were compared. Where a search was made, preset = \"tuned\" in a sweep file takes what it found."
             ),
         ));
     }
