@@ -1,0 +1,129 @@
+//! What a search costs in units of work, and how many candidates its budget takes from rung to rung.
+
+use dal_core::{Needs, SeedPath};
+use dal_nn::CpuLearner;
+use ndarray::Array2;
+use rand::RngExt;
+
+use super::Search;
+use crate::data::{Division, Points};
+use crate::error::TuneError;
+use crate::space::training;
+
+/// Share of a rung's candidates that go on to the next, as a divisor.
+const HALVING: usize = 3;
+/// The most networks in the finals, the default one not counted.
+const FINALISTS: usize = 6;
+
+/// What a search is about to do, in units of work; for estimates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlook {
+    /// Networks in the first rung.
+    pub networks: usize,
+    /// Networks of the space.
+    pub space: usize,
+    /// Expected work of the search.
+    pub search: f64,
+    /// Expected work of the proof.
+    pub proof: f64,
+    /// One training of the reference network by the finals' measure.
+    pub unit: f64,
+    /// How the labels come about.
+    pub division: Division,
+}
+
+impl Search {
+    /// What it is about to do.
+    pub fn outlook(&self) -> Outlook {
+        let n = self.candidates.len();
+        let first: f64 = (0..n).map(|c| self.work(0, c)).sum();
+        Outlook {
+            networks: n,
+            space: n + self.n_left_out,
+            search: first + self.later_work(1, n),
+            proof: self.proof_work(0),
+            unit: self.unit(),
+            division: self.layout.division.clone(),
+        }
+    }
+
+    /// Trains one member of the reference network for so many epochs on random data of the largest size and returns the work
+    /// that was: timed by a caller, what a unit of work costs here.
+    ///
+    /// # Errors
+    /// A network that cannot be trained.
+    pub fn rehearse(&self, epochs: usize) -> Result<f64, TuneError> {
+        let n = self.points().last().copied().unwrap_or(1);
+        let mut rng = SeedPath::root(0).purpose("calibration").rng();
+        let mut uniform = |columns| Array2::from_shape_fn((n, columns), |_| rng.random::<f64>() * 2.0 - 1.0);
+        let points = Points { x: uniform(self.ends.n_inputs), y: uniform(self.ends.n_outputs) };
+        let spec = training(&self.candidates[0], epochs, 1);
+        let learner = CpuLearner::new(self.ends.network(&self.candidates[0])?, spec)?;
+        // Whether it converges is no matter here.
+        let _ = learner.fit(&points.labelled(n)?, &Needs::default(), &SeedPath::root(0).purpose("calibration"));
+        Ok(self.costs[0] * (epochs * n) as f64)
+    }
+
+    /// Points trained on in one pass over the sizes and folds.
+    fn n_points(&self) -> f64 {
+        (self.points().iter().sum::<usize>() * self.layout.division.n_folds()) as f64
+    }
+
+    /// Work of one training of the reference network by the finals' measure.
+    pub(super) fn unit(&self) -> f64 {
+        self.costs[0] * self.n_points() * (self.settings.epochs * self.settings.members) as f64
+    }
+
+    /// Work of a candidate in a rung.
+    pub(super) fn work(&self, rung: usize, candidate: usize) -> f64 {
+        let rung = &self.rungs[rung];
+        let seeds = (rung.seeds.end - rung.seeds.start) as f64;
+        self.costs[candidate] * self.n_points() * (rung.epochs * rung.members) as f64 * seeds
+    }
+
+    /// Expected work from a rung on, if the one before it has `n` candidates of average cost.
+    pub(super) fn later_work(&self, from: usize, n: usize) -> f64 {
+        let mut n = n;
+        let average = self.costs[..self.candidates.len()].iter().sum::<f64>() / self.candidates.len() as f64;
+        (from..self.rungs.len())
+            .map(|r| {
+                n = self.limit(r, n);
+                let each = self.work(r, 0) * average / self.costs[0];
+                (n as f64 * each)
+                    .min(self.rungs[r].share * self.settings.budget * self.unit())
+                    .max(2.0 * self.work(r, 0))
+            })
+            .sum()
+    }
+
+    pub(super) fn proof_work(&self, chosen: usize) -> f64 {
+        let points = self.proof_sizes().iter().sum::<usize>() * self.settings.proof_seeds;
+        let both = self.costs[0] + self.costs[chosen];
+        both * (points * self.settings.epochs * self.settings.members) as f64
+    }
+
+    /// The most candidates of a rung after one of `n`.
+    fn limit(&self, rung: usize, n: usize) -> usize {
+        let third = n.div_ceil(HALVING).max(2);
+        if rung + 1 == self.rungs.len() { third.min(FINALISTS) } else { third }
+    }
+
+    /// Who goes on to a rung: the best of the one before, as many as its share of the budget holds and at least two; and the
+    /// reference network, if it can be trained at all, so that the choice is always compared with it.
+    pub(super) fn carried(&self, rung: usize, ranked: &[usize], n: usize) -> Vec<usize> {
+        let share = self.rungs[rung].share * self.settings.budget * self.unit();
+        let mut work = 0.0;
+        let mut carried = Vec::new();
+        for &c in ranked {
+            work += self.work(rung, c);
+            if carried.len() >= 2 && (carried.len() >= self.limit(rung, n) || work > share) {
+                break;
+            }
+            carried.push(c);
+        }
+        if ranked.contains(&0) && !carried.contains(&0) {
+            carried.push(0);
+        }
+        carried
+    }
+}

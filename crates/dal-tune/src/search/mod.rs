@@ -1,0 +1,285 @@
+//! The search: rungs of successive halving, finals on several seeds, the choice, and its proof on the test set.
+
+mod budget;
+mod findings;
+mod tasks;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use dal_core::Learner;
+use dal_nn::CpuLearner;
+use dal_oracles::Problem;
+
+pub use self::budget::Outlook;
+use self::workers::{Shared, Work};
+use crate::data::{Labels, Layout, Points, tune_stream};
+use crate::error::TuneError;
+use crate::journal::{Journal, Known, TrialKey, TrialResult, lock, make_directory};
+use crate::judge::{Finalist, choose};
+use crate::progress::{Event, Progress, RunOptions};
+use crate::settings::{Rung, Settings, rungs};
+use crate::space::{Candidate, Ends, SearchSpace, training};
+use crate::tuning::{Outcome, Trial, Tried, Tuning};
+
+/// Name of the journal in a search's directory.
+const JOURNAL: &str = "journal.jsonl";
+
+/// A search that is fully described and not yet begun.
+#[derive(Clone, Debug)]
+pub struct Search {
+    problem: Problem,
+    settings: Settings,
+    space: SearchSpace,
+    ends: Ends,
+    layout: Layout,
+    rungs: Vec<Rung>,
+    candidates: Vec<Candidate>,
+    costs: Vec<f64>,
+    parameters: Vec<usize>,
+    /// Candidates of the space that the budget left out of the first rung.
+    n_left_out: usize,
+    platform: String,
+}
+
+impl Search {
+    /// Describes a search; asks for no label and trains nothing.
+    ///
+    /// # Errors
+    /// Settings that make no sense, a table that is too short, a budget that does not hold the finals.
+    pub fn new(problem: Problem, settings: Settings, space: SearchSpace) -> Result<Self, TuneError> {
+        settings.check()?;
+        if space.is_empty() {
+            return Err(TuneError::bad("the space", "empty", "at least one value of every property"));
+        }
+        let mut settings = settings;
+        for sizes in [&mut settings.points, &mut settings.proof_points] {
+            sizes.sort_unstable();
+            sizes.dedup();
+        }
+        let most = settings.points.last().copied().unwrap_or(1);
+        let layout = Layout::of(&problem, most, settings.validation, settings.test_points)?;
+        let ends = Ends::of(&problem);
+        let reference = Candidate::from(problem.learning());
+        let candidates = space.drawn(&reference, &tune_stream(&problem));
+        let costs = candidates.iter().map(|c| ends.cost(c)).collect::<Result<Vec<f64>, _>>()?;
+        let parameters = candidates.iter().map(|c| ends.n_parameters(c)).collect::<Result<Vec<usize>, _>>()?;
+        let rungs = rungs(&settings);
+        let network = ends.network(&reference)?;
+        let platform = CpuLearner::new(network, training(&reference, 1, 1))?.platform();
+        let mut search = Self {
+            problem,
+            settings,
+            space,
+            ends,
+            layout,
+            rungs,
+            candidates,
+            costs,
+            parameters,
+            n_left_out: 0,
+            platform,
+        };
+        let seeds = search.settings.seeds;
+        let needed = 2.0 * seeds as f64 / search.rungs[3].share;
+        if search.settings.budget < needed {
+            return Err(TuneError::BudgetTooSmall { found: search.settings.budget, seeds, needed });
+        }
+        let share = search.rungs[0].share * search.settings.budget * search.unit();
+        let mut work = 0.0;
+        let n = (0..search.candidates.len())
+            .take_while(|&c| {
+                work += search.work(0, c);
+                c < 3 || work <= share
+            })
+            .count();
+        search.n_left_out = search.candidates.len() - n;
+        search.candidates.truncate(n);
+        Ok(search)
+    }
+
+    /// The networks of the first rung, the default one first.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// Whether the problem is one of the catalogue, not a user's.
+    pub fn is_built_in(&self) -> bool {
+        self.problem.card().is_some()
+    }
+
+    /// The rungs.
+    pub fn rungs(&self) -> &[Rung] {
+        &self.rungs
+    }
+
+    /// Runs the search in a directory, or goes on with what its journal holds.
+    ///
+    /// When `stop` becomes true, every worker ends after the training that it is at.
+    ///
+    /// # Errors
+    /// A journal that is locked or of another search; labels that fail; a stage in which every network fails.
+    pub fn run(
+        &self,
+        directory: &Path,
+        options: RunOptions,
+        progress: &dyn Progress,
+        stop: &AtomicBool,
+    ) -> Result<Outcome, TuneError> {
+        make_directory(directory)?;
+        let (journal, known) = Journal::open(&directory.join(JOURNAL), &self.header())?;
+        let Known { labels, trials, dropped_bytes } = known;
+        if !trials.is_empty() || !labels.is_empty() || dropped_bytes > 0 {
+            progress.event(&Event::Resumed { trainings: trials.len(), dropped_bytes });
+        }
+        progress.event(&Event::Labelling);
+        let labels = Labels { problem: &self.problem, layout: &self.layout, journal: &journal, known: labels };
+        let folds = labels.folds()?;
+        let shared = Shared { search: self, journal: &journal, options, progress, stop, trials: Mutex::new(trials) };
+        let mut work = Work { done: 0.0, left: 0.0 };
+        let mut tried: BTreeMap<usize, Tried> = BTreeMap::new();
+        let mut there: Vec<usize> = (0..self.candidates.len()).collect();
+        let mut finals = Vec::new();
+        // The journal may hold trainings of a proof that was asked for earlier; they are no part of this answer.
+        let mut asked: BTreeSet<TrialKey> = BTreeSet::new();
+        for (r, rung) in self.rungs.iter().enumerate() {
+            let tasks = self.rung_tasks(r, &there, &folds);
+            asked.extend(tasks.iter().map(|task| task.key));
+            let name = match r + 1 == self.rungs.len() {
+                true => format!("finals: {} epochs, {} members", rung.epochs, rung.members),
+                false => format!("rung {}: {} epochs, {} members", r + 1, rung.epochs, rung.members),
+            };
+            progress.event(&Event::Stage { name, networks: there.len(), trainings: tasks.len() });
+            work.left = tasks.iter().map(|task| task.work).sum::<f64>()
+                + self.later_work(r + 1, there.len())
+                + self.proof_work(0);
+            if !shared.train(tasks, &mut work)? {
+                return Ok(Outcome::Stopped);
+            }
+            let trials = lock(&shared.trials);
+            let mut ranked = Vec::new();
+            for &c in &there {
+                let entry = self.judged(r, c, &trials);
+                if let Some(score) = &entry.score {
+                    ranked.push((score.log_mse, c));
+                }
+                tried.insert(c, entry);
+            }
+            if ranked.is_empty() {
+                let reason = there.iter().find_map(|c| tried[c].failure.clone()).unwrap_or_default();
+                return Err(TuneError::AllFailed { candidates: there.len(), reason });
+            }
+            ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            let ranked: Vec<usize> = ranked.into_iter().map(|(_, c)| c).collect();
+            if r + 1 < self.rungs.len() {
+                there = self.carried(r + 1, &ranked, there.len());
+            } else {
+                finals = ranked;
+            }
+        }
+        let finalists: Vec<Finalist<'_>> = finals
+            .iter()
+            .filter_map(|&c| {
+                let score = tried[&c].score.as_ref()?;
+                Some(Finalist { candidate: c, parameters: self.parameters[c], score })
+            })
+            .collect();
+        // Not empty: the last rung has at least one score.
+        let Some(choice) = choose(&finalists) else { return Ok(Outcome::Stopped) };
+        let explanation = self.explanation(&choice, &tried, there.len());
+        let proof = if self.settings.proof_seeds > 0 {
+            let both = if choice.chosen == 0 { vec![0] } else { vec![0, choice.chosen] };
+            let sizes = self.proof_sizes();
+            let name = "proof on the test set".to_owned();
+            let seeds = self.settings.proof_seeds as u64;
+            let trainings = both.len() * sizes.len() * seeds as usize;
+            progress.event(&Event::Labelling);
+            let test = labels.test()?;
+            let most = sizes.last().copied().unwrap_or(1);
+            let sets = (0..seeds).map(|seed| labels.proof(seed, most)).collect::<Result<Vec<Points>, _>>()?;
+            progress.event(&Event::Stage { name, networks: both.len(), trainings });
+            let tasks = self.proof_tasks(&both, &sizes, &sets, &test);
+            asked.extend(tasks.iter().map(|task| task.key));
+            work.left = tasks.iter().map(|task| task.work).sum();
+            if !shared.train(tasks, &mut work)? {
+                return Ok(Outcome::Stopped);
+            }
+            Some(self.proved(choice.chosen, &sizes, &lock(&shared.trials)))
+        } else {
+            None
+        };
+        let trials = lock(&shared.trials);
+        let trials = trials.iter().filter(|(key, _)| asked.contains(key)).map(|(key, result)| {
+            let (mse, failure) = match result {
+                TrialResult::Mse(mse) => (Some(*mse), None),
+                TrialResult::Failed(why) => (None, Some(why.clone())),
+            };
+            Trial { key: *key, mse, failure }
+        });
+        let mut tried: Vec<Tried> = tried.into_values().collect();
+        let order = |t: &Tried| t.score.as_ref().map_or(f64::INFINITY, |score| score.log_mse);
+        tried.sort_by(|a, b| {
+            b.rung.cmp(&a.rung).then(order(a).total_cmp(&order(b))).then(a.candidate.cmp(&b.candidate))
+        });
+        Ok(Outcome::Chosen(Box::new(Tuning {
+            problem: self.problem.variant_id(),
+            platform: self.platform.clone(),
+            results_revision: dal_core::RESULTS_REVISION,
+            settings: self.settings.clone(),
+            points: self.points(),
+            space: self.space.clone(),
+            division: self.layout.division.clone(),
+            rungs: self.rungs.clone(),
+            untried: self.n_left_out,
+            published: self.candidates[0].clone(),
+            published_parameters: self.parameters[0],
+            chosen: self.candidates[choice.chosen].clone(),
+            chosen_parameters: self.parameters[choice.chosen],
+            chosen_candidate: choice.chosen,
+            within_one_standard_error: choice.within,
+            explanation,
+            proof,
+            tried,
+            trials: trials.collect(),
+        })))
+    }
+
+    /// What the search is, as one line of JSON: the journal's first line. The proof is not part of it: it changes nothing that
+    /// comes before it, so it can be asked for later, or with more seeds.
+    fn header(&self) -> String {
+        let mut settings = serde_json::to_value(&self.settings).expect("settings are plain data");
+        if let Some(settings) = settings.as_object_mut() {
+            settings.retain(|key, _| !key.starts_with("proof_"));
+        }
+        let value = serde_json::json!({
+            "format": 1,
+            "problem": self.problem.variant_id(),
+            "digest": self.problem.digest(),
+            "reference_network": self.candidates[0],
+            "settings": settings,
+            "space": self.space,
+            "platform": self.platform,
+            "results_revision": dal_core::RESULTS_REVISION,
+        });
+        dal_store::canonical_json(&value).expect("descriptions are plain data")
+    }
+
+    /// Numbers of labels that networks are judged at, as far as there are rows.
+    fn points(&self) -> Vec<usize> {
+        let most = self.layout.division.n_train();
+        let mut points: Vec<usize> = self.settings.points.iter().map(|&n| n.min(most)).collect();
+        points.dedup();
+        points
+    }
+
+    /// Numbers of labels of the proof, as far as there are rows.
+    fn proof_sizes(&self) -> Vec<usize> {
+        let most = self.layout.rows_beside_test().unwrap_or(usize::MAX);
+        let mut sizes: Vec<usize> = self.settings.proof_points.iter().map(|&n| n.min(most)).collect();
+        sizes.dedup();
+        sizes
+    }
+}

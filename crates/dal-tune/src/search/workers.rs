@@ -1,0 +1,117 @@
+//! The threads that train and judge what is due, and write each result to the journal.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use dal_core::{LearnError, Needs, Surrogate};
+use dal_nn::CpuLearner;
+
+use super::Search;
+use super::tasks::Task;
+use crate::error::TuneError;
+use crate::journal::{Entry, Journal, TrialKey, TrialResult, lock};
+use crate::progress::{Event, Progress, RunOptions};
+use crate::space::{Candidate, training};
+
+/// Work of this start.
+pub(super) struct Work {
+    pub(super) done: f64,
+    pub(super) left: f64,
+}
+
+pub(super) struct Shared<'a> {
+    pub(super) search: &'a Search,
+    pub(super) journal: &'a Journal,
+    pub(super) options: RunOptions,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) trials: Mutex<BTreeMap<TrialKey, TrialResult>>,
+}
+
+impl Shared<'_> {
+    /// Trains what the journal does not hold, the most work first; whether it came to the end.
+    pub(super) fn train(&self, tasks: Vec<Task<'_>>, work: &mut Work) -> Result<bool, TuneError> {
+        let mut open: Vec<Task<'_>> = {
+            let trials = lock(&self.trials);
+            let (known, open): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| trials.contains_key(&task.key));
+            work.left -= known.iter().map(|task| task.work).sum::<f64>();
+            open
+        };
+        // Stable, so that equal work keeps its order.
+        open.sort_by(|a, b| b.work.total_cmp(&a.work));
+        let next = AtomicUsize::new(0);
+        let halted = AtomicBool::new(false);
+        let error = Mutex::new(None);
+        let shared_work = Mutex::new(work);
+        std::thread::scope(|scope| {
+            for _ in 0..self.options.jobs.max(1).min(open.len()) {
+                scope.spawn(|| {
+                    while !self.stop.load(Ordering::Relaxed) && !halted.load(Ordering::Relaxed) {
+                        let Some(task) = open.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                        if let Err(stopped) = self.one(task, &shared_work) {
+                            halted.store(true, Ordering::Relaxed);
+                            lock(&error).get_or_insert(stopped);
+                        }
+                    }
+                });
+            }
+        });
+        if let Some(error) = lock(&error).take() {
+            return Err(error);
+        }
+        let trials = lock(&self.trials);
+        Ok(open.iter().all(|task| trials.contains_key(&task.key)))
+    }
+
+    fn one(&self, task: &Task<'_>, work: &Mutex<&mut Work>) -> Result<(), TuneError> {
+        let candidate = &self.search.candidates[task.key.candidate];
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.search.train(candidate, task)));
+        let result = match outcome {
+            Ok(result) => result?,
+            Err(payload) => TrialResult::Failed(format!("a panic: {}", panic_message(&*payload))),
+        };
+        self.journal.append(&Entry::Trial { key: task.key, result: result.clone() })?;
+        lock(&self.trials).insert(task.key, result.clone());
+        let (done, left) = {
+            let mut work = lock(work);
+            work.done += task.work;
+            work.left = (work.left - task.work).max(0.0);
+            (work.done, work.left)
+        };
+        self.progress.event(&Event::Trained { candidate, result: &result, done, left });
+        Ok(())
+    }
+}
+
+impl Search {
+    /// Trains and judges one ensemble.
+    fn train(&self, candidate: &Candidate, task: &Task<'_>) -> Result<TrialResult, TuneError> {
+        let labelled = task.train.labelled(task.key.points)?;
+        let spec = training(candidate, task.epochs, task.members);
+        let learner = CpuLearner::new(self.ends.network(candidate)?, spec)?;
+        let model = match learner.fit(&labelled, &Needs::default(), &task.seeds) {
+            Ok(model) => model,
+            Err(error @ LearnError::Diverged { .. }) => return Ok(TrialResult::Failed(error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        let mean = match model.mean(task.judged_on.x.view()) {
+            Ok(mean) => mean,
+            Err(error) => return Ok(TrialResult::Failed(error.to_string())),
+        };
+        let squares: f64 = mean.iter().zip(&task.judged_on.y).map(|(f, y)| (f - y) * (f - y)).sum();
+        let mse = squares / mean.len() as f64;
+        Ok(match mse.is_finite() {
+            true => TrialResult::Mse(mse),
+            false => TrialResult::Failed("a prediction is no finite number".into()),
+        })
+    }
+}
+
+/// What a panic said.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
+}
