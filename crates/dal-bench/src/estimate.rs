@@ -8,7 +8,8 @@ use dal_store::{PoolSpec, Status, Store};
 use ndarray::Array2;
 
 use crate::error::BenchError;
-use crate::plan::{Plan, PlannedProblem, Trial};
+use crate::plan::{Plan, Trial};
+use crate::problem::PlannedProblem;
 
 /// One calibration goes on until it has taken this long.
 const ENOUGH: Duration = Duration::from_millis(40);

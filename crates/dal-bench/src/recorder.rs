@@ -11,7 +11,7 @@ use dal_store::{Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, RunW
 use ndarray::{Array2, ArrayView2, s};
 use thiserror::Error;
 
-use crate::plan::TestSet;
+use crate::problem::TestSet;
 use crate::timed::{Meter, Timed};
 
 /// Pool points that the correlation of score and error is taken over, at most: a prefix of the pool, which is in random order.

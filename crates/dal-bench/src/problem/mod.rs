@@ -1,0 +1,72 @@
+//! A problem as a sweep uses it: with its network, training, protocol and test set.
+
+mod test_set;
+
+use std::sync::OnceLock;
+
+use dal_core::{Pool, Protocol};
+use dal_nn::{NetworkSpec, TrainingSpec};
+use dal_oracles::Problem;
+use dal_store::{PoolSpec, ProtocolSpec};
+use ndarray::Array2;
+
+pub use self::test_set::TestSet;
+
+/// A problem as a sweep uses it.
+#[derive(Debug)]
+pub struct PlannedProblem {
+    pub(crate) problem: Problem,
+    pub(crate) network: NetworkSpec,
+    pub(crate) training: TrainingSpec,
+    pub(crate) preset: String,
+    pub(crate) protocol: ProtocolSpec,
+    pub(crate) split: Option<Split>,
+    pub(crate) test: OnceLock<TestSet>,
+}
+
+/// The listed points of a problem that has such a list, each of shape (n, n_columns).
+#[derive(Debug)]
+pub(crate) struct Split {
+    /// Those that may be queried.
+    pub(crate) candidates: Array2<f64>,
+    /// Those that models are judged on.
+    pub(crate) test_x: Array2<f64>,
+}
+
+impl PlannedProblem {
+    /// The problem.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// The network it is learned with.
+    pub fn network(&self) -> &NetworkSpec {
+        &self.network
+    }
+
+    /// How that is trained.
+    pub fn training(&self) -> &TrainingSpec {
+        &self.training
+    }
+
+    /// Whether labels cost next to nothing, as those of the built-in problems do whose answers are not as long as a spectrum
+    /// of `adm` (a millisecond each).
+    pub fn cheap_labels(&self) -> bool {
+        self.problem.card().is_some() && self.problem.oracle().n_outputs() <= 256
+    }
+
+    /// Whether each answer may cost a simulation, so that none is asked for twice: the problem is a user's, and no table.
+    pub fn costly_labels(&self) -> bool {
+        self.problem.card().is_none() && self.problem.candidates().is_none()
+    }
+
+    /// The protocol of a campaign.
+    pub fn protocol(&self, spec: &ProtocolSpec) -> Protocol {
+        let pool = match (spec.pool, &self.split) {
+            (_, Some(split)) => Pool::Candidates(split.candidates.clone()),
+            (PoolSpec::Uniform { ratio }, None) => Pool::Uniform { n_candidates: ratio * spec.queries },
+            (PoolSpec::Candidates { n }, None) => Pool::Uniform { n_candidates: n },
+        };
+        Protocol { n_initial: spec.initial, n_queries: spec.queries, n_steps: spec.steps, pool }
+    }
+}

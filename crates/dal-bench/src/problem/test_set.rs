@@ -1,0 +1,70 @@
+//! The points that models are judged on, and their labels.
+
+use dal_core::{LabelFailure, LabelFailureKind, OnRow, OracleError, TrialSeeds, check_label};
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::PlannedProblem;
+use crate::error::BenchError;
+
+/// Points and labels that models are judged on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TestSet {
+    /// Shape (n_test, n_columns).
+    pub x: Array2<f64>,
+    /// Shape (n_test, n_outputs).
+    pub y: Array2<f64>,
+    /// Points that were drawn for it but have no label, and are left out: their places among those drawn, and why.
+    pub failures: Vec<(usize, LabelFailure)>,
+}
+
+/// What labels points, as [`Oracle::label`](dal_core::Oracle::label) does.
+pub(crate) type LabelWith<'a> = dyn FnMut(ArrayView2<'_, f64>, &mut OnRow<'_>) -> Result<(), OracleError> + 'a;
+
+impl PlannedProblem {
+    /// The test set, labelled on first use. Of a user's problem, points whose label fails are left out.
+    ///
+    /// # Errors
+    /// A label of a built-in problem that fails; a user's problem none of whose points gets a label.
+    pub fn test_set(&self) -> Result<&TestSet, BenchError> {
+        let oracle = self.problem.oracle();
+        self.test_set_from(&mut |x, on_row| oracle.label(x, on_row))
+    }
+
+    /// As [`test_set`](Self::test_set), with labels from where the caller has them.
+    pub(crate) fn test_set_from(&self, label: &mut LabelWith<'_>) -> Result<&TestSet, BenchError> {
+        if let Some(test) = self.test.get() {
+            return Ok(test);
+        }
+        let variant = self.problem.variant_id();
+        let failed = |reason: String| BenchError::TestSet { problem: variant.clone(), reason };
+        let seeds = TrialSeeds::new(&variant, 0);
+        let x = match &self.split {
+            Some(split) => split.test_x.clone(),
+            None => self.problem.space().sample(self.protocol.test_points, &seeds.test()),
+        };
+        let mut y = Array2::zeros((x.nrows(), self.problem.oracle().n_outputs()));
+        let missing = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row");
+        let mut failures = vec![Some(missing); x.nrows()];
+        label(x.view(), &mut |row, answer| {
+            failures[row] = answer.and_then(|label| check_label(label, y.ncols())).map_or_else(Some, |label| {
+                y.row_mut(row).assign(&ndarray::aview1(label));
+                None
+            });
+        })
+        .map_err(|error| failed(error.to_string()))?;
+        let failures: Vec<(usize, LabelFailure)> =
+            failures.into_iter().enumerate().filter_map(|(row, failure)| Some((row, failure?))).collect();
+        let Some((row, first)) = failures.first() else {
+            return Ok(self.test.get_or_init(|| TestSet { x, y, failures }));
+        };
+        if self.problem.card().is_some() {
+            return Err(failed(format!("row {row}: {first}")));
+        }
+        if failures.len() == x.nrows() {
+            return Err(failed(format!("none of its {} points has a label; row {row}: {first}", x.nrows())));
+        }
+        let kept: Vec<usize> = (0..x.nrows()).filter(|row| failures.iter().all(|(failed, _)| failed != row)).collect();
+        let (x, y) = (x.select(Axis(0), &kept), y.select(Axis(0), &kept));
+        Ok(self.test.get_or_init(|| TestSet { x, y, failures }))
+    }
+}

@@ -1,0 +1,267 @@
+//! From what a sweep file says to the plan it means; every mistake is found here, before anything is trained.
+
+mod model;
+mod protocol;
+mod records;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use dal_core::Needs;
+use dal_store::{RunKey, SweepRecord};
+use toml::Spanned;
+
+use self::model::rehearse;
+use self::protocol::pools;
+use self::records::{departures, planned_run, run_spec};
+use crate::catalogue::{Catalogue, FoundStrategy, Lookup};
+use crate::engine::{Engine, EngineChoice};
+use crate::error::SweepError;
+use crate::plan::{Plan, Trial};
+use crate::problem::PlannedProblem;
+use crate::sweep::{ProblemFile, Sweep};
+
+/// What a key of the file says, if it is there.
+fn named(value: &Option<Spanned<String>>) -> Option<&str> {
+    value.as_ref().map(|value| value.get_ref().as_str())
+}
+
+pub(crate) struct Resolver<'a> {
+    pub(crate) sweep: &'a Sweep,
+    pub(crate) catalogue: &'a dyn Catalogue,
+}
+
+/// A strategy of the sweep.
+struct Chosen {
+    at: usize,
+    id: String,
+    found: FoundStrategy,
+}
+
+impl Resolver<'_> {
+    pub(crate) fn plan(&self) -> Result<Plan, SweepError> {
+        let file = &self.sweep.file;
+        if file.name.get_ref().trim().is_empty() {
+            return Err(self.sweep.invalid(file.name.span().start, "name", "it is empty", None));
+        }
+        let seeds = self.seeds()?;
+        let engine = self.engine()?;
+        for (key, there) in [("problem", !file.problem.is_empty()), ("strategy", !file.strategy.is_empty())] {
+            if !there {
+                let hint = Some(format!("add at least one [[{key}]] with an id"));
+                return Err(self.sweep.invalid(0, key, "there is none", hint));
+            }
+        }
+        let strategies = self.strategies()?;
+        let mut problems: Vec<PlannedProblem> = Vec::new();
+        let mut trials = Vec::new();
+        for (i, entry) in file.problem.iter().enumerate() {
+            let key = format!("problem[{i}]");
+            let (problem, platform, ratios) = self.problem(entry, &key, &strategies, &*engine)?;
+            let variant = problem.problem.variant_id();
+            if problems.iter().any(|other| other.problem.variant_id() == variant) {
+                let hint = "a sweep holds each problem once; put the other network into a sweep of its own";
+                let at = entry.span().start;
+                return Err(self.sweep.invalid(at, key, format!("`{variant}` again"), Some(hint.into())));
+            }
+            let skipped: BTreeSet<&str> = entry.get_ref().skip.iter().map(|id| id.get_ref().as_str()).collect();
+            for &seed in &seeds {
+                for chosen in strategies.iter().filter(|chosen| !skipped.contains(chosen.id.as_str())) {
+                    for pool in pools(&problem, chosen, &ratios) {
+                        let spec = run_spec(&problem, chosen, seed, pool, engine.id());
+                        trials.push(Trial {
+                            key: RunKey::current(spec, platform.clone()),
+                            problem: i,
+                            strategy: Arc::clone(&chosen.found.strategy),
+                        });
+                    }
+                }
+            }
+            problems.push(problem);
+        }
+        let runs = trials.iter().map(planned_run).collect();
+        let report = file.report.iter().map(|(key, value)| {
+            let value = serde_json::to_value(value).unwrap_or(serde_json::Value::Null);
+            (key.clone(), value)
+        });
+        let record = SweepRecord {
+            name: file.name.get_ref().clone(),
+            title: file.title.clone(),
+            text: self.sweep.text.clone(),
+            report: report.collect(),
+            timing: file.timing,
+            departures: departures(&problems),
+            runs,
+        };
+        let rates = problems.iter().map(|_| OnceLock::new()).collect();
+        Ok(Plan { record, engine, problems, trials, rates })
+    }
+
+    fn engine(&self) -> Result<Arc<dyn Engine>, SweepError> {
+        let file = &self.sweep.file;
+        let choice = EngineChoice {
+            id: named(&file.engine).unwrap_or("cpu"),
+            device: named(&file.device),
+            precision: named(&file.precision),
+        };
+        self.catalogue.engine(&choice).map_err(|e| {
+            // The value that the message names is to blame.
+            let (option, place) = [("precision", &file.precision), ("device", &file.device)]
+                .into_iter()
+                .find(|(_, value)| named(value).is_some_and(|value| e.reason.contains(value)))
+                .unwrap_or(("engine", &file.engine));
+            match place {
+                Some(value) if value.span().is_empty() => {
+                    SweepError::Instead { option, reason: e.reason, hint: e.hint }
+                }
+                place => {
+                    let at = place.as_ref().map_or(0, |value| value.span().start);
+                    self.sweep.invalid(at, option, e.reason, e.hint)
+                }
+            }
+        })
+    }
+
+    fn seeds(&self) -> Result<Vec<u64>, SweepError> {
+        let seeds = &self.sweep.file.seeds;
+        let invalid = |reason: String| {
+            let hint = "give how many (seeds = 5) or which (seeds = [0, 3])".to_owned();
+            self.sweep.invalid(seeds.span().start, "seeds", reason, Some(hint))
+        };
+        let seed = |value: &toml::Value| {
+            value
+                .as_integer()
+                .and_then(|seed| u64::try_from(seed).ok())
+                .ok_or_else(|| invalid(format!("`{value}` is not a whole number from 0 on")))
+        };
+        match seeds.get_ref() {
+            toml::Value::Array(list) => {
+                let list: Vec<u64> = list.iter().map(seed).collect::<Result<_, _>>()?;
+                if list.is_empty() {
+                    return Err(invalid("the list is empty".into()));
+                }
+                let distinct: BTreeSet<u64> = list.iter().copied().collect();
+                if distinct.len() != list.len() {
+                    return Err(invalid("a seed stands there twice".into()));
+                }
+                Ok(list)
+            }
+            count => match seed(count)? {
+                0 => Err(invalid("none are asked for".into())),
+                n if n > 1_000_000 => Err(invalid(format!("{n} are more than any sweep can run"))),
+                n => Ok((0..n).collect()),
+            },
+        }
+    }
+
+    fn strategies(&self) -> Result<Vec<Chosen>, SweepError> {
+        let mut chosen: Vec<Chosen> = Vec::new();
+        for (i, entry) in self.sweep.file.strategy.iter().enumerate() {
+            let key = format!("strategy[{i}]");
+            let id = entry.get_ref().id.get_ref();
+            let settings = self.settings(&entry.get_ref().settings, &key)?;
+            let found = self.catalogue.strategy(id, &settings).map_err(|e| {
+                let at = place(&entry.get_ref().id, &entry.get_ref().settings, &e);
+                self.sweep.invalid(at, &key, e.reason, e.hint)
+            })?;
+            if chosen.iter().any(|other| other.found.variant == found.variant) {
+                let reason = format!("`{}` again", found.variant);
+                return Err(self.sweep.invalid(entry.span().start, key, reason, Some("remove one of them".into())));
+            }
+            chosen.push(Chosen { at: entry.span().start, id: id.clone(), found });
+        }
+        Ok(chosen)
+    }
+
+    /// Settings as strings, whatever their TOML type.
+    fn settings(
+        &self,
+        settings: &BTreeMap<String, Spanned<toml::Value>>,
+        key: &str,
+    ) -> Result<BTreeMap<String, String>, SweepError> {
+        let text = |(name, value): (&String, &Spanned<toml::Value>)| {
+            let text = match value.get_ref() {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Float(number) => number.to_string(),
+                toml::Value::Boolean(flag) => flag.to_string(),
+                other => {
+                    let reason = format!("a {} is no setting", other.type_str());
+                    let hint = "give a text, a number, true or false".to_owned();
+                    let key = format!("{key}.settings.{name}");
+                    return Err(self.sweep.invalid(value.span().start, key, reason, Some(hint)));
+                }
+            };
+            Ok((name.clone(), text))
+        };
+        settings.iter().map(text).collect()
+    }
+
+    /// A problem with the platform of its learner and its pool ratios.
+    fn problem(
+        &self,
+        entry: &Spanned<ProblemFile>,
+        key: &str,
+        strategies: &[Chosen],
+        engine: &dyn Engine,
+    ) -> Result<(PlannedProblem, String, Vec<usize>), SweepError> {
+        let (at, entry) = (entry.span().start, entry.get_ref());
+        let settings = self.settings(&entry.settings, key)?;
+        let base = self.sweep.path.parent().unwrap_or(Path::new(""));
+        let problem = self
+            .catalogue
+            .problem(entry.id.get_ref(), &settings, base)
+            .map_err(|e| self.sweep.invalid(place(&entry.id, &entry.settings, &e), key, e.reason, e.hint))?;
+        let preset =
+            entry.preset.as_ref().map_or(problem.default_preset(), |preset| preset.get_ref().as_str()).to_owned();
+        let Some(learning) = problem.preset(&preset) else {
+            let span = entry.preset.as_ref().map_or(at, |preset| preset.span().start);
+            let reason = format!("there is no preset `{preset}` for `{}`", problem.id());
+            let hint = Some(format!("there is: {}", problem.presets().join(", ")));
+            return Err(self.sweep.invalid(span, format!("{key}.preset"), reason, hint));
+        };
+        for id in &entry.skip {
+            if !strategies.iter().any(|chosen| chosen.id == *id.get_ref()) {
+                let known = strategies.iter().map(|chosen| chosen.id.as_str()).collect::<Vec<_>>().join(", ");
+                let reason = format!("the sweep has no strategy `{}`", id.get_ref());
+                let hint = Some(format!("it has {known}"));
+                return Err(self.sweep.invalid(id.span().start, format!("{key}.skip"), reason, hint));
+            }
+        }
+        let network = self.network(&problem, &learning, &entry.network, key, at)?;
+        let training = self.training(&problem, &learning, &entry.training, key, at)?;
+        let (mut protocol, ratios) = self.protocol(&entry.protocol, key)?;
+        let split = self.split(&problem, &mut protocol, key, at)?;
+        let learner =
+            engine.learner(&network, &training).map_err(|reason| self.sweep.invalid(at, key, reason, None))?;
+        let platform = learner.platform();
+        drop(learner);
+        let mut rehearsed: Vec<Needs> = Vec::new();
+        for chosen in strategies.iter().filter(|c| !entry.skip.iter().any(|id| *id.get_ref() == c.id)) {
+            let needs = chosen.found.strategy.needs();
+            if rehearsed.contains(&needs) {
+                continue;
+            }
+            rehearse(engine, &network, &training, &needs).map_err(|error| {
+                let reason = format!("strategy `{}` cannot be run on it: {error}", chosen.found.variant);
+                let hint = Some(format!("leave it out with skip = [\"{}\"]", chosen.id));
+                self.sweep.invalid(chosen.at.max(at), key, reason, hint)
+            })?;
+            rehearsed.push(needs);
+        }
+        let planned = PlannedProblem { problem, network, training, preset, protocol, split, test: OnceLock::new() };
+        Ok((planned, platform, ratios))
+    }
+}
+
+/// The place of the setting that an error names, or of the id.
+fn place(id: &Spanned<String>, settings: &BTreeMap<String, Spanned<toml::Value>>, error: &Lookup) -> usize {
+    let names = |key: &str| [format!("`{key}`"), format!("setting {key}=")].iter().any(|n| error.reason.contains(n));
+    let named = settings.iter().find(|(key, _)| names(key));
+    named.map_or(id.span().start, |(_, value)| value.span().start)
+}
+
+fn number(own: &Option<Spanned<usize>>, shared: &Option<Spanned<usize>>, default: usize) -> usize {
+    own.as_ref().or(shared.as_ref()).map_or(default, |value| *value.get_ref())
+}
