@@ -6,8 +6,8 @@ use dal_oracles::card::{Knowledge, SettingValues};
 use serde_json::{Value, json};
 
 use crate::Done;
-use crate::label::find_problem;
 use crate::output::{Format, Rows, outln};
+use crate::problem::find_problem;
 
 /// `dal problems`.
 #[derive(clap::Args)]

@@ -6,6 +6,7 @@ mod data;
 mod display;
 mod label;
 mod output;
+mod problem;
 mod report;
 mod select;
 mod tune;

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::Done;
 use crate::bench::interrupts;
 use crate::display::{Display, duration, left};
-use crate::label::find_problem;
 use crate::output::{Format, Rows, outln, say};
+use crate::problem::find_problem;
 
 /// A problem in, a network out.
 #[derive(clap::Args)]

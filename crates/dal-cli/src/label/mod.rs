@@ -1,0 +1,134 @@
+//! `dal label`: evaluates a problem's oracle at the points of a CSV file.
+
+mod journal;
+mod lines;
+mod points;
+mod sink;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use dal_core::LabelFailure;
+use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::Axis;
+
+use self::journal::Journal;
+use self::points::{Points, points};
+use self::sink::{InOrder, Sink};
+use crate::Done;
+use crate::data::read_text;
+use crate::output::say;
+use crate::problem::find_problem;
+
+/// Points in, labels out.
+#[derive(clap::Args)]
+#[command(
+    after_help = "The input is a CSV file with a header. Under x0,x1,… it holds points of the unit box [-1, 1]; under the
+problem's own input names (see `dal problems NAME`) it holds physical values, levels of categories by name. Columns may
+stand in any order; others are ignored, and named.
+
+Labels go to standard output as y0,y1,…, one line per row and in the same order. A row without a label is a line of
+empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
+problem's bounds. With --out they go to a file, each as soon as it is known, behind the 0-based input row and the point as the
+input has it; rows that the file holds already are not asked for again, so that an interrupted call (Ctrl-C) can be repeated.
+One call at a time writes a file. A file of other points is refused, and one whose labels a built-in problem does not confirm; what
+labels a user's program would give is not compared.
+
+Examples:
+  dal label sine --input x.csv > y.csv
+  dal label stack --set spectrum=absorptance-256 --input x.csv
+  dal label my-simulator.toml --input points.csv --out labels.csv"
+)]
+pub struct Args {
+    /// A problem's id, or the path of a problem.toml.
+    problem: String,
+    /// The points; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Append labels to this file as they arrive, and skip the rows that it holds.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// A setting of the problem.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done> {
+    let problem = find_problem(&args.problem, &args.settings)?;
+    let shown = args.input.display().to_string();
+    let table = read_text(&args.input)?;
+    let points = points(&problem, &table, &shown)?;
+    let Points { x, outside, .. } = &points;
+    let n_outputs = problem.oracle().n_outputs();
+
+    let mut sink = match &args.out {
+        Some(path) => Sink::File(Journal::open(path, &table, &points, n_outputs)?),
+        None => Sink::Stdout(InOrder::start(n_outputs)?),
+    };
+    let open: Vec<usize> = match &sink {
+        Sink::File(journal) => {
+            journal.check(&problem)?;
+            (0..x.nrows()).filter(|i| !journal.known[*i]).collect()
+        }
+        Sink::Stdout(_) => (0..x.nrows()).collect(),
+    };
+    if open.len() < x.nrows() {
+        say!("{} of {} rows are labelled already", x.nrows() - open.len(), x.nrows());
+    }
+    let mut n_failed = 0;
+    for (row, failure) in outside.iter().filter(|(row, _)| open.binary_search(row).is_ok()) {
+        say!("row {row}: {failure}");
+        sink.write(*row, None)?;
+        n_failed += 1;
+    }
+    let is_outside = |row: &usize| outside.binary_search_by_key(row, |(row, _)| *row).is_ok();
+    let rows: Vec<usize> = open.iter().copied().filter(|row| !is_outside(row)).collect();
+    if problem.card().is_none() {
+        // What a program of the user's is at would go on without anybody to tell.
+        let end = || {
+            dal_oracles::user::command::end_all_calls();
+            std::process::exit(130);
+        };
+        ctrlc::set_handler(end).context("cannot listen for interrupts")?;
+    }
+    let bar = ProgressBar::new(rows.len() as u64);
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} labels, {eta} left").expect("a valid template"));
+
+    let mut answered = vec![false; rows.len()];
+    let batch = x.select(Axis(0), &rows);
+    let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
+        if k >= rows.len() || std::mem::replace(&mut answered[k], true) {
+            return;
+        }
+        bar.inc(1);
+        let written = match answer {
+            Ok(label) => sink.write(rows[k], Some(label)),
+            Err(failure) => {
+                bar.suspend(|| say!("row {}: {failure}", rows[k]));
+                n_failed += 1;
+                sink.write(rows[k], None)
+            }
+        };
+        if let Err(error) = written {
+            // Labels that nobody can take must not be paid for.
+            bar.finish_and_clear();
+            dal_oracles::user::command::end_all_calls();
+            std::process::exit(i32::from(crate::complain(&error)));
+        }
+    };
+    let outcome = if rows.is_empty() { Ok(()) } else { problem.oracle().label(batch.view(), &mut on_row) };
+    bar.finish_and_clear();
+    outcome.with_context(|| format!("problem `{}`", problem.id()))?;
+    for (k, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {
+        say!("row {}: missing: the oracle gave no answer for this row", rows[k]);
+        sink.write(rows[k], None)?;
+        n_failed += 1;
+    }
+    sink.finish()?;
+    if n_failed == 0 {
+        return Ok(Done::Fully);
+    }
+    say!("{n_failed} of {} rows have no label", open.len());
+    Ok(Done::Partly)
+}
