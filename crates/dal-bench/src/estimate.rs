@@ -10,6 +10,7 @@ use ndarray::Array2;
 use crate::error::BenchError;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
+use crate::rate::Rate;
 
 /// One calibration goes on until it has taken this long.
 const ENOUGH: Duration = Duration::from_millis(40);
@@ -24,13 +25,6 @@ const TRIALS_TIMED: usize = 16;
 #[derive(Clone, Debug)]
 pub struct CostModel {
     rates: Vec<Option<Rate>>,
-}
-
-/// Seconds of one member and epoch: `fixed + per_point · n`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rate {
-    fixed: f64,
-    per_point: f64,
 }
 
 impl CostModel {

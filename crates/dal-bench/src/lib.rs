@@ -58,6 +58,7 @@ mod machine;
 mod plan;
 mod problem;
 mod progress;
+mod rate;
 mod recorder;
 mod remember;
 mod replay;

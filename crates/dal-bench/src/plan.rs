@@ -5,13 +5,9 @@ use std::sync::{Arc, OnceLock};
 use dal_core::{Strategy, TrialSeeds};
 use dal_store::{RunKey, RunSpec, SweepRecord};
 
-use crate::catalogue::Catalogue;
 use crate::engine::Engine;
-use crate::error::SweepError;
-use crate::estimate::Rate;
 use crate::problem::PlannedProblem;
-use crate::resolve::Resolver;
-use crate::sweep::Sweep;
+use crate::rate::Rate;
 
 /// A sweep, resolved.
 #[derive(Debug)]
@@ -88,9 +84,5 @@ impl Plan {
     /// The trials, by problem, seed, strategy and pool ratio.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
-    }
-
-    pub(crate) fn of(sweep: &Sweep, catalogue: &dyn Catalogue) -> Result<Self, SweepError> {
-        Resolver { sweep, catalogue }.plan()
     }
 }

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::catalogue::{BuiltIn, Catalogue};
 use crate::error::{SweepError, suggestion};
-use crate::plan::Plan;
 
 /// A sweep file, read but not yet resolved.
 #[derive(Clone, Debug)]
@@ -162,22 +160,6 @@ impl Sweep {
     pub fn with_precision(mut self, precision: &str) -> Self {
         self.file.precision = Some(instead(precision));
         self
-    }
-
-    /// Turns what was written into what it means: every trial with every default filled in.
-    ///
-    /// # Errors
-    /// The first mistake, with file, line, key and remedy.
-    pub fn resolve(&self) -> Result<Plan, SweepError> {
-        self.resolve_with(&BuiltIn)
-    }
-
-    /// As [`resolve`](Self::resolve), with problems, strategies and engines of the caller's own.
-    ///
-    /// # Errors
-    /// As [`resolve`](Self::resolve).
-    pub fn resolve_with(&self, catalogue: &dyn Catalogue) -> Result<Plan, SweepError> {
-        Plan::of(self, catalogue)
     }
 
     /// An error at this place of the file.

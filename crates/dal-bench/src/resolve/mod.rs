@@ -15,21 +15,39 @@ use toml::Spanned;
 use self::model::rehearse;
 use self::protocol::pools;
 use self::records::{departures, planned_run, run_spec};
-use crate::catalogue::{Catalogue, FoundStrategy, Lookup};
+use crate::catalogue::{BuiltIn, Catalogue, FoundStrategy, Lookup};
 use crate::engine::{Engine, EngineChoice};
 use crate::error::SweepError;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
 use crate::sweep::{ProblemFile, Sweep};
 
+impl Sweep {
+    /// Turns what was written into what it means: every trial with every default filled in.
+    ///
+    /// # Errors
+    /// The first mistake, with file, line, key and remedy.
+    pub fn resolve(&self) -> Result<Plan, SweepError> {
+        self.resolve_with(&BuiltIn)
+    }
+
+    /// As [`resolve`](Self::resolve), with problems, strategies and engines of the caller's own.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn resolve_with(&self, catalogue: &dyn Catalogue) -> Result<Plan, SweepError> {
+        Resolver { sweep: self, catalogue }.plan()
+    }
+}
+
 /// What a key of the file says, if it is there.
 fn named(value: &Option<Spanned<String>>) -> Option<&str> {
     value.as_ref().map(|value| value.get_ref().as_str())
 }
 
-pub(crate) struct Resolver<'a> {
-    pub(crate) sweep: &'a Sweep,
-    pub(crate) catalogue: &'a dyn Catalogue,
+struct Resolver<'a> {
+    sweep: &'a Sweep,
+    catalogue: &'a dyn Catalogue,
 }
 
 /// A strategy of the sweep.
@@ -40,7 +58,7 @@ struct Chosen {
 }
 
 impl Resolver<'_> {
-    pub(crate) fn plan(&self) -> Result<Plan, SweepError> {
+    fn plan(&self) -> Result<Plan, SweepError> {
         let file = &self.sweep.file;
         if file.name.get_ref().trim().is_empty() {
             return Err(self.sweep.invalid(file.name.span().start, "name", "it is empty", None));
