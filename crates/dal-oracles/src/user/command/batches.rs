@@ -8,9 +8,9 @@ use std::thread;
 use dal_core::{OnRow, Oracle, OracleError, check_unit_box};
 use ndarray::ArrayView2;
 
-use crate::user::answers::{Again, Answer};
 use super::CommandOracle;
 use super::call::Event;
+use crate::user::answers::{Again, Answer};
 
 impl CommandOracle {
     /// Calls the program for each group of rows, several at a time, and hands out rows as they are settled.

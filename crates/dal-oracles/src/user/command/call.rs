@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 
-use crate::user::answers::{Again, Answer, Answers, Shape};
 use super::ending::describe_end;
 use super::files::Files;
 use super::running::Running;
 use super::under_way::under_way;
 use super::{CommandOracle, Exchange};
+use crate::user::answers::{Again, Answer, Answers, Shape};
 
 pub(super) enum Event {
     Row(usize, Answer, Again),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::user::answers::{Answer, Answers};
 use super::under_way::under_way;
+use crate::user::answers::{Answer, Answers};
 
 /// The two files of a call, in a folder that vanishes with it.
 pub(super) struct Files {

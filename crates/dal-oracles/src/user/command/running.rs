@@ -8,12 +8,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::user::answers::{Answer, Answers, excerpt};
 use super::ending::Stop;
 use super::files::{Files, Look};
 #[cfg(unix)]
 use super::group::kill_group;
 use super::under_way::under_way;
+use crate::user::answers::{Answer, Answers, excerpt};
 
 /// How often a running call is looked at when it says nothing.
 const TICK: Duration = Duration::from_millis(20);

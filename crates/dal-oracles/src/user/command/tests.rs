@@ -1,7 +1,7 @@
 //! Tests of `command`: shell scripts that answer, crash, hang, print garbage and leave helpers behind.
 
-use crate::user::inputs::Inputs;
 use super::{CommandOracle, CommandSettings, Exchange};
+use crate::user::inputs::Inputs;
 use dal_core::{Dimension, LabelFailure, LabelFailureKind as Kind, Oracle, OracleError, Scale};
 use ndarray::Array2;
 use std::path::Path;
