@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::command::Exchange;
 use super::physical::Units;
 use super::table::Duplicates;
-use crate::catalogue::Learning;
+use crate::problem::Learning;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -22,8 +22,8 @@ use self::file::{BatchNormStatistics, NetworkSpec, OracleSpec, ProblemFile};
 use self::physical::InPhysicalUnits;
 use self::reader::Reader;
 use self::table::TableOracle;
-use crate::catalogue::{Column, Learning, Problem, Settings};
 use crate::forest::Forest;
+use crate::problem::{Column, Learning, Problem, Settings};
 
 pub use self::error::ProblemFileError;
 
