@@ -26,7 +26,8 @@ pub use qbc_diversity::{QbcDiversity, Scaling};
 pub use qbc_diversity_density::{CosineDensity, QbcDiversityDensity};
 pub use random::Random;
 
-use crate::catalogue::{Card, Invariance, PickScore, SettingCard, build};
+use crate::build::build;
+use crate::card::{Card, Invariance, PickScore, SettingCard};
 
 /// A setting whose check always passes.
 fn no_check<T>(_: &T) -> Result<(), (&'static str, String)> {
