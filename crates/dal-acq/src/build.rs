@@ -5,22 +5,21 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::card::FindError;
+use crate::card::{Card, FindError};
 use crate::rule::PoolStrategy;
-use crate::strategies::CATALOGUE;
 
 /// A settings struct from text: each value is tried as JSON (numbers) and as a bare word.
 pub(crate) fn build<T>(
+    card: &Card,
     given: &BTreeMap<String, String>,
-    strategy: &'static str,
     check: fn(&T) -> Result<(), (&'static str, String)>,
 ) -> Result<Box<dyn PoolStrategy>, FindError>
 where
     T: PoolStrategy + DeserializeOwned + 'static,
 {
+    let strategy = card.id;
     let wanted = |key: &str| {
-        let card = CATALOGUE.iter().find(|card| card.id == strategy);
-        let setting = card.and_then(|card| card.settings.iter().find(|setting| setting.key == key));
+        let setting = card.settings.iter().find(|setting| setting.key == key);
         setting.map_or_else(|| "it cannot be read".to_owned(), |setting| format!("{} is wanted", setting.values))
     };
     let bad = |key: &str, reason: String| {

@@ -32,8 +32,8 @@ pub struct Card {
     pub(crate) build: Build,
 }
 
-/// Makes a strategy from settings as text.
-pub(crate) type Build = fn(&BTreeMap<String, String>) -> Result<Box<dyn PoolStrategy>, FindError>;
+/// Makes a card's strategy from settings as text.
+pub(crate) type Build = fn(&Card, &BTreeMap<String, String>) -> Result<Box<dyn PoolStrategy>, FindError>;
 
 impl std::fmt::Debug for Card {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Card {
 impl Card {
     /// The strategy with default settings.
     pub fn default_strategy(&self) -> Box<dyn PoolStrategy> {
-        (self.build)(&BTreeMap::new()).expect("a test builds every default")
+        (self.build)(self, &BTreeMap::new()).expect("a test builds every default")
     }
 
     /// What it needs of a model, with default settings.

@@ -45,7 +45,7 @@ pub fn find(id: &str, settings: &BTreeMap<String, String>) -> Result<Box<dyn Poo
             return Err(FindError::UnknownSetting { strategy: card.id, key: key.clone(), known });
         }
     }
-    (card.build)(settings)
+    (card.build)(card, settings)
 }
 
 #[cfg(test)]
