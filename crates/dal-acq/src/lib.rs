@@ -28,13 +28,17 @@
 //!
 //! Not here: training (`dal-nn`), files and tables (`dal`), geometry that knows nothing of learning (`dal-geom`).
 
+mod build;
+mod card;
 mod catalogue;
 pub mod contract;
 mod given;
 mod greedy;
 mod rule;
+mod settings;
 pub mod strategies;
 
-pub use catalogue::{Card, FindError, Invariance, PickScore, SettingCard, card, catalogue, find};
+pub use card::{Card, FindError, Invariance, PickScore, SettingCard};
+pub use catalogue::{card, catalogue, find};
 pub use given::{Chosen, GivenError, GivenPredictions, SelectError, select};
 pub use rule::{PoolStrategy, Selection};

@@ -61,11 +61,11 @@ macro_rules! pool_strategy {
             }
 
             fn settings(&self) -> std::collections::BTreeMap<String, String> {
-                $crate::catalogue::changed_settings(self)
+                $crate::settings::changed_settings(self)
             }
 
             fn default_settings(&self) -> serde_json::Map<String, serde_json::Value> {
-                $crate::catalogue::all_settings(&Self::default())
+                $crate::settings::all_settings(&Self::default())
             }
 
             fn select(

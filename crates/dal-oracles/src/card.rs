@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use crate::page::{power, widths};
-
 /// Everything about a problem that a person or a command line wants to know; fed to `dal problems`, the documentation and
 /// the defaults of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -220,4 +218,17 @@ pub struct Difficulty {
     pub output_variance: f64,
     /// Mean squared error of predicting the mean of the 80 initial labels, averaged over seeds 0..9.
     pub mean_predictor_mse: f64,
+}
+
+/// `1e-4`, and zero as `0`.
+pub(crate) fn power(v: f64) -> String {
+    if v == 0.0 { "0".into() } else { format!("{v:e}") }
+}
+
+/// `9 × 20`, or the widths one by one where they differ.
+pub(crate) fn widths(hidden: &[usize]) -> String {
+    match hidden {
+        [first, ..] if hidden.iter().all(|width| width == first) => format!("{} × {first}", hidden.len()),
+        _ => hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+    }
 }

@@ -30,6 +30,7 @@ pub mod network;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 mod page;
+mod problem;
 pub mod problems;
 mod rows;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod testing;
 pub mod user;
 
 pub use card::Card;
-pub use catalogue::{Column, Learning, Problem, ProblemError, Settings, catalogue, find};
+pub use catalogue::{catalogue, find};
 pub use page::catalogue_page;
+pub use problem::{Column, Learning, Problem, ProblemError, Settings};
 pub use user::ProblemFileError;

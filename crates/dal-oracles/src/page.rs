@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::card::{Card, Knowledge, SettingValues};
+use crate::card::{Card, Knowledge, SettingValues, power, widths};
 use crate::catalogue::catalogue;
 
 /// `docs/catalogue.md` in Markdown, made from every card; `cargo run -p dal-oracles --example catalogue` prints it, and a test
@@ -91,19 +91,6 @@ fn write_card(page: &mut String, card: &Card) -> std::fmt::Result {
         )?;
     }
     writeln!(page, "- Source: {}.\n- Licence: {}.", card.source, card.licence)
-}
-
-/// `1e-4`, and zero as `0`.
-pub(crate) fn power(v: f64) -> String {
-    if v == 0.0 { "0".into() } else { format!("{v:e}") }
-}
-
-/// `9 × 20`, or the widths one by one where they differ.
-pub(crate) fn widths(hidden: &[usize]) -> String {
-    match hidden {
-        [first, ..] if hidden.iter().all(|width| width == first) => format!("{} × {first}", hidden.len()),
-        _ => hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,8 @@ pub use qbc_diversity::{QbcDiversity, Scaling};
 pub use qbc_diversity_density::{CosineDensity, QbcDiversityDensity};
 pub use random::Random;
 
-use crate::catalogue::{Card, Invariance, PickScore, SettingCard, build};
+use crate::build::build;
+use crate::card::{Card, Invariance, PickScore, SettingCard};
 
 /// A setting whose check always passes.
 fn no_check<T>(_: &T) -> Result<(), (&'static str, String)> {
@@ -52,7 +53,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
         pick_score: PickScore::None,
         invariances: &[],
         settings: &[],
-        build: |given| build(given, Random::ID, no_check::<Random>),
+        build: |card, given| build(card, given, no_check::<Random>),
     },
     Card {
         id: Gsx::ID,
@@ -69,7 +70,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
             Invariance::SkipsCopies,
         ],
         settings: &[],
-        build: |given| build(given, Gsx::ID, no_check::<Gsx>),
+        build: |card, given| build(card, given, no_check::<Gsx>),
     },
     Card {
         id: Gsy::ID,
@@ -80,7 +81,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
         pick_score: PickScore::Distance,
         invariances: &[Invariance::PoolOrder, Invariance::OutputScale, Invariance::OutputCovering],
         settings: &[],
-        build: |given| build(given, Gsy::ID, no_check::<Gsy>),
+        build: |card, given| build(card, given, no_check::<Gsy>),
     },
     Card {
         id: Gsxy::ID,
@@ -91,7 +92,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
         pick_score: PickScore::Distance,
         invariances: &[Invariance::PoolOrder, Invariance::AxisFlips, Invariance::Rotations, Invariance::OutputScale],
         settings: &[],
-        build: |given| build(given, Gsxy::ID, no_check::<Gsxy>),
+        build: |card, given| build(card, given, no_check::<Gsxy>),
     },
     Card {
         id: Qbc::ID,
@@ -102,7 +103,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
         pick_score: PickScore::Variance,
         invariances: &[Invariance::PoolOrder, Invariance::MemberShift, Invariance::MemberScale],
         settings: &[],
-        build: |given| build(given, Qbc::ID, no_check::<Qbc>),
+        build: |card, given| build(card, given, no_check::<Qbc>),
     },
     Card {
         id: QbcDiversity::ID,
@@ -119,7 +120,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
             Invariance::MemberScale,
         ],
         settings: &[SCALING],
-        build: |given| build(given, QbcDiversity::ID, no_check::<QbcDiversity>),
+        build: |card, given| build(card, given, no_check::<QbcDiversity>),
     },
     Card {
         id: QbcDiversityDensity::ID,
@@ -148,7 +149,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
             },
             SCALING,
         ],
-        build: |given| build(given, QbcDiversityDensity::ID, QbcDiversityDensity::check),
+        build: |card, given| build(card, given, QbcDiversityDensity::check),
     },
     Card {
         id: Bald::ID,
@@ -168,7 +169,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
                 values: "sqrt-members, members or a positive number",
             },
         ],
-        build: |given| build(given, Bald::ID, Bald::check),
+        build: |card, given| build(card, given, Bald::check),
     },
     Card {
         id: Emoc::ID,
@@ -183,7 +184,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
             help: "parameters in a random subset, all where absent",
             values: "a whole number from 1",
         }],
-        build: |given| build(given, Emoc::ID, Emoc::check),
+        build: |card, given| build(card, given, Emoc::check),
     },
     Card {
         id: LearningLoss::ID,
@@ -204,7 +205,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
                 values: "a whole number",
             },
         ],
-        build: |given| build(given, LearningLoss::ID, LearningLoss::check),
+        build: |card, given| build(card, given, LearningLoss::check),
     },
     Card {
         id: Dacs::ID,
@@ -228,7 +229,7 @@ pub(crate) static CATALOGUE: &[Card] = &[
             SettingCard { key: "n_groups", help: "density groups", values: "a whole number from 1" },
             SettingCard { key: "temperature", help: "of the softmax over groups", values: "a positive number" },
         ],
-        build: |given| build(given, Dacs::ID, Dacs::check),
+        build: |card, given| build(card, given, Dacs::check),
     },
     Card {
         id: ClusterVariance::ID,
@@ -256,6 +257,6 @@ pub(crate) static CATALOGUE: &[Card] = &[
                 values: "a whole number of bytes",
             },
         ],
-        build: |given| build(given, ClusterVariance::ID, ClusterVariance::check),
+        build: |card, given| build(card, given, ClusterVariance::check),
     },
 ];

@@ -2,8 +2,11 @@
 
 use dal_core::{SeedPath, Space};
 use proptest::prelude::*;
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
+use super::linear::Linear;
+use super::manifest::LayerSpec;
 use super::*;
 use crate::contract::check_oracle;
 use crate::testing::{golden, uniform};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use dal_core::Oracle;
 
-use super::{Built, Definition, space_of};
+use super::parts::space_of;
 use crate::adm::{AdmLike, load};
 use crate::card::{
     Card, ConvolutionCard, ConvolutionHead, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard,
     SettingCard, SettingValues, TrainingCard, TunedCard,
 };
-use crate::catalogue::{ProblemError, Settings};
+use crate::problem::{Built, Definition, ProblemError, Settings};
 
 const fn axis(name: &'static str) -> InputCard {
     InputCard { name, unit: "period", low: 0.1, high: 0.2, integer: false }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use dal_core::{Dimension, Scale, Space};
 
-use super::{Built, Definition, space_of};
+use super::parts::space_of;
 use crate::card::{
     Card, Choice, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, SettingCard, SettingValues,
     TrainingCard, TunedCard,
 };
-use crate::catalogue::{ProblemError, Settings};
+use crate::problem::{Built, Definition, ProblemError, Settings};
 use crate::rows::{Formula, Rows};
 
 /// How x_0 is drawn. The oracle is the same for both.

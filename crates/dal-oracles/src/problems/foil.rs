@@ -1,7 +1,8 @@
 //! `foil`: noise of an airfoil in a wind tunnel, a random forest fitted to NASA's measurements; five inputs, one output.
 
-use super::{Built, Definition, forest_problem, space_of};
+use super::parts::{forest_problem, space_of};
 use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::problem::{Built, Definition};
 
 const fn input(name: &'static str, unit: &'static str, low: f64, high: f64) -> InputCard {
     InputCard { name, unit, low, high, integer: false }

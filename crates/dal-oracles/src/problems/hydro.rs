@@ -1,7 +1,8 @@
 //! `hydro`: residuary resistance of a sailing yacht, a random forest fitted to towing-tank data; six inputs, one output.
 
-use super::{Built, Definition, forest_problem, space_of};
+use super::parts::{forest_problem, space_of};
 use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::problem::{Built, Definition};
 
 const fn ratio(name: &'static str, low: f64, high: f64) -> InputCard {
     InputCard { name, unit: "1", low, high, integer: false }

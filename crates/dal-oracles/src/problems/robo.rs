@@ -3,8 +3,9 @@
 use std::f64::consts::FRAC_PI_2;
 use std::sync::Arc;
 
-use super::{Built, Definition, space_of};
+use super::parts::space_of;
 use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::problem::{Built, Definition};
 use crate::rows::{Formula, Rows};
 
 const LENGTHS: [f64; 3] = [0.5, 0.5, 1.0];

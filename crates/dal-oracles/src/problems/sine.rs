@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Built, Definition, space_of};
+use super::parts::space_of;
 use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::problem::{Built, Definition};
 use crate::rows::{Formula, Rows};
 
 /// The problem `sine`.

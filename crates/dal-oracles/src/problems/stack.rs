@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use num_complex::Complex64;
 
-use super::{Built, Definition, space_of};
+use super::parts::space_of;
 use crate::card::{
     Card, Choice, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, SettingCard, SettingValues,
     TrainingCard, TunedCard,
 };
-use crate::catalogue::Settings;
+use crate::problem::{Built, Definition, Settings};
 use crate::rows::{Formula, Rows};
 
 const N_PAIRS: usize = 5;

@@ -1,191 +1,31 @@
 //! Problems that users bring: one `problem.toml` names inputs, outputs and the oracle; `docs/problems.md` explains it.
 
 mod answers;
+mod columns;
 pub mod command;
+mod error;
+mod file;
 mod inputs;
+mod oracles;
 mod physical;
+mod reader;
 pub mod table;
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use dal_core::{Dimension, Oracle, Scale};
-use serde::Deserialize;
+use dal_core::Oracle;
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
-use self::command::{CommandOracle, CommandSettings, Exchange};
-use self::inputs::Inputs;
-use self::physical::{InPhysicalUnits, Predict, Units};
-use self::table::{Duplicates, TableOracle};
-use crate::catalogue::{Column, Learning, Problem, Settings};
+use self::command::CommandOracle;
+use self::file::{BatchNormStatistics, NetworkSpec, OracleSpec, ProblemFile};
+use self::physical::InPhysicalUnits;
+use self::reader::Reader;
+use self::table::TableOracle;
 use crate::forest::Forest;
-use crate::network::Network;
+use crate::problem::{Column, Learning, Problem, Settings};
 
-/// A problem file, or something it names, that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ProblemFileError {
-    /// A file cannot be read.
-    #[error("{}: {message}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        message: String,
-    },
-    /// The file is not TOML of the right form; the message names line, column and key.
-    #[error("{}: {message}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, where, and what could stand there.
-        message: String,
-    },
-    /// A key has a value that makes no sense.
-    #[error("{}: {key}: {problem}", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// The key, as in `inputs[2].low`.
-        key: String,
-        /// What is wrong and what to do.
-        problem: String,
-    },
-    /// A table cannot be used.
-    #[error("{}: {place}: {problem}", path.display())]
-    Data {
-        /// The table's file.
-        path: PathBuf,
-        /// Where in it.
-        place: String,
-        /// What is wrong and what to do.
-        problem: String,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProblemFile {
-    name: String,
-    inputs: Vec<InputSpec>,
-    outputs: Vec<OutputSpec>,
-    oracle: OracleSpec,
-    #[serde(default)]
-    network: NetworkSpec,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InputSpec {
-    name: String,
-    #[serde(default)]
-    unit: Option<String>,
-    #[serde(default)]
-    low: Option<f64>,
-    #[serde(default)]
-    high: Option<f64>,
-    #[serde(default)]
-    scale: Option<Scale>,
-    #[serde(default)]
-    integer: bool,
-    #[serde(default)]
-    levels: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OutputSpec {
-    name: String,
-    #[serde(default)]
-    unit: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OracleSpec {
-    table: Option<TableSpec>,
-    command: Option<CommandSpec>,
-    forest: Option<ForestSpec>,
-    network: Option<ModelSpec>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TableSpec {
-    file: PathBuf,
-    #[serde(default)]
-    duplicates: Duplicates,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CommandSpec {
-    program: Vec<String>,
-    #[serde(default)]
-    directory: PathBuf,
-    #[serde(default)]
-    exchange: Exchange,
-    #[serde(default = "yes")]
-    header: bool,
-    rows_per_call: Option<usize>,
-    #[serde(default = "one")]
-    parallel: usize,
-    time_limit: f64,
-    #[serde(default)]
-    retries: usize,
-    stderr_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ForestSpec {
-    file: PathBuf,
-    #[serde(default)]
-    units: Units,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelSpec {
-    folder: Option<PathBuf>,
-    file: Option<PathBuf>,
-    #[serde(default)]
-    units: Units,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct NetworkSpec {
-    hidden: Vec<usize>,
-    batch_norm: bool,
-    batch_norm_statistics: BatchNormStatistics,
-    learning_rate: f64,
-    weight_decay: f64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum BatchNormStatistics {
-    Running,
-    Recomputed,
-}
-
-impl Default for NetworkSpec {
-    fn default() -> Self {
-        let Learning { hidden, batch_norm, learning_rate, weight_decay, .. } = Learning::default();
-        Self { hidden, batch_norm, batch_norm_statistics: BatchNormStatistics::Running, learning_rate, weight_decay }
-    }
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn one() -> usize {
-    1
-}
+pub use self::error::ProblemFileError;
 
 /// Reads a problem file and everything it names; a program is not called, only looked for.
 ///
@@ -199,23 +39,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Problem, ProblemFileError> {
     Reader { path: path.as_ref() }.open()
 }
 
-/// Turns one problem file into a problem, with its path at hand for every error.
-struct Reader<'a> {
-    path: &'a Path,
-}
-
 impl Reader<'_> {
-    fn key(&self, key: impl Into<String>, problem: impl Into<String>) -> ProblemFileError {
-        ProblemFileError::Key { path: self.path.to_owned(), key: key.into(), problem: problem.into() }
-    }
-
-    fn folder(&self) -> PathBuf {
-        match self.path.parent() {
-            Some(folder) if folder != Path::new("") => folder.to_owned(),
-            _ => PathBuf::from("."),
-        }
-    }
-
     fn open(&self) -> Result<Problem, ProblemFileError> {
         let bytes = self.read(self.path)?;
         let mut digest = Sha256::new();
@@ -294,201 +118,6 @@ impl Reader<'_> {
         })
     }
 
-    /// Inputs, outputs and evaluation of the network that is named.
-    fn network(&self, spec: &ModelSpec, digest: &mut Sha256) -> Result<(usize, usize, Predict), ProblemFileError> {
-        match (&spec.folder, &spec.file) {
-            (Some(folder), None) => {
-                let folder = self.folder().join(folder);
-                self.digest_folder(&folder, digest)?;
-                let network = Network::load(&folder).map_err(|e| self.key("oracle.network.folder", e.to_string()))?;
-                Ok((network.n_inputs(), network.n_outputs(), Box::new(move |x| network.evaluate(x))))
-            }
-            (None, Some(file)) => {
-                let bytes = self.read(&self.folder().join(file))?;
-                digest.update(&bytes);
-                self.onnx(&bytes)
-            }
-            _ => {
-                Err(self.key("oracle.network", "give either a folder (network.toml and safetensors) or a file (.onnx)"))
-            }
-        }
-    }
-
-    #[cfg(feature = "onnx")]
-    fn onnx(&self, bytes: &[u8]) -> Result<(usize, usize, Predict), ProblemFileError> {
-        let network =
-            crate::onnx::OnnxNetwork::from_bytes(bytes).map_err(|e| self.key("oracle.network.file", e.to_string()))?;
-        Ok((network.n_inputs(), network.n_outputs(), Box::new(move |x| network.evaluate(x))))
-    }
-
-    #[cfg(not(feature = "onnx"))]
-    fn onnx(&self, _: &[u8]) -> Result<(usize, usize, Predict), ProblemFileError> {
-        let problem = "this build does not evaluate ONNX: build with the feature `onnx` \
-                       (cargo build --release -p dal-cli --features onnx)";
-        Err(self.key("oracle.network.file", problem))
-    }
-
-    fn read(&self, path: &Path) -> Result<Vec<u8>, ProblemFileError> {
-        std::fs::read(path).map_err(|e| ProblemFileError::Read { path: path.to_owned(), message: e.to_string() })
-    }
-
-    /// Adds every file of a folder, in the order of their names, which are added too.
-    fn digest_folder(&self, folder: &Path, digest: &mut Sha256) -> Result<(), ProblemFileError> {
-        let fault = |e: std::io::Error| ProblemFileError::Read { path: folder.to_owned(), message: e.to_string() };
-        let entries = std::fs::read_dir(folder).map_err(fault)?.collect::<Result<Vec<_>, _>>().map_err(fault)?;
-        let mut files: Vec<PathBuf> =
-            entries.iter().map(std::fs::DirEntry::path).filter(|path| path.is_file()).collect();
-        files.sort();
-        for file in files {
-            digest.update(file.file_name().unwrap_or_default().as_encoded_bytes());
-            digest.update(self.read(&file)?);
-        }
-        Ok(())
-    }
-
-    fn check_names(&self, file: &ProblemFile) -> Result<(), ProblemFileError> {
-        for (key, names) in [
-            ("inputs", file.inputs.iter().map(|input| &input.name).collect::<Vec<_>>()),
-            ("outputs", file.outputs.iter().map(|output| &output.name).collect()),
-        ] {
-            if names.is_empty() {
-                return Err(self.key(key, format!("at least one is needed: add [[{key}]] with a name")));
-            }
-            for (index, name) in names.iter().enumerate() {
-                let key = format!("{key}[{index}].name");
-                if name.trim().is_empty() || name.trim() != name.as_str() || name.chars().any(char::is_control) {
-                    return Err(self.key(key, format!("`{name}` is no name for a column: no blanks at the ends")));
-                }
-                if name.as_str() == answers::ROW {
-                    return Err(
-                        self.key(key, "`row` means the number of a point in a program's answer; choose another name")
-                    );
-                }
-            }
-        }
-        for (index, input) in file.inputs.iter().enumerate() {
-            // A file of points says by its header which columns it has, so no input may look like data or like the unit box.
-            let of_box = input.name.strip_prefix('x').filter(|digits| !digits.is_empty()).map(str::parse::<usize>);
-            let reason = match of_box {
-                _ if input.name.parse::<f64>().is_ok() => {
-                    "looks like a number, so a header of such names looks like data"
-                }
-                Some(Ok(column)) if column != index => "means a column of the unit box, and another one",
-                _ => continue,
-            };
-            let key = format!("inputs[{index}].name");
-            return Err(self.key(key, format!("`{}` {reason}; choose another name", input.name)));
-        }
-        let mut seen = HashSet::new();
-        let all = file.inputs.iter().map(|input| &input.name).chain(file.outputs.iter().map(|output| &output.name));
-        match all.into_iter().find(|name| !seen.insert(name.as_str())) {
-            Some(name) => Err(self.key("inputs, outputs", format!("two columns are called `{name}`"))),
-            None => Ok(()),
-        }
-    }
-
-    fn inputs(&self, specs: &[InputSpec], table: Option<&Path>) -> Result<Inputs, ProblemFileError> {
-        let mut inputs = Vec::new();
-        for (index, spec) in specs.iter().enumerate() {
-            let dimension = self.dimension(index, spec, table)?;
-            inputs.push((spec.name.clone(), spec.levels.clone().unwrap_or_default(), dimension));
-        }
-        Inputs::new(inputs).map_err(|e| self.key("inputs", e.to_string()))
-    }
-
-    fn dimension(&self, index: usize, spec: &InputSpec, table: Option<&Path>) -> Result<Dimension, ProblemFileError> {
-        let at = |key: &str| format!("inputs[{index}].{key} (`{}`)", spec.name);
-        if let Some(levels) = &spec.levels {
-            if spec.low.is_some() || spec.high.is_some() || spec.scale.is_some() || spec.integer {
-                return Err(self.key(at("levels"), "an input with levels has no low, high, scale or integer"));
-            }
-            let distinct: HashSet<&str> = levels.iter().map(|level| level.trim()).collect();
-            if distinct.len() != levels.len()
-                || levels.len() < 2
-                || levels.iter().any(|l| l.trim() != l || l.is_empty())
-            {
-                return Err(
-                    self.key(at("levels"), "at least two different levels are needed, without blanks at the ends")
-                );
-            }
-            return Ok(Dimension::Categorical { n_levels: levels.len() });
-        }
-        let (low, high) = match (spec.low, spec.high, table) {
-            (Some(low), Some(high), _) => (low, high),
-            (low, high, Some(table)) => {
-                let data = table::range(table, &spec.name)?;
-                (low.unwrap_or(data.0), high.unwrap_or(data.1))
-            }
-            (low, _, None) => {
-                let missing = if low.is_none() { "low" } else { "high" };
-                let problem = "missing: only a table has bounds of its own; for a choice between names give levels";
-                return Err(self.key(at(missing), problem));
-            }
-        };
-        let scale = spec.scale.unwrap_or_default();
-        // A comparison that is false for NaN as well.
-        if !(low.is_finite() && high.is_finite() && low < high) {
-            return Err(self.key(at("low"), format!("low must be below high, but they are {low} and {high}")));
-        }
-        if !spec.integer {
-            if scale == Scale::Log && low <= 0.0 {
-                return Err(self.key(at("scale"), format!("a log scale needs low above 0, but it is {low}")));
-            }
-            return Ok(Dimension::Continuous { low, high, scale });
-        }
-        if scale == Scale::Log {
-            return Err(self.key(at("scale"), "a whole number has no log scale; drop integer or scale"));
-        }
-        let limit = 2_f64.powi(51);
-        match [low, high].iter().find(|v| v.fract() != 0.0 || v.abs() > limit) {
-            Some(v) => Err(self.key(at("integer"), format!("low and high must be whole numbers, but one is {v}"))),
-            None => Ok(Dimension::Integer { low: low as i64, high: high as i64 }),
-        }
-    }
-
-    fn command(&self, spec: CommandSpec) -> Result<CommandSettings, ProblemFileError> {
-        let at = |key: &str| format!("oracle.command.{key}");
-        let folder = self.folder();
-        let directory = if spec.directory == Path::new("") { folder.clone() } else { folder.join(&spec.directory) };
-        let Some(program) = spec.program.first().filter(|program| !program.is_empty()) else {
-            return Err(self.key(at("program"), "name the program, then its arguments: [\"python3\", \"simulate.py\"]"));
-        };
-        if !directory.is_dir() {
-            return Err(self.key(at("directory"), format!("{} is not a folder", directory.display())));
-        }
-        if Path::new(program).components().count() > 1 && !directory.join(program).is_file() {
-            let problem = format!("there is no file {}", directory.join(program).display());
-            return Err(self.key(at("program"), problem));
-        }
-        let names_file = |name: &str| spec.program.iter().any(|argument| argument.contains(name));
-        if spec.exchange == Exchange::Files && !(names_file("{input}") && names_file("{output}")) {
-            let problem = "with exchange = \"files\" the arguments must contain {input} and {output}";
-            return Err(self.key(at("program"), problem));
-        }
-        let Ok(time_limit) = Duration::try_from_secs_f64(spec.time_limit) else {
-            return Err(self.key(at("time_limit"), format!("{} is not a number of seconds", spec.time_limit)));
-        };
-        if time_limit.is_zero() {
-            return Err(self.key(at("time_limit"), "a call needs more than 0 seconds"));
-        }
-        for (key, value) in [("parallel", Some(spec.parallel)), ("rows_per_call", spec.rows_per_call)] {
-            if value == Some(0) {
-                return Err(self.key(at(key), "must be at least 1"));
-            }
-        }
-        Ok(CommandSettings {
-            program: spec.program,
-            directory,
-            exchange: spec.exchange,
-            header: spec.header,
-            rows_per_call: spec.rows_per_call,
-            parallel: spec.parallel,
-            time_limit,
-            retries: spec.retries,
-            stderr_file: spec.stderr_file.map(|file| folder.join(file)),
-        })
-    }
-
     fn learning(&self, spec: &NetworkSpec) -> Result<Learning, ProblemFileError> {
         let positive = |v: f64| v.is_finite() && v > 0.0;
         if spec.hidden.is_empty() || spec.hidden.contains(&0) {
@@ -515,9 +144,11 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::testing::all_labels;
-    use dal_core::{LabelFailureKind, SeedPath};
+    use crate::user::file::NetworkSpec;
+    use dal_core::{Dimension, LabelFailureKind, Scale, SeedPath};
     use ndarray::array;
     use std::fs;
+    use std::path::PathBuf;
 
     const INPUTS: &str = "name = \"p\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 10\n[[outputs]]\nname = \"y\"\n";
 

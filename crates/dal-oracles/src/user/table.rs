@@ -7,7 +7,7 @@ use std::path::Path;
 use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_unit_box};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
-use super::ProblemFileError;
+use super::error::ProblemFileError;
 use super::inputs::Inputs;
 
 /// What to do with rows of equal inputs.

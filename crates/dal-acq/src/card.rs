@@ -1,0 +1,159 @@
+//! What a strategy says of itself, and errors of one that cannot be found as asked.
+
+use std::collections::BTreeMap;
+
+use dal_core::Needs;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::rule::PoolStrategy;
+use crate::settings::text;
+
+/// What a strategy says of itself; feeds the command line, the documentation and the contract tests.
+#[derive(Serialize)]
+pub struct Card {
+    /// The name that a run is asked for by.
+    pub id: &'static str,
+    /// One line, for a person.
+    pub title: &'static str,
+    /// The rule in short. L is the labelled set, L0 its initial part, N the pool size, n the batch.
+    pub formula: &'static str,
+    /// What a batch costs beyond the model's answers.
+    pub cost: &'static str,
+    /// Where the rule comes from.
+    pub source: &'static str,
+    /// What the score of a single pick is.
+    pub pick_score: PickScore,
+    /// What provably leaves the picks alone, or holds of them; each is tested over random cases.
+    pub invariances: &'static [Invariance],
+    /// What can be set with `key=value`.
+    pub settings: &'static [SettingCard],
+    #[serde(skip)]
+    pub(crate) build: Build,
+}
+
+/// Makes a card's strategy from settings as text.
+pub(crate) type Build = fn(&Card, &BTreeMap<String, String>) -> Result<Box<dyn PoolStrategy>, FindError>;
+
+impl std::fmt::Debug for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Card").field("id", &self.id).field("title", &self.title).finish_non_exhaustive()
+    }
+}
+
+impl Card {
+    /// The strategy with default settings.
+    pub fn default_strategy(&self) -> Box<dyn PoolStrategy> {
+        (self.build)(self, &BTreeMap::new()).expect("a test builds every default")
+    }
+
+    /// What it needs of a model, with default settings.
+    pub fn needs(&self) -> Needs {
+        self.default_strategy().needs()
+    }
+
+    /// The needs in words, none for a rule of coordinates only.
+    pub fn needs_in_words(&self) -> Vec<&'static str> {
+        let needs = self.needs();
+        let words = [
+            (needs.mean, "predictions"),
+            (needs.committee, "a committee"),
+            (needs.input_gradient, "input gradients"),
+            (needs.tangent, "parameter gradients"),
+            (needs.dropout.is_some(), "a dropout network"),
+            (needs.loss_head.is_some(), "loss heads"),
+        ];
+        words.into_iter().filter_map(|(needed, word)| needed.then_some(word)).collect()
+    }
+
+    /// Every setting with its default as text, `none` where the default is to leave it out.
+    pub fn defaults(&self) -> BTreeMap<&'static str, String> {
+        let all = self.default_strategy().default_settings();
+        let text = |key: &str| all.get(key).map_or_else(|| "none".into(), |value| text(value).unwrap_or("none".into()));
+        self.settings.iter().map(|setting| (setting.key, text(setting.key))).collect()
+    }
+}
+
+/// One setting of a strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SettingCard {
+    /// The key.
+    pub key: &'static str,
+    /// What it chooses.
+    pub help: &'static str,
+    /// What it may be, in words.
+    pub values: &'static str,
+}
+
+/// What the score of a single pick is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PickScore {
+    /// There is none.
+    None,
+    /// The distance, or the product of distances, to the nearest labelled or picked point at the moment of the pick.
+    Distance,
+    /// The variance of the predictions.
+    Variance,
+    /// What the rule's formula adds up to.
+    Combined,
+}
+
+/// A promise of a strategy about its picks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Invariance {
+    /// The same points are picked whatever the order of the pool, where no two scores tie.
+    PoolOrder,
+    /// Mirroring input coordinates changes nothing, exactly.
+    AxisFlips,
+    /// Rotating the inputs changes nothing, where the winner's lead exceeds rounding.
+    Rotations,
+    /// Adding a constant to every member changes nothing, where the winner's lead exceeds rounding.
+    MemberShift,
+    /// Multiplying every member by a power of two changes nothing, exactly.
+    MemberScale,
+    /// Multiplying answers and predictions by a power of two changes nothing, exactly.
+    OutputScale,
+    /// The labelled set and the picks cover the pool's inputs within twice the radius of the best choice of as many picks.
+    InputCovering,
+    /// The same in the outputs.
+    OutputCovering,
+    /// No copy of a labelled point is picked while a point that is no copy is left.
+    SkipsCopies,
+}
+
+/// A strategy cannot be found as asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FindError {
+    /// There is no strategy of this id.
+    #[error("there is no strategy `{id}`; there are: {}", known.join(", "))]
+    UnknownStrategy {
+        /// The id asked for.
+        id: String,
+        /// The ids there are.
+        known: Vec<&'static str>,
+    },
+    /// The strategy has no setting of this name.
+    #[error("`{strategy}` has no setting `{key}`; it has: {}", if known.is_empty() { "none".into() } else { known.join(", ") })]
+    UnknownSetting {
+        /// The strategy.
+        strategy: &'static str,
+        /// The key given.
+        key: String,
+        /// The keys there are.
+        known: Vec<&'static str>,
+    },
+    /// A setting has a value that it cannot take.
+    #[error("`{strategy}`, setting {key}={value}: {reason}")]
+    BadValue {
+        /// The strategy.
+        strategy: &'static str,
+        /// The setting.
+        key: String,
+        /// The value given.
+        value: String,
+        /// What is wanted.
+        reason: String,
+    },
+}

@@ -1,0 +1,178 @@
+//! A problem ready to be sampled and labelled, and what a run needs of it.
+
+mod definition;
+mod learning;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dal_core::{Oracle, Space};
+use ndarray::Array2;
+
+use crate::card::{Card, SettingValues};
+
+pub use self::definition::{Built, Definition};
+pub use self::learning::{Learning, PUBLISHED, TUNED};
+pub use self::settings::{ProblemError, Settings};
+
+/// A column of a problem's inputs or outputs, for headers and axes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its unit; `1` for none.
+    pub unit: String,
+    /// The names of its levels, of a categorical input; otherwise none.
+    pub levels: Vec<String>,
+}
+
+/// A problem ready to be sampled and labelled: built in, or a user's.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub(crate) id: String,
+    pub(crate) settings: Settings,
+    pub(crate) card: Option<&'static Card>,
+    pub(crate) space: Space,
+    pub(crate) oracle: Arc<dyn Oracle>,
+    pub(crate) inputs: Vec<Column>,
+    pub(crate) outputs: Vec<Column>,
+    pub(crate) candidates: Option<Array2<f64>>,
+    pub(crate) learning: Learning,
+    pub(crate) digest: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn build(
+        definition: &'static Definition,
+        given: &BTreeMap<String, String>,
+    ) -> Result<Self, ProblemError> {
+        let card = &definition.card;
+        let settings = Settings::resolve(card, given)?;
+        let built = (definition.build)(&settings)?;
+        let column = |name: String, unit: &str| Column { name, unit: unit.to_owned(), levels: Vec::new() };
+        let inputs = card.inputs.iter().map(|input| column(input.name.to_owned(), input.unit)).collect();
+        let outputs = match built.oracle.n_outputs() {
+            1 => vec![column(card.outputs.name.to_owned(), card.outputs.unit)],
+            n => (0..n).map(|k| column(format!("{}_{k}", card.outputs.name), card.outputs.unit)).collect(),
+        };
+        Ok(Self {
+            id: card.id.to_owned(),
+            settings,
+            card: Some(card),
+            space: built.space,
+            oracle: built.oracle,
+            inputs,
+            outputs,
+            candidates: None,
+            learning: Learning::from(card),
+            digest: None,
+        })
+    }
+
+    /// The id: of the catalogue, or the name in a user's problem file.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Every setting with its value; a user's problem has none.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The id with every setting that is not the default, as in `bessel?order=staircase`: what names the problem's random
+    /// streams and tells its runs from those of other variants.
+    pub fn variant_id(&self) -> String {
+        let default = |key: &str| {
+            let setting = self.card?.settings.iter().find(|setting| setting.key == key)?;
+            match setting.values {
+                SettingValues::OneOf(choices) => Some(choices.first()?.value),
+                SettingValues::Path => None,
+            }
+        };
+        let changed: Vec<String> = self
+            .settings
+            .iter()
+            .filter(|(key, value)| default(key) != Some(*value))
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        if changed.is_empty() { self.id.clone() } else { format!("{}?{}", self.id, changed.join("&")) }
+    }
+
+    /// The card; a user's problem has none.
+    pub fn card(&self) -> Option<&'static Card> {
+        self.card
+    }
+
+    /// The published network and its training, or those of a user's file: the preset `published`.
+    pub fn learning(&self) -> &Learning {
+        &self.learning
+    }
+
+    /// The presets: `published`, and `tuned` where a search was made. The tuned network of a variant whose oracle is another
+    /// (settings that are not the default) is that of the default settings.
+    pub fn presets(&self) -> Vec<&'static str> {
+        let tuned = self.card.is_some_and(|card| card.tuned.is_some());
+        if tuned { vec![PUBLISHED, TUNED] } else { vec![PUBLISHED] }
+    }
+
+    /// The preset that is used unless a run names one: `tuned` where that is better on the test set, with the default settings;
+    /// otherwise `published`.
+    pub fn default_preset(&self) -> &'static str {
+        match self.card.and_then(|card| card.tuned) {
+            Some(tuned) if tuned.is_default && self.settings.is_default() => TUNED,
+            _ => PUBLISHED,
+        }
+    }
+
+    /// Network and training of a preset; `None` for one that this problem does not have.
+    pub fn preset(&self, name: &str) -> Option<Learning> {
+        match name {
+            PUBLISHED => Some(self.learning.clone()),
+            TUNED => {
+                let tuned = self.card?.tuned?;
+                Some(Learning {
+                    hidden: tuned.hidden.to_vec(),
+                    batch_norm: tuned.batch_norm,
+                    recomputed_statistics: tuned.recomputed_statistics,
+                    head: self.learning.head,
+                    learning_rate: tuned.learning_rate,
+                    weight_decay: tuned.weight_decay,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// For a user's problem the SHA-256, in hexadecimal, of the problem file and then of the table, forest or network it
+    /// names: what must be equal for two runs to be of the same problem.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
+    /// Where the problem's points come from; its columns are the oracle's inputs.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// What labels points of the unit box.
+    pub fn oracle(&self) -> &Arc<dyn Oracle> {
+        &self.oracle
+    }
+
+    /// The inputs as the user knows them: one per dimension of the space, not per column.
+    pub fn inputs(&self) -> &[Column] {
+        &self.inputs
+    }
+
+    /// The outputs, in the order of an answer.
+    pub fn outputs(&self) -> &[Column] {
+        &self.outputs
+    }
+
+    /// The only points that can be labelled, shape (n, n_columns) on the unit box, where there is such a list (a table);
+    /// otherwise any point of the space can.
+    pub fn candidates(&self) -> Option<&Array2<f64>> {
+        self.candidates.as_ref()
+    }
+}

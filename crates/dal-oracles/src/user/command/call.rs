@@ -1,0 +1,96 @@
+//! One call: the program is started on some rows, listened to, and what it said about them is told.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Sender;
+
+use super::ending::describe_end;
+use super::files::Files;
+use super::running::Running;
+use super::under_way::under_way;
+use super::{CommandOracle, Exchange};
+use crate::user::answers::{Again, Answer, Answers, Shape};
+
+pub(super) enum Event {
+    Row(usize, Answer, Again),
+    /// The program cannot be started at all.
+    Unavailable(String),
+}
+
+impl CommandOracle {
+    /// One call: `rows` are the positions of its points in the batch.
+    pub(super) fn call(&self, lines: &[String], rows: &[usize], events: &Sender<Event>, abandoned: &AtomicBool) {
+        let mut csv = self.inputs.header();
+        rows.iter().for_each(|&row| csv.push_str(&lines[row]));
+        let mut running = match self.start(csv) {
+            Ok(running) => running,
+            Err(message) => {
+                let _ = events.send(Event::Unavailable(message));
+                return;
+            }
+        };
+        let shape = Shape { outputs: &self.outputs, header: self.settings.header, n_rows: rows.len() };
+        let mut answers = Answers::new(shape);
+        // The receiver outlives the calls unless it panics, and then nobody wants the rows.
+        let settle = |row: usize, answer: Answer, again: Again| drop(events.send(Event::Row(rows[row], answer, again)));
+        let mut on_row = |row: usize, answer: Answer| settle(row, answer, Again::Useful);
+        let stop = running.listen(&mut answers, &mut on_row, self.settings.time_limit, abandoned);
+        let (status, words) = running.end(&mut answers, &mut on_row, &stop);
+        let end = describe_end(&stop, &status, words, self.settings.time_limit);
+        answers.finish(&end, &mut |row, answer, again| settle(row, answer, again));
+    }
+
+    fn start(&self, csv: String) -> Result<Running, String> {
+        let settings = &self.settings;
+        let exchange = match settings.exchange {
+            Exchange::Stdin => None,
+            Exchange::Files => Some(Files::write(&settings.directory, &csv).map_err(|e| {
+                format!("the folder {} cannot take the points' file: {e}", settings.directory.display())
+            })?),
+        };
+        let argument = |text: &String| -> OsString {
+            let Some(files) = &exchange else { return text.into() };
+            let path = |file: &Path| file.to_string_lossy().into_owned();
+            text.replace("{input}", &path(&files.input)).replace("{output}", &path(&files.output)).into()
+        };
+        // A relative path is meant from the folder the program runs in; a bare name is looked for as a shell does.
+        let program = match Path::new(&settings.program[0]) {
+            path if path.components().count() > 1 => settings.directory.join(path).into_os_string(),
+            path => path.as_os_str().to_owned(),
+        };
+        let mut command = Command::new(&program);
+        command.args(settings.program[1..].iter().map(argument)).current_dir(&settings.directory);
+        command.stdin(if exchange.is_none() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own, so that a time limit ends the program's helpers too.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let log = match &settings.stderr_file {
+            None => None,
+            Some(path) => Some(
+                OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .map_err(|e| format!("{}: {e}", path.display()))?,
+            ),
+        };
+        let child = {
+            // Under the lock, so that no call starts while all are being ended.
+            let mut calls = under_way();
+            let child = command.spawn();
+            if let Ok(child) = &child {
+                calls.groups.insert(child.id());
+            }
+            child.map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?
+        };
+        let mut running = Running { child, pieces: None, files: exchange, words: Vec::new(), reaped: false };
+        running
+            .connect(csv, log)
+            .map_err(|e| format!("the program {} cannot be listened to: {e}", program.display()))?;
+        Ok(running)
+    }
+}

@@ -1,0 +1,66 @@
+//! An oracle that is a program: it gets points as CSV in physical units and prints their outputs as CSV.
+
+mod batches;
+mod call;
+mod ending;
+mod files;
+mod group;
+mod running;
+#[cfg(all(test, unix))]
+mod tests;
+mod under_way;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::inputs::Inputs;
+
+pub use under_way::end_all_calls;
+
+/// How points reach the program and answers come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exchange {
+    /// Points on stdin, answers on stdout.
+    #[default]
+    Stdin,
+    /// Points in a file, answers in another: the arguments `{input}` and `{output}` stand for their paths.
+    Files,
+}
+
+/// How a program is called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandSettings {
+    /// The program and its arguments; no shell is involved.
+    pub program: Vec<String>,
+    /// The folder it runs in.
+    pub directory: PathBuf,
+    /// How points and answers travel.
+    pub exchange: Exchange,
+    /// Whether the answer begins with a header.
+    pub header: bool,
+    /// The most points in one call; all of them, spread over the parallel calls, if none.
+    pub rows_per_call: Option<usize>,
+    /// The most calls at one time.
+    pub parallel: usize,
+    /// How long one call may take.
+    pub time_limit: Duration,
+    /// How often a row without a label is tried again, each time in a call of its own.
+    pub retries: usize,
+    /// A file to which everything is appended that the program writes to stderr.
+    pub stderr_file: Option<PathBuf>,
+}
+
+/// The oracle that calls a program.
+#[derive(Debug)]
+pub struct CommandOracle {
+    settings: CommandSettings,
+    inputs: Inputs,
+    outputs: Vec<String>,
+}
+
+impl CommandOracle {
+    pub(super) fn new(settings: CommandSettings, inputs: Inputs, outputs: Vec<String>) -> Self {
+        Self { settings, inputs, outputs }
+    }
+}

@@ -1,0 +1,287 @@
+//! Tests of `command`: shell scripts that answer, crash, hang, print garbage and leave helpers behind.
+
+use super::{CommandOracle, CommandSettings, Exchange};
+use crate::user::inputs::Inputs;
+use dal_core::{Dimension, LabelFailure, LabelFailureKind as Kind, Oracle, OracleError, Scale};
+use ndarray::Array2;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Labels points 0, 1, .., n − 1 of one input with a shell script; `change` may set more than the defaults.
+fn ask(script: &str, n: usize, change: impl FnOnce(&mut CommandSettings)) -> Asked {
+    ask_and(script, n, change, |_| {})
+}
+
+/// As [`ask`], and tells `on_row` of each row as it comes.
+fn ask_and(script: &str, n: usize, change: impl FnOnce(&mut CommandSettings), mut on_row: impl FnMut(usize)) -> Asked {
+    let mut settings = CommandSettings {
+        program: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        directory: ".".into(),
+        exchange: Exchange::Stdin,
+        header: true,
+        rows_per_call: None,
+        parallel: 1,
+        time_limit: Duration::from_secs(300),
+        retries: 0,
+        stderr_file: None,
+    };
+    change(&mut settings);
+    let high = 100_000.0;
+    let inputs =
+        Inputs::new(vec![("a".into(), vec![], Dimension::Continuous { low: 0.0, high, scale: Scale::Linear })]);
+    let oracle = CommandOracle::new(settings, inputs.unwrap(), vec!["y".into()]);
+    let x = Array2::from_shape_fn((n, 1), |(i, _)| 2.0 * (i as f64 / high) - 1.0);
+    let mut rows = vec![None; n];
+    let result = oracle.label(x.view(), &mut |row, answer| {
+        assert!(rows[row].is_none(), "row {row} twice");
+        rows[row] = Some(answer.map(|y| y[0]));
+        on_row(row);
+    });
+    Asked { rows, result }
+}
+
+struct Asked {
+    rows: Vec<Option<Result<f64, LabelFailure>>>,
+    result: Result<(), OracleError>,
+}
+
+impl Asked {
+    /// The labels; every row must be settled and the batch not refused.
+    fn labels(&self) -> Vec<Option<f64>> {
+        assert!(self.result.is_ok(), "{:?}", self.result);
+        self.rows.iter().map(|row| row.as_ref().expect("settled").as_ref().ok().copied()).collect()
+    }
+
+    fn failure(&self, row: usize) -> &LabelFailure {
+        self.rows[row].as_ref().unwrap().as_ref().unwrap_err()
+    }
+}
+
+fn round(v: &[Option<f64>]) -> Vec<Option<i64>> {
+    v.iter().map(|v| v.map(|v| v.round() as i64)).collect()
+}
+
+/// Doubles each point as awk does.
+const DOUBLE: &str = "awk -F, 'NR==1 {print \"y\"} NR>1 {print 2*$1; fflush()}'";
+
+#[test]
+fn a_sound_program_labels_every_row() {
+    let asked = ask(DOUBLE, 50, |_| {});
+    assert_eq!(round(&asked.labels()), (0..50).map(|i| Some(2 * i)).collect::<Vec<_>>());
+    let parallel = ask(DOUBLE, 50, |s| (s.parallel, s.rows_per_call) = (4, Some(7)));
+    assert_eq!(parallel.labels(), asked.labels());
+    assert!(ask(DOUBLE, 0, |_| {}).labels().is_empty());
+}
+
+#[test]
+fn files_carry_points_and_answers_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |s: &mut CommandSettings| {
+        s.exchange = Exchange::Files;
+        s.directory = folder.path().to_owned();
+        s.program.extend(["sh", "{input}", "{output}"].map(str::to_owned));
+    };
+    let asked = ask(&format!("{DOUBLE} < \"$1\" > \"$2\"; echo done"), 20, set);
+    assert_eq!(round(&asked.labels())[19], Some(38));
+    let cut = ask("printf 'y\\n7\\n8\\n9' > \"$2\"; echo broken >&2; exit 3", 3, set);
+    assert_eq!(round(&cut.labels()), [Some(7), Some(8), None]);
+    assert!(cut.failure(2).message.contains("broken"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the calls' folders are gone");
+}
+
+#[test]
+fn answers_written_anew_are_no_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |s: &mut CommandSettings| {
+        (s.exchange, s.directory, s.retries) = (Exchange::Files, folder.path().to_owned(), 1);
+        s.program.extend(["sh", "{input}", "{output}"].map(str::to_owned));
+    };
+    let seen = folder.path().join("seen");
+    // `y`, `1` is read, then all is written once more.
+    let anew = |script: &str| {
+        let wait = "while ! [ -e seen ]; do sleep 0.01; done";
+        let asked = ask_and(&format!("printf 'y\\n1\\n' > \"$2\"; {wait}; {script}"), 3, set, |_| {
+            std::fs::write(&seen, "").unwrap();
+        });
+        std::fs::remove_file(&seen).unwrap();
+        asked
+    };
+    // Shorter, as long, longer, and with a line's middle where the first writing ended.
+    for text in ["y\\n", "y\\n5\\n", "y\\n5\\n6\\n7\\n", "y\\n12e-3\\n7\\n8\\n"] {
+        let asked = anew(&format!("printf '{text}' > \"$2\""));
+        assert_eq!(asked.labels()[0], Some(1.0), "what was handed out stands");
+        let failed = asked.failure(2);
+        assert!(failed.message.contains("must be written once") && failed.message.contains("in doubt"), "{failed}");
+    }
+    // The same again and more is no harm, even if the file is seen empty in between.
+    let asked = anew(": > \"$2\"; sleep 0.2; printf 'y\\n1\\n2\\n3\\n' > \"$2\"");
+    assert_eq!(asked.labels(), [Some(1.0), Some(2.0), Some(3.0)]);
+}
+
+#[test]
+fn rows_are_handed_out_while_the_program_works_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // The program goes on only when the test has its second row.
+    let script = "echo y; echo 1; echo 2; while ! [ -e seen ]; do sleep 0.01; done; echo 3";
+    let seen = folder.path().join("seen");
+    let set = |s: &mut CommandSettings| s.directory = folder.path().to_owned();
+    let asked = ask_and(script, 3, set, |row| {
+        if row == 1 {
+            std::fs::write(&seen, "").unwrap();
+        }
+    });
+    assert_eq!(asked.labels(), [Some(1.0), Some(2.0), Some(3.0)]);
+}
+
+#[test]
+fn a_crash_fails_the_unanswered_rows_with_the_last_words() {
+    let asked = ask("echo y; echo 1; echo 'mesh: no cells' >&2; exit 3", 3, |_| {});
+    assert_eq!(asked.labels(), [Some(1.0), None, None]);
+    let failure = asked.failure(1);
+    assert_eq!(failure.kind, Kind::Crashed);
+    for words in ["exit status 3", "mesh: no cells", "after 1 of 3 answers"] {
+        assert!(failure.message.contains(words), "{failure}");
+    }
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_line_fails_that_row() {
+    let asked = ask("echo y; echo 1; printf 2.5; kill -9 $$", 3, |_| {});
+    assert_eq!(asked.labels(), [Some(1.0), None, None]);
+    assert_eq!(asked.failure(2).kind, Kind::Crashed);
+    assert!(asked.failure(1).message.contains("signal 9") && asked.failure(1).message.contains("2.5"));
+    assert!(asked.failure(1).message.contains("wrote nothing to stderr"));
+}
+
+#[test]
+fn a_hanging_program_is_stopped_with_its_whole_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |s: &mut CommandSettings| {
+        (s.time_limit, s.directory) = (Duration::from_secs(3), folder.path().to_owned());
+    };
+    let script = "sleep 1000 & echo $! > helper; echo $$ > self; echo y; echo 1; echo stuck >&2; sleep 1000";
+    let asked = ask(script, 2, set);
+    assert_eq!(asked.labels(), [Some(1.0), None]);
+    assert_eq!(asked.failure(1).kind, Kind::TimedOut);
+    assert!(asked.failure(1).message.contains("limit of 3s") && asked.failure(1).message.contains("stuck"));
+    assert_eq!(state_of(&folder.path().join("self")), None, "the program is not reaped");
+    assert!(vanishes(&folder.path().join("helper")), "a helper lives on");
+}
+
+#[test]
+fn helpers_that_hold_the_pipes_do_not_keep_a_finished_call_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "sleep 1000 & echo $! > helper; echo y; echo 1";
+    let asked = ask(script, 1, |s| s.directory = folder.path().to_owned());
+    assert_eq!(asked.labels(), [Some(1.0)]);
+    assert!(vanishes(&folder.path().join("helper")), "a helper lives on");
+}
+
+#[test]
+fn every_child_is_reaped() {
+    let folder = tempfile::tempdir().unwrap();
+    for script in ["echo y; echo 1; echo 2", "exit 1", "kill -9 $$", "yes garbage"] {
+        let set = |s: &mut CommandSettings| s.directory = folder.path().to_owned();
+        ask(&format!("echo $$ > self; {script}"), 2, set);
+        assert_eq!(state_of(&folder.path().join("self")), None, "{script}");
+    }
+}
+
+/// The state letter of the process whose number is in `file`, `Z` for one that waits to be reaped; none if there is none.
+fn state_of(file: &Path) -> Option<char> {
+    let pid = std::fs::read_to_string(file).expect("the script wrote its number");
+    let listing = Command::new("ps").args(["-o", "stat=", "-p", pid.trim()]).output();
+    let state = match std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())) {
+        // The state follows the name, which is in parentheses and may hold anything.
+        Ok(stat) => stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next()),
+        Err(_) => listing.ok().and_then(|output| output.stdout.first().map(|&byte| byte.into())),
+    };
+    state.filter(|state| state.is_alphabetic())
+}
+
+/// Whether an orphan ends; who reaps it is not up to us.
+fn vanishes(file: &Path) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while state_of(file).is_some_and(|state| state != 'Z') {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+#[test]
+fn garbage_fails_what_it_stands_for_and_ends_the_program() {
+    let asked = ask("echo y; echo 1; while :; do echo 'no row, this'; done", 3, |_| {});
+    assert_eq!(asked.labels(), [Some(1.0), None, None]);
+    assert_eq!(asked.failure(1).kind, Kind::Malformed);
+    assert!(asked.failure(1).message.contains("no row, this"));
+    let binary = ask("head -c 300000 /dev/zero", 2, |_| {});
+    assert_eq!((binary.labels(), binary.failure(0).kind), (vec![None, None], Kind::Malformed));
+}
+
+#[test]
+fn too_few_too_many_and_non_finite_rows() {
+    let few = ask("echo y; echo 1", 3, |_| {});
+    assert_eq!((few.labels(), few.failure(2).kind), (vec![Some(1.0), None, None], Kind::Missing));
+    let many = ask("echo y; echo 1; echo 2; echo 3", 2, |_| {});
+    assert_eq!((many.labels(), many.failure(1).kind), (vec![Some(1.0), None], Kind::Malformed));
+    let odd = ask("echo y; echo nan; echo 2; echo -inf; echo error: dry; echo 5", 5, |_| {});
+    assert_eq!(odd.labels(), [None, Some(2.0), None, None, Some(5.0)]);
+    assert_eq!([0, 2, 3].map(|row| odd.failure(row).kind), [Kind::NonFinite, Kind::NonFinite, Kind::Refused]);
+}
+
+#[test]
+fn rows_are_tried_again_alone() {
+    // Crashes at point 3 whatever its neighbours, and at the first call at point 5 too.
+    let folder = tempfile::tempdir().unwrap();
+    let script = "awk -F, 'NR==1 {print \"y\"} NR>1 {if ($1+0.5 >= 3 && $1 < 3.5) exit 7; print 2*$1; fflush()}'";
+    let asked = ask(script, 6, |s| (s.retries, s.directory) = (1, folder.path().to_owned()));
+    assert_eq!(round(&asked.labels()), [Some(0), Some(2), Some(4), None, Some(8), Some(10)]);
+    assert!(asked.failure(3).message.contains("exit status 7"));
+    let flaky = "if [ -e seen ]; then echo y; echo 4; else touch seen; exit 1; fi";
+    let again = ask(flaky, 1, |s| (s.retries, s.directory) = (1, folder.path().to_owned()));
+    assert_eq!(again.labels(), [Some(4.0)]);
+}
+
+#[test]
+fn a_retry_does_not_hide_that_a_call_miscounted() {
+    // Leaves out point 2 of a call, answers it when asked alone.
+    let skips = "awk -F, 'NR==1 {print \"y\"} NR>1 {x[NR]=$1} END {for (i=2;i<=NR;i++) if (NR==2 || x[i]<1.5 || x[i]>2.5) print 2*x[i]}'";
+    let asked = ask(skips, 5, |s| s.retries = 2);
+    assert_eq!(asked.rows.iter().filter(|row| row.as_ref().unwrap().is_err()).count(), 1);
+    assert!(asked.failure(4).message.contains("in doubt"), "{}", asked.failure(4));
+    let adds = "awk -F, 'NR==1 {print \"y\"} NR>1 {print 2*$1; n++} NR==3 {print 1; n++}'";
+    let asked = ask(adds, 4, |s| s.retries = 2);
+    assert!(asked.failure(3).message.contains("in doubt"), "{}", asked.failure(3));
+    // Alone, or before its first answer, a program cannot have mixed anything up.
+    let late = "if [ -e seen ]; then echo y; echo 4; else touch seen; echo y; fi";
+    let folder = tempfile::tempdir().unwrap();
+    let asked = ask(late, 2, |s| (s.retries, s.directory) = (1, folder.path().to_owned()));
+    assert_eq!(asked.labels(), [Some(4.0), Some(4.0)]);
+}
+
+#[test]
+fn everything_on_stderr_is_kept_where_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    ask("echo one >&2; echo y; echo 1; echo 2; echo two >&2", 2, |s| s.stderr_file = Some(log.clone()));
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "one\ntwo\n");
+}
+
+#[test]
+fn a_program_that_is_not_there_refuses_the_batch() {
+    let asked = ask("", 3, |s| s.program = vec!["no-such-program-anywhere".into()]);
+    let error = asked.result.unwrap_err().to_string();
+    assert!(error.contains("no-such-program-anywhere cannot be started"), "{error}");
+}
+
+#[test]
+fn a_program_that_reads_nothing_is_heard() {
+    // Far more points than a pipe holds.
+    let asked = ask("awk 'BEGIN {print \"y\"; for (i = 0; i < 20000; i++) print i}'", 20_000, |_| {});
+    assert_eq!(asked.labels()[19_999], Some(19_999.0));
+}
