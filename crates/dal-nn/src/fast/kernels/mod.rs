@@ -6,9 +6,19 @@
 //! pointers, whose every access follows from those sizes.
 
 mod access;
+mod adam;
+mod backward;
+mod forward;
 mod layer;
+mod loss;
+mod norm;
 mod pages;
+mod panels;
+mod peak;
+mod product;
 mod simd;
+mod sums;
+mod taps;
 
 pub(crate) use self::access::{In, Out};
 pub(crate) use self::layer::{Adam, Backward, Denormalise, Forward, LINE, Loss, Normalise, RowTap, Source, Taps};
