@@ -62,7 +62,7 @@ fn group_panels(lanes: usize, n_in: usize, n_out: usize) -> usize {
 /// Aim for the narrow backward pass's buffers of one group.
 const GROUP_BYTES: usize = 32 * 1024;
 
-/// Length of [`Forward::scratch`] and [`Backward::scratch`].
+/// Length of [`Forward::scratch`](super::Forward::scratch) and [`Backward::scratch`].
 pub(super) fn scratch<S: Simd>(n_in: usize, n_out: usize) -> usize {
     let group = group_panels(S::LANES, n_in, n_out) * 2 * S::LANES;
     let columns = n_in.div_ceil(S::QUADS);

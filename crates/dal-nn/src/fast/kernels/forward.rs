@@ -19,7 +19,7 @@ pub(crate) struct Forward<'a> {
     pub(crate) output: Out<'a>,
     /// `[2, n_out, LANES]`: per lane Σ z, then Σ z²; absent where not wanted.
     pub(crate) sums: Out<'a>,
-    /// See [`scratch`].
+    /// See [`scratch`](super::backward::scratch).
     pub(crate) scratch: Out<'a>,
 }
 

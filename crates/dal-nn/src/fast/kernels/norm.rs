@@ -4,12 +4,12 @@ use super::access::{In, Out};
 use super::panels::{first_ones, n_panels, panel};
 use super::simd::Simd;
 
-/// BatchNorm in training mode, from the sums of a [`Forward`]: its statistics, and the gain and shift the next layer
-/// applies. `z` is the pre-activation less `centre`.
+/// BatchNorm in training mode, from the sums of a [`Forward`](super::Forward): its statistics, and the gain and shift
+/// the next layer applies. `z` is the pre-activation less `centre`.
 pub(crate) struct Normalise<'a> {
     pub(crate) n_points: usize,
     pub(crate) n: usize,
-    /// As left by [`Forward`]; `LANES²` more may be read behind them.
+    /// As left by [`Forward`](super::Forward); `LANES²` more may be read behind them.
     pub(crate) sums: In<'a>,
     /// The layer's panels; features whose mean is large against their spread are centred again in place.
     pub(crate) z: Out<'a>,
@@ -103,17 +103,17 @@ unsafe fn shift_feature<S: Simd>(b: &Normalise<'_>, o: usize, by: f32) -> (f32, 
     }
 }
 
-/// BatchNorm's backward scalars from the sums of the [`Backward`] of the layer above.
+/// BatchNorm's backward scalars from the sums of the [`Backward`](super::Backward) of the layer above.
 pub(crate) struct Denormalise<'a> {
     pub(crate) n_points: usize,
     pub(crate) n: usize,
-    /// As left by [`Backward`]; `LANES²` more may be read behind them.
+    /// As left by [`Backward`](super::Backward); `LANES²` more may be read behind them.
     pub(crate) sums: In<'a>,
     pub(crate) mean: In<'a>,
     pub(crate) inverse: In<'a>,
     /// `[2, n]`: gradients of γ, then of β.
     pub(crate) gradient: Out<'a>,
-    /// `[n]` each, see [`Backward`].
+    /// `[n]` each, see [`Backward`](super::Backward).
     pub(crate) curve: Out<'a>,
     pub(crate) offset: Out<'a>,
 }
