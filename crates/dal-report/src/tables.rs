@@ -3,7 +3,6 @@
 use dal_eval::{Cell, CellFinding, CellVerdict, Hesitation, Interval, LabelsToReach, Verdict};
 
 use crate::data::{ReportData, RunStatus};
-use crate::figure::verdict_word;
 use crate::findings::{CellDetail, FinalErrors, Method, Part, Time};
 use crate::summary::{hesitation, overall};
 use crate::table::{Entry, Row, Table};
@@ -28,6 +27,18 @@ fn sign(verdict: CellVerdict) -> (&'static str, &'static str) {
         CellVerdict::Equal => ("=", "equal"),
         CellVerdict::Undecided | CellVerdict::Undecidable => ("?", "open"),
         CellVerdict::NoVerdict => ("–", "none"),
+    }
+}
+
+/// A word for a cell's verdict.
+fn verdict_word(verdict: CellVerdict) -> &'static str {
+    match verdict {
+        CellVerdict::Better => "better",
+        CellVerdict::Worse => "worse",
+        CellVerdict::Equal => "equal",
+        CellVerdict::Undecided => "undecided",
+        CellVerdict::Undecidable => "too few seeds",
+        CellVerdict::NoVerdict => "no verdict",
     }
 }
 
