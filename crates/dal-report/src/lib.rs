@@ -44,6 +44,7 @@ mod font;
 mod load;
 mod page;
 mod pdf;
+mod plot;
 mod style;
 mod summary;
 mod svg;

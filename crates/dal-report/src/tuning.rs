@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::canvas::{Canvas, Role, UNITS};
-use crate::figure::{Drawn, Frame, LogScale, Plane, draw_mark, fill, framed, stroke, text_style, units};
+use crate::plot::{Drawn, Frame, LogScale, Plane, draw_mark, fill, framed, stroke, text_style, units};
 use crate::svg;
 use crate::table::{Entry, Row, Table};
 use crate::text::number;
@@ -202,7 +202,7 @@ impl TuningPicture {
         };
         for (g, name) in self.groups.iter().enumerate() {
             canvas.series(Some(g + 1), &[]);
-            let corners = crate::figure::marker_corners(g + 1);
+            let corners = crate::plot::marker_corners(g + 1);
             let at = EmptyElement::at((units(14.0), row(g)));
             side.draw(&(at + Polygon::new(corners, fill(Role::Series(g + 1), 1.0))))?;
             canvas.series(None, &[]);

@@ -6,14 +6,29 @@
 //! pointers, whose every access follows from those sizes.
 
 mod access;
-mod layer;
+mod adam;
+mod backward;
+mod forward;
+mod loss;
+mod norm;
 mod pages;
+mod panels;
+mod peak;
+mod product;
 mod simd;
+mod sums;
+mod taps;
 
 pub(crate) use self::access::{In, Out};
-pub(crate) use self::layer::{Adam, Backward, Denormalise, Forward, LINE, Loss, Normalise, RowTap, Source, Taps};
+pub(crate) use self::adam::Adam;
+pub(crate) use self::backward::Backward;
+pub(crate) use self::forward::Forward;
+pub(crate) use self::loss::Loss;
+pub(crate) use self::norm::{Denormalise, Normalise};
 pub(crate) use self::pages::prefer_large;
+pub(crate) use self::panels::{LINE, Source};
 use self::simd::Simd;
+pub(crate) use self::taps::{RowTap, Taps};
 
 /// Name of the order in which sums are taken, beside the instruction set: raised when blocking constants change. It does
 /// not depend on the machine's caches.
@@ -45,47 +60,47 @@ macro_rules! table {
             // through `available`, which has checked the instruction set.
             $(#[target_feature(enable = $features)])?
             unsafe fn forward(f: &Forward<'_>) {
-                unsafe { layer::forward::<$simd>(f) }
+                unsafe { forward::forward::<$simd>(f) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn normalise(b: &Normalise<'_>) {
-                unsafe { layer::normalise::<$simd>(b) }
+                unsafe { norm::normalise::<$simd>(b) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn loss(l: &Loss<'_>) -> f64 {
-                unsafe { layer::loss::<$simd>(l) }
+                unsafe { loss::loss::<$simd>(l) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn denormalise(b: &Denormalise<'_>) {
-                unsafe { layer::denormalise::<$simd>(b) }
+                unsafe { norm::denormalise::<$simd>(b) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn reduce(sums: In<'_>, n: usize, to: Out<'_>) {
-                unsafe { layer::reduce::<$simd>(sums, n, to) }
+                unsafe { sums::reduce::<$simd>(sums, n, to) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn backward(b: &Backward<'_>) {
-                unsafe { layer::backward::<$simd>(b) }
+                unsafe { backward::backward::<$simd>(b) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn adam(a: &Adam<'_>) {
-                unsafe { layer::adam::<$simd>(a) }
+                unsafe { adam::adam::<$simd>(a) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn spread(t: &Taps<'_>, weight: In<'_>, from: In<'_>, to: Out<'_>) {
-                unsafe { layer::spread::<$simd>(t, weight, from, to) }
+                unsafe { taps::spread::<$simd>(t, weight, from, to) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn correlate(t: &Taps<'_>, from: In<'_>, to: In<'_>, gradient: Out<'_>) {
-                unsafe { layer::correlate::<$simd>(t, from, to, gradient) }
+                unsafe { taps::correlate::<$simd>(t, from, to, gradient) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn row_sums(n_points: usize, n: usize, values: In<'_>, to: Out<'_>) {
-                unsafe { layer::row_sums::<$simd>(n_points, n, values, to) }
+                unsafe { sums::row_sums::<$simd>(n_points, n, values, to) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn peak(rounds: usize) -> f64 {
-                unsafe { layer::peak::<$simd>(rounds) }
+                unsafe { peak::peak::<$simd>(rounds) }
             }
             pub(super) static TABLE: Kernels = Kernels {
                 name: <$simd>::NAME,
@@ -101,7 +116,7 @@ macro_rules! table {
                 correlate,
                 row_sums,
                 peak,
-                scratch: layer::scratch::<$simd>,
+                scratch: backward::scratch::<$simd>,
             };
         }
         use self::$module::TABLE as $table;

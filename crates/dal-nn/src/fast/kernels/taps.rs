@@ -1,0 +1,72 @@
+//! Convolutions along the features, as sparse linear maps between panel matrices.
+
+use super::access::{In, Out};
+use super::panels::{n_panels, panel};
+use super::simd::Simd;
+
+/// A row of one panel matrix meeting rows of another through one weight: `count` of them, at equal distances.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowTap {
+    pub(crate) weight: usize,
+    pub(crate) from: usize,
+    pub(crate) from_step: usize,
+    pub(crate) to: usize,
+    pub(crate) to_step: usize,
+    pub(crate) count: usize,
+}
+
+/// A sparse linear map between panel matrices, its entries shared: convolutions along the features.
+pub(crate) struct Taps<'a> {
+    pub(crate) n_points: usize,
+    pub(crate) n_from: usize,
+    pub(crate) n_to: usize,
+    pub(crate) taps: &'a [RowTap],
+}
+
+/// `to[to row] += weight · from[from row]` over all taps.
+#[inline(always)]
+pub(super) unsafe fn spread<S: Simd>(t: &Taps<'_>, weight: In<'_>, from: In<'_>, to: Out<'_>) {
+    unsafe {
+        for index in 0..n_panels::<S>(t.n_points) {
+            let p = panel::<S>(t.n_points, index);
+            let row = p.vectors * S::LANES;
+            for tap in t.taps {
+                let w = S::splat(*weight.add(tap.weight));
+                let mut x = from.add(p.first * t.n_from + tap.from * row);
+                let mut y = to.add(p.first * t.n_to + tap.to * row);
+                for _ in 0..tap.count {
+                    for at in (0..row).step_by(S::LANES) {
+                        S::store(y.add(at), S::fma(w, S::load(x.add(at)), S::load(y.add(at))));
+                    }
+                    x = x.wrapping_add(tap.from_step * row);
+                    y = y.wrapping_add(tap.to_step * row);
+                }
+            }
+        }
+    }
+}
+
+/// `gradient[weight] += Σ from[from row] · to[to row]` over all taps and points; padding of one of the two must be 0.
+#[inline(always)]
+pub(super) unsafe fn correlate<S: Simd>(t: &Taps<'_>, from: In<'_>, to: In<'_>, gradient: Out<'_>) {
+    unsafe {
+        for index in 0..n_panels::<S>(t.n_points) {
+            let p = panel::<S>(t.n_points, index);
+            let row = p.vectors * S::LANES;
+            for tap in t.taps {
+                let mut x = from.add(p.first * t.n_from + tap.from * row);
+                let mut y = to.add(p.first * t.n_to + tap.to * row);
+                let mut sums = [S::zero(); 2];
+                for _ in 0..tap.count {
+                    for v in 0..p.vectors {
+                        let at = v * S::LANES;
+                        sums[v] = S::fma(S::load(x.add(at)), S::load(y.add(at)), sums[v]);
+                    }
+                    x = x.wrapping_add(tap.from_step * row);
+                    y = y.wrapping_add(tap.to_step * row);
+                }
+                *gradient.add(tap.weight) += S::sum(S::add(sums[0], sums[1]));
+            }
+        }
+    }
+}

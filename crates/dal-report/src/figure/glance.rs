@@ -1,0 +1,129 @@
+//! Every method against random sampling, at a glance.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{Figure, SeriesStops, Stops};
+use crate::canvas::{Canvas, Role, text_width};
+use crate::findings::{Method, Part};
+use crate::plot::{
+    Drawn, Frame, LINE, LogScale, MARGINS, PAGE, TEXT, canvas_with, draw_mark, fill, framed, page_position, stroke,
+    text_style, units,
+};
+use crate::summary::overall;
+use crate::text::number;
+
+/// Every cell of every method at a glance: small dots for the cells, a mark with its interval for the average, best first.
+pub(crate) fn glance(part: &Part, prefix: &str) -> Option<Figure> {
+    struct Line<'a> {
+        method: &'a Method,
+        average: Option<f64>,
+        interval: Option<(f64, f64)>,
+        cells: Vec<f64>,
+    }
+    let mut lines: Vec<Line<'_>> = part
+        .methods
+        .iter()
+        .filter_map(|method| {
+            let found = method.robustness.as_ref()?;
+            let effect = found.overall.and_then(|o| o.over_problems.or(o.problems_fixed)).map(|i| i.exp());
+            Some(Line {
+                method,
+                average: overall(method),
+                interval: effect.map(|i| (i.lower, i.upper)),
+                cells: found.cells.iter().filter_map(|c| c.value).collect(),
+            })
+        })
+        .filter(|line| !line.cells.is_empty())
+        .collect();
+    lines.sort_by(|a, b| a.average.unwrap_or(f64::INFINITY).total_cmp(&b.average.unwrap_or(f64::INFINITY)));
+    let n = lines.len();
+    let x = LogScale::of(lines.iter().flat_map(|l| l.cells.iter().copied().chain(l.average)).chain([1.0]))?;
+    if n == 0 {
+        return None;
+    }
+    let width_of_names = lines.iter().map(|l| text_width(&l.method.id, TEXT)).fold(0.0, f64::max);
+    let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
+    let left = ((1.1 * width_of_names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.5);
+    let at_x = |value: f64| (left + (1.0 - left) * x.at(value)).clamp(left, 1.0);
+    let row_of = |place: usize| 1.0 - (place as f64 + 0.5) / n as f64;
+    let x_ticks: Vec<(f64, String)> =
+        x.ticks().into_iter().map(|(at, label)| (left + (1.0 - left) * at, label)).collect();
+    let frame = Frame {
+        x_ticks: &x_ticks,
+        y_ticks: &[],
+        x_title: "nAUC: left of 1, less error than random sampling",
+        y_title: "",
+        y_axis: false,
+    };
+    let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
+        let plane = framed(area, &frame)?;
+        canvas.series(Some(part.random_style), &[]);
+        let random = Role::Series(part.random_style);
+        plane.draw(&PathElement::new([(at_x(1.0), 0.0), (at_x(1.0), 1.0)], stroke(random, LINE)))?;
+        for (place, line) in lines.iter().enumerate() {
+            let style = line.method.style;
+            let role = Role::Series(style);
+            let py = row_of(place);
+            canvas.series(Some(style), &[]);
+            for (k, value) in line.cells.iter().enumerate() {
+                // Cells of one problem lie together, from the top of the row to its bottom.
+                let shift = (0.5 - (k as f64 + 0.5) / line.cells.len() as f64) * 0.6 / n as f64;
+                let dot = Circle::new((0, 0), units(2.0), fill(role, 0.5));
+                plane.draw(&(EmptyElement::at((at_x(*value), py + shift)) + dot))?;
+            }
+            if let Some((low, high)) = line.interval {
+                plane.draw(&PathElement::new([(at_x(low), py), (at_x(high), py)], stroke(role, 2.4)))?;
+            }
+            if let Some(average) = line.average {
+                draw_mark(&plane, (at_x(average), py), style)?;
+            }
+            let name = Text::new(line.method.id.clone(), (left - 0.015, py), text_style(HPos::Right, VPos::Center));
+            plane.draw(&name)?;
+        }
+        canvas.series(None, &[]);
+        Ok(())
+    };
+    let words = |line: &Line<'_>| {
+        let low = line.cells.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = line.cells.iter().copied().fold(0.0, f64::max);
+        let average = match (line.average, line.interval) {
+            (Some(v), Some((l, u))) => format!("average {} ({} to {})", number(v), number(l), number(u)),
+            (Some(v), None) => format!("average {}", number(v)),
+            (None, _) => "no average: cells without a value".to_owned(),
+        };
+        format!("{average}, cells from {} to {}", number(low), number(high))
+    };
+    let stop_x = |line: &Line<'_>| line.average.unwrap_or(line.cells[0]);
+    let stops = Stops {
+        x: lines.iter().map(|l| page_position(at_x(stop_x(l)), 0.0).0).collect(),
+        l: (1..=n).map(|place| format!("place {place}")).collect(),
+        s: lines
+            .iter()
+            .enumerate()
+            .map(|(place, line)| SeriesStops {
+                i: line.method.style,
+                n: line.method.id.clone(),
+                y: (0..n).map(|k| (k == place).then(|| page_position(0.0, row_of(place)).1)).collect(),
+                v: (0..n).map(|k| if k == place { words(line) } else { String::new() }).collect(),
+            })
+            .collect(),
+    };
+    let said: Vec<String> = lines.iter().map(|l| format!("{}: {}", l.method.id, words(l))).collect();
+    let drawing = canvas_with(None, draw).ok()?;
+    Some(Figure {
+        id: format!("{prefix}glance"),
+        title: "Every method against random sampling".into(),
+        alt: format!(
+            "nAUC of every method, lowest average first; random sampling is the line at 1. {}.",
+            said.join("; ")
+        ),
+        for_paper: drawing.clone(),
+        on_page: drawing,
+        stops,
+        problem: None,
+        ratio: None,
+        metric: None,
+    })
+}

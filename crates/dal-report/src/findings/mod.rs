@@ -1,0 +1,293 @@
+//! From runs to findings: curves, cells, verdicts, ranks and times, per setting. All numbers of the page come from here.
+
+mod cell;
+mod curves;
+mod part;
+mod runs;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dal_eval::{
+    Cell, CellFinding, CurveSpan, EvalError, LabelsToReach, Missing, PoolRatioTransfer, RankTable, Robustness, Tally,
+    VerdictRules,
+};
+
+use self::part::{Context, part};
+use crate::data::{Entry, Model, Protocol, ReportData, RunSummary, Setting};
+
+/// The pool ratio that stands for a fixed list of candidates.
+pub const FIXED_LIST: usize = 0;
+
+/// Findings of a whole report.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    /// One part per setting, never mixed.
+    pub parts: Vec<Part>,
+    /// The rules behind every verdict.
+    pub rules: VerdictRules,
+    /// Which entries count towards nAUC.
+    pub span: CurveSpan,
+}
+
+/// Findings of the runs that share a setting, every problem under one protocol.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// What the runs share.
+    pub setting: Setting,
+    /// Names of the sweeps that the runs belong to, as far as known.
+    pub sweeps: Vec<String>,
+    /// Problems, by id.
+    pub problems: Vec<Problem>,
+    /// Methods other than Random, in the order of their styles.
+    pub methods: Vec<Method>,
+    /// Style number of Random.
+    pub random_style: usize,
+    /// Pool ratios γ, ascending; 0 stands for a fixed list.
+    pub pool_ratios: Vec<usize>,
+    /// Mean ranks at each pool ratio, Random first and then the methods; `None` where no (problem, seed) block is complete.
+    pub ranks: Vec<Option<RankTable>>,
+    /// Win / tie / loss of Random and the methods against each other over all cells.
+    pub tallies: Vec<Vec<Tally>>,
+    /// Counts of runs.
+    pub counts: Counts,
+    /// Runs that have no complete result.
+    pub incomplete: Vec<RunSummary>,
+}
+
+/// How many runs there are, by status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Finished.
+    pub done: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Unfinished.
+    pub partial: usize,
+    /// Planned, not started.
+    pub absent: usize,
+}
+
+impl Counts {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.done + self.failed + self.partial + self.absent
+    }
+}
+
+/// One problem of a part.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Its id, numbered where it was learned with several models.
+    pub id: String,
+    /// Its id in the store.
+    pub variant: String,
+    /// Network and training of its runs.
+    pub model: Model,
+    /// How much was labelled when.
+    pub protocol: Protocol,
+    /// In what its runs depart from the published protocol, network or training.
+    pub departures: Vec<String>,
+    /// Seeds that any run of it has, ascending.
+    pub seeds: Vec<u64>,
+    /// Labels behind each entry.
+    pub n_labelled: Vec<usize>,
+    /// Random's curves.
+    pub random: Curves,
+    /// Random's errors at the end, where every seed is finished.
+    pub random_final: Option<FinalErrors>,
+    /// Random's time.
+    pub random_time: Option<Time>,
+    /// What training cost over all its finished runs.
+    pub training: Option<TrainingTime>,
+}
+
+/// Errors of the last entry, geometric means over seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FinalErrors {
+    /// Test MSE.
+    pub mse: f64,
+    /// Mean absolute error.
+    pub mae: f64,
+    /// 95 % absolute error.
+    pub p95_abs: f64,
+    /// Largest absolute error.
+    pub max_abs: f64,
+}
+
+/// Which error a curve is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Test MSE, which every verdict is about.
+    Mse,
+    /// Mean absolute error.
+    Mae,
+    /// 95 % absolute error.
+    P95Abs,
+    /// Largest absolute error.
+    MaxAbs,
+}
+
+impl ErrorKind {
+    /// All of them, MSE first.
+    pub const ALL: [Self; 4] = [Self::Mse, Self::Mae, Self::P95Abs, Self::MaxAbs];
+
+    /// The metric's id in [`dal_eval::METRICS`].
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Mse => "mse",
+            Self::Mae => "mae",
+            Self::P95Abs => "p95-abs",
+            Self::MaxAbs => "max-abs",
+        }
+    }
+
+    /// Its name on an axis.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mse => "test MSE",
+            Self::Mae => "mean absolute error",
+            Self::P95Abs => "95 % absolute error",
+            Self::MaxAbs => "largest absolute error",
+        }
+    }
+
+    fn of(self, entry: &Entry) -> f64 {
+        match self {
+            Self::Mse => entry.mse,
+            Self::Mae => entry.mae,
+            Self::P95Abs => entry.p95_abs,
+            Self::MaxAbs => entry.max_abs,
+        }
+    }
+}
+
+/// The learning curves of one method on one problem at one pool ratio.
+#[derive(Debug, Clone, Default)]
+pub struct Curves {
+    /// Test MSE by seed, as far as recorded.
+    pub per_seed: Vec<(u64, Vec<f64>)>,
+    /// Seeds without a finished run, and why.
+    pub missing: Vec<(u64, Missing)>,
+    /// Geometric mean over seeds and the band of one standard deviation of ln MSE; only where every seed is finished.
+    pub mean: Option<Band>,
+    /// The other errors, likewise; none where they were not recorded or are zero.
+    pub others: Vec<(ErrorKind, Band)>,
+}
+
+/// A mean curve with its spread.
+#[derive(Debug, Clone)]
+pub struct Band {
+    /// Geometric mean of each entry.
+    pub mean: Vec<f64>,
+    /// Mean divided and multiplied by exp of the standard deviation of ln MSE; `None` with a single seed.
+    pub spread: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+/// One method of a part.
+#[derive(Debug, Clone)]
+pub struct Method {
+    /// Its id.
+    pub id: String,
+    /// Number for colour, dash and marker.
+    pub style: usize,
+    /// Verdict and nAUC cells; `None` where the method was planned on no cell.
+    pub robustness: Option<Robustness>,
+    /// What each (problem, γ) holds, by index of problem and pool ratio; `None` where it was not planned.
+    pub cells: Vec<Vec<Option<CellDetail>>>,
+    /// Transfer of γ between the problems that were planned at every pool ratio (by index), where each of their cells has a
+    /// value and there are at least two problems and two pool ratios.
+    pub transfer: Option<(Vec<usize>, PoolRatioTransfer)>,
+}
+
+impl Method {
+    /// Problems of the part, by index, on which it was planned at no pool ratio.
+    pub fn not_run_on(&self) -> impl Iterator<Item = usize> {
+        self.cells.iter().enumerate().filter(|(_, row)| row.iter().all(Option::is_none)).map(|(p, _)| p)
+    }
+}
+
+/// One (problem, γ, method).
+#[derive(Debug, Clone)]
+pub struct CellDetail {
+    /// nAUC with tests and verdict.
+    pub n_auc: CellFinding,
+    /// Two-sided Wilcoxon p of nAUC after Holm over the methods of this (problem, γ).
+    pub p_holm: Option<f64>,
+    /// nDiv; `None` where batches of one point have no diversity.
+    pub n_div: Option<Cell>,
+    /// Labels needed to reach Random's final error, by seed; only where every seed has it.
+    pub labels: Option<Vec<LabelsToReach>>,
+    /// Median over seeds and steps of the rank correlation of score and error, where recorded.
+    pub correlation: Option<f64>,
+    /// The curves.
+    pub curves: Curves,
+    /// Errors of the last entry, where every seed is finished.
+    pub final_errors: Option<FinalErrors>,
+    /// Times of finished runs.
+    pub time: Option<Time>,
+    /// Distinct remarks of the strategy.
+    pub notes: Vec<String>,
+}
+
+/// Times of the finished runs of one cell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Time {
+    /// Median seconds of choosing one batch, over runs and steps.
+    pub sampling_per_step: f64,
+    /// Median seconds of training one evaluated model, over runs and entries.
+    pub training_per_entry: f64,
+    /// Median seconds of training networks for the strategy alone, over runs and steps.
+    pub auxiliary_per_entry: f64,
+    /// Median seconds of a whole run.
+    pub run: f64,
+    /// Finished runs that kept their times.
+    pub n_runs: usize,
+}
+
+/// What training the evaluated models of a problem cost: medians over the finished runs of all methods that kept their times.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingTime {
+    /// Seconds of training the first model.
+    pub first: f64,
+    /// Seconds of training the last one.
+    pub last: f64,
+    /// Seconds of training all models of a run.
+    pub run: f64,
+    /// Finished runs that kept their times.
+    pub n_runs: usize,
+    /// Seconds of everything in all of these runs together.
+    pub total: f64,
+}
+
+/// Computes the findings; `span` says which entries count towards nAUC.
+///
+/// Runs that agree in their [`Setting`] make one part as long as every problem has one [`Protocol`]: problems may differ in their
+/// protocols, since every number is relative to Random's on the same problem, but runs of one problem under two protocols
+/// are in two parts.
+///
+/// # Errors
+/// [`EvalError`] for rules outside their range or values that no run can have; anything that is wrong with single runs becomes
+/// a [`Missing`] of their cell instead.
+pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Result<Findings, EvalError> {
+    let mut groups: BTreeMap<(&Setting, &Protocol), Vec<&RunSummary>> = BTreeMap::new();
+    for run in &data.runs {
+        groups.entry((&run.setting, &run.protocol)).or_default().push(run);
+    }
+    let mut merged: Vec<(&Setting, BTreeSet<&str>, Vec<&RunSummary>)> = Vec::new();
+    for ((setting, _), runs) in groups {
+        let problems: BTreeSet<&str> = runs.iter().map(|run| run.problem.as_str()).collect();
+        match merged.iter_mut().find(|(own, there, _)| *own == setting && there.is_disjoint(&problems)) {
+            Some((_, there, all)) => {
+                there.extend(problems);
+                all.extend(runs);
+            }
+            None => merged.push((setting, problems, runs)),
+        }
+    }
+    // The part that most can be learned from comes first, timings last.
+    merged.sort_by_key(|(setting, problems, runs)| (setting.timing, std::cmp::Reverse((problems.len(), runs.len()))));
+    let context = Context { data, rules: &rules, span };
+    let parts =
+        merged.into_iter().map(|(setting, _, runs)| part(setting, &runs, &context)).collect::<Result<_, _>>()?;
+    Ok(Findings { parts, rules, span })
+}

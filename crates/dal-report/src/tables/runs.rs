@@ -1,0 +1,135 @@
+//! What was run: problems and protocols, runs without a result, machines.
+
+use super::strings;
+use crate::data::{ReportData, RunStatus};
+use crate::findings::Part;
+use crate::table::{Entry, Row, Table};
+use crate::text::{number, ratio, ratio_name};
+
+/// Which problems, networks and protocols there were, and in what they are unlike the published ones.
+pub(crate) fn problems(part: &Part, prefix: &str) -> Table {
+    let row = |problem: &crate::findings::Problem| {
+        let p = &problem.protocol;
+        let cells = vec![
+            Entry::text(&problem.id),
+            Entry::text(&problem.model.network),
+            Entry::text(&problem.model.training),
+            Entry::text(&p.preset),
+            Entry::text(format!("{} + {} × {}", p.initial, p.steps, p.queries)),
+            Entry::number(p.test_points as f64, p.test_points.to_string()),
+            Entry::number(problem.seeds.len() as f64, problem.seeds.len().to_string()),
+            if problem.departures.is_empty() {
+                Entry::optional(None, ratio)
+            } else {
+                Entry::text(problem.departures.join("; "))
+            },
+        ];
+        Row { cells, problem: Some(problem.id.clone()), ..Row::default() }
+    };
+    Table {
+        id: format!("{prefix}problems"),
+        caption: "Problems: what was learned, with which network, and in what that is unlike the published benchmark."
+            .into(),
+        columns: strings(&[
+            "problem",
+            "hidden layers",
+            "training",
+            "preset",
+            "labels",
+            "test points",
+            "seeds",
+            "not as published",
+        ]),
+        n_labels: 1,
+        rows: part.problems.iter().map(row).collect(),
+    }
+}
+
+/// Runs without a complete result.
+pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
+    if part.incomplete.is_empty() {
+        return None;
+    }
+    let styles: std::collections::BTreeMap<&str, usize> =
+        part.methods.iter().map(|m| (m.id.as_str(), m.style)).collect();
+    let rows = part
+        .incomplete
+        .iter()
+        .map(|run| {
+            let (word, why, class) = match &run.status {
+                RunStatus::Done => ("done", String::new(), ""),
+                RunStatus::Failed { reason } => ("failed", reason.clone(), "worse"),
+                RunStatus::Partial => ("unfinished", String::new(), "open"),
+                RunStatus::Absent => ("not started", String::new(), "none"),
+            };
+            Row {
+                cells: vec![
+                    Entry::text(&run.problem),
+                    Entry::text(&run.strategy),
+                    Entry::text(run.pool_ratio.map(ratio_name).unwrap_or_else(|| ratio_name(0))),
+                    Entry::number(run.seed as f64, run.seed.to_string()),
+                    Entry::text(word).with_class(class),
+                    Entry::text(format!("{} of {}", run.entries.len(), run.protocol.steps + 1)),
+                    Entry::text(why),
+                ],
+                problem: Some(run.problem.clone()),
+                method: Some(styles.get(run.strategy.as_str()).copied().unwrap_or(part.random_style)),
+                ratio: None,
+            }
+        })
+        .collect();
+    Some(Table {
+        id: format!("{prefix}incomplete"),
+        caption: "Runs that failed, are unfinished or never started".into(),
+        columns: strings(&["problem", "method", "γ", "seed", "state", "entries", "reason"]),
+        n_labels: 4,
+        rows,
+    })
+}
+
+/// Where the runs were made.
+pub(crate) fn provenance(data: &ReportData) -> Table {
+    let rows = data
+        .provenance
+        .iter()
+        .map(|(c, made)| {
+            let peak = match made.peak_memory_mib {
+                0 => Entry::text("–"),
+                mib => Entry::number(mib as f64, mib.to_string()),
+            };
+            let memory =
+                if c.memory_mib == 0 { String::new() } else { format!("{} GiB", number(c.memory_mib as f64 / 1024.0)) };
+            Row {
+                cells: vec![
+                    Entry::number(made.runs as f64, made.runs.to_string()),
+                    Entry::text(&c.sweep),
+                    Entry::text(&c.dal_version),
+                    Entry::text(&c.compiler),
+                    Entry::text(format!("{} ({} logical processors) {memory}", c.cpu, c.n_cpus)),
+                    Entry::text(&c.os),
+                    Entry::number(c.jobs as f64, c.jobs.to_string()),
+                    peak,
+                    Entry::text(c.command.join(" ")),
+                ],
+                ..Row::default()
+            }
+        })
+        .collect();
+    Table {
+        id: "provenance".into(),
+        caption: "Runs: where and how they were made.".into(),
+        columns: strings(&[
+            "runs",
+            "sweep",
+            "dal",
+            "compiler",
+            "machine",
+            "system",
+            "jobs",
+            "peak memory, MiB",
+            "command",
+        ]),
+        n_labels: 1,
+        rows,
+    }
+}

@@ -1,0 +1,268 @@
+//! nAUC with tests and verdicts: by method, at a glance, by cell.
+
+use dal_eval::{Cell, CellFinding, CellVerdict, Hesitation, Interval, Verdict};
+
+use super::{by_ratio, gap, strings};
+use crate::findings::{Method, Part};
+use crate::summary::{hesitation, overall};
+use crate::table::{Entry, Row, Table};
+use crate::text::{count, number, p_value, ratio, ratio_name};
+
+fn interval(i: Option<Interval>) -> Entry {
+    match i {
+        Some(i) => Entry::text(format!("{} to {}", ratio(i.lower), ratio(i.upper))),
+        None => Entry::optional(None, ratio),
+    }
+}
+
+/// A sign for a verdict, so that colour is not needed to see it.
+fn sign(verdict: CellVerdict) -> (&'static str, &'static str) {
+    match verdict {
+        CellVerdict::Better => ("✓", "better"),
+        CellVerdict::Worse => ("✗", "worse"),
+        CellVerdict::Equal => ("=", "equal"),
+        CellVerdict::Undecided | CellVerdict::Undecidable => ("?", "open"),
+        CellVerdict::NoVerdict => ("–", "none"),
+    }
+}
+
+/// A word for a cell's verdict.
+fn verdict_word(verdict: CellVerdict) -> &'static str {
+    match verdict {
+        CellVerdict::Better => "better",
+        CellVerdict::Worse => "worse",
+        CellVerdict::Equal => "equal",
+        CellVerdict::Undecided => "undecided",
+        CellVerdict::Undecidable => "too few seeds",
+        CellVerdict::NoVerdict => "no verdict",
+    }
+}
+
+/// The sign of a cell in the overview: where the verdict is open, which way the value points.
+fn overview_sign(cell: &CellFinding, margin: f64) -> &'static str {
+    match (cell.verdict, cell.value) {
+        (CellVerdict::Undecided | CellVerdict::Undecidable, Some(value)) => {
+            if value > 1.0 + margin {
+                "↑"
+            } else if value < 1.0 / (1.0 + margin) {
+                "↓"
+            } else {
+                "~"
+            }
+        }
+        (verdict, _) => sign(verdict).0,
+    }
+}
+
+/// The verdicts, one row per method.
+pub(crate) fn robustness(part: &Part, prefix: &str) -> Table {
+    let mut rows: Vec<(Option<f64>, Row)> = part
+        .methods
+        .iter()
+        .filter_map(|m| {
+            let r = m.robustness.as_ref()?;
+            let tally = |v: CellVerdict| r.cells.iter().filter(|c| c.verdict == v).count();
+            let number_of = |n: usize| Entry::number(n as f64, n.to_string());
+            let (word, class) = match &r.verdict {
+                Verdict::Robust => ("robust".to_owned(), "better"),
+                Verdict::NotRobust => ("not robust".to_owned(), "worse"),
+                Verdict::Undecided(Hesitation::TooFewSeeds { got, .. }) => {
+                    (format!("undecided: {} too few to tell", count(*got, "seed")), "open")
+                }
+                Verdict::Undecided(why) => (format!("undecided: {}", hesitation(why)), "open"),
+            };
+            let worst = r.worst.as_ref().map(|(i, _)| &r.cells[*i]);
+            let needed = r.cells.iter().filter_map(|c| c.seeds_to_find).max();
+            let value = overall(m);
+            let cells = vec![
+                Entry::text(&m.id),
+                Entry::text(word).with_class(class),
+                Entry::optional(value, ratio),
+                interval(r.overall.and_then(|o| o.over_problems).map(Interval::exp)),
+                match worst {
+                    Some(cell) => Entry::number(
+                        cell.value.unwrap_or(f64::NAN),
+                        format!(
+                            "{} ({}, {})",
+                            cell.value.map(ratio).unwrap_or_default(),
+                            cell.problem,
+                            ratio_name(cell.pool_ratio)
+                        ),
+                    ),
+                    None => Entry::optional(None, ratio),
+                },
+                interval(r.worst.as_ref().and_then(|(_, i)| *i)),
+                number_of(tally(CellVerdict::Better)),
+                number_of(tally(CellVerdict::Equal)),
+                number_of(tally(CellVerdict::Worse)),
+                number_of(tally(CellVerdict::Undecided) + tally(CellVerdict::Undecidable)),
+                number_of(tally(CellVerdict::NoVerdict)),
+                Entry::optional(r.p_robust, p_value),
+                Entry::optional(needed.map(|n| n as f64), number),
+                interval(r.overall.and_then(|o| o.problems_fixed).map(Interval::exp)),
+            ];
+            Some((value, Row { cells, method: Some(m.style), ..Row::default() }))
+        })
+        .collect();
+    rows.sort_by(|a, b| a.0.unwrap_or(f64::INFINITY).total_cmp(&b.0.unwrap_or(f64::INFINITY)));
+    Table {
+        id: format!("{prefix}robustness"),
+        caption: "Robustness: is the method better than random sampling on every problem and pool ratio? A cell is one problem at \
+                  one γ; nAUC below 1 is better. The interval of the worst cell holds for all cells at once. Seeds needed: enough \
+                  to decide the hardest open cell, if its effect is real. The first interval of the average is for other problems \
+                  of the kind, the last for these problems alone."
+            .into(),
+        columns: strings(&[
+            "method",
+            "verdict",
+            "average nAUC",
+            "95 % interval",
+            "worst cell",
+            "its 95 % interval",
+            "cells better",
+            "equal",
+            "worse",
+            "open",
+            "no verdict",
+            "p of robust",
+            "seeds needed",
+            "95 % interval, these problems",
+        ]),
+        n_labels: 1,
+        rows: rows.into_iter().map(|(_, row)| row).collect(),
+    }
+}
+
+/// Where each method wins and loses, at a glance: one sign for each pool ratio in every problem's column.
+pub(crate) fn overview(part: &Part, margin: f64, prefix: &str) -> Table {
+    let mut columns = strings(&["method"]);
+    columns.extend(part.problems.iter().map(|p| p.id.clone()));
+    let mut ordered: Vec<_> = part.methods.iter().collect();
+    let place = |m: &Method| overall(m).unwrap_or(f64::INFINITY);
+    ordered.sort_by(|a, b| place(a).total_cmp(&place(b)));
+    let rows = ordered
+        .into_iter()
+        .map(|m| {
+            let mut cells = vec![Entry::text(&m.id)];
+            cells.extend(m.cells.iter().map(|row| {
+                let verdicts: Vec<CellVerdict> = row.iter().flatten().map(|c| c.n_auc.verdict).collect();
+                let signs: String =
+                    row.iter().map(|c| c.as_ref().map_or("·", |c| overview_sign(&c.n_auc, margin))).collect();
+                let class = if verdicts.contains(&CellVerdict::Worse) {
+                    "worse"
+                } else if !verdicts.is_empty() && verdicts.iter().all(|v| *v == CellVerdict::Better) {
+                    "better"
+                } else if !verdicts.is_empty() && verdicts.iter().all(|v| *v == CellVerdict::Equal) {
+                    "equal"
+                } else {
+                    "open"
+                };
+                // Sorted by what speaks against the method.
+                let against = verdicts.iter().filter(|v| **v == CellVerdict::Worse).count() as f64;
+                let for_it = verdicts.iter().filter(|v| **v == CellVerdict::Better).count() as f64;
+                Entry::number(against - for_it / 1000.0, signs.clone()).with_class(class)
+            }));
+            Row { cells, method: Some(m.style), ..Row::default() }
+        })
+        .collect();
+    let ratios: Vec<String> = part.pool_ratios.iter().map(|r| ratio_name(*r)).collect();
+    Table {
+        id: format!("{prefix}overview"),
+        caption: format!(
+            "Where each method wins and loses: against random sampling, one sign for each pool ratio, in the order {}. ✓ better, \
+             ✗ worse, = equal within {tolerance} %. Not decided, but pointing: ↓ lower error, ↑ higher error, ~ within \
+             {tolerance} %. – a run is missing, · not planned.",
+            ratios.join(", "),
+            tolerance = number(100.0 * margin)
+        ),
+        columns,
+        n_labels: 1,
+        rows,
+    }
+}
+
+/// nAUC with verdicts.
+pub(crate) fn n_auc(part: &Part, prefix: &str) -> Table {
+    by_ratio(
+        part,
+        format!("{prefix}nauc"),
+        "nAUC: area under the test-error curve divided by random sampling's of the same seed, geometric mean over seeds; below 1 \
+         is better. ✓ better, ✗ worse, = equal within 2 %, ? undecided; better and worse hold jointly over all cells of a method."
+            .into(),
+        |cell| match cell.n_auc.value {
+            Some(value) => {
+                let (sign, class) = sign(cell.n_auc.verdict);
+                Entry::number(value, format!("{} {sign}", ratio(value))).with_class(class)
+            }
+            None => gap(cell),
+        },
+    )
+}
+
+/// Every cell with everything known about it, in long form.
+pub(crate) fn cells(part: &Part, prefix: &str) -> Table {
+    let mut rows = Vec::new();
+    for (p, problem) in part.problems.iter().enumerate() {
+        for (g, pool_ratio) in part.pool_ratios.iter().enumerate() {
+            for m in &part.methods {
+                let Some(cell) = &m.cells[p][g] else { continue };
+                let f = &cell.n_auc;
+                let bound = |i: Option<Interval>, upper: bool| {
+                    Entry::optional(i.map(|i| if upper { i.upper } else { i.lower }), ratio)
+                };
+                let cells = vec![
+                    Entry::text(&problem.id),
+                    Entry::number(*pool_ratio as f64, pool_ratio.to_string()),
+                    Entry::text(&m.id),
+                    Entry::number(f.n_seeds as f64, f.n_seeds.to_string()),
+                    Entry::number(f.missing.len() as f64, f.missing.len().to_string()),
+                    Entry::optional(f.value, ratio),
+                    bound(f.interval_95, false),
+                    bound(f.interval_95, true),
+                    Entry::text(verdict_word(f.verdict)).with_class(sign(f.verdict).1),
+                    Entry::optional(f.p_wilcoxon, p_value),
+                    Entry::optional(f.p_sign_flip, p_value),
+                    Entry::optional(cell.p_holm, p_value),
+                    Entry::optional(f.p_better_adjusted, p_value),
+                    Entry::optional(f.p_worse_adjusted, p_value),
+                    Entry::optional(f.seeds_to_find.map(|n| n as f64), number),
+                    Entry::optional(cell.n_div.as_ref().and_then(Cell::value), ratio),
+                    Entry::optional(cell.correlation, |v| format!("{v:.2}")),
+                ];
+                rows.push(Row {
+                    cells,
+                    problem: Some(problem.id.clone()),
+                    method: Some(m.style),
+                    ratio: Some(*pool_ratio),
+                });
+            }
+        }
+    }
+    Table {
+        id: format!("{prefix}cells"),
+        caption: "Every cell with its tests: Wilcoxon and sign-flip p are two-sided and of the cell by itself; Holm adjusts Wilcoxon's \
+                  over the methods; max-T adjusts over all cells of a method, one-sided."
+            .into(),
+        columns: strings(&[
+            "problem",
+            "γ",
+            "method",
+            "seeds",
+            "missing",
+            "nAUC",
+            "95 % from",
+            "to",
+            "verdict",
+            "p Wilcoxon",
+            "p sign flips",
+            "p Holm",
+            "p better (max-T)",
+            "p worse (max-T)",
+            "seeds needed",
+            "nDiv",
+            "score–error correlation",
+        ]),
+        n_labels: 3,
+        rows,
+    }
+}
