@@ -11,7 +11,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dal_acq::{PoolStrategy, catalogue, find};
 use dal_core::{
-    Committee, Dropout, Labelled, Learner, LossHead, Moments, Oracle, SeedPath, Step, Surrogate, SurrogateError,
+    Committee, Dropout, Labelled, Learner, LossHead, Moments, Oracle, SeedPath, Step, Stop, Surrogate, SurrogateError,
+    every,
 };
 use dal_core::{FitJob, Space};
 use dal_nn::{BatchNormSpec, CpuLearner, Head, NetworkSpec, TrainingSpec};
@@ -101,10 +102,11 @@ fn propose(strategy: &dyn PoolStrategy, labelled: &Labelled, pool: &Array2<f64>,
 
 fn label(oracle: &dyn Oracle, x: &Array2<f64>) -> Array2<f64> {
     let mut y = Array2::zeros((x.nrows(), oracle.n_outputs()));
-    let mut on_row = |row: usize, answer: Result<&[f64], dal_core::LabelFailure>| {
+    let mut keep = every(|row, answer| {
         y.row_mut(row).assign(&Array1::from_vec(answer.expect("robo answers everywhere").to_vec()));
-    };
-    oracle.label(x.view(), &mut on_row).expect("points of the box");
+    });
+    oracle.label(x.view(), &Stop::new(), &mut keep).expect("points of the box");
+    drop(keep);
     y
 }
 
@@ -135,7 +137,7 @@ fn robo(c: &mut Criterion) {
     let learner = CpuLearner::new(network.expect("the published network"), training).expect("the published training");
     let emoc = find("emoc", &BTreeMap::new()).expect("built in");
     let job = FitJob { labelled: &labelled, needs: &emoc.needs(), seeds: seeds.purpose("fit") };
-    let model = learner.fit_all(&[job]).pop().expect("one job").expect("one epoch");
+    let model = learner.fit_all(&[job], &Stop::new()).pop().expect("one job").expect("one epoch");
     group.sample_size(10);
     for n_pool in [80, 320] {
         let pool = space.sample(n_pool, &seeds.purpose("pool"));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dal_core::{FitJob, Labelled, Needs, SeedPath};
+use dal_core::{FitJob, Labelled, Needs, SeedPath, Stop};
 use dal_nn::TrainingSpec;
 use dal_store::{PoolSpec, Status, Store};
 use ndarray::Array2;
@@ -109,7 +109,7 @@ fn epoch_seconds(plan: &Plan, problem: &PlannedProblem, n: usize) -> Result<f64,
         };
         let jobs: Vec<FitJob<'_>> = (0..n_jobs).map(job).collect();
         let start = Instant::now();
-        let fits = learner.fit_all(&jobs);
+        let fits = learner.fit_all(&jobs, &Stop::new());
         let elapsed = start.elapsed();
         drop(fits);
         if elapsed >= ENOUGH || epochs >= 1 << 16 {

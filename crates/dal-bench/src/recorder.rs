@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use dal_core::{
-    Campaign, Fitted, LabelFailure, Observer, ObserverError, Oracle, Pending, Proposed, Queries, RunError, Surrogate,
+    Campaign, Fitted, LabelFailure, Observer, ObserverError, Oracle, Pending, Proposed, Queries, RunError, Stop,
+    Surrogate, every,
 };
 use dal_eval::{ErrorSummary, batch_diversity, rank_correlation};
 use dal_store::{Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, RunWriter, StoreError};
@@ -174,14 +175,15 @@ fn absolute_errors(
     let failed = |error: &dyn std::fmt::Display| Halt::Evaluation(format!("evaluating on the pool: {error}"));
     let predicted = surrogate.mean(x).map_err(|e| failed(&e))?;
     let mut truth = Array2::from_elem(predicted.raw_dim(), f64::NAN);
-    let mut on_row = |row: usize, answer: Result<&[f64], LabelFailure>| {
+    let mut keep = every(|row, answer| {
         if let Ok(label) = answer
             && label.len() == truth.ncols()
         {
             truth.row_mut(row).assign(&ndarray::aview1(label));
         }
-    };
-    oracle.label(x, &mut on_row).map_err(|e| failed(&e))?;
+    });
+    oracle.label(x, &Stop::new(), &mut keep).map_err(|e| failed(&e))?;
+    drop(keep);
     let errors = (&predicted - &truth).mapv(f64::abs).mean_axis(ndarray::Axis(1));
     Ok(errors.map(|errors| errors.to_vec()).filter(|errors| errors.iter().all(|e| e.is_finite())))
 }

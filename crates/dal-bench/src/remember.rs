@@ -1,9 +1,10 @@
 //! Asks a user's oracle once per point: answers are kept in the store, and shared by all runs of the sweep.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError};
+use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop};
 use dal_store::{LabelJournal, StoreError};
 use ndarray::{ArrayView1, ArrayView2, Axis};
 
@@ -49,15 +50,26 @@ impl<'a> Remembering<'a> {
     }
 
     /// As [`label`](Oracle::label), but failures are kept too.
-    pub(crate) fn test_label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
-        self.ask(x, true, on_row)
+    pub(crate) fn test_label(
+        &self,
+        x: ArrayView2<'_, f64>,
+        stop: &Stop,
+        on_row: &mut OnRow<'_>,
+    ) -> Result<(), OracleError> {
+        self.ask(x, true, stop, on_row)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn ask(&self, x: ArrayView2<'_, f64>, keeps_failures: bool, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn ask(
+        &self,
+        x: ArrayView2<'_, f64>,
+        keeps_failures: bool,
+        stop: &Stop,
+        on_row: &mut OnRow<'_>,
+    ) -> Result<(), OracleError> {
         let mut open: Vec<usize> = (0..x.nrows()).collect();
         while !open.is_empty() {
             let mut claim = Claim { oracle: self, points: Vec::new() };
@@ -85,10 +97,12 @@ impl<'a> Remembering<'a> {
                 drop(state);
             }
             for (row, answer) in known {
-                on_row(row, answer.as_deref().map_err(Clone::clone));
+                if on_row(row, answer.as_deref().map_err(Clone::clone)).is_break() {
+                    return Ok(());
+                }
             }
-            if !mine.is_empty() {
-                self.ask_inner(x, &mine, keeps_failures, on_row)?;
+            if !mine.is_empty() && self.ask_inner(x, &mine, keeps_failures, stop, on_row)?.is_break() {
+                return Ok(());
             }
             open = others;
         }
@@ -100,15 +114,17 @@ impl<'a> Remembering<'a> {
         x: ArrayView2<'_, f64>,
         rows: &[usize],
         keeps_failures: bool,
+        stop: &Stop,
         on_row: &mut OnRow<'_>,
-    ) -> Result<(), OracleError> {
+    ) -> Result<ControlFlow<()>, OracleError> {
+        let mut flow = ControlFlow::Continue(());
         let mut refused: Option<StoreError> = None;
         let n_outputs = self.inner.n_outputs();
         let batch = x.select(Axis(0), rows);
         let mut open = vec![true; rows.len()];
         let mut settle = |k: usize, answer: Result<&[f64], LabelFailure>| {
             if k >= open.len() || !std::mem::replace(&mut open[k], false) {
-                return;
+                return flow;
             }
             let row = rows[k];
             let keep = match &answer {
@@ -122,18 +138,24 @@ impl<'a> Remembering<'a> {
                 }
                 self.answered.notify_all();
             }
-            on_row(row, answer);
+            // What arrives after an answer that could not be taken is kept here all the same: it was paid for.
+            if flow.is_continue() {
+                flow = on_row(row, answer);
+            }
+            flow
         };
-        let outcome = self.inner.label(batch.view(), &mut settle);
+        let outcome = self.inner.label(batch.view(), stop, &mut settle);
         if outcome.is_ok() {
             for k in 0..rows.len() {
                 let message = "the oracle gave no answer for this row";
-                settle(k, Err(LabelFailure::new(LabelFailureKind::Missing, message)));
+                if settle(k, Err(LabelFailure::new(LabelFailureKind::Missing, message))).is_break() {
+                    break;
+                }
             }
         }
         match refused {
             Some(error) => Err(OracleError::Unavailable { message: format!("keeping answers: {error}") }),
-            None => outcome,
+            None => outcome.map(|()| flow),
         }
     }
 }
@@ -151,14 +173,15 @@ impl Oracle for Remembering<'_> {
         self.inner.n_outputs()
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
-        self.ask(x, false, on_row)
+    fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        self.ask(x, false, stop, on_row)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dal_core::every;
     use dal_store::{ProblemSpec, Store};
     use ndarray::{Array2, array};
     use std::collections::BTreeMap;
@@ -176,14 +199,14 @@ mod tests {
         fn n_outputs(&self) -> usize {
             1
         }
-        fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
             for (row, point) in x.outer_iter().enumerate() {
                 std::thread::sleep(Duration::from_millis(2));
                 self.0.fetch_add(1, Ordering::SeqCst);
-                if point[0] < 0.0 {
-                    on_row(row, Err(LabelFailure::new(LabelFailureKind::Crashed, "negative")));
-                } else {
-                    on_row(row, Ok(&[2.0 * point[0]]));
+                let label = [2.0 * point[0]];
+                let negative = || LabelFailure::new(LabelFailureKind::Crashed, "negative");
+                if on_row(row, if point[0] < 0.0 { Err(negative()) } else { Ok(&label) }).is_break() {
+                    break;
                 }
             }
             Ok(())
@@ -197,11 +220,12 @@ mod tests {
 
     fn answers(ask: impl FnOnce(&mut OnRow<'_>) -> Result<(), OracleError>, n: usize) -> Vec<Option<f64>> {
         let mut answers = vec![None; n];
-        ask(&mut |row, answer| {
+        let mut keep = every(|row, answer| {
             assert!(answers[row].is_none(), "row {row} twice");
             answers[row] = Some(answer.map_or(f64::NAN, |label| label[0]));
-        })
-        .unwrap();
+        });
+        ask(&mut keep).unwrap();
+        drop(keep);
         answers.into_iter().map(|answer| answer.filter(|v| !v.is_nan())).collect()
     }
 
@@ -218,7 +242,10 @@ mod tests {
                 let (x, oracle, expected) = (&x, &oracle, &expected);
                 scope.spawn(move || {
                     let part = x.select(Axis(0), &(shift..20).collect::<Vec<_>>());
-                    assert_eq!(answers(|on_row| oracle.label(part.view(), on_row), 20 - shift), expected[shift..]);
+                    assert_eq!(
+                        answers(|on_row| oracle.label(part.view(), &Stop::new(), on_row), 20 - shift),
+                        expected[shift..]
+                    );
                 });
             }
         });
@@ -226,7 +253,7 @@ mod tests {
         drop(oracle);
         let again = Slow::default();
         let oracle = Remembering::new(&again, journal(&store));
-        assert_eq!(answers(|on_row| oracle.label(x.view(), on_row), 20), expected);
+        assert_eq!(answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 20), expected);
         assert_eq!(again.0.load(Ordering::SeqCst), 0);
     }
 
@@ -240,8 +267,8 @@ mod tests {
         // Whether it is the test set, and how many questions there were in all.
         for (test, asked) in [(false, 2), (false, 3), (true, 4), (true, 4), (false, 5)] {
             let found = match test {
-                true => answers(|on_row| oracle.test_label(x.view(), on_row), 2),
-                false => answers(|on_row| oracle.label(x.view(), on_row), 2),
+                true => answers(|on_row| oracle.test_label(x.view(), &Stop::new(), on_row), 2),
+                false => answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 2),
             };
             assert_eq!(found, [None, Some(1.0)]);
             assert_eq!(slow.0.load(Ordering::SeqCst), asked);

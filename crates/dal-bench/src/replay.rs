@@ -1,9 +1,10 @@
 //! Gives the answers that a checkpoint holds before it asks the oracle, so that nothing costly is asked twice.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 
-use dal_core::{LabelFailure, OnRow, Oracle, OracleError};
+use dal_core::{LabelFailure, OnRow, Oracle, OracleError, Stop};
 use dal_store::CheckpointBatch;
 use ndarray::{ArrayView1, ArrayView2, Axis};
 
@@ -43,7 +44,7 @@ impl Oracle for Replay<'_> {
         self.inner.n_outputs()
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         let mut open = Vec::new();
         for (row, point) in x.outer_iter().enumerate() {
             let answer = {
@@ -51,7 +52,11 @@ impl Oracle for Replay<'_> {
                 known.get_mut(&bits(point)).and_then(VecDeque::pop_front)
             };
             match answer {
-                Some(answer) => on_row(row, answer.as_deref().map_err(Clone::clone)),
+                Some(answer) => {
+                    if on_row(row, answer.as_deref().map_err(Clone::clone)).is_break() {
+                        return Ok(());
+                    }
+                }
                 None => open.push(row),
             }
         }
@@ -59,10 +64,9 @@ impl Oracle for Replay<'_> {
             return Ok(());
         }
         let rest = x.select(Axis(0), &open);
-        self.inner.label(rest.view(), &mut |k, answer| {
-            if let Some(&row) = open.get(k) {
-                on_row(row, answer);
-            }
+        self.inner.label(rest.view(), stop, &mut |k, answer| match open.get(k) {
+            Some(&row) => on_row(row, answer),
+            None => ControlFlow::Continue(()),
         })
     }
 }
@@ -71,6 +75,7 @@ impl Oracle for Replay<'_> {
 mod tests {
     use super::*;
     use dal_core::LabelFailureKind;
+    use dal_core::every;
     use ndarray::{Array2, array};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -84,10 +89,12 @@ mod tests {
         fn n_outputs(&self) -> usize {
             1
         }
-        fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
             for (row, point) in x.outer_iter().enumerate() {
                 self.0.fetch_add(1, Ordering::Relaxed);
-                on_row(row, Ok(&[point[0] + 10.0]));
+                if on_row(row, Ok(&[point[0] + 10.0])).is_break() {
+                    break;
+                }
             }
             Ok(())
         }
@@ -105,7 +112,9 @@ mod tests {
         let oracle = Replay::new(&inner, [&known]);
         let ask = |x: &Array2<f64>| {
             let mut answers = vec![None; x.nrows()];
-            oracle.label(x.view(), &mut |row, answer| answers[row] = Some(answer.map(<[f64]>::to_vec))).unwrap();
+            let mut keep = every(|row, answer| answers[row] = Some(answer.map(<[f64]>::to_vec)));
+            oracle.label(x.view(), &Stop::new(), &mut keep).unwrap();
+            drop(keep);
             answers.into_iter().map(Option::unwrap).collect::<Vec<_>>()
         };
         let answers = ask(&known.x);

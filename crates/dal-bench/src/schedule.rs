@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, run_trials};
+use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, run_trials};
 use dal_store::{Begin, EntryRecord, Failure, FailureKind, Provenance, RunWriter, Status, Store, StoreWriter};
 use ndarray::ArrayView2;
 
@@ -155,12 +155,13 @@ fn label_test_set(
 ) -> Result<(), BenchError> {
     let Some(oracle) = oracle else { return problem.test_set().map(|_| ()) };
     let variant = problem.problem().variant_id();
-    let mut label = |x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>| {
+    let mut label = |x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>| {
         let (mut answered, of) = (0, x.nrows());
-        oracle.test_label(x, &mut |row, answer| {
-            on_row(row, answer);
+        oracle.test_label(x, stop, &mut |row, answer| {
+            let flow = on_row(row, answer);
             answered += 1;
             progress.event(&Event::TestPoint { problem: &variant, answered, of });
+            flow
         })
     };
     let test = problem.test_set_from(&mut label)?;
@@ -362,7 +363,9 @@ impl Shared<'_> {
             at: None,
             broken: false,
         };
-        let outcomes = catch_unwind(AssertUnwindSafe(|| run_trials(&mut campaigns, &replay, &*learner, &mut recorder)));
+        let outcomes = catch_unwind(AssertUnwindSafe(|| {
+            run_trials(&mut campaigns, &replay, &*learner, &Stop::new(), &mut recorder)
+        }));
         let (recordings, at) = (std::mem::take(&mut recorder.recordings), recorder.at);
         drop(recorder);
         let payload = match outcomes {
@@ -458,6 +461,7 @@ impl Shared<'_> {
         let entry = writer.checkpoint().records.len();
         let kind = match &outcome {
             Ok(()) => return Ok(Ended::Over(writer.finish(&self.provenance_now(group))?.status().clone())),
+            Err(RunError::Stopped) => return Ok(Ended::Left { entries: entry }),
             Err(RunError::Learn { source: LearnError::Diverged { .. }, .. }) => FailureKind::Diverged,
             Err(RunError::Learn { .. }) => FailureKind::Training,
             Err(RunError::Oracle(_) | RunError::Campaign(CampaignError::NothingLabelled { .. })) => {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath};
+use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath, Stop};
 use dal_nn::{
     Head, Layout, NetworkSpec, TchDevice, TchLearner, TchOptions, TchTrainer, TrainingSpec, load_cuda_backend,
 };
@@ -97,7 +97,7 @@ impl Engine for TchEngine {
         let points = || Array2::from_shape_fn((2, 1), |(row, _)| row as f64);
         let labelled = Labelled::new(points(), points()).map_err(|e| text(&e))?;
         let job = FitJob { labelled: &labelled, needs: &Needs::default(), seeds: SeedPath::root(0) };
-        let fits = self.learner(&network, &training)?.fit_all(&[job]);
+        let fits = self.learner(&network, &training)?.fit_all(&[job], &Stop::new());
         fits.into_iter().try_for_each(|fit| fit.map(|_| ())).map_err(|e| text(&e))
     }
 }

@@ -9,7 +9,11 @@
 //! | [`space`] | physical, integer and categorical inputs on the unit box `[-1, 1]^d`, and sampling from it |
 //! | [`oracle`] | what answers a query, row by row |
 //! | [`labelled`] | the points whose answers are known |
+//! | [`settings`] | settings by name: values, cards, errors that carry the key |
+//! | [`model`] | the description of a model to be trained |
+//! | [`engine`] | who trains: makes learners of a model description |
 //! | [`surrogate`] | a trained model and its small capabilities, and the learner that trains it |
+//! | [`stop`] | a wish to stop: go on, drain, or now |
 //! | [`strategy`] | a rule that chooses what to label next, and the [`Step`] it looks at |
 //! | [`campaign`] | one active-learning loop as a state machine: ask, tell, fit, propose |
 //! | [`run`] | drives one or many campaigns against an oracle |
@@ -30,10 +34,12 @@
 //! impl Oracle for Square {
 //!     fn n_inputs(&self) -> usize { 1 }
 //!     fn n_outputs(&self) -> usize { 1 }
-//!     fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+//!     fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
 //!         check_unit_box(x, 1)?;
 //!         for (i, row) in x.outer_iter().enumerate() {
-//!             on_row(i, Ok(&[row[0] * row[0]]));
+//!             if on_row(i, Ok(&[row[0] * row[0]])).is_break() {
+//!                 break;
+//!             }
 //!         }
 //!         Ok(())
 //!     }
@@ -56,7 +62,7 @@
 //! struct NearestLearner;
 //! impl Learner for NearestLearner {
 //!     fn platform(&self) -> String { "nearest".into() }
-//!     fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+//!     fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
 //!         jobs.iter().map(|job| Ok(Box::new(Nearest(job.labelled.clone())) as Box<dyn Surrogate>)).collect()
 //!     }
 //! }
@@ -86,7 +92,7 @@
 //! let seeds = TrialSeeds::new("square", 0);
 //! let mut campaigns = vec![Campaign::new(space, Arc::new(Farthest), protocol, seeds)?];
 //! let mut count = Count::default();
-//! let outcomes = run_trials(&mut campaigns, &Square, &NearestLearner, &mut count);
+//! let outcomes = run_trials(&mut campaigns, &Square, &NearestLearner, &Stop::new(), &mut count);
 //! assert!(outcomes.iter().all(Result::is_ok));
 //! assert_eq!(campaigns[0].labelled().unwrap().len(), 4 + 3 * 2);
 //! assert_eq!(count.0, 4); // the initial model and one after each step
@@ -94,22 +100,30 @@
 //! ```
 
 pub mod campaign;
+pub mod engine;
 pub mod labelled;
+pub mod model;
 pub mod oracle;
 pub mod philox;
 pub mod run;
 pub mod seeds;
+pub mod settings;
 pub mod space;
+pub mod stop;
 pub mod strategy;
 pub mod surrogate;
 
 pub use campaign::{Batch, Campaign, CampaignError, Decision, Pending, Pool, Protocol};
+pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, Shape, open_engine};
 pub use labelled::{Labelled, LabelledError};
-pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box};
+pub use model::{MlpEnsemble, MlpOverlay, ModelSpec};
+pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every};
 pub use philox::Philox;
 pub use run::{Fitted, Observer, ObserverError, Proposed, RunError, run_trials};
 pub use seeds::{SeedPath, TrialSeeds};
+pub use settings::{Choice, SettingCard, SettingError, SettingValues, Settings};
 pub use space::{Dimension, Scale, Space, SpaceError, Value};
+pub use stop::{Stop, StopLevel};
 pub use strategy::{Proposal, Queries, Score, Step, Strategy, StrategyError, TopScored, top_scored};
 pub use surrogate::{
     Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec, Moments,

@@ -1,12 +1,36 @@
 //! What answers a query: labels arrive row by row, so that a costly answer is kept the moment it exists.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use ndarray::ArrayView2;
 use thiserror::Error;
 
+use crate::Stop;
+
 /// Receives one row's answer: its number in the batch, and its outputs or why there are none.
-pub type OnRow<'a> = dyn FnMut(usize, Result<&[f64], LabelFailure>) + 'a;
+///
+/// `Break` says that this answer cannot be kept (a full disk, say): the oracle then hands out no other row, since it would be
+/// lost too. It is no way to ask for a stop; [`Stop`] is.
+pub type OnRow<'a> = dyn FnMut(usize, Result<&[f64], LabelFailure>) -> ControlFlow<()> + 'a;
+
+/// Takes every answer and never says `Break`: for callers that keep answers in memory.
+///
+/// ```
+/// # use dal_core::{LabelFailure, OnRow, every};
+/// let mut sum = 0.0;
+/// let on_row: &mut OnRow<'_> = &mut every(|_, answer| sum += answer.map_or(0.0, |y| y[0]));
+/// assert!(on_row(0, Ok(&[2.0])).is_continue());
+/// assert_eq!(sum, 2.0);
+/// ```
+pub fn every(
+    mut take: impl FnMut(usize, Result<&[f64], LabelFailure>),
+) -> impl FnMut(usize, Result<&[f64], LabelFailure>) -> ControlFlow<()> {
+    move |row, answer| {
+        take(row, answer);
+        ControlFlow::Continue(())
+    }
+}
 
 /// Answers queries.
 ///
@@ -20,9 +44,14 @@ pub trait Oracle: fmt::Debug + Send + Sync {
     fn n_outputs(&self) -> usize;
     /// Labels each row of `x`, shape (n, `n_inputs`), and hands each answer to `on_row` as soon as it is known.
     ///
+    /// An oracle whose answers take long looks at `stop` while it works: on [`Drain`](crate::StopLevel::Drain) it starts
+    /// nothing new and hands out what arrives, on [`Now`](crate::StopLevel::Now) it ends what runs. It can be asked again
+    /// afterwards. Returns `Ok` once `on_row` has said `Break`.
+    ///
     /// # Errors
     /// A batch that cannot be labelled at all: a wrong width, a value outside the unit box, a program that is missing.
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError>;
+    /// [`OracleError::Stopped`] where rows were left unanswered because of `stop`: they have not failed.
+    fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError>;
 }
 
 /// One row has no label, and why.
@@ -110,6 +139,9 @@ pub enum OracleError {
         /// The offending value.
         value: f64,
     },
+    /// A stop was asked for before every row was answered; the rows that were not are as if they had never been asked.
+    #[error("stopped before every point was answered")]
+    Stopped,
     /// The oracle itself is out of order: a missing program, an unreadable table.
     #[error("{message}")]
     Unavailable {

@@ -1,12 +1,14 @@
 //! Drives one or many campaigns of one problem: collects what they wait for, trains together, labels, tells.
 
+use std::ops::ControlFlow;
+
 use ndarray::ArrayView2;
 use thiserror::Error;
 
 use crate::campaign::Decision;
 use crate::{
     Campaign, CampaignError, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Oracle,
-    OracleError, Pending, Surrogate, check_label,
+    OracleError, Pending, Stop, Surrogate, check_label,
 };
 
 /// Whatever an observer could not do, such as writing a record.
@@ -37,8 +39,7 @@ pub struct Proposed<'a> {
 /// Evaluation on test data belongs in [`fitted`](Self::fitted): no learner ever sees an observer.
 #[allow(unused_variables)]
 pub trait Observer {
-    /// A model is wanted for this campaign. An error ends the campaign before anything is trained for it, for instance
-    /// because somebody asked for a stop.
+    /// A model is wanted for this campaign. An error ends the campaign before anything is trained for it.
     ///
     /// # Errors
     /// Whatever keeps the campaign from going on.
@@ -112,6 +113,9 @@ pub enum RunError {
     /// An observer.
     #[error("recording: {0}")]
     Observer(ObserverError),
+    /// A stop was asked for. It is no failure: what was answered stands, and the campaign can be taken up again.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// Runs campaigns of one oracle to their end.
@@ -119,22 +123,30 @@ pub enum RunError {
 /// Models that wait at the same time with equally many points are trained by one call of [`Learner::fit_all`], whatever
 /// their needs: the engine knows best which of them share a batch. Campaigns at an earlier entry go first, so that those that
 /// were taken up behind the others catch up and train with them from then on. A campaign that fails leaves the others
-/// running. One outcome per campaign, in order.
+/// running. On `stop` no model and no batch is begun any more, and campaigns that are not at their end come out as
+/// [`RunError::Stopped`]. One outcome per campaign, in order.
 pub fn run_trials(
     campaigns: &mut [Campaign],
     oracle: &dyn Oracle,
     learner: &dyn Learner,
+    stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Vec<Result<(), RunError>> {
     let mut outcomes: Vec<Option<Result<(), RunError>>> = campaigns.iter().map(|_| None).collect();
     loop {
         for i in 0..campaigns.len() {
+            if stop.is_draining() {
+                break;
+            }
             if outcomes[i].is_none()
                 && matches!(campaigns[i].pending(), Pending::Label(_))
-                && let Err(error) = label(i, &mut campaigns[i], oracle, observer)
+                && let Err(error) = label(i, &mut campaigns[i], oracle, stop, observer)
             {
                 fail(i, error, &mut campaigns[i], &mut outcomes[i], observer);
             }
+        }
+        if stop.is_draining() {
+            break;
         }
         let mut waiting: Vec<usize> = (0..campaigns.len())
             .filter(|&i| outcomes[i].is_none() && matches!(campaigns[i].pending(), Pending::Fit(_)))
@@ -142,6 +154,9 @@ pub fn run_trials(
         let Some(earliest) = waiting.iter().map(|&i| campaigns[i].entry()).min() else { break };
         waiting.retain(|&i| campaigns[i].entry() == earliest);
         for mut group in grouped(campaigns, &waiting) {
+            if stop.is_draining() {
+                break;
+            }
             group.retain(|&i| match observer.starting(i) {
                 Ok(()) => true,
                 Err(error) => {
@@ -160,7 +175,7 @@ pub fn run_trials(
                     _ => unreachable!("the group waits for models"),
                 })
                 .collect();
-            let mut fits = learner.fit_all(&jobs).into_iter();
+            let mut fits = learner.fit_all(&jobs, stop).into_iter();
             drop(jobs);
             observer.fit_ended(&group);
             for &i in &group {
@@ -177,9 +192,16 @@ pub fn run_trials(
             }
         }
     }
-    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Ok(()))).collect()
+    let ended = |(outcome, campaign): (Option<_>, &Campaign)| {
+        outcome.unwrap_or_else(|| match campaign.pending() {
+            Pending::Done => Ok(()),
+            _ => Err(RunError::Stopped),
+        })
+    };
+    outcomes.into_iter().zip(campaigns.iter()).map(ended).collect()
 }
 
+/// Ends one campaign. A stop is told to nobody: it is no failure of the campaign's.
 fn fail(
     i: usize,
     error: RunError,
@@ -187,8 +209,10 @@ fn fail(
     outcome: &mut Option<Result<(), RunError>>,
     observer: &mut dyn Observer,
 ) {
-    observer.failed(i, &error);
-    campaign.abandon();
+    if !matches!(error, RunError::Stopped) {
+        observer.failed(i, &error);
+        campaign.abandon();
+    }
     *outcome = Some(Err(error));
 }
 
@@ -212,7 +236,11 @@ fn advance(
     observer: &mut dyn Observer,
 ) -> Result<(), RunError> {
     let entry = campaign.entry();
-    let surrogate = observer.wrap(i, fit.map_err(|source| RunError::Learn { entry, source })?);
+    let fit = fit.map_err(|source| match source {
+        LearnError::Stopped => RunError::Stopped,
+        source => RunError::Learn { entry, source },
+    })?;
+    let surrogate = observer.wrap(i, fit);
     let labelled = campaign.labelled().expect("a fit follows labels");
     let fitted = Fitted { entry, labelled, surrogate: &*surrogate };
     observer.fitted(i, &fitted).map_err(RunError::Observer)?;
@@ -226,36 +254,53 @@ fn advance(
 
 /// Labels what is outstanding; rows that the oracle leaves out, or answers beyond them, become failures of those rows.
 ///
-/// Every answer reaches the observer, also after one that it could not take or that the campaign refused: what one row meets
-/// must not cost the others' labels. The first trouble is what is returned.
-fn label(i: usize, campaign: &mut Campaign, oracle: &dyn Oracle, observer: &mut dyn Observer) -> Result<(), RunError> {
+/// An answer that the observer cannot keep or the campaign refuses is the last one that is taken: what comes after it would be
+/// lost as well. That trouble is what is returned.
+fn label(
+    i: usize,
+    campaign: &mut Campaign,
+    oracle: &dyn Oracle,
+    stop: &Stop,
+    observer: &mut dyn Observer,
+) -> Result<(), RunError> {
     let Pending::Label(x) = campaign.pending() else { return Ok(()) };
     let rows = campaign.outstanding();
     let x = x.select(ndarray::Axis(0), &rows);
     let mut problem: Option<RunError> = None;
     let mut open = vec![true; rows.len()];
     let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
+        if problem.is_some() {
+            return ControlFlow::Break(());
+        }
         if k >= open.len() || !std::mem::replace(&mut open[k], false) {
-            return;
+            return ControlFlow::Continue(());
         }
         let checked = answer.and_then(|label| check_label(label, oracle.n_outputs()));
         let told = observer
             .labelled(i, rows[k], checked.as_ref().copied())
             .map_err(RunError::Observer)
             .and_then(|()| Ok(campaign.tell(rows[k], checked)?));
-        if let Err(error) = told {
-            problem.get_or_insert(error);
+        match told {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                problem = Some(error);
+                ControlFlow::Break(())
+            }
         }
     };
-    let outcome = oracle.label(x.view() as ArrayView2<'_, f64>, &mut on_row);
+    let outcome = oracle.label(x.view() as ArrayView2<'_, f64>, stop, &mut on_row);
     if outcome.is_ok() {
         for k in 0..rows.len() {
-            on_row(k, Err(LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row")));
+            let missing = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row");
+            if on_row(k, Err(missing)).is_break() {
+                break;
+            }
         }
     }
-    match problem {
-        Some(error) => Err(error),
-        None => Ok(outcome?),
+    match (problem, outcome) {
+        (Some(error), _) => Err(error),
+        (None, Err(OracleError::Stopped)) => Err(RunError::Stopped),
+        (None, outcome) => Ok(outcome?),
     }
 }
 
@@ -290,9 +335,11 @@ mod tests {
         fn n_outputs(&self) -> usize {
             1
         }
-        fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
             for row in (0..x.nrows()).rev() {
-                on_row(row, Ok(&[row as f64]));
+                if on_row(row, Ok(&[row as f64])).is_break() {
+                    return Ok(());
+                }
             }
             if self.refuses { Err(OracleError::Unavailable { message: "gone".into() }) } else { Ok(()) }
         }
@@ -303,12 +350,12 @@ mod tests {
         fn platform(&self) -> String {
             "never".into()
         }
-        fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+        fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
             jobs.iter().map(|_| Err(LearnError::Other { message: "never".into() })).collect()
         }
     }
 
-    /// Cannot take row 2; keeps the others.
+    /// Cannot take row 2.
     #[derive(Default)]
     struct Clumsy {
         kept: Vec<(usize, f64)>,
@@ -329,14 +376,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_cannot_be_kept_costs_no_other() {
+    fn an_answer_that_cannot_be_kept_is_the_last_one() {
         for refuses in [false, true] {
             let protocol = Protocol { n_initial: 4, n_queries: 1, n_steps: 1, pool: Pool::Uniform { n_candidates: 2 } };
             let seeds = TrialSeeds::new("t", 0);
             let campaign = Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol, seeds).unwrap();
             let mut clumsy = Clumsy::default();
-            let outcomes = run_trials(&mut [campaign], &Backwards { refuses }, &Never, &mut clumsy);
-            assert_eq!(clumsy.kept, [(3, 3.0), (1, 1.0), (0, 0.0)]);
+            let outcomes = run_trials(&mut [campaign], &Backwards { refuses }, &Never, &Stop::new(), &mut clumsy);
+            assert_eq!(clumsy.kept, [(3, 3.0)]);
             let error = outcomes[0].as_ref().unwrap_err().to_string();
             assert!(error.contains("no room for row 2"), "{error}");
         }
@@ -345,8 +392,7 @@ mod tests {
 
 #[cfg(test)]
 mod lock_step {
-    use std::cell::RefCell;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use ndarray::Array2;
 
@@ -366,8 +412,8 @@ mod lock_step {
         fn n_outputs(&self) -> usize {
             1
         }
-        fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
-            (0..x.nrows()).for_each(|row| on_row(row, Ok(&[x[[row, 0]]])));
+        fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+            let _ = (0..x.nrows()).try_for_each(|row| on_row(row, Ok(&[x[[row, 0]]])));
             Ok(())
         }
     }
@@ -400,16 +446,16 @@ mod lock_step {
     /// Notes the sizes of its calls; answers one job too few of a call of `short` jobs.
     #[derive(Default)]
     struct Together {
-        calls: RefCell<Vec<(usize, usize)>>,
+        calls: Mutex<Vec<(usize, usize)>>,
         short: usize,
     }
     impl Learner for Together {
         fn platform(&self) -> String {
             "test".into()
         }
-        fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+        fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
             assert!(jobs.iter().all(|job| job.labelled.len() == jobs[0].labelled.len()));
-            self.calls.borrow_mut().push((jobs.len(), jobs[0].labelled.len()));
+            self.calls.lock().unwrap().push((jobs.len(), jobs[0].labelled.len()));
             let n = jobs.len() - usize::from(jobs.len() == self.short);
             (0..n).map(|_| Ok(Box::new(Zero) as Box<dyn Surrogate>)).collect()
         }
@@ -454,7 +500,7 @@ mod lock_step {
             let Pending::Label(x) = campaign.pending() else { break };
             let x = x.to_owned();
             let answers = x.outer_iter().map(|row| Ok(row.to_vec())).collect();
-            label(0, &mut campaign, &Same, &mut Stopping::default()).unwrap();
+            label(0, &mut campaign, &Same, &Stop::new(), &mut Stopping::default()).unwrap();
             batches.push(Batch { x, candidate_rows: None, answers });
         }
         batches
@@ -464,9 +510,9 @@ mod lock_step {
     fn models_with_equally_many_points_are_trained_by_one_call_whatever_their_needs() {
         let mut campaigns: Vec<_> = (0..5).map(|seed| campaign(seed, &[])).collect();
         let learner = Together::default();
-        let outcomes = run_trials(&mut campaigns, &Same, &learner, &mut Stopping::default());
+        let outcomes = run_trials(&mut campaigns, &Same, &learner, &Stop::new(), &mut Stopping::default());
         assert!(outcomes.iter().all(Result::is_ok));
-        assert_eq!(*learner.calls.borrow(), [(5, 4), (5, 6), (5, 8)]);
+        assert_eq!(*learner.calls.lock().unwrap(), [(5, 4), (5, 6), (5, 8)]);
     }
 
     #[test]
@@ -474,10 +520,10 @@ mod lock_step {
         let mut campaigns: Vec<_> =
             [0, 2, 1, 0].iter().zip(0..).map(|(&n, seed)| campaign(seed, &batches(seed, n))).collect();
         let learner = Together::default();
-        let outcomes = run_trials(&mut campaigns, &Same, &learner, &mut Stopping::default());
+        let outcomes = run_trials(&mut campaigns, &Same, &learner, &Stop::new(), &mut Stopping::default());
         assert!(outcomes.iter().all(Result::is_ok));
         // Three at the initial set (labels of one were known), then all four.
-        assert_eq!(*learner.calls.borrow(), [(3, 4), (4, 6), (4, 8)]);
+        assert_eq!(*learner.calls.lock().unwrap(), [(3, 4), (4, 6), (4, 8)]);
         assert!(campaigns.iter().all(|campaign| campaign.labelled().unwrap().len() == 8));
     }
 
@@ -486,9 +532,9 @@ mod lock_step {
         let mut campaigns: Vec<_> = (0..3).map(|seed| campaign(seed, &[])).collect();
         let learner = Together::default();
         let mut stopping = Stopping { at: Some((1, 1)), ..Stopping::default() };
-        let outcomes = run_trials(&mut campaigns, &Same, &learner, &mut stopping);
+        let outcomes = run_trials(&mut campaigns, &Same, &learner, &Stop::new(), &mut stopping);
         assert!(matches!(outcomes[1], Err(RunError::Observer(_))) && outcomes[0].is_ok() && outcomes[2].is_ok());
-        assert_eq!(*learner.calls.borrow(), [(3, 4), (2, 6), (2, 8)]);
+        assert_eq!(*learner.calls.lock().unwrap(), [(3, 4), (2, 6), (2, 8)]);
         assert_eq!(stopping.failed, [1]);
     }
 
@@ -496,9 +542,9 @@ mod lock_step {
     fn a_job_without_an_answer_fails_and_the_others_go_on() {
         let mut campaigns: Vec<_> = (0..3).map(|seed| campaign(seed, &[])).collect();
         let learner = Together { short: 3, ..Together::default() };
-        let outcomes = run_trials(&mut campaigns, &Same, &learner, &mut Stopping::default());
+        let outcomes = run_trials(&mut campaigns, &Same, &learner, &Stop::new(), &mut Stopping::default());
         assert!(outcomes[0].is_ok() && outcomes[1].is_ok());
         assert!(matches!(outcomes[2], Err(RunError::Learn { entry: 0, source: LearnError::Other { .. } })));
-        assert_eq!(*learner.calls.borrow(), [(3, 4), (2, 6), (2, 8)]);
+        assert_eq!(*learner.calls.lock().unwrap(), [(3, 4), (2, 6), (2, 8)]);
     }
 }

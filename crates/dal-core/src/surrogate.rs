@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Labelled, SeedPath};
+use crate::{Labelled, SeedPath, Stop};
 
 /// A trained regression model; inputs live in the unit box.
 ///
@@ -233,11 +233,14 @@ pub struct FitJob<'a> {
 }
 
 /// Trains surrogates of one network description.
-pub trait Learner {
+pub trait Learner: Send {
     /// The numeric platform (engine, kernel path, cache-blocking class): results are byte-identical only on equal ones.
     fn platform(&self) -> String;
     /// Trains every job, together or one after another as the engine sees fit; one answer per job, in order.
-    fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>>;
+    ///
+    /// Looks at `stop` once an epoch: on [`Now`](crate::StopLevel::Now) what is being trained ends with
+    /// [`LearnError::Stopped`]. A drain lets it end by itself.
+    fn fit_all(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>>;
 }
 
 /// A surrogate cannot answer.
@@ -328,6 +331,9 @@ pub enum LearnError {
         /// The offending value.
         value: f64,
     },
+    /// A stop was asked for while this model was trained. It is no failure: training it anew gives the same model.
+    #[error("training was stopped before its end")]
+    Stopped,
     /// The needs cannot be met by this engine or network.
     #[error("{message}")]
     Unsupported {

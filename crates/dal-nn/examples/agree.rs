@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use dal_core::{FitJob, Labelled, Learner, Needs, Oracle, TrialSeeds};
+use dal_core::{FitJob, Labelled, Learner, Needs, Oracle, Stop, TrialSeeds, every};
 use dal_nn::{BatchNormSpec, CpuLearner, Head, NetworkSpec, TchLearner, TchOptions, TrainingSpec};
 use ndarray::{Array2, concatenate};
 
@@ -98,7 +98,7 @@ fn main() -> anyhow::Result<()> {
             .collect();
         let errors = |learner: &dyn Learner| -> anyhow::Result<(Vec<f64>, f64)> {
             let start = Instant::now();
-            let models = learner.fit_all(&jobs);
+            let models = learner.fit_all(&jobs, &Stop::new());
             let seconds = start.elapsed().as_secs_f64();
             let mut errors = Vec::new();
             for (model, (x, y)) in models.into_iter().zip(&tests) {
@@ -138,10 +138,12 @@ fn main() -> anyhow::Result<()> {
 fn label(oracle: &dyn Oracle, x: &Array2<f64>) -> anyhow::Result<Array2<f64>> {
     let mut y = Array2::zeros((x.nrows(), oracle.n_outputs()));
     let mut failure = None;
-    oracle.label(x.view(), &mut |row, answer| match answer {
+    let mut keep = every(|row, answer| match answer {
         Ok(values) => y.row_mut(row).iter_mut().zip(values).for_each(|(y, &value)| *y = value),
         Err(error) => failure = Some(error),
-    })?;
+    });
+    oracle.label(x.view(), &Stop::new(), &mut keep)?;
+    drop(keep);
     match failure {
         Some(error) => bail!("{error:?}"),
         None => Ok(y),

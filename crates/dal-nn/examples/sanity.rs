@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use dal_core::{Labelled, Needs, Oracle, SeedPath, Surrogate, TrialSeeds};
+use dal_core::{Labelled, Needs, Oracle, SeedPath, Stop, Surrogate, TrialSeeds, every};
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, Head, NetworkSpec,
     TrainingSpec,
@@ -98,10 +98,12 @@ fn main() -> anyhow::Result<()> {
 fn label(oracle: &dyn Oracle, x: &Array2<f64>) -> anyhow::Result<Array2<f64>> {
     let mut y = Array2::zeros((x.nrows(), oracle.n_outputs()));
     let mut failure = None;
-    oracle.label(x.view(), &mut |row, answer| match answer {
+    let mut keep = every(|row, answer| match answer {
         Ok(values) => y.row_mut(row).iter_mut().zip(values).for_each(|(y, &value)| *y = value),
         Err(error) => failure = Some(error),
-    })?;
+    });
+    oracle.label(x.view(), &Stop::new(), &mut keep)?;
+    drop(keep);
     match failure {
         Some(error) => bail!("{error:?}"),
         None => Ok(y),

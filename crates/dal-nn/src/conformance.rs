@@ -11,10 +11,10 @@ use crate::evaluate::{Evaluator, Member, Trace};
 use crate::fast::FastTrainer;
 use crate::params::LinearRange;
 use crate::real::Real;
-use crate::spec::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
 use crate::surrogate::Ensemble;
 use crate::training::{DropoutTraining, LossHeadTraining, MemberState, MemberTrainer, TrainJob, TrainLog};
 use crate::{Layout, LossHeadShape, PlainTrainer};
+use dal_core::model::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
 
 /// Every engine by name.
 fn engines() -> Vec<(String, Box<dyn MemberTrainer<f32>>)> {
@@ -395,7 +395,7 @@ fn convolutions_match_the_plain_loops() {
     ];
     let strided = vec![layer(ConvKind::Plain, 1, 3, 3, 2, 2), layer(ConvKind::Transposed, 3, 1, 2, 3, 0)];
     for (length, layers, n) in [(30, adm.clone(), 50), (17, strided, 33), (30, adm, 7)] {
-        let head = ConvHeadSpec { length, layers };
+        let head = ConvHeadSpec { length, layers: layers.into() };
         let outputs = *head.lengths().unwrap().last().unwrap();
         let network = NetworkSpec::new(4, outputs, vec![25, 25], batch_norm(), Head::Convolution(head)).unwrap();
         compare_along(&Case::new(network, n, false, 8), 10);

@@ -6,7 +6,7 @@
 
 use crate::params::ConvRange;
 use crate::real::Real;
-use crate::spec::{ConvHeadSpec, ConvKind, ConvLayerSpec};
+use dal_core::model::{ConvHeadSpec, ConvKind, ConvLayerSpec};
 
 /// One convolution with the lengths it works on.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use crate::masks::drop_units;
 use crate::params::Layout;
 use crate::products::{Gemm, Matrix, Products};
 use crate::real::Real;
-use crate::spec::NetworkSpec;
+use dal_core::model::NetworkSpec;
 
 /// A trained network's numbers: parameters by [`Layout`], and BatchNorm's statistics at inference.
 #[derive(Debug, Clone, PartialEq)]
@@ -307,7 +307,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::spec::{BatchNormSpec, ConvHeadSpec, Head};
+    use dal_core::model::{BatchNormSpec, ConvHeadSpec, Head};
 
     #[test]
     fn a_repeated_trace_is_what_a_pass_over_repeated_points_leaves() {

@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use dal_core::{FitJob, Labelled, LearnError, Learner, Surrogate};
+use dal_core::{FitJob, Labelled, LearnError, Learner, Stop, Surrogate};
 
 use crate::evaluate::Member;
 use crate::fast::FastTrainer;
 use crate::platform;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::ScalingSpec;
-use crate::spec::{NetworkSpec, SpecError, TrainingSpec};
 use crate::surrogate::CpuSurrogate;
 use crate::training::{MemberState, MemberTrainer, TrainJob, TrainLog};
+use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
 
 /// A clock: seconds since some fixed moment. Libraries read none by themselves.
 pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
@@ -176,7 +176,7 @@ impl Learner for CpuLearner {
         format!("{}+{}", FastTrainer::default().platform(), platform::products())
     }
 
-    fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+    fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
         let fitted = self.fit_surrogates(jobs).into_iter();
         fitted.map(|result| result.map(|surrogate| Box::new(surrogate) as Box<dyn Surrogate>)).collect()
     }

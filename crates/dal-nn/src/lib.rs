@@ -80,7 +80,6 @@ mod real;
 mod recipe;
 mod saved;
 mod scaling;
-mod spec;
 mod surrogate;
 mod tangent;
 #[cfg(feature = "tch")]
@@ -92,6 +91,10 @@ pub use crate::tch::{
     TchDevice, TchLearner, TchOptions, TchSetupError, TchSurrogate, TchTrainError, TchTrainer, load_cuda_backend,
     tch_platform,
 };
+pub use dal_core::model::{
+    AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, DecayReading, Head,
+    NetworkSpec, OnCollapse, PlateauSpec, SpecError, TrainingSpec,
+};
 pub use evaluate::Member;
 pub use fast::FastTrainer;
 pub use learner::{Clock, CpuLearner};
@@ -100,10 +103,6 @@ pub use plain::PlainTrainer;
 pub use real::Real;
 pub use saved::{LoadError, SaveError};
 pub use scaling::{Affine, Scaling, ScalingRule, ScalingSpec};
-pub use spec::{
-    AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec,
-    PlateauSpec, SpecError, TrainingSpec,
-};
 pub use surrogate::{CpuSurrogate, Provenance};
 pub use training::{
     AdamScalars, DropoutTraining, LossHeadTraining, MemberState, MemberTrainer, Plateau, TrainError, TrainJob, TrainLog,

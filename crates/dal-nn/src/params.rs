@@ -13,7 +13,7 @@ use rand::Rng;
 use rand_distr::{Distribution, Uniform};
 
 use crate::real::Real;
-use crate::spec::NetworkSpec;
+use dal_core::model::NetworkSpec;
 
 /// Position of an affine map: `weight` `[n_out, n_in]` row-major, and `bias` `[n_out]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

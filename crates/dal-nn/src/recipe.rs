@@ -6,9 +6,9 @@ use ndarray::ArrayView2;
 use crate::evaluate::Member;
 use crate::params::{Layout, LossHeadShape};
 use crate::scaling::{Affine, Scaling, ScalingSpec, scaled};
-use crate::spec::{NetworkSpec, SpecError, TrainingSpec};
 use crate::surrogate::{CpuSurrogate, DropoutNetwork, Ensemble, Provenance};
 use crate::training::{DropoutTraining, LossHeadTraining, TrainError};
+use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
 
 /// Networks, their training and their scaling: what a learner knows before it sees data.
 #[derive(Debug, Clone)]

@@ -19,8 +19,8 @@ use crate::evaluate::Member;
 use crate::params::{Layout, LinearRange};
 use crate::recipe::{check_dropout, check_loss_head};
 use crate::scaling::Scaling;
-use crate::spec::{ConvKind, NetworkSpec};
 use crate::surrogate::{CpuSurrogate, DropoutNetwork, Ensemble, Provenance};
+use dal_core::model::{ConvKind, NetworkSpec};
 
 /// Version of the description; another one is refused.
 const FORMAT: u32 = 1;
@@ -386,8 +386,8 @@ fn read_member(tensors: &SafeTensors<'_>, prefix: &str, parts: &[Part], layout: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{BatchNormSpec, Head, TrainingSpec};
     use crate::{CpuLearner, ScalingRule, ScalingSpec};
+    use dal_core::model::{BatchNormSpec, Head, TrainingSpec};
     use dal_core::{Labelled, LossHeadSpec, SeedPath, Surrogate};
     use ndarray::Array2;
     use proptest::prelude::*;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::evaluate::{Evaluator, Member, PassMasks, Trace};
 use crate::params::{Layout, LossHeadShape};
 use crate::scaling::{Scaling, scaled};
-use crate::spec::{NetworkSpec, TrainingSpec};
+use dal_core::model::{NetworkSpec, TrainingSpec};
 
 /// Predictions held at once while moments are formed (8 bytes each).
 const CHUNK_VALUES: usize = 1 << 21;

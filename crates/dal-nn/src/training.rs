@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::params::{Layout, LossHeadShape};
 use crate::real::Real;
-use crate::spec::{AdamSpec, NetworkSpec, PlateauSpec, TrainingSpec};
+use dal_core::model::{AdamSpec, NetworkSpec, PlateauSpec, TrainingSpec};
 
 /// Why a training could not go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

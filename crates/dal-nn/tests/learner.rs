@@ -1,8 +1,8 @@
 //! The learner and its surrogate through the interfaces of `dal-core`.
 
 use dal_core::{
-    DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath, Surrogate,
-    SurrogateError,
+    DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath, Stop,
+    Surrogate, SurrogateError,
 };
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head,
@@ -57,7 +57,8 @@ fn conv_head() -> Head {
             layer(ConvKind::Transposed, 1, 3, 4, 2, 1),
             layer(ConvKind::Transposed, 3, 2, 3, 1, 1),
             layer(ConvKind::Plain, 2, 1, 1, 1, 0),
-        ],
+        ]
+        .into(),
     })
 }
 
@@ -82,7 +83,7 @@ fn results_do_not_depend_on_threads_or_on_the_jobs_beside() {
         FitJob { labelled: &other, needs: &needs, seeds: SeedPath::root(4) },
         FitJob { labelled: &data, needs: &needs, seeds: SeedPath::root(3) },
     ];
-    let both = learner(network, small_training(5, 20)).with_threads(2).fit_all(&jobs);
+    let both = learner(network, small_training(5, 20)).with_threads(2).fit_all(&jobs, &Stop::new());
     let x = points(50, 2, 1);
     assert_eq!(both[1].as_ref().unwrap().mean(x.view()).unwrap(), one.mean(x.view()).unwrap());
     assert_ne!(both[0].as_ref().unwrap().mean(x.view()).unwrap(), one.mean(x.view()).unwrap());

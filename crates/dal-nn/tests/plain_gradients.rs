@@ -95,7 +95,8 @@ fn small_conv_head() -> Head {
             layer(ConvKind::Transposed, 1, 3, 4, 2, 1),
             layer(ConvKind::Transposed, 3, 2, 3, 1, 1),
             layer(ConvKind::Plain, 2, 1, 3, 2, 1),
-        ],
+        ]
+        .into(),
     })
 }
 

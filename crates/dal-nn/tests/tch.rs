@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use dal_core::{
-    DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath, Surrogate,
-    SurrogateError,
+    DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath, Stop,
+    Surrogate, SurrogateError,
 };
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head,
@@ -66,7 +66,8 @@ fn convolutions() -> NetworkSpec {
             layer(ConvKind::Transposed, 3, 2, 3, 1, 1),
             layer(ConvKind::Plain, 2, 2, 3, 1, 1),
             layer(ConvKind::Plain, 2, 1, 1, 1, 0),
-        ],
+        ]
+        .into(),
     };
     NetworkSpec::new(2, 10, vec![6, 5], bn(), Head::Convolution(head)).unwrap()
 }
@@ -331,7 +332,7 @@ fn jobs_in_lock_step_are_what_they_are_alone_and_fail_alone() {
         TchOptions { memory: Some(1), ..TchOptions::default() },
     ] {
         let learner = TchLearner::new(network.clone(), few.clone(), options.clone()).unwrap();
-        for (index, (together, job)) in learner.fit_all(&jobs).into_iter().zip(&jobs).enumerate() {
+        for (index, (together, job)) in learner.fit_all(&jobs, &Stop::new()).into_iter().zip(&jobs).enumerate() {
             let alone = cpu(&network, &few).fit(job.labelled, job.needs, &job.seeds);
             match (together, alone) {
                 (Ok(together), Ok(alone)) => {

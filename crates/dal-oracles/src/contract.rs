@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dal_core::{Oracle, OracleError, SeedPath, Space};
+use dal_core::{Oracle, OracleError, SeedPath, Space, Stop, every};
 use ndarray::{Array2, ArrayView2};
 use thiserror::Error;
 
@@ -81,7 +81,7 @@ fn check_space(space: &Space, seeds: &SeedPath) -> Result<(), ContractViolation>
 fn check_refusals(oracle: &dyn Oracle, x: &Array2<f64>) -> Result<(), ContractViolation> {
     let refusal = |x: ArrayView2<'_, f64>| {
         let mut n_answers = 0;
-        let result = oracle.label(x, &mut |_, _| n_answers += 1);
+        let result = oracle.label(x, &Stop::new(), &mut every(|_, _| n_answers += 1));
         (result, n_answers)
     };
     let (row, column) = (3, oracle.n_inputs() - 1);
@@ -113,7 +113,7 @@ fn check_refusals(oracle: &dyn Oracle, x: &Array2<f64>) -> Result<(), ContractVi
 fn answers(oracle: &dyn Oracle, x: ArrayView2<'_, f64>) -> Result<Answers, ContractViolation> {
     let mut answers = Answers::new();
     let mut fault = None;
-    let result = oracle.label(x, &mut |row, answer| {
+    let mut on_row = every(|row, answer| {
         if let Ok(y) = answer
             && (y.len() != oracle.n_outputs() || y.iter().any(|v| !v.is_finite()))
         {
@@ -124,6 +124,8 @@ fn answers(oracle: &dyn Oracle, x: ArrayView2<'_, f64>) -> Result<Answers, Contr
             fault = Some(violation("each row is answered once", format!("row {row} of {} again or beyond", x.nrows())));
         }
     });
+    let result = oracle.label(x, &Stop::new(), &mut on_row);
+    drop(on_row);
     if let Err(error) = result {
         return Err(violation("points of the unit box are labelled", error.to_string()));
     }
@@ -225,20 +227,20 @@ mod tests {
             fn n_outputs(&self) -> usize {
                 1
             }
-            fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+            fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
                 if self.0 != 0 {
                     dal_core::check_unit_box(x, 1)?;
                 }
                 for i in 0..x.nrows() {
-                    match self.0 {
+                    let _ = match self.0 {
                         1 => on_row(i, Ok(&[f64::NAN])),
                         2 => on_row(i, Ok(&[1.0, 2.0])),
-                        3 if i == 5 => {}
+                        3 if i == 5 => continue,
                         4 => on_row(0, Ok(&[1.0])),
                         5 => on_row(i, Ok(&[x.nrows() as f64])),
                         6 => on_row(i, Ok(&[i as f64])),
                         _ => on_row(i, Ok(&[x[[i, 0]]])),
-                    }
+                    };
                 }
                 Ok(())
             }

@@ -6,12 +6,14 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use dal_core::SeedPath;
+//! use dal_core::{SeedPath, Stop, every};
 //!
 //! let problem = dal_oracles::find("hydro", &BTreeMap::new())?;
 //! let x = problem.space().sample(3, &SeedPath::root(1));
 //! let mut labels = Vec::new();
-//! problem.oracle().label(x.view(), &mut |row, answer| labels.push((row, answer.map(<[f64]>::to_vec)))).unwrap();
+//! let mut keep = every(|row, answer| labels.push((row, answer.map(<[f64]>::to_vec))));
+//! problem.oracle().label(x.view(), &Stop::new(), &mut keep).unwrap();
+//! drop(keep);
 //! assert_eq!(labels.len(), 3);
 //! # Ok::<(), dal_oracles::ProblemError>(())
 //! ```

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use dal_core::{OnRow, Oracle, OracleError, check_unit_box};
+use dal_core::{OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::{Array2, ArrayView2};
 use thiserror::Error;
 use tract_onnx::prelude::*;
@@ -214,10 +214,10 @@ impl Oracle for OnnxNetwork {
         self.n_outputs
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         check_unit_box(x, self.n_inputs)?;
         let y = self.evaluate(x)?;
-        y.outer_iter().enumerate().for_each(|(row, y)| on_row(row, finite(&y.to_vec())));
+        let _ = y.outer_iter().enumerate().try_for_each(|(row, y)| on_row(row, finite(&y.to_vec())));
         Ok(())
     }
 }

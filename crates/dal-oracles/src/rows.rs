@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_unit_box};
+use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::ArrayView2;
 
 /// A function of one point.
@@ -28,13 +28,15 @@ impl<F: Formula> Oracle for Rows<F> {
         self.0.n_outputs()
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         check_unit_box(x, self.n_inputs())?;
         let (mut point, mut y) = (vec![0.0; self.n_inputs()], vec![0.0; self.n_outputs()]);
         for (i, row) in x.outer_iter().enumerate() {
             point.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
             self.0.evaluate(&point, &mut y);
-            on_row(i, finite(&y));
+            if on_row(i, finite(&y)).is_break() {
+                break;
+            }
         }
         Ok(())
     }

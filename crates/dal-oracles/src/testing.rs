@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dal_core::{Oracle, SeedPath, Space};
+use dal_core::{Oracle, SeedPath, Space, Stop, every};
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::Problem;
@@ -31,7 +31,11 @@ pub(crate) fn problem(id: &str, settings: &[(&str, &str)]) -> Problem {
 pub(crate) fn all_labels(oracle: &dyn Oracle, x: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut y = Array2::from_elem((x.nrows(), oracle.n_outputs()), f64::NAN);
     oracle
-        .label(x, &mut |i, answer| y.row_mut(i).iter_mut().zip(answer.unwrap()).for_each(|(to, from)| *to = *from))
+        .label(
+            x,
+            &Stop::new(),
+            &mut every(|i, answer| y.row_mut(i).iter_mut().zip(answer.unwrap()).for_each(|(to, from)| *to = *from)),
+        )
         .unwrap();
     assert!(y.iter().all(|v| v.is_finite()), "a row has no label");
     y

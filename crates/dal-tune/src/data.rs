@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dal_core::{Labelled, SeedPath, TrialSeeds};
+use dal_core::{Labelled, SeedPath, Stop, TrialSeeds, every};
 use dal_oracles::Problem;
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
@@ -242,7 +242,7 @@ impl Labels<'_> {
         let mut broken: Option<TuneError> = None;
         if !open.is_empty() {
             let asked = x.select(Axis(0), &open);
-            let outcome = self.problem.oracle().label(asked.view(), &mut |k, answer| match answer {
+            let mut keep = every(|k, answer| match answer {
                 Ok(y) if y.len() == n_outputs && y.iter().all(|v| v.is_finite()) => {
                     answers[open[k]] = Some(y.to_vec());
                     if self.costly() && broken.is_none() {
@@ -257,6 +257,8 @@ impl Labels<'_> {
                     first_failure.get_or_insert_with(|| format!("row {}: {failure}", open[k]));
                 }
             });
+            let outcome = self.problem.oracle().label(asked.view(), &Stop::new(), &mut keep);
+            drop(keep);
             if let Some(error) = broken {
                 return Err(error);
             }

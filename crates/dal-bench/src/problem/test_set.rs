@@ -1,6 +1,6 @@
 //! The points that models are judged on, and their labels.
 
-use dal_core::{LabelFailure, LabelFailureKind, OnRow, OracleError, TrialSeeds, check_label};
+use dal_core::{LabelFailure, LabelFailureKind, OnRow, OracleError, Stop, TrialSeeds, check_label, every};
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::PlannedProblem;
@@ -18,7 +18,7 @@ pub struct TestSet {
 }
 
 /// What labels points, as [`Oracle::label`](dal_core::Oracle::label) does.
-pub(crate) type LabelWith<'a> = dyn FnMut(ArrayView2<'_, f64>, &mut OnRow<'_>) -> Result<(), OracleError> + 'a;
+pub(crate) type LabelWith<'a> = dyn FnMut(ArrayView2<'_, f64>, &Stop, &mut OnRow<'_>) -> Result<(), OracleError> + 'a;
 
 impl PlannedProblem {
     /// The test set, labelled on first use. Of a user's problem, points whose label fails are left out.
@@ -27,7 +27,7 @@ impl PlannedProblem {
     /// A label of a built-in problem that fails; a user's problem none of whose points gets a label.
     pub fn test_set(&self) -> Result<&TestSet, BenchError> {
         let oracle = self.problem.oracle();
-        self.test_set_from(&mut |x, on_row| oracle.label(x, on_row))
+        self.test_set_from(&mut |x, stop, on_row| oracle.label(x, stop, on_row))
     }
 
     /// As [`test_set`](Self::test_set), with labels from where the caller has them.
@@ -45,13 +45,14 @@ impl PlannedProblem {
         let mut y = Array2::zeros((x.nrows(), self.problem.oracle().n_outputs()));
         let missing = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row");
         let mut failures = vec![Some(missing); x.nrows()];
-        label(x.view(), &mut |row, answer| {
+        let mut keep = every(|row, answer| {
             failures[row] = answer.and_then(|label| check_label(label, y.ncols())).map_or_else(Some, |label| {
                 y.row_mut(row).assign(&ndarray::aview1(label));
                 None
             });
-        })
-        .map_err(|error| failed(error.to_string()))?;
+        });
+        label(x.view(), &Stop::new(), &mut keep).map_err(|error| failed(error.to_string()))?;
+        drop(keep);
         let failures: Vec<(usize, LabelFailure)> =
             failures.into_iter().enumerate().filter_map(|(row, failure)| Some((row, failure?))).collect();
         let Some((row, first)) = failures.first() else {

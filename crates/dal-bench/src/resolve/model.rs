@@ -1,6 +1,6 @@
 //! The network and training that a sweep gives a problem, and whether its engine can train them.
 
-use dal_core::{FitJob, Labelled, LearnError, Needs, TrialSeeds};
+use dal_core::{FitJob, Labelled, LearnError, Needs, Stop, TrialSeeds};
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec,
 };
@@ -112,6 +112,6 @@ pub(super) fn rehearse(
     let points = |n_columns| Array2::from_shape_fn((2, n_columns), |(row, _)| row as f64 - 0.5);
     let labelled = Labelled::new(points(n_inputs), points(n_outputs)).map_err(|error| other(error.to_string()))?;
     let seeds = TrialSeeds::new("rehearsal", 0).fit(0);
-    let mut fits = learner.fit_all(&[FitJob { labelled: &labelled, needs, seeds }]);
+    let mut fits = learner.fit_all(&[FitJob { labelled: &labelled, needs, seeds }], &Stop::new());
     fits.pop().unwrap_or_else(|| Err(other("the engine gave no answer".into()))).map(|_| ())
 }

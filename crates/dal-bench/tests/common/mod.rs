@@ -13,7 +13,7 @@ use dal_bench::{
     Sweep,
 };
 use dal_core::{
-    FitJob, LearnError, Learner, Needs, Proposal, Queries, SeedPath, Step, Strategy, StrategyError, Surrogate,
+    FitJob, LearnError, Learner, Needs, Proposal, Queries, SeedPath, Step, Stop, Strategy, StrategyError, Surrogate,
     top_scored,
 };
 use dal_nn::{NetworkSpec, TrainingSpec};
@@ -199,9 +199,9 @@ impl Learner for LockStepLearner {
         self.inner.platform()
     }
 
-    fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+    fn fit_all(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
         if !self.is_counted {
-            return self.inner.fit_all(jobs);
+            return self.inner.fit_all(jobs, stop);
         }
         assert!(jobs.iter().all(|job| job.labelled.len() == jobs[0].labelled.len()));
         self.engine.calls.lock().unwrap().push(jobs.len());
@@ -214,7 +214,7 @@ impl Learner for LockStepLearner {
         if faults.contains(&Fault::Panics) {
             std::panic::resume_unwind(Box::new("a planted defect"));
         }
-        let fits = self.inner.fit_all(jobs).into_iter().zip(faults);
+        let fits = self.inner.fit_all(jobs, stop).into_iter().zip(faults);
         fits.map(|(fit, fault)| if fault == Fault::Fails { failed("a planted failure") } else { fit }).collect()
     }
 }

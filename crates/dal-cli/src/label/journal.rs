@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use dal_core::{Stop, every};
 use dal_oracles::Problem;
 use ndarray::Axis;
 
@@ -102,7 +103,9 @@ impl<'a> Journal<'a> {
         let rows: Vec<usize> = self.earlier.iter().map(|(row, _)| *row).collect();
         let mut today = vec![None; rows.len()];
         let batch = self.points.x.select(Axis(0), &rows);
-        problem.oracle().label(batch.view(), &mut |k, answer| today[k] = answer.ok().map(<[f64]>::to_vec))?;
+        let mut keep = every(|k, answer| today[k] = answer.ok().map(<[f64]>::to_vec));
+        problem.oracle().label(batch.view(), &Stop::new(), &mut keep)?;
+        drop(keep);
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(f64::MIN_POSITIVE);
         for ((row, earlier), today) in self.earlier.iter().zip(today) {
             if !today.as_ref().is_some_and(|today| today.iter().zip(earlier).all(|(&a, &b)| close(a, b))) {

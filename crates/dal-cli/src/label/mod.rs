@@ -8,7 +8,7 @@ mod sink;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use dal_core::LabelFailure;
+use dal_core::{LabelFailure, Stop, every};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Axis;
 
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<Done> {
 
     let mut answered = vec![false; rows.len()];
     let batch = x.select(Axis(0), &rows);
-    let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
+    let mut on_row = every(|k: usize, answer: Result<&[f64], LabelFailure>| {
         if k >= rows.len() || std::mem::replace(&mut answered[k], true) {
             return;
         }
@@ -116,8 +116,10 @@ pub fn run(args: &Args) -> Result<Done> {
             dal_oracles::user::command::end_all_calls();
             std::process::exit(i32::from(crate::complain(&error)));
         }
-    };
-    let outcome = if rows.is_empty() { Ok(()) } else { problem.oracle().label(batch.view(), &mut on_row) };
+    });
+    let outcome =
+        if rows.is_empty() { Ok(()) } else { problem.oracle().label(batch.view(), &Stop::new(), &mut on_row) };
+    drop(on_row);
     bar.finish_and_clear();
     outcome.with_context(|| format!("problem `{}`", problem.id()))?;
     for (k, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {

@@ -7,8 +7,8 @@ use super::kernels::{Backward, Forward, In, Kernels, Out, RowTap, Source, Taps};
 use crate::conv::Conv;
 use crate::masks::{UNITS_PER_BLOCK, half_words, permute, threshold};
 use crate::params::LossHeadRange;
-use crate::spec::ConvKind;
 use crate::training::{DropoutTraining, LossHeadTraining, TrainJob};
+use dal_core::model::ConvKind;
 
 /// Fills `keep`, panels of `width` features, with the factors of hidden layer `layer` in epoch `epoch`: 0 where a unit is
 /// dropped, else 1 / (1 − rate).

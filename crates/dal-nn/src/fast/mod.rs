@@ -14,8 +14,8 @@ use std::ops::Range;
 use self::kernels::Kernels;
 use self::member::Member;
 use crate::real::Real;
-use crate::spec::BatchNormStatistics;
 use crate::training::{AdamScalars, MemberState, MemberTrainer, TrainError, TrainJob, TrainLog};
+use dal_core::model::BatchNormStatistics;
 
 /// Trains members in `f32` with the vector kernels of one instruction set.
 ///

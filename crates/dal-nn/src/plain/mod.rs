@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use crate::products::{Gemm, Loops, Products};
 use crate::real::Real;
-use crate::spec::BatchNormStatistics;
 use crate::training::{AdamScalars, MemberState, MemberTrainer, TrainError, TrainJob, TrainLog};
+use dal_core::model::BatchNormStatistics;
 use pass::Pass;
 
 /// Trains one member by layer-wise loops, with matrix products computed by `P`.

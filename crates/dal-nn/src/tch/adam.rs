@@ -6,8 +6,8 @@ use super::blocks::Packing;
 use super::device::{Done, Memory, download, host_slice};
 use crate::fast::kernels::{self, Adam as AdamKernel, In, Kernels, Out};
 use crate::real::Real;
-use crate::spec::{PlateauSpec, TrainingSpec};
 use crate::training::{AdamScalars, MemberState, Plateau};
+use dal_core::model::{PlateauSpec, TrainingSpec};
 
 type Result<T> = std::result::Result<T, TchError>;
 

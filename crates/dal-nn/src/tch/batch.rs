@@ -9,8 +9,8 @@ use super::blocks::Packing;
 use super::device::{Done, Memory, download};
 use super::pass::{Pass, Shape};
 use crate::params::Layout;
-use crate::spec::{BatchNormStatistics, NetworkSpec, TrainingSpec};
 use crate::training::{DropoutTraining, LossHeadTraining, MemberState, TrainError, TrainLog};
+use dal_core::model::{BatchNormStatistics, NetworkSpec, TrainingSpec};
 
 type Result<T> = std::result::Result<T, TchError>;
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 use tch::{TchError, Tensor};
 
 use crate::params::{Layout, LinearRange};
-use crate::spec::{ConvKind, NetworkSpec};
+use dal_core::model::{ConvKind, NetworkSpec};
 
 /// Elements of a cache line.
 const LINE: usize = 16;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::spec::SpecError;
+use dal_core::model::SpecError;
 
 /// Version of libtorch that this engine is built against; the build refuses any other.
 const LIBTORCH: &str = "2.13.0";

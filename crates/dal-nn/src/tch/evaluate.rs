@@ -8,8 +8,8 @@ use super::masks::{Counter, Masks};
 use super::pass::{Products, add_at_taps, at_taps, conv_forward, t};
 use crate::conv::Conv;
 use crate::evaluate::Evaluator;
-use crate::spec::ConvKind;
 use crate::surrogate::Ensemble;
+use dal_core::model::ConvKind;
 
 type Result<T> = std::result::Result<T, TchError>;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dal_core::{FitJob, Labelled, LearnError, Learner, Needs, SeedPath, Surrogate};
+use dal_core::{FitJob, Labelled, LearnError, Learner, Needs, SeedPath, Stop, Surrogate};
 
 use super::device::{TchOptions, TchSetupError, tch_platform};
 use super::surrogate::TchSurrogate;
@@ -11,9 +11,9 @@ use crate::evaluate::Member;
 use crate::learner::Clock;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::ScalingSpec;
-use crate::spec::{NetworkSpec, TrainingSpec};
 use crate::surrogate::CpuSurrogate;
 use crate::training::{MemberState, TrainJob};
+use dal_core::model::{NetworkSpec, TrainingSpec};
 
 /// Trains ensembles with libtorch, in f32, from scratch, from the same initial weights, masks and pairings as
 /// [`CpuLearner`](crate::CpuLearner).
@@ -183,7 +183,7 @@ impl Learner for TchLearner {
         tch_platform(self.options())
     }
 
-    fn fit_all(&self, jobs: &[FitJob<'_>]) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+    fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
         let fitted = self.fit_surrogates(jobs).into_iter();
         fitted.map(|result| result.map(|surrogate| Box::new(surrogate) as Box<dyn Surrogate>)).collect()
     }

@@ -12,8 +12,8 @@ use super::device::{Done, Memory};
 use super::masks::{Counter, Masks, Pairs};
 use crate::conv::Conv;
 use crate::params::Layout;
-use crate::spec::{ConvKind, NetworkSpec};
 use crate::training::{DropoutTraining, LossHeadTraining};
+use dal_core::model::{ConvKind, NetworkSpec};
 
 type Result<T> = std::result::Result<T, TchError>;
 

@@ -11,8 +11,8 @@ use super::pass::{Products, at_taps, conv_forward, t};
 use crate::conv::Conv;
 use crate::evaluate::Evaluator;
 use crate::scaling::Scaling;
-use crate::spec::ConvKind;
 use crate::surrogate::Ensemble;
+use dal_core::model::ConvKind;
 
 type Result<T> = std::result::Result<T, TchError>;
 

@@ -12,10 +12,10 @@ use super::device::{Memory, TchOptions, download};
 use super::evaluate::DeviceEnsemble;
 use super::surrogate::TchSurrogate;
 use super::trainer::{TchTrainError, TchTrainer, member};
-use crate::spec::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
 use crate::surrogate::Ensemble;
 use crate::training::{MemberState, MemberTrainer, TrainError, TrainJob, TrainLog};
 use crate::{CpuLearner, ScalingRule, ScalingSpec};
+use dal_core::model::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
 
 /// One member as a batch of its own.
 struct Alone(TchTrainer);
@@ -138,7 +138,8 @@ fn the_tangent_by_tensors_equals_the_tangent_of_the_cpu_engine() {
             layer(ConvKind::Transposed, 1, 3, 4, 2, 1),
             layer(ConvKind::Plain, 3, 2, 3, 1, 1),
             layer(ConvKind::Plain, 2, 1, 1, 1, 0),
-        ],
+        ]
+        .into(),
     });
     for (n_outputs, hidden, norm, head) in [
         (1, vec![6, 5], norm, Head::Linear),

@@ -4,9 +4,10 @@ mod features;
 mod spectrum;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use dal_core::{OnRow, Oracle, OracleError, check_unit_box};
+use dal_core::{OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use thiserror::Error;
 
@@ -99,7 +100,7 @@ impl Oracle for AdmLike {
         N_OUTPUTS
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         check_unit_box(x, N_INPUTS)?;
         let mut views = Array2::zeros((4 * x.nrows(), features::N_SEEN));
         let mut periods = Vec::with_capacity(x.nrows());
@@ -113,11 +114,12 @@ impl Oracle for AdmLike {
         let (mut numbers, mut spectrum, mut work) = (Vec::new(), vec![0.0; N_OUTPUTS], self.form.work());
         self.network.in_blocks(views.view(), &mut |row, of_pillar| {
             numbers.extend_from_slice(of_pillar);
-            if row % 4 == 3 {
-                self.form.evaluate(&numbers, periods[row / 4], &mut work, &mut spectrum);
-                on_row(row / 4, finite(&spectrum));
-                numbers.clear();
+            if row % 4 < 3 {
+                return ControlFlow::Continue(());
             }
+            self.form.evaluate(&numbers, periods[row / 4], &mut work, &mut spectrum);
+            numbers.clear();
+            on_row(row / 4, finite(&spectrum))
         })
     }
 }

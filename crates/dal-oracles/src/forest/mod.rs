@@ -5,7 +5,7 @@ mod read;
 
 use std::fmt;
 
-use dal_core::{OnRow, Oracle, OracleError, check_unit_box};
+use dal_core::{OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 pub use self::error::ForestError;
@@ -176,13 +176,15 @@ impl Oracle for Forest {
         self.n_outputs
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         check_unit_box(x, self.n_inputs)?;
         for start in (0..x.nrows()).step_by(BLOCK) {
             let end = (start + BLOCK).min(x.nrows());
             let y = self.predict(x.slice(s![start..end, ..]));
             for (i, row) in y.outer_iter().enumerate() {
-                on_row(start + i, Ok(row.as_slice().expect("predictions are row-major")));
+                if on_row(start + i, Ok(row.as_slice().expect("predictions are row-major"))).is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())

@@ -9,9 +9,10 @@ mod tests;
 mod weights;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use dal_core::{OnRow, Oracle, OracleError, check_unit_box};
+use dal_core::{OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::{Array2, ArrayView2};
 
 use self::layer::Layer;
@@ -156,15 +157,18 @@ impl Network {
     /// A wrong width. Values are not checked: the answer to NaN is NaN.
     pub fn evaluate(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, OracleError> {
         let mut answer = Array2::zeros((x.nrows(), self.n_outputs));
-        self.in_blocks(x, &mut |row, y| answer.row_mut(row).iter_mut().zip(y).for_each(|(to, from)| *to = *from))?;
+        self.in_blocks(x, &mut |row, y| {
+            answer.row_mut(row).iter_mut().zip(y).for_each(|(to, from)| *to = *from);
+            ControlFlow::Continue(())
+        })?;
         Ok(answer)
     }
 
-    /// The mean of the members, block by block; `on_row` gets each row's number and answer, in order.
+    /// The mean of the members, block by block; `on_row` gets each row's number and answer, in order, until it breaks.
     pub(crate) fn in_blocks(
         &self,
         x: ArrayView2<'_, f64>,
-        on_row: &mut dyn FnMut(usize, &[f64]),
+        on_row: &mut dyn FnMut(usize, &[f64]) -> ControlFlow<()>,
     ) -> Result<(), OracleError> {
         if x.ncols() != self.n_inputs {
             return Err(OracleError::WrongWidth { expected: self.n_inputs, found: x.ncols() });
@@ -194,7 +198,9 @@ impl Network {
                         *v = s.offset[j] + s.scale[j] * *v;
                     }
                 }
-                on_row(start + i, y);
+                if on_row(start + i, y).is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -222,7 +228,7 @@ impl Oracle for Network {
         self.n_outputs
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         check_unit_box(x, self.n_inputs)?;
         self.in_blocks(x, &mut |row, y| on_row(row, finite(y)))
     }

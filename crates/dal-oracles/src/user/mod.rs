@@ -146,6 +146,7 @@ mod tests {
     use crate::testing::all_labels;
     use crate::user::file::NetworkSpec;
     use dal_core::{Dimension, LabelFailureKind, Scale, SeedPath};
+    use dal_core::{Stop, every};
     use ndarray::array;
     use std::fs;
     use std::path::PathBuf;
@@ -258,7 +259,9 @@ mod tests {
         assert_eq!(candidates.nrows(), 3);
         assert_eq!(all_labels(problem.oracle().as_ref(), candidates.view()), array![[2.0], [4.0], [6.0]]);
         let mut failure = None;
-        problem.oracle().label(array![[0.123]].view(), &mut |_, answer| failure = answer.err()).unwrap();
+        let mut keep = every(|_, answer| failure = answer.err());
+        problem.oracle().label(array![[0.123]].view(), &Stop::new(), &mut keep).unwrap();
+        drop(keep);
         assert_eq!(failure.unwrap().kind, LabelFailureKind::Refused);
         assert_eq!((problem.id(), problem.inputs()[0].name.as_str(), problem.card()), ("p", "a", None));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dal_core::{OnRow, Oracle, OracleError, check_unit_box};
+use dal_core::{OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::{Array2, ArrayView2, s};
 
 use super::inputs::Inputs;
@@ -69,7 +69,7 @@ impl Oracle for InPhysicalUnits {
         self.n_outputs
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         const BLOCK: usize = 1024;
         check_unit_box(x, self.n_inputs())?;
         for start in (0..x.nrows()).step_by(BLOCK) {
@@ -82,7 +82,9 @@ impl Oracle for InPhysicalUnits {
                 }
             };
             for (i, row) in y.outer_iter().enumerate() {
-                on_row(start + i, finite(&row.to_vec()));
+                if on_row(start + i, finite(&row.to_vec())).is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())

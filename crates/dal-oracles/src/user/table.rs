@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
 
-use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_unit_box};
+use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::error::ProblemFileError;
@@ -120,12 +120,15 @@ impl Oracle for TableOracle {
         self.y.ncols()
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         check_unit_box(x, self.n_inputs)?;
         for (i, point) in x.outer_iter().enumerate() {
-            match self.rows.get(&key(point.iter())) {
-                Some(&row) => on_row(i, Ok(self.y.row(row).as_slice().expect("labels are row-major"))),
-                None => on_row(i, Err(self.refusal(point))),
+            let answer = match self.rows.get(&key(point.iter())) {
+                Some(&row) => Ok(self.y.row(row).to_slice().expect("labels are row-major")),
+                None => Err(self.refusal(point)),
+            };
+            if on_row(i, answer).is_break() {
+                break;
             }
         }
         Ok(())

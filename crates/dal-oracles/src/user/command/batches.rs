@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
-use dal_core::{OnRow, Oracle, OracleError, check_unit_box};
+use dal_core::{OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::ArrayView2;
 
 use super::CommandOracle;
@@ -62,7 +62,7 @@ impl Oracle for CommandOracle {
         self.outputs.len()
     }
 
-    fn label(&self, x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         check_unit_box(x, self.n_inputs())?;
         let lines = x
             .outer_iter()
@@ -77,11 +77,22 @@ impl Oracle for CommandOracle {
             let size = if attempt == 0 { self.settings.rows_per_call.unwrap_or(share).min(share) } else { 1 };
             let groups = pending.chunks(size.max(1)).map(<[usize]>::to_vec).collect();
             let mut failed = Vec::new();
-            self.run_round(&lines, groups, &mut |row, answer, again| match answer {
-                Ok(values) => on_row(row, Ok(&values)),
-                Err(failure) if last || again == Again::WouldHide => on_row(row, Err(failure)),
-                Err(_) => failed.push(row),
+            let mut broken = false;
+            self.run_round(&lines, groups, &mut |row, answer, again| {
+                let flow = match answer {
+                    _ if broken => return,
+                    Ok(values) => on_row(row, Ok(&values)),
+                    Err(failure) if last || again == Again::WouldHide => on_row(row, Err(failure)),
+                    Err(_) => {
+                        failed.push(row);
+                        return;
+                    }
+                };
+                broken = flow.is_break();
             })?;
+            if broken {
+                break;
+            }
             failed.sort_unstable();
             pending = failed;
             if pending.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::{CommandOracle, CommandSettings, Exchange};
 use crate::user::inputs::Inputs;
-use dal_core::{Dimension, LabelFailure, LabelFailureKind as Kind, Oracle, OracleError, Scale};
+use dal_core::{Dimension, LabelFailure, LabelFailureKind as Kind, Oracle, OracleError, Scale, Stop, every};
 use ndarray::Array2;
 use std::path::Path;
 use std::process::Command;
@@ -34,11 +34,13 @@ fn ask_and(script: &str, n: usize, change: impl FnOnce(&mut CommandSettings), mu
     let oracle = CommandOracle::new(settings, inputs.unwrap(), vec!["y".into()]);
     let x = Array2::from_shape_fn((n, 1), |(i, _)| 2.0 * (i as f64 / high) - 1.0);
     let mut rows = vec![None; n];
-    let result = oracle.label(x.view(), &mut |row, answer| {
+    let mut keep = every(|row, answer| {
         assert!(rows[row].is_none(), "row {row} twice");
         rows[row] = Some(answer.map(|y| y[0]));
         on_row(row);
     });
+    let result = oracle.label(x.view(), &Stop::new(), &mut keep);
+    drop(keep);
     Asked { rows, result }
 }
 

@@ -1,5 +1,7 @@
 //! What a network is and how it is trained, as validated, serialisable values shared by every engine.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a description of a network or of its training was refused.
@@ -84,9 +86,16 @@ pub struct BatchNormSpec {
     pub statistics: BatchNormStatistics,
 }
 
+impl BatchNormSpec {
+    /// PyTorch's constants; running averages at inference.
+    pub const RUNNING: Self = Self { momentum: 0.1, eps: 1e-5, statistics: BatchNormStatistics::Running };
+    /// PyTorch's constants; statistics of the training set at inference.
+    pub const RECOMPUTED: Self = Self { statistics: BatchNormStatistics::Recomputed, ..Self::RUNNING };
+}
+
 impl Default for BatchNormSpec {
     fn default() -> Self {
-        Self { momentum: 0.1, eps: 1e-5, statistics: BatchNormStatistics::Running }
+        Self::RUNNING
     }
 }
 
@@ -157,25 +166,31 @@ pub struct ConvHeadSpec {
     /// Width of the last Linear layer: the length of the single channel entering the first convolution.
     pub length: usize,
     /// The convolutions in order, without activations between them.
-    pub layers: Vec<ConvLayerSpec>,
+    pub layers: Cow<'static, [ConvLayerSpec]>,
 }
 
 impl ConvHeadSpec {
     /// The head of the ADM benchmark: 1000 values → ConvTranspose1d(1→4, k 4, stride 2, padding 1) → 2000 values →
     /// ConvTranspose1d(4→4, k 3, padding 1) twice → Conv1d(4→1, k 1).
-    pub fn adm() -> Self {
+    pub const fn adm() -> Self {
         use ConvKind::{Plain, Transposed};
-        let layer =
-            |kind, n_in, n_out, kernel, stride, padding| ConvLayerSpec { kind, n_in, n_out, kernel, stride, padding };
-        Self {
-            length: 1000,
-            layers: vec![
-                layer(Transposed, 1, 4, 4, 2, 1),
-                layer(Transposed, 4, 4, 3, 1, 1),
-                layer(Transposed, 4, 4, 3, 1, 1),
-                layer(Plain, 4, 1, 1, 1, 0),
-            ],
+        const fn layer(
+            kind: ConvKind,
+            n_in: usize,
+            n_out: usize,
+            kernel: usize,
+            stride: usize,
+            padding: usize,
+        ) -> ConvLayerSpec {
+            ConvLayerSpec { kind, n_in, n_out, kernel, stride, padding }
         }
+        const LAYERS: &[ConvLayerSpec] = &[
+            layer(Transposed, 1, 4, 4, 2, 1),
+            layer(Transposed, 4, 4, 3, 1, 1),
+            layer(Transposed, 4, 4, 3, 1, 1),
+            layer(Plain, 4, 1, 1, 1, 0),
+        ];
+        Self { length: 1000, layers: Cow::Borrowed(LAYERS) }
     }
 
     /// Lengths per channel: entry 0 is the input's, entry `i + 1` that after convolution `i`.
@@ -223,12 +238,12 @@ pub enum Head {
 /// A fully connected regression network: hidden blocks Linear → (BatchNorm →) ReLU, then a [`Head`].
 ///
 /// ```
-/// use dal_nn::{BatchNormSpec, Head, NetworkSpec};
+/// use dal_core::model::{BatchNormSpec, Head, NetworkSpec};
 ///
 /// let sine = NetworkSpec::new(1, 1, vec![20; 9], Some(BatchNormSpec::default()), Head::Linear)?;
 /// assert_eq!(sine.hidden().len(), 9);
 /// assert!(NetworkSpec::new(1, 1, vec![20, 0], None, Head::Linear).is_err());
-/// # Ok::<(), dal_nn::SpecError>(())
+/// # Ok::<(), dal_core::model::SpecError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawNetworkSpec")]
@@ -300,7 +315,7 @@ impl NetworkSpec {
             fan_in = width as u128;
         }
         if let Head::Convolution(conv) = &head {
-            for layer in &conv.layers {
+            for layer in conv.layers.iter() {
                 let weights = (layer.n_in as u128).saturating_mul(layer.n_out as u128);
                 count = count.saturating_add(weights.saturating_mul(layer.kernel as u128));
             }
@@ -372,9 +387,14 @@ pub struct AdamSpec {
     pub eps: f64,
 }
 
+impl AdamSpec {
+    /// PyTorch's constants.
+    pub const DEFAULT: Self = Self { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+}
+
 impl Default for AdamSpec {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+        Self::DEFAULT
     }
 }
 
@@ -394,10 +414,46 @@ pub struct PlateauSpec {
     pub threshold: f64,
 }
 
+impl PlateauSpec {
+    /// The published rule.
+    pub const DEFAULT: Self = Self { factor: 0.8, patience: 10, threshold: 1e-4 };
+}
+
 impl Default for PlateauSpec {
     fn default() -> Self {
-        Self { factor: 0.8, patience: 10, threshold: 1e-4 }
+        Self::DEFAULT
     }
+}
+
+/// How the number printed as weight decay acts on independent members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecayReading {
+    /// As printed, in every member's own gradient.
+    #[default]
+    PerMember,
+    /// As it acted where the losses of `members` members were averaged into one under one Adam: a member's data gradient is
+    /// divided by their number, the decay is not, and Adam is scale-free, so members trained by themselves take the decay
+    /// (and Adam's eps) times `members`.
+    AveragedLoss {
+        /// Members of the ensemble that the number was printed for.
+        members: usize,
+    },
+}
+
+/// What is done with a member that ends without having learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCollapse {
+    /// It stays in the ensemble, as in the published form; records say so.
+    #[default]
+    Keep,
+    /// It is trained anew from the next stream, a few times at most.
+    Restart,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How an ensemble is trained: full-batch Adam on the mean squared error, every member by itself.
@@ -416,19 +472,31 @@ pub struct TrainingSpec {
     pub adam: AdamSpec,
     /// Learning-rate schedule; `None` keeps the rate.
     pub plateau: Option<PlateauSpec>,
+    /// How `weight_decay` acts; absent at its default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub decay_reading: DecayReading,
+    /// What is done with members that do not learn; absent at its default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_collapse: OnCollapse,
+}
+
+impl TrainingSpec {
+    /// Ten members, 500 epochs, rate 1e-3, no decay of weights, decay of the rate at plateaus.
+    pub const DEFAULT: Self = Self {
+        n_members: 10,
+        epochs: 500,
+        learning_rate: 1e-3,
+        weight_decay: 0.0,
+        adam: AdamSpec::DEFAULT,
+        plateau: Some(PlateauSpec::DEFAULT),
+        decay_reading: DecayReading::PerMember,
+        on_collapse: OnCollapse::Keep,
+    };
 }
 
 impl Default for TrainingSpec {
-    /// Ten members, 500 epochs, rate 1e-3, no decay of weights, decay of the rate at plateaus.
     fn default() -> Self {
-        Self {
-            n_members: 10,
-            epochs: 500,
-            learning_rate: 1e-3,
-            weight_decay: 0.0,
-            adam: AdamSpec::default(),
-            plateau: Some(PlateauSpec::default()),
-        }
+        Self::DEFAULT
     }
 }
 
@@ -455,7 +523,7 @@ impl TrainingSpec {
     }
 }
 
-fn nonzero(what: impl Into<String>, found: usize) -> Result<(), SpecError> {
+pub(super) fn nonzero(what: impl Into<String>, found: usize) -> Result<(), SpecError> {
     if found == 0 { Err(SpecError::Zero { what: what.into() }) } else { Ok(()) }
 }
 
