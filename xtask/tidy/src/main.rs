@@ -32,6 +32,7 @@ type Rule = fn(&Project) -> Result<Findings>;
 
 const RULES: &[Rule] = &[
     rules::headers::check,
+    rules::circles::check,
     rules::directions::check,
     rules::purity::check,
     rules::dependencies::check,

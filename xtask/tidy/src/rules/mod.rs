@@ -1,8 +1,11 @@
 //! The rules, one file each.
 
+pub mod circles;
 pub mod dependencies;
 pub mod directions;
 pub mod headers;
 pub mod links;
 pub mod machine_words;
+mod modules;
 pub mod purity;
+pub mod tests_apart;
