@@ -3,6 +3,7 @@
 pub mod circles;
 pub mod dependencies;
 pub mod directions;
+pub mod file_length;
 pub mod headers;
 pub mod links;
 pub mod machine_words;
