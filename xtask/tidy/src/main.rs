@@ -37,6 +37,7 @@ const RULES: &[Rule] = &[
     rules::directions::check,
     rules::purity::check,
     rules::dependencies::check,
+    rules::licences::check,
     rules::links::check,
     rules::machine_words::check,
 ];

@@ -5,6 +5,7 @@ pub mod dependencies;
 pub mod directions;
 pub mod file_length;
 pub mod headers;
+pub mod licences;
 pub mod links;
 pub mod machine_words;
 mod modules;
