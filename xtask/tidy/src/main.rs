@@ -33,6 +33,7 @@ type Rule = fn(&Project) -> Result<Findings>;
 const RULES: &[Rule] = &[
     rules::headers::check,
     rules::file_length::check,
+    rules::line_width::check,
     rules::circles::check,
     rules::directions::check,
     rules::purity::check,

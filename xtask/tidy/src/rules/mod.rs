@@ -6,6 +6,7 @@ pub mod directions;
 pub mod file_length;
 pub mod headers;
 pub mod licences;
+pub mod line_width;
 pub mod links;
 pub mod machine_words;
 mod modules;
