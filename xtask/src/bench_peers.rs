@@ -24,7 +24,8 @@ Examples:
 pub struct Args {
     /// Only this.
     subject: Option<Subject>,
-    /// Training: the engine on libtorch takes part, twelve trials in lock step (`cargo xtask libtorch` brings libtorch).
+    /// Training: the engine on libtorch takes part, twelve trials in lock step (`cargo xtask libtorch` brings
+    /// libtorch).
     #[arg(long)]
     lock_step: bool,
     /// Where tables are written.

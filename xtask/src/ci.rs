@@ -11,9 +11,9 @@ use crate::{fixtures, libtorch, package, page, tidy, valgrind};
 /// What is checked.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Also what needs more than the toolchain, or long: fixtures (Python), the report page in a browser (Chromium, Node),
-    /// the unsafe kernels under valgrind, features that are off by default, the engine tch (libtorch). A missing prerequisite
-    /// is installed, and is a failure where that is refused.
+    /// Also what needs more than the toolchain, or long: fixtures (Python), the report page in a browser (Chromium,
+    /// Node), the unsafe kernels under valgrind, features that are off by default, the engine tch (libtorch). A missing
+    /// prerequisite is installed, and is a failure where that is refused.
     #[arg(long)]
     full: bool,
     /// Only what concerns this engine: tch.
@@ -38,7 +38,7 @@ const STAGES: &[Stage] = &[
         let args = ["doc", "--workspace", "--no-deps", "--locked", "--quiet"];
         run(cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))
     }),
-    ("tidy", tidy::run),
+    ("tidy", || tidy::run_task(&[])),
     ("default build", no_libtorch),
     ("tests", || run(&mut cargo(&["test", "--workspace", "--locked", "--quiet"]))),
     ("packaging", package::run_packing),
@@ -86,7 +86,8 @@ fn no_libtorch() -> Result<()> {
     }
 }
 
-/// Everything of the engine's own crate, whose conformance suite covers both engines; of the others what uses the feature.
+/// Everything of the engine's own crate, whose conformance suite covers both engines; of the others what uses the
+/// feature.
 fn tch_tests() -> Result<()> {
     let test = |args: &[&str]| run(cargo(&["test", "--locked", "--quiet", "--features", "tch"]).args(args));
     test(&["-p", "dal-nn"])?;

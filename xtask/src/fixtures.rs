@@ -17,7 +17,8 @@ pub struct Args {
     /// Compare with what is committed instead of writing.
     #[arg(long)]
     pub check: bool,
-    /// Folder of the raw tables, which this repository does not hold; without it, what needs them is left out and named.
+    /// Folder of the raw tables, which this repository does not hold; without it, what needs them is left out and
+    /// named.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }

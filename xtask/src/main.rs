@@ -1,4 +1,5 @@
-//! Development tasks: `cargo xtask bench-all`, `ci`, `tidy`, `libtorch` and others; runs cargo and `dal`, links neither.
+//! Development tasks: `cargo xtask bench-all`, `ci`, `tidy`, `libtorch` and others; runs cargo and `dal`, links
+//! neither.
 
 mod bench_all;
 mod bench_peers;
@@ -31,7 +32,8 @@ enum Task {
     /// What continuous integration checks: format, lints, docs, tests, tidy, packaging.
     Ci(ci::Args),
     /// House rules that no lint knows.
-    Tidy,
+    #[command(disable_help_flag = true)]
+    Tidy(tidy::Args),
     /// Bring libtorch for the feature `tch`, or find an installed one.
     #[command(disable_help_flag = true)]
     Libtorch(libtorch::Args),
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         Task::BenchAll(args) => bench_all::run_tier(&args),
         Task::BenchPeers(args) => bench_peers::run_peers(&args),
         Task::Ci(args) => ci::run_stages(&args),
-        Task::Tidy => tidy::run(),
+        Task::Tidy(args) => tidy::run_task(&args.rest),
         Task::Libtorch(args) => libtorch::run_task(&args.rest),
         Task::Fixtures(args) => fixtures::run_scripts(&args),
         Task::Page(args) => page::run_browser(&args),

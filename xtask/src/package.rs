@@ -11,7 +11,7 @@ use crate::process::{capture, cargo, root, run, target_dir};
 
 /// Packs all crates, unpacks them beside each other, and builds `dal` from what the packs hold.
 pub fn run_packing() -> Result<()> {
-    let excluded = ["--exclude", "xtask", "--exclude", "dal-benches"];
+    let excluded = ["--exclude", "xtask", "--exclude", "xtask-tidy", "--exclude", "dal-benches"];
     let packages = target_dir().join("package");
     if packages.exists() {
         fs::remove_dir_all(&packages).with_context(|| packages.display().to_string())?;

@@ -18,8 +18,8 @@ const TESTS: &[&str] = &[
 const RUNNER: &str = "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--error-exitcode=9', '--leak-check=full', \
                       '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite']";
 
-/// Runs the tests under valgrind, whose processor has AVX2 but not AVX-512: so the portable and the AVX2 kernels are checked.
-/// Any error, a leak included, is a failure.
+/// Runs the tests under valgrind, whose processor has AVX2 but not AVX-512: so the portable and the AVX2 kernels are
+/// checked. Any error, a leak included, is a failure.
 pub fn run_memcheck() -> Result<()> {
     if find_program(&["valgrind"]).is_none() {
         install_package("valgrind")?;

@@ -1,4 +1,5 @@
-//! Downloads with resumption: what arrived stays in a `.part` file, and is whole only when length and SHA-256 are the pinned ones.
+//! Downloads with resumption: what arrived stays in a `.part` file, and is whole only when length and SHA-256 are the
+//! pinned ones.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

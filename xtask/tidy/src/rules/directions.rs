@@ -1,0 +1,179 @@
+//! Which crate depends on which, and the section of ARCHITECTURE.md that shows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::{Findings, Project};
+
+/// Which of the project's crates each one depends on (for its tests, examples and benches a crate may use any).
+const DIRECTIONS: &[(&str, &[&str])] = &[
+    ("dal-core", &[]),
+    ("dal-geom", &[]),
+    ("dal-fixtures", &[]),
+    ("dal-oracles", &["dal-core", "dal-fixtures"]),
+    ("dal-nn", &["dal-core"]),
+    ("dal-acq", &["dal-core", "dal-geom"]),
+    ("dal-eval", &[]),
+    ("dal-store", &["dal-core"]),
+    ("dal-bench", &["dal-core", "dal-acq", "dal-nn", "dal-oracles", "dal-eval", "dal-store"]),
+    ("dal-report", &["dal-eval", "dal-store"]),
+    ("dal-tune", &["dal-core", "dal-nn", "dal-oracles", "dal-store"]),
+    (
+        "dal-cli",
+        &[
+            "dal-core",
+            "dal-acq",
+            "dal-nn",
+            "dal-oracles",
+            "dal-eval",
+            "dal-store",
+            "dal-bench",
+            "dal-report",
+            "dal-tune",
+        ],
+    ),
+    ("dal-benches", &["dal-core", "dal-geom", "dal-acq", "dal-nn", "dal-oracles"]),
+    ("xtask", &[]),
+    ("xtask-libtorch", &[]),
+    ("xtask-tidy", &[]),
+];
+
+const MAP: &str = "ARCHITECTURE.md";
+const BEGIN: &str =
+    "<!-- `cargo xtask tidy --write` makes this table from DIRECTIONS in xtask/tidy/src/rules/directions.rs. -->\n";
+const END: &str = "<!-- End of the table. -->\n";
+
+/// What each crate's manifest declares, tests aside.
+type Declared = BTreeMap<String, BTreeSet<String>>;
+
+pub fn check(project: &Project) -> Result<Findings> {
+    let members: BTreeSet<&str> = project.members().map(|p| p.name.as_str()).collect();
+    let declared: Declared = project
+        .members()
+        .map(|package| {
+            let kept = package.dependencies.iter().filter(|d| d.kind.as_deref() != Some("dev"));
+            let names = kept.map(|d| d.name.clone()).filter(|name| members.contains(name.as_str()));
+            (package.name.clone(), names.collect())
+        })
+        .collect();
+    let mut found = Findings { offences: judge(&declared, DIRECTIONS), ..Findings::default() };
+    let text = project.read(Path::new(MAP))?;
+    match replaced(&text, &table(DIRECTIONS)) {
+        None => found.offences.push(format!("{MAP}: lacks the marks of the table of directions:\n{BEGIN}{END}")),
+        Some(new) if new != text => {
+            found
+                .offences
+                .push(format!("{MAP}: its table of directions is not the checked one: cargo xtask tidy --write"));
+        }
+        Some(_) => {}
+    }
+    Ok(found)
+}
+
+/// Writes the table into the map.
+///
+/// # Errors
+/// The map lacks the table's marks.
+pub fn write(project: &Project) -> Result<()> {
+    let text = project.read(Path::new(MAP))?;
+    let new = replaced(&text, &table(DIRECTIONS)).with_context(|| format!("{MAP} lacks the marks of the table"))?;
+    if new != text {
+        fs::write(project.root.join(MAP), new).context(MAP)?;
+    }
+    Ok(())
+}
+
+/// Compares manifests with directions: the map is to show what is, so a permission that is not used is an offence too.
+fn judge(declared: &Declared, directions: &[(&str, &[&str])]) -> Vec<String> {
+    let mut offences = Vec::new();
+    for (name, dependencies) in declared {
+        let Some((_, allowed)) = directions.iter().find(|(row, _)| row == name) else {
+            offences.push(format!("{name}: has no row in DIRECTIONS (directions.rs)"));
+            continue;
+        };
+        let forbidden = dependencies.iter().filter(|d| !allowed.contains(&d.as_str()));
+        offences.extend(forbidden.map(|d| format!("{name}'s Cargo.toml: {name} may not depend on {d}")));
+        let unused = allowed.iter().filter(|d| !dependencies.contains(**d));
+        offences
+            .extend(unused.map(|d| format!("{name}: DIRECTIONS (directions.rs) lets it depend on {d}; it does not")));
+    }
+    let gone = directions.iter().filter(|(row, _)| !declared.contains_key(*row));
+    offences.extend(gone.map(|(row, _)| format!("{row}: has a row in DIRECTIONS (directions.rs) and is no crate")));
+    offences
+}
+
+/// The directions as a Markdown table: crates that depend on the most layers first.
+fn table(directions: &[(&str, &[&str])]) -> String {
+    let mut rows: Vec<(usize, &str, &[&str])> =
+        directions.iter().map(|(name, below)| (layer(name, directions, 0), *name, *below)).collect();
+    rows.sort_by_key(|(layer, name, _)| (std::cmp::Reverse(*layer), *name));
+    let mut text = String::from("| layer | crate | depends on |\n|---|---|---|\n");
+    for (layer, name, below) in rows {
+        let mut below: Vec<String> = below.iter().map(|name| format!("`{name}`")).collect();
+        below.sort();
+        let below = if below.is_empty() { "none of the others".to_owned() } else { below.join(", ") };
+        let _ = writeln!(text, "| {layer} | `{name}` | {below} |");
+    }
+    text
+}
+
+/// The length of the longest chain of dependencies below a crate. Cargo refuses circles; the bound is against a wrong
+/// row.
+fn layer(name: &str, directions: &[(&str, &[&str])], depth: usize) -> usize {
+    let row = directions.iter().find(|(row, _)| *row == name).filter(|_| depth < directions.len());
+    let below = row.into_iter().flat_map(|(_, below)| below.iter());
+    below.map(|below| 1 + layer(below, directions, depth + 1)).max().unwrap_or(0)
+}
+
+/// The text with another table between the marks; none if they are missing.
+fn replaced(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: &[(&str, &[&str])] = &[("a", &[]), ("b", &["a"]), ("c", &["b", "a"])];
+
+    fn declared(rows: &[(&str, &[&str])]) -> Declared {
+        rows.iter().map(|(name, below)| ((*name).into(), below.iter().map(|b| (*b).into()).collect())).collect()
+    }
+
+    #[test]
+    fn directions_are_what_manifests_declare_no_more_and_no_less() {
+        assert_eq!(judge(&declared(ROWS), ROWS), [""; 0]);
+        assert_eq!(
+            judge(&declared(&[("a", &["b"]), ("b", &[]), ("d", &[])]), ROWS),
+            [
+                "a's Cargo.toml: a may not depend on b",
+                "b: DIRECTIONS (directions.rs) lets it depend on a; it does not",
+                "d: has no row in DIRECTIONS (directions.rs)",
+                "c: has a row in DIRECTIONS (directions.rs) and is no crate",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_table_goes_from_the_top_layer_down_and_between_its_marks() {
+        let due = "| layer | crate | depends on |\n|---|---|---|\n| 2 | `c` | `a`, `b` |\n| 1 | `b` | `a` |\n\
+                   | 0 | `a` | none of the others |\n";
+        assert_eq!(table(ROWS), due);
+        let old = format!("Before.\n{BEGIN}\nold\n\n{END}After.\n");
+        let new = replaced(&old, due).unwrap();
+        assert_eq!(new, format!("Before.\n{BEGIN}\n{due}\n{END}After.\n"));
+        assert_eq!(replaced(&new, due).unwrap(), new);
+        assert_eq!(replaced("no marks", due), None);
+    }
+
+    #[test]
+    fn a_circle_of_rows_ends() {
+        assert_eq!(layer("a", &[("a", &["b"]), ("b", &["a"])], 0), 2);
+    }
+}
