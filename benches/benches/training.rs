@@ -24,7 +24,8 @@ fn epochs(c: &mut Criterion) {
             let y: Vec<f32> = x.chunks_exact(inputs).map(|row| (3.0 * row.iter().sum::<f32>()).sin()).collect();
             let state = MemberState::new(&layout, layout.initial::<f32>(&mut stream), &training);
             let (network, layout, training) = (&network, &layout, &training);
-            let job = TrainJob { network, layout, training, x: &x, y: &y, n, dropout: None, loss_head: None };
+            let job =
+                TrainJob { network, layout, training, x: &x, y: &y, n, dropout: None, loss_head: None, stop: None };
             let mut measure = |path: &str, trainer: &dyn MemberTrainer<f32>| {
                 group.bench_function(BenchmarkId::new(path, n), |b| {
                     b.iter(|| trainer.train(&job, &mut state.clone(), 0..EPOCHS, &mut TrainLog::default()));

@@ -83,6 +83,7 @@ impl Workload {
             n: self.n,
             dropout: None,
             loss_head: None,
+            stop: None,
         }
     }
 }

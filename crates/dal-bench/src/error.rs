@@ -65,6 +65,15 @@ pub enum BenchError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A stop was asked for before the test set was labelled; what was answered is kept.
+    #[error("stopped")]
+    Stopped,
+    /// The machine starts no thread.
+    #[error("this machine starts no thread for the work: {source}; end other programs, or raise its limits")]
+    Threads {
+        /// What the system said.
+        source: io::Error,
+    },
     /// A problem's test set cannot be labelled.
     #[error("problem `{problem}`: its test set cannot be labelled: {reason}")]
     TestSet {

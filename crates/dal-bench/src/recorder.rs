@@ -1,6 +1,5 @@
 //! Watches a group of trials: evaluates each model, times everything, and hands records and answers to the store.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use dal_core::{
@@ -21,7 +20,7 @@ const RANKED_POINTS: usize = 400;
 /// Why an observer halted its campaign.
 #[derive(Debug, Error)]
 pub(crate) enum Halt {
-    /// Somebody asked for it; the checkpoint stands.
+    /// The disk refused something else of this group before; the checkpoint stands.
     #[error("stopped")]
     Stopped,
     /// The disk refused.
@@ -102,8 +101,6 @@ pub(crate) struct Recorder<'a> {
     pub(crate) test: &'a TestSet,
     /// The oracle, where asking it about pool points that nobody chose costs next to nothing.
     pub(crate) cheap_oracle: Option<&'a dyn Oracle>,
-    /// Any of these asks for a stop after the entry at hand.
-    pub(crate) stop: [&'a AtomicBool; 2],
     pub(crate) on_entry: &'a mut OnEntry<'a>,
     pub(crate) last: Instant,
     pub(crate) training_share: f64,
@@ -190,7 +187,7 @@ fn absolute_errors(
 
 impl Observer for Recorder<'_> {
     fn starting(&mut self, _: usize) -> Result<(), ObserverError> {
-        if self.broken || self.stop.iter().any(|stop| stop.load(Ordering::Relaxed)) {
+        if self.broken {
             return Err(Halt::Stopped.into());
         }
         Ok(())
@@ -242,9 +239,6 @@ impl Observer for Recorder<'_> {
         (self.on_entry)(i, &record);
         self.lap();
         self.at = None;
-        if self.stop.iter().any(|stop| stop.load(Ordering::Relaxed)) {
-            return Err(Halt::Stopped.into());
-        }
         Ok(())
     }
 

@@ -4,10 +4,9 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, run_trials};
+use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, StopLevel, run_trials};
 use dal_store::{Begin, EntryRecord, Failure, FailureKind, Provenance, RunWriter, Status, Store, StoreWriter};
 use ndarray::ArrayView2;
 
@@ -43,7 +42,9 @@ impl Default for RunOptions {
 /// Runs a plan into a store.
 ///
 /// Runs that are over are skipped, checkpoints taken up; a run that fails or panics is recorded as failed and the others go on.
-/// When `stop` becomes true, every worker ends after the entry it is at, and what it was doing stands at its checkpoint.
+/// On [`Drain`](dal_core::StopLevel::Drain) every worker ends after the training, the choice or the calls of a program that it is
+/// at, on [`Now`](dal_core::StopLevel::Now) within an epoch or as soon as the program has been ended; what it was doing stands at its
+/// checkpoint. An error drains the other workers through the same `stop`.
 ///
 /// # Errors
 /// A store that is locked, damaged or full; a test set that cannot be labelled. Workers then end after the entry they are at.
@@ -52,7 +53,7 @@ pub fn run(
     store: &Store,
     options: &RunOptions,
     progress: &dyn Progress,
-    stop: &AtomicBool,
+    stop: &Stop,
 ) -> Result<Summary, BenchError> {
     let start = Instant::now();
     let writer = store.lock()?;
@@ -60,7 +61,7 @@ pub fn run(
     writer.record_sweep(plan.record())?;
     let open: Vec<(usize, usize)> =
         (0..plan.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, options.retry_failed)?))).collect();
-    let is_needed = |problem| open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
+    let is_needed = |problem| !stop.is_draining() && open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
     let mut oracles = Vec::new();
     for (i, problem) in plan.problems().iter().enumerate() {
         let first = plan.trials().iter().find(|trial| trial.problem() == i);
@@ -77,7 +78,7 @@ pub fn run(
             _ => None,
         });
         if is_needed(i) {
-            label_test_set(problem, oracles[i].as_ref(), progress)?;
+            label_test_set(problem, oracles[i].as_ref(), stop, progress)?;
         }
     }
     let model = CostModel::measure(plan, &is_needed)?;
@@ -124,7 +125,6 @@ pub fn run(
         provenance,
         progress,
         stop,
-        halted: AtomicBool::new(false),
         queue: Mutex::new(groups),
         ledger: Mutex::new(ledger),
         summary: Mutex::new(summary),
@@ -134,14 +134,20 @@ pub fn run(
     std::thread::scope(|scope| {
         for worker in 0..jobs {
             let shared = &shared;
-            scope.spawn(move || shared.work(worker));
+            if let Err(source) = std::thread::Builder::new().spawn_scoped(scope, move || shared.work(worker)) {
+                // Those that could be started do the work.
+                if worker == 0 {
+                    lock(&shared.error).get_or_insert(BenchError::Threads { source });
+                }
+                break;
+            }
         }
     });
     if let Some(error) = into_inner(shared.error) {
         return Err(error);
     }
     let mut summary = into_inner(shared.summary);
-    summary.stopped = stop.load(Ordering::Relaxed) && summary.left() > 0;
+    summary.stopped = stop.is_draining() && summary.left() > 0;
     summary.failed.sort_by(|a, b| a.directory.cmp(&b.directory));
     summary.elapsed = start.elapsed();
     Ok(summary)
@@ -151,11 +157,12 @@ pub fn run(
 fn label_test_set(
     problem: &PlannedProblem,
     oracle: Option<&Remembering<'_>>,
+    stop: &Stop,
     progress: &dyn Progress,
 ) -> Result<(), BenchError> {
     let Some(oracle) = oracle else { return problem.test_set().map(|_| ()) };
     let variant = problem.problem().variant_id();
-    let mut label = |x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>| {
+    let mut label = |x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>| {
         let (mut answered, of) = (0, x.nrows());
         oracle.test_label(x, stop, &mut |row, answer| {
             let flow = on_row(row, answer);
@@ -164,7 +171,12 @@ fn label_test_set(
             flow
         })
     };
-    let test = problem.test_set_from(&mut label)?;
+    let test = match problem.test_set_from(&mut label) {
+        Ok(test) => test,
+        // Nothing is trained then; what was answered is kept.
+        Err(BenchError::Stopped) => return Ok(()),
+        Err(error) => return Err(error),
+    };
     if !test.failures.is_empty() {
         let of = test.x.nrows() + test.failures.len();
         progress.event(&Event::TestPointsFailed { problem: &variant, failures: &test.failures, of });
@@ -272,9 +284,8 @@ struct Shared<'a> {
     retry_failed: bool,
     provenance: Provenance,
     progress: &'a dyn Progress,
-    stop: &'a AtomicBool,
-    /// Set when the store fails, so that the other workers end too.
-    halted: AtomicBool,
+    /// The caller's; raised here when the store fails, so that the other workers end too.
+    stop: &'a Stop,
     queue: Mutex<VecDeque<Vec<usize>>>,
     ledger: Mutex<Ledger>,
     summary: Mutex<Summary>,
@@ -299,12 +310,12 @@ struct Started<'a> {
 impl Shared<'_> {
     fn work(&self, worker: usize) {
         loop {
-            if self.stop.load(Ordering::Relaxed) || self.halted.load(Ordering::Relaxed) {
+            if self.stop.is_draining() {
                 return;
             }
             let Some(group) = lock(&self.queue).pop_front() else { return };
             if let Err(error) = self.run_group(worker, group) {
-                self.halted.store(true, Ordering::Relaxed);
+                self.stop.raise(StopLevel::Drain);
                 lock(&self.error).get_or_insert(error);
                 return;
             }
@@ -316,7 +327,7 @@ impl Shared<'_> {
         let mut open = vec![group];
         while let Some(group) = open.pop() {
             open.extend(self.attempt(worker, &group)?);
-            if self.stop.load(Ordering::Relaxed) || self.halted.load(Ordering::Relaxed) {
+            if self.stop.is_draining() {
                 break;
             }
         }
@@ -356,16 +367,14 @@ impl Shared<'_> {
             recordings,
             test,
             cheap_oracle: problem.cheap_labels().then_some(oracle),
-            stop: [self.stop, &self.halted],
             on_entry: &mut on_entry,
             last: Instant::now(),
             training_share: 0.0,
             at: None,
             broken: false,
         };
-        let outcomes = catch_unwind(AssertUnwindSafe(|| {
-            run_trials(&mut campaigns, &replay, &*learner, &Stop::new(), &mut recorder)
-        }));
+        let outcomes =
+            catch_unwind(AssertUnwindSafe(|| run_trials(&mut campaigns, &replay, &*learner, self.stop, &mut recorder)));
         let (recordings, at) = (std::mem::take(&mut recorder.recordings), recorder.at);
         drop(recorder);
         let payload = match outcomes {

@@ -4,11 +4,11 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{EPOCHS, Fault, LockStep, Watch, deterministic, options, plan, plan_with, small, store};
 use dal_bench::{BenchError, RunOptions, Silent, Summary, run};
-use dal_core::{FitJob, TrialSeeds};
+use dal_core::{FitJob, Stop, TrialSeeds};
 use dal_store::{FailureKind, Status, Store};
 
 /// The sweep of these tests: seven trials of each problem and seed.
@@ -21,12 +21,12 @@ const PER_PROBLEM: usize = 2 * 7;
 /// The files of single runs.
 fn expected(text: &str) -> BTreeMap<String, Vec<u8>> {
     let (_dir, store) = store();
-    run(&plan(text), &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan(text), &store, &options(1), &Silent, &Stop::new()).unwrap();
     deterministic(&store)
 }
 
 fn run_with(engine: LockStep, text: &str, store: &Store, options: &RunOptions) -> Result<Summary, BenchError> {
-    run(&plan_with(text, &engine.toys()), store, options, &Silent, &AtomicBool::new(false))
+    run(&plan_with(text, &engine.toys()), store, options, &Silent, &Stop::new())
 }
 
 fn assert_same(store: &Store, expected: &BTreeMap<String, Vec<u8>>) {

@@ -2,10 +2,11 @@
 
 mod common;
 
+use dal_core::Stop;
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use common::{Together, Toys, Watch, deterministic, options, plan, plan_with, small, store, table_problem};
 use dal_bench::{BenchError, RunOptions, Silent, run};
@@ -16,7 +17,7 @@ use rand::RngExt;
 /// The files of the sweep run undisturbed on one worker.
 fn undisturbed(text: &str) -> BTreeMap<String, Vec<u8>> {
     let (_dir, store) = store();
-    run(&plan(text), &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan(text), &store, &options(1), &Silent, &Stop::new()).unwrap();
     deterministic(&store)
 }
 
@@ -36,7 +37,7 @@ fn workers_and_groups_change_no_byte() {
     for (jobs, together) in [(4, 1), (2, 3), (1, 64)] {
         let (_dir, store) = store();
         let toys = Toys { engine: Arc::new(Together(together)) };
-        let summary = run(&plan_with(&text, &toys), &store, &options(jobs), &Silent, &AtomicBool::new(false)).unwrap();
+        let summary = run(&plan_with(&text, &toys), &store, &options(jobs), &Silent, &Stop::new()).unwrap();
         assert_eq!((summary.finished, summary.left(), summary.failed.len()), (20, 0, 0));
         assert_same(&store, &expected, &format!("{jobs} workers, groups of {together}"));
     }
@@ -109,7 +110,7 @@ fn an_estimate_counts_what_is_left() {
 #[test]
 fn runs_of_one_seed_start_from_the_same_model() {
     let (_dir, store) = store();
-    run(&plan(&small(&["random", "far", "vary"])), &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan(&small(&["random", "far", "vary"])), &store, &options(2), &Silent, &Stop::new()).unwrap();
     let mut first_errors: BTreeMap<(String, u64), Vec<f64>> = BTreeMap::new();
     for run in store.runs().unwrap().map(Result::unwrap) {
         let records = run.records().unwrap();
@@ -149,7 +150,7 @@ fn a_panic_fails_its_run_alone_also_within_a_group() {
         }
         assert_same(&store, &undisturbed(&text), "with panics");
         // Skipped on the next start, taken up on request; the record of the first entry stands.
-        let again = run(&plan, &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+        let again = run(&plan, &store, &options(1), &Silent, &Stop::new()).unwrap();
         assert_eq!((again.skipped, again.skipped_failed, again.finished), (8, 8, 0));
         let retry = RunOptions { retry_failed: true, ..options(1) };
         let watch = Watch::default();
@@ -163,12 +164,12 @@ fn a_panic_fails_its_run_alone_also_within_a_group() {
 fn diverging_training_and_scores_that_are_no_numbers_are_recorded() {
     let text = small(&["far", "greedy-for-nan"]).replace("members = 2", "members = 2\nlearning_rate = 1e30");
     let (_dir, store) = store();
-    let summary = run(&plan(&text), &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    let summary = run(&plan(&text), &store, &options(2), &Silent, &Stop::new()).unwrap();
     assert_eq!((summary.finished, summary.failed.len()), (0, 16));
     assert!(summary.failed.iter().all(|f| f.failure.kind == FailureKind::Diverged), "{:?}", summary.failed[0]);
 
     let (_dir, store) = self::store();
-    run(&plan(&small(&["greedy-for-nan"])), &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan(&small(&["greedy-for-nan"])), &store, &options(2), &Silent, &Stop::new()).unwrap();
     for run in store.runs().unwrap().map(Result::unwrap) {
         let Status::Failed(failure) = run.status() else { panic!("it cannot be done") };
         assert_eq!((failure.kind, failure.entry), (FailureKind::Strategy, 0));
@@ -180,7 +181,7 @@ fn diverging_training_and_scores_that_are_no_numbers_are_recorded() {
 #[test]
 fn the_error_of_an_auxiliary_network_is_kept() {
     let (_dir, store) = store();
-    run(&plan(&small(&["dropout"])), &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan(&small(&["dropout"])), &store, &options(2), &Silent, &Stop::new()).unwrap();
     for run in store.runs().unwrap().map(Result::unwrap) {
         let record = &run.records().unwrap()[0];
         assert!(record.auxiliary_mse.is_some_and(|mse| mse != record.errors.mse));
@@ -192,7 +193,7 @@ fn the_error_of_an_auxiliary_network_is_kept() {
 fn one_process_runs_a_store_at_a_time() {
     let (_dir, store) = store();
     let _lock = store.lock().unwrap();
-    let error = run(&plan(&small(&["far"])), &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap_err();
+    let error = run(&plan(&small(&["far"])), &store, &options(1), &Silent, &Stop::new()).unwrap_err();
     assert!(matches!(error, BenchError::Store(StoreError::Locked { .. })), "{error}");
 }
 
@@ -200,7 +201,7 @@ fn one_process_runs_a_store_at_a_time() {
 fn damage_is_found_before_anything_is_trained() {
     let (_dir, store) = store();
     let plan = plan(&small(&["far"]));
-    run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
     let key: &RunKey = plan.trials()[3].key();
     fs::write(store.find(key).unwrap().unwrap().directory().join("records.jsonl"), "half").unwrap();
     let watch = Watch::default();
@@ -222,11 +223,11 @@ fn a_refusing_disk_stops_the_sweep_and_loses_nothing() {
     let victim = plan.trials().iter().find(|t| store.find(t.key()).unwrap().is_none()).unwrap();
     let unborn = store.root().join("runs").join(victim.key().directory_name());
     fs::create_dir(&unborn).unwrap();
-    let error = run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap_err().to_string();
+    let error = run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap_err().to_string();
     assert!(error.contains("spec.json") && error.contains("delete"), "{error}");
     fs::remove_dir(&unborn).unwrap();
     assert!(done || matches!(blocked.status(), Status::Partial { .. }));
-    run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
     assert_same(&store, &undisturbed(&text), "after a refusal");
 }
 
@@ -245,7 +246,7 @@ fn a_users_table_is_its_own_pool_and_test_rows_are_never_asked_for() {
     let plan = plan(&text);
     let watch = Watch::stopping_after(3);
     run(&plan, &store, &options(1), &watch, &watch.stop).unwrap();
-    run(&plan, &store, &options(2), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
     assert_same(&store, &expected, "a table");
     let test = plan.problems()[0].test_set().unwrap();
     assert_eq!(test.x.nrows(), 20);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::sync::atomic::AtomicBool;
+use dal_core::Stop;
 
 use common::{Toys, Watch, deterministic, options, plan, small, store};
 use dal_bench::{RunOptions, Silent, Sweep, run};
@@ -18,10 +18,10 @@ fn a_sweep_runs_in_groups_and_agrees_with_the_other_engine() {
     let (_dir, store) = store();
     let plan_of_tch = plan(&text());
     assert_eq!(plan_of_tch.engine().id(), "tch");
-    let summary = run(&plan_of_tch, &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+    let summary = run(&plan_of_tch, &store, &options(1), &Silent, &Stop::new()).unwrap();
     assert_eq!((summary.finished, summary.left()), (28, 0));
     let (_dir, other) = common::store();
-    run(&plan(&text().replace("tch", "cpu")), &other, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+    run(&plan(&text().replace("tch", "cpu")), &other, &options(1), &Silent, &Stop::new()).unwrap();
     let of_cpu: Vec<_> = other.runs().unwrap().map(Result::unwrap).collect();
     for run in store.runs().unwrap().map(Result::unwrap) {
         assert_eq!(*run.status(), Status::Done);
@@ -43,12 +43,12 @@ fn the_same_groups_give_the_same_bytes_and_a_stopped_sweep_goes_on() {
     let alone = RunOptions { together: Some(1), ..options(1) };
     let sweep = plan(&text());
     let (_dir, expected) = store();
-    run(&sweep, &expected, &alone, &Silent, &AtomicBool::new(false)).unwrap();
+    run(&sweep, &expected, &alone, &Silent, &Stop::new()).unwrap();
     let (_dir, stopped) = store();
     let watch = Watch::stopping_after(5);
     let summary = run(&sweep, &stopped, &alone, &watch, &watch.stop).unwrap();
     assert!(summary.stopped);
-    let summary = run(&sweep, &stopped, &RunOptions { jobs: 2, ..alone }, &Silent, &AtomicBool::new(false)).unwrap();
+    let summary = run(&sweep, &stopped, &RunOptions { jobs: 2, ..alone }, &Silent, &Stop::new()).unwrap();
     assert_eq!(summary.left(), 0);
     assert!(deterministic(&stopped) == deterministic(&expected));
 }
@@ -78,7 +78,7 @@ fn a_precision_is_part_of_the_platform() {
     };
     let (_dir, store) = store();
     for plan in [plan(&text()), rounded] {
-        run(&plan, &store, &options(1), &Silent, &AtomicBool::new(false)).unwrap();
+        run(&plan, &store, &options(1), &Silent, &Stop::new()).unwrap();
     }
     let runs: Vec<_> = store.runs().unwrap().map(Result::unwrap).collect();
     let of_bf16 = runs.iter().filter(|run| run.key().platform.contains("/bf16/")).count();

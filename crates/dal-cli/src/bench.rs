@@ -1,11 +1,11 @@
 //! `dal bench run`: a sweep file against a store, with progress and an estimate.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use dal_bench::{Event, Overall, Plan, Progress, RunOptions, Summary, Sweep};
+use dal_core::{Stop, StopLevel};
 use dal_store::{Provenance, Status, Store};
 use serde_json::json;
 
@@ -29,8 +29,8 @@ enum Command {
 #[derive(clap::Args)]
 #[command(
     after_help = "Finished runs are kept and never run again; interrupted ones go on at their last finished step. Results are the
-same bytes whatever --jobs is. Ctrl-C stops after the steps in progress; a second one stops at once. Neither loses a step,
-nor an answer of a program of your own: each is on disk as soon as it is there, and never asked for again.
+same bytes whatever --jobs is. Ctrl-C stops after the trainings and the calls of a program in progress; a second one ends
+them. Neither loses a step, nor an answer of a program of your own: each is on disk as soon as it is there, and never asked for again.
 
 Examples:
   dal bench run benches/sweeps/quick.toml --store runs/quick --plan    how many runs, how long; nothing is run
@@ -110,9 +110,9 @@ pub fn run(args: &Args) -> Result<Done> {
     };
     let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, provenance };
 
-    let stop = interrupts()?;
+    let stop = interrupts("the steps in progress")?;
     let display = Display::start();
-    let outcome = dal_bench::run(&plan, &store, &options, &display, stop);
+    let outcome = dal_bench::run(&plan, &store, &options, &display, &stop);
     display.finish();
     let summary = outcome.with_context(|| format!("store {}", args.store.display()))?;
     print_summary(&summary);
@@ -123,18 +123,16 @@ pub fn run(args: &Args) -> Result<Done> {
     })
 }
 
-/// A flag that the first interrupt raises; the second one ends the process. Either way the checkpoints stand.
-pub fn interrupts() -> Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::SeqCst) {
-            dal_oracles::user::command::end_all_calls();
-            std::process::exit(130);
-        }
-        say!("\nstopping after the steps in progress (again to stop at once; nothing finished is lost)");
+/// A wish to stop that Ctrl-C (or SIGTERM) utters: the first drains what runs, named by `what`; the second ends it.
+pub fn interrupts(what: &'static str) -> Result<Stop> {
+    let stop = Stop::new();
+    let pressed = stop.clone();
+    ctrlc::set_handler(move || match pressed.press() {
+        StopLevel::Now => say!("\nending what runs"),
+        _ => say!("\nstopping after {what} (again to end them now; nothing finished is lost)"),
     })
     .context("cannot listen for interrupts")?;
-    Ok(&STOP)
+    Ok(stop)
 }
 
 fn print_plan(plan: &Plan, store: Option<&Store>, jobs: usize, format: Format) -> Result<Done> {

@@ -145,7 +145,8 @@ pub fn run(args: &Args) -> Result<Done> {
     let directory = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("tune-{safe}")));
     print_estimate(&search, &outlook, jobs)?;
     let display = Display::start();
-    let outcome = search.run(&directory, RunOptions { jobs }, &display, interrupts()?);
+    let stop = interrupts("the trainings in progress")?;
+    let outcome = search.run(&directory, RunOptions { jobs }, &display, &stop);
     display.finish();
     let Outcome::Chosen(tuning) = outcome? else {
         say!("stopped; the same command goes on from {}", directory.display());

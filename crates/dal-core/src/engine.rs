@@ -3,20 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::ModelSpec;
+use crate::model::{ModelSpec, Shape};
 use crate::{Learner, SettingError};
 
 /// A clock: seconds since some fixed moment. Libraries read none by themselves.
 pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
-
-/// Columns of a problem's points and numbers in its answers, as a model meets them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Columns of the inputs.
-    pub n_inputs: usize,
-    /// Numbers in an answer.
-    pub n_outputs: usize,
-}
 
 /// An engine with where and how it trains, as sweep files and command lines name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

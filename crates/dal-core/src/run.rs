@@ -538,6 +538,43 @@ mod lock_step {
         assert_eq!(stopping.failed, [1]);
     }
 
+    /// Asks for a stop when it is called for the `at`-th time.
+    struct Stopper {
+        inner: Together,
+        stop: Stop,
+        at: usize,
+    }
+    impl Learner for Stopper {
+        fn platform(&self) -> String {
+            self.inner.platform()
+        }
+        fn fit_all(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+            if self.inner.calls.lock().unwrap().len() == self.at {
+                self.stop.raise(crate::StopLevel::Drain);
+            }
+            self.inner.fit_all(jobs, stop)
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_campaigns_where_they_can_be_taken_up_and_is_no_failure() {
+        for at in 0..3 {
+            let stop = Stop::new();
+            let learner = Stopper { inner: Together::default(), stop: stop.clone(), at };
+            let mut campaigns: Vec<_> = (0..2).map(|seed| campaign(seed, &[])).collect();
+            let mut stopping = Stopping::default();
+            let outcomes = run_trials(&mut campaigns, &Same, &learner, &stop, &mut stopping);
+            // The last model is the last thing that a campaign waits for.
+            let stopped = |outcome: &Result<(), RunError>| matches!(outcome, Err(RunError::Stopped));
+            assert!(outcomes.iter().all(|outcome| if at == 2 { outcome.is_ok() } else { stopped(outcome) }));
+            assert!(stopping.failed.is_empty());
+            assert_eq!(stopping.fitted.len(), 2 * (at + 1), "what ran came to its end");
+            let outcomes = run_trials(&mut campaigns, &Same, &Together::default(), &Stop::new(), &mut stopping);
+            assert!(outcomes.iter().all(Result::is_ok));
+            assert!(campaigns.iter().all(|campaign| campaign.labelled().unwrap().len() == 8));
+        }
+    }
+
     #[test]
     fn a_job_without_an_answer_fails_and_the_others_go_on() {
         let mut campaigns: Vec<_> = (0..3).map(|seed| campaign(seed, &[])).collect();

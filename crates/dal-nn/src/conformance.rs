@@ -90,6 +90,7 @@ impl Case {
             n: self.n,
             dropout: self.dropout,
             loss_head: self.loss_head,
+            stop: None,
         }
     }
 

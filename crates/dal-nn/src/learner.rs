@@ -110,16 +110,16 @@ impl CpuLearner {
         needs: &dal_core::Needs,
         seeds: &dal_core::SeedPath,
     ) -> Result<CpuSurrogate, LearnError> {
-        let mut fitted = self.fit_surrogates(&[FitJob { labelled, needs, seeds: *seeds }]);
+        let mut fitted = self.fit_surrogates(&[FitJob { labelled, needs, seeds: *seeds }], &Stop::new());
         fitted.pop().unwrap_or_else(|| Err(LearnError::Other { message: "no job was trained".into() }))
     }
 
-    fn fit_surrogates(&self, jobs: &[FitJob<'_>]) -> Vec<Result<CpuSurrogate, LearnError>> {
-        self.recipe.fit_with(jobs, &self.platform(), |tasks| self.run(tasks))
+    fn fit_surrogates(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<CpuSurrogate, LearnError>> {
+        self.recipe.fit_with(jobs, &self.platform(), |tasks| self.run(tasks, stop))
     }
 
     /// Runs every task; `None` where it was not started because an earlier one of its job had failed.
-    fn run(&self, tasks: &[Task<'_>]) -> Vec<Option<Result<Trained, Failure>>> {
+    fn run(&self, tasks: &[Task<'_>], stop: &Stop) -> Vec<Option<Result<Trained, Failure>>> {
         let n_jobs = tasks.iter().map(|task| task.job + 1).max().unwrap_or(0);
         let failed: Vec<AtomicUsize> = (0..n_jobs).map(|_| AtomicUsize::new(usize::MAX)).collect();
         let next = AtomicUsize::new(0);
@@ -130,7 +130,7 @@ impl CpuLearner {
                 if i > failed[tasks[i].job].load(Ordering::Relaxed) {
                     continue;
                 }
-                let result = self.train(&tasks[i]);
+                let result = self.train(&tasks[i], stop);
                 if result.is_err() {
                     failed[tasks[i].job].fetch_min(i, Ordering::Relaxed);
                 }
@@ -142,15 +142,19 @@ impl CpuLearner {
             worker();
         } else {
             std::thread::scope(|scope| {
-                for _ in 0..n_threads {
-                    scope.spawn(worker);
+                // This thread works too, so that a machine that is short of threads trains with those it has.
+                for _ in 1..n_threads {
+                    if std::thread::Builder::new().spawn_scoped(scope, worker).is_err() {
+                        break;
+                    }
                 }
+                worker();
             });
         }
         results.into_iter().map(|slot| slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)).collect()
     }
 
-    fn train(&self, task: &Task<'_>) -> Result<Trained, Failure> {
+    fn train(&self, task: &Task<'_>, stop: &Stop) -> Result<Trained, Failure> {
         let start = self.clock.as_ref().map(|clock| clock());
         let params = task.layout.initial(&mut task.weights.rng());
         let mut state = MemberState::new(task.layout, params, &self.recipe.training);
@@ -163,6 +167,7 @@ impl CpuLearner {
             n: task.prepared.n,
             dropout: task.dropout,
             loss_head: task.loss_head,
+            stop: Some(stop),
         };
         FastTrainer::default().train(&job, &mut state, 0..self.recipe.training.epochs, &mut TrainLog::default())?;
         let member = Member { params: state.params, running_mean: state.running_mean, running_var: state.running_var };
@@ -176,8 +181,8 @@ impl Learner for CpuLearner {
         format!("{}+{}", FastTrainer::default().platform(), platform::products())
     }
 
-    fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
-        let fitted = self.fit_surrogates(jobs).into_iter();
+    fn fit_all(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+        let fitted = self.fit_surrogates(jobs, stop).into_iter();
         fitted.map(|result| result.map(|surrogate| Box::new(surrogate) as Box<dyn Surrogate>)).collect()
     }
 }

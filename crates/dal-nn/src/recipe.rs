@@ -240,7 +240,8 @@ impl From<TrainError> for Failure {
 impl Failure {
     fn named(self, kind: Kind) -> LearnError {
         match self {
-            Self::Train(error) => diverged(error, kind),
+            Self::Train(TrainError::Stopped { .. }) => LearnError::Stopped,
+            Self::Train(TrainError::Diverged { epoch, loss, .. }) => diverged(epoch, loss, kind),
             Self::Engine(message) => LearnError::Other { message },
         }
     }
@@ -297,8 +298,7 @@ fn single(what: &'static str, values: ArrayView2<'_, f64>, affine: Option<&Affin
     Ok(single)
 }
 
-fn diverged(error: TrainError, kind: Kind) -> LearnError {
-    let TrainError::Diverged { epoch, loss, .. } = error;
+fn diverged(epoch: usize, loss: f64, kind: Kind) -> LearnError {
     let (member, what) = match (kind, loss.is_finite()) {
         (Kind::Member(member), false) => (member, "loss"),
         (Kind::Member(member), true) => (member, "parameters"),

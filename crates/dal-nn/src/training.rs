@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::params::{Layout, LossHeadShape};
 use crate::real::Real;
+use dal_core::Stop;
 use dal_core::model::{AdamSpec, NetworkSpec, PlateauSpec, TrainingSpec};
 
 /// Why a training could not go on.
@@ -18,6 +19,12 @@ pub enum TrainError {
         epoch: usize,
         /// The loss of that epoch; finite where it was a parameter or statistic that was not.
         loss: f64,
+    },
+    /// [`TrainJob::stop`] asked for an end; the state is that after the last whole epoch.
+    #[error("training was stopped before epoch {epoch} (counted from 0)")]
+    Stopped {
+        /// The epoch that was not begun.
+        epoch: usize,
     },
 }
 
@@ -76,6 +83,18 @@ pub struct TrainJob<'a, T> {
     pub dropout: Option<DropoutTraining>,
     /// The auxiliary loss head, if any.
     pub loss_head: Option<LossHeadTraining>,
+    /// Looked at before each epoch, if given: training ends there on [`StopLevel::Now`](dal_core::StopLevel::Now).
+    pub stop: Option<&'a Stop>,
+}
+
+impl<T> TrainJob<'_, T> {
+    /// An error where this epoch must not begin any more.
+    pub(crate) fn check_stop(&self, epoch: usize) -> Result<(), TrainError> {
+        match self.stop {
+            Some(stop) if stop.is_now() => Err(TrainError::Stopped { epoch }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A member and its optimiser between two epochs: copying it and training on gives the same bits as never stopping.
@@ -137,7 +156,7 @@ pub trait MemberTrainer<T: Real>: Send + Sync {
     ///
     /// # Errors
     /// [`TrainError::Diverged`] in the first epoch whose loss is not finite, or, with the last epoch's number, when a
-    /// parameter or statistic is not finite at the end.
+    /// parameter or statistic is not finite at the end; [`TrainError::Stopped`] before the epoch that a stop forbids.
     fn train(
         &self,
         job: &TrainJob<'_, T>,

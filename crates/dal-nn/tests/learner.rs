@@ -2,7 +2,7 @@
 
 use dal_core::{
     DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath, Stop,
-    Surrogate, SurrogateError,
+    StopLevel, Surrogate, SurrogateError,
 };
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head,
@@ -477,4 +477,40 @@ fn a_clock_measures_the_model_and_the_auxiliary_network() {
     let timed = learner.with_clock(Arc::new(move || f64::from(ticks.fetch_add(1, Ordering::Relaxed))));
     let cost = timed.fit(&data, &everything(), &SeedPath::root(0)).unwrap().training_cost();
     assert_eq!((cost.model_seconds, cost.auxiliary_seconds), (Some(3.0), Some(1.0)));
+}
+
+#[test]
+fn a_training_ends_within_an_epoch_of_a_stop_and_can_be_made_anew() {
+    let network = NetworkSpec::new(1, 1, vec![4], None, Head::Linear).unwrap();
+    let data = labelled(9, 1, 1);
+    let needs = Needs::default();
+    let job = || FitJob { labelled: &data, needs: &needs, seeds: SeedPath::root(1) };
+    // So many epochs take months: only the stop ends them.
+    let endless = TrainingSpec { n_members: 2, epochs: 1 << 31, ..TrainingSpec::default() };
+    for n_threads in [1, 2] {
+        let learner = learner(network.clone(), endless.clone()).with_threads(n_threads);
+        let stop = Stop::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                stop.raise(StopLevel::Drain);
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                stop.raise(StopLevel::Now);
+            });
+            let fits = learner.fit_all(&[job(), job()], &stop);
+            assert!(fits.iter().all(|fit| matches!(fit, Err(LearnError::Stopped))));
+        });
+    }
+    let short = learner(network, small_training(2, 5));
+    assert!(matches!(short.fit_all(&[job()], &stopped(StopLevel::Now))[0], Err(LearnError::Stopped)));
+    // A drain lets a training come to its end, and the learner goes on afterwards as if nothing had been.
+    let x = points(5, 1, 2);
+    let mean = |stop: &Stop| short.fit_all(&[job()], stop).remove(0).unwrap().mean(x.view()).unwrap();
+    assert_eq!(mean(&stopped(StopLevel::Drain)), mean(&Stop::new()));
+}
+
+fn stopped(level: StopLevel) -> Stop {
+    let stop = Stop::new();
+    stop.raise(level);
+    stop
 }

@@ -46,6 +46,7 @@ fn epochs_allocate_nothing() {
             y: &y,
             n,
             dropout: with_dropout.then_some(DropoutTraining { rate: 0.2, key: [1, 2] }),
+            stop: None,
             loss_head: with_loss_head.then_some(LossHeadTraining {
                 shape,
                 joint_epochs: 30,

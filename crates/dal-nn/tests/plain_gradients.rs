@@ -52,6 +52,7 @@ impl Case {
             n: self.n,
             dropout: self.dropout,
             loss_head: self.loss_head,
+            stop: None,
         }
     }
 
@@ -137,6 +138,7 @@ fn gradient_in<T: Real, P: Products>(case: &Case, trainer: &PlainTrainer<P>) -> 
         n: case.n,
         dropout: case.dropout,
         loss_head: case.loss_head,
+        stop: None,
     };
     let mut gradient = vec![T::ZERO; case.layout.n_parameters()];
     trainer.gradient(&job, &state, 3, &mut gradient);

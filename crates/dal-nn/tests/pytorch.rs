@@ -55,6 +55,7 @@ fn trainings_follow_pytorch() {
             n: case.n,
             dropout: None,
             loss_head: None,
+            stop: None,
         };
         let mut log = TrainLog::default();
         for (epoch, &rate) in case.rates.iter().enumerate() {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dal_core::{Labelled, SeedPath, Stop, TrialSeeds, every};
+use std::ops::ControlFlow;
+
+use dal_core::{LabelFailure, Labelled, OracleError, SeedPath, Stop, TrialSeeds};
 use dal_oracles::Problem;
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
@@ -162,6 +164,7 @@ pub(crate) struct Labels<'a> {
     pub(crate) problem: &'a Problem,
     pub(crate) layout: &'a Layout,
     pub(crate) journal: &'a Journal,
+    pub(crate) stop: &'a Stop,
     pub(crate) known: BTreeMap<String, BTreeMap<usize, Vec<f64>>>,
 }
 
@@ -242,27 +245,32 @@ impl Labels<'_> {
         let mut broken: Option<TuneError> = None;
         if !open.is_empty() {
             let asked = x.select(Axis(0), &open);
-            let mut keep = every(|k, answer| match answer {
-                Ok(y) if y.len() == n_outputs && y.iter().all(|v| v.is_finite()) => {
-                    answers[open[k]] = Some(y.to_vec());
-                    if self.costly() && broken.is_none() {
-                        let entry = Entry::Label { set: set.to_owned(), row: open[k], y: y.to_vec() };
-                        broken = self.journal.append(&entry).err();
+            let mut keep = |k: usize, answer: Result<&[f64], LabelFailure>| {
+                match answer {
+                    Ok(y) if y.len() == n_outputs && y.iter().all(|v| v.is_finite()) => {
+                        answers[open[k]] = Some(y.to_vec());
+                        if self.costly() {
+                            let entry = Entry::Label { set: set.to_owned(), row: open[k], y: y.to_vec() };
+                            broken = self.journal.append(&entry).err();
+                        }
+                    }
+                    Ok(y) => {
+                        first_failure.get_or_insert_with(|| format!("row {}: {y:?} is no label", open[k]));
+                    }
+                    Err(failure) => {
+                        first_failure.get_or_insert_with(|| format!("row {}: {failure}", open[k]));
                     }
                 }
-                Ok(y) => {
-                    first_failure.get_or_insert_with(|| format!("row {}: {y:?} is no label", open[k]));
-                }
-                Err(failure) => {
-                    first_failure.get_or_insert_with(|| format!("row {}: {failure}", open[k]));
-                }
-            });
-            let outcome = self.problem.oracle().label(asked.view(), &Stop::new(), &mut keep);
-            drop(keep);
+                if broken.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let outcome = self.problem.oracle().label(asked.view(), self.stop, &mut keep);
             if let Some(error) = broken {
                 return Err(error);
             }
-            outcome.map_err(|source| TuneError::Oracle { problem: self.problem.id().to_owned(), source })?;
+            outcome.map_err(|source| match source {
+                OracleError::Stopped => TuneError::Stopped,
+                source => TuneError::Oracle { problem: self.problem.id().to_owned(), source },
+            })?;
         }
         let there: Vec<usize> = (0..n).filter(|&row| answers[row].is_some()).collect();
         if 2 * there.len() < n || there.is_empty() {

@@ -48,6 +48,15 @@ pub enum TuneError {
         /// The least that works.
         needed: f64,
     },
+    /// A stop was asked for.
+    #[error("stopped")]
+    Stopped,
+    /// The machine starts no thread.
+    #[error("this machine starts no thread for the work: {source}; end other programs, or raise its limits")]
+    Threads {
+        /// What the system said.
+        source: io::Error,
+    },
     /// A candidate's network cannot exist.
     #[error("a network of the space cannot be built: {0}")]
     Network(#[from] SpecError),

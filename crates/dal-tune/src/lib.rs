@@ -22,7 +22,6 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use std::sync::atomic::AtomicBool;
 //! use dal_tune::{Event, Extent, Outcome, Progress, Ranges, RunOptions, Search, SearchSpace, Settings};
 //!
 //! struct Silent;
@@ -39,7 +38,7 @@
 //! };
 //! let search = Search::new(problem, settings, space)?;
 //! let directory = tempfile::tempdir()?;
-//! let Outcome::Chosen(tuning) = search.run(directory.path(), RunOptions { jobs: 2 }, &Silent, &AtomicBool::new(false))? else {
+//! let Outcome::Chosen(tuning) = search.run(directory.path(), RunOptions { jobs: 2 }, &Silent, &Stop::new())? else {
 //!     unreachable!("nobody asked it to stop")
 //! };
 //! assert_eq!(tuning.tried.len(), search.candidates().len());

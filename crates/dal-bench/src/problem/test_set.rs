@@ -18,7 +18,7 @@ pub struct TestSet {
 }
 
 /// What labels points, as [`Oracle::label`](dal_core::Oracle::label) does.
-pub(crate) type LabelWith<'a> = dyn FnMut(ArrayView2<'_, f64>, &Stop, &mut OnRow<'_>) -> Result<(), OracleError> + 'a;
+pub(crate) type LabelWith<'a> = dyn FnMut(ArrayView2<'_, f64>, &mut OnRow<'_>) -> Result<(), OracleError> + 'a;
 
 impl PlannedProblem {
     /// The test set, labelled on first use. Of a user's problem, points whose label fails are left out.
@@ -27,7 +27,7 @@ impl PlannedProblem {
     /// A label of a built-in problem that fails; a user's problem none of whose points gets a label.
     pub fn test_set(&self) -> Result<&TestSet, BenchError> {
         let oracle = self.problem.oracle();
-        self.test_set_from(&mut |x, stop, on_row| oracle.label(x, stop, on_row))
+        self.test_set_from(&mut |x, on_row| oracle.label(x, &Stop::new(), on_row))
     }
 
     /// As [`test_set`](Self::test_set), with labels from where the caller has them.
@@ -51,7 +51,10 @@ impl PlannedProblem {
                 None
             });
         });
-        label(x.view(), &Stop::new(), &mut keep).map_err(|error| failed(error.to_string()))?;
+        label(x.view(), &mut keep).map_err(|error| match error {
+            OracleError::Stopped => BenchError::Stopped,
+            error => failed(error.to_string()),
+        })?;
         drop(keep);
         let failures: Vec<(usize, LabelFailure)> =
             failures.into_iter().enumerate().filter_map(|(row, failure)| Some((row, failure?))).collect();

@@ -1,4 +1,4 @@
-//! What the store keeps of a plan: the specification of each run, the list of runs, and departures from published forms.
+//! What the store keeps of a plan: each run's specification, the list of runs, and departures from published forms.
 
 use std::collections::BTreeMap;
 

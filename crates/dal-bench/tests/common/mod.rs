@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dal_bench::{
@@ -13,8 +13,8 @@ use dal_bench::{
     Sweep,
 };
 use dal_core::{
-    FitJob, LearnError, Learner, Needs, Proposal, Queries, SeedPath, Step, Stop, Strategy, StrategyError, Surrogate,
-    top_scored,
+    FitJob, LearnError, Learner, Needs, Proposal, Queries, SeedPath, Step, Stop, StopLevel, Strategy, StrategyError,
+    Surrogate, top_scored,
 };
 use dal_nn::{NetworkSpec, TrainingSpec};
 use dal_oracles::Problem;
@@ -229,7 +229,7 @@ pub struct Watch {
     pub started: AtomicUsize,
     pub failed: AtomicUsize,
     pub stop_after: usize,
-    pub stop: AtomicBool,
+    pub stop: Stop,
 }
 
 impl Watch {
@@ -247,7 +247,8 @@ impl Progress for Watch {
             Event::EntryFinished { overall, .. } => {
                 assert!((0.0..=1.0).contains(&overall.fraction));
                 if self.entries.fetch_add(1, Ordering::SeqCst) + 1 == self.stop_after {
-                    self.stop.store(true, Ordering::SeqCst);
+                    // Now and then at once: a training that is under way elsewhere then ends within an epoch.
+                    self.stop.raise(if self.stop_after % 2 == 0 { StopLevel::Now } else { StopLevel::Drain });
                 }
             }
             Event::RunEnded { status: Status::Failed(_), .. } => {

@@ -5,10 +5,11 @@ mod lines;
 mod points;
 mod sink;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use dal_core::{LabelFailure, Stop, every};
+use dal_core::{LabelFailure, OracleError, Stop};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Axis;
 
@@ -16,6 +17,7 @@ use self::journal::Journal;
 use self::points::{Points, points};
 use self::sink::{InOrder, Sink};
 use crate::Done;
+use crate::bench::interrupts;
 use crate::data::read_text;
 use crate::output::say;
 use crate::problem::find_problem;
@@ -84,22 +86,17 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     let is_outside = |row: &usize| outside.binary_search_by_key(row, |(row, _)| *row).is_ok();
     let rows: Vec<usize> = open.iter().copied().filter(|row| !is_outside(row)).collect();
-    if problem.card().is_none() {
-        // What a program of the user's is at would go on without anybody to tell.
-        let end = || {
-            dal_oracles::user::command::end_all_calls();
-            std::process::exit(130);
-        };
-        ctrlc::set_handler(end).context("cannot listen for interrupts")?;
-    }
+    // A built-in problem answers at once and has nothing that Ctrl-C could not end.
+    let stop = if problem.card().is_none() { interrupts("the calls in progress")? } else { Stop::new() };
     let bar = ProgressBar::new(rows.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} labels, {eta} left").expect("a valid template"));
 
     let mut answered = vec![false; rows.len()];
     let batch = x.select(Axis(0), &rows);
-    let mut on_row = every(|k: usize, answer: Result<&[f64], LabelFailure>| {
+    let mut unwritten = None;
+    let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
         if k >= rows.len() || std::mem::replace(&mut answered[k], true) {
-            return;
+            return ControlFlow::Continue(());
         }
         bar.inc(1);
         let written = match answer {
@@ -110,17 +107,32 @@ pub fn run(args: &Args) -> Result<Done> {
                 sink.write(rows[k], None)
             }
         };
-        if let Err(error) = written {
-            // Labels that nobody can take must not be paid for.
-            bar.finish_and_clear();
-            dal_oracles::user::command::end_all_calls();
-            std::process::exit(i32::from(crate::complain(&error)));
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                // Labels that cannot be taken must not be paid for.
+                unwritten = Some(error);
+                ControlFlow::Break(())
+            }
         }
-    });
-    let outcome =
-        if rows.is_empty() { Ok(()) } else { problem.oracle().label(batch.view(), &Stop::new(), &mut on_row) };
-    drop(on_row);
+    };
+    let outcome = if rows.is_empty() { Ok(()) } else { problem.oracle().label(batch.view(), &stop, &mut on_row) };
     bar.finish_and_clear();
+    if let Some(error) = unwritten {
+        return Err(error);
+    }
+    if matches!(outcome, Err(OracleError::Stopped)) {
+        let n = answered.iter().filter(|done| **done).count();
+        match &args.out {
+            Some(path) => say!(
+                "stopped: {n} of {} rows were answered; the same command goes on in {}",
+                rows.len(),
+                path.display()
+            ),
+            None => say!("stopped: {n} of {} rows were answered; with --out they would have been kept", rows.len()),
+        }
+        return Ok(Done::Interrupted);
+    }
     outcome.with_context(|| format!("problem `{}`", problem.id()))?;
     for (k, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {
         say!("row {}: missing: the oracle gave no answer for this row", rows[k]);

@@ -19,7 +19,16 @@ pub use spec::{
     NetworkSpec, OnCollapse, PlateauSpec, SpecError, TrainingSpec,
 };
 
-use crate::{Settings, Shape};
+use crate::Settings;
+
+/// Columns of a problem's points and numbers in its answers, as a model meets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Columns of the inputs.
+    pub n_inputs: usize,
+    /// Numbers in an answer.
+    pub n_outputs: usize,
+}
 
 /// A model of some kind. In files it is a table with `kind`; without that key it is an [`MlpEnsemble`].
 #[derive(Clone, Debug, PartialEq)]

@@ -80,6 +80,10 @@ impl MemberTrainer<f32> for FastTrainer {
         log.losses.reserve(epochs.len());
         let mut member = Member::new(self.kernels, job, state);
         for epoch in epochs.clone() {
+            if let Err(stopped) = job.check_stop(epoch) {
+                member.store(state);
+                return Err(stopped);
+            }
             let loss = member.forward(state, epoch);
             log.losses.push(loss);
             if !loss.is_finite() {

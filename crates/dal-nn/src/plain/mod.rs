@@ -45,6 +45,7 @@ impl<T: Real, P: Products> MemberTrainer<T> for PlainTrainer<P> {
         let mut pass = Pass::new(job);
         let mut gradient = vec![T::ZERO; state.params.len()];
         for epoch in epochs.clone() {
+            job.check_stop(epoch)?;
             let loss = pass.forward::<P>(job, &state.params, epoch);
             log.losses.push(loss);
             if !loss.is_finite() {

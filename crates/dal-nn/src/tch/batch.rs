@@ -10,6 +10,7 @@ use super::device::{Done, Memory, download};
 use super::pass::{Pass, Shape};
 use crate::params::Layout;
 use crate::training::{DropoutTraining, LossHeadTraining, MemberState, TrainError, TrainLog};
+use dal_core::Stop;
 use dal_core::model::{BatchNormStatistics, NetworkSpec, TrainingSpec};
 
 type Result<T> = std::result::Result<T, TchError>;
@@ -25,6 +26,8 @@ pub(super) struct BatchSpec<'a> {
     pub bf16: bool,
     /// Takes optimiser steps by tensor operations even where a fused one exists.
     pub tensors_only: bool,
+    /// Looked at before each epoch, if given.
+    pub stop: Option<&'a Stop>,
 }
 
 /// What each member has of its own. Dropout and loss heads are those of all members or of none, and differ in keys alone.
@@ -108,6 +111,10 @@ pub(super) fn train(
     let losses = Tensor::f_zeros([epochs.len() as i64, m as i64], (Kind::Double, spec.memory.0))?;
     let zero_biases = spec.layout.n_statistics() > 0;
     for (e, epoch) in epochs.clone().enumerate() {
+        if spec.stop.is_some_and(Stop::is_now) {
+            let stopped = || (TrainLog::default(), Err(TrainError::Stopped { epoch }));
+            return Ok(members.iter().map(|_| stopped()).collect());
+        }
         let loss = batch.pass.forward(&views, epoch)?;
         losses.f_select(0, e as i64)?.f_copy_(&loss)?;
         if let Some(bn) = spec.network.batch_norm() {

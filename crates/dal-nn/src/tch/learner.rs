@@ -105,12 +105,12 @@ impl TchLearner {
     /// [`LearnError`]: shapes that differ, values that f32 cannot hold, needs that the network cannot meet, divergence, a
     /// device that failed.
     pub fn fit(&self, labelled: &Labelled, needs: &Needs, seeds: &SeedPath) -> Result<TchSurrogate, LearnError> {
-        let mut fitted = self.fit_surrogates(&[FitJob { labelled, needs, seeds: *seeds }]);
+        let mut fitted = self.fit_surrogates(&[FitJob { labelled, needs, seeds: *seeds }], &Stop::new());
         fitted.pop().unwrap_or_else(|| Err(LearnError::Other { message: "no job was trained".into() }))
     }
 
-    fn fit_surrogates(&self, jobs: &[FitJob<'_>]) -> Vec<Result<TchSurrogate, LearnError>> {
-        let fitted = self.recipe.fit_with(jobs, &self.platform(), |tasks| self.run(tasks));
+    fn fit_surrogates(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<TchSurrogate, LearnError>> {
+        let fitted = self.recipe.fit_with(jobs, &self.platform(), |tasks| self.run(tasks, stop));
         let on_device = |surrogate: CpuSurrogate| {
             TchSurrogate::new(surrogate, self.options())
                 .map_err(|error| LearnError::Other { message: error.to_string() })
@@ -119,10 +119,10 @@ impl TchLearner {
     }
 
     /// Trains every task, those of equal shapes together.
-    fn run(&self, tasks: &[Task<'_>]) -> Vec<Option<Result<Trained, Failure>>> {
+    fn run(&self, tasks: &[Task<'_>], stop: &Stop) -> Vec<Option<Result<Trained, Failure>>> {
         let mut results: Vec<_> = tasks.iter().map(|_| None).collect();
         for group in groups(tasks) {
-            let jobs: Vec<_> = group.iter().map(|&i| self.job(&tasks[i])).collect();
+            let jobs: Vec<_> = group.iter().map(|&i| self.job(&tasks[i], stop)).collect();
             let mut states: Vec<_> = group
                 .iter()
                 .map(|&i| {
@@ -144,7 +144,7 @@ impl TchLearner {
         results
     }
 
-    fn job<'a>(&'a self, task: &'a Task<'_>) -> TrainJob<'a, f32> {
+    fn job<'a>(&'a self, task: &'a Task<'_>, stop: &'a Stop) -> TrainJob<'a, f32> {
         TrainJob {
             network: task.network,
             layout: task.layout,
@@ -154,6 +154,7 @@ impl TchLearner {
             n: task.prepared.n,
             dropout: task.dropout,
             loss_head: task.loss_head,
+            stop: Some(stop),
         }
     }
 }
@@ -183,8 +184,8 @@ impl Learner for TchLearner {
         tch_platform(self.options())
     }
 
-    fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
-        let fitted = self.fit_surrogates(jobs).into_iter();
+    fn fit_all(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+        let fitted = self.fit_surrogates(jobs, stop).into_iter();
         fitted.map(|result| result.map(|surrogate| Box::new(surrogate) as Box<dyn Surrogate>)).collect()
     }
 }

@@ -156,9 +156,13 @@ impl TchTrainer {
         };
         if self.options.device == TchDevice::Cpu && n_threads > 1 {
             std::thread::scope(|scope| {
-                for _ in 0..n_threads {
-                    scope.spawn(worker);
+                // This thread works too, so that a machine that is short of threads trains with those it has.
+                for _ in 1..n_threads {
+                    if std::thread::Builder::new().spawn_scoped(scope, worker).is_err() {
+                        break;
+                    }
                 }
+                worker();
             });
         } else if self.options.device == TchDevice::Cpu {
             worker();
@@ -198,6 +202,7 @@ impl TchTrainer {
             memory: Memory(self.options.device.device()),
             bf16: self.options.bf16,
             tensors_only: self.tensors_only,
+            stop: job.stop,
         }
     }
 

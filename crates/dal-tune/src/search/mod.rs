@@ -5,10 +5,10 @@ mod findings;
 mod tasks;
 mod workers;
 
+use dal_core::Stop;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 
 use dal_core::Learner;
 use dal_nn::CpuLearner;
@@ -118,7 +118,8 @@ impl Search {
 
     /// Runs the search in a directory, or goes on with what its journal holds.
     ///
-    /// When `stop` becomes true, every worker ends after the training that it is at.
+    /// On [`Drain`](dal_core::StopLevel::Drain) every worker ends after the training that it is at, on
+    /// [`Now`](dal_core::StopLevel::Now) within an epoch; labels that were answered are kept.
     ///
     /// # Errors
     /// A journal that is locked or of another search; labels that fail; a stage in which every network fails.
@@ -127,7 +128,20 @@ impl Search {
         directory: &Path,
         options: RunOptions,
         progress: &dyn Progress,
-        stop: &AtomicBool,
+        stop: &Stop,
+    ) -> Result<Outcome, TuneError> {
+        match self.run_to_the_end(directory, options, progress, stop) {
+            Err(TuneError::Stopped) => Ok(Outcome::Stopped),
+            outcome => outcome,
+        }
+    }
+
+    fn run_to_the_end(
+        &self,
+        directory: &Path,
+        options: RunOptions,
+        progress: &dyn Progress,
+        stop: &Stop,
     ) -> Result<Outcome, TuneError> {
         make_directory(directory)?;
         let (journal, known) = Journal::open(&directory.join(JOURNAL), &self.header())?;
@@ -136,7 +150,7 @@ impl Search {
             progress.event(&Event::Resumed { trainings: trials.len(), dropped_bytes });
         }
         progress.event(&Event::Labelling);
-        let labels = Labels { problem: &self.problem, layout: &self.layout, journal: &journal, known: labels };
+        let labels = Labels { problem: &self.problem, layout: &self.layout, journal: &journal, known: labels, stop };
         let folds = labels.folds()?;
         let shared = Shared { search: self, journal: &journal, options, progress, stop, trials: Mutex::new(trials) };
         let mut work = Work { done: 0.0, left: 0.0 };

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use dal_core::{LearnError, Needs, Surrogate};
+use dal_core::{FitJob, LearnError, Learner, Needs, Stop};
 use dal_nn::CpuLearner;
 
 use super::Search;
@@ -27,7 +27,7 @@ pub(super) struct Shared<'a> {
     pub(super) journal: &'a Journal,
     pub(super) options: RunOptions,
     pub(super) progress: &'a dyn Progress,
-    pub(super) stop: &'a AtomicBool,
+    pub(super) stop: &'a Stop,
     pub(super) trials: Mutex<BTreeMap<TrialKey, TrialResult>>,
 }
 
@@ -47,9 +47,9 @@ impl Shared<'_> {
         let error = Mutex::new(None);
         let shared_work = Mutex::new(work);
         std::thread::scope(|scope| {
-            for _ in 0..self.options.jobs.max(1).min(open.len()) {
-                scope.spawn(|| {
-                    while !self.stop.load(Ordering::Relaxed) && !halted.load(Ordering::Relaxed) {
+            for worker in 0..self.options.jobs.max(1).min(open.len()) {
+                let started = std::thread::Builder::new().spawn_scoped(scope, || {
+                    while !self.stop.is_draining() && !halted.load(Ordering::Relaxed) {
                         let Some(task) = open.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                         if let Err(stopped) = self.one(task, &shared_work) {
                             halted.store(true, Ordering::Relaxed);
@@ -57,6 +57,13 @@ impl Shared<'_> {
                         }
                     }
                 });
+                if let Err(source) = started {
+                    // Those that could be started do the work.
+                    if worker == 0 {
+                        lock(&error).get_or_insert(TuneError::Threads { source });
+                    }
+                    break;
+                }
             }
         });
         if let Some(error) = lock(&error).take() {
@@ -68,7 +75,7 @@ impl Shared<'_> {
 
     fn one(&self, task: &Task<'_>, work: &Mutex<&mut Work>) -> Result<(), TuneError> {
         let candidate = &self.search.candidates[task.key.candidate];
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.search.train(candidate, task)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.search.train(candidate, task, self.stop)));
         let result = match outcome {
             Ok(result) => result?,
             Err(payload) => TrialResult::Failed(format!("a panic: {}", panic_message(&*payload))),
@@ -88,12 +95,15 @@ impl Shared<'_> {
 
 impl Search {
     /// Trains and judges one ensemble.
-    fn train(&self, candidate: &Candidate, task: &Task<'_>) -> Result<TrialResult, TuneError> {
+    fn train(&self, candidate: &Candidate, task: &Task<'_>, stop: &Stop) -> Result<TrialResult, TuneError> {
         let labelled = task.train.labelled(task.key.points)?;
         let spec = training(candidate, task.epochs, task.members);
         let learner = CpuLearner::new(self.ends.network(candidate)?, spec)?;
-        let model = match learner.fit(&labelled, &Needs::default(), &task.seeds) {
+        let needs = Needs::default();
+        let mut fits = learner.fit_all(&[FitJob { labelled: &labelled, needs: &needs, seeds: task.seeds }], stop);
+        let model = match fits.pop().unwrap_or(Err(LearnError::Other { message: "no job was trained".into() })) {
             Ok(model) => model,
+            Err(LearnError::Stopped) => return Err(TuneError::Stopped),
             Err(error @ LearnError::Diverged { .. }) => return Ok(TrialResult::Failed(error.to_string())),
             Err(error) => return Err(error.into()),
         };

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
-use super::ending::describe_end;
+use dal_core::Stop;
+
+use super::ending::{Heard, describe_end};
 use super::files::Files;
 use super::running::Running;
-use super::under_way::under_way;
 use super::{CommandOracle, Exchange};
 use crate::user::answers::{Again, Answer, Answers, Shape};
 
@@ -20,9 +21,27 @@ pub(super) enum Event {
     Unavailable(String),
 }
 
+/// Whether answers are still wanted: no stop says now, and every answer so far could be kept.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) stop: &'a Stop,
+    pub(super) abandoned: &'a AtomicBool,
+}
+
+impl Wanted<'_> {
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.stop.is_now() && !self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Whether another call may be started.
+    pub(super) fn may_start(&self) -> bool {
+        !self.stop.is_draining() && self.is_wanted()
+    }
+}
+
 impl CommandOracle {
     /// One call: `rows` are the positions of its points in the batch.
-    pub(super) fn call(&self, lines: &[String], rows: &[usize], events: &Sender<Event>, abandoned: &AtomicBool) {
+    pub(super) fn call(&self, lines: &[String], rows: &[usize], events: &Sender<Event>, wanted: &Wanted<'_>) {
         let mut csv = self.inputs.header();
         rows.iter().for_each(|&row| csv.push_str(&lines[row]));
         let mut running = match self.start(csv) {
@@ -37,9 +56,13 @@ impl CommandOracle {
         // The receiver outlives the calls unless it panics, and then nobody wants the rows.
         let settle = |row: usize, answer: Answer, again: Again| drop(events.send(Event::Row(rows[row], answer, again)));
         let mut on_row = |row: usize, answer: Answer| settle(row, answer, Again::Useful);
-        let stop = running.listen(&mut answers, &mut on_row, self.settings.time_limit, abandoned);
-        let (status, words) = running.end(&mut answers, &mut on_row, &stop);
-        let end = describe_end(&stop, &status, words, self.settings.time_limit);
+        let heard = running.listen(&mut answers, &mut on_row, self.settings.time_limit, wanted);
+        let (status, words) = running.end(&mut answers, &mut on_row, &heard);
+        if heard == Heard::Abandoned {
+            // Rows without an answer have not failed: they are as if they had not been asked.
+            return;
+        }
+        let end = describe_end(&heard, &status, words, self.settings.time_limit);
         answers.finish(&end, &mut |row, answer, again| settle(row, answer, again));
     }
 
@@ -78,15 +101,7 @@ impl CommandOracle {
                     .map_err(|e| format!("{}: {e}", path.display()))?,
             ),
         };
-        let child = {
-            // Under the lock, so that no call starts while all are being ended.
-            let mut calls = under_way();
-            let child = command.spawn();
-            if let Ok(child) = &child {
-                calls.groups.insert(child.id());
-            }
-            child.map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?
-        };
+        let child = command.spawn().map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?;
         let mut running = Running { child, pieces: None, files: exchange, words: Vec::new(), reaped: false };
         running
             .connect(csv, log)

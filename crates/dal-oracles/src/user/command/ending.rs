@@ -10,26 +10,26 @@ use crate::user::answers::End;
 
 /// Why listening ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum Heard {
     Exited,
     TimedOut,
     /// What it prints is no answer any more.
     Senseless,
-    /// Nobody wants the answer any more.
+    /// The answers are not wanted any more: a stop, or one that could not be kept.
     Abandoned,
 }
 
-pub(super) fn describe_end(stop: &Stop, status: &io::Result<ExitStatus>, words: String, time_limit: Duration) -> End {
+pub(super) fn describe_end(heard: &Heard, status: &io::Result<ExitStatus>, words: String, time_limit: Duration) -> End {
     let end = |kind, orderly, how: String| End { kind, orderly, how, words: words.clone() };
-    match (stop, status) {
-        (Stop::TimedOut, _) => {
+    match (heard, status) {
+        (Heard::TimedOut, _) => {
             end(LabelFailureKind::TimedOut, false, format!("was stopped at the time limit of {time_limit:?}"))
         }
-        (Stop::Abandoned, _) => end(LabelFailureKind::Missing, false, "was stopped".into()),
-        (Stop::Senseless, _) => end(LabelFailureKind::Malformed, false, "was stopped".into()),
-        (Stop::Exited, Ok(status)) if status.success() => end(LabelFailureKind::Missing, true, "ended".into()),
-        (Stop::Exited, Ok(status)) => end(LabelFailureKind::Crashed, false, describe_status(*status)),
-        (Stop::Exited, Err(e)) => end(LabelFailureKind::Crashed, false, format!("ended, its status unknown ({e})")),
+        (Heard::Abandoned, _) => end(LabelFailureKind::Missing, false, "was stopped".into()),
+        (Heard::Senseless, _) => end(LabelFailureKind::Malformed, false, "was stopped".into()),
+        (Heard::Exited, Ok(status)) if status.success() => end(LabelFailureKind::Missing, true, "ended".into()),
+        (Heard::Exited, Ok(status)) => end(LabelFailureKind::Crashed, false, describe_status(*status)),
+        (Heard::Exited, Err(e)) => end(LabelFailureKind::Crashed, false, format!("ended, its status unknown ({e})")),
     }
 }
 

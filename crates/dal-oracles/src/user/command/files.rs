@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::under_way::under_way;
 use crate::user::answers::{Answer, Answers};
 
 /// The two files of a call, in a folder that vanishes with it.
@@ -34,13 +33,7 @@ impl Files {
     pub(super) fn write(directory: &Path, csv: &str) -> io::Result<Self> {
         // Absolute, because the program may change its folder.
         let directory = std::path::absolute(directory)?;
-        let folder = {
-            // Under the lock, so that no folder is made while all are being removed.
-            let mut calls = under_way();
-            let folder = tempfile::Builder::new().prefix(".dal-call-").tempdir_in(directory)?.keep();
-            calls.folders.insert(folder.clone());
-            folder
-        };
+        let folder = tempfile::Builder::new().prefix(".dal-call-").tempdir_in(directory)?.keep();
         let (input, output) = (folder.join("input.csv"), folder.join("output.csv"));
         let files = Self { folder, input, output, read: 0, digest: Sha256::new(), shrunk: false };
         std::fs::write(&files.input, csv)?;
@@ -98,6 +91,5 @@ impl Drop for Files {
     fn drop(&mut self) {
         // Nobody is left who could be told of a folder that cannot be removed.
         let _ = std::fs::remove_dir_all(&self.folder);
-        under_way().folders.remove(&self.folder);
     }
 }

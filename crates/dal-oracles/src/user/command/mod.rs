@@ -8,14 +8,11 @@ mod group;
 mod running;
 #[cfg(all(test, unix))]
 mod tests;
-mod under_way;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::inputs::Inputs;
-
-pub use under_way::end_all_calls;
 
 /// How points reach the program and answers come back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]

@@ -3,22 +3,23 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::process::{Child, ExitStatus};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ending::Stop;
+use super::call::Wanted;
+use super::ending::Heard;
 use super::files::{Files, Look};
 #[cfg(unix)]
-use super::group::kill_group;
-use super::under_way::under_way;
+use super::group::{kill_group, terminate_group};
 use crate::user::answers::{Answer, Answers, excerpt};
 
 /// How often a running call is looked at when it says nothing.
 const TICK: Duration = Duration::from_millis(20);
 /// How long the pipes of a program that has ended are listened to, where something else still holds them open.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a program that is asked to end may take to do so, before it is made to.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How much of the program's last words is kept for messages.
 const LAST_WORDS: usize = 2_000;
 
@@ -63,23 +64,23 @@ impl Running {
         answers: &mut Answers<'_>,
         on_row: &mut dyn FnMut(usize, Answer),
         time_limit: Duration,
-        abandoned: &AtomicBool,
-    ) -> Stop {
-        // A limit too long for the clock is no limit that anybody lives to see.
+        wanted: &Wanted<'_>,
+    ) -> Heard {
+        // A limit too long for the clock is none.
         let deadline = Instant::now().checked_add(time_limit);
         loop {
             let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
-                return Stop::TimedOut;
+                return Heard::TimedOut;
             }
-            if abandoned.load(Ordering::Relaxed) {
-                return Stop::Abandoned;
+            if !wanted.is_wanted() {
+                return Heard::Abandoned;
             }
             if !self.take_piece(left.min(TICK), answers, on_row) {
-                return Stop::Senseless;
+                return Heard::Senseless;
             }
             if self.has_exited() {
-                return Stop::Exited;
+                return Heard::Exited;
             }
         }
     }
@@ -109,8 +110,16 @@ impl Running {
         &mut self,
         answers: &mut Answers<'_>,
         on_row: &mut dyn FnMut(usize, Answer),
-        stop: &Stop,
+        heard: &Heard,
     ) -> (io::Result<ExitStatus>, String) {
+        if *heard == Heard::Abandoned {
+            // It was well until now: it may put its files in order, and a row that it still finishes counts.
+            self.terminate();
+            let deadline = Instant::now() + FAREWELL;
+            while !self.has_exited() && Instant::now() < deadline {
+                self.take_piece(TICK, answers, on_row);
+            }
+        }
         self.kill();
         let deadline = Instant::now() + GRACE;
         // A helper that left the group can hold a pipe open for ever; it gets a moment, not more.
@@ -118,7 +127,7 @@ impl Running {
             self.take_piece(TICK, answers, on_row);
         }
         if let Some(files) = &mut self.files {
-            while *stop != Stop::Senseless && files.read_on(answers, on_row) == Look::More {}
+            while *heard != Heard::Senseless && files.read_on(answers, on_row) == Look::More {}
             // Also where an answer made no sense: it may be the middle of a line that was begun anew.
             files.check(answers);
         }
@@ -127,7 +136,6 @@ impl Running {
 
     /// Waits for the program, after which its number may be anybody's.
     fn reap(&mut self) -> io::Result<ExitStatus> {
-        under_way().groups.remove(&self.child.id());
         self.reaped = true;
         self.child.wait()
     }
@@ -146,8 +154,18 @@ impl Running {
     }
 
     #[cfg(unix)]
+    fn terminate(&mut self) {
+        terminate_group(self.child.id());
+    }
+
+    #[cfg(unix)]
     fn kill(&mut self) {
         kill_group(self.child.id());
+    }
+
+    #[cfg(not(unix))]
+    fn terminate(&mut self) {
+        self.kill();
     }
 
     #[cfg(not(unix))]

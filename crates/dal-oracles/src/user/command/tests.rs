@@ -2,8 +2,9 @@
 
 use super::{CommandOracle, CommandSettings, Exchange};
 use crate::user::inputs::Inputs;
-use dal_core::{Dimension, LabelFailure, LabelFailureKind as Kind, Oracle, OracleError, Scale, Stop, every};
+use dal_core::{Dimension, LabelFailure, LabelFailureKind as Kind, Oracle, OracleError, Scale, Stop, StopLevel, every};
 use ndarray::Array2;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -16,6 +17,24 @@ fn ask(script: &str, n: usize, change: impl FnOnce(&mut CommandSettings)) -> Ask
 
 /// As [`ask`], and tells `on_row` of each row as it comes.
 fn ask_and(script: &str, n: usize, change: impl FnOnce(&mut CommandSettings), mut on_row: impl FnMut(usize)) -> Asked {
+    let oracle = oracle_of(script, change);
+    let x = Array2::from_shape_fn((n, 1), |(i, _)| 2.0 * (i as f64 / HIGH) - 1.0);
+    let mut rows = vec![None; n];
+    let mut keep = every(|row, answer| {
+        assert!(rows[row].is_none(), "row {row} twice");
+        rows[row] = Some(answer.map(|y| y[0]));
+        on_row(row);
+    });
+    let result = oracle.label(x.view(), &Stop::new(), &mut keep);
+    drop(keep);
+    Asked { rows, result }
+}
+
+/// The upper bound of the one input.
+const HIGH: f64 = 100_000.0;
+
+/// A program that is a shell script; `change` may set more than the defaults.
+fn oracle_of(script: &str, change: impl FnOnce(&mut CommandSettings)) -> CommandOracle {
     let mut settings = CommandSettings {
         program: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
         directory: ".".into(),
@@ -28,20 +47,9 @@ fn ask_and(script: &str, n: usize, change: impl FnOnce(&mut CommandSettings), mu
         stderr_file: None,
     };
     change(&mut settings);
-    let high = 100_000.0;
     let inputs =
-        Inputs::new(vec![("a".into(), vec![], Dimension::Continuous { low: 0.0, high, scale: Scale::Linear })]);
-    let oracle = CommandOracle::new(settings, inputs.unwrap(), vec!["y".into()]);
-    let x = Array2::from_shape_fn((n, 1), |(i, _)| 2.0 * (i as f64 / high) - 1.0);
-    let mut rows = vec![None; n];
-    let mut keep = every(|row, answer| {
-        assert!(rows[row].is_none(), "row {row} twice");
-        rows[row] = Some(answer.map(|y| y[0]));
-        on_row(row);
-    });
-    let result = oracle.label(x.view(), &Stop::new(), &mut keep);
-    drop(keep);
-    Asked { rows, result }
+        Inputs::new(vec![("a".into(), vec![], Dimension::Continuous { low: 0.0, high: HIGH, scale: Scale::Linear })]);
+    CommandOracle::new(settings, inputs.unwrap(), vec!["y".into()])
 }
 
 struct Asked {
@@ -286,4 +294,114 @@ fn a_program_that_reads_nothing_is_heard() {
     // Far more points than a pipe holds.
     let asked = ask("awk 'BEGIN {print \"y\"; for (i = 0; i < 20000; i++) print i}'", 20_000, |_| {});
     assert_eq!(asked.labels()[19_999], Some(19_999.0));
+}
+
+/// Asks `oracle` about points 0, 1, .., n − 1 with this stop; each row's label, and whether the batch was stopped.
+fn ask_until(
+    oracle: &CommandOracle,
+    n: usize,
+    stop: &Stop,
+    mut on_row: impl FnMut(usize) -> ControlFlow<()>,
+) -> (Vec<Option<f64>>, bool) {
+    let x = Array2::from_shape_fn((n, 1), |(i, _)| 2.0 * (i as f64 / HIGH) - 1.0);
+    let mut labels = vec![None; n];
+    let result = oracle.label(x.view(), stop, &mut |row, answer| {
+        labels[row] = Some(answer.expect("a stop fails no row")[0].round());
+        on_row(row)
+    });
+    let stopped = matches!(result, Err(OracleError::Stopped));
+    assert!(stopped || result.is_ok(), "{result:?}");
+    (labels, stopped)
+}
+
+/// Says what it doubled, one row a call; waits at point 1 until the file `go` is there.
+const WAITS_AT_1: &str = "read header; echo y; while read -r a; do \
+    case $a in 1|1.0*|0.99*) echo $$ >> at; trap 'echo 2; exit 0' TERM; while ! [ -e go ]; do sleep 0.01; done ;; esac; \
+    awk -v a=$a 'BEGIN {print 2*a}'; done";
+
+#[test]
+fn a_drain_takes_what_runs_and_starts_nothing_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |s: &mut CommandSettings| (s.rows_per_call, s.directory) = (Some(1), folder.path().to_owned());
+    let oracle = oracle_of(WAITS_AT_1, set);
+    let (at, go) = (folder.path().join("at"), folder.path().join("go"));
+    let stop = Stop::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !at.exists() {
+                thread::sleep(Duration::from_millis(2));
+            }
+            stop.raise(StopLevel::Drain);
+            std::fs::write(&go, "").unwrap();
+        });
+        let (labels, stopped) = ask_until(&oracle, 4, &stop, |_| ControlFlow::Continue(()));
+        assert!(stopped);
+        assert_eq!(
+            labels,
+            [Some(0.0), Some(2.0), None, None],
+            "the running call is heard to its end, no other is made"
+        );
+    });
+    // The same oracle goes on.
+    let (labels, stopped) = ask_until(&oracle, 4, &Stop::new(), |_| ControlFlow::Continue(()));
+    assert_eq!((labels, stopped), (vec![Some(0.0), Some(2.0), Some(4.0), Some(6.0)], false));
+}
+
+#[test]
+fn now_ends_a_silent_program_and_the_oracle_answers_the_next_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |s: &mut CommandSettings| (s.rows_per_call, s.directory) = (Some(1), folder.path().to_owned());
+    let silent = oracle_of("echo $$ > self; if [ -e go ]; then echo y; echo 0; else sleep 1000; fi", set);
+    let own = folder.path().join("self");
+    let stop = Stop::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !own.exists() {
+                thread::sleep(Duration::from_millis(2));
+            }
+            stop.raise(StopLevel::Now);
+        });
+        assert_eq!(ask_until(&silent, 2, &stop, |_| ControlFlow::Continue(())), (vec![None, None], true));
+    });
+    assert_eq!(state_of(&own), None, "the program lives on");
+    // A stop that was there before starts nothing at all.
+    std::fs::remove_file(&own).unwrap();
+    assert_eq!(ask_until(&silent, 2, &stop, |_| ControlFlow::Continue(())), (vec![None, None], true));
+    assert!(!own.exists());
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    assert_eq!(ask_until(&silent, 2, &Stop::new(), |_| ControlFlow::Continue(())), (vec![Some(0.0); 2], false));
+}
+
+#[test]
+fn a_program_that_is_asked_to_end_may_finish_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |s: &mut CommandSettings| (s.rows_per_call, s.directory) = (Some(2), folder.path().to_owned());
+    let oracle = oracle_of(WAITS_AT_1, set);
+    let at = folder.path().join("at");
+    let stop = Stop::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !at.exists() {
+                thread::sleep(Duration::from_millis(2));
+            }
+            stop.raise(StopLevel::Now);
+        });
+        let (labels, stopped) = ask_until(&oracle, 3, &stop, |_| ControlFlow::Continue(()));
+        assert_eq!((labels, stopped), (vec![Some(0.0), Some(2.0), None], true));
+    });
+}
+
+#[test]
+fn after_a_break_no_row_is_handed_out_and_the_next_call_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |s: &mut CommandSettings| (s.parallel, s.directory) = (2, folder.path().to_owned());
+    let oracle = oracle_of(DOUBLE, set);
+    let mut seen = 0;
+    let (_, stopped) = ask_until(&oracle, 20, &Stop::new(), |_| {
+        seen += 1;
+        if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!((seen, stopped), (3, false));
+    let (labels, stopped) = ask_until(&oracle, 3, &Stop::new(), |_| ControlFlow::Continue(()));
+    assert_eq!((labels, stopped), (vec![Some(0.0), Some(2.0), Some(4.0)], false));
 }
