@@ -37,9 +37,9 @@
 //! let dir = tempfile::tempdir()?;
 //! let store = dal_store::Store::open_or_create(dir.path().join("store"))?;
 //! let options = dal_bench::RunOptions { jobs: 2, ..Default::default() };
-//! let summary = dal_bench::run(&plan, &store, &options, &dal_bench::Silent, &Stop::new())?;
+//! let summary = dal_bench::run(&plan, &store, &options, &dal_bench::Silent, &dal_core::Stop::new())?;
 //! assert_eq!((summary.finished, summary.skipped), (4, 0));
-//! let again = dal_bench::run(&plan, &store, &options, &dal_bench::Silent, &Stop::new())?;
+//! let again = dal_bench::run(&plan, &store, &options, &dal_bench::Silent, &dal_core::Stop::new())?;
 //! assert_eq!((again.finished, again.skipped), (0, 4));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

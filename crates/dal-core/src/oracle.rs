@@ -19,8 +19,10 @@ pub type OnRow<'a> = dyn FnMut(usize, Result<&[f64], LabelFailure>) -> ControlFl
 /// ```
 /// # use dal_core::{LabelFailure, OnRow, every};
 /// let mut sum = 0.0;
-/// let on_row: &mut OnRow<'_> = &mut every(|_, answer| sum += answer.map_or(0.0, |y| y[0]));
-/// assert!(on_row(0, Ok(&[2.0])).is_continue());
+/// {
+///     let on_row: &mut OnRow<'_> = &mut every(|_, answer| sum += answer.map_or(0.0, |y| y[0]));
+///     assert!(on_row(0, Ok(&[2.0])).is_continue());
+/// }
 /// assert_eq!(sum, 2.0);
 /// ```
 pub fn every(

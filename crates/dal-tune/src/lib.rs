@@ -38,7 +38,7 @@
 //! };
 //! let search = Search::new(problem, settings, space)?;
 //! let directory = tempfile::tempdir()?;
-//! let Outcome::Chosen(tuning) = search.run(directory.path(), RunOptions { jobs: 2 }, &Silent, &Stop::new())? else {
+//! let Outcome::Chosen(tuning) = search.run(directory.path(), RunOptions { jobs: 2 }, &Silent, &dal_core::Stop::new())? else {
 //!     unreachable!("nobody asked it to stop")
 //! };
 //! assert_eq!(tuning.tried.len(), search.candidates().len());

@@ -58,12 +58,13 @@ impl CommandOracle {
         let mut on_row = |row: usize, answer: Answer| settle(row, answer, Again::Useful);
         let heard = running.listen(&mut answers, &mut on_row, self.settings.time_limit, wanted);
         let (status, words) = running.end(&mut answers, &mut on_row, &heard);
-        if heard == Heard::Abandoned {
-            // Rows without an answer have not failed: they are as if they had not been asked.
-            return;
-        }
         let end = describe_end(&heard, &status, words, self.settings.time_limit);
-        answers.finish(&end, &mut |row, answer, again| settle(row, answer, again));
+        answers.finish(&end, &mut |row, answer, again| {
+            // Rows that a stop left without an answer have not failed: they are as if they had not been asked.
+            if heard != Heard::Abandoned || answer.is_ok() {
+                settle(row, answer, again);
+            }
+        });
     }
 
     fn start(&self, csv: String) -> Result<Running, String> {

@@ -316,7 +316,7 @@ fn ask_until(
 
 /// Says what it doubled, one row a call; waits at point 1 until the file `go` is there.
 const WAITS_AT_1: &str = "read header; echo y; while read -r a; do \
-    case $a in 1|1.0*|0.99*) echo $$ >> at; trap 'echo 2; exit 0' TERM; while ! [ -e go ]; do sleep 0.01; done ;; esac; \
+    case $a in 1|1.0*|0.99*) trap 'echo 2; exit 0' TERM; echo $$ >> at; while ! [ -e go ]; do sleep 0.01; done ;; esac; \
     awk -v a=$a 'BEGIN {print 2*a}'; done";
 
 #[test]
