@@ -9,10 +9,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use dal_acq::{PoolStrategy, catalogue, find};
+use dal_acq::{catalogue, find};
 use dal_core::{
-    Committee, Dropout, Labelled, Learner, LossHead, Moments, Oracle, SeedPath, Step, Stop, Surrogate, SurrogateError,
-    every,
+    Committee, Dropout, Labelled, Learner, LossHead, Moments, Oracle, SeedPath, Step, Stop, Strategy, Surrogate,
+    SurrogateError, every,
 };
 use dal_core::{FitJob, Space};
 use dal_nn::{BatchNormSpec, CpuLearner, Head, NetworkSpec, TrainingSpec};
@@ -94,10 +94,10 @@ impl LossHead for Ready {
     }
 }
 
-fn propose(strategy: &dyn PoolStrategy, labelled: &Labelled, pool: &Array2<f64>, model: &dyn Surrogate) -> usize {
+fn propose(strategy: &dyn Strategy, labelled: &Labelled, pool: &Array2<f64>, model: &dyn Surrogate) -> usize {
     let step = Step::new(labelled, pool.view(), Some(model), strategy.needs()).expect("finite points");
-    let chosen = strategy.select(&step, BATCH, &SeedPath::root(0)).expect("a batch");
-    chosen.picked[0]
+    let chosen = strategy.propose(&step, BATCH, &SeedPath::root(0)).expect("a batch");
+    chosen.rows().expect("picks of the pool")[0]
 }
 
 fn label(oracle: &dyn Oracle, x: &Array2<f64>) -> Array2<f64> {
@@ -135,7 +135,7 @@ fn robo(c: &mut Criterion) {
     let network = NetworkSpec::new(x.ncols(), y.ncols(), hidden, Some(BatchNormSpec::default()), Head::Linear);
     let training = TrainingSpec { n_members: 10, epochs: 1, ..TrainingSpec::default() };
     let learner = CpuLearner::new(network.expect("the published network"), training).expect("the published training");
-    let emoc = find("emoc", &BTreeMap::new()).expect("built in");
+    let emoc = find("emoc", &BTreeMap::new()).expect("built in").strategy;
     let job = FitJob { labelled: &labelled, needs: &emoc.needs(), seeds: seeds.purpose("fit") };
     let model = learner.fit_all(&[job], &Stop::new()).pop().expect("one job").expect("one epoch");
     group.sample_size(10);
@@ -164,7 +164,7 @@ fn pools(c: &mut Criterion) {
             let pool = draw(n_pool, d);
             let model = Ready::new(d, n_pool, 2, &seeds);
             for id in ids {
-                let strategy = find(id, &BTreeMap::new()).expect("built in");
+                let strategy = find(id, &BTreeMap::new()).expect("built in").strategy;
                 group.bench_function(BenchmarkId::new(*id, n_pool), |b| {
                     b.iter(|| black_box(propose(&*strategy, &labelled, &pool, &model)));
                 });
@@ -180,7 +180,7 @@ fn clustering(c: &mut Criterion) {
     let mut rng = seeds.purpose("points").rng();
     let mut draw = |n: usize, k: usize| Array2::from_shape_fn((n, k), |_| rng.random_range(-1.0..1.0));
     let labelled = Labelled::new(draw(80, 4), draw(80, 2)).expect("finite points");
-    let strategy = find("cluster-variance", &BTreeMap::new()).expect("built in");
+    let strategy = find("cluster-variance", &BTreeMap::new()).expect("built in").strategy;
     let mut group = c.benchmark_group("clustering");
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     for n_pool in [2560, 10_000] {

@@ -56,10 +56,10 @@ fn main() -> Result<()> {
     };
     let labelled = Labelled::new(lx, ly.slice(s![.., ..args.outputs]).to_owned())?;
     let given = GivenPredictions::new(px.clone(), members)?;
-    let strategy = dal_acq::find(&args.strategy, &BTreeMap::new())?;
+    let strategy = dal_acq::find(&args.strategy, &BTreeMap::new())?.strategy;
     let propose = || -> Result<Vec<usize>> {
         let seeds = SeedPath::root(0);
-        Ok(select(&*strategy, &labelled, px.view(), Some(&given), args.picks, &seeds)?.selection.picked)
+        Ok(select(&*strategy, &labelled, px.view(), Some(&given), args.picks, &seeds)?.picked)
     };
 
     for _ in 0..args.warm_up {

@@ -2,20 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use dal_core::Strategy;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::card::{Card, FindError};
-use crate::rule::PoolStrategy;
+use crate::card::{Card, FindError, Found};
+use crate::settings::{all_settings, changed_settings};
+
+/// A check that always passes, of a rule whose settings are right as soon as they can be read.
+pub(crate) fn no_check<T>(_: &T) -> Result<(), (&'static str, String)> {
+    Ok(())
+}
 
 /// A settings struct from text: each value is tried as JSON (numbers) and as a bare word.
 pub(crate) fn build<T>(
-    card: &Card,
+    card: &'static Card,
     given: &BTreeMap<String, String>,
     check: fn(&T) -> Result<(), (&'static str, String)>,
-) -> Result<Box<dyn PoolStrategy>, FindError>
+) -> Result<Found, FindError>
 where
-    T: PoolStrategy + DeserializeOwned + 'static,
+    T: Strategy + Default + Serialize + DeserializeOwned + 'static,
 {
     let strategy = card.id;
     let wanted = |key: &str| {
@@ -44,5 +51,6 @@ where
         reason: error.to_string(),
     })?;
     check(&built).map_err(|(key, reason)| bad(key, reason))?;
-    Ok(Box::new(built))
+    let (settings, all_settings) = (changed_settings(&built), all_settings(&built));
+    Ok(Found { card, settings, all_settings, strategy: Box::new(built) })
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dal_core::Needs;
+use dal_core::{Needs, Strategy};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::rule::PoolStrategy;
 use crate::settings::text;
 
 /// What a strategy says of itself; feeds the command line, the documentation and the contract tests.
@@ -33,7 +32,20 @@ pub struct Card {
 }
 
 /// Makes a card's strategy from settings as text.
-pub(crate) type Build = fn(&Card, &BTreeMap<String, String>) -> Result<Box<dyn PoolStrategy>, FindError>;
+pub(crate) type Build = fn(&'static Card, &BTreeMap<String, String>) -> Result<Found, FindError>;
+
+/// A strategy of the catalogue with the name and the settings that it was found under.
+#[derive(Debug)]
+pub struct Found {
+    /// What the strategy says of itself, its id included.
+    pub card: &'static Card,
+    /// The strategy.
+    pub strategy: Box<dyn Strategy>,
+    /// Settings that differ from their defaults, as text that [`find`](crate::find) takes.
+    pub settings: BTreeMap<String, String>,
+    /// Every setting, by key; `null` where it is left out.
+    pub(crate) all_settings: serde_json::Map<String, serde_json::Value>,
+}
 
 impl std::fmt::Debug for Card {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,17 +55,21 @@ impl std::fmt::Debug for Card {
 
 impl Card {
     /// The strategy with default settings.
-    pub fn default_strategy(&self) -> Box<dyn PoolStrategy> {
+    pub fn default_strategy(&'static self) -> Box<dyn Strategy> {
+        self.by_default().strategy
+    }
+
+    pub(crate) fn by_default(&'static self) -> Found {
         (self.build)(self, &BTreeMap::new()).expect("a test builds every default")
     }
 
     /// What it needs of a model, with default settings.
-    pub fn needs(&self) -> Needs {
+    pub fn needs(&'static self) -> Needs {
         self.default_strategy().needs()
     }
 
     /// The needs in words, none for a rule of coordinates only.
-    pub fn needs_in_words(&self) -> Vec<&'static str> {
+    pub fn needs_in_words(&'static self) -> Vec<&'static str> {
         let needs = self.needs();
         let words = [
             (needs.mean, "predictions"),
@@ -67,8 +83,8 @@ impl Card {
     }
 
     /// Every setting with its default as text, `none` where the default is to leave it out.
-    pub fn defaults(&self) -> BTreeMap<&'static str, String> {
-        let all = self.default_strategy().default_settings();
+    pub fn defaults(&'static self) -> BTreeMap<&'static str, String> {
+        let all = self.by_default().all_settings;
         let text = |key: &str| all.get(key).map_or_else(|| "none".into(), |value| text(value).unwrap_or("none".into()));
         self.settings.iter().map(|setting| (setting.key, text(setting.key))).collect()
     }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::card::{Card, FindError};
-use crate::rule::PoolStrategy;
+use crate::card::{Card, FindError, Found};
 use crate::strategies::CATALOGUE;
 
 /// Every strategy, in the order in which tables list them.
 pub fn catalogue() -> impl Iterator<Item = &'static Card> {
-    CATALOGUE.iter()
+    CATALOGUE.iter().copied()
 }
 
 /// The card of a strategy.
@@ -27,9 +26,9 @@ pub fn card(id: &str) -> Result<&'static Card, FindError> {
 /// ```
 /// use std::collections::BTreeMap;
 /// let settings = BTreeMap::from([("scaling".to_owned(), "raw".to_owned())]);
-/// let strategy = dal_acq::find("qbc-diversity", &settings)?;
-/// assert!(strategy.needs().committee);
-/// assert_eq!(strategy.settings(), settings);
+/// let found = dal_acq::find("qbc-diversity", &settings)?;
+/// assert!(found.strategy.needs().committee);
+/// assert_eq!((found.card.id, found.settings), ("qbc-diversity", settings.clone()));
 /// let wrong = dal_acq::find("gsx", &settings).unwrap_err();
 /// assert_eq!(wrong.to_string(), "`gsx` has no setting `scaling`; it has: none");
 /// # Ok::<(), dal_acq::FindError>(())
@@ -37,7 +36,7 @@ pub fn card(id: &str) -> Result<&'static Card, FindError> {
 ///
 /// # Errors
 /// An id, key or value that there is not; the message lists what there is.
-pub fn find(id: &str, settings: &BTreeMap<String, String>) -> Result<Box<dyn PoolStrategy>, FindError> {
+pub fn find(id: &str, settings: &BTreeMap<String, String>) -> Result<Found, FindError> {
     let card = card(id)?;
     for key in settings.keys() {
         if !card.settings.iter().any(|setting| setting.key == key) {
@@ -59,10 +58,10 @@ mod tests {
     #[test]
     fn every_card_tells_the_settings_there_are() {
         for card in catalogue() {
-            let strategy = card.default_strategy();
-            assert_eq!(strategy.id(), card.id);
-            assert!(strategy.settings().is_empty());
-            let keys: Vec<String> = strategy.default_settings().keys().cloned().collect();
+            let found = card.by_default();
+            assert_eq!(found.card.id, card.id);
+            assert!(found.settings.is_empty());
+            let keys: Vec<String> = found.all_settings.keys().cloned().collect();
             let mut told: Vec<&str> = card.settings.iter().map(|setting| setting.key).collect();
             told.sort_unstable();
             assert_eq!(keys, told, "{}", card.id);
@@ -82,11 +81,11 @@ mod tests {
             ("learning-loss", vec![("weight", "0.01")]),
         ] {
             let given = settings(&pairs);
-            assert_eq!(find(id, &given).unwrap().settings(), given);
+            assert_eq!(find(id, &given).unwrap().settings, given);
         }
         // A default that is spelt out is still the default.
-        assert!(find("bald", &settings(&[("rate", "0.5")])).unwrap().settings().is_empty());
-        assert!(find("bald", &settings(&[("width_factor", "sqrt-members")])).unwrap().settings().is_empty());
+        assert!(find("bald", &settings(&[("rate", "0.5")])).unwrap().settings.is_empty());
+        assert!(find("bald", &settings(&[("width_factor", "sqrt-members")])).unwrap().settings.is_empty());
     }
 
     #[test]

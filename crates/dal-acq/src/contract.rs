@@ -7,21 +7,21 @@
 //! use dal_acq::{contract::check_strategy, find, Invariance};
 //! use dal_core::SeedPath;
 //!
-//! let strategy = find("gsx", &Default::default())?;
-//! check_strategy(&*strategy, &[Invariance::AxisFlips], &SeedPath::root(1))?;
+//! let gsx = find("gsx", &Default::default())?;
+//! check_strategy(&*gsx.strategy, &[Invariance::AxisFlips], &SeedPath::root(1))?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use dal_core::{
-    Committee, Dropout, DropoutSpec, Labelled, LossHead, Moments, Needs, ParameterSubset, SeedPath, Step,
-    StrategyError, Surrogate, SurrogateError, Tangent,
+    Committee, Dropout, DropoutSpec, Labelled, LossHead, Moments, Needs, ParameterSubset, Proposal, Queries, SeedPath,
+    Step, Strategy, StrategyError, Surrogate, SurrogateError, Tangent,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use rand::RngExt;
 use thiserror::Error;
 
+use crate::Invariance;
 use crate::given::GivenPredictions;
-use crate::{Invariance, PoolStrategy, Selection};
 
 /// What a strategy did that it must not do.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -113,10 +113,10 @@ impl Case {
     ///
     /// # Errors
     /// What the strategy refuses.
-    pub fn select(&self, strategy: &dyn PoolStrategy, n: usize, seeds: &SeedPath) -> Result<Selection, StrategyError> {
+    pub fn propose(&self, strategy: &dyn Strategy, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
         let model = self.model(&strategy.needs());
         let step = Step::new(&self.labelled, self.pool.view(), Some(&model), strategy.needs())?;
-        strategy.select(&step, n, seeds)
+        strategy.propose(&step, n, seeds)
     }
 }
 
@@ -272,7 +272,7 @@ impl Tangent for CaseModel {
 ///
 /// # Errors
 /// The first violation found.
-pub fn check_strategy(strategy: &dyn PoolStrategy, promises: &[Invariance], seeds: &SeedPath) -> Verdict {
+pub fn check_strategy(strategy: &dyn Strategy, promises: &[Invariance], seeds: &SeedPath) -> Verdict {
     let generic = Case::random(7, 31, 3, 2, 4, &seeds.purpose("generic"));
     for (name, case) in cases(&generic, seeds) {
         check_picks(strategy, &case, name, seeds)?;
@@ -338,39 +338,31 @@ fn refused(rule: &'static str, case: &str, n: usize, error: &StrategyError) -> C
     violation(rule, format!("{case}, {n} queries: {error}"))
 }
 
-fn check_picks(strategy: &dyn PoolStrategy, case: &Case, name: &'static str, seeds: &SeedPath) -> Verdict {
+fn check_picks(strategy: &dyn Strategy, case: &Case, name: &'static str, seeds: &SeedPath) -> Verdict {
     let n_pool = case.pool.nrows();
     for n in [0, 1, 2, n_pool / 2, n_pool - 1, n_pool] {
         if n > n_pool {
             continue;
         }
-        let selection = case
-            .select(strategy, n, seeds)
+        let proposal = case
+            .propose(strategy, n, seeds)
             .map_err(|error| refused("every pool can be chosen from", name, n, &error))?;
-        let mut sorted = selection.picked.clone();
+        let picked = picks(&proposal)?;
+        let mut sorted = picked.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
-        if selection.picked.len() != n || sorted.len() != n || sorted.last().is_some_and(|&i| i >= n_pool) {
-            let details = format!("{name}, {n} queries of {n_pool}: {:?}", selection.picked);
+        if picked.len() != n || sorted.len() != n || sorted.last().is_some_and(|&i| i >= n_pool) {
+            let details = format!("{name}, {n} queries of {n_pool}: {picked:?}");
             return Err(violation("exactly n distinct rows of the pool are picked", details));
         }
-        for (what, scores, wanted) in [
-            ("picks", selection.picked_scores.clone(), n),
-            ("pool points", selection.scores.as_ref().map(Array1::to_vec).filter(|_| n > 0), n_pool),
-        ] {
-            if let Some(scores) = scores
-                && (scores.len() != wanted || scores.iter().any(|v| !v.is_finite()))
-            {
-                return Err(violation("scores are finite, one each", format!("{name}: {wanted} {what}, {scores:?}")));
-            }
-        }
+        check_numbers(&proposal, n, n_pool, name)?;
         let again =
-            case.select(strategy, n, seeds).map_err(|error| refused("a second call succeeds", name, n, &error))?;
-        if again != selection {
+            case.propose(strategy, n, seeds).map_err(|error| refused("a second call succeeds", name, n, &error))?;
+        if again != proposal {
             return Err(violation("the same seeds give the same picks", format!("{name}, {n} queries")));
         }
     }
-    match case.select(strategy, n_pool + 1, seeds) {
+    match case.propose(strategy, n_pool + 1, seeds) {
         Err(StrategyError::PoolTooSmall { requested, available }) if requested == n_pool + 1 && available == n_pool => {
             Ok(())
         }
@@ -378,12 +370,35 @@ fn check_picks(strategy: &dyn PoolStrategy, case: &Case, name: &'static str, see
     }
 }
 
-fn check_needs(strategy: &dyn PoolStrategy, case: &Case, seeds: &SeedPath) -> Verdict {
+/// Scores are finite, one for each pool point or query; probabilities lie in (0, 1], one for each query.
+fn check_numbers(proposal: &Proposal, n: usize, n_pool: usize, name: &'static str) -> Verdict {
+    let scores = proposal.scores.as_ref().filter(|_| n > 0);
+    for (what, scores, due) in [("queries", proposal.picked_scores.as_ref(), n), ("pool points", scores, n_pool)] {
+        if let Some(scores) = scores
+            && (scores.len() != due || scores.iter().any(|v| !v.is_finite()))
+        {
+            return Err(violation("scores are finite, one each", format!("{name}: {due} {what}, {scores}")));
+        }
+    }
+    match &proposal.probabilities {
+        Some(values) if values.len() != n || values.iter().any(|&p| !(p > 0.0 && p <= 1.0)) => {
+            Err(violation("probabilities lie in (0, 1], one a query", format!("{name}: {n} queries, {values}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The pool rows of a proposal that the rules about picks can be held against.
+fn picks(proposal: &Proposal) -> Result<&[usize], ContractViolation> {
+    proposal.rows().ok_or_else(|| violation("rows of the pool are picked", "it made points of its own"))
+}
+
+fn check_needs(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdict {
     let declared = strategy.needs();
     let model = case.model(&declared);
     let run = |model: Option<&dyn Surrogate>| -> Result<Needs, StrategyError> {
         let step = Step::new(&case.labelled, case.pool.view(), model, declared.clone())?;
-        strategy.select(&step, 5, seeds)?;
+        strategy.propose(&step, 5, seeds)?;
         Ok(step.used())
     };
     let used = run(Some(&model)).map_err(|error| refused("declared needs suffice", "generic", 5, &error))?;
@@ -401,23 +416,23 @@ fn check_needs(strategy: &dyn PoolStrategy, case: &Case, seeds: &SeedPath) -> Ve
     }
 }
 
-fn check_nan(strategy: &dyn PoolStrategy, case: &Case, seeds: &SeedPath) -> Verdict {
+fn check_nan(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdict {
     if strategy.needs() == Needs::default() {
         return Ok(());
     }
     let mut case = case.clone();
     case.members[[1, 3, 0]] = f64::NAN;
-    match case.select(strategy, 4, seeds) {
+    match case.propose(strategy, 4, seeds) {
         Err(StrategyError::NonFiniteScore { .. } | StrategyError::Surrogate(_)) => Ok(()),
         other => Err(violation("NaN in the model is an error", format!("{other:?}"))),
     }
 }
 
-fn check_promise(strategy: &dyn PoolStrategy, promise: Invariance, case: &Case, seeds: &SeedPath) -> Verdict {
+fn check_promise(strategy: &dyn Strategy, promise: Invariance, case: &Case, seeds: &SeedPath) -> Verdict {
     let n = case.pool.nrows() / 3;
     let mut rng = seeds.purpose("transformation").rng();
     let run = |case: &Case| {
-        case.select(strategy, n, seeds).map_err(|error| refused("a promise can be tested", "random", n, &error))
+        case.propose(strategy, n, seeds).map_err(|error| refused("a promise can be tested", "random", n, &error))
     };
     let here = run(case)?;
     match promise {
@@ -427,7 +442,7 @@ fn check_promise(strategy: &dyn PoolStrategy, promise: Invariance, case: &Case, 
                 order.swap(place, rng.random_range(place..case.pool.nrows()));
             }
             let mut there = run(&case.reordered(&order))?;
-            there.picked.iter_mut().for_each(|i| *i = order[*i]);
+            there.queries = Queries::Picked(picks(&there)?.iter().map(|&i| order[i]).collect());
             same_picks("the pool's order does not matter", &here, &there)
         }
         Invariance::AxisFlips => {
@@ -449,13 +464,13 @@ fn check_promise(strategy: &dyn PoolStrategy, promise: Invariance, case: &Case, 
         Invariance::MemberScale => {
             let scaled = Case { members: &case.members * 4.0, ..case.clone() };
             let there = run(&scaled)?;
-            identical("the members' scale does not matter", &picks_only(&here), &picks_only(&there))
+            identical("the members' scale does not matter", &picks_only(&here)?, &picks_only(&there)?)
         }
         Invariance::OutputScale => {
             let labelled = case.labelled_from(case.labelled.x().to_owned(), &case.labelled.y() * 0.25);
             let scaled = Case { labelled, members: &case.members * 0.25, ..case.clone() };
             let there = run(&scaled)?;
-            identical("the outputs' scale does not matter", &picks_only(&here), &picks_only(&there))
+            identical("the outputs' scale does not matter", &picks_only(&here)?, &picks_only(&there)?)
         }
         Invariance::InputCovering => {
             check_covering(strategy, seeds, |case| (case.labelled.x().to_owned(), case.pool.clone()))
@@ -467,27 +482,28 @@ fn check_promise(strategy: &dyn PoolStrategy, promise: Invariance, case: &Case, 
     }
 }
 
-fn picks_only(selection: &Selection) -> Selection {
-    Selection { picked: selection.picked.clone(), ..Selection::default() }
+fn picks_only(proposal: &Proposal) -> Result<Proposal, ContractViolation> {
+    Ok(Proposal::picked(picks(proposal)?.to_vec()))
 }
 
-fn identical(rule: &'static str, here: &Selection, there: &Selection) -> Verdict {
+fn identical(rule: &'static str, here: &Proposal, there: &Proposal) -> Verdict {
     if here == there {
         return Ok(());
     }
-    Err(violation(rule, format!("{:?} became {:?}", here.picked, there.picked)))
+    Err(violation(rule, format!("{:?} became {:?}", here.queries, there.queries)))
 }
 
 /// The same picks, up to the first whose lead was within rounding: from there on both are right.
-fn same_picks(rule: &'static str, here: &Selection, there: &Selection) -> Verdict {
-    let Some(place) = here.picked.iter().zip(&there.picked).position(|(a, b)| a != b) else { return Ok(()) };
+fn same_picks(rule: &'static str, here: &Proposal, there: &Proposal) -> Verdict {
+    let (from, to) = (picks(here)?, picks(there)?);
+    let Some(place) = from.iter().zip(to).position(|(a, b)| a != b) else { return Ok(()) };
     if let (Some(a), Some(b)) = (&here.picked_scores, &there.picked_scores) {
         let (a, b) = (a[place], b[place]);
         if (a - b).abs() <= LEAD * a.abs().max(b.abs()) {
             return Ok(());
         }
     }
-    Err(violation(rule, format!("{:?} became {:?}", here.picked, there.picked)))
+    Err(violation(rule, format!("{from:?} became {to:?}")))
 }
 
 /// A product of plane rotations by random angles.
@@ -519,7 +535,7 @@ fn radius(labelled: &Array2<f64>, pool: &Array2<f64>, chosen: &[usize]) -> f64 {
 }
 
 fn check_covering(
-    strategy: &dyn PoolStrategy,
+    strategy: &dyn Strategy,
     seeds: &SeedPath,
     space: impl Fn(&Case) -> (Array2<f64>, Array2<f64>),
 ) -> Verdict {
@@ -528,10 +544,10 @@ fn check_covering(
         let case = Case::random(2, 8, 2, 2, 3, &seeds.purpose("covering").index(index));
         let (labelled, pool) = space(&case);
         for n in 1..=3 {
-            let picked = case.select(strategy, n, seeds).map_err(|error| refused(rule, "tiny", n, &error))?.picked;
+            let proposal = case.propose(strategy, n, seeds).map_err(|error| refused(rule, "tiny", n, &error))?;
             let best =
                 subsets(pool.nrows(), n).iter().map(|s| radius(&labelled, &pool, s)).fold(f64::INFINITY, f64::min);
-            let found = radius(&labelled, &pool, &picked);
+            let found = radius(&labelled, &pool, picks(&proposal)?);
             if found > 2.0 * best * (1.0 + LEAD) {
                 return Err(violation(rule, format!("radius {found}, best {best}, {n} picks")));
             }
@@ -555,13 +571,14 @@ fn subsets(n: usize, k: usize) -> Vec<Vec<usize>> {
     all
 }
 
-fn check_copies(strategy: &dyn PoolStrategy, case: &Case, seeds: &SeedPath) -> Verdict {
+fn check_copies(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdict {
     let rule = "no copy is picked while another point is left";
     let mut case = case.clone();
     let n_labelled = case.labelled.len();
     case.pool.slice_mut(s![..n_labelled, ..]).assign(&case.labelled.x());
     let n = case.pool.nrows();
-    let picked = case.select(strategy, n, seeds).map_err(|error| refused(rule, "copies", n, &error))?.picked;
+    let proposal = case.propose(strategy, n, seeds).map_err(|error| refused(rule, "copies", n, &error))?;
+    let picked = picks(&proposal)?;
     let others = n - n_labelled;
     match picked.iter().take(others).find(|&&i| i < n_labelled) {
         Some(i) => {

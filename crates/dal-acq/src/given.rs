@@ -1,10 +1,11 @@
 //! Selection on a user's own data: predictions made elsewhere, at the pool only, in the place of a model.
 
-use dal_core::{Committee, Labelled, Moments, Needs, SeedPath, Step, StrategyError, Surrogate, SurrogateError};
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
+use dal_core::{
+    Committee, Labelled, Moments, Needs, Proposal, Queries, SeedPath, Step, Strategy, StrategyError, Surrogate,
+    SurrogateError,
+};
+use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use thiserror::Error;
-
-use crate::{PoolStrategy, Selection};
 
 /// Numbers of a member looked at together: with those of nine others they stay in the first-level cache.
 const PIECE: usize = 512;
@@ -177,8 +178,15 @@ impl Committee for GivenPredictions {
 /// What [`select`] chose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
-    /// The picks and their scores.
-    pub selection: Selection,
+    /// Pool rows in the order in which they were picked, distinct.
+    pub picked: Vec<usize>,
+    /// The score of each pick at the moment it was picked, shape (n_queries,), where the rule has one;
+    /// [`PickScore`](crate::PickScore) says what it is.
+    pub picked_scores: Option<Array1<f64>>,
+    /// The probability of each pick given the earlier ones, shape (n_queries,), where the rule knows it.
+    pub probabilities: Option<Array1<f64>>,
+    /// The score of every pool point before the first pick, shape (n_pool,), where the rule has one.
+    pub scores: Option<Array1<f64>>,
     /// Remarks of the strategy, such as a term that is constant on this pool.
     pub notes: Vec<String>,
 }
@@ -188,23 +196,19 @@ pub struct Chosen {
 pub enum SelectError {
     /// The strategy needs predictions, and none were given.
     #[error(
-        "`{strategy}` needs {need}: supply the members' predictions at the pool, an array of shape \
+        "the strategy needs {need}: supply the members' predictions at the pool, an array of shape \
          (members, pool points, outputs); one member is enough where only predictions are needed"
     )]
     NeedsMembers {
-        /// The strategy.
-        strategy: &'static str,
         /// What it needs.
         need: &'static str,
     },
     /// The strategy needs more of the model than its predictions.
     #[error(
-        "`{strategy}` needs {need}, which predictions alone do not give: it runs where the model is trained \
+        "the strategy needs {need}, which predictions alone do not give: it runs where the model is trained \
          (`dal bench run`, or a surrogate that offers it)"
     )]
     NeedsModel {
-        /// The strategy.
-        strategy: &'static str,
         /// What it needs.
         need: &'static str,
     },
@@ -216,6 +220,9 @@ pub enum SelectError {
         /// Outputs of the predictions.
         predicted: usize,
     },
+    /// The strategy makes points of its own.
+    #[error("the strategy makes points of its own and picks none of the pool: it runs where the oracle is asked")]
+    PicksNothing,
     /// The strategy could not choose.
     #[error(transparent)]
     Strategy(#[from] StrategyError),
@@ -226,29 +233,32 @@ pub enum SelectError {
 /// # Errors
 /// A need that the data cannot meet, with what to supply; shapes that do not fit; what the strategy refuses.
 pub fn select(
-    strategy: &dyn PoolStrategy,
+    strategy: &dyn Strategy,
     labelled: &Labelled,
     pool: ArrayView2<'_, f64>,
     predictions: Option<&GivenPredictions>,
     n_queries: usize,
     seeds: &SeedPath,
 ) -> Result<Chosen, SelectError> {
-    let (needs, id) = (strategy.needs(), strategy.id());
+    let needs = strategy.needs();
     if let Some(need) = beyond_predictions(&needs) {
-        return Err(SelectError::NeedsModel { strategy: id, need });
+        return Err(SelectError::NeedsModel { need });
     }
     match predictions {
         Some(given) if given.n_outputs() != labelled.n_outputs() => {
             return Err(SelectError::OutputsDiffer { labelled: labelled.n_outputs(), predicted: given.n_outputs() });
         }
-        None if needs.committee => return Err(SelectError::NeedsMembers { strategy: id, need: "a committee" }),
-        None if needs.mean => return Err(SelectError::NeedsMembers { strategy: id, need: "predictions" }),
+        None if needs.committee => return Err(SelectError::NeedsMembers { need: "a committee" }),
+        None if needs.mean => return Err(SelectError::NeedsMembers { need: "predictions" }),
         _ => {}
     }
     let surrogate = predictions.map(|given| given as &dyn Surrogate);
     let step = Step::new(labelled, pool.reborrow(), surrogate, needs)?;
-    let selection = strategy.select(&step, n_queries, seeds)?;
-    Ok(Chosen { selection, notes: step.notes() })
+    let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
+    match queries {
+        Queries::Picked(picked) => Ok(Chosen { picked, picked_scores, probabilities, scores, notes: step.notes() }),
+        Queries::Synthesised(_) => Err(SelectError::PicksNothing),
+    }
 }
 
 /// The first need that a table of predictions cannot meet.
@@ -294,10 +304,10 @@ mod tests {
     fn what_is_missing_is_named() {
         let pool = array![[0.1, 0.2], [0.3, 0.4]];
         let run = |id: &str, given: Option<&GivenPredictions>, n: usize| {
-            let strategy = find(id, &BTreeMap::new()).unwrap();
+            let strategy = find(id, &BTreeMap::new()).unwrap().strategy;
             select(&*strategy, &labelled(), pool.view(), given, n, &SeedPath::root(0))
         };
-        assert_eq!(run("gsx", None, 1).unwrap().selection.picked, [1]);
+        assert_eq!(run("gsx", None, 1).unwrap().picked, [1]);
         assert!(matches!(run("qbc", None, 1), Err(SelectError::NeedsMembers { need: "a committee", .. })));
         assert!(matches!(run("gsy", None, 1), Err(SelectError::NeedsMembers { need: "predictions", .. })));
         for (id, word) in

@@ -1,10 +1,9 @@
 //! The drivers that greedy rules share: coverings, and sums of rescaled terms with a distance among them.
 
-use dal_core::{Step, StrategyError};
+use dal_core::{Proposal, Step, StrategyError};
 use dal_geom::{Covering, NearestCentre, PointSet, Space};
 use ndarray::{Array1, ArrayView2};
 
-use crate::Selection;
 use crate::rule::{check_scores, geometry};
 
 /// Largest work, in coordinate differences (pool points × centres × coordinates), for which a covering also works out the
@@ -38,8 +37,25 @@ fn check_predictions(mean: ArrayView2<'_, f64>) -> Result<(), StrategyError> {
     }
 }
 
+/// What a greedy driver picked.
+pub(crate) struct Picks {
+    /// Pool rows in the order in which they were picked.
+    pub picked: Vec<usize>,
+    /// The score of each at the moment it was picked.
+    pub picked_scores: Vec<f64>,
+    /// The score of every pool point before the first pick, where it was worked out.
+    pub scores: Option<Array1<f64>>,
+}
+
+impl From<Picks> for Proposal {
+    fn from(picks: Picks) -> Self {
+        let Picks { picked, picked_scores, scores } = picks;
+        Self { scores, picked_scores: Some(picked_scores.into()), ..Self::picked(picked) }
+    }
+}
+
 /// Greedy covering by the root of the product of the squared distances over the spaces.
-pub(crate) fn cover(spaces: Vec<Space>, n: usize) -> Result<Selection, StrategyError> {
+pub(crate) fn cover(spaces: Vec<Space>, n: usize) -> Result<Picks, StrategyError> {
     let work: usize = spaces.iter().map(Space::work).fold(0, usize::saturating_add);
     let (mut covering, scores) = if work <= SCORED_WORK {
         let nearest = NearestCentre::new(spaces).map_err(geometry)?;
@@ -49,17 +65,15 @@ pub(crate) fn cover(spaces: Vec<Space>, n: usize) -> Result<Selection, StrategyE
     } else {
         (Covering::new(spaces).map_err(geometry)?, None)
     };
-    let mut selection = Selection { scores, ..Selection::default() };
-    let mut picked_scores = Vec::with_capacity(n);
+    let mut picks = Picks { picked: Vec::with_capacity(n), picked_scores: Vec::with_capacity(n), scores };
     for pick in std::iter::from_fn(|| covering.pick()).take(n) {
         if !pick.separation.is_finite() {
             return Err(StrategyError::NonFiniteScore { row: pick.index, value: pick.separation });
         }
-        selection.picked.push(pick.index);
-        picked_scores.push(pick.separation.sqrt());
+        picks.picked.push(pick.index);
+        picks.picked_scores.push(pick.separation.sqrt());
     }
-    selection.picked_scores = Some(picked_scores);
-    Ok(selection)
+    Ok(picks)
 }
 
 /// How the terms of a sum are brought to one scale.
@@ -178,7 +192,7 @@ fn update_gaps(gaps: &mut [f64], known: &mut [f64], separations: &[f64]) {
 
 impl TermSum<'_> {
     /// Picks `n` points, at least one.
-    pub(crate) fn pick(&self, step: &Step<'_>, n: usize) -> Result<Selection, StrategyError> {
+    pub(crate) fn pick(&self, step: &Step<'_>, n: usize) -> Result<Picks, StrategyError> {
         let mut nearest = NearestCentre::new(vec![input_space(step)?]).map_err(geometry)?;
         check_scores(nearest.separations())?;
         let mut known = nearest.separations().to_vec();
@@ -187,30 +201,26 @@ impl TermSum<'_> {
         let mut terms: Vec<Term> = std::iter::once(Term::new("distance", distances, 0.0)).chain(moving).collect();
         let fixed_bound = self.fixed.iter().fold(0.0f64, |bound, value| bound.max(value.abs()));
         let mut sums = vec![0.0; known.len()];
-        let mut selection = Selection {
-            scores: Some((0..known.len()).map(|i| self.score(&terms, i)).collect()),
-            ..Selection::default()
-        };
-        let mut picked_scores = Vec::with_capacity(n);
+        let scores = Some((0..known.len()).map(|i| self.score(&terms, i)).collect());
+        let mut picks = Picks { picked: Vec::with_capacity(n), picked_scores: Vec::with_capacity(n), scores };
         loop {
-            self.note_constants(step, &terms, known.len() - selection.picked.len());
+            self.note_constants(step, &terms, known.len() - picks.picked.len());
             let (index, score) = self.best(&terms, fixed_bound, &mut sums);
-            selection.picked.push(index);
-            picked_scores.push(score);
-            if selection.picked.len() == n {
+            picks.picked.push(index);
+            picks.picked_scores.push(score);
+            if picks.picked.len() == n {
                 break;
             }
             nearest.adopt(index);
             update_gaps(&mut terms[0].values, &mut known, nearest.separations());
             for term in &mut terms {
-                for &picked in &selection.picked {
+                for &picked in &picks.picked {
                     term.values[picked] = f64::NAN;
                 }
                 term.range = Range::of(&term.values, term.range.tolerance);
             }
         }
-        selection.picked_scores = Some(picked_scores);
-        Ok(selection)
+        Ok(picks)
     }
 
     fn note_constants(&self, step: &Step<'_>, terms: &[Term], n_remaining: usize) {

@@ -20,9 +20,9 @@
 //! // Two members, three pool points, one output.
 //! let members = Array3::from_shape_vec((2, 3, 1), vec![0.0, 0.4, 2.0, 0.1, 0.4, 3.0])?;
 //! let predictions = GivenPredictions::new(pool.clone(), members)?;
-//! let strategy = find("qbc", &BTreeMap::new())?;
-//! let chosen = select(&*strategy, &labelled, pool.view(), Some(&predictions), 2, &SeedPath::root(0))?;
-//! assert_eq!(chosen.selection.picked, [2, 0]);
+//! let qbc = find("qbc", &BTreeMap::new())?.strategy;
+//! let chosen = select(&*qbc, &labelled, pool.view(), Some(&predictions), 2, &SeedPath::root(0))?;
+//! assert_eq!(chosen.picked, [2, 0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -38,7 +38,6 @@ mod rule;
 mod settings;
 pub mod strategies;
 
-pub use card::{Card, FindError, Invariance, PickScore, SettingCard};
+pub use card::{Card, FindError, Found, Invariance, PickScore, SettingCard};
 pub use catalogue::{card, catalogue, find};
 pub use given::{Chosen, GivenError, GivenPredictions, SelectError, select};
-pub use rule::{PoolStrategy, Selection};

@@ -30,7 +30,7 @@ proptest! {
             ("cluster-variance", "n_clusters", "3"),
             ("cluster-variance", "prefilter", "2"),
         ] {
-            let strategy = find(id, &BTreeMap::from([(key.to_owned(), value.to_owned())])).unwrap();
+            let strategy = find(id, &BTreeMap::from([(key.to_owned(), value.to_owned())])).unwrap().strategy;
             let outcome = check_strategy(&*strategy, &[], &SeedPath::root(seed));
             prop_assert!(outcome.is_ok(), "{id} {key}={value}: {}", outcome.unwrap_err());
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dal_acq::contract::Case;
 use dal_acq::find;
-use dal_core::{Needs, SeedPath, Surrogate};
+use dal_core::{Needs, Proposal, SeedPath, Surrogate};
 use ndarray::{Array1, Array2, ArrayView1};
 use proptest::prelude::*;
 
@@ -221,9 +221,13 @@ fn cluster_variance(data: &Data, n: usize) -> Vec<usize> {
     picks
 }
 
+fn rows(proposal: Proposal) -> Vec<usize> {
+    proposal.rows().expect("picks of the pool").to_vec()
+}
+
 fn picked(case: &Case, id: &str, setting: Option<(&str, &str)>, n: usize) -> Vec<usize> {
     let settings: BTreeMap<String, String> = setting.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    case.select(&*find(id, &settings).unwrap(), n, &SeedPath::root(0)).unwrap().picked
+    rows(case.propose(&*find(id, &settings).unwrap().strategy, n, &SeedPath::root(0)).unwrap())
 }
 
 fn random_case(seed: u64, shape: (usize, usize, usize, usize)) -> Case {
@@ -283,18 +287,19 @@ proptest! {
 fn a_constant_term_counts_nothing_and_says_so() {
     let mut case = Case::random(5, 30, 1, 1, 4, &SeedPath::root(3));
     case.pool.mapv_inplace(|v| v.abs() + 0.01);
-    let strategy = find("qbc-diversity-density", &BTreeMap::new()).unwrap();
+    let strategy = find("qbc-diversity-density", &BTreeMap::new()).unwrap().strategy;
     let model = case.model(&strategy.needs());
     let step = dal_core::Step::new(&case.labelled, case.pool.view(), Some(&model), strategy.needs()).unwrap();
-    let selection = strategy.select(&step, 8, &SeedPath::root(0)).unwrap();
+    let proposal = strategy.propose(&step, 8, &SeedPath::root(0)).unwrap();
     assert!(step.notes().iter().any(|note| note.starts_with("the density term is constant")), "{:?}", step.notes());
-    assert_eq!(selection.picked, picked(&case, "qbc-diversity", None, 8));
+    assert_eq!(rows(proposal), picked(&case, "qbc-diversity", None, 8));
 }
 
 /// Clusters of distinct sizes have no ties to break, so the pool's order must not matter.
 #[test]
 fn cluster_variance_does_not_depend_on_the_pools_order() {
-    let strategy = find("cluster-variance", &BTreeMap::from([("n_clusters".to_owned(), "4".to_owned())])).unwrap();
+    let strategy =
+        find("cluster-variance", &BTreeMap::from([("n_clusters".to_owned(), "4".to_owned())])).unwrap().strategy;
     for seed in 0..20 {
         let mut case = Case::random(5, 26, 2, 1, 4, &SeedPath::root(seed));
         // Four heaps of 2, 4, 8 and 12 points in the corners.
@@ -308,8 +313,8 @@ fn cluster_variance_does_not_depend_on_the_pools_order() {
         let mut other = case.clone();
         other.pool = case.pool.select(ndarray::Axis(0), &order);
         other.members = case.members.select(ndarray::Axis(1), &order);
-        let here = case.select(&*strategy, 13, &SeedPath::root(0)).unwrap().picked;
-        let there = other.select(&*strategy, 13, &SeedPath::root(0)).unwrap().picked;
+        let here = rows(case.propose(&*strategy, 13, &SeedPath::root(0)).unwrap());
+        let there = rows(other.propose(&*strategy, 13, &SeedPath::root(0)).unwrap());
         assert_eq!(here, there.iter().map(|&i| order[i]).collect::<Vec<_>>());
     }
 }
@@ -343,8 +348,8 @@ fn emoc_equals_explicit_gradients() {
         }
         g
     };
-    let emoc = find("emoc", &BTreeMap::new()).unwrap();
-    let scores = case.select(&*emoc, 5, &SeedPath::root(0)).unwrap().scores.unwrap();
+    let emoc = find("emoc", &BTreeMap::new()).unwrap().strategy;
+    let scores = case.propose(&*emoc, 5, &SeedPath::root(0)).unwrap().scores.unwrap();
     for (i, candidate) in case.pool.outer_iter().enumerate() {
         let mut total = 0.0;
         for anchor in case.labelled.initial_x().outer_iter() {
@@ -361,8 +366,8 @@ fn emoc_equals_explicit_gradients() {
         assert!((scores[i] - total / 6.0).abs() < 1e-12 * (1.0 + total), "{i}: {} {}", scores[i], total / 6.0);
     }
     // Subsets are drawn from the strategy's stream: the same seed, the same scores; all parameters, the full value.
-    let subset = |n: &str| find("emoc", &BTreeMap::from([("n_parameters".to_owned(), n.to_owned())])).unwrap();
-    let run = |n: &str, seed: u64| case.select(&*subset(n), 5, &SeedPath::root(seed)).unwrap().scores.unwrap();
+    let subset = |n: &str| find("emoc", &BTreeMap::from([("n_parameters".to_owned(), n.to_owned())])).unwrap().strategy;
+    let run = |n: &str, seed: u64| case.propose(&*subset(n), 5, &SeedPath::root(seed)).unwrap().scores.unwrap();
     assert_eq!(run("4", 1), run("4", 1));
     assert_ne!(run("4", 1), run("4", 2));
     assert_eq!(run("1000", 1), scores);
@@ -374,7 +379,7 @@ fn auxiliary_scores_are_the_models_own() {
     let case = Case::random(6, 30, 3, 2, 4, &SeedPath::root(5));
     let seeds = SeedPath::root(9);
     for id in ["bald", "learning-loss"] {
-        let strategy = find(id, &BTreeMap::new()).unwrap();
+        let strategy = find(id, &BTreeMap::new()).unwrap().strategy;
         let model = case.model(&strategy.needs());
         let expected: Vec<f64> = if id == "bald" {
             let variance =
@@ -383,10 +388,10 @@ fn auxiliary_scores_are_the_models_own() {
         } else {
             model.loss_head().unwrap().predicted_loss(case.pool.view()).unwrap().to_vec()
         };
-        let selection = case.select(&*strategy, 7, &seeds).unwrap();
-        assert_eq!(selection.scores.unwrap().to_vec(), expected);
+        let proposal = case.propose(&*strategy, 7, &seeds).unwrap();
+        assert_eq!(proposal.scores.as_ref().unwrap().to_vec(), expected);
         let mut order: Vec<usize> = (0..30).collect();
         order.sort_by(|&a, &b| expected[b].total_cmp(&expected[a]));
-        assert_eq!(selection.picked, order[..7]);
+        assert_eq!(rows(proposal), order[..7]);
     }
 }

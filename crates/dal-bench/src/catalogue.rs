@@ -75,9 +75,8 @@ impl Catalogue for BuiltIn {
             let hint = (!known.contains(&id)).then(|| suggestion(id, known)).flatten();
             Lookup { reason: error.to_string(), hint: hint.map(|word| format!("did you mean `{word}`?")) }
         })?;
-        let settings = found.settings();
-        let strategy: Box<dyn Strategy> = found;
-        Ok(FoundStrategy { strategy: Arc::from(strategy), variant: variant(id, &settings), settings })
+        let settings = found.settings;
+        Ok(FoundStrategy { strategy: Arc::from(found.strategy), variant: variant(id, &settings), settings })
     }
 
     fn engine(&self, choice: &EngineChoice<'_>) -> Result<Arc<dyn Engine>, Lookup> {

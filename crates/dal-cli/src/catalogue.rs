@@ -177,7 +177,7 @@ pub struct StrategyArgs {
 
 /// Lists strategies or shows one.
 pub fn strategies(args: &StrategyArgs) -> Result<Done> {
-    let cards: Vec<&dal_acq::Card> = match &args.strategy {
+    let cards: Vec<&'static dal_acq::Card> = match &args.strategy {
         Some(id) => vec![dal_acq::card(id)?],
         None => dal_acq::catalogue().collect(),
     };
@@ -189,7 +189,7 @@ pub fn strategies(args: &StrategyArgs) -> Result<Done> {
         }
         (Format::Table, Some(_)) => show_strategy(cards[0])?,
         (format, _) => {
-            let row = |card: &&dal_acq::Card| {
+            let row = |card: &&'static dal_acq::Card| {
                 vec![json!(card.id), json!(card.title), json!(card.needs_in_words().join(", ")), json!(card.cost)]
             };
             Rows { columns: vec!["id", "title", "needs", "cost"], rows: cards.iter().map(row).collect() }
@@ -200,14 +200,14 @@ pub fn strategies(args: &StrategyArgs) -> Result<Done> {
 }
 
 /// A card with what follows from it: needs and the settings' defaults.
-fn strategy_json(card: &dal_acq::Card) -> Result<Value> {
+fn strategy_json(card: &'static dal_acq::Card) -> Result<Value> {
     let mut value = serde_json::to_value(card)?;
     value["needs"] = serde_json::to_value(card.needs())?;
     value["defaults"] = serde_json::to_value(card.defaults())?;
     Ok(value)
 }
 
-fn show_strategy(card: &dal_acq::Card) -> Result<()> {
+fn show_strategy(card: &'static dal_acq::Card) -> Result<()> {
     outln!("{}: {}\n", card.id, card.title);
     outln!("rule      {}", card.formula);
     let needs = card.needs_in_words();

@@ -66,7 +66,7 @@ enum SelectFormat {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let strategy = dal_acq::find(&args.strategy, &settings(&args.settings)?)?;
+    let found = dal_acq::find(&args.strategy, &settings(&args.settings)?)?;
     let labelled_x = read_numbers(&args.labelled_x)?;
     let labelled_y = read_numbers(&args.labelled_y)?;
     let pool = read_numbers(&args.pool)?;
@@ -89,22 +89,25 @@ pub fn run(args: &Args) -> Result<Done> {
         None => None,
     };
     let seeds = SeedPath::root(args.seed).purpose("select");
-    let chosen = select(&*strategy, &labelled, pool.values.view(), predictions.as_ref(), args.n_queries, &seeds)
+    let chosen = select(&*found.strategy, &labelled, pool.values.view(), predictions.as_ref(), args.n_queries, &seeds)
         .map_err(|error| match error {
-            SelectError::NeedsMembers { .. } => anyhow::Error::new(error).context("--members is not given"),
+            SelectError::NeedsMembers { .. } => {
+                anyhow::Error::new(error).context(format!("{}: --members is not given", found.card.id))
+            }
+            SelectError::NeedsModel { .. } => anyhow::Error::new(error).context(found.card.id),
             _ => anyhow::Error::new(error).context(args.pool.display().to_string()),
         })?;
     for note in &chosen.notes {
         say!("note: {note}");
     }
-    let score = match dal_acq::card(strategy.id())?.pick_score {
+    let score = match found.card.pick_score {
         PickScore::None => None,
         PickScore::Distance => Some("distance"),
         PickScore::Variance => Some("variance"),
         PickScore::Combined => Some("score"),
     };
-    let picked = &chosen.selection.picked;
-    let scores = chosen.selection.picked_scores.as_deref();
+    let picked = &chosen.picked;
+    let scores = chosen.picked_scores.as_ref();
     let names = match &pool.header {
         Some(names) => names.clone(),
         None => (0..pool.values.ncols()).map(|i| format!("x{i}")).collect(),
@@ -139,8 +142,8 @@ pub fn run(args: &Args) -> Result<Done> {
                 Value::Object(pick)
             });
             let all = json!({
-                "strategy": strategy.id(),
-                "settings": strategy.settings(),
+                "strategy": found.card.id,
+                "settings": found.settings,
                 "seed": args.seed,
                 "n_pool": pool.values.nrows(),
                 "picks": picks.collect::<Vec<_>>(),

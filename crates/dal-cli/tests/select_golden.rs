@@ -275,7 +275,7 @@ fn emoc_sums_the_products_of_written_out_gradients() {
     let (x, y) = (matrix(&golden["labelled_x"], 2), matrix(&golden["labelled_y"], 2));
     let labelled = Labelled::with_initial(x, y, n_initial).expect("a labelled set");
     let surrogate = GivenProducts(golden);
-    let strategy = dal_acq::find("emoc", &BTreeMap::new()).expect("emoc is in the catalogue");
+    let strategy = dal_acq::find("emoc", &BTreeMap::new()).expect("emoc is in the catalogue").strategy;
     let step = Step::new(&labelled, pool.view(), Some(&surrogate), strategy.needs()).expect("a step");
     let proposal = strategy.propose(&step, picks.len(), &SeedPath::root(0)).expect("a proposal");
     assert_eq!(proposal.queries, Queries::Picked(picks));

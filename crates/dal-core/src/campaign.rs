@@ -538,7 +538,7 @@ mod tests {
         }
         fn propose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
             step.check_request(n)?;
-            Ok(Proposal { queries: Queries::Picked((0..n).collect()), scores: None })
+            Ok(Proposal::picked((0..n).collect()))
         }
     }
 

@@ -76,7 +76,7 @@
 //!         step.check_request(n)?;
 //!         let gap = |q: f64| step.labelled().x().iter().map(|l| (l - q).abs()).fold(f64::INFINITY, f64::min);
 //!         let scores: Array1<f64> = step.pool().column(0).map(|&q| gap(q));
-//!         Ok(Proposal { queries: Queries::Picked(top_scored(scores.view(), n)?), scores: Some(scores) })
+//!         Proposal::top(scores, n)
 //!     }
 //! }
 //!
@@ -124,7 +124,7 @@ pub use seeds::{SeedPath, TrialSeeds};
 pub use settings::{Choice, SettingCard, SettingError, SettingValues, Settings};
 pub use space::{Dimension, Scale, Space, SpaceError, Value};
 pub use stop::{Stop, StopLevel};
-pub use strategy::{Proposal, Queries, Score, Step, Strategy, StrategyError, TopScored, top_scored};
+pub use strategy::{Proposal, Queries, Step, Strategy, StrategyError, top_scored};
 pub use surrogate::{
     Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec, Moments,
     Needs, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost, WidthFactor,

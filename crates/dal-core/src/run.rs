@@ -307,9 +307,7 @@ fn label(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Needs, OnRow, Pool, Proposal, Protocol, Queries, SeedPath, Space, Step, Strategy, StrategyError, TrialSeeds,
-    };
+    use crate::{Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Step, Strategy, StrategyError, TrialSeeds};
     use std::sync::Arc;
 
     #[derive(Debug)]
@@ -319,7 +317,7 @@ mod tests {
             Needs::default()
         }
         fn propose(&self, _: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-            Ok(Proposal { queries: Queries::Picked((0..n).collect()), scores: None })
+            Ok(Proposal::picked((0..n).collect()))
         }
     }
 
@@ -398,8 +396,8 @@ mod lock_step {
 
     use super::*;
     use crate::{
-        Batch, Needs, OnRow, Pool, Proposal, Protocol, Queries, SeedPath, Space, Step, Strategy, StrategyError,
-        SurrogateError, TrialSeeds,
+        Batch, Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Step, Strategy, StrategyError, SurrogateError,
+        TrialSeeds,
     };
 
     /// y = x.
@@ -426,7 +424,7 @@ mod lock_step {
             Needs { committee: self.0, ..Needs::default() }
         }
         fn propose(&self, _: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-            Ok(Proposal { queries: Queries::Picked((0..n).collect()), scores: None })
+            Ok(Proposal::picked((0..n).collect()))
         }
     }
 

@@ -11,13 +11,18 @@ use crate::{
 };
 
 /// A rule for choosing what to label next: a value, without state between steps.
+///
+/// It is the only trait that a strategy implements. Its name and the settings as text are not here but with the catalogue
+/// that lists it (`dal_acq::Card`, `dal_acq::Found`): the loop needs neither, a caller's own rule has none, and one rule may
+/// be listed under several names.
 pub trait Strategy: fmt::Debug + Send + Sync {
     /// What it will ask the surrogate for; anything else is refused by the [`Step`].
     fn needs(&self) -> Needs;
     /// Chooses `n_queries` points. Ties go to the lowest pool index.
     ///
     /// # Errors
-    /// More queries than pool points, scores that are not finite, a surrogate that cannot answer.
+    /// More queries than pool points, where it picks from the pool; scores that are not finite; a surrogate that cannot
+    /// answer.
     fn propose(&self, step: &Step<'_>, n_queries: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError>;
 }
 
@@ -29,6 +34,41 @@ pub struct Proposal {
     /// The strategy's score of every pool point before the first pick, shape (n_pool,), higher is more wanted, where it
     /// has one: what its correlation with the true error is taken from.
     pub scores: Option<Array1<f64>>,
+    /// The score of each query at the moment it was chosen, shape (n_queries,), where the strategy has one.
+    pub picked_scores: Option<Array1<f64>>,
+    /// The probability of each pick given the earlier ones, shape (n_queries,), each in (0, 1], where the picks are drawn and
+    /// the strategy knows it: what an estimate that corrects for the choice divides by.
+    pub probabilities: Option<Array1<f64>>,
+}
+
+impl Proposal {
+    /// These rows of the pool, without scores.
+    pub fn picked(rows: Vec<usize>) -> Self {
+        Self { queries: Queries::Picked(rows), scores: None, picked_scores: None, probabilities: None }
+    }
+
+    /// These points, shape (n_queries, n_columns), without scores.
+    pub fn synthesised(x: Array2<f64>) -> Self {
+        Self { queries: Queries::Synthesised(x), scores: None, picked_scores: None, probabilities: None }
+    }
+
+    /// The pool points of the `n` highest scores, highest first, ties by the lowest row, with all scores.
+    ///
+    /// # Errors
+    /// As [`top_scored`].
+    pub fn top(scores: Array1<f64>, n: usize) -> Result<Self, StrategyError> {
+        let rows = top_scored(scores.view(), n)?;
+        let picked_scores = Some(rows.iter().map(|&row| scores[row]).collect());
+        Ok(Self { scores: Some(scores), picked_scores, ..Self::picked(rows) })
+    }
+
+    /// The pool rows that were picked; `None` for points of the strategy's own making.
+    pub fn rows(&self) -> Option<&[usize]> {
+        match &self.queries {
+            Queries::Picked(rows) => Some(rows),
+            Queries::Synthesised(_) => None,
+        }
+    }
 }
 
 /// Points to label next.
@@ -36,35 +76,8 @@ pub struct Proposal {
 pub enum Queries {
     /// Rows of the pool in the order in which they were picked, distinct.
     Picked(Vec<usize>),
-    /// Points of the strategy's own making, shape (n_queries, n_inputs), inside the unit box.
+    /// Points of the strategy's own making, shape (n_queries, n_inputs), which the space admits.
     Synthesised(Array2<f64>),
-}
-
-/// Rates pool points one by one; [`TopScored`] makes a strategy of it.
-pub trait Score: fmt::Debug + Send + Sync {
-    /// What it will ask the surrogate for.
-    fn needs(&self) -> Needs;
-    /// The score of every pool point, shape (n_pool,); higher is more wanted.
-    ///
-    /// # Errors
-    /// A surrogate that cannot answer.
-    fn score(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError>;
-}
-
-/// Picks the pool points of the highest score.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct TopScored<S>(pub S);
-
-impl<S: Score> Strategy for TopScored<S> {
-    fn needs(&self) -> Needs {
-        self.0.needs()
-    }
-
-    fn propose(&self, step: &Step<'_>, n_queries: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
-        step.check_request(n_queries)?;
-        let scores = self.0.score(step, seeds)?;
-        Ok(Proposal { queries: Queries::Picked(top_scored(scores.view(), n_queries)?), scores: Some(scores) })
-    }
 }
 
 /// The rows of the `n` highest scores, highest first, ties by the lowest row.

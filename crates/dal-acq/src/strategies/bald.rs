@@ -1,11 +1,34 @@
 //! `bald`: the variance over the stochastic passes of a dropout network.
 
-use dal_core::{DropoutSpec, Needs, SeedPath, Step, StrategyError, WidthFactor};
+use dal_core::{DropoutSpec, Needs, Proposal, SeedPath, Step, StrategyError, WidthFactor};
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
-use crate::rule::{pool_strategy, top};
+use crate::build::build;
+use crate::card::{Card, PickScore, SettingCard};
+use crate::rule::pool_strategy;
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "bald",
+    title: "Variance of a dropout network",
+    formula: "the n largest variances over stochastic passes of a separate dropout network, mean over outputs",
+    cost: "O(N) beyond the passes",
+    source: "Gal, Ghahramani, ICML 2016; Ren et al., arXiv 2302.00098",
+    pick_score: PickScore::Variance,
+    // Masks belong to rows of the pool, so its order matters.
+    invariances: &[],
+    settings: &[
+        SettingCard { key: "rate", help: "probability that a unit is dropped", values: "between 0 and 1" },
+        SettingCard { key: "n_passes", help: "stochastic passes", values: "a whole number from 2" },
+        SettingCard {
+            key: "width_factor",
+            help: "width of the dropout network beside a member's",
+            values: "sqrt-members, members or a positive number",
+        },
+    ],
+    build: |card, given| build(card, given, Bald::check),
+};
 
 /// How wide the dropout network is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,8 +81,6 @@ impl Default for Bald {
 }
 
 impl Bald {
-    pub(crate) const ID: &'static str = "bald";
-
     fn requires(&self) -> Needs {
         let width_factor = match self.width_factor {
             Width::Named(NamedWidth::SqrtMembers) => WidthFactor::SqrtMembers,
@@ -85,10 +106,10 @@ impl Bald {
         }
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Selection, StrategyError> {
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
         let variance = step.dropout()?.moments(step.pool(), &seeds.purpose("dropout"))?.variance;
         let n_outputs = variance.ncols() as f64;
-        top(variance.sum_axis(Axis(1)) / n_outputs, n)
+        Proposal::top(variance.sum_axis(Axis(1)) / n_outputs, n)
     }
 }
 

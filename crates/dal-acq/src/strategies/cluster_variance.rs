@@ -1,11 +1,42 @@
 //! `cluster-variance`: disagreement spread over the clusters of the pool.
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use dal_geom::{DEFAULT_MATRIX_BUDGET, average_linkage};
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
+use crate::build::build;
+use crate::card::{Card, Invariance, PickScore, SettingCard};
 use crate::rule::{check_scores, geometry, note_if_constant, pool_strategy};
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "cluster-variance",
+    title: "Committee variance spread over clusters",
+    formula: "average linkage cut at n/2 clusters, smallest first, in turn the largest variance left in each",
+    cost: "O(N^2) time, 2 N (N - 1) bytes",
+    source: "after Citovsky et al., NeurIPS 2021",
+    pick_score: PickScore::Variance,
+    // Clusters of equal size go by their lowest index, so the pool's order matters there.
+    invariances: &[Invariance::AxisFlips, Invariance::Rotations, Invariance::MemberShift, Invariance::MemberScale],
+    settings: &[
+        SettingCard {
+            key: "n_clusters",
+            help: "clusters, half the batch where absent",
+            values: "a whole number from 1",
+        },
+        SettingCard {
+            key: "prefilter",
+            help: "only this many times the batch, the largest variances, are eligible; all where absent",
+            values: "a whole number from 1",
+        },
+        SettingCard {
+            key: "max_matrix_bytes",
+            help: "largest distance matrix that is tried",
+            values: "a whole number of bytes",
+        },
+    ],
+    build: |card, given| build(card, given, ClusterVariance::check),
+};
 
 /// Clusters the pool by average linkage of the inputs and takes from each cluster in turn, smallest first, its remaining
 /// point of the greatest variance over members.
@@ -37,8 +68,6 @@ impl Default for ClusterVariance {
 }
 
 impl ClusterVariance {
-    pub(crate) const ID: &'static str = "cluster-variance";
-
     fn requires(&self) -> Needs {
         Needs { committee: true, ..Needs::default() }
     }
@@ -52,7 +81,7 @@ impl ClusterVariance {
         Ok(())
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
         let variance = step.disagreement()?;
         check_scores(&variance)?;
         note_if_constant(step, &variance);
@@ -71,7 +100,7 @@ impl ClusterVariance {
         let rounds = (0..longest).flat_map(|round| queues.iter().filter_map(move |queue| queue.get(round)));
         let picked: Vec<usize> = rounds.copied().take(n).collect();
         let picked_scores = Some(picked.iter().map(|&i| variance[i]).collect());
-        Ok(Selection { picked, picked_scores, scores: Some(variance) })
+        Ok(Proposal { scores: Some(variance), picked_scores, ..Proposal::picked(picked) })
     }
 }
 

@@ -1,13 +1,40 @@
 //! `dacs`: density-aware core-set, more picks where the pool is sparse.
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use dal_geom::{Neighbours, Search, jenks};
 use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
+use crate::build::build;
+use crate::card::{Card, Invariance, PickScore, SettingCard};
 use crate::greedy::{cover, space};
 use crate::rule::{check_scores, geometry, pool_strategy};
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "dacs",
+    title: "Density-aware core-set",
+    formula: "density groups by natural breaks, sparse ones with more of the batch, each covered greedily",
+    cost: "a search of nearest neighbours and O(N |L| d)",
+    source: "after Kim, Shin, KDD 2022",
+    pick_score: PickScore::Distance,
+    invariances: &[Invariance::PoolOrder, Invariance::AxisFlips, Invariance::Rotations],
+    settings: &[
+        SettingCard {
+            key: "density",
+            help: "how dense the pool is around a point",
+            values: "mean-squared-distance or k-over-distance",
+        },
+        SettingCard {
+            key: "n_neighbours",
+            help: "nearest other pool points that count",
+            values: "a whole number from 1",
+        },
+        SettingCard { key: "n_groups", help: "density groups", values: "a whole number from 1" },
+        SettingCard { key: "temperature", help: "of the softmax over groups", values: "a positive number" },
+    ],
+    build: |card, given| build(card, given, Dacs::check),
+};
 
 /// How dense the pool is around a point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +79,6 @@ impl Default for Dacs {
 }
 
 impl Dacs {
-    pub(crate) const ID: &'static str = "dacs";
-
     fn requires(&self) -> Needs {
         Needs::default()
     }
@@ -70,7 +95,7 @@ impl Dacs {
         Ok(())
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
         let pool = step.pool();
         let density = self.densities(step)?;
         let group = jenks(&density, self.n_groups).map_err(geometry)?;
@@ -89,9 +114,9 @@ impl Dacs {
             let centres = concatenate![Axis(0), step.labelled().x(), pool.select(Axis(0), &picked)];
             let chosen = cover(vec![space(pool.select(Axis(0), rows).view(), centres.view())?], budget)?;
             picked.extend(chosen.picked.iter().map(|&i| rows[i]));
-            picked_scores.extend(chosen.picked_scores.unwrap_or_default());
+            picked_scores.extend(chosen.picked_scores);
         }
-        Ok(Selection { picked, picked_scores: Some(picked_scores), scores: None })
+        Ok(Proposal { picked_scores: Some(picked_scores.into()), ..Proposal::picked(picked) })
     }
 
     /// The density at every pool point, low where it is sparse.

@@ -1,11 +1,29 @@
 //! `emoc`: expected model output change.
 
-use dal_core::{Needs, ParameterSubset, SeedPath, Step, StrategyError};
+use dal_core::{Needs, ParameterSubset, Proposal, SeedPath, Step, StrategyError};
 use ndarray::{Array1, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
-use crate::rule::{pool_strategy, top};
+use crate::build::build;
+use crate::card::{Card, Invariance, PickScore, SettingCard};
+use crate::rule::pool_strategy;
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "emoc",
+    title: "Expected model output change",
+    formula: "the n largest (1/|L0|) sum over x in L0 and j of |mean over m of grad f_mj(x) . grad l_m(x')|",
+    cost: "N |L0| products of gradients a member and output",
+    source: "Käding et al., BMVC 2018; Ren et al., arXiv 2302.00098",
+    pick_score: PickScore::Combined,
+    invariances: &[Invariance::PoolOrder],
+    settings: &[SettingCard {
+        key: "n_parameters",
+        help: "parameters in a random subset, all where absent",
+        values: "a whole number from 1",
+    }],
+    build: |card, given| build(card, given, Emoc::check),
+};
 
 /// The n pool points x′ of the greatest `(1/|L0|) Σ_{x ∈ L0} Σ_j |(1/M) Σ_m ∇f_mj(x) · ∇ℓ_m(x′)|`: how far a gradient step on x′
 /// would move the predictions at the initial labelled points.
@@ -24,8 +42,6 @@ pub struct Emoc {
 }
 
 impl Emoc {
-    pub(crate) const ID: &'static str = "emoc";
-
     fn requires(&self) -> Needs {
         Needs { mean: true, tangent: true, ..Needs::default() }
     }
@@ -37,7 +53,7 @@ impl Emoc {
         Ok(())
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Selection, StrategyError> {
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
         let mean = step.mean()?;
         let target = mean.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(mean.ncols()));
         let anchors = step.labelled().initial_x();
@@ -56,7 +72,7 @@ impl Emoc {
                 }
             },
         )?;
-        top(scores, n)
+        Proposal::top(scores, n)
     }
 }
 

@@ -1,11 +1,34 @@
 //! `gsx`: greedy sampling in the inputs, a covering of the pool.
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
+use crate::build::{build, no_check};
+use crate::card::{Card, Invariance, PickScore};
 use crate::greedy::{cover, input_space};
 use crate::rule::pool_strategy;
+
+/// Where the coverings come from.
+pub(super) const WU: &str = "Wu, Lin, Huang, Information Sciences 474 (2019)";
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "gsx",
+    title: "Greedy sampling in the inputs",
+    formula: "greedy, max of min over L and picks of |x* - x|",
+    cost: "O(N |L| d)",
+    source: WU,
+    pick_score: PickScore::Distance,
+    invariances: &[
+        Invariance::PoolOrder,
+        Invariance::AxisFlips,
+        Invariance::Rotations,
+        Invariance::InputCovering,
+        Invariance::SkipsCopies,
+    ],
+    settings: &[],
+    build: |card, given| build(card, given, no_check::<Gsx>),
+};
 
 /// Each pick is the pool point `x*` of the greatest `min_{x ∈ L ∪ Q} |x* − x|`: L the labelled inputs, Q the picks so far.
 ///
@@ -19,14 +42,12 @@ use crate::rule::pool_strategy;
 pub struct Gsx {}
 
 impl Gsx {
-    pub(crate) const ID: &'static str = "gsx";
-
     fn requires(&self) -> Needs {
         Needs::default()
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
-        cover(vec![input_space(step)?], n)
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+        Ok(cover(vec![input_space(step)?], n)?.into())
     }
 }
 

@@ -1,11 +1,26 @@
 //! `gsxy`: greedy sampling in inputs and outputs (iGS).
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
+use super::gsx::WU;
+use crate::build::{build, no_check};
+use crate::card::{Card, Invariance, PickScore};
 use crate::greedy::{cover, input_space, output_space};
 use crate::rule::pool_strategy;
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "gsxy",
+    title: "Greedy sampling in inputs and outputs (iGS)",
+    formula: "greedy, max of min over pairs of L and picks of |x* - x| |f(x*) - y|",
+    cost: "O(N |L| (d + n_outputs))",
+    source: WU,
+    pick_score: PickScore::Distance,
+    invariances: &[Invariance::PoolOrder, Invariance::AxisFlips, Invariance::Rotations, Invariance::OutputScale],
+    settings: &[],
+    build: |card, given| build(card, given, no_check::<Gsxy>),
+};
 
 /// Each pick is the pool point `x*` of the greatest `min |x* − x| · |f(x*) − y|` over the pairs (x, y) of L and, for the
 /// picks so far, of (x, f(x)).
@@ -19,14 +34,12 @@ use crate::rule::pool_strategy;
 pub struct Gsxy {}
 
 impl Gsxy {
-    pub(crate) const ID: &'static str = "gsxy";
-
     fn requires(&self) -> Needs {
         Needs { mean: true, ..Needs::default() }
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
-        cover(vec![input_space(step)?, output_space(step)?], n)
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+        Ok(cover(vec![input_space(step)?, output_space(step)?], n)?.into())
     }
 }
 

@@ -1,11 +1,26 @@
 //! `gsy`: greedy sampling in the outputs.
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
+use super::gsx::WU;
+use crate::build::{build, no_check};
+use crate::card::{Card, Invariance, PickScore};
 use crate::greedy::{cover, output_space};
 use crate::rule::pool_strategy;
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "gsy",
+    title: "Greedy sampling in the outputs",
+    formula: "greedy, max of min over L and picks of |f(x*) - y|",
+    cost: "O(N |L| n_outputs)",
+    source: WU,
+    pick_score: PickScore::Distance,
+    invariances: &[Invariance::PoolOrder, Invariance::OutputScale, Invariance::OutputCovering],
+    settings: &[],
+    build: |card, given| build(card, given, no_check::<Gsy>),
+};
 
 /// Each pick is the pool point `x*` of the greatest `min |f(x*) − y|` over the labelled answers y and, for the picks so
 /// far, their predictions f.
@@ -19,14 +34,12 @@ use crate::rule::pool_strategy;
 pub struct Gsy {}
 
 impl Gsy {
-    pub(crate) const ID: &'static str = "gsy";
-
     fn requires(&self) -> Needs {
         Needs { mean: true, ..Needs::default() }
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
-        cover(vec![output_space(step)?], n)
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+        Ok(cover(vec![output_space(step)?], n)?.into())
     }
 }
 

@@ -1,10 +1,34 @@
 //! `learning-loss`: a head on the network that learns to rank losses.
 
-use dal_core::{LossHeadSpec, Needs, SeedPath, Step, StrategyError};
+use dal_core::{LossHeadSpec, Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
-use crate::rule::{pool_strategy, top};
+use crate::build::build;
+use crate::card::{Card, Invariance, PickScore, SettingCard};
+use crate::rule::pool_strategy;
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "learning-loss",
+    title: "Learned loss",
+    formula: "the n largest predicted losses, mean over the members' heads",
+    cost: "O(N) beyond the predictions",
+    source: "Yoo, Kweon, CVPR 2019; Ren et al., arXiv 2302.00098",
+    pick_score: PickScore::Combined,
+    invariances: &[Invariance::PoolOrder],
+    settings: &[
+        SettingCard { key: "n_layers", help: "hidden layers that feed the head", values: "a whole number from 1" },
+        SettingCard { key: "width", help: "units per fed layer", values: "a whole number from 1" },
+        SettingCard { key: "weight", help: "weight of the ranking loss", values: "a positive number" },
+        SettingCard { key: "margin", help: "margin of the ranking loss", values: "a positive number" },
+        SettingCard {
+            key: "joint_epochs",
+            help: "epochs during which the ranking loss reaches the network",
+            values: "a whole number",
+        },
+    ],
+    build: |card, given| build(card, given, LearningLoss::check),
+};
 
 /// The n pool points of the greatest predicted loss, the mean over the members' heads.
 ///
@@ -38,8 +62,6 @@ impl Default for LearningLoss {
 }
 
 impl LearningLoss {
-    pub(crate) const ID: &'static str = "learning-loss";
-
     fn requires(&self) -> Needs {
         let Self { n_layers, width, weight, margin, joint_epochs } = *self;
         Needs { loss_head: Some(LossHeadSpec { n_layers, width, weight, margin, joint_epochs }), ..Needs::default() }
@@ -59,8 +81,8 @@ impl LearningLoss {
         Ok(())
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
-        top(step.loss_head()?.predicted_loss(step.pool())?, n)
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+        Proposal::top(step.loss_head()?.predicted_loss(step.pool())?, n)
     }
 }
 

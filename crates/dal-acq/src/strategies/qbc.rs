@@ -1,10 +1,24 @@
 //! `qbc`: query by committee, the points on which the members disagree most.
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
-use crate::rule::{note_if_constant, pool_strategy, top};
+use crate::build::{build, no_check};
+use crate::card::{Card, Invariance, PickScore};
+use crate::rule::{note_if_constant, pool_strategy};
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "qbc",
+    title: "Query by committee",
+    formula: "the n largest variances over members (divided by M), mean over outputs",
+    cost: "O(N)",
+    source: "Seung, Opper, Sompolinsky, COLT 1992; Burbidge, Rowland, King, IDEAL 2007",
+    pick_score: PickScore::Variance,
+    invariances: &[Invariance::PoolOrder, Invariance::MemberShift, Invariance::MemberScale],
+    settings: &[],
+    build: |card, given| build(card, given, no_check::<Qbc>),
+};
 
 /// The n pool points of the greatest variance over members, `(1/J) Σ_j (1/M) Σ_m (f_mj(x) − f_j(x))²`.
 ///
@@ -18,16 +32,14 @@ use crate::rule::{note_if_constant, pool_strategy, top};
 pub struct Qbc {}
 
 impl Qbc {
-    pub(crate) const ID: &'static str = "qbc";
-
     fn requires(&self) -> Needs {
         Needs { committee: true, ..Needs::default() }
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
         let variance = step.disagreement()?;
         note_if_constant(step, &variance);
-        top(variance, n)
+        Proposal::top(variance, n)
     }
 }
 

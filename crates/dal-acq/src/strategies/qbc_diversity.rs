@@ -1,12 +1,39 @@
 //! `qbc-diversity`: disagreement and distance, equally weighted.
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
+use crate::build::{build, no_check};
+use crate::card::{Card, Invariance, PickScore, SettingCard};
 use crate::greedy::{Rescale, TermSum, minmax};
 use crate::rule::{check_scores, pool_strategy};
+
+/// The setting of every rule that adds terms up.
+pub(super) const SCALING: SettingCard = SettingCard {
+    key: "scaling",
+    help: "how the terms are brought to one scale",
+    values: "minmax (to [0, 1]) or raw (added as they are)",
+};
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "qbc-diversity",
+    title: "Committee variance and distance",
+    formula: "greedy, u/2 + g/2: variance rescaled over the pool, distance to L and picks rescaled at every pick",
+    cost: "O(N |L| d + n N d)",
+    source: "Ren et al., arXiv 2302.00098 and 2201.12632",
+    pick_score: PickScore::Combined,
+    invariances: &[
+        Invariance::PoolOrder,
+        Invariance::AxisFlips,
+        Invariance::Rotations,
+        Invariance::MemberShift,
+        Invariance::MemberScale,
+    ],
+    settings: &[SCALING],
+    build: |card, given| build(card, given, no_check::<QbcDiversity>),
+};
 
 /// How the terms of a sum are brought to one scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,15 +70,13 @@ pub struct QbcDiversity {
 }
 
 impl QbcDiversity {
-    pub(crate) const ID: &'static str = "qbc-diversity";
-
     fn requires(&self) -> Needs {
         Needs { committee: true, ..Needs::default() }
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
         let fixed = scaled_disagreement(step, self.scaling)?;
-        TermSum { fixed: &fixed, moving: &[], divisor: 2.0, rescale: self.scaling.rescale() }.pick(step, n)
+        Ok(TermSum { fixed: &fixed, moving: &[], divisor: 2.0, rescale: self.scaling.rescale() }.pick(step, n)?.into())
     }
 }
 

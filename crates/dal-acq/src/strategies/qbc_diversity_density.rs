@@ -1,13 +1,46 @@
 //! `qbc-diversity-density`: disagreement, distance and density, equally weighted.
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use dal_geom::mean_cosine_similarity;
 use serde::{Deserialize, Serialize};
 
+use super::qbc_diversity::SCALING;
 use super::qbc_diversity::{Scaling, scaled_disagreement};
-use crate::Selection;
+use crate::build::build;
+use crate::card::{Card, Invariance, PickScore, SettingCard};
 use crate::greedy::{Moving, TermSum};
 use crate::rule::{geometry, pool_strategy};
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "qbc-diversity-density",
+    title: "Committee variance, distance and density",
+    formula: "greedy, (u + g + q)/3: q the mean cosine similarity to the 10 most similar other pool points",
+    cost: "O(N |L| d + n N d) and a search of nearest neighbours",
+    source: "Ren et al., arXiv 2302.00098 and 2201.12632",
+    pick_score: PickScore::Combined,
+    invariances: &[
+        Invariance::PoolOrder,
+        Invariance::AxisFlips,
+        Invariance::Rotations,
+        Invariance::MemberShift,
+        Invariance::MemberScale,
+    ],
+    settings: &[
+        SettingCard {
+            key: "density",
+            help: "what the density term measures",
+            values: "similarity or distance (one less the similarity)",
+        },
+        SettingCard {
+            key: "n_neighbours",
+            help: "most similar other pool points that count",
+            values: "a whole number from 1",
+        },
+        SCALING,
+    ],
+    build: |card, given| build(card, given, QbcDiversityDensity::check),
+};
 
 /// A spread of mean cosine similarities up to this is rounding: collinear points differ by a few units in the last place.
 const SPREAD_OF_ROUNDING: f64 = 1e-14;
@@ -50,8 +83,6 @@ impl Default for QbcDiversityDensity {
 }
 
 impl QbcDiversityDensity {
-    pub(crate) const ID: &'static str = "qbc-diversity-density";
-
     fn requires(&self) -> Needs {
         Needs { committee: true, ..Needs::default() }
     }
@@ -63,7 +94,7 @@ impl QbcDiversityDensity {
         Ok(())
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Selection, StrategyError> {
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
         let fixed = scaled_disagreement(step, self.scaling)?;
         let mut density = mean_cosine_similarity(step.pool(), self.n_neighbours).map_err(geometry)?.to_vec();
         if self.density == CosineDensity::Distance {
@@ -72,7 +103,9 @@ impl QbcDiversityDensity {
             }
         }
         let term = Moving { name: "density", values: &density, tolerance: SPREAD_OF_ROUNDING };
-        TermSum { fixed: &fixed, moving: &[term], divisor: 3.0, rescale: self.scaling.rescale() }.pick(step, n)
+        Ok(TermSum { fixed: &fixed, moving: &[term], divisor: 3.0, rescale: self.scaling.rescale() }
+            .pick(step, n)?
+            .into())
     }
 }
 

@@ -1,11 +1,25 @@
 //! `random`: uniform without replacement, the baseline that every other rule is divided by.
 
-use dal_core::{Needs, SeedPath, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::Selection;
+use crate::build::{build, no_check};
+use crate::card::{Card, PickScore};
 use crate::rule::pool_strategy;
+
+/// What the rule says of itself.
+pub(super) static CARD: Card = Card {
+    id: "random",
+    title: "Uniform without replacement",
+    formula: "uniform over the pool, without replacement, from the strategy's stream",
+    cost: "O(N)",
+    source: "baseline",
+    pick_score: PickScore::None,
+    invariances: &[],
+    settings: &[],
+    build: |card, given| build(card, given, no_check::<Random>),
+};
 
 /// Picks uniformly without replacement, from the strategy's stream.
 ///
@@ -15,13 +29,11 @@ use crate::rule::pool_strategy;
 pub struct Random {}
 
 impl Random {
-    pub(crate) const ID: &'static str = "random";
-
     fn requires(&self) -> Needs {
         Needs::default()
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Selection, StrategyError> {
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
         let mut rows: Vec<usize> = (0..step.pool().nrows()).collect();
         let mut rng = seeds.purpose("picks").rng();
         // The first n places of a Fisher–Yates shuffle. u64 draws, so that 32-bit platforms pick the same rows.
@@ -30,7 +42,7 @@ impl Random {
             rows.swap(place, other);
         }
         rows.truncate(n);
-        Ok(Selection { picked: rows, ..Selection::default() })
+        Ok(Proposal::picked(rows))
     }
 }
 
@@ -38,18 +50,17 @@ pool_strategy!(Random);
 
 #[cfg(test)]
 mod tests {
-    use dal_core::Labelled;
+    use dal_core::{Labelled, Strategy};
     use ndarray::{Array2, array};
 
     use super::*;
-    use crate::PoolStrategy;
 
     #[test]
     fn values_are_pinned_and_every_row_is_as_likely() {
         let labelled = Labelled::new(array![[0.0]], array![[0.0]]).unwrap();
         let pool = Array2::zeros((10, 1));
         let step = Step::new(&labelled, pool.view(), None, Needs::default()).unwrap();
-        let pick = |seed: u64| Random {}.select(&step, 4, &SeedPath::root(seed)).unwrap().picked;
+        let pick = |seed: u64| Random {}.propose(&step, 4, &SeedPath::root(seed)).unwrap().rows().unwrap().to_vec();
         assert_eq!(pick(0), PINNED);
         let mut counts = [0_u32; 10];
         for seed in 0..5000 {

@@ -13,8 +13,7 @@ use dal_bench::{
     Sweep,
 };
 use dal_core::{
-    FitJob, LearnError, Learner, Needs, Proposal, Queries, SeedPath, Step, Stop, StopLevel, Strategy, StrategyError,
-    Surrogate, top_scored,
+    FitJob, LearnError, Learner, Needs, Proposal, SeedPath, Step, Stop, StopLevel, Strategy, StrategyError, Surrogate,
 };
 use dal_nn::{NetworkSpec, TrainingSpec};
 use dal_oracles::Problem;
@@ -94,7 +93,7 @@ impl Strategy for Toy {
                 let mut rows: Vec<usize> = (0..pool.nrows()).collect();
                 rows.shuffle(&mut seeds.rng());
                 rows.truncate(n);
-                return Ok(Proposal { queries: Queries::Picked(rows), scores: None });
+                return Ok(Proposal::picked(rows));
             }
             // Unwinds as a panic does, without the noise on stderr.
             Self::Panics if step.labelled().len() >= 14 => std::panic::resume_unwind(Box::new("a planted defect")),
@@ -113,7 +112,7 @@ impl Strategy for Toy {
                 step.dropout()?.moments(pool, seeds)?.variance.sum_axis(ndarray::Axis(1))
             }
         };
-        Ok(Proposal { queries: Queries::Picked(top_scored(scores.view(), n)?), scores: Some(scores) })
+        Proposal::top(scores, n)
     }
 }
 
