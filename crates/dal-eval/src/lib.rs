@@ -54,13 +54,13 @@ pub use errors::{ErrorSummary, quantile};
 pub use holm::holm;
 pub use interval::{Interval, OverallEffect, overall_effect, t_interval, t_quantile, worst_mean_interval};
 pub use outcome::{Cell, Missing, Outcome, SeedOutcome, geometric_mean, paired_ratios};
-pub use power::{MOST_SEEDS, seeds_to_find, seeds_to_reach};
+pub use power::{MOST_SEEDS, seeds_for_robust, seeds_to_find, seeds_to_reach};
 pub use rank::{average_ranks, rank_correlation};
 pub use ranks::{RankTable, Tally, rank_methods, win_tie_loss};
-pub use sign_flip::{LARGEST_ENUMERATED, MaxTCell, N_RANDOM_FLIPS, max_t, sign_flip_test};
+pub use sign_flip::{LARGEST_ENUMERATED, MaxTCell, N_RANDOM_FLIPS, max_t, max_t_by_seed, sign_flip_test};
 pub use transfer::{PoolRatioTransfer, pool_ratio_transfer};
 pub use verdict::{
-    CellFinding, CellVerdict, Hesitation, MethodPanel, ProblemPanel, Robustness, Verdict, VerdictRules,
-    holm_over_methods, robustness,
+    CellFinding, CellOutcomes, CellVerdict, Hesitation, Judgement, MethodCells, MethodPanel, ProblemPanel,
+    Recommendation, Robustness, Verdict, VerdictRules, holm_over_methods, judge, robustness,
 };
 pub use wilcoxon::{Alternative, Wilcoxon, wilcoxon_signed_rank};
