@@ -1,7 +1,8 @@
 //! Metrics beside nAUC_MSE: the same pair of learning curves read in other ways, each as a ratio to Random.
 //!
-//! The paper's metric stays first and verdicts rest on it alone. But entry 0, equal for all methods, and the few entries after
-//! it weigh most of its area, so a page that shows it alone hides where other readings of the same curves say the opposite.
+//! The paper's metric stays first and verdicts rest on it alone. But entry 0, equal for all methods, and the few
+//! entries after it weigh most of its area, so a page that shows it alone hides where other readings of the same curves
+//! say the opposite.
 
 use crate::curve::{area_from, check_curve};
 use crate::error::EvalError;
@@ -18,7 +19,8 @@ pub enum CurveMetric {
     AreaFromFirst,
     /// Area over entries 3..=T.
     AreaFromThird,
-    /// exp of the mean over steps t = 1..=T of ln(c_t / r_t): every step counts alike, large errors no more than small ones.
+    /// exp of the mean over steps t = 1..=T of ln(c_t / r_t): every step counts alike, large errors no more than small
+    /// ones.
     MeanLogRatio,
     /// Geometric mean of c_t / r_t over the last five entries: where the method ends.
     Final,
@@ -45,20 +47,23 @@ impl CurveMetric {
 
     /// The ratio of one seed.
     ///
-    /// Worked example: method (1, 0.5, 0.25), Random (1, 1, 1): mean log ratio (ln 0.5 + ln 0.25) / 2, so the ratio is √0.125.
+    /// Worked example: method (1, 0.5, 0.25), Random (1, 1, 1): mean log ratio (ln 0.5 + ln 0.25) / 2, so the ratio is
+    /// √0.125.
     ///
     /// ```
     /// # use dal_eval::{CurveMetric, CurvePair};
-    /// let pair = CurvePair { method: &[1.0, 0.5, 0.25], random: &[1.0; 3], n_labelled: &[80, 120, 160], target: None };
+    /// let n_labelled = [80, 120, 160];
+    /// let pair = CurvePair { method: &[1.0, 0.5, 0.25], random: &[1.0; 3], n_labelled: &n_labelled, target: None };
     /// assert!((CurveMetric::MeanLogRatio.ratio(&pair)? - 0.125_f64.sqrt()).abs() < 1e-15);
     /// # Ok::<(), dal_eval::EvalError>(())
     /// ```
     ///
     /// # Errors
-    /// [`EvalError::ShapeMismatch`] where the three lengths differ, [`EvalError::TooFew`] for fewer entries than the reading needs
-    /// (five for `Final` and `LabelsNeeded`, five for `AreaFromThird`, of which entries 3 and 4 make the shortest area),
-    /// [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a negative entry, [`EvalError::Undefined`] where an error or area is
-    /// zero and so has no ratio, and where `LabelsNeeded` has no target.
+    /// [`EvalError::ShapeMismatch`] where the three lengths differ, [`EvalError::TooFew`] for fewer entries than the
+    /// reading needs (five for `Final` and `LabelsNeeded`, five for `AreaFromThird`, of which entries 3 and 4 make the
+    /// shortest area), [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a negative entry,
+    /// [`EvalError::Undefined`] where an error or area is zero and so has no ratio, and where `LabelsNeeded` has no
+    /// target.
     pub fn ratio(self, pair: &CurvePair<'_>) -> Result<f64, EvalError> {
         pair.check()?;
         let n_steps = pair.random.len() - 1;
@@ -180,7 +185,8 @@ pub struct SignSplit {
     pub better: Vec<CurveMetric>,
     /// Metrics above 1: it looks worse.
     pub worse: Vec<CurveMetric>,
-    /// Whether a metric on each side is clear of 1 by its interval, so that the disagreement is more than noise about 1.
+    /// Whether a metric on each side is clear of 1 by its interval, so that the disagreement is more than noise about
+    /// 1.
     pub clear: bool,
 }
 
@@ -206,8 +212,8 @@ const PREDECESSOR_ENTRIES: usize = 5;
 /// Entries that count as having reached the target: within this factor of it.
 const PREDECESSOR_SLACK: f64 = 1.0001;
 
-/// The error that the predecessor's count asks every run of a problem to reach: the largest, over all runs and methods, of a
-/// run's fifth-smallest MSE. Every run has five entries at or below it.
+/// The error that the predecessor's count asks every run of a problem to reach: the largest, over all runs and methods,
+/// of a run's fifth-smallest MSE. Every run has five entries at or below it.
 ///
 /// Worked example: runs (5, 4, 3, 2, 1, 6) and (9, 8, 7, 6, 5, 1): fifth-smallest 5 and 8, so 8.
 ///
@@ -221,8 +227,8 @@ const PREDECESSOR_SLACK: f64 = 1.0001;
 /// Source: the public code of arXiv 2201.12632 (P in `docs/fidelity.md`).
 ///
 /// # Errors
-/// [`EvalError::TooFew`] for no runs or a run of fewer than five entries, [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a
-/// negative entry.
+/// [`EvalError::TooFew`] for no runs or a run of fewer than five entries, [`EvalError::NonFinite`],
+/// [`EvalError::OutOfRange`] for a negative entry.
 pub fn predecessor_target<'a>(curves: impl IntoIterator<Item = &'a [f64]>) -> Result<f64, EvalError> {
     let mut target = None;
     for curve in curves {
@@ -237,11 +243,11 @@ pub fn predecessor_target<'a>(curves: impl IntoIterator<Item = &'a [f64]>) -> Re
     target.ok_or(EvalError::TooFew { what: "runs of a problem", needed: 1, got: 0 })
 }
 
-/// Labels that a run needed, as the predecessor counted them: the mean of the first five label counts whose MSE is at most
-/// 1.0001 times the target. Unit: labels.
+/// Labels that a run needed, as the predecessor counted them: the mean of the first five label counts whose MSE is at
+/// most 1.0001 times the target. Unit: labels.
 ///
-/// Worked example: MSE (9, 4, 3, 5, 3, 2, 1), target 4, labels 80 + 40 t: entries 1, 2, 4, 5, 6 are the first five at most 4, so
-/// (120 + 160 + 240 + 280 + 320) / 5 = 224.
+/// Worked example: MSE (9, 4, 3, 5, 3, 2, 1), target 4, labels 80 + 40 t: entries 1, 2, 4, 5, 6 are the first five at
+/// most 4, so (120 + 160 + 240 + 280 + 320) / 5 = 224.
 ///
 /// ```
 /// # use dal_eval::labels_needed;
@@ -251,8 +257,9 @@ pub fn predecessor_target<'a>(curves: impl IntoIterator<Item = &'a [f64]>) -> Re
 /// ```
 ///
 /// # Errors
-/// [`EvalError::ShapeMismatch`] where the lengths differ, [`EvalError::TooFew`] where fewer than five entries reach the target
-/// (never for a run that the target was taken over), [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a negative entry.
+/// [`EvalError::ShapeMismatch`] where the lengths differ, [`EvalError::TooFew`] where fewer than five entries reach the
+/// target (never for a run that the target was taken over), [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a
+/// negative entry.
 pub fn labels_needed(curve: &[f64], n_labelled: &[usize], target: f64) -> Result<f64, EvalError> {
     if curve.len() != n_labelled.len() {
         return Err(EvalError::ShapeMismatch {
@@ -282,8 +289,9 @@ pub fn labels_needed(curve: &[f64], n_labelled: &[usize], target: f64) -> Result
     Ok(reached.iter().sum::<f64>() / PREDECESSOR_ENTRIES as f64)
 }
 
-/// Lower quartile, median and upper quartile of N_method / N_random over all pairs of a run of the method and one of Random, as
-/// the predecessor drew them. Not paired by seed: to be held beside the predecessor's figures, not to be tested.
+/// Lower quartile, median and upper quartile of N_method / N_random over all pairs of a run of the method and one of
+/// Random, as the predecessor drew them. Not paired by seed: to be held beside the predecessor's figures, not to be
+/// tested.
 ///
 /// Worked example: methods (100, 200), Random (100): ratios 1 and 2, quartiles 1.25, 1.5, 1.75.
 ///
@@ -376,8 +384,8 @@ mod tests {
     }
 
     proptest! {
-        /// A method whose error is c times Random's everywhere has the ratio c under every metric of errors, and needs fewer labels
-        /// than Random where c < 1.
+        /// A method whose error is c times Random's everywhere has the ratio c under every metric of errors, and needs
+        /// fewer labels than Random where c < 1.
         #[test]
         fn constant_ratios_are_found(
             random in prop::collection::vec(1e-3..1e3_f64, 6..40),

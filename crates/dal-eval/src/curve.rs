@@ -85,11 +85,11 @@ pub fn area_from(curve: &[f64], first_entry: usize, n_steps: usize) -> Result<f6
     Ok(entries.windows(2).map(|w| 0.5 * (w[0] + w[1])).sum())
 }
 
-/// What the first entries of a curve contribute to its area: Σ_{t < n} w_t c_t / Σ_t w_t c_t with the trapezoid's weights,
-/// w = ½ at both ends and 1 between. No unit, from 0 to 1.
+/// What the first entries of a curve contribute to its area: Σ_{t < n} w_t c_t / Σ_t w_t c_t with the trapezoid's
+/// weights, w = ½ at both ends and 1 between. No unit, from 0 to 1.
 ///
-/// Entry 0 is the model of the initial labels, equal for all methods of a seed: with n = 1 this is the part of Random's area that
-/// no method can change, whatever it chooses, so nAUC can fall no lower.
+/// Entry 0 is the model of the initial labels, equal for all methods of a seed: with n = 1 this is the part of Random's
+/// area that no method can change, whatever it chooses, so nAUC can fall no lower.
 ///
 /// Worked example: curve (1, 0.75, 0.5), area 1.5: entry 0 contributes 0.5 / 1.5 = 1/3, the first two 1.25 / 1.5 = 5/6.
 ///
@@ -220,9 +220,9 @@ pub enum MedianLabels {
     Above(f64),
 }
 
-/// The median of labels needed over seeds; of an even count the mean of the two in the middle. A number beyond the budget is
-/// larger than any that was reached; where one stands in the middle the median has a lower bound only, with the budget in its
-/// place.
+/// The median of labels needed over seeds; of an even count the mean of the two in the middle. A number beyond the
+/// budget is larger than any that was reached; where one stands in the middle the median has a lower bound only, with
+/// the budget in its place.
 ///
 /// Worked example: reached at 200 and 240, two beyond 320: between 240 and more than 320, so above 280.
 ///

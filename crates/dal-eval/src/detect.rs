@@ -36,8 +36,8 @@ pub struct SweepPlan {
     pub seed: u64,
 }
 
-/// The smallest effects that a plan decides with its power, as ln ratios above 0; `None` where no effect however large can be
-/// decided.
+/// The smallest effects that a plan decides with its power, as ln ratios above 0; `None` where no effect however large
+/// can be decided.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DetectableEffects {
     /// A method this much better than Random in every one of its cells is called robust: exp(−x) is its nAUC.
@@ -49,17 +49,17 @@ pub struct DetectableEffects {
 /// What a plan can decide.
 ///
 /// *Robust*: with normal noise the one-sided Wilcoxon test of a cell rejects as soon as at most w of the Walsh averages
-/// (d_i + d_j)/2, i ≤ j, lie above zero, w the largest rank sum with p ≤ level / 2 / `n_methods` (Holm's first step). A shift by
-/// −x moves them all by −x, so an experiment with noise e is decided from x = the (w + 1)-th largest Walsh average of e on, and a
-/// method from the largest such x of its cells on. The answer is the `power` quantile of that over 4 000 simulated methods,
-/// cells taken as independent (noise that cells share makes it smaller).
+/// (d_i + d_j)/2, i ≤ j, lie above zero, w the largest rank sum with p ≤ level / 2 / `n_methods` (Holm's first step). A
+/// shift by −x moves them all by −x, so an experiment with noise e is decided from x = the (w + 1)-th largest Walsh
+/// average of e on, and a method from the largest such x of its cells on. The answer is the `power` quantile of that
+/// over 4 000 simulated methods, cells taken as independent (noise that cells share makes it smaller).
 ///
-/// *Worse*: one cell passes max-T, for which Bonferroni stands in: t ≥ t_{1 − level/2/cells, n − 1}. An experiment of mean ē and
-/// standard deviation s is decided from x = t s / √n − ē on; again the `power` quantile. Max-T asks for less, so the figure is
-/// on the safe side.
+/// *Worse*: one cell passes max-T, for which Bonferroni stands in: t ≥ t_{1 − level/2/cells, n − 1}. An experiment of
+/// mean ē and standard deviation s is decided from x = t s / √n − ē on; again the `power` quantile. Max-T asks for
+/// less, so the figure is on the safe side.
 ///
-/// Both are simulations of the tests themselves, from a stream named by `seed`, with a Monte-Carlo error of some 1 % of the
-/// figure; the noise is taken as normal and `sd` as known.
+/// Both are simulations of the tests themselves, from a stream named by `seed`, with a Monte-Carlo error of some 1 % of
+/// the figure; the noise is taken as normal and `sd` as known.
 ///
 /// ```
 /// # use dal_eval::{SweepPlan, detectable_effects};
@@ -76,8 +76,8 @@ pub struct DetectableEffects {
 /// ```
 ///
 /// # Errors
-/// [`EvalError::TooFew`] for a plan without seeds, methods, problems or pool ratios, [`EvalError::OutOfRange`] for more than
-/// [`MOST_PLANNED_SEEDS`] seeds, a negative or infinite sd, and a level or power outside (0, 1).
+/// [`EvalError::TooFew`] for a plan without seeds, methods, problems or pool ratios, [`EvalError::OutOfRange`] for more
+/// than [`MOST_PLANNED_SEEDS`] seeds, a negative or infinite sd, and a level or power outside (0, 1).
 pub fn detectable_effects(plan: &SweepPlan) -> Result<DetectableEffects, EvalError> {
     let counts = [
         ("seeds of a plan", plan.n_seeds),
@@ -119,8 +119,8 @@ pub fn detectable_effects(plan: &SweepPlan) -> Result<DetectableEffects, EvalErr
     Ok(DetectableEffects { robust: robust.map(scaled), worse: worse.map(scaled) })
 }
 
-/// The spread to plan with: the root of the mean variance over cells of their ln ratios, each over its own seeds. Cells of fewer
-/// than two seeds have none and are passed over.
+/// The spread to plan with: the root of the mean variance over cells of their ln ratios, each over its own seeds. Cells
+/// of fewer than two seeds have none and are passed over.
 ///
 /// Worked example: cells (0, 2) and (1, 1): variances 2 and 0, so 1.
 ///

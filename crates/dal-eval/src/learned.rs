@@ -13,8 +13,9 @@ fn check_error(what: &'static str, value: f64) -> Result<(), EvalError> {
     }
 }
 
-/// Whether a model has learned: its test MSE lies below the variance of the outputs, which is the MSE of the best constant. Both in
-/// the same unit (pooled figures: against 1). A run that has not learned stays in every average and is counted.
+/// Whether a model has learned: its test MSE lies below the variance of the outputs, which is the MSE of the best
+/// constant. Both in the same unit (pooled figures: against 1). A run that has not learned stays in every average and
+/// is counted.
 ///
 /// ```
 /// # use dal_eval::has_learned;
@@ -34,7 +35,8 @@ pub fn has_learned(mse: f64, variance: f64) -> Result<bool, EvalError> {
 /// The share of the outputs' variance above which Random's final error says that a problem is not learned.
 pub const LEARNABLE_SHARE: f64 = 0.5;
 
-/// Whether Random learns a problem, on which depends whether the problem takes part in rankings: the whole of it or nothing of it.
+/// Whether Random learns a problem, on which depends whether the problem takes part in rankings: the whole of it or
+/// nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learnability {
     /// Median over Random's runs of the last entry's test MSE.
@@ -48,7 +50,8 @@ pub struct Learnability {
 impl Learnability {
     /// Judges a problem (with one network and training) by the test MSE of the last entry of each of Random's runs.
     ///
-    /// Worked example: 0.2, 0.9, 0.4, 0.8 with variance 1: median 0.6 above one half, so the problem is left out and named.
+    /// Worked example: 0.2, 0.9, 0.4, 0.8 with variance 1: median 0.6 above one half, so the problem is left out and
+    /// named.
     ///
     /// ```
     /// # use dal_eval::Learnability;
@@ -85,8 +88,8 @@ pub const UNSETTLED_FACTOR: f64 = 10.0;
 
 /// How the training of one member ended.
 ///
-/// All three in the unit of the training loss (mean squared error over points and outputs, as trained on); the variance is that
-/// of the labels it was trained on, mean over outputs, which is the loss of the best constant.
+/// All three in the unit of the training loss (mean squared error over points and outputs, as trained on); the variance
+/// is that of the labels it was trained on, mean over outputs, which is the loss of the best constant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MemberTraining {
     /// Training loss at the last epoch.
@@ -98,7 +101,8 @@ pub struct MemberTraining {
 }
 
 impl MemberTraining {
-    /// Final loss over the variance of the labels; `None` where the labels are all equal, which leaves nothing to explain.
+    /// Final loss over the variance of the labels; `None` where the labels are all equal, which leaves nothing to
+    /// explain.
     pub fn over_variance(&self) -> Option<f64> {
         (self.label_variance > 0.0).then(|| self.final_loss / self.label_variance)
     }
@@ -108,8 +112,8 @@ impl MemberTraining {
         if self.final_loss == self.best_loss { 1.0 } else { self.final_loss / self.best_loss }
     }
 
-    /// Whether it predicts hardly better than a constant: the loss ends above one half of the variance. A loss that is not finite
-    /// counts as collapsed.
+    /// Whether it predicts hardly better than a constant: the loss ends above one half of the variance. A loss that is
+    /// not finite counts as collapsed.
     pub fn collapsed(&self) -> bool {
         !self.final_loss.is_finite() || self.over_variance().is_some_and(|share| share > COLLAPSED_SHARE)
     }
@@ -162,8 +166,8 @@ impl MemberCounts {
         }
     }
 
-    /// Whether at most one member in `per_collapsed` has collapsed and at most one in `per_unsettled` is unsettled. The bar of
-    /// `dal tune` is one in 500 and one in 50.
+    /// Whether at most one member in `per_collapsed` has collapsed and at most one in `per_unsettled` is unsettled. The
+    /// bar of `dal tune` is one in 500 and one in 50.
     pub fn within(&self, per_collapsed: usize, per_unsettled: usize) -> bool {
         self.collapsed.saturating_mul(per_collapsed) <= self.trained
             && self.unsettled.saturating_mul(per_unsettled) <= self.trained

@@ -1,4 +1,5 @@
-//! Planned looks at a growing sweep: at which numbers of seeds verdicts are made, at which level, and what may be said between.
+//! Planned looks at a growing sweep: at which numbers of seeds verdicts are made, at which level, and what may be said
+//! between.
 
 use crate::error::EvalError;
 
@@ -7,15 +8,17 @@ use crate::error::EvalError;
 pub struct Look {
     /// Seeds, the first ones of the sweep, that its verdicts rest on.
     pub seeds: usize,
-    /// Chance of a false verdict at this look, both directions together: what [`VerdictRules::level`](crate::VerdictRules) is set to.
+    /// Chance of a false verdict at this look, both directions together: what
+    /// [`VerdictRules::level`](crate::VerdictRules) is set to.
     pub level: f64,
 }
 
 /// The looks of a sweep, fixed before its first run.
 ///
-/// The chance of a false verdict at any look is at most the sum of the levels (Bonferroni over looks), so a claim made at one look
-/// stands. Verdicts of a look rest on its seeds alone, though more may have finished. Between looks a page shows estimates
-/// and intervals, no verdicts; seeds beyond the last look were added by choice, and what rests on them is exploratory.
+/// The chance of a false verdict at any look is at most the sum of the levels (Bonferroni over looks), so a claim made
+/// at one look stands. Verdicts of a look rest on its seeds alone, though more may have finished. Between looks a page
+/// shows estimates and intervals, no verdicts; seeds beyond the last look were added by choice, and what rests on them
+/// is exploratory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Looks {
     looks: Vec<Look>,
@@ -35,7 +38,8 @@ pub enum Standing {
         /// The look.
         look: Look,
     },
-    /// Past a look and before the next: the verdicts of the one passed, on its own seeds; estimates and intervals of all.
+    /// Past a look and before the next: the verdicts of the one passed, on its own seeds; estimates and intervals of
+    /// all.
     Between {
         /// The last look passed.
         passed: Look,
@@ -85,8 +89,8 @@ impl Looks {
     /// ```
     ///
     /// # Errors
-    /// [`EvalError::TooFew`] for no looks; [`EvalError::OutOfRange`] for seeds that do not rise from look to look or are none, a
-    /// level outside (0, 1), and levels that add up to 1 or more.
+    /// [`EvalError::TooFew`] for no looks; [`EvalError::OutOfRange`] for seeds that do not rise from look to look or
+    /// are none, a level outside (0, 1), and levels that add up to 1 or more.
     pub fn new(looks: Vec<Look>) -> Result<Self, EvalError> {
         if looks.is_empty() {
             return Err(EvalError::TooFew { what: "looks of a sweep", needed: 1, got: 0 });
@@ -134,7 +138,8 @@ impl Looks {
         &self.looks
     }
 
-    /// The sum of the levels: the chance of a false verdict over all looks. Intervals shown between looks have the level 1 less it.
+    /// The sum of the levels: the chance of a false verdict over all looks. Intervals shown between looks have the
+    /// level 1 less it.
     pub fn total_level(&self) -> f64 {
         self.total
     }

@@ -1,8 +1,8 @@
 //! The error of a model over its domain, estimated from points that were drawn for learning rather than for judging.
 //!
-//! A batch chosen for its uncertainty is harder than the domain, so its mean loss is too high. If it was *drawn*, with known
-//! probabilities, the weights below undo that (LURE, levelled unbiased risk estimator). The estimate is of one fixed model, the
-//! one that drew the batch.
+//! A batch chosen for its uncertainty is harder than the domain, so its mean loss is too high. If it was *drawn*, with
+//! known probabilities, the weights below undo that (LURE, levelled unbiased risk estimator). The estimate is of one
+//! fixed model, the one that drew the batch.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,8 +11,8 @@ use crate::error::{EvalError, check_finite};
 use crate::errors::quantile;
 use crate::interval::Interval;
 
-/// The probability of each pick given those before it, where picks are drawn without replacement in proportion to weights (so by
-/// Gumbel top-n over ln w): q_m = w_{i_m} / Σ of the weights that remain.
+/// The probability of each pick given those before it, where picks are drawn without replacement in proportion to
+/// weights (so by Gumbel top-n over ln w): q_m = w_{i_m} / Σ of the weights that remain.
 ///
 /// Worked example: weights (1, 2, 1), picks 1 then 0: 2/4, then 1/2.
 ///
@@ -23,8 +23,8 @@ use crate::interval::Interval;
 /// ```
 ///
 /// # Errors
-/// [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a weight that is not positive, a pick that is no point or was picked
-/// before.
+/// [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a weight that is not positive, a pick that is no point or
+/// was picked before.
 pub fn draw_probabilities(weights: &[f64], picks: &[usize]) -> Result<Vec<f64>, EvalError> {
     check_finite("weight of a point", weights.iter().copied())?;
     if let Some(index) = weights.iter().position(|w| *w <= 0.0) {
@@ -55,11 +55,11 @@ pub fn draw_probabilities(weights: &[f64], picks: &[usize]) -> Result<Vec<f64>, 
     Ok(q)
 }
 
-/// LURE's weights of M points drawn one after another from N without replacement, with q_m the probability of the m-th given
-/// those before it: v_m = 1 + (N − M)/(N − m) · (1 / ((N − m + 1) q_m) − 1), m = 1..M.
+/// LURE's weights of M points drawn one after another from N without replacement, with q_m the probability of the m-th
+/// given those before it: v_m = 1 + (N − M)/(N − m) · (1 / ((N − m + 1) q_m) − 1), m = 1..M.
 ///
-/// (1/M) Σ v_m L_m is unbiased for the mean of L over the N points, as long as every point with a loss can be drawn. E[v_m] = 1;
-/// uniform draws, q_m = 1/(N − m + 1), give v = 1; so does drawing all, M = N.
+/// (1/M) Σ v_m L_m is unbiased for the mean of L over the N points, as long as every point with a loss can be drawn.
+/// E[v_m] = 1; uniform draws, q_m = 1/(N − m + 1), give v = 1; so does drawing all, M = N.
 ///
 /// Worked example: N = 3, M = 1, q = 1/2: 1 + 2/2 · (1/(3 · ½) − 1) = 2/3.
 ///
@@ -70,12 +70,12 @@ pub fn draw_probabilities(weights: &[f64], picks: &[usize]) -> Result<Vec<f64>, 
 /// # Ok::<(), dal_eval::EvalError>(())
 /// ```
 ///
-/// Source: S. Farquhar, Y. Gal, T. Rainforth, "On statistical bias in active learning: how and when to fix it", ICLR 2021
-/// (arXiv 2101.11665).
+/// Source: S. Farquhar, Y. Gal, T. Rainforth, "On statistical bias in active learning: how and when to fix it", ICLR
+/// 2021 (arXiv 2101.11665).
 ///
 /// # Errors
-/// [`EvalError::TooFew`] for no draws, or more draws than points; [`EvalError::OutOfRange`] for a probability outside (0, 1];
-/// [`EvalError::NonFinite`].
+/// [`EvalError::TooFew`] for no draws, or more draws than points; [`EvalError::OutOfRange`] for a probability outside
+/// (0, 1]; [`EvalError::NonFinite`].
 pub fn lure_weights(q: &[f64], n_pool: usize) -> Result<Vec<f64>, EvalError> {
     if q.is_empty() {
         return Err(EvalError::TooFew { what: "draws of a round", needed: 1, got: 0 });
@@ -119,8 +119,8 @@ fn terms(weights: &[f64], losses: &[f64]) -> Result<Vec<f64>, EvalError> {
     Ok(weights.iter().zip(losses).map(|(v, l)| v * l).collect())
 }
 
-/// The error over the answered part of the domain, where some draws have no label: Σ v S L / Σ v S, and the answered share
-/// (1/M) Σ v S beside it, S = 1 for an answered draw.
+/// The error over the answered part of the domain, where some draws have no label: Σ v S L / Σ v S, and the answered
+/// share (1/M) Σ v S beside it, S = 1 for an answered draw.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AnsweredLoss {
     /// Weighted mean loss over the answered part; `None` where nothing was answered.
@@ -157,13 +157,14 @@ const RESAMPLES: usize = 2_000;
 
 /// A bootstrap-t interval of a round's weighted mean loss, made on its logarithm.
 ///
-/// With a_m = v_m L_m, θ = mean a and s² = Σ (a − θ)² / (M − 1), the standard error of ln θ is s / (√M θ). 2 000 resamples a*, with
-/// replacement from `seed`, give t* = (ln θ* − ln θ) / se*; the interval is ln θ − t*_{1 − α/2} se to ln θ − t*_{α/2} se, brought
-/// back by exp. Losses are skewed, mostly small and seldom large, and the bootstrap-t learns that from the data, where a plain
-/// t interval mostly misses above its upper end.
+/// With a_m = v_m L_m, θ = mean a and s² = Σ (a − θ)² / (M − 1), the standard error of ln θ is s / (√M θ). 2 000
+/// resamples a*, with replacement from `seed`, give t* = (ln θ* − ln θ) / se*; the interval is ln θ − t*_{1 − α/2} se
+/// to ln θ − t*_{α/2} se, brought back by exp. Losses are skewed, mostly small and seldom large, and the bootstrap-t
+/// learns that from the data, where a plain t interval mostly misses above its upper end.
 ///
-/// The pool of N points is itself a sample of the domain: with s_L² the weighted variance of the losses, Σ v L² / M − θ², its
-/// part s_L² / (N θ²) is added under the root of the standard error. `n_pool` = `None` where the pool is the whole domain.
+/// The pool of N points is itself a sample of the domain: with s_L² the weighted variance of the losses, Σ v L² / M −
+/// θ², its part s_L² / (N θ²) is added under the root of the standard error. `n_pool` = `None` where the pool is the
+/// whole domain.
 ///
 /// ```
 /// # use dal_eval::log_bootstrap_interval;
@@ -174,9 +175,9 @@ const RESAMPLES: usize = 2_000;
 /// ```
 ///
 /// # Errors
-/// [`EvalError::TooFew`] below ten draws, [`EvalError::ShapeMismatch`], [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a
-/// level outside (0, 1), a negative loss or an empty pool, [`EvalError::Undefined`] where the estimate is not positive or all
-/// terms are equal, so that there is no logarithm or spread to speak of.
+/// [`EvalError::TooFew`] below ten draws, [`EvalError::ShapeMismatch`], [`EvalError::NonFinite`],
+/// [`EvalError::OutOfRange`] for a level outside (0, 1), a negative loss or an empty pool, [`EvalError::Undefined`]
+/// where the estimate is not positive or all terms are equal, so that there is no logarithm or spread to speak of.
 pub fn log_bootstrap_interval(
     weights: &[f64],
     losses: &[f64],
@@ -270,8 +271,8 @@ mod tests {
     }
 
     proptest! {
-        /// Over all orders of five points: probabilities add up to 1, every weight has the mean 1, and the estimate that of the
-        /// losses, exactly.
+        /// Over all orders of five points: probabilities add up to 1, every weight has the mean 1, and the estimate
+        /// that of the losses, exactly.
         #[test]
         fn unbiased_by_enumeration(
             w in prop::collection::vec(0.05..1.0_f64, 5),
@@ -360,8 +361,8 @@ mod tests {
         assert_eq!(of(1.0, None), plain);
     }
 
-    /// Rounds of 40 uniform draws of log-normal losses: the 90 % interval and its upper end hold about as often as they say, where
-    /// a plain t interval's upper end does not.
+    /// Rounds of 40 uniform draws of log-normal losses: the 90 % interval and its upper end hold about as often as they
+    /// say, where a plain t interval's upper end does not.
     #[test]
     fn bootstrap_intervals_cover_skewed_losses() {
         use statrs::distribution::{ContinuousCDF, Normal};

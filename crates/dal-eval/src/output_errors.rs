@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{EvalError, check_finite};
 use crate::errors::quantile_in_place;
 
-/// Standard deviations of a problem's outputs over its test labels: one constant per output for all methods, seeds and steps.
+/// Standard deviations of a problem's outputs over its test labels: one constant per output for all methods, seeds and
+/// steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutputScales {
     /// Standard deviation of each output (dividing by the number of labels); 0 for an output that is constant there.
@@ -16,8 +17,8 @@ pub struct OutputScales {
 impl OutputScales {
     /// Measures test labels of shape (n_points, n_outputs).
     ///
-    /// An output whose labels are all equal has sd 0 exactly: nothing can be said about it in standard deviations, and it takes no
-    /// part in pooled figures ([`OutputErrors::pooled`]).
+    /// An output whose labels are all equal has sd 0 exactly: nothing can be said about it in standard deviations, and
+    /// it takes no part in pooled figures ([`OutputErrors::pooled`]).
     ///
     /// Worked example: labels (1, 3): mean 2, sd 1.
     ///
@@ -67,8 +68,8 @@ impl OutputScales {
 pub struct OutputError {
     /// Root mean squared error. Unit: output.
     pub rmse: f64,
-    /// Share of the test labels' variance that is explained, 1 − MSE / sd²; 1 is perfect, 0 the best constant, below 0 worse
-    /// than it. `None` for an output that is constant over the test labels.
+    /// Share of the test labels' variance that is explained, 1 − MSE / sd²; 1 is perfect, 0 the best constant, below 0
+    /// worse than it. `None` for an output that is constant over the test labels.
     pub r2: Option<f64>,
     /// Mean absolute error. Unit: output.
     pub mae: f64,
@@ -114,8 +115,8 @@ impl OutputErrors {
     ///
     /// Shapes: both (n_points, n_outputs), equal and not empty; `scales` of the same outputs.
     ///
-    /// Worked example: one output, labels (1, 3) of sd 1, predictions (1, 2): errors 0 and 1, RMSE √½, R² 1 − ½ / 1 = 0.5, MAE
-    /// 0.5, largest 1, pooled MSE 0.5.
+    /// Worked example: one output, labels (1, 3) of sd 1, predictions (1, 2): errors 0 and 1, RMSE √½, R² 1 − ½ / 1 =
+    /// 0.5, MAE 0.5, largest 1, pooled MSE 0.5.
     ///
     /// ```
     /// # use dal_eval::{OutputErrors, OutputScales};
@@ -128,8 +129,8 @@ impl OutputErrors {
     /// ```
     ///
     /// # Errors
-    /// [`EvalError::ShapeMismatch`], [`EvalError::TooFew`] for empty arrays, [`EvalError::NonFinite`], also for a squared error
-    /// that overflows.
+    /// [`EvalError::ShapeMismatch`], [`EvalError::TooFew`] for empty arrays, [`EvalError::NonFinite`], also for a
+    /// squared error that overflows.
     pub fn of(
         predicted: ArrayView2<'_, f64>,
         truth: ArrayView2<'_, f64>,
@@ -254,10 +255,12 @@ mod tests {
     }
 
     proptest! {
-        /// With one output the figures are those of `ErrorSummary`, and the pooled ones those divided by the standard deviation;
-        /// predicting the mean scores a pooled MSE of 1.
+        /// With one output the figures are those of `ErrorSummary`, and the pooled ones those divided by the standard
+        /// deviation; predicting the mean scores a pooled MSE of 1.
         #[test]
-        fn one_output_agrees_with_the_plain_summary(values in prop::collection::vec((-10.0..10.0_f64, -10.0..10.0_f64), 2..40)) {
+        fn one_output_agrees_with_the_plain_summary(
+            values in prop::collection::vec((-10.0..10.0_f64, -10.0..10.0_f64), 2..40),
+        ) {
             let f = Array2::from_shape_fn((values.len(), 1), |(i, _)| values[i].0);
             let y = Array2::from_shape_fn((values.len(), 1), |(i, _)| values[i].1);
             let scales = OutputScales::of(y.view()).unwrap();

@@ -32,10 +32,11 @@ pub fn seeds_to_reach(level: f64, blocks: usize) -> Option<usize> {
     (1..=60).find(|&n| -(blocks as f64 * (-(0.5_f64.powi(n))).ln_1p()).exp_m1() <= level).map(|n| n as usize)
 }
 
-/// The smallest number of paired seeds at which one of `n_methods` methods can be called robust after Holm: the smallest n with
-/// `n_methods` · 2⁻ⁿ ≤ level.
+/// The smallest number of paired seeds at which one of `n_methods` methods can be called robust after Holm: the
+/// smallest n with `n_methods` · 2⁻ⁿ ≤ level.
 ///
-/// Worked example: eleven methods, level 0.025: 11 / 512 = 0.0215 is the first below, so nine; one method alone needs six.
+/// Worked example: eleven methods, level 0.025: 11 / 512 = 0.0215 is the first below, so nine; one method alone needs
+/// six.
 ///
 /// ```
 /// # use dal_eval::seeds_for_robust;

@@ -113,14 +113,15 @@ pub struct MaxTCell {
 /// The step-down max-T procedure over the cells of several independent blocks: strong control of the chance of any false
 /// finding among all cells, in each direction by itself.
 ///
-/// `blocks[b][c]` holds the differences of cell c of block b, one per seed: a block is a problem, its cells the pool ratios
-/// (and the methods, where they are judged together). Signs are flipped jointly over the cells of a block, because they share
-/// Random's runs and the seeds' initial sets, and independently between blocks. Cells are taken by falling t statistic. With
-/// M_b the largest statistic, under flips, of those cells of block b that have not been taken yet, the next cell, with
-/// statistic t, gets p = 1 − Π_b (1 − P(M_b ≥ t)), or the p before it if that is larger. Since blocks are independent this is
-/// the exact distribution over all joint flips, not a simulation, up to 16 seeds per block; beyond, each P(M_b ≥ t) is
-/// estimated from 65 536 random flips drawn from `seed`, and the cell says its Monte-Carlo error. The first cell's p is that of
-/// the single-step procedure. Cells of different numbers of seeds are put on one scale, see [`max_t_by_seed`].
+/// `blocks[b][c]` holds the differences of cell c of block b, one per seed: a block is a problem, its cells the pool
+/// ratios (and the methods, where they are judged together). Signs are flipped jointly over the cells of a block,
+/// because they share Random's runs and the seeds' initial sets, and independently between blocks. Cells are taken by
+/// falling t statistic. With M_b the largest statistic, under flips, of those cells of block b that have not been taken
+/// yet, the next cell, with statistic t, gets p = 1 − Π_b (1 − P(M_b ≥ t)), or the p before it if that is larger. Since
+/// blocks are independent this is the exact distribution over all joint flips, not a simulation, up to 16 seeds per
+/// block; beyond, each P(M_b ≥ t) is estimated from 65 536 random flips drawn from `seed`, and the cell says its
+/// Monte-Carlo error. The first cell's p is that of the single-step procedure. Cells of different numbers of seeds are
+/// put on one scale, see [`max_t_by_seed`].
 ///
 /// Worked example: one block, one cell (1, 1, 1): t = ∞, reached by one of 8 patterns: p_greater = 1/8. With a second
 /// block, cell (1, −1, 1), that reaches ∞ in 1 of 8 patterns too: p = 1 − (7/8)² = 0.2344 for the first; for the second, alone by then, t = 0.5 is reached by 4 of 8: p = 0.5.
@@ -148,18 +149,18 @@ pub fn max_t(blocks: &[Vec<Vec<f64>>], seed: u64) -> Result<Vec<Vec<MaxTCell>>, 
     max_t_by_seed(&by_seed, seed)
 }
 
-/// [`max_t`] for cells that do not all have the same seeds: `blocks[b][c][s]` is the difference of cell c of block b at the
-/// block's s-th seed, `None` where the cell lacks that seed.
+/// [`max_t`] for cells that do not all have the same seeds: `blocks[b][c][s]` is the difference of cell c of block b at
+/// the block's s-th seed, `None` where the cell lacks that seed.
 ///
-/// A seed has one sign for all cells of its block that hold it. Statistics of different numbers of seeds n are compared as
-/// normal scores, sign(t) √(df ln(1 + t²/df)) (8 df + 1) / (8 df + 3) with df = n − 1 (Wallace's approximation of the normal
-/// quantile of the same tail), so that a few seeds with their heavier tails do not set the bar for many; any increasing
-/// scale keeps the level, this one shares it out evenly. Where all cells have equally many seeds it changes nothing. A cell of so
-/// few seeds that it can never reach the level should be left out by the caller, on its number of seeds alone: its patterns of
-/// equal signs beat every threshold.
+/// A seed has one sign for all cells of its block that hold it. Statistics of different numbers of seeds n are compared
+/// as normal scores, sign(t) √(df ln(1 + t²/df)) (8 df + 1) / (8 df + 3) with df = n − 1 (Wallace's approximation of
+/// the normal quantile of the same tail), so that a few seeds with their heavier tails do not set the bar for many; any
+/// increasing scale keeps the level, this one shares it out evenly. Where all cells have equally many seeds it changes
+/// nothing. A cell of so few seeds that it can never reach the level should be left out by the caller, on its number of
+/// seeds alone: its patterns of equal signs beat every threshold.
 ///
-/// Source of the scale: D. L. Wallace, "Bounds on normal approximations to Student's and the chi-square distributions", Annals of
-/// Mathematical Statistics 30 (1959).
+/// Source of the scale: D. L. Wallace, "Bounds on normal approximations to Student's and the chi-square distributions",
+/// Annals of Mathematical Statistics 30 (1959).
 ///
 /// ```
 /// # use dal_eval::max_t_by_seed;
@@ -285,7 +286,8 @@ fn step_down(blocks: &[Block], seed: u64) -> Vec<Vec<(f64, f64)>> {
     p
 }
 
-/// For every step, the share of flips in which a cell of this block that has not been taken yet reaches the step's score.
+/// For every step, the share of flips in which a cell of this block that has not been taken yet reaches the step's
+/// score.
 fn reach(b: usize, block: &Block, order: &[(usize, usize)], thresholds: &[f64], seed: u64) -> Vec<f64> {
     // This block's cells, the last taken first: the first k of them are left when all but k are taken.
     let last_first: Vec<&Row> = order.iter().rev().filter(|(own, _)| *own == b).map(|&(_, c)| &block.rows[c]).collect();

@@ -7,7 +7,8 @@ use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 use crate::error::{EvalError, check_finite};
 use crate::rank::rank_correlation;
 
-/// The 0.95 quantile of the standard normal distribution: a 90 % interval reaches this many standard deviations to either side.
+/// The 0.95 quantile of the standard normal distribution: a 90 % interval reaches this many standard deviations to
+/// either side.
 pub const NORMAL_Q95: f64 = 1.644_853_626_951_472_7;
 
 /// How well the normal distribution with an ensemble's mean μ and variance σ² foretells labels y.
@@ -15,14 +16,15 @@ pub const NORMAL_Q95: f64 = 1.644_853_626_951_472_7;
 /// With z_ij = (y_ij − μ_ij) / σ_ij over n points and k outputs, each output first divided by its scale:
 ///
 /// * negative log likelihood, ½ ln(2π σ²) + ½ z², in nats; lower is better, and it depends on the unit of the output;
-/// * CRPS, σ (z (2Φ(z) − 1) + 2φ(z) − 1/√π), in units of the scaled output; lower is better; 0 is perfect, and a forecast
-///   without spread scores its absolute error;
+/// * CRPS, σ (z (2Φ(z) − 1) + 2φ(z) − 1/√π), in units of the scaled output; lower is better; 0 is perfect, and a
+///   forecast without spread scores its absolute error;
 /// * coverage, the share with |z| ≤ 1.6449, the normal's 90 % interval; 0.9 is calibrated, less is overconfident;
-/// * the rank correlation over points of disagreement (mean over outputs of σ²) with the absolute error (mean over outputs).
+/// * the rank correlation over points of disagreement (mean over outputs of σ²) with the absolute error (mean over
+///   outputs).
 ///
-/// *Zero variance* (all members agree to the last digit, or a variance so small that the likelihood overflows) is a forecast
-/// of a single value: its CRPS is |y − μ|, the limit as σ → 0; it covers y only if y = μ; its likelihood does not exist, so
-/// `nll` is `None` for the whole set as soon as one value is so, and `n_degenerate` says how many are.
+/// *Zero variance* (all members agree to the last digit, or a variance so small that the likelihood overflows) is a
+/// forecast of a single value: its CRPS is |y − μ|, the limit as σ → 0; it covers y only if y = μ; its likelihood does
+/// not exist, so `nll` is `None` for the whole set as soon as one value is so, and `n_degenerate` says how many are.
 ///
 /// Worked example: μ = 0, σ = 1, y = 0: NLL ½ ln 2π = 0.9189, CRPS 2φ(0) − 1/√π = 0.7979 − 0.5642 = 0.2337, covered.
 ///
@@ -36,8 +38,8 @@ pub const NORMAL_Q95: f64 = 1.644_853_626_951_472_7;
 /// # Ok::<(), dal_eval::EvalError>(())
 /// ```
 ///
-/// Source: T. Gneiting and A. Raftery, "Strictly proper scoring rules, prediction, and estimation", Journal of the American
-/// Statistical Association 102 (2007).
+/// Source: T. Gneiting and A. Raftery, "Strictly proper scoring rules, prediction, and estimation", Journal of the
+/// American Statistical Association 102 (2007).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NormalScores {
     /// Mean negative log likelihood, nats; `None` where some variance is zero.
@@ -46,8 +48,8 @@ pub struct NormalScores {
     pub crps: f64,
     /// Share of values inside the 90 % interval.
     pub coverage_90: f64,
-    /// Spearman's correlation over points of disagreement and absolute error, ties sharing their mean rank; `None` below two
-    /// points or where one of the two is constant.
+    /// Spearman's correlation over points of disagreement and absolute error, ties sharing their mean rank; `None`
+    /// below two points or where one of the two is constant.
     pub rank_correlation: Option<f64>,
     /// Values (of n k) whose variance counts as zero.
     pub n_degenerate: usize,
@@ -56,12 +58,13 @@ pub struct NormalScores {
 impl NormalScores {
     /// Computes the scores.
     ///
-    /// Shapes: `mean`, `variance` and `truth` (n_points, n_outputs), equal and not empty; `scales` one positive number per output
-    /// by which it is divided (its standard deviation over the test labels, or 1 for raw units). Units of `variance`: output².
+    /// Shapes: `mean`, `variance` and `truth` (n_points, n_outputs), equal and not empty; `scales` one positive number
+    /// per output by which it is divided (its standard deviation over the test labels, or 1 for raw units). Units of
+    /// `variance`: output².
     ///
     /// # Errors
-    /// [`EvalError::ShapeMismatch`], [`EvalError::TooFew`] for empty arrays, [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for
-    /// a negative variance or a scale that is not positive.
+    /// [`EvalError::ShapeMismatch`], [`EvalError::TooFew`] for empty arrays, [`EvalError::NonFinite`],
+    /// [`EvalError::OutOfRange`] for a negative variance or a scale that is not positive.
     pub fn of(
         mean: ArrayView2<'_, f64>,
         variance: ArrayView2<'_, f64>,
@@ -210,10 +213,15 @@ mod tests {
     }
 
     proptest! {
-        /// The closed form equals the integral of (F(x) − 1{x ≥ y})², by Simpson's rule; the unit of an output with its scale
-        /// changes nothing.
+        /// The closed form equals the integral of (F(x) − 1{x ≥ y})², by Simpson's rule; the unit of an output with its
+        /// scale changes nothing.
         #[test]
-        fn crps_equals_its_integral(mu in -2.0..2.0_f64, sigma in 0.1..3.0_f64, y in -4.0..4.0_f64, unit in 0.1..10.0_f64) {
+        fn crps_equals_its_integral(
+            mu in -2.0..2.0_f64,
+            sigma in 0.1..3.0_f64,
+            y in -4.0..4.0_f64,
+            unit in 0.1..10.0_f64,
+        ) {
             let scores = |c: f64| NormalScores::of(
                 array![[c * mu]].view(), array![[c * c * sigma * sigma]].view(), array![[c * y]].view(), &[c],
             ).unwrap();

@@ -106,8 +106,8 @@ pub struct CellFinding {
     pub p_wilcoxon: Option<f64>,
     /// Sign-flip permutation test, two-sided, of this cell by itself.
     pub p_sign_flip: Option<f64>,
-    /// "Better", adjusted over all cells of the family by max-T; `None` for a cell without a value or with so few seeds that it
-    /// could never be decided.
+    /// "Better", adjusted over all cells of the family by max-T; `None` for a cell without a value or with so few seeds
+    /// that it could never be decided.
     pub p_better_adjusted: Option<f64>,
     /// "Worse", adjusted over all cells of the family by max-T; likewise.
     pub p_worse_adjusted: Option<f64>,
@@ -158,8 +158,8 @@ pub enum Verdict {
 pub struct Robustness {
     /// The verdict.
     pub verdict: Verdict,
-    /// The p-value of "robust" (intersection–union): the largest one-sided Wilcoxon p over all cells; `None` while a cell has
-    /// no value.
+    /// The p-value of "robust" (intersection–union): the largest one-sided Wilcoxon p over all cells; `None` while a
+    /// cell has no value.
     pub p_robust: Option<f64>,
     /// The same after Holm over the methods judged together; a method without a p counts in the family as one.
     pub p_robust_holm: Option<f64>,
@@ -187,15 +187,16 @@ pub struct Judgement {
     pub recommended: Option<Recommendation>,
 }
 
-/// The method with the lowest overall effect, with intervals that allow for its having been picked as the best of several.
+/// The method with the lowest overall effect, with intervals that allow for its having been picked as the best of
+/// several.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recommendation {
     /// Its index among the methods given.
     pub method: usize,
     /// How many methods it was picked from.
     pub n_compared: usize,
-    /// Level of its intervals, 1 − `level` / `n_compared`: all methods' intervals hold together (Bonferroni), so the picked
-    /// one's does.
+    /// Level of its intervals, 1 − `level` / `n_compared`: all methods' intervals hold together (Bonferroni), so the
+    /// picked one's does.
     pub level: f64,
     /// Overall effect on the log scale at that level.
     pub overall: OverallEffect,
@@ -255,21 +256,23 @@ pub fn robustness(panel: &MethodPanel, rules: &VerdictRules) -> Result<Robustnes
 
 /// Judges all methods together.
 ///
-/// *Single cells* are *better* or *worse* by one step-down max-T over all cells of all methods ([`max_t_by_seed`]), one-sided at
-/// half the level, signs flipped jointly over methods and pool ratios within a (problem, seed): the chance of any false
-/// "worse" (or any false "better") on the whole page is at most half the level, as far as differences are symmetric. They are
-/// *equal* only where the 90 % interval lies within the margin and there are seeds enough for a cell's own test to be possible.
+/// *Single cells* are *better* or *worse* by one step-down max-T over all cells of all methods ([`max_t_by_seed`]),
+/// one-sided at half the level, signs flipped jointly over methods and pool ratios within a (problem, seed): the chance
+/// of any false "worse" (or any false "better") on the whole page is at most half the level, as far as differences are
+/// symmetric. They are *equal* only where the 90 % interval lies within the margin and there are seeds enough for a
+/// cell's own test to be possible.
 ///
-/// A method is *robust* when the one-sided Wilcoxon test of every one of its cells rejects: a false claim requires a false
-/// rejection in the one cell where the method is not better (intersection–union), so its p is the largest of its cells', and
-/// Holm adjusts that over the methods. It is *not robust* when some cell of it is worse. Else *undecided*, with the reason. Half
-/// the level on each side makes the chance of a false verdict of either kind at most the level, and means that five paired
-/// seeds (smallest one-sided p 1/32) never decide; with eleven methods "robust" takes nine (11 / 2⁹ = 0.0215).
+/// A method is *robust* when the one-sided Wilcoxon test of every one of its cells rejects: a false claim requires a
+/// false rejection in the one cell where the method is not better (intersection–union), so its p is the largest of its
+/// cells', and Holm adjusts that over the methods. It is *not robust* when some cell of it is worse. Else *undecided*,
+/// with the reason. Half the level on each side makes the chance of a false verdict of either kind at most the level,
+/// and means that five paired seeds (smallest one-sided p 1/32) never decide; with eleven methods "robust" takes nine
+/// (11 / 2⁹ = 0.0215).
 ///
-/// Cells may differ in their planned seeds. A cell that lacks a planned seed has no verdict, and its method cannot be robust,
-/// though the other cells can still show that it is not; the seeds it has stay in the max-T family, and its method in Holm's,
-/// so that a failed run never makes the evidence of others look stronger. Cells of so few seeds that no outcome could be
-/// significant stay outside the family: which they are is known before any result.
+/// Cells may differ in their planned seeds. A cell that lacks a planned seed has no verdict, and its method cannot be
+/// robust, though the other cells can still show that it is not; the seeds it has stay in the max-T family, and its
+/// method in Holm's, so that a failed run never makes the evidence of others look stronger. Cells of so few seeds that
+/// no outcome could be significant stay outside the family: which they are is known before any result.
 ///
 /// ```
 /// # use dal_eval::{CellOutcomes, MethodCells, SeedOutcome, Verdict, VerdictRules, judge};
@@ -290,7 +293,8 @@ pub fn robustness(panel: &MethodPanel, rules: &VerdictRules) -> Result<Robustnes
 ///
 /// # Errors
 /// [`EvalError::TooFew`] for no methods, a method without cells, or a cell without planned seeds;
-/// [`EvalError::OutOfRange`] for a ratio that is not positive, a seed or a cell given twice, or rules outside their range.
+/// [`EvalError::OutOfRange`] for a ratio that is not positive, a seed or a cell given twice, or rules outside their
+/// range.
 pub fn judge(methods: &[MethodCells], rules: &VerdictRules) -> Result<Judgement, EvalError> {
     let in_unit = |v: f64| v > 0.0 && v < 1.0;
     for (what, value) in [("level of a verdict", rules.level), ("margin of equality", rules.margin)] {
@@ -348,7 +352,7 @@ pub fn judge(methods: &[MethodCells], rules: &VerdictRules) -> Result<Judgement,
     }
     let recommended = recommend(methods, &found, rules.level)?;
     Ok(Judgement {
-        methods: found.into_iter().map(|(finding, _)| finding).collect(),
+        methods: found.into_iter().map(|own| own.finding).collect(),
         n_tested: family.tested.len(),
         n_too_few: family.n_too_few,
         monte_carlo_error: family.tested.values().map(|p| p.error_greater.max(p.error_less)).fold(0.0, f64::max),
@@ -468,7 +472,13 @@ fn p_robust(cells: &[JudgedCell]) -> Option<f64> {
     complete.then(|| cells.iter().filter_map(|c| c.finding.p_better).fold(0.0, f64::max))
 }
 
-/// The finding of one method, with the values behind its overall effect: per problem, one per seed.
+/// The finding of one method.
+struct Concluded {
+    finding: Robustness,
+    /// The values behind its overall effect: per problem, one per seed.
+    per_problem: Option<Vec<Vec<f64>>>,
+}
+
 fn conclude(
     cells: Vec<JudgedCell>,
     p_robust: Option<f64>,
@@ -476,7 +486,7 @@ fn conclude(
     n_methods: usize,
     half_level: f64,
     level: f64,
-) -> Result<(Robustness, Option<Vec<Vec<f64>>>), EvalError> {
+) -> Result<Concluded, EvalError> {
     let complete: Vec<&JudgedCell> = cells.iter().filter(|c| c.finding.value.is_some()).collect();
     let fewest = complete.iter().map(|c| c.logs.len()).min().unwrap_or(0);
     let n_missing = cells.len() - complete.len();
@@ -517,11 +527,11 @@ fn conclude(
         overall = per_problem.as_ref().map(|values| overall_effect(values, 1.0 - level)).transpose()?;
     }
     let cells = cells.into_iter().map(|c| c.finding).collect();
-    Ok((Robustness { verdict, p_robust, p_robust_holm, worst, overall, cells }, per_problem))
+    Ok(Concluded { finding: Robustness { verdict, p_robust, p_robust_holm, worst, overall, cells }, per_problem })
 }
 
-/// Per problem and seed, the mean over the problem's cells, over the seeds that all of them have; `None` where a problem has no
-/// such seed.
+/// Per problem and seed, the mean over the problem's cells, over the seeds that all of them have; `None` where a
+/// problem has no such seed.
 fn means_over_cells(cells: &[JudgedCell]) -> Option<Vec<Vec<f64>>> {
     let mut problems: Vec<(&str, Vec<&JudgedCell>)> = Vec::new();
     for cell in cells {
@@ -539,11 +549,7 @@ fn means_over_cells(cells: &[JudgedCell]) -> Option<Vec<Vec<f64>>> {
 }
 
 /// The method with the lowest overall effect among those with a value in every cell that any method was planned on.
-fn recommend(
-    methods: &[MethodCells],
-    found: &[(Robustness, Option<Vec<Vec<f64>>>)],
-    level: f64,
-) -> Result<Option<Recommendation>, EvalError> {
+fn recommend(methods: &[MethodCells], found: &[Concluded], level: f64) -> Result<Option<Recommendation>, EvalError> {
     let planned = |m: &MethodCells| -> BTreeSet<(String, usize)> {
         m.cells.iter().map(|c| (c.problem.clone(), c.pool_ratio)).collect()
     };
@@ -553,7 +559,7 @@ fn recommend(
     };
     let candidates = found.iter().enumerate().filter(|(m, _)| planned(&methods[*m]) == all);
     let best = candidates
-        .filter_map(|(m, (_, values))| Some((m, values.as_ref()?)))
+        .filter_map(|(m, own)| Some((m, own.per_problem.as_ref()?)))
         .min_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
     let Some((method, values)) = best else { return Ok(None) };
     // Methods that failed could have been picked had they not: they count too.
@@ -562,8 +568,8 @@ fn recommend(
     Ok(Some(Recommendation { method, n_compared, level, overall: overall_effect(values, level)? }))
 }
 
-/// Quantiles of Student's t by degrees of freedom: cells mostly share their number of seeds, and a quantile costs far more than
-/// a mean.
+/// Quantiles of Student's t by degrees of freedom: cells mostly share their number of seeds, and a quantile costs far
+/// more than a mean.
 #[derive(Default)]
 struct Quantiles {
     known: Vec<(f64, usize, f64)>,
@@ -626,7 +632,8 @@ fn judge_alone(cell: &CellOutcomes, rules: &VerdictRules, quantiles: &mut Quanti
             let mut interval = |level: f64| -> Result<Interval, EvalError> {
                 Ok(t_interval_with_quantile(&values, quantiles.of(level, values.len())?)?.exp())
             };
-            // "Equal" is two one-sided tests at the level of one direction doubled, that is a 1 − 2 · 5 % interval by default.
+            // "Equal" is two one-sided tests at the level of one direction doubled, that is a 1 − 2 · 5 % interval by
+            // default.
             finding.interval_90 = Some(interval(1.0 - 4.0 * half_level)?);
             finding.interval_95 = Some(interval(1.0 - 2.0 * half_level)?);
         }

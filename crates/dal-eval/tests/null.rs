@@ -192,8 +192,9 @@ fn skewed_below(rng: &mut ChaCha8Rng) -> f64 {
 }
 
 /// ln ratios of a family, `[problem][method and γ][seed]`: each run has its own noise, Random's is common to all of a
-/// (problem, seed). With `own` equal to `random` a method's runs are as Random's, so that single differences are symmetric
-/// whatever the noise, though not jointly; with less noise of their own they keep the (mirrored) skewness of Random's.
+/// (problem, seed). With `own` equal to `random` a method's runs are as Random's, so that single differences are
+/// symmetric whatever the noise, though not jointly; with less noise of their own they keep the (mirrored) skewness of
+/// Random's.
 fn family(
     rng: &mut ChaCha8Rng,
     size: (usize, usize, usize),
@@ -210,8 +211,8 @@ fn family(
 }
 
 /// Eleven methods that equal Random, three problems, two γ, ten seeds, all judged by one max-T: the chance of any false
-/// "worse", and of any false "better", stays near its nominal 0.025. Tolerance: 0.028, the upper end of what the procedure was
-/// simulated to do with skewed noise, plus three standard errors of a share of that size.
+/// "worse", and of any false "better", stays near its nominal 0.025. Tolerance: 0.028, the upper end of what the
+/// procedure was simulated to do with skewed noise, plus three standard errors of a share of that size.
 #[test]
 fn eleven_methods_that_share_random_are_seldom_found_different() {
     let tolerance = 0.028 + 3.0 * (0.028 * 0.972 / EXPERIMENTS as f64).sqrt();
@@ -234,8 +235,9 @@ fn eleven_methods_that_share_random_are_seldom_found_different() {
     }
 }
 
-/// What the level rests on: differences symmetric about zero in every cell. Where methods have less noise of their own than
-/// Random's runs, and that is skewed as an exponential, signs cannot be flipped and "worse" is claimed far too often.
+/// What the level rests on: differences symmetric about zero in every cell. Where methods have less noise of their own
+/// than Random's runs, and that is skewed as an exponential, signs cannot be flipped and "worse" is claimed far too
+/// often.
 #[test]
 fn skewed_differences_are_beyond_sign_flips() {
     let n = 400;
@@ -264,9 +266,9 @@ fn method_cells(name: String, ratios: &[Vec<Vec<f64>>]) -> MethodCells {
     MethodCells { method: name, cells }
 }
 
-/// Eleven methods over three problems and two γ at ten seeds, differences of sd .04: a planted 10 % in all six cells of one
-/// method is called robust, and one cell of another that is 15 % worse is found, in at least four of five experiments; the
-/// nine methods between them hold no effect.
+/// Eleven methods over three problems and two γ at ten seeds, differences of sd .04: a planted 10 % in all six cells of
+/// one method is called robust, and one cell of another that is 15 % worse is found, in at least four of five
+/// experiments; the nine methods between them hold no effect.
 #[test]
 fn planted_effects_are_found() {
     let n = 200;
@@ -309,7 +311,8 @@ fn planted_effects_are_found() {
     }
     let share = |hits: usize| hits as f64 / n as f64;
     println!(
-        "10 % in six cells called robust {:.3}; one cell worse by 15 % found {:.3}; any false claim about nine equal methods {:.3}",
+        "10 % in six cells called robust {:.3}; one cell worse by 15 % found {:.3}; any false claim about nine equal \
+         methods {:.3}",
         share(robust),
         share(found_worse),
         share(false_claims)
