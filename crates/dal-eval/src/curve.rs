@@ -29,7 +29,7 @@ impl CurveSpan {
 }
 
 /// Checks that a curve holds exactly entries 0..=n_steps, each finite and not negative.
-fn check_curve(curve: &[f64], n_steps: usize) -> Result<(), EvalError> {
+pub(crate) fn check_curve(curve: &[f64], n_steps: usize) -> Result<(), EvalError> {
     if curve.len() != n_steps + 1 {
         return Err(EvalError::TooFew { what: "entries of a learning curve", needed: n_steps + 1, got: curve.len() });
     }
@@ -61,12 +61,54 @@ fn check_curve(curve: &[f64], n_steps: usize) -> Result<(), EvalError> {
 /// [`EvalError::TooFew`] when the curve does not hold exactly n_steps + 1 entries (a partial run has no area), or the span
 /// holds fewer than two; [`EvalError::NonFinite`] and [`EvalError::OutOfRange`] for entries that are not finite or negative.
 pub fn area_under_curve(curve: &[f64], span: CurveSpan, n_steps: usize) -> Result<f64, EvalError> {
+    area_from(curve, span.first_entry(), n_steps)
+}
+
+/// [`area_under_curve`] from any entry on: Σ_{t=a}^{T−1} (c_t + c_{t+1}) / 2 with a = `first_entry`.
+///
+/// Worked example: curve (1, 0.5, 0.25), a = 1, T = 2: 0.375.
+///
+/// ```
+/// # use dal_eval::area_from;
+/// assert_eq!(area_from(&[1.0, 0.5, 0.25], 1, 2)?, 0.375);
+/// # Ok::<(), dal_eval::EvalError>(())
+/// ```
+///
+/// # Errors
+/// Those of [`area_under_curve`].
+pub fn area_from(curve: &[f64], first_entry: usize, n_steps: usize) -> Result<f64, EvalError> {
     check_curve(curve, n_steps)?;
-    let entries = &curve[span.first_entry().min(curve.len())..];
+    let entries = &curve[first_entry.min(curve.len())..];
     if entries.len() < 2 {
         return Err(EvalError::TooFew { what: "entries under the area", needed: 2, got: entries.len() });
     }
     Ok(entries.windows(2).map(|w| 0.5 * (w[0] + w[1])).sum())
+}
+
+/// What the first entries of a curve contribute to its area: Σ_{t < n} w_t c_t / Σ_t w_t c_t with the trapezoid's
+/// weights, w = ½ at both ends and 1 between. No unit, from 0 to 1.
+///
+/// Entry 0 is the model of the initial labels, equal for all methods of a seed: with n = 1 this is the part of Random's
+/// area that no method can change, whatever it chooses, so nAUC can fall no lower.
+///
+/// Worked example: curve (1, 0.75, 0.5), area 1.5: entry 0 contributes 0.5 / 1.5 = 1/3, the first two 1.25 / 1.5 = 5/6.
+///
+/// ```
+/// # use dal_eval::area_share;
+/// assert_eq!(area_share(&[1.0, 0.75, 0.5], 1, 2)?, 0.5 / 1.5);
+/// assert_eq!(area_share(&[1.0, 0.75, 0.5], 3, 2)?, 1.0);
+/// # Ok::<(), dal_eval::EvalError>(())
+/// ```
+///
+/// # Errors
+/// Those of [`area_under_curve`], and [`EvalError::Undefined`] where the area is zero.
+pub fn area_share(curve: &[f64], n_entries: usize, n_steps: usize) -> Result<f64, EvalError> {
+    let area = area_from(curve, 0, n_steps)?;
+    if area == 0.0 {
+        return Err(EvalError::Undefined { what: "share of the area", why: "the area is zero" });
+    }
+    let weight = |t: usize| if t == 0 || t == n_steps { 0.5 } else { 1.0 };
+    Ok(curve.iter().take(n_entries).enumerate().map(|(t, c)| weight(t) * c).sum::<f64>() / area)
 }
 
 /// nAUC_MSE of one seed: the area under a method's test MSE divided by Random's of the same seed. No unit; below 1 beats
@@ -169,6 +211,47 @@ pub fn labels_to_reach(method: &[f64], random: &[f64], n_labelled: &[usize]) -> 
     Ok(LabelsToReach::Beyond(n_labelled[n_labelled.len() - 1]))
 }
 
+/// A median of numbers of labels, some of which are only known to lie beyond the budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MedianLabels {
+    /// The median.
+    Known(f64),
+    /// The median lies above this number: it falls on, or between a known number and, one that was not reached.
+    Above(f64),
+}
+
+/// The median of labels needed over seeds; of an even count the mean of the two in the middle. A number beyond the
+/// budget is larger than any that was reached; where one stands in the middle the median has a lower bound only, with
+/// the budget in its place.
+///
+/// Worked example: reached at 200 and 240, two beyond 320: between 240 and more than 320, so above 280.
+///
+/// ```
+/// # use dal_eval::{LabelsToReach::{Beyond, Reached}, MedianLabels, median_labels};
+/// assert_eq!(median_labels(&[Beyond(320), Reached(240), Reached(200), Beyond(320)])?, MedianLabels::Above(280.0));
+/// assert_eq!(median_labels(&[Reached(240), Reached(200)])?, MedianLabels::Known(220.0));
+/// # Ok::<(), dal_eval::EvalError>(())
+/// ```
+///
+/// # Errors
+/// [`EvalError::TooFew`] for no values.
+pub fn median_labels(labels: &[LabelsToReach]) -> Result<MedianLabels, EvalError> {
+    if labels.is_empty() {
+        return Err(EvalError::TooFew { what: "values of a median", needed: 1, got: 0 });
+    }
+    let mut sorted: Vec<(bool, usize)> = labels
+        .iter()
+        .map(|l| match l {
+            LabelsToReach::Reached(n) => (false, *n),
+            LabelsToReach::Beyond(n) => (true, *n),
+        })
+        .collect();
+    sorted.sort_unstable();
+    let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+    let middle = 0.5 * (low.1 as f64 + high.1 as f64);
+    Ok(if high.0 { MedianLabels::Above(middle) } else { MedianLabels::Known(middle) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +302,32 @@ mod tests {
         assert_eq!(labels_to_reach(&bad, &random, &n_labelled), Ok(LabelsToReach::Beyond(320)));
         assert!(matches!(labels_to_reach(&good[..6], &random, &n_labelled), Err(EvalError::ShapeMismatch { .. })));
         assert!(matches!(labels_to_reach(&good[..4], &random[..4], &n_labelled[..4]), Err(EvalError::TooFew { .. })));
+    }
+
+    #[test]
+    fn shares_add_up() {
+        let curve = [0.8, 0.6, 0.1, 0.4, 0.2];
+        let alone: f64 = (1..=5)
+            .map(|n| {
+                let before = if n == 1 { 0.0 } else { area_share(&curve, n - 1, 4).unwrap() };
+                area_share(&curve, n, 4).unwrap() - before
+            })
+            .sum();
+        assert!((alone - 1.0).abs() < 1e-15);
+        assert!((area_share(&curve, 1, 4).unwrap() - 0.4 / 1.6).abs() < 1e-15);
+        assert!(matches!(area_share(&[0.0, 0.0], 1, 1), Err(EvalError::Undefined { .. })));
+    }
+
+    #[test]
+    fn medians_of_labels_are_medians() {
+        use LabelsToReach::{Beyond, Reached};
+        assert_eq!(median_labels(&[Reached(3), Reached(1), Reached(2)]), Ok(MedianLabels::Known(2.0)));
+        assert_eq!(median_labels(&[Reached(1), Reached(4), Reached(2), Reached(9)]), Ok(MedianLabels::Known(3.0)));
+        assert_eq!(median_labels(&[Reached(1), Beyond(9), Beyond(9)]), Ok(MedianLabels::Above(9.0)));
+        assert_eq!(median_labels(&[Reached(1), Reached(2), Beyond(9)]), Ok(MedianLabels::Known(2.0)));
+        // A number reached at the whole budget is still below one that was not reached.
+        assert_eq!(median_labels(&[Beyond(9), Reached(9)]), Ok(MedianLabels::Above(9.0)));
+        assert!(median_labels(&[]).is_err());
     }
 
     proptest! {

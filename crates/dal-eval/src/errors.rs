@@ -111,8 +111,23 @@ pub fn quantile(values: &[f64], q: f64) -> Result<f64, EvalError> {
     Ok(quantile_in_place(&mut values.to_vec(), q))
 }
 
+/// The median: the middle value, of an even count the mean of the two in the middle.
+///
+/// ```
+/// # use dal_eval::median;
+/// assert_eq!(median(&[4.0, 1.0, 2.0, 3.0])?, 2.5);
+/// assert_eq!(median(&[4.0, 1.0, 2.0])?, 2.0);
+/// # Ok::<(), dal_eval::EvalError>(())
+/// ```
+///
+/// # Errors
+/// [`EvalError::TooFew`] for no values, [`EvalError::NonFinite`].
+pub fn median(values: &[f64]) -> Result<f64, EvalError> {
+    quantile(values, 0.5)
+}
+
 /// [`quantile`] by selection, for finite, non-empty values and a valid q.
-fn quantile_in_place(values: &mut [f64], q: f64) -> f64 {
+pub(crate) fn quantile_in_place(values: &mut [f64], q: f64) -> f64 {
     let position = q * (values.len() - 1) as f64;
     let below = position.floor();
     let (_, &mut low, rest) = values.select_nth_unstable_by(below as usize, f64::total_cmp);

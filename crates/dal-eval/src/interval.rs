@@ -74,8 +74,13 @@ pub(crate) fn mean_and_variance(values: &[f64]) -> Result<(f64, f64), EvalError>
 /// # Errors
 /// [`EvalError::TooFew`] below two values, [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a level outside (0, 1).
 pub fn t_interval(values: &[f64], level: f64) -> Result<Interval, EvalError> {
+    mean_and_variance(values)?;
+    t_interval_with_quantile(values, t_quantile(0.5 + 0.5 * level, (values.len() - 1) as f64)?)
+}
+
+/// [`t_interval`] with a quantile that is known already.
+pub(crate) fn t_interval_with_quantile(values: &[f64], quantile: f64) -> Result<Interval, EvalError> {
     let (mean, variance) = mean_and_variance(values)?;
-    let quantile = t_quantile(0.5 + 0.5 * level, (values.len() - 1) as f64)?;
     Ok(interval_with(mean, variance, values.len(), quantile))
 }
 

@@ -30,37 +30,61 @@
 //!
 //! What this crate is not for: training, choosing points, or reading results from disk.
 
+mod beside;
 mod catalogue;
 mod curve;
+mod detect;
 mod diversity;
 mod error;
 mod errors;
 mod holm;
 mod interval;
+mod learned;
+mod looks;
+mod lure;
 mod outcome;
+mod output_errors;
 mod power;
 mod rank;
 mod ranks;
 mod sign_flip;
 mod transfer;
+mod uncertainty;
 mod verdict;
 mod wilcoxon;
 
+pub use beside::{
+    CurveMetric, CurvePair, LAST_ENTRIES, MetricFinding, SignSplit, all_pairs_quartiles, labels_needed,
+    predecessor_target, sign_split,
+};
 pub use catalogue::{Direction, METRICS, MetricCard, metric};
-pub use curve::{CurveSpan, LabelsToReach, SMOOTHING_ENTRIES, area_under_curve, labels_to_reach, n_auc, window_mean};
+pub use curve::{
+    CurveSpan, LabelsToReach, MedianLabels, SMOOTHING_ENTRIES, area_from, area_share, area_under_curve,
+    labels_to_reach, median_labels, n_auc, window_mean,
+};
+pub use detect::{DetectableEffects, MOST_PLANNED_SEEDS, SweepPlan, detectable_effects, pooled_spread};
 pub use diversity::{batch_diversity, mean_batch_diversity};
 pub use error::EvalError;
-pub use errors::{ErrorSummary, quantile};
+pub use errors::{ErrorSummary, median, quantile};
 pub use holm::holm;
 pub use interval::{Interval, OverallEffect, overall_effect, t_interval, t_quantile, worst_mean_interval};
+pub use learned::{
+    COLLAPSED_SHARE, LEARNABLE_SHARE, Learnability, MemberCounts, MemberTraining, UNSETTLED_FACTOR, has_learned,
+};
+pub use looks::{Look, Looks, Standing};
+pub use lure::{
+    AnsweredLoss, FEWEST_DRAWS, answered_loss, draw_probabilities, log_bootstrap_interval, lure_weights, weighted_loss,
+};
 pub use outcome::{Cell, Missing, Outcome, SeedOutcome, geometric_mean, paired_ratios};
-pub use power::{MOST_SEEDS, seeds_to_find, seeds_to_reach};
+pub use output_errors::{OutputError, OutputErrors, OutputScales, PooledError};
+pub use power::{MOST_SEEDS, seeds_for_robust, seeds_to_find, seeds_to_reach};
 pub use rank::{average_ranks, rank_correlation};
 pub use ranks::{RankTable, Tally, rank_methods, win_tie_loss};
-pub use sign_flip::{LARGEST_ENUMERATED, MaxTCell, N_RANDOM_FLIPS, max_t, sign_flip_test};
+pub use sign_flip::{LARGEST_ENUMERATED, MaxTCell, N_RANDOM_FLIPS, max_t, max_t_by_seed, sign_flip_test};
 pub use transfer::{PoolRatioTransfer, pool_ratio_transfer};
+pub use uncertainty::{NORMAL_Q95, NormalScores};
 pub use verdict::{
-    CellFinding, CellVerdict, Hesitation, MethodPanel, ProblemPanel, Robustness, Verdict, VerdictRules,
-    holm_over_methods, robustness,
+    CellFinding, CellOutcomes, CellVerdict, Hesitation, Judgement, MethodCells, MethodPanel, ProblemPanel,
+    Recommendation, Robustness, Verdict, VerdictRules, holm_over_methods, judge, robustness,
 };
 pub use wilcoxon::{Alternative, Wilcoxon, wilcoxon_signed_rank};

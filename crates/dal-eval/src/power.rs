@@ -32,6 +32,26 @@ pub fn seeds_to_reach(level: f64, blocks: usize) -> Option<usize> {
     (1..=60).find(|&n| -(blocks as f64 * (-(0.5_f64.powi(n))).ln_1p()).exp_m1() <= level).map(|n| n as usize)
 }
 
+/// The smallest number of paired seeds at which one of `n_methods` methods can be called robust after Holm: the
+/// smallest n with `n_methods` · 2⁻ⁿ ≤ level.
+///
+/// Worked example: eleven methods, level 0.025: 11 / 512 = 0.0215 is the first below, so nine; one method alone needs
+/// six.
+///
+/// ```
+/// # use dal_eval::seeds_for_robust;
+/// assert_eq!(seeds_for_robust(0.025, 11), Some(9));
+/// assert_eq!(seeds_for_robust(0.025, 1), Some(6));
+/// ```
+///
+/// `None` for no methods, a level outside (0, 1) or so small that no number up to 60 reaches it.
+pub fn seeds_for_robust(level: f64, n_methods: usize) -> Option<usize> {
+    if !(level > 0.0 && level < 1.0) || n_methods == 0 {
+        return None;
+    }
+    (1..=60).find(|&n| n_methods as f64 * 0.5_f64.powi(n) <= level).map(|n| n as usize)
+}
+
 /// About how many paired seeds would find a difference of this mean and standard deviation, one-sided at `level`, four times
 /// out of five.
 ///

@@ -1,11 +1,16 @@
 //! Verdicts: what each cell says, and whether a method is robust.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::error::EvalError;
 use crate::holm::holm;
-use crate::interval::{Interval, OverallEffect, mean_and_variance, overall_effect, t_interval, worst_mean_interval};
-use crate::outcome::{Cell, Missing, log_ratios};
-use crate::power::{seeds_to_find, seeds_to_reach};
-use crate::sign_flip::{max_t, sign_flip_test};
+use crate::interval::{
+    Interval, OverallEffect, mean_and_variance, overall_effect, t_interval_with_quantile, t_quantile,
+    worst_mean_interval,
+};
+use crate::outcome::{Cell, Missing, SeedOutcome, log_ratios};
+use crate::power::{seeds_for_robust, seeds_to_find, seeds_to_reach};
+use crate::sign_flip::{MaxTCell, max_t_by_seed, sign_flip_test};
 use crate::wilcoxon::{Alternative, wilcoxon_signed_rank};
 
 /// nAUC of one method on one problem: a cell for every pool ratio.
@@ -22,6 +27,26 @@ pub struct ProblemPanel {
 pub struct MethodPanel {
     /// The problems.
     pub problems: Vec<ProblemPanel>,
+}
+
+/// nAUC of one method in one cell, seed by seed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CellOutcomes {
+    /// The problem's id.
+    pub problem: String,
+    /// The pool ratio γ.
+    pub pool_ratio: usize,
+    /// Ratio to Random of every planned seed, or why there is none. Cells may differ in their planned seeds.
+    pub outcomes: Vec<SeedOutcome>,
+}
+
+/// nAUC of one method in every cell that was planned for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MethodCells {
+    /// The method's id.
+    pub method: String,
+    /// Its cells.
+    pub cells: Vec<CellOutcomes>,
 }
 
 /// How verdicts are reached.
@@ -44,7 +69,7 @@ impl Default for VerdictRules {
 /// What one (problem, γ) cell says about a method against Random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CellVerdict {
-    /// Better than Random: max-T over all cells, one-sided at half the level.
+    /// Better than Random: max-T over all cells of all methods judged together, one-sided at half the level.
     Better,
     /// Worse than Random: likewise.
     Worse,
@@ -81,9 +106,10 @@ pub struct CellFinding {
     pub p_wilcoxon: Option<f64>,
     /// Sign-flip permutation test, two-sided, of this cell by itself.
     pub p_sign_flip: Option<f64>,
-    /// "Better", adjusted over all cells by max-T.
+    /// "Better", adjusted over all cells of the family by max-T; `None` for a cell without a value or with so few seeds
+    /// that it could never be decided.
     pub p_better_adjusted: Option<f64>,
-    /// "Worse", adjusted over all cells by max-T.
+    /// "Worse", adjusted over all cells of the family by max-T; likewise.
     pub p_worse_adjusted: Option<f64>,
     /// The verdict.
     pub verdict: CellVerdict,
@@ -101,7 +127,7 @@ pub enum Hesitation {
         got: usize,
         /// The smallest number at which "robust" becomes possible.
         needed_for_robust: usize,
-        /// The smallest number at which "not robust" becomes possible.
+        /// The number at which a cell whose seeds all agree is found worse even where every problem has such a cell.
         needed_for_not_robust: usize,
     },
     /// Cells without a value stand in the way.
@@ -119,7 +145,7 @@ pub enum Hesitation {
 /// Whether a method is better than Random on every problem and pool ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every one-sided test rejects (intersection–union).
+    /// Every one-sided test rejects (intersection–union), after Holm over the methods judged together.
     Robust,
     /// At least one cell is worse than Random (max-T over all cells).
     NotRobust,
@@ -132,8 +158,11 @@ pub enum Verdict {
 pub struct Robustness {
     /// The verdict.
     pub verdict: Verdict,
-    /// The p-value of "robust": the largest one-sided Wilcoxon p over all cells; `None` while a cell has no value.
+    /// The p-value of "robust" (intersection–union): the largest one-sided Wilcoxon p over all cells; `None` while a
+    /// cell has no value.
     pub p_robust: Option<f64>,
+    /// The same after Holm over the methods judged together; a method without a p counts in the family as one.
+    pub p_robust_holm: Option<f64>,
     /// Index in `cells` of the largest value, and the simultaneous interval of the worst cell's ratio (level 1 − `level`);
     /// the interval is `None` where some cell has fewer than two seeds, both while a cell has no value.
     pub worst: Option<(usize, Option<Interval>)>,
@@ -143,18 +172,37 @@ pub struct Robustness {
     pub cells: Vec<CellFinding>,
 }
 
-/// Judges one method.
-///
-/// *Robust* when the one-sided Wilcoxon test of every cell rejects at half the level: no adjustment is needed, because a
-/// false claim requires a false rejection in the one cell where the method is not better (intersection–union). *Not robust*
-/// when max-T, with signs flipped jointly over the pool ratios of a problem, finds some cell worse at half the level. Else
-/// *undecided*, with the reason. Half the level on each side makes the chance of a false verdict of either kind at most the
-/// level, and means that five paired seeds (smallest one-sided p 1/32) never decide.
-///
-/// Single cells are *better* or *worse* by the same max-T family, so that all of them hold together; *equal* only where the
-/// 90 % interval lies within the margin and there are seeds enough for a cell's own test to be possible. A cell with a
-/// missing run has no verdict, and a method with such a cell cannot be robust, though its other cells can still show that it
-/// is not.
+/// All methods judged together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// One finding per method, in the order given.
+    pub methods: Vec<Robustness>,
+    /// Cells in the max-T family.
+    pub n_tested: usize,
+    /// Cells outside it, because their seeds are too few for any outcome to be significant.
+    pub n_too_few: usize,
+    /// The largest Monte-Carlo standard error of an adjusted p; 0 where every sign pattern was listed (up to 16 seeds).
+    pub monte_carlo_error: f64,
+    /// The method to recommend.
+    pub recommended: Option<Recommendation>,
+}
+
+/// The method with the lowest overall effect, with intervals that allow for its having been picked as the best of
+/// several.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recommendation {
+    /// Its index among the methods given.
+    pub method: usize,
+    /// How many methods it was picked from.
+    pub n_compared: usize,
+    /// Level of its intervals, 1 − `level` / `n_compared`: all methods' intervals hold together (Bonferroni), so the
+    /// picked one's does.
+    pub level: f64,
+    /// Overall effect on the log scale at that level.
+    pub overall: OverallEffect,
+}
+
+/// Judges one method by itself: [`judge`] for a family of one, from cells that hold no seeds.
 ///
 /// ```
 /// # use dal_eval::{Cell, MethodPanel, ProblemPanel, Verdict, VerdictRules, robustness};
@@ -170,134 +218,400 @@ pub struct Robustness {
 /// [`EvalError::TooFew`] for a panel without cells, [`EvalError::ShapeMismatch`] where the complete cells of a problem differ
 /// in their number of seeds, [`EvalError::OutOfRange`] for a ratio that is not positive or rules outside their range.
 pub fn robustness(panel: &MethodPanel, rules: &VerdictRules) -> Result<Robustness, EvalError> {
+    let mut cells = Vec::new();
+    let mut present = Vec::new();
+    for problem in &panel.problems {
+        let mut n_seeds = None;
+        for (pool_ratio, cell) in &problem.cells {
+            let outcomes: Vec<SeedOutcome> = match cell {
+                Cell::Complete { ratios, .. } => {
+                    if *n_seeds.get_or_insert(ratios.len()) != ratios.len() {
+                        return Err(EvalError::ShapeMismatch {
+                            what: "seeds of the cells of a problem",
+                            left: n_seeds.into_iter().collect(),
+                            right: vec![ratios.len()],
+                        });
+                    }
+                    (0..).zip(ratios).map(|(seed, ratio)| SeedOutcome { seed, outcome: Ok(*ratio) }).collect()
+                }
+                // What the present seeds say is not in the cell, so it cannot count in the family.
+                Cell::Incomplete { missing, .. } => {
+                    missing.iter().map(|(seed, why)| SeedOutcome { seed: *seed, outcome: Err(why.clone()) }).collect()
+                }
+            };
+            present.push(match cell {
+                Cell::Complete { ratios, .. } => ratios.len(),
+                Cell::Incomplete { n_present, .. } => *n_present,
+            });
+            cells.push(CellOutcomes { problem: problem.problem.clone(), pool_ratio: *pool_ratio, outcomes });
+        }
+    }
+    let mut judged = judge(&[MethodCells { method: String::new(), cells }], rules)?;
+    let mut method = judged.methods.remove(0);
+    for (cell, n) in method.cells.iter_mut().zip(present) {
+        cell.n_seeds = n;
+    }
+    Ok(method)
+}
+
+/// Judges all methods together.
+///
+/// *Single cells* are *better* or *worse* by one step-down max-T over all cells of all methods ([`max_t_by_seed`]),
+/// one-sided at half the level, signs flipped jointly over methods and pool ratios within a (problem, seed): the chance
+/// of any false "worse" (or any false "better") on the whole page is at most half the level, as far as differences are
+/// symmetric. They are *equal* only where the 90 % interval lies within the margin and there are seeds enough for a
+/// cell's own test to be possible.
+///
+/// A method is *robust* when the one-sided Wilcoxon test of every one of its cells rejects: a false claim requires a
+/// false rejection in the one cell where the method is not better (intersection–union), so its p is the largest of its
+/// cells', and Holm adjusts that over the methods. It is *not robust* when some cell of it is worse. Else *undecided*,
+/// with the reason. Half the level on each side makes the chance of a false verdict of either kind at most the level,
+/// and means that five paired seeds (smallest one-sided p 1/32) never decide; with eleven methods "robust" takes nine
+/// (11 / 2⁹ = 0.0215).
+///
+/// Cells may differ in their planned seeds. A cell that lacks a planned seed has no verdict, and its method cannot be
+/// robust, though the other cells can still show that it is not; the seeds it has stay in the max-T family, and its
+/// method in Holm's, so that a failed run never makes the evidence of others look stronger. Cells of so few seeds that
+/// no outcome could be significant stay outside the family: which they are is known before any result.
+///
+/// ```
+/// # use dal_eval::{CellOutcomes, MethodCells, SeedOutcome, Verdict, VerdictRules, judge};
+/// let cells = |ratio: f64| {
+///     let outcomes = (0..10).map(|s| SeedOutcome { seed: s, outcome: Ok(ratio + 0.001 * s as f64) }).collect();
+///     vec![CellOutcomes { problem: "sine".into(), pool_ratio: 2, outcomes }]
+/// };
+/// let methods = [
+///     MethodCells { method: "gsx".into(), cells: cells(0.9) },
+///     MethodCells { method: "qbc".into(), cells: cells(1.2) },
+/// ];
+/// let judged = judge(&methods, &VerdictRules::default())?;
+/// assert_eq!(judged.methods[0].verdict, Verdict::Robust);
+/// assert_eq!(judged.methods[1].verdict, Verdict::NotRobust);
+/// assert_eq!(judged.recommended.unwrap().method, 0);
+/// # Ok::<(), dal_eval::EvalError>(())
+/// ```
+///
+/// # Errors
+/// [`EvalError::TooFew`] for no methods, a method without cells, or a cell without planned seeds;
+/// [`EvalError::OutOfRange`] for a ratio that is not positive, a seed or a cell given twice, or rules outside their
+/// range.
+pub fn judge(methods: &[MethodCells], rules: &VerdictRules) -> Result<Judgement, EvalError> {
     let in_unit = |v: f64| v > 0.0 && v < 1.0;
     for (what, value) in [("level of a verdict", rules.level), ("margin of equality", rules.margin)] {
         if !in_unit(value) {
             return Err(EvalError::OutOfRange { what, index: 0, value, must: "strictly between 0 and 1" });
         }
     }
+    if methods.is_empty() {
+        return Err(EvalError::TooFew { what: "methods to judge", needed: 1, got: 0 });
+    }
     let half_level = rules.level / 2.0;
-    let mut cells = Vec::new();
-    // Differences of every cell that has a value, by problem, with the cell's index.
-    let mut blocks: Vec<Vec<(usize, Vec<f64>)>> = Vec::new();
-    for problem in &panel.problems {
-        let mut block = Vec::new();
-        for (pool_ratio, cell) in &problem.cells {
-            let (finding, logs) = judge_alone(&problem.problem, *pool_ratio, cell, half_level, rules.flip_seed)?;
-            if let Some(logs) = logs {
-                block.push((cells.len(), logs));
-            }
-            cells.push(finding);
-        }
-        blocks.push(block);
-    }
-    if cells.is_empty() {
-        return Err(EvalError::TooFew { what: "cells of a method", needed: 1, got: 0 });
-    }
-    let all: Vec<&(usize, Vec<f64>)> = blocks.iter().flatten().collect();
-    let fewest = all.iter().map(|(_, logs)| logs.len()).min().unwrap_or(0);
-
-    // Joint family: blocks with at least two seeds; a single seed has no spread to judge it by.
-    let testable: Vec<&Vec<(usize, Vec<f64>)>> =
-        blocks.iter().filter(|b| b.first().is_some_and(|(_, logs)| logs.len() >= 2)).collect();
-    if !testable.is_empty() {
-        let differences: Vec<Vec<Vec<f64>>> =
-            testable.iter().map(|b| b.iter().map(|(_, logs)| logs.clone()).collect()).collect();
-        let joint = max_t(&differences, rules.flip_seed)?;
-        for (block, found) in testable.iter().zip(joint) {
-            for ((index, _), adjusted) in block.iter().zip(found) {
-                cells[*index].p_better_adjusted = Some(adjusted.p_less);
-                cells[*index].p_worse_adjusted = Some(adjusted.p_greater);
-            }
-        }
-    }
-    let needed_jointly = seeds_to_reach(half_level, testable.len().max(1)).unwrap_or(usize::MAX);
     let needed_alone = seeds_to_reach(half_level, 1).unwrap_or(usize::MAX);
-    for (index, logs) in &all {
-        let (mean, sd) = match mean_and_variance(logs) {
-            Ok((mean, variance)) => (mean, variance.sqrt()),
-            Err(_) => (0.0, 0.0),
-        };
-        let cell = &mut cells[*index];
+    let mut quantiles = Quantiles::default();
+    let mut judged: Vec<Vec<JudgedCell>> = Vec::new();
+    for method in methods {
+        if method.cells.is_empty() {
+            return Err(EvalError::TooFew { what: "cells of a method", needed: 1, got: 0 });
+        }
+        let mut there = BTreeSet::new();
+        let mut own = Vec::new();
+        for (index, cell) in method.cells.iter().enumerate() {
+            if !there.insert((&cell.problem, cell.pool_ratio)) {
+                let value = cell.pool_ratio as f64;
+                return Err(EvalError::OutOfRange {
+                    what: "pool ratio of a method's cell",
+                    index,
+                    value,
+                    must: "given once",
+                });
+            }
+            own.push(judge_alone(cell, rules, &mut quantiles)?);
+        }
+        judged.push(own);
+    }
+    let family = test_together(methods, &judged, needed_alone, rules.flip_seed)?;
+    let n_cells: usize = judged.iter().map(Vec::len).sum();
+    let settings = Settings {
+        rules,
+        needed_alone,
+        // A problem of which no cell can be tested takes no part.
+        needed_jointly: seeds_to_reach(half_level, family.n_blocks.max(1)).unwrap_or(usize::MAX),
+        n_cells,
+    };
+    for (method, own) in judged.iter_mut().enumerate() {
+        for (index, cell) in own.iter_mut().enumerate() {
+            cell.settle(family.tested.get(&(method, index)), &settings)?;
+        }
+    }
+
+    let alone: Vec<Option<f64>> = judged.iter().map(|own| p_robust(own)).collect();
+    let together = holm_over_methods(&alone)?;
+    let mut found = Vec::new();
+    for (own, (p_robust, p_robust_holm)) in judged.into_iter().zip(alone.into_iter().zip(together)) {
+        found.push(conclude(own, p_robust, p_robust_holm, methods.len(), half_level, rules.level)?);
+    }
+    let recommended = recommend(methods, &found, rules.level)?;
+    Ok(Judgement {
+        methods: found.into_iter().map(|own| own.finding).collect(),
+        n_tested: family.tested.len(),
+        n_too_few: family.n_too_few,
+        monte_carlo_error: family.tested.values().map(|p| p.error_greater.max(p.error_less)).fold(0.0, f64::max),
+        recommended,
+    })
+}
+
+/// What every cell is settled by.
+struct Settings<'a> {
+    rules: &'a VerdictRules,
+    needed_alone: usize,
+    needed_jointly: usize,
+    n_cells: usize,
+}
+
+/// A cell on its way to a verdict.
+struct JudgedCell {
+    finding: CellFinding,
+    /// ln ratios of the seeds that have one.
+    logs: BTreeMap<u64, f64>,
+}
+
+impl JudgedCell {
+    fn values(&self) -> Vec<f64> {
+        self.logs.values().copied().collect()
+    }
+
+    /// The verdict, once the family has been tested.
+    fn settle(&mut self, tested: Option<&MaxTCell>, settings: &Settings<'_>) -> Result<(), EvalError> {
+        let Settings { rules, needed_alone, needed_jointly, n_cells } = *settings;
+        if self.finding.value.is_none() {
+            return Ok(());
+        }
+        let half_level = rules.level / 2.0;
+        let logs = self.values();
+        let cell = &mut self.finding;
+        cell.p_better_adjusted = tested.map(|p| p.p_less);
+        cell.p_worse_adjusted = tested.map(|p| p.p_greater);
         let at_most = |p: Option<f64>| p.is_some_and(|p| p <= half_level);
         let inside = |i: Interval| i.lower >= 1.0 / (1.0 + rules.margin) && i.upper <= 1.0 + rules.margin;
         cell.verdict = if at_most(cell.p_worse_adjusted) {
             CellVerdict::Worse
         } else if at_most(cell.p_better_adjusted) {
             CellVerdict::Better
-        } else if logs.len() >= needed_alone && cell.interval_90.is_some_and(inside) {
-            CellVerdict::Equal
-        } else if logs.len() < needed_jointly {
+        } else if logs.len() < needed_alone {
             CellVerdict::Undecidable
+        } else if cell.interval_90.is_some_and(inside) {
+            CellVerdict::Equal
         } else {
             CellVerdict::Undecided
         };
-        if matches!(cell.verdict, CellVerdict::Undecided | CellVerdict::Undecidable) && sd > 0.0 {
+        if matches!(cell.verdict, CellVerdict::Undecided | CellVerdict::Undecidable)
+            && let Ok((mean, variance)) = mean_and_variance(&logs)
+            && variance > 0.0
+        {
             // Bonferroni stands in for max-T here: the figure is for planning. A cell that missed its verdict needs more
             // seeds than it had, whatever the approximation says.
-            let suggested = seeds_to_find(mean, sd, half_level / all.len() as f64)?;
+            let suggested = seeds_to_find(mean, variance.sqrt(), half_level / n_cells as f64)?;
             cell.seeds_to_find = suggested.map(|n| n.max(needed_jointly).max(logs.len() + 1));
         }
+        Ok(())
     }
+}
 
-    let n_missing = cells.len() - all.len();
-    let p_robust = (n_missing == 0).then(|| cells.iter().filter_map(|c| c.p_better).fold(0.0, f64::max));
-    let verdict = if cells.iter().any(|c| c.verdict == CellVerdict::Worse) {
+/// The family of all cells, tested.
+struct Family {
+    /// Adjusted p of the cells in it, by index of method and cell.
+    tested: BTreeMap<(usize, usize), MaxTCell>,
+    n_too_few: usize,
+    n_blocks: usize,
+}
+
+fn test_together(
+    methods: &[MethodCells],
+    judged: &[Vec<JudgedCell>],
+    needed_alone: usize,
+    flip_seed: u64,
+) -> Result<Family, EvalError> {
+    // Blocks in the order in which problems appear, so that drawn flips do not depend on names.
+    let mut problems: Vec<&str> = Vec::new();
+    let mut members: Vec<Vec<(usize, usize)>> = Vec::new();
+    let mut n_too_few = 0;
+    for (m, (method, own)) in methods.iter().zip(judged).enumerate() {
+        for (c, (cell, found)) in method.cells.iter().zip(own).enumerate() {
+            if found.logs.len() < needed_alone {
+                n_too_few += usize::from(found.finding.value.is_some());
+                continue;
+            }
+            let block = problems.iter().position(|p| *p == cell.problem).unwrap_or_else(|| {
+                problems.push(&cell.problem);
+                members.push(Vec::new());
+                members.len() - 1
+            });
+            members[block].push((m, c));
+        }
+    }
+    let mut tested = BTreeMap::new();
+    if !members.is_empty() {
+        let blocks: Vec<Vec<Vec<Option<f64>>>> = members
+            .iter()
+            .map(|block| {
+                let seeds: BTreeSet<u64> = block.iter().flat_map(|&(m, c)| judged[m][c].logs.keys().copied()).collect();
+                let row = |&(m, c): &(usize, usize)| seeds.iter().map(|s| judged[m][c].logs.get(s).copied()).collect();
+                block.iter().map(row).collect()
+            })
+            .collect();
+        for (block, found) in members.iter().zip(max_t_by_seed(&blocks, flip_seed)?) {
+            tested.extend(block.iter().copied().zip(found));
+        }
+    }
+    Ok(Family { tested, n_too_few, n_blocks: members.len() })
+}
+
+/// The intersection–union p of a method whose cells all have a value.
+fn p_robust(cells: &[JudgedCell]) -> Option<f64> {
+    let complete = cells.iter().all(|c| c.finding.value.is_some());
+    complete.then(|| cells.iter().filter_map(|c| c.finding.p_better).fold(0.0, f64::max))
+}
+
+/// The finding of one method.
+struct Concluded {
+    finding: Robustness,
+    /// The values behind its overall effect: per problem, one per seed.
+    per_problem: Option<Vec<Vec<f64>>>,
+}
+
+fn conclude(
+    cells: Vec<JudgedCell>,
+    p_robust: Option<f64>,
+    p_robust_holm: Option<f64>,
+    n_methods: usize,
+    half_level: f64,
+    level: f64,
+) -> Result<Concluded, EvalError> {
+    let complete: Vec<&JudgedCell> = cells.iter().filter(|c| c.finding.value.is_some()).collect();
+    let fewest = complete.iter().map(|c| c.logs.len()).min().unwrap_or(0);
+    let n_missing = cells.len() - complete.len();
+    let problems: BTreeSet<&str> = cells.iter().map(|c| c.finding.problem.as_str()).collect();
+    let needed_for_robust = seeds_for_robust(half_level, n_methods).unwrap_or(usize::MAX);
+    let verdict = if cells.iter().any(|c| c.finding.verdict == CellVerdict::Worse) {
         Verdict::NotRobust
-    } else if p_robust.is_some_and(|p| p <= half_level) {
+    } else if p_robust_holm.is_some_and(|p| p <= half_level) {
         Verdict::Robust
-    } else if all.is_empty() {
+    } else if complete.is_empty() {
         Verdict::Undecided(Hesitation::MissingCells { n: n_missing })
-    } else if fewest < needed_alone {
+    } else if fewest < needed_for_robust {
         Verdict::Undecided(Hesitation::TooFewSeeds {
             got: fewest,
-            needed_for_robust: needed_alone,
-            needed_for_not_robust: seeds_to_reach(half_level, panel.problems.len()).unwrap_or(usize::MAX),
+            needed_for_robust,
+            needed_for_not_robust: seeds_to_reach(half_level, problems.len()).unwrap_or(usize::MAX),
         })
     } else if n_missing > 0 {
         Verdict::Undecided(Hesitation::MissingCells { n: n_missing })
     } else {
-        let n_not_rejected = cells.iter().filter(|c| c.p_better.is_none_or(|p| p > half_level)).count();
+        // Cells that would not carry "robust" even for the method that Holm treats most kindly.
+        let n_not_rejected = cells.iter().filter(|c| c.finding.p_better.is_none_or(|p| p > half_level)).count();
         Verdict::Undecided(Hesitation::Evidence { n_not_rejected })
     };
 
-    let (mut worst, mut overall) = (None, None);
+    let (mut worst, mut overall, mut per_problem) = (None, None, None);
     if n_missing == 0 {
-        let by_value =
-            |i: &usize, k: &usize| f64::total_cmp(&cells[*i].value.unwrap_or(0.0), &cells[*k].value.unwrap_or(0.0));
-        let index = (0..cells.len()).max_by(by_value).unwrap_or(0);
+        let value = |i: usize| cells[i].finding.value.unwrap_or(0.0);
+        let index = (0..cells.len()).max_by(|&i, &k| value(i).total_cmp(&value(k))).unwrap_or(0);
         let interval = if fewest >= 2 {
-            Some(worst_mean_interval(all.iter().map(|(_, logs)| logs.as_slice()), 1.0 - rules.level)?.exp())
+            let values: Vec<Vec<f64>> = cells.iter().map(JudgedCell::values).collect();
+            Some(worst_mean_interval(values.iter().map(Vec::as_slice), 1.0 - level)?.exp())
         } else {
             None
         };
         worst = Some((index, interval));
-        let per_problem: Vec<Vec<f64>> = blocks.iter().filter(|b| !b.is_empty()).map(|b| mean_over_cells(b)).collect();
-        overall = Some(overall_effect(&per_problem, 1.0 - rules.level)?);
+        per_problem = means_over_cells(&cells);
+        overall = per_problem.as_ref().map(|values| overall_effect(values, 1.0 - level)).transpose()?;
     }
-    Ok(Robustness { verdict, p_robust, worst, overall, cells })
+    let cells = cells.into_iter().map(|c| c.finding).collect();
+    Ok(Concluded { finding: Robustness { verdict, p_robust, p_robust_holm, worst, overall, cells }, per_problem })
 }
 
-/// Per seed, the mean over the cells of a problem.
-fn mean_over_cells(block: &[(usize, Vec<f64>)]) -> Vec<f64> {
-    let n_seeds = block.first().map_or(0, |(_, logs)| logs.len());
-    (0..n_seeds).map(|s| block.iter().map(|(_, logs)| logs[s]).sum::<f64>() / block.len() as f64).collect()
+/// Per problem and seed, the mean over the problem's cells, over the seeds that all of them have; `None` where a
+/// problem has no such seed.
+fn means_over_cells(cells: &[JudgedCell]) -> Option<Vec<Vec<f64>>> {
+    let mut problems: Vec<(&str, Vec<&JudgedCell>)> = Vec::new();
+    for cell in cells {
+        match problems.iter_mut().find(|(id, _)| *id == cell.finding.problem) {
+            Some((_, own)) => own.push(cell),
+            None => problems.push((&cell.finding.problem, vec![cell])),
+        }
+    }
+    let of_problem = |own: &[&JudgedCell]| {
+        let shared = own[0].logs.keys().filter(|seed| own.iter().all(|c| c.logs.contains_key(seed)));
+        let means: Vec<f64> = shared.map(|s| own.iter().map(|c| c.logs[s]).sum::<f64>() / own.len() as f64).collect();
+        (!means.is_empty()).then_some(means)
+    };
+    problems.iter().map(|(_, own)| of_problem(own)).collect()
 }
 
-/// What a cell says by itself, and its log ratios if it has a value.
-fn judge_alone(
-    problem: &str,
-    pool_ratio: usize,
-    cell: &Cell,
-    half_level: f64,
-    flip_seed: u64,
-) -> Result<(CellFinding, Option<Vec<f64>>), EvalError> {
+/// The method with the lowest overall effect among those with a value in every cell that any method was planned on.
+fn recommend(methods: &[MethodCells], found: &[Concluded], level: f64) -> Result<Option<Recommendation>, EvalError> {
+    let planned = |m: &MethodCells| -> BTreeSet<(String, usize)> {
+        m.cells.iter().map(|c| (c.problem.clone(), c.pool_ratio)).collect()
+    };
+    let all: BTreeSet<(String, usize)> = methods.iter().flat_map(planned).collect();
+    let mean = |values: &[Vec<f64>]| {
+        values.iter().map(|v| v.iter().sum::<f64>() / v.len() as f64).sum::<f64>() / values.len() as f64
+    };
+    let candidates = found.iter().enumerate().filter(|(m, _)| planned(&methods[*m]) == all);
+    let best = candidates
+        .filter_map(|(m, own)| Some((m, own.per_problem.as_ref()?)))
+        .min_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
+    let Some((method, values)) = best else { return Ok(None) };
+    // Methods that failed could have been picked had they not: they count too.
+    let n_compared = methods.len();
+    let level = 1.0 - level / n_compared as f64;
+    Ok(Some(Recommendation { method, n_compared, level, overall: overall_effect(values, level)? }))
+}
+
+/// Quantiles of Student's t by degrees of freedom: cells mostly share their number of seeds, and a quantile costs far
+/// more than a mean.
+#[derive(Default)]
+struct Quantiles {
+    known: Vec<(f64, usize, f64)>,
+}
+
+impl Quantiles {
+    /// The two-sided quantile of an interval at `level` over n values.
+    fn of(&mut self, level: f64, n: usize) -> Result<f64, EvalError> {
+        if let Some((_, _, quantile)) = self.known.iter().find(|(l, k, _)| *l == level && *k == n) {
+            return Ok(*quantile);
+        }
+        let quantile = t_quantile(0.5 + 0.5 * level, (n - 1) as f64)?;
+        self.known.push((level, n, quantile));
+        Ok(quantile)
+    }
+}
+
+/// What a cell says by itself.
+fn judge_alone(cell: &CellOutcomes, rules: &VerdictRules, quantiles: &mut Quantiles) -> Result<JudgedCell, EvalError> {
+    if cell.outcomes.is_empty() {
+        return Err(EvalError::TooFew { what: "planned seeds of a cell", needed: 1, got: 0 });
+    }
+    let half_level = rules.level / 2.0;
+    let mut logs = BTreeMap::new();
+    let mut missing = Vec::new();
+    let mut seeds = BTreeSet::new();
+    for (index, one) in cell.outcomes.iter().enumerate() {
+        if !seeds.insert(one.seed) {
+            let value = one.seed as f64;
+            return Err(EvalError::OutOfRange { what: "seed of a cell", index, value, must: "given once" });
+        }
+        match &one.outcome {
+            Ok(ratio) => logs.extend(log_ratios(&[*ratio])?.into_iter().map(|log| (one.seed, log))),
+            Err(why) => missing.push((one.seed, why.clone())),
+        }
+    }
     let mut finding = CellFinding {
-        problem: problem.to_owned(),
-        pool_ratio,
-        value: cell.value(),
-        n_seeds: 0,
-        missing: Vec::new(),
+        problem: cell.problem.clone(),
+        pool_ratio: cell.pool_ratio,
+        value: None,
+        n_seeds: logs.len(),
+        missing,
         interval_90: None,
         interval_95: None,
         p_better: None,
@@ -308,25 +622,23 @@ fn judge_alone(
         verdict: CellVerdict::NoVerdict,
         seeds_to_find: None,
     };
-    let ratios = match cell {
-        Cell::Incomplete { n_present, missing } => {
-            finding.n_seeds = *n_present;
-            finding.missing = missing.clone();
-            return Ok((finding, None));
+    if finding.missing.is_empty() {
+        let values: Vec<f64> = logs.values().copied().collect();
+        finding.value = Some((values.iter().sum::<f64>() / values.len() as f64).exp());
+        finding.p_better = Some(wilcoxon_signed_rank(&values, Alternative::Less)?.p);
+        finding.p_wilcoxon = Some(wilcoxon_signed_rank(&values, Alternative::TwoSided)?.p);
+        finding.p_sign_flip = Some(sign_flip_test(&values, Alternative::TwoSided, rules.flip_seed)?);
+        if values.len() >= 2 {
+            let mut interval = |level: f64| -> Result<Interval, EvalError> {
+                Ok(t_interval_with_quantile(&values, quantiles.of(level, values.len())?)?.exp())
+            };
+            // "Equal" is two one-sided tests at the level of one direction doubled, that is a 1 − 2 · 5 % interval by
+            // default.
+            finding.interval_90 = Some(interval(1.0 - 4.0 * half_level)?);
+            finding.interval_95 = Some(interval(1.0 - 2.0 * half_level)?);
         }
-        Cell::Complete { ratios, .. } => ratios,
-    };
-    let logs = log_ratios(ratios)?;
-    finding.n_seeds = logs.len();
-    finding.p_better = Some(wilcoxon_signed_rank(&logs, Alternative::Less)?.p);
-    finding.p_wilcoxon = Some(wilcoxon_signed_rank(&logs, Alternative::TwoSided)?.p);
-    finding.p_sign_flip = Some(sign_flip_test(&logs, Alternative::TwoSided, flip_seed)?);
-    if logs.len() >= 2 {
-        // "Equal" is two one-sided tests at the level of one direction doubled, that is a 1 − 2 · 5 % interval by default.
-        finding.interval_90 = Some(t_interval(&logs, 1.0 - 4.0 * half_level)?.exp());
-        finding.interval_95 = Some(t_interval(&logs, 1.0 - 2.0 * half_level)?.exp());
     }
-    Ok((finding, Some(logs)))
+    Ok(JudgedCell { finding, logs })
 }
 
 /// Holm over methods for one (problem, γ): p-values of the methods that have one, adjusted in a family that counts the
@@ -374,19 +686,20 @@ mod tests {
         MethodPanel { problems }
     }
 
-    fn judge(panel: &MethodPanel) -> Robustness {
+    fn judge_panel(panel: &MethodPanel) -> Robustness {
         robustness(panel, &VerdictRules::default()).unwrap()
     }
 
     #[test]
     fn planted_effects_are_found_with_seeds_enough() {
-        let better = judge(&panel(10, 0.02, |_, _| 0.9_f64.ln()));
+        let better = judge_panel(&panel(10, 0.02, |_, _| 0.9_f64.ln()));
         assert_eq!(better.verdict, Verdict::Robust);
         assert!(better.cells.iter().all(|c| c.verdict == CellVerdict::Better));
         let overall = better.overall.unwrap().over_problems.unwrap().exp();
         assert!(overall.contains(0.9), "{overall:?}");
 
-        let once_worse = judge(&panel(10, 0.02, |p, g| if (p, g) == (3, 2) { 1.2_f64.ln() } else { 0.9_f64.ln() }));
+        let once_worse =
+            judge_panel(&panel(10, 0.02, |p, g| if (p, g) == (3, 2) { 1.2_f64.ln() } else { 0.9_f64.ln() }));
         assert_eq!(once_worse.verdict, Verdict::NotRobust);
         for cell in &once_worse.cells {
             let planted = cell.problem == "p3" && cell.pool_ratio == 8;
@@ -396,7 +709,7 @@ mod tests {
         assert_eq!((once_worse.cells[index].problem.as_str(), once_worse.cells[index].pool_ratio), ("p3", 8));
         assert!(interval.unwrap().contains(1.2));
 
-        let equal = judge(&panel(10, 0.005, |_, _| 0.0));
+        let equal = judge_panel(&panel(10, 0.005, |_, _| 0.0));
         assert!(matches!(equal.verdict, Verdict::Undecided(Hesitation::Evidence { .. })), "{:?}", equal.verdict);
         assert!(equal.cells.iter().all(|c| c.verdict == CellVerdict::Equal));
     }
@@ -404,7 +717,7 @@ mod tests {
     #[test]
     fn five_seeds_never_decide() {
         for mean in [0.9_f64.ln(), 1.5_f64.ln(), 0.0] {
-            let found = judge(&panel(5, 0.001, |_, _| mean));
+            let found = judge_panel(&panel(5, 0.001, |_, _| mean));
             assert_eq!(
                 found.verdict,
                 Verdict::Undecided(Hesitation::TooFewSeeds { got: 5, needed_for_robust: 6, needed_for_not_robust: 9 })
@@ -415,7 +728,7 @@ mod tests {
 
     #[test]
     fn one_seed_is_no_error() {
-        let found = judge(&panel(1, 0.001, |_, _| -0.1));
+        let found = judge_panel(&panel(1, 0.001, |_, _| -0.1));
         assert!(matches!(found.verdict, Verdict::Undecided(Hesitation::TooFewSeeds { got: 1, .. })));
         assert!(found.cells.iter().all(|c| c.value.is_some() && c.interval_95.is_none()));
     }
@@ -425,7 +738,7 @@ mod tests {
         let mut better = panel(10, 0.02, |_, _| 0.9_f64.ln());
         let failed = Missing::Failed { reason: "diverged".into() };
         better.problems[2].cells[1].1 = Cell::Incomplete { n_present: 9, missing: vec![(4, failed.clone())] };
-        let found = judge(&better);
+        let found = judge_panel(&better);
         assert_eq!(found.verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
         assert_eq!((found.p_robust, found.worst, found.overall), (None, None, None));
         let cell = found.cells.iter().find(|c| c.verdict == CellVerdict::NoVerdict).unwrap();
@@ -436,21 +749,157 @@ mod tests {
         for (_, cell) in better.problems.iter_mut().flat_map(|p| &mut p.cells) {
             *cell = Cell::Incomplete { n_present: 0, missing: vec![(0, Missing::Absent)] };
         }
-        assert_eq!(judge(&better).verdict, Verdict::Undecided(Hesitation::MissingCells { n: 48 }));
+        assert_eq!(judge_panel(&better).verdict, Verdict::Undecided(Hesitation::MissingCells { n: 48 }));
 
         let mut worse = panel(10, 0.02, |_, g| if g == 5 { 0.3 } else { 0.0 });
         worse.problems[2].cells[1].1 = Cell::Incomplete { n_present: 9, missing: vec![(4, Missing::Absent)] };
-        assert_eq!(judge(&worse).verdict, Verdict::NotRobust);
+        assert_eq!(judge_panel(&worse).verdict, Verdict::NotRobust);
     }
 
     #[test]
     fn noise_leaves_it_undecided_and_says_how_many_seeds() {
-        let found = judge(&panel(10, 0.6, |_, _| -0.05));
+        let found = judge_panel(&panel(10, 0.6, |_, _| -0.05));
         assert!(
             matches!(found.verdict, Verdict::Undecided(Hesitation::Evidence { n_not_rejected }) if n_not_rejected > 0)
         );
         let needed: Vec<usize> = found.cells.iter().filter_map(|c| c.seeds_to_find).collect();
         assert!(!needed.is_empty() && needed.iter().all(|&n| n > 10), "{needed:?}");
+    }
+
+    fn outcomes(ratios: &[f64]) -> Vec<SeedOutcome> {
+        (0..).zip(ratios).map(|(seed, r)| SeedOutcome { seed, outcome: Ok(*r) }).collect()
+    }
+
+    fn of(problem: &str, pool_ratio: usize, outcomes: Vec<SeedOutcome>) -> CellOutcomes {
+        CellOutcomes { problem: problem.into(), pool_ratio, outcomes }
+    }
+
+    fn wiggled(centre: f64, n: usize) -> Vec<f64> {
+        (0..n).map(|s| centre + 0.004 * (s as f64 * 1.7).sin()).collect()
+    }
+
+    #[test]
+    fn robust_takes_nine_seeds_with_eleven_methods() {
+        let rules = VerdictRules::default();
+        for (n_seeds, due) in [(8, false), (9, true)] {
+            // Each method has its own small wiggle; one is better than Random, the others are equal to it.
+            let methods: Vec<MethodCells> = (0..11)
+                .map(|m| MethodCells {
+                    method: format!("m{m}"),
+                    cells: vec![of(
+                        "p",
+                        2,
+                        outcomes(&wiggled(if m == 0 { 0.9 } else { 1.0 + 1e-4 * m as f64 }, n_seeds)),
+                    )],
+                })
+                .collect();
+            let found = judge(&methods, &rules).unwrap();
+            assert_eq!(found.methods[0].verdict == Verdict::Robust, due, "{n_seeds}");
+            assert_eq!(found.methods[0].p_robust, Some(0.5_f64.powi(n_seeds as i32)));
+            assert_eq!(found.methods[0].p_robust_holm, Some(11.0 * 0.5_f64.powi(n_seeds as i32)));
+            if !due {
+                let Verdict::Undecided(Hesitation::TooFewSeeds { got, needed_for_robust, .. }) =
+                    found.methods[0].verdict
+                else {
+                    panic!("{:?}", found.methods[0].verdict);
+                };
+                assert_eq!((got, needed_for_robust), (8, 9));
+            }
+            let recommended = found.recommended.unwrap();
+            assert_eq!((recommended.method, recommended.n_compared), (0, 11));
+            assert!((recommended.level - (1.0 - 0.05 / 11.0)).abs() < 1e-15);
+            let fixed = recommended.overall.problems_fixed.unwrap();
+            let plain = found.methods[0].overall.unwrap().problems_fixed.unwrap();
+            assert!(fixed.lower < plain.lower && fixed.upper > plain.upper && fixed.mean == plain.mean);
+        }
+    }
+
+    #[test]
+    fn cells_of_their_own_seeds_are_judged_and_hopeless_ones_stay_outside() {
+        let rules = VerdictRules::default();
+        let fine = MethodCells {
+            method: "a".into(),
+            cells: vec![of("p", 2, outcomes(&wiggled(0.9, 10))), of("p", 4, outcomes(&wiggled(0.9, 7)))],
+        };
+        let alone = judge(std::slice::from_ref(&fine), &rules).unwrap();
+        assert_eq!(alone.methods[0].verdict, Verdict::Robust);
+        assert_eq!((alone.n_tested, alone.n_too_few, alone.monte_carlo_error), (2, 0, 0.0));
+        // The overall effect rests on the seeds that both cells have.
+        let of_both: Vec<f64> = (0..7).map(|s| wiggled(0.9, 10)[s].ln()).collect();
+        let mean = of_both.iter().sum::<f64>() / 7.0;
+        assert!((alone.methods[0].overall.unwrap().problems_fixed.unwrap().mean - mean).abs() < 1e-12);
+
+        // Three seeds that all agree would beat every threshold in one of eight patterns.
+        let hopeless = MethodCells { method: "b".into(), cells: vec![of("p", 2, outcomes(&[1.5, 1.5, 1.5]))] };
+        let both = judge(&[fine, hopeless], &rules).unwrap();
+        assert_eq!((both.n_tested, both.n_too_few), (2, 1));
+        for (cell, before) in both.methods[0].cells.iter().zip(&alone.methods[0].cells) {
+            assert_eq!(cell.p_better_adjusted, before.p_better_adjusted);
+        }
+        assert_eq!(both.methods[1].cells[0].verdict, CellVerdict::Undecidable);
+        assert_eq!(both.methods[1].cells[0].p_worse_adjusted, None);
+        // It was not planned where the other was, so the two are not compared.
+        assert_eq!(both.recommended.unwrap().method, 0);
+    }
+
+    #[test]
+    fn a_failed_run_strengthens_no_other_evidence() {
+        let rules = VerdictRules::default();
+        let noise =
+            |m: usize| -> Vec<f64> { (0..10).map(|s| (0.06 * ((7 * s + 3 * m + s * s) as f64).sin()).exp()).collect() };
+        let methods = |failed: bool| -> Vec<MethodCells> {
+            (0..6)
+                .map(|m| {
+                    let mut own =
+                        outcomes(&noise(m).iter().map(|r| if m == 0 { 0.96 * r } else { *r }).collect::<Vec<_>>());
+                    if failed && m == 5 {
+                        own[4].outcome = Err(Missing::Failed { reason: "diverged".into() });
+                    }
+                    MethodCells { method: format!("m{m}"), cells: vec![of("p", 2, own)] }
+                })
+                .collect()
+        };
+        let (whole, broken) = (judge(&methods(false), &rules).unwrap(), judge(&methods(true), &rules).unwrap());
+        assert_eq!((whole.n_tested, broken.n_tested), (6, 6));
+        assert_eq!(whole.methods[0].p_robust_holm, broken.methods[0].p_robust_holm);
+        assert_eq!(broken.methods[5].cells[0].verdict, CellVerdict::NoVerdict);
+        assert_eq!(broken.methods[5].verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
+        let without: Vec<MethodCells> = methods(true).into_iter().take(5).collect();
+        let smaller = judge(&without, &rules).unwrap();
+        let p = |j: &Judgement| j.methods[0].cells[0].p_better_adjusted.unwrap();
+        assert!(p(&broken) >= p(&smaller), "{} {}", p(&broken), p(&smaller));
+    }
+
+    #[test]
+    fn one_method_alone_is_the_old_verdict() {
+        let better = panel(10, 0.02, |_, _| 0.9_f64.ln());
+        let cells: Vec<CellOutcomes> = better
+            .problems
+            .iter()
+            .flat_map(|p| p.cells.iter().map(|(ratio, cell)| (p.problem.clone(), *ratio, cell)))
+            .map(|(problem, ratio, cell)| match cell {
+                Cell::Complete { ratios, .. } => of(&problem, ratio, outcomes(ratios)),
+                Cell::Incomplete { .. } => panic!("every cell is complete"),
+            })
+            .collect();
+        let found = judge(&[MethodCells { method: "m".into(), cells }], &VerdictRules::default()).unwrap();
+        assert_eq!(found.methods[0], judge_panel(&better));
+        assert_eq!(found.methods[0].p_robust, found.methods[0].p_robust_holm);
+    }
+
+    #[test]
+    fn bad_families_are_typed() {
+        let rules = VerdictRules::default();
+        let cell = of("p", 2, outcomes(&[0.9, 0.8]));
+        let judge_cells = |cells: Vec<CellOutcomes>| judge(&[MethodCells { method: "m".into(), cells }], &rules);
+        assert!(matches!(judge(&[], &rules), Err(EvalError::TooFew { .. })));
+        assert!(matches!(judge_cells(vec![]), Err(EvalError::TooFew { .. })));
+        assert!(matches!(judge_cells(vec![of("p", 2, vec![])]), Err(EvalError::TooFew { .. })));
+        assert!(matches!(judge_cells(vec![cell.clone(), cell.clone()]), Err(EvalError::OutOfRange { index: 1, .. })));
+        let mut twice = cell;
+        twice.outcomes[1].seed = 0;
+        assert!(matches!(judge_cells(vec![twice]), Err(EvalError::OutOfRange { index: 1, .. })));
+        assert!(matches!(judge_cells(vec![of("p", 2, outcomes(&[-1.0]))]), Err(EvalError::OutOfRange { .. })));
     }
 
     #[test]
