@@ -51,6 +51,7 @@
 
 mod answers;
 mod atomic;
+mod calls;
 mod canonical;
 mod error;
 mod journal;
@@ -69,6 +70,7 @@ pub use answers::{
     Answer, AnswerDamage, AnswerDamageKind, AnswerKey, Answers, Contradiction, KeyInput, Merged, answer_keys,
     merge_answers,
 };
+pub use calls::{Call, CallNote, CallStanding, Calls};
 pub use canonical::canonical_json;
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
