@@ -125,12 +125,12 @@ impl Source {
         take: &mut dyn FnMut(u64, &str) -> bool,
     ) -> Result<(), StoreError> {
         let read = StoreError::io;
-        let mut file = match File::open(path) {
+        // Asked for before opening, because most files of a folder do not grow any more.
+        let length = match fs::metadata(path) {
             // Taken away since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => file.map_err(read(path, "open"))?,
+            data => data.map_err(read(path, "read"))?.len(),
         };
-        let length = file.metadata().map_err(read(path, "read"))?.len();
         if length < self.end {
             // Replaced by an older copy: equal answers count once, so reading it from the start does no harm.
             *self = Self::default();
@@ -140,6 +140,7 @@ impl Source {
         if self.other_key || length == self.end {
             return Ok(());
         }
+        let mut file = File::open(path).map_err(read(path, "open"))?;
         file.seek(SeekFrom::Start(self.end)).map_err(read(path, "read"))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(read(path, "read"))?;
