@@ -15,8 +15,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// As [`write`], but whether the rename outlives a power failure is left to a later [`sync_parent`], and without `durable`
-/// the content to the system.
+/// As [`write`], but whether the rename outlives a power failure is left to a later [`sync_parent`], and without
+/// `durable` the content to the system.
 pub(crate) fn place(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
     let temporary = path.with_added_extension("tmp");
     let attempt = || -> std::io::Result<()> {
@@ -31,7 +31,8 @@ pub(crate) fn place(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Stor
     fs::rename(&temporary, path).map_err(StoreError::io(path, "rename into place"))
 }
 
-/// Makes a rename in the directory of `path` last through a power failure, where the platform lets directories be synced.
+/// Makes a rename in the directory of `path` last through a power failure, where the platform lets directories be
+/// synced.
 pub(crate) fn sync_parent(path: &Path) {
     if let Some(parent) = path.parent()
         && let Ok(directory) = File::open(parent)

@@ -75,6 +75,26 @@ pub enum StoreError {
         /// The value.
         value: f64,
     },
+    /// An answer that no folder of answers can hold was about to be kept.
+    #[error("{}: the answer to {point:?} cannot be kept: {reason}", folder.display())]
+    BadAnswer {
+        /// The folder.
+        folder: PathBuf,
+        /// The point.
+        point: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Programs that were to be ended still run.
+    #[error("the process group {group} ({what}) still runs: {reason}")]
+    StillRuns {
+        /// The group.
+        group: u32,
+        /// What it was asked for.
+        what: String,
+        /// Why it could not be ended.
+        reason: String,
+    },
     /// Records were handed over in the wrong order.
     #[error("{}: {reason}", path.display())]
     OutOfOrder {

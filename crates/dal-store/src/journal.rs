@@ -1,9 +1,9 @@
 //! The checkpoint of an unfinished run: an append-only file of checksummed frames, and the state that they add up to.
 //!
 //! Layout, numbers little endian: magic `DALJRNL1`, SHA-256 of the run's `spec.json` (32 bytes), then frames of
-//! length of the payload (u32), kind (u8), payload, first 8 bytes of SHA-256(kind ‖ payload). Repeating a frame changes nothing, so
-//! that a step done again after a kill adds up to the same state. What follows the first frame that is cut short or
-//! whose checksum is wrong is cut off when the file is opened for writing.
+//! length of the payload (u32), kind (u8), payload, first 8 bytes of SHA-256(kind ‖ payload). Repeating a frame
+//! changes nothing, so that a step done again after a kill adds up to the same state. What follows the first frame
+//! that is cut short or whose checksum is wrong is cut off when the file is opened for writing.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -20,9 +20,9 @@ use crate::record::{EntryRecord, EntryTiming};
 
 const MAGIC: &[u8; 8] = b"DALJRNL1";
 pub(crate) const HEADER: usize = 8 + 32;
-/// What is appended later than this after the last time is forced to disk at once. A killed process loses nothing either way;
-/// a power failure costs at most the quick steps of this long.
-const SYNC_EVERY: Duration = Duration::from_millis(200);
+/// What is appended later than this after the last time is forced to disk at once. A killed process loses nothing
+/// either way; a power failure costs at most the quick steps of this long.
+pub(crate) const SYNC_EVERY: Duration = Duration::from_millis(200);
 
 /// Points that were asked for together, with the answers so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -198,7 +198,7 @@ pub(crate) fn decode_failure(bytes: &[u8]) -> Option<LabelFailure> {
     Some(LabelFailure::new(kind, message))
 }
 
-const KINDS: [LabelFailureKind; 6] = [
+pub(crate) const KINDS: [LabelFailureKind; 6] = [
     LabelFailureKind::NonFinite,
     LabelFailureKind::Malformed,
     LabelFailureKind::Missing,
@@ -246,8 +246,8 @@ fn replay(bytes: &[u8], path: &Path, spec_json: &str) -> Result<(Checkpoint, usi
     Ok((checkpoint, at))
 }
 
-/// Where the frames begin: behind the header, or at 0 where it was cut short and nothing was recorded yet. `None` if the bytes are
-/// of another journal than `key_json`'s.
+/// Where the frames begin: behind the header, or at 0 where it was cut short and nothing was recorded yet. `None` if
+/// the bytes are of another journal than `key_json`'s.
 fn first_frame(bytes: &[u8], key_json: &str) -> Option<usize> {
     match bytes.split_at_checked(HEADER) {
         None => Some(0),
@@ -305,9 +305,9 @@ impl Journal {
         Ok((Self::at(path, spec_json, valid)?, checkpoint))
     }
 
-    /// Opens or creates the journal of another key than a run's, whose frames stand each for itself, and hands them to `take`. A
-    /// spoilt frame costs what it said: the file is made anew from the others, the old one kept as `….damaged`. With the
-    /// journal come the bytes that were left out; `None` if the file belongs to another key.
+    /// Opens or creates the journal of another key than a run's, whose frames stand each for itself, and hands them
+    /// to `take`. A spoilt frame costs what it said: the file is made anew from the others, the old one kept as
+    /// `….damaged`. With the journal come the bytes that were left out; `None` if the file belongs to another key.
     pub(crate) fn open_frames(
         path: PathBuf,
         key_json: &str,
@@ -331,6 +331,28 @@ impl Journal {
             atomic::write(&path, &sound)?;
         }
         Ok(Some((Self::at(path, key_json, sound.len())?, dropped)))
+    }
+
+    /// Hands the frames of such a journal to `take` without changing the file, and returns the bytes that were left
+    /// out; `None` if the file belongs to another key.
+    pub(crate) fn read_frames(
+        path: &Path,
+        key_json: &str,
+        take: &mut dyn FnMut(u8, &[u8]) -> bool,
+    ) -> Result<Option<u64>, StoreError> {
+        let bytes = read_bytes(path)?;
+        let Some(mut at) = first_frame(&bytes, key_json) else { return Ok(None) };
+        let mut dropped = 0;
+        while at < bytes.len() {
+            match next_frame(&bytes, at).filter(|&(kind, payload, _)| take(kind, payload)) {
+                Some((_, _, next)) => at = next,
+                None => {
+                    at += 1;
+                    dropped += 1;
+                }
+            }
+        }
+        Ok(Some(dropped))
     }
 
     /// The journal from its first `valid` bytes on.

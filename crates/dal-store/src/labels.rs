@@ -1,8 +1,9 @@
-//! Answers of one problem's oracle, kept beside the runs, so that nothing costly is asked twice by any start of a sweep.
+//! Answers of one problem's oracle, kept beside the runs, so that nothing costly is asked twice by any start of a
+//! sweep.
 //!
-//! Layout: a journal as of a run, bound to the problem instead of to a run, with frames of kind 6 (an answer: number of
-//! columns, the point, its outputs) and 7 (a failure: number of columns, the point, kind and message). Each frame stands for
-//! itself: one that is cut short or spoilt is left out, and those behind it count.
+//! Layout: a journal as of a run, bound to the problem instead of to a run, with frames of kind 6 (an answer: number
+//! of columns, the point, its outputs) and 7 (a failure: number of columns, the point, kind and message). Each frame
+//! stands for itself: one that is cut short or spoilt is left out, and those behind it count.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -87,7 +88,7 @@ fn bits(x: ArrayView1<'_, f64>) -> Vec<u64> {
     x.iter().map(|v| v.to_bits()).collect()
 }
 
-fn decode(kind: u8, payload: &[u8]) -> Option<(Vec<u64>, Answer)> {
+pub(crate) fn decode(kind: u8, payload: &[u8]) -> Option<(Vec<u64>, Answer)> {
     let mut rest = payload;
     let n_columns = take(&mut rest)?;
     let (x, rest) = rest.split_at_checked(n_columns.checked_mul(8)?)?;

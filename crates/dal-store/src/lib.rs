@@ -18,14 +18,16 @@
 //!   checkpoint.journal       only while a run is unfinished or failed: its answers and records so far
 //! ```
 //!
-//! The id of a run is the SHA-256 of its `spec.json`, cut to 16 hexadecimal digits. Since that file holds the numeric platform
-//! and [`RESULTS_REVISION`](dal_core::RESULTS_REVISION), the same specification run on another platform or by another
-//! revision is another run that lies beside the first: neither overwrites or hides the other, a run is skipped
-//! only where all three match, and whoever reads the store sees both ([`Run::key`]).
+//! The id of a run is the SHA-256 of its `spec.json`, cut to 16 hexadecimal digits. Since that file holds the numeric
+//! platform and [`RESULTS_REVISION`](dal_core::RESULTS_REVISION), the same specification run on another platform or
+//! by another revision is another run that lies beside the first: neither overwrites or hides the other, a run is
+//! skipped only where all three match, and whoever reads the store sees both ([`Run::key`]).
 //!
-//! Deterministic files are the same bytes however often a run was interrupted and however many ran beside it. Files appear whole
-//! (temporary file, fsync, rename); the journal is append-only and every frame of it is checksummed, so that a kill, a full
-//! disk or a power failure costs at most what was being written.
+//! Deterministic files are the same bytes however often a run was interrupted and however many ran beside it. Files
+//! appear whole (temporary file, fsync, rename); the journal is append-only and every frame of it is checksummed, so
+//! that a kill, a full disk or a power failure costs at most what was being written.
+//!
+//! Answers that cost something stand in a folder of their own, which commands share and stores do not own: [`Answers`].
 //!
 //! ```
 //! use dal_store::{Begin, EntryErrors, EntryRecord, Provenance, RunKey, RunSpec, Status, Store};
@@ -47,11 +49,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod answers;
 mod atomic;
+mod calls;
 mod canonical;
 mod error;
 mod journal;
 mod labels;
+mod lines;
+mod old;
+mod process;
 mod record;
 mod run;
 mod spec;
@@ -59,10 +66,17 @@ mod store;
 mod sweep;
 mod writer;
 
+pub use answers::{
+    Answer, AnswerDamage, AnswerDamageKind, AnswerKey, Answers, Contradiction, KeyInput, Merged, answer_keys,
+    merge_answers,
+};
+pub use calls::{Call, CallNote, CallStanding, Calls};
 pub use canonical::canonical_json;
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
 pub use labels::LabelJournal;
+pub use old::{OldAnswers, OldLabels, old_answers, old_labels, problems_of};
+pub use process::{ProcessName, Standing};
 pub use record::{
     Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind, Machine, Provenance, Status,
 };

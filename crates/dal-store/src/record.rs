@@ -52,8 +52,9 @@ pub struct Choice {
     pub n_queries: usize,
     /// Mean distance of a query to its nearest fellow; absent below two queries.
     pub diversity: Option<f64>,
-    /// Spearman's correlation of the strategy's scores with the true absolute error (mean over outputs) over the first
-    /// [`n_ranked`](Self::n_ranked) points of the pool; absent where the strategy has no score, or it is not cheap or not defined.
+    /// Spearman's correlation of the strategy's scores with the true absolute error (mean over outputs) over the
+    /// first [`n_ranked`](Self::n_ranked) points of the pool; absent where the strategy has no score, or it is not
+    /// cheap or not defined.
     pub score_error_correlation: Option<f64>,
     /// Pool points that the correlation is taken over.
     pub n_ranked: usize,
@@ -191,8 +192,8 @@ pub struct Provenance {
     pub peak_memory_mib: u64,
     /// Where the engine trained: `cpu`, `cuda:0`.
     pub device: String,
-    /// Runs that were driven together with it, itself included. On an engine that trains in lock step the company may change
-    /// rounding; `timing.jsonl` has it for every entry.
+    /// Runs that were driven together with it, itself included. On an engine that trains in lock step the company may
+    /// change rounding; `timing.jsonl` has it for every entry.
     pub group: usize,
     /// The machine.
     pub machine: Machine,

@@ -124,8 +124,8 @@ impl Run {
         self.array(footer, QUERIES)
     }
 
-    /// Every point asked for, the initial ones first, with its answer: shape (n, n_columns + n_outputs), NaN where a label
-    /// failed. `None` for a run that is over and did not keep them.
+    /// Every point asked for, the initial ones first, with its answer: shape (n, n_columns + n_outputs), NaN where a
+    /// label failed. `None` for a run that is over and did not keep them.
     ///
     /// # Errors
     /// As [`records`](Self::records).

@@ -20,7 +20,7 @@ const MANIFEST: &str = "store.json";
 const LOCK: &str = "store.lock";
 const RUNS: &str = "runs";
 const SWEEPS: &str = "sweeps";
-const LABELS: &str = "labels";
+pub(crate) const LABELS: &str = "labels";
 const FORMAT: u64 = 1;
 /// Directories and files that are not whole yet start with this.
 const HIDDEN: char = '.';
@@ -142,8 +142,8 @@ impl Store {
         list(&dir)?.into_iter().filter(|name| name.ends_with(".json")).map(read).collect()
     }
 
-    /// Takes the right to write, which one process at a time can have. It ends with the returned value, or with the process
-    /// however that ends.
+    /// Takes the right to write, which one process at a time can have. It ends with the returned value, or with the
+    /// process however that ends.
     ///
     /// # Errors
     /// [`StoreError::Locked`] while another process has it.
@@ -218,8 +218,8 @@ impl StoreWriter {
         RunWriter::open(dir, key.clone()).map(Begin::Open)
     }
 
-    /// Takes up a run that failed, from where it failed; failed labels of an initial set without a single answer are forgotten,
-    /// so that they are asked for again.
+    /// Takes up a run that failed, from where it failed; failed labels of an initial set without a single answer are
+    /// forgotten, so that they are asked for again.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
@@ -240,9 +240,8 @@ impl StoreWriter {
     pub fn labels(&self, problem: &ProblemSpec) -> Result<LabelJournal, StoreError> {
         let dir = self.store.root.join(LABELS);
         fs::create_dir_all(&dir).map_err(StoreError::io(&dir, "create"))?;
-        let key = canonical_json(problem).expect("specifications are plain data with string keys");
-        let name: String = problem.id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        LabelJournal::open(dir.join(format!("{name}-{}.journal", short_hash(key.as_bytes()))), &key)
+        let (name, key) = labels_file(problem);
+        LabelJournal::open(dir.join(name), &key)
     }
 
     /// Keeps what a sweep planned.
@@ -255,6 +254,13 @@ impl StoreWriter {
         let path = self.store.root.join(SWEEPS).join(format!("{name}-{}.json", short_hash(text.as_bytes())));
         if path.exists() { Ok(()) } else { atomic::write(&path, text.as_bytes()) }
     }
+}
+
+/// Name of the file that keeps one problem's answers, and the key that it is bound to.
+pub(crate) fn labels_file(problem: &ProblemSpec) -> (String, String) {
+    let key = canonical_json(problem).expect("specifications are plain data with string keys");
+    let name: String = problem.id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    (format!("{name}-{}.journal", short_hash(key.as_bytes())), key)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {

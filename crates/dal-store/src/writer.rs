@@ -18,8 +18,9 @@ use crate::spec::{RunKey, hash};
 
 /// One run being written.
 ///
-/// Hand it the initial batch's points ([`batch`](Self::batch) 0), each answer as it comes, then per entry the record and the next
-/// batch's points, in that order; end with [`finish`](Self::finish) or [`fail`](Self::fail). Dropping it leaves a checkpoint.
+/// Hand it the initial batch's points ([`batch`](Self::batch) 0), each answer as it comes, then per entry the record
+/// and the next batch's points, in that order; end with [`finish`](Self::finish) or [`fail`](Self::fail). Dropping it
+/// leaves a checkpoint.
 #[derive(Debug)]
 pub struct RunWriter {
     dir: PathBuf,
@@ -122,7 +123,8 @@ impl RunWriter {
         self.add(Frame::Record(record))
     }
 
-    /// Every answer is kept with its point when the run is over, in `labels.npy`: for oracles whose answers cost something.
+    /// Every answer is kept with its point when the run is over, in `labels.npy`: for oracles whose answers cost
+    /// something.
     pub fn keep_labels(&mut self) {
         self.keeps_labels = true;
     }
@@ -135,7 +137,8 @@ impl RunWriter {
         self.close(None, provenance)
     }
 
-    /// The run cannot go on: writes what there is with the reason. The checkpoint stays, because it may hold costly answers.
+    /// The run cannot go on: writes what there is with the reason. The checkpoint stays, because it may hold costly
+    /// answers.
     ///
     /// # Errors
     /// A disk that refuses.

@@ -28,7 +28,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("crates/dal-nn", CODE),
     ("crates/dal-oracles", CODE),
     ("crates/dal-report", CODE),
-    ("crates/dal-store", CODE),
     ("crates/dal-tune", CODE),
     ("fixtures/src", CODE),
 ];

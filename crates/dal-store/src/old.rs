@@ -1,0 +1,303 @@
+//! Answers where older versions kept them: in a store's `labels/` and runs, and in files of `dal label --out`.
+//! Nothing is changed.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use dal_core::LabelFailure;
+use ndarray::Axis;
+
+use crate::answers::Answer;
+use crate::error::StoreError;
+use crate::journal::{Journal, KINDS};
+use crate::labels::decode;
+use crate::record::Status;
+use crate::run::Run;
+use crate::spec::ProblemSpec;
+use crate::store::{LABELS, Store, labels_file};
+
+/// What an older store knows of one problem's oracle.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OldAnswers {
+    /// Points of the unit box with their answers, successes before failures where there are both.
+    pub answers: Vec<(Vec<f64>, Answer)>,
+    /// Bytes of the store's file of labels that said nothing.
+    pub dropped_bytes: u64,
+    /// Runs that could not be read, with the reason.
+    pub unreadable: Vec<String>,
+}
+
+/// The problems that the runs of a store are of, each once, in the order of the runs' names. Runs that cannot be read
+/// are passed over.
+///
+/// # Errors
+/// A store that cannot be listed.
+pub fn problems_of(store: &Store) -> Result<Vec<ProblemSpec>, StoreError> {
+    let mut problems: Vec<ProblemSpec> = Vec::new();
+    for run in store.runs()?.flatten() {
+        if !problems.contains(&run.spec().problem) {
+            problems.push(run.spec().problem.clone());
+        }
+    }
+    Ok(problems)
+}
+
+/// Everything that a store says of a problem as an older version described it: its labels, and the answers, failures
+/// included, of its runs, be they over or not.
+///
+/// Points are of the unit box, so they mean what they meant only if the problem's bounds and scales are what they were:
+/// [`ProblemSpec::digest`] was the hash of the problem file's bytes.
+///
+/// # Errors
+/// A store that cannot be listed, a file of labels that cannot be read.
+pub fn old_answers(store: &Store, problem: &ProblemSpec) -> Result<OldAnswers, StoreError> {
+    let mut found = OldAnswers::default();
+    let mut all: Vec<(Vec<f64>, Answer)> = Vec::new();
+    let (name, key) = labels_file(problem);
+    let mut take = |kind, payload: &[u8]| match decode(kind, payload) {
+        Some((x, answer)) => {
+            all.push((x.into_iter().map(f64::from_bits).collect(), answer));
+            true
+        }
+        None => false,
+    };
+    let path = store.root().join(LABELS).join(name);
+    // An absent file is an empty one, and one of another key holds nothing for this problem.
+    found.dropped_bytes = Journal::read_frames(&path, &key, &mut take)?.unwrap_or(0);
+    for run in store.runs()? {
+        match run.and_then(|run| if run.spec().problem == *problem { of_run(&run) } else { Ok(Vec::new()) }) {
+            Ok(answers) => all.extend(answers),
+            Err(error) => found.unreadable.push(error.to_string()),
+        }
+    }
+    let mut places: HashMap<Vec<u64>, usize> = HashMap::new();
+    for (x, answer) in all {
+        let place = *places.entry(x.iter().map(|v| v.to_bits()).collect()).or_insert(found.answers.len());
+        match found.answers.get_mut(place) {
+            None => found.answers.push((x, answer)),
+            Some((_, known)) if known.is_err() => *known = answer,
+            Some(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+/// The answers of one run.
+fn of_run(run: &Run) -> Result<Vec<(Vec<f64>, Answer)>, StoreError> {
+    if !matches!(run.status(), Status::Done) {
+        let batches = run.checkpoint()?.batches;
+        let rows = batches.iter().flat_map(|batch| batch.x.outer_iter().zip(&batch.answers));
+        return Ok(rows.filter_map(|(x, answer)| Some((x.to_vec(), answer.clone()?))).collect());
+    }
+    let Some(labels) = run.labels()? else { return Ok(Vec::new()) };
+    let records = run.records()?;
+    let n_columns = run.queries()?.ncols();
+    let n_queries: usize = records.iter().filter_map(|record| record.choice.as_ref()).map(|c| c.n_queries).sum();
+    // Batch 0 is the initial set, batch t + 1 what entry t chose.
+    let mut first = 0;
+    let mut failures: HashMap<usize, LabelFailure> = HashMap::new();
+    let mut size = labels.nrows().saturating_sub(n_queries);
+    for record in &records {
+        for failed in &record.failed_labels {
+            if let Some(kind) = KINDS.into_iter().find(|kind| kind.id() == failed.kind) {
+                failures.insert(first + failed.row, LabelFailure::new(kind, failed.message.clone()));
+            }
+        }
+        first += size;
+        size = record.choice.as_ref().map_or(0, |choice| choice.n_queries);
+    }
+    let mut answers = Vec::new();
+    for (row, values) in labels.axis_iter(Axis(0)).enumerate() {
+        let (x, y) = values.split_at(Axis(0), n_columns.min(values.len()));
+        if let Some(failure) = failures.remove(&row) {
+            answers.push((x.to_vec(), Err(failure)));
+        } else if !y.is_empty() && y.iter().all(|v| v.is_finite()) {
+            answers.push((x.to_vec(), Ok(y.to_vec())));
+        }
+    }
+    Ok(answers)
+}
+
+/// What a file of `dal label --out` holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OldLabels {
+    /// The names of the columns that make a point: the problem's inputs, or `x0`, `x1`, … of the unit box.
+    pub names: Vec<String>,
+    /// The cells of each point as the user wrote them, and its label.
+    pub rows: Vec<(Vec<String>, Vec<f64>)>,
+    /// 1-based lines that hold no label; the last one may have been written when the program was stopped.
+    pub skipped: Vec<usize>,
+}
+
+/// Reads a file of `dal label --out`: columns `row`, those of the point, `y0`, `y1`, ….
+///
+/// # Errors
+/// A file that cannot be read, or has another header.
+pub fn old_labels(path: impl AsRef<Path>, n_outputs: usize) -> Result<OldLabels, StoreError> {
+    let path = path.as_ref();
+    let bytes = fs::read(path).map_err(StoreError::io(path, "read"))?;
+    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&bytes[..whole]);
+    let mut labels = OldLabels::default();
+    let mut record = csv::StringRecord::new();
+    let mut line = 1;
+    loop {
+        match reader.read_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) if labels.names.is_empty() => labels.names = names(&record, n_outputs, path)?,
+            Ok(true) => match row(&record, labels.names.len(), n_outputs) {
+                Some(row) => labels.rows.push(row),
+                None => labels.skipped.push(line),
+            },
+            Err(_) if labels.names.is_empty() => labels.names = names(&record, n_outputs, path)?,
+            Err(_) => labels.skipped.push(line),
+        }
+        line = reader.position().line() as usize;
+    }
+    if labels.names.is_empty() {
+        labels.names = names(&record, n_outputs, path)?;
+    }
+    if whole < bytes.len() {
+        labels.skipped.push(line);
+    }
+    Ok(labels)
+}
+
+fn names(header: &csv::StringRecord, n_outputs: usize, path: &Path) -> Result<Vec<String>, StoreError> {
+    let cells: Vec<&str> = header.iter().collect();
+    let outputs: Vec<String> = (0..n_outputs).map(|j| format!("y{j}")).collect();
+    let inner =
+        cells.strip_prefix(&["row"]).and_then(|cells| cells.split_at_checked(cells.len().checked_sub(n_outputs)?));
+    match inner {
+        Some((names, ys)) if !names.is_empty() && ys == outputs => Ok(names.iter().map(|&n| n.to_owned()).collect()),
+        _ => Err(StoreError::Damaged {
+            path: path.to_owned(),
+            line: Some(1),
+            reason: format!(
+                "{:?} is no header of labels: row, the point's columns, {}",
+                cells.join(","),
+                outputs.join(", ")
+            ),
+            remedy: "name a file that `dal label --out` wrote for this problem".into(),
+        }),
+    }
+}
+
+fn row(record: &csv::StringRecord, n_names: usize, n_outputs: usize) -> Option<(Vec<String>, Vec<f64>)> {
+    let cells: Vec<&str> = record.iter().collect();
+    if cells.len() != 1 + n_names + n_outputs {
+        return None;
+    }
+    cells[0].parse::<usize>().ok()?;
+    let (point, label) = cells[1..].split_at(n_names);
+    let label = label.iter().map(|cell| cell.parse().ok().filter(|v: &f64| v.is_finite())).collect::<Option<_>>()?;
+    Some((point.iter().map(|&cell| cell.to_owned()).collect(), label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dal_core::{Dimension, LabelFailureKind, Scale, Space, Value};
+    use std::collections::BTreeSet;
+
+    /// The folder of the old store, written out.
+    fn old() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in dal_fixtures::OLD_STORE {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        dir
+    }
+
+    /// The line that the program gets for a point of the fixture's problem: a speed of [0, 1] and two materials.
+    fn line(x: &[f64]) -> String {
+        let speed = Dimension::Continuous { low: 0.0, high: 1.0, scale: Scale::Linear };
+        let space = Space::new(vec![speed, Dimension::Categorical { n_levels: 2 }]).unwrap();
+        match space.to_physical(ndarray::aview1(x)).unwrap()[..] {
+            [Value::Number(speed), Value::Level(0)] => format!("{speed},steel"),
+            [Value::Number(speed), Value::Level(1)] => format!("{speed},\"soft, light\""),
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_old_store_gives_every_answer_back() {
+        let dir = old();
+        let store = Store::open(dir.path().join("store")).unwrap();
+        let problems = problems_of(&store).unwrap();
+        assert_eq!(problems.len(), 1);
+        let file = fs::read(dir.path().join("simulator.toml")).unwrap();
+        assert_eq!(problems[0].digest.as_deref(), Some(crate::spec::hash(&file).as_str()));
+        let before: Vec<_> =
+            dal_fixtures::OLD_STORE.iter().map(|(name, _)| fs::read(dir.path().join(name)).unwrap()).collect();
+        let found = old_answers(&store, &problems[0]).unwrap();
+        assert_eq!((found.dropped_bytes, &found.unreadable), (0, &Vec::new()));
+        // All that the program was asked for, but what was under way when it ended its caller, and what was asked by
+        // `dal label`.
+        let asked = fs::read_to_string(dir.path().join("asked.csv")).unwrap();
+        let asked: BTreeSet<&str> = asked.lines().collect();
+        let known: BTreeSet<String> = found.answers.iter().map(|(x, _)| line(x)).collect();
+        assert_eq!(known.len(), found.answers.len());
+        let missing: Vec<_> = asked.iter().filter(|line| !known.contains(**line)).collect();
+        assert!(known.iter().all(|line| asked.contains(line.as_str())), "{known:?}");
+        assert!(missing.len() <= 4 + 10, "{missing:?}");
+        for (x, answer) in &found.answers {
+            let speed = 0.5 * (x[0] + 1.0);
+            match answer {
+                Ok(y) => {
+                    let material = if x[1] > x[2] { 5.0 } else { 13.0 };
+                    assert!(speed <= 0.7 && (y[0] - (3.0 * speed).sin() - material).abs() < 1e-12, "{x:?} {y:?}");
+                }
+                Err(failure) => assert!(speed > 0.7 && failure.kind == LabelFailureKind::NonFinite, "{x:?} {failure}"),
+            }
+        }
+        let after: Vec<_> =
+            dal_fixtures::OLD_STORE.iter().map(|(name, _)| fs::read(dir.path().join(name)).unwrap()).collect();
+        assert!(before == after, "nothing is changed");
+        let other = ProblemSpec { digest: None, ..problems[0].clone() };
+        assert_eq!(old_answers(&store, &other).unwrap(), OldAnswers::default());
+    }
+
+    #[test]
+    fn runs_alone_give_their_answers_back_with_their_failures() {
+        let dir = old();
+        let store = Store::open(dir.path().join("store")).unwrap();
+        let problem = problems_of(&store).unwrap().remove(0);
+        let whole = old_answers(&store, &problem).unwrap().answers;
+        fs::remove_dir_all(dir.path().join("store/labels")).unwrap();
+        let runs = old_answers(&store, &problem).unwrap().answers;
+        assert!(runs.iter().all(|(x, answer)| whole.iter().any(|(other, known)| other == x && known == answer)));
+        let (failed, all) = (runs.iter().filter(|(_, answer)| answer.is_err()).count(), runs.len());
+        assert!(failed >= 3 && all >= 25 && all < whole.len(), "{failed} of {all} of {}", whole.len());
+        let spoilt = dir.path().join("store/runs/simulator-gsx-g2-s0-88026f79f2ec2918/labels.npy");
+        fs::write(&spoilt, b"no array").unwrap();
+        let found = old_answers(&store, &problem).unwrap();
+        assert!(found.unreadable[0].contains("labels.npy"), "{:?}", found.unreadable);
+        assert!(!found.answers.is_empty());
+    }
+
+    #[test]
+    fn an_old_file_of_labels_gives_every_label_back() {
+        let dir = old();
+        let path = dir.path().join("labels.csv");
+        let found = old_labels(&path, 1).unwrap();
+        assert_eq!(found.names, ["speed", "material"]);
+        let points: Vec<String> = found.rows.iter().map(|(cells, _)| cells.join("|")).collect();
+        assert_eq!(points, ["0.250|steel", "0.5|soft, light", "0.125|steel"]);
+        assert!(found.rows.iter().all(|(_, y)| y.len() == 1) && found.skipped.is_empty());
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("0,0.250,steel,5.", "0,0.250,steel,five") + "4,0.75,st").unwrap();
+        let torn = old_labels(&path, 1).unwrap();
+        assert_eq!((torn.rows.as_slice(), torn.skipped.as_slice()), (&found.rows[1..], &[2, 5][..]));
+        for (text, n_outputs) in
+            [("", 1), ("row,speed,y0\n", 2), ("speed,material,y0\n", 1), ("row,y0\n", 1), ("\"", 1)]
+        {
+            fs::write(&path, text).unwrap();
+            let error = old_labels(&path, n_outputs).unwrap_err().to_string();
+            assert!(error.contains("no header of labels"), "{error}");
+        }
+    }
+}
