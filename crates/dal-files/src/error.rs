@@ -7,7 +7,7 @@ use std::io;
 use thiserror::Error;
 
 use crate::dialect::Dialect;
-use crate::number::{NumberFault, excerpt, short};
+use crate::number::{NumberFault, excerpt};
 
 /// Where a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
