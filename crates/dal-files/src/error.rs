@@ -1,0 +1,344 @@
+//! What can be wrong with a user's file: where, what was found, and what to do about it; and what was assumed of one
+//! that is read.
+
+use std::fmt;
+use std::io;
+
+use thiserror::Error;
+
+use crate::dialect::Dialect;
+use crate::number::{NumberFault, excerpt};
+
+/// Where a row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// 1-based line of a text file, as an editor counts.
+    Line(u64),
+    /// 0-based row of a file without lines.
+    Row(usize),
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
+/// A file that cannot be read as what it should be.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// The system refuses it.
+    #[error("{file}: cannot be read: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is of another kind.
+    #[error("{file}: {what}; {remedy}")]
+    Kind {
+        /// The file.
+        file: String,
+        /// What it is.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Its text is in another encoding than UTF-8.
+    #[error("{file}, line {line}: `{shown}` is written in {encoding}, not in UTF-8; {remedy}")]
+    Encoding {
+        /// The file.
+        file: String,
+        /// 1-based line of the first letter that is no UTF-8.
+        line: u64,
+        /// What the encoding seems to be.
+        encoding: &'static str,
+        /// The text around that letter, read in that encoding.
+        shown: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// It is cut short or damaged.
+    #[error("{file}: is cut short or damaged: {what}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What shows it.
+        what: String,
+    },
+    /// Unpacked it is larger than is read.
+    #[error("{file}: holds more than {limit} bytes when unpacked; unpack it and give less of it")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// How many bytes are read.
+        limit: u64,
+    },
+    /// It holds no row of data.
+    #[error("{file}: holds {what}; give a header and one line per point")]
+    NoRows {
+        /// The file.
+        file: String,
+        /// What it holds.
+        what: &'static str,
+    },
+    /// It can be read in two ways.
+    #[error("{file}, line {line}: can be read in two ways: {first}, or {second}; {remedy}")]
+    Ambiguous {
+        /// The file.
+        file: String,
+        /// 1-based line.
+        line: u64,
+        /// One reading.
+        first: String,
+        /// The other.
+        second: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A line of another width than the first.
+    #[error("{file}, line {line}: {found} cells where the first line has {expected}{}", .dialect.remark())]
+    Ragged {
+        /// The file.
+        file: String,
+        /// 1-based line.
+        line: u64,
+        /// Its cells.
+        found: usize,
+        /// The first line's.
+        expected: usize,
+        /// How the file was read.
+        dialect: Dialect,
+    },
+    /// A quote that is opened and never closed.
+    #[error("{file}, line {line}: a quotation mark opens a cell here that nothing closes; close it or take it out")]
+    OpenQuote {
+        /// The file.
+        file: String,
+        /// 1-based line of the row.
+        line: u64,
+    },
+    /// An empty line within a column of numbers.
+    #[error(
+        "{file}, line {line}: is empty; with one column that may be a missing value: take the line out, or the row \
+         out of all files"
+    )]
+    EmptyLine {
+        /// The file.
+        file: String,
+        /// 1-based line.
+        line: u64,
+    },
+    /// A first line that is neither a header nor a row.
+    #[error("{file}, {at}, column {column}: {}{fault}, and the line is no header: {why}", quote(.cell))]
+    FirstLine {
+        /// The file.
+        file: String,
+        /// Where.
+        at: At,
+        /// 1-based column.
+        column: usize,
+        /// The cell that is no number.
+        cell: String,
+        /// What is wrong with it.
+        fault: NumberFault,
+        /// Why the line is no header.
+        why: String,
+    },
+    /// A file without a header where one is needed.
+    #[error("{file}, {at}: {why}; {remedy}")]
+    NoHeader {
+        /// The file.
+        file: String,
+        /// Where its first row stands.
+        at: At,
+        /// What stands there instead.
+        why: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A header without the columns that are needed.
+    #[error("{file}, {at}: no column `{}`; it has {found}{}; {wanted}", .missing.join("`, `"), .dialect.remark())]
+    Missing {
+        /// The file.
+        file: String,
+        /// Where the header stands.
+        at: At,
+        /// The names that are missing.
+        missing: Vec<String>,
+        /// The header, shortened.
+        found: String,
+        /// What would do.
+        wanted: String,
+        /// How the file was read.
+        dialect: Dialect,
+    },
+    /// One name for two columns.
+    #[error("{file}, {at}: two columns are called `{name}`; rename one or take it out")]
+    TwoColumns {
+        /// The file.
+        file: String,
+        /// Where the header stands.
+        at: At,
+        /// The name.
+        name: String,
+    },
+    /// A column without a name that holds no running number.
+    #[error(
+        "{file}, {at}: column 1 has no name, and is no running number 0, 1, …; name it, or take it \
+         out (pandas: index=False)"
+    )]
+    Unnamed {
+        /// The file.
+        file: String,
+        /// Where the header stands.
+        at: At,
+    },
+    /// A cell that does not say what it should.
+    #[error("{file}, {at}, column {column}: {}{problem}", quote(.cell))]
+    Cell {
+        /// The file.
+        file: String,
+        /// Where.
+        at: At,
+        /// The column's name, or its 1-based number.
+        column: String,
+        /// The cell.
+        cell: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Files of one command that do not fit each other.
+    #[error("{first} has {first_has}, {second} has {second_has}; {due}")]
+    Disagree {
+        /// One file.
+        first: String,
+        /// What it has.
+        first_has: String,
+        /// The other.
+        second: String,
+        /// What that has.
+        second_has: String,
+        /// What should be.
+        due: &'static str,
+    },
+    /// An array of another shape.
+    #[error("{file}: has the shape ({}) where {due} is needed{remedy}", joined(.found))]
+    Shape {
+        /// The file.
+        file: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// What is needed.
+        due: String,
+        /// What to do, behind its own punctuation.
+        remedy: String,
+    },
+}
+
+fn quote(cell: &str) -> String {
+    if cell.trim().is_empty() { String::new() } else { format!("`{}` ", excerpt(cell)) }
+}
+
+pub(crate) fn joined(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What was assumed of a file that was read; for the caller to print.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// Cells are not separated by commas, or decimals do not stand behind points.
+    Dialect {
+        /// The file.
+        file: String,
+        /// How it was read.
+        dialect: Dialect,
+    },
+    /// A column of running numbers was left out.
+    IndexLeftOut {
+        /// The file.
+        file: String,
+        /// The column's name.
+        column: String,
+    },
+    /// The first line holds numbers and was taken for a header.
+    HeaderOfNumbers {
+        /// The file.
+        file: String,
+        /// The line.
+        header: String,
+    },
+    /// The first line was taken for a row.
+    NoHeader {
+        /// The file.
+        file: String,
+        /// What its columns were taken for, if names are known.
+        names: Option<String>,
+    },
+    /// Lines without content at the end were passed over.
+    EmptyLinesAtEnd {
+        /// The file.
+        file: String,
+        /// How many.
+        n: usize,
+    },
+    /// A last column without name and content was passed over.
+    EmptyColumn {
+        /// The file.
+        file: String,
+    },
+    /// Columns that belong to nothing.
+    Ignored {
+        /// The file.
+        file: String,
+        /// Their names.
+        columns: Vec<String>,
+    },
+    /// Values beyond a bound by no more than rounding were moved onto it.
+    Moved {
+        /// The file.
+        file: String,
+        /// How many.
+        n: usize,
+        /// The largest move, as a share of the range.
+        furthest: f64,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dialect { file, dialect } => write!(f, "{file}: read with {dialect}"),
+            Self::IndexLeftOut { file, column } if column.is_empty() => {
+                write!(f, "{file}: its first column, a running number without a name, was left out")
+            }
+            Self::IndexLeftOut { file, column } => {
+                write!(f, "{file}: its first column, the running number `{column}`, was left out")
+            }
+            Self::HeaderOfNumbers { file, header } => {
+                write!(f, "{file}: its first line, {}, was taken for a header", excerpt(header))
+            }
+            Self::NoHeader { file, names: Some(names) } => {
+                write!(f, "{file}: has no header; its columns are taken as {}", excerpt(names))
+            }
+            Self::NoHeader { file, names: None } => write!(f, "{file}: has no header; its first line is row 0"),
+            Self::EmptyLinesAtEnd { file, n } => {
+                write!(f, "{file}: {n} lines without content at its end were passed over")
+            }
+            Self::EmptyColumn { file } => {
+                write!(f, "{file}: its last column, without name and content, was passed over")
+            }
+            Self::Ignored { file, columns } => write!(f, "{file}: ignored columns: {}", columns.join(", ")),
+            Self::Moved { file, n, furthest } => write!(
+                f,
+                "{file}: {n} value{} beyond a bound by no more than rounding (at most {} of the range) moved onto it",
+                if *n == 1 { "" } else { "s" },
+                format_args!("{furthest:.0e}")
+            ),
+        }
+    }
+}

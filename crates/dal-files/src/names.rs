@@ -1,0 +1,57 @@
+//! When two names are the same: composed and decomposed letters, blanks at the ends, what a spreadsheet's guard adds.
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::write::unguarded;
+
+/// The form in which names are compared: composed letters, no blanks at the ends, no byte-order mark.
+pub fn canonical(name: &str) -> String {
+    name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').nfc().collect()
+}
+
+/// A looser form: letters that only look different, such as the two signs for micro, or a blank that does not break.
+fn loose(name: &str) -> String {
+    canonical(unguarded(name)).nfkc().collect()
+}
+
+/// The columns of `header` that are called `name`. Names that differ only in how a letter is written count where no
+/// name is the same.
+pub fn places(header: &[String], name: &str) -> Vec<usize> {
+    let (exact, similar) = (canonical(name), loose(name));
+    let equal = |same: &dyn Fn(&str) -> bool| (0..header.len()).filter(|&at| same(&header[at])).collect::<Vec<usize>>();
+    let found = equal(&|other| canonical(other) == exact);
+    if found.is_empty() { equal(&|other| loose(other) == similar) } else { found }
+}
+
+/// Whether a column of this name is the index that pandas writes.
+pub fn is_index(name: &str) -> bool {
+    let name = canonical(name);
+    name.is_empty()
+        || name == "Unnamed: 0"
+        || name.strip_prefix("Unnamed: 0.").is_some_and(|n| n.parse::<u32>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_match_however_they_are_composed() {
+        let header = ["Stro\u{308}mung", " \u{feff}T [\u{b0}C]", "d [\u{b5}m]", "'=sum"].map(str::to_owned);
+        assert_eq!(places(&header, "Str\u{f6}mung"), [0]);
+        assert_eq!(places(&header, "T [\u{b0}C]"), [1]);
+        assert_eq!(places(&header, "d [\u{3bc}m]"), [2]);
+        assert_eq!(places(&header, "=sum"), [3]);
+        assert!(places(&header, "t").is_empty());
+        assert_eq!(places(&["x2".to_owned(), "x\u{b2}".to_owned()], "x2"), [0], "the exact name comes first");
+    }
+
+    #[test]
+    fn the_index_of_pandas_is_known() {
+        for (name, index) in
+            [("", true), (" ", true), ("Unnamed: 0", true), ("Unnamed: 0.1", true), ("Unnamed: 3", false), ("a", false)]
+        {
+            assert_eq!(is_index(name), index, "{name}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Points of a problem from a table: in physical values or on the unit box, by their names, in any order and beside
+//! others.
+
+use dal_core::{Dimension, Space, Value};
+use ndarray::Array2;
+
+use crate::Source;
+use crate::edge::{onto_range, value};
+use crate::error::{FileError, Note};
+use crate::number::{NumberFault, number, short};
+use crate::table::{Bare, Expect, Table, list, read};
+
+/// A problem's inputs.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Their names, in order.
+    pub names: &'a [String],
+    /// The levels of each categorical input; empty for the others.
+    pub levels: &'a [Vec<String>],
+    /// Their ranges.
+    pub space: &'a Space,
+}
+
+/// The units of a table of points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// The inputs' own.
+    Physical,
+    /// Columns `x0`, `x1`, … of the unit box [-1, 1].
+    UnitBox,
+}
+
+/// The points of a table.
+#[derive(Debug)]
+pub struct Points {
+    /// The table that they stand in.
+    pub table: Table,
+    /// Their units.
+    pub units: Units,
+    /// The table's columns that name a point, in the order of the inputs or of the unit box.
+    pub places: Vec<usize>,
+    /// On the unit box, shape (rows, columns); rows in `outside` hold 0.
+    pub x: Array2<f64>,
+    /// 0-based rows that are no points of the problem, in order, each with its place and the reason.
+    pub outside: Vec<(usize, String)>,
+}
+
+/// Reads points. A table without a header is taken as columns of the unit box where their number is right.
+///
+/// # Errors
+/// A file that cannot be read, names that are missing or given in both units, a cell that is not even a number.
+pub fn points(source: Source, inputs: &Inputs<'_>) -> Result<(Points, Vec<Note>), FileError> {
+    let unit: Vec<String> = (0..inputs.space.n_columns()).map(|i| format!("x{i}")).collect();
+    let sets = [unit.clone(), inputs.names.to_vec()];
+    let has_levels = |(_, levels): &(&String, &Vec<String>)| !levels.is_empty();
+    let words: Vec<String> =
+        inputs.names.iter().zip(inputs.levels).filter(has_levels).map(|(name, _)| name.clone()).collect();
+    let bare = Some(Bare { names: &unit, within: (-1.0, 1.0) });
+    let (table, mut notes) = read(source, &Expect::Named { sets: &sets, words: &words, bare })?;
+    let (units, places) = match (table.find(&unit), table.find(inputs.names)) {
+        (Ok(places), Err(_)) => (Units::UnitBox, places),
+        (_, Ok(places)) if unit == inputs.names => (Units::Physical, places),
+        (Ok(_), Ok(_)) => {
+            let wanted = format!("{} on the unit box and {} in physical values", list(&unit), list(inputs.names));
+            return Err(FileError::NoHeader {
+                file: table.file().to_owned(),
+                at: table.at(0),
+                why: format!("its columns name each point twice, as {wanted}"),
+                remedy: "leave one out".into(),
+            });
+        }
+        (Err(_), Ok(places)) => (Units::Physical, places),
+        (Err(error), Err(_)) => return Err(error),
+    };
+    notes.extend(table.ignored(&places));
+    let mut points =
+        Points { x: Array2::zeros((table.n_rows(), unit.len())), table, units, places, outside: Vec::new() };
+    let (mut n_moved, mut furthest) = (0, 0.0_f64);
+    for row in 0..points.table.n_rows() {
+        match points.point(row, inputs)? {
+            Ok((point, moves)) => {
+                points.x.row_mut(row).iter_mut().zip(point).for_each(|(to, v)| *to = v);
+                n_moved += moves.len();
+                furthest = moves.into_iter().fold(furthest, f64::max);
+            }
+            Err(reason) => points.outside.push((row, reason)),
+        }
+    }
+    if n_moved > 0 {
+        notes.push(Note::Moved { file: points.table.file().to_owned(), n: n_moved, furthest });
+    }
+    Ok((points, notes))
+}
+
+/// A point and how far each of its values was moved that was; or why the row is none.
+type Row = Result<(Vec<f64>, Vec<f64>), String>;
+
+impl Points {
+    fn point(&self, row: usize, inputs: &Inputs<'_>) -> Result<Row, FileError> {
+        let mut moves = Vec::new();
+        let mut outside = None;
+        let mut refuse = |column: usize, cell: &str, reason: String| {
+            let place = format!("{}, column {}", self.table.at(row), self.table.column_name(column));
+            outside.get_or_insert(format!("{place}: `{}` {reason}", crate::number::excerpt(cell)));
+        };
+        let decimal = self.table.dialect().decimal;
+        let mut unit = Vec::with_capacity(self.places.len());
+        let mut values = Vec::with_capacity(self.places.len());
+        for (index, &column) in self.places.iter().enumerate() {
+            let cell = self.table.cell(row, column);
+            match self.units {
+                Units::UnitBox => {
+                    let placed = match number(&cell, decimal) {
+                        Ok(v) => onto_range(v, -1.0, 1.0, dal_core::Scale::Linear),
+                        Err(NumberFault::NotFinite) => None,
+                        Err(fault) => return Err(self.table.cell_error(row, column, fault.to_string())),
+                    };
+                    match placed {
+                        Some(placed) => {
+                            unit.push(placed.value);
+                            moves.extend(placed.moved);
+                        }
+                        None => refuse(column, &cell, "lies outside [-1, 1]".into()),
+                    }
+                }
+                Units::Physical => {
+                    match value(&inputs.space.dimensions()[index], &inputs.levels[index], &cell, decimal) {
+                        Ok(placed) => {
+                            values.push(placed.value);
+                            moves.extend(placed.moved);
+                        }
+                        Err(fault) if fault.is_of_row() => refuse(column, &cell, fault.to_string()),
+                        Err(fault) => return Err(self.table.cell_error(row, column, fault.to_string())),
+                    }
+                }
+            }
+        }
+        if let Some(reason) = outside {
+            return Ok(Err(reason));
+        }
+        if self.units == Units::Physical {
+            unit = match inputs.space.to_unit(&values) {
+                Ok(point) => point,
+                Err(error) => return Ok(Err(format!("{}: {error}", self.table.at(row)))),
+            };
+        }
+        Ok(Ok((unit, moves)))
+    }
+}
+
+/// A physical value as text that [`value`](crate::edge::value) reads back.
+pub fn shown(dimension: &Dimension, levels: &[String], value: &Value) -> String {
+    match (dimension, value) {
+        (Dimension::Categorical { .. }, Value::Level(level)) => levels.get(*level).cloned().unwrap_or_default(),
+        (_, Value::Number(v)) => short(*v),
+        (_, other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::write::{Out, record};
+    use dal_core::{Scale, SeedPath};
+
+    fn problem() -> (Vec<String>, Vec<Vec<String>>, Space) {
+        let names = ["speed", "blades", "material"].map(str::to_owned).to_vec();
+        let levels = vec![vec![], vec![], ["steel", "-2", "a; \"b\", c"].map(str::to_owned).to_vec()];
+        let space = Space::new(vec![
+            Dimension::Continuous { low: 0.5, high: 80.0, scale: Scale::Log },
+            Dimension::Integer { low: 2, high: 6 },
+            Dimension::Categorical { n_levels: 3 },
+        ]);
+        (names, levels, space.unwrap())
+    }
+
+    fn open(text: &str) -> Result<(Points, Vec<Note>), FileError> {
+        let (names, levels, space) = problem();
+        points(Source::from_bytes("p.csv", text), &Inputs { names: &names, levels: &levels, space: &space })
+    }
+
+    #[test]
+    fn points_survive_the_way_through_csv() {
+        let (names, levels, space) = problem();
+        let x = space.sample(100, &SeedPath::root(2));
+        let mut text = record(names.iter().map(|name| Out::Text(name)));
+        let mut due = Vec::new();
+        for point in x.outer_iter() {
+            let values = space.to_physical(point).unwrap();
+            let cells: Vec<String> = (0..3).map(|i| shown(&space.dimensions()[i], &levels[i], &values[i])).collect();
+            text += &record(cells.iter().map(|cell| Out::Text(cell)));
+            due.extend(space.to_unit(&values).unwrap());
+        }
+        let (points, notes) = open(&text).unwrap();
+        assert_eq!((points.units, points.outside.len(), notes), (Units::Physical, 0, vec![]));
+        assert_eq!(points.x, Array2::from_shape_vec((100, 5), due).unwrap());
+    }
+
+    #[test]
+    fn rows_outside_fail_alone_and_rounding_is_moved() {
+        let (points, notes) =
+            open("material,blades,speed,note\nsteel,3.0,80.00000000000001,x\nbrass,3,1,\nsteel,7,1,\nsteel,2,nan,\n")
+                .unwrap();
+        let rows: Vec<usize> = points.outside.iter().map(|(row, _)| *row).collect();
+        assert_eq!(rows, [1, 2, 3]);
+        assert_eq!(points.x[[0, 0]], 1.0);
+        assert!(
+            points.outside[0].1.contains("line 3, column material: `brass` is none of the levels"),
+            "{:?}",
+            points.outside
+        );
+        let said: Vec<String> = notes.iter().map(Note::to_string).collect();
+        assert!(said[0].contains("ignored columns: note") && said[1].contains("1 value beyond a bound"), "{said:?}");
+    }
+
+    #[test]
+    fn the_unit_box_is_known_by_name_or_by_its_width() {
+        let (points, _) = open("x4,x3,x2,x1,x0\n1,-1,-1,0.5,0.25\n").unwrap();
+        assert_eq!((points.units, points.x.row(0).to_vec()), (Units::UnitBox, vec![0.25, 0.5, -1.0, -1.0, 1.0]));
+        let (points, notes) = open("0.25,0.5,-1,-1,1\n0.25,0.5,-1,-1,1.5\n").unwrap();
+        assert_eq!((points.table.n_rows(), points.outside.len()), (2, 1));
+        assert!(notes[0].to_string().contains("taken as x0,x1,x2,x3,x4"), "{notes:?}");
+        for (text, words) in [
+            ("0,1,2,3,4\n0.5,0.5,-1,-1,1\n", vec!["line 1", "two ways", "speed,blades,material"]),
+            ("400,410,420,430,440\n0.5,0.5,-1,-1,1\n", vec!["line 1", "400 is outside [-1, 1]"]),
+            ("NA,0.5,-1,-1,1\n0.25,0.5,-1,-1,1\n", vec!["line 1, column 1", "`NA`"]),
+            ("0.1,0.2\n0.3,0.4\n", vec!["no header and 2 columns"]),
+            ("speed,blade,material\n1,2,steel\n", vec!["no column `blades`", "speed, blade, material"]),
+            (
+                "speed,blades,material\n1,2,steel\nfast,2,steel\n",
+                vec!["line 3, column speed", "`fast` is not a number"],
+            ),
+            ("speed,speed,blades,material\n1,1,2,steel\n", vec!["two columns are called `speed`"]),
+            ("x0,x1,x2,x3,x4,speed,blades,material\n0,0,0,0,0,1,2,steel\n", vec!["twice", "leave one out"]),
+        ] {
+            let error = open(text).unwrap_err().to_string();
+            assert!(error.starts_with("p.csv") && words.iter().all(|word| error.contains(word)), "{error}");
+        }
+    }
+}

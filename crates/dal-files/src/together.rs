@@ -1,0 +1,230 @@
+//! Several tables of one command, which say of each other whether a first line is a header.
+
+use crate::error::{FileError, Note};
+use crate::names::canonical;
+use crate::number::{Cell, Decimal, cell};
+use crate::source::Source;
+use crate::table::{Expect, Head, Raw, Table, counts_up, shortened};
+
+/// A file among those of a command.
+#[derive(Debug)]
+pub struct Member<'a> {
+    /// The file.
+    pub source: Source,
+    /// What is known of it.
+    pub expect: Expect<'a>,
+    /// An earlier file whose columns it has.
+    pub columns_like: Option<usize>,
+    /// An earlier file that it has a row for each row of.
+    pub rows_like: Option<usize>,
+}
+
+/// Reads files that belong together. A first line of numbers is a header where files of the same columns both begin
+/// with it, or where only so the rows of files match.
+///
+/// # Errors
+/// Beside what [`read`](crate::read) refuses: first lines that may be either, other columns or another number of rows
+/// than the file that they belong to.
+pub fn read_together(members: Vec<Member<'_>>) -> Result<(Vec<Table>, Vec<Note>), FileError> {
+    let mut files = Vec::with_capacity(members.len());
+    for Member { source, expect, columns_like, rows_like } in members {
+        files.push(One { raw: Raw::read(source, &expect)?, expect, columns_like, rows_like });
+    }
+    check_decimals(&files)?;
+    let heads = resolve(&files)?;
+    let (mut tables, mut notes) = (Vec::new(), Vec::new());
+    for (file, head) in files.into_iter().zip(heads) {
+        let (table, said) = file.raw.table(head, &file.expect)?;
+        notes.extend(said);
+        tables.push(table);
+    }
+    Ok((tables, notes))
+}
+
+struct One<'a> {
+    raw: Raw,
+    expect: Expect<'a>,
+    columns_like: Option<usize>,
+    rows_like: Option<usize>,
+}
+
+/// Pairs of whole numbers may be numbers with decimal commas, unless another file shows how decimals are written.
+fn check_decimals(files: &[One<'_>]) -> Result<(), FileError> {
+    let points = files.iter().any(|file| file.raw.shows_points());
+    for file in files {
+        if let Some(other) = file.raw.doubt().filter(|_| !points) {
+            return Err(file.raw.doubtful(other));
+        }
+    }
+    Ok(())
+}
+
+fn resolve(files: &[One<'_>]) -> Result<Vec<Head>, FileError> {
+    let mut options = Vec::with_capacity(files.len());
+    for file in files {
+        let mut heads = file.raw.heads(&file.expect)?;
+        heads.retain(|&head| file.raw.n_rows(head) > 0);
+        if heads.is_empty() {
+            return Err(FileError::NoRows { file: file.raw.file().to_owned(), what: "a header and no rows" });
+        }
+        options.push(heads);
+    }
+    let mut fitting: Vec<Vec<Head>> = vec![Vec::new()];
+    for heads in &options {
+        let longer = |begun: &Vec<Head>| -> Vec<Vec<Head>> {
+            heads.iter().map(|&head| begun.iter().copied().chain([head]).collect()).collect()
+        };
+        fitting = fitting.iter().flat_map(longer).collect();
+    }
+    fitting.retain(|heads| misfit(files, heads).is_none());
+    let by_numbers = |heads: &&Vec<Head>| heads.iter().filter(|&&head| head == Head::Numbers).count();
+    let (Some(fewest), Some(most)) = (fitting.iter().min_by_key(by_numbers), fitting.iter().max_by_key(by_numbers))
+    else {
+        return Err(why_none(files, &options));
+    };
+    let is_number = |at: usize| most[at] == Head::Numbers && fewest[at] != Head::Numbers;
+    let differ: Vec<usize> = (0..files.len()).filter(|&at| is_number(at)).collect();
+    let first = |at: usize| files[at].raw.first();
+    let chosen = if differ.is_empty() {
+        fewest
+    } else if differ.iter().all(|&at| counts_up(&first(at))) && differ.iter().any(|&at| first(at).len() > 1) {
+        most
+    } else if let Some(&at) = differ.iter().find(|&&at| like_a_header(&first(at)) && has_partner(files, at)) {
+        return Err(files[at].raw.ambiguous_head());
+    } else {
+        fewest
+    };
+    for (at, head) in chosen.iter().enumerate() {
+        let cells = first(at);
+        if *head == Head::Row && options[at].len() > 1 && counts_up(&cells) && (cells.len() > 1 || files.len() == 1) {
+            return Err(files[at].raw.ambiguous_head());
+        }
+    }
+    Ok(chosen.clone())
+}
+
+fn has_partner(files: &[One<'_>], at: usize) -> bool {
+    files[at].columns_like.is_some() || files.iter().any(|file| file.columns_like == Some(at))
+}
+
+/// Whether numbers may well be names of columns: 0, 1, … or rising ones, such as wavelengths.
+fn like_a_header(cells: &[String]) -> bool {
+    let values: Option<Vec<f64>> = cells.iter().map(|text| text.parse().ok()).collect();
+    counts_up(cells) || values.is_some_and(|values| values.len() > 1 && values.windows(2).all(|pair| pair[0] < pair[1]))
+}
+
+/// Why files do not fit each other under these readings of their first lines.
+enum Misfit {
+    Columns(usize, usize),
+    Names(usize, usize),
+    Rows(usize, usize),
+    /// This file's first line is not backed by the other's.
+    First(usize),
+}
+
+fn misfit(files: &[One<'_>], heads: &[Head]) -> Option<Misfit> {
+    let mut backed = vec![None; files.len()];
+    for (at, file) in files.iter().enumerate() {
+        if let Some(other) = file.columns_like {
+            let (raw, like) = (&file.raw, &files[other].raw);
+            let named = matches!((file.expect, files[other].expect), (Expect::Named { .. }, Expect::Named { .. }));
+            if !named {
+                if raw.n_columns(heads[at]) != like.n_columns(heads[other]) {
+                    return Some(Misfit::Columns(other, at));
+                }
+                let equal = || {
+                    let both = raw.first().into_iter().zip(like.first());
+                    both.into_iter().all(|(a, b)| canonical(&a) == canonical(&b))
+                };
+                match (heads[other], heads[at]) {
+                    (Head::Row, Head::Row) => {}
+                    (Head::Row, head) | (head, Head::Row) => {
+                        let headed = if heads[at] == Head::Row { other } else { at };
+                        // One cell of text may be a spoilt number; several are hardly all spoilt.
+                        if head == Head::Numbers || raw.n_columns(heads[at]) == 1 {
+                            return Some(Misfit::First(headed));
+                        }
+                    }
+                    _ if !equal() => return Some(Misfit::Names(other, at)),
+                    _ => {
+                        backed[at] = Some(true);
+                        backed[other] = Some(true);
+                    }
+                }
+            }
+        }
+        if let Some(other) = file.rows_like
+            && file.raw.n_rows(heads[at]) != files[other].raw.n_rows(heads[other])
+        {
+            return Some(Misfit::Rows(other, at));
+        }
+    }
+    for (at, file) in files.iter().enumerate() {
+        let unsure = heads[at] == Head::Numbers && backed[at].is_none() && matches!(file.expect, Expect::Free);
+        let cells = file.raw.first();
+        // Without a file of the same columns, words and numbers together are a spoilt row.
+        if unsure && (has_partner(files, at) || !all_numbers(&cells, file.raw.dialect().decimal)) {
+            return Some(Misfit::First(at));
+        }
+        let decimal = file.raw.dialect().decimal;
+        // A cell without a value belongs to a row, however many files begin with it.
+        let no_value = |text: &String| matches!(cell(text, decimal), Cell::NoValue | Cell::NotFinite(_));
+        if heads[at] == Head::Numbers && cells.iter().any(no_value) {
+            return Some(Misfit::First(at));
+        }
+        // Words among the numbers of one file do not make any number of another file a header.
+        if let Some(other) = file.rows_like.filter(|_| unsure && !counts_up(&cells))
+            && heads[other] == Head::Numbers
+            && !all_numbers(&files[other].raw.first(), files[other].raw.dialect().decimal)
+        {
+            return Some(Misfit::First(other));
+        }
+    }
+    None
+}
+
+fn all_numbers(cells: &[String], decimal: Decimal) -> bool {
+    cells.iter().all(|text| matches!(cell(text, decimal), Cell::Number(_)))
+}
+
+/// The error that helps most where no readings of the first lines fit each other.
+fn why_none(files: &[One<'_>], options: &[Vec<Head>]) -> FileError {
+    if let Some(at) = options.iter().position(|heads| heads[..] == [Head::Numbers]) {
+        let cells = files[at].raw.first();
+        let why = if cells.len() == 1 { "it begins like a number" } else { "not all of its cells are names" };
+        return files[at].raw.spoilt(&cells, why);
+    }
+    let plain: Vec<Head> = options.iter().map(|heads| heads[0]).collect();
+    // A lone name may be a spoilt number: then the files fit with it as a row.
+    for at in 0..files.len() {
+        let mut as_row = plain.clone();
+        as_row[at] = Head::Row;
+        let is_text = matches!(files[at].expect, Expect::Free) && plain[at] == Head::Names && files[at].raw.is_text();
+        if is_text && files[at].raw.n_columns(Head::Row) == 1 && misfit(files, &as_row).is_none() {
+            return files[at].raw.spoilt(&files[at].raw.first(), "with it as one the files do not match");
+        }
+    }
+    let has = |at: usize| {
+        let (raw, head) = (&files[at].raw, plain[at]);
+        if head == Head::Row {
+            format!("{} columns without a header", raw.n_columns(head))
+        } else {
+            shortened(&raw.first())
+        }
+    };
+    let rows = |at: usize| format!("{} rows", files[at].raw.n_rows(plain[at]));
+    let disagree = |one: usize, other: usize, has: &dyn Fn(usize) -> String, due: &'static str| FileError::Disagree {
+        first: files[one].raw.file().to_owned(),
+        first_has: has(one),
+        second: files[other].raw.file().to_owned(),
+        second_has: has(other),
+        due,
+    };
+    const COLUMNS: &str = "both must hold the same columns in the same order";
+    match misfit(files, &plain) {
+        Some(Misfit::Columns(one, other) | Misfit::Names(one, other)) => disagree(one, other, &has, COLUMNS),
+        Some(Misfit::Rows(one, other)) => disagree(one, other, &rows, "each point needs a row in both"),
+        Some(Misfit::First(at)) => files[at].raw.spoilt(&files[at].raw.first(), "the other files have none"),
+        None => files[0].raw.ambiguous_head(),
+    }
+}

@@ -1,0 +1,243 @@
+//! Files as users and their tools write them, one of each kind that failed or misled once: read to the right numbers,
+//! or refused with file, line and remedy.
+
+use dal_files::{Expect, FileError, Member, Note, Source, Table, read, read_together};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
+
+const LX: &str = "a,b\n6.5,2.75\n0.5,0.25\n8.25,9.5\n";
+const LY: &str = "y\n-0.5\n0.75\n-1.25\n";
+const PX: &str = "a,b\n8.5,0.5\n7.25,1.75\n8.75,5.5\n3.5,4.25\n";
+
+/// Labelled inputs, their outputs and a pool, as `dal select` reads them.
+fn select(
+    lx: impl AsRef<[u8]>,
+    ly: impl AsRef<[u8]>,
+    px: impl AsRef<[u8]>,
+) -> Result<(Vec<Table>, Vec<Note>), FileError> {
+    let member = |file: &str, bytes: &[u8], columns_like, rows_like| Member {
+        source: Source::from_bytes(file, bytes),
+        expect: Expect::Free,
+        columns_like,
+        rows_like,
+    };
+    read_together(vec![
+        member("lx.csv", lx.as_ref(), None, None),
+        member("ly.csv", ly.as_ref(), None, Some(0)),
+        member("px.csv", px.as_ref(), Some(0), None),
+    ])
+}
+
+#[track_caller]
+fn same_as_clean(lx: impl AsRef<[u8]>, ly: impl AsRef<[u8]>, px: impl AsRef<[u8]>) -> Vec<String> {
+    let (clean, _) = select(LX, LY, PX).unwrap();
+    let (tables, notes) = select(lx, ly, px).unwrap();
+    for (table, clean) in tables.iter().zip(&clean) {
+        assert_eq!(table.numbers().unwrap(), clean.numbers().unwrap());
+    }
+    notes.iter().map(Note::to_string).collect()
+}
+
+/// The first error: of reading, or of a cell.
+#[track_caller]
+fn refusal(lx: impl AsRef<[u8]>, ly: impl AsRef<[u8]>, px: impl AsRef<[u8]>, words: &[&str]) {
+    let error = match select(lx, ly, px) {
+        Err(error) => error,
+        Ok((tables, _)) => tables.iter().find_map(|table| table.numbers().err()).expect("it is refused"),
+    };
+    let text = error.to_string();
+    assert!(words.iter().all(|word| text.contains(word)), "{text}");
+}
+
+fn headless(text: &str) -> String {
+    text.split_once('\n').unwrap().1.to_owned()
+}
+
+fn under(header: &str, text: &str) -> String {
+    format!("{header}\n{}", headless(text))
+}
+
+fn indexed(text: &str, name: &str) -> String {
+    let mut lines = text.lines();
+    let header = format!("{name},{}\n", lines.next().unwrap());
+    header + &lines.enumerate().map(|(row, line)| format!("{row},{line}\n")).collect::<String>()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn clean_files_need_no_note() {
+    assert!(same_as_clean(LX, LY, PX).is_empty());
+}
+
+#[test]
+fn files_without_a_header_are_read_and_noted() {
+    let notes = same_as_clean(headless(LX), headless(LY), headless(PX));
+    assert!(notes.iter().all(|note| note.contains("has no header")), "{notes:?}");
+    assert_eq!(notes.len(), 3);
+}
+
+#[test]
+fn a_spoilt_first_cell_is_no_header() {
+    for cell in ["NA", "", "-", "#REF!", "3.1 mm", "O.5", "nan", "None"] {
+        let px = headless(PX).replacen("8.5", cell, 1);
+        refusal(headless(LX), headless(LY), &px, &["px.csv, line 1, column 1", "header"]);
+        let ly = headless(LY).replacen("-0.5", cell, 1);
+        if !cell.is_empty() {
+            refusal(headless(LX), &ly, headless(PX), &["ly.csv, line 1, column 1"]);
+            refusal(LX, &ly, PX, &["ly.csv, line 1, column 1"]);
+        }
+        let lx = headless(LX).replacen("6.5", cell, 1);
+        refusal(&lx, headless(LY), headless(PX), &["lx.csv, line 1, column 1"]);
+        // Also where the pool begins with the same spoilt point.
+        let px = format!("{}\n{}", lx.lines().next().unwrap(), headless(PX));
+        refusal(&lx, headless(LY), &px, &["lx.csv, line 1, column 1"]);
+        refusal(LX, LY, PX.replacen("8.5", cell, 1), &["px.csv, line 2, column a"]);
+    }
+}
+
+#[test]
+fn the_header_of_numbers_that_pandas_writes_is_known() {
+    let notes = same_as_clean(under("0,1", LX), under("0", LY), under("0,1", PX));
+    assert!(notes.len() == 3 && notes.iter().all(|note| note.contains("taken for a header")), "{notes:?}");
+    same_as_clean(under("0,1", LX), LY, under("0,1", PX));
+    same_as_clean(LX, under("0", LY), PX);
+    same_as_clean(indexed(&under("0,1", LX), ""), indexed(&under("0", LY), ""), indexed(&under("0,1", PX), ""));
+    // Wavelengths: the outputs tell that the line is a header; else it is refused.
+    same_as_clean(under("400,410", LX), LY, under("400,410", PX));
+    same_as_clean(under("400,410", LX), headless(LY), under("400,410", PX));
+    refusal(under("400,410", LX), under("7", LY), under("400,410", PX), &["lx.csv, line 1", "two ways", "400, 410"]);
+    refusal(headless(LX), headless(LY), under("0,1", PX), &["px.csv, line 1", "two ways"]);
+    // A pool that holds the labelled points begins like them, and that is no header.
+    let pool = format!("{}\n{}", headless(LX).trim_end(), headless(PX));
+    let (tables, _) = select(headless(LX), headless(LY), pool).unwrap();
+    assert_eq!(tables[2].n_rows(), 7);
+}
+
+#[test]
+fn the_index_of_pandas_is_left_out() {
+    for name in ["", "Unnamed: 0"] {
+        let notes = same_as_clean(indexed(LX, name), indexed(LY, name), indexed(PX, name));
+        assert!(notes.len() == 3 && notes[0].contains("running number"), "{notes:?}");
+    }
+    let shuffled = ",a,b\n5,6.5,2.75\n0,0.5,0.25\n3,8.25,9.5\n";
+    refusal(shuffled, LY, PX, &["lx.csv, line 1", "column 1 has no name", "index=False"]);
+}
+
+#[test]
+fn every_dialect_is_read() {
+    for separator in [";", "\t", " ", "   ", " ; ", ", "] {
+        for comma in [false, true] {
+            let decimal = |text: &str| if comma { text.replace('.', ",") } else { text.to_owned() };
+            let write = |text: &str| decimal(&text.replace(',', "\u{1}")).replace('\u{1}', separator);
+            if separator == ", " && comma {
+                continue;
+            }
+            for head in [|text: &str| text.to_owned(), |text: &str| headless(text)] {
+                let (lx, ly, px) = (write(&head(LX)), write(&head(LY)), write(&head(PX)));
+                let notes = same_as_clean(&lx, if head(LY) == LY { &ly } else { LY }, &px);
+                assert!(separator == ", " || notes[0].contains("between cells"), "{separator:?} {notes:?}");
+            }
+        }
+    }
+    same_as_clean(format!("sep=;\n{}", LX.replace(',', ";")), LY, PX);
+    same_as_clean(format!("# {LX}"), LY, format!("# {}", PX.replace(',', " ")));
+}
+
+#[test]
+fn two_readings_are_refused_with_both() {
+    refusal("x;z\n1,500;2,250\n", "y\n1\n", "x;z\n1,5;2,5\n", &["lx.csv, line 2", "`1,500` as 1.500", "as 1500"]);
+    refusal("1,5\n2,7\n", "1\n2\n", "3,5\n", &["lx.csv, line 1", "two ways", "decimal commas"]);
+    select("1,5\n2,7\n", "1.5\n2\n", "3,5\n").unwrap();
+    let names = vec!["x".to_owned()];
+    let expect = Expect::Named { sets: &[names], words: &[], bare: None };
+    let error = read(Source::from_bytes("t", "x\n1,500\n2,750\n"), &expect).unwrap_err().to_string();
+    assert!(error.contains("line 2") && error.contains("as 1500"), "{error}");
+    // What no more than two files disagree on is told of the cell.
+    refusal("a;b\n1,5;2.5\n2,5;3\n", "y\n1\n2\n", "a;b\n1;2\n", &["lx.csv, line 2, column b", "has a point"]);
+}
+
+#[test]
+fn marks_quotes_and_empty_ends_are_passed_over() {
+    let excel = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    same_as_clean(excel(LX), excel(LY), excel(PX));
+    let quoted =
+        |text: &str| text.lines().map(|line| format!("\"{}\"\n", line.replace(',', "\",\""))).collect::<String>();
+    same_as_clean(quoted(LX), quoted(LY), quoted(PX));
+    same_as_clean(format!("{LX}  \n"), format!("{LY}\n  \n\n"), format!("{PX}\n\n"));
+    let notes = same_as_clean(format!("{LX},\n,\n"), LY, PX);
+    assert!(notes[0].contains("2 lines without content"), "{notes:?}");
+    same_as_clean(LX.replace('\n', ",\n"), LY, PX);
+    same_as_clean(LX.replace('\n', "\r\r\n"), LY, PX);
+    same_as_clean(gzip(LX), gzip(LY), gzip(PX));
+    let composed = |text: &str| text.replace('a', "\u{f6}");
+    same_as_clean(composed(LX), LY, composed(PX).replace('\u{f6}', "o\u{308}"));
+}
+
+#[test]
+fn faults_are_located_as_an_editor_shows_them() {
+    refusal(LX, "y\n-0.5\n\n0.75\n-1.25\n", PX, &["ly.csv, line 3", "is empty"]);
+    refusal(LX, "y\n-0.5\n\"\"\n-1.25\n", PX, &["ly.csv, line 3, column y", "empty"]);
+    refusal("a,b\r\n\r\n1,2\r\n3\r\n", LY, PX, &["lx.csv, line 4", "1 cells where the first line has 2"]);
+    refusal("a;b\n1;2\n3;x\n", LY, "a;b\n1;2\n", &["lx.csv", "rows"]);
+    refusal("a;b\n1;2\n3;x\n", "y\n1\n2\n", "a;b\n1;2\n", &["lx.csv, line 3, column b", "`x` is not a number"]);
+    refusal("a,b\n1,2\n3,\"4\n5,6\n", LY, PX, &["lx.csv, line 3", "quotation mark"]);
+    refusal(LX.replacen("6.5", &"9".repeat(400), 1), LY, PX, &["line 2, column a", "9…", "beyond the largest number"]);
+    refusal(LX, headless(LY), "b,a\n1,2\n", &["lx.csv has a, b", "px.csv has b, a"]);
+    refusal(LX, "y\n1\n", PX, &["lx.csv has 3 rows", "ly.csv has 1 rows"]);
+    refusal("a,a\n1,2\n3,4\n5,6\n", LY, "a,a\n1,2\n", &["two columns are called `a`"]);
+    refusal("", LY, PX, &["lx.csv", "holds nothing"]);
+    refusal("a,b\n", LY, PX, &["lx.csv", "no rows"]);
+    refusal(
+        "a,T [\u{b0}C]\n"
+            .replace('\u{b0}', "\u{1}")
+            .bytes()
+            .map(|b| if b == 1 { 0xb0 } else { b })
+            .collect::<Vec<u8>>(),
+        LY,
+        PX,
+        &["lx.csv, line 1", "Latin-1"],
+    );
+}
+
+#[test]
+fn a_table_is_found_by_its_names_in_every_dialect() {
+    let names = vec!["speed".to_owned(), "material".into(), "force".into()];
+    let words = ["material".to_owned()];
+    let open = |text: &str| {
+        let expect = Expect::Named { sets: std::slice::from_ref(&names), words: &words, bare: None };
+        read(Source::from_bytes("t.csv", text), &expect)
+    };
+    for text in [
+        "speed,material,force\n1.5,steel,3.25\n2.5,a b,4\n",
+        "speed;material;force\n1,5;steel;3,25\n2,5;a b;4\n",
+        "force\tspeed\tmaterial\tnote\n3.25\t1.5\tsteel\tx, y\n4\t2.5\ta b\t-\n",
+        ",speed,material,force\n0,1.5,steel,3.25\n1,2.5,a b,4\n",
+        "speed material force\n1,5 steel 3,25\n2.5E0 \"a b\" 4\n".replace("2.5E0", "25D-01").as_str(),
+    ] {
+        let (table, _) = open(text).unwrap();
+        let places = table.find(&names).unwrap();
+        let row = |row| {
+            (
+                table.number(row, places[0]).unwrap(),
+                table.cell(row, places[1]).into_owned(),
+                table.number(row, places[2]).unwrap(),
+            )
+        };
+        assert_eq!((row(0), row(1)), ((1.5, "steel".into(), 3.25), (2.5, "a b".into(), 4.0)), "{text}");
+    }
+    for (text, words) in [
+        ("1.5,steel,3\n2.5,wood,4\n", vec!["no column `speed`, `material`", "line 1"]),
+        ("1,2,3\n4,5,6\n", vec!["line 1", "where names belong"]),
+        ("speeed;material;force\n1;steel;2\n", vec!["no column `speed`", "`;` between cells"]),
+        ("speed,material,force,force\n1,a,2,3\n", vec!["two columns are called `force`"]),
+    ] {
+        let error = open(text).unwrap_err().to_string();
+        assert!(error.starts_with("t.csv") && words.iter().all(|word| error.contains(word)), "{error}");
+    }
+}
