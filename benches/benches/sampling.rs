@@ -11,12 +11,12 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dal_acq::{catalogue, find};
 use dal_core::{
-    Committee, Dropout, Labelled, Learner, LossHead, Moments, Oracle, SeedPath, Step, Stop, Strategy, Surrogate,
-    SurrogateError, every,
+    Dropout, Labelled, Learner, LossHead, Moments, Oracle, SeedPath, Step, Stop, Strategy, Surrogate, SurrogateError,
+    Uncertainty, every,
 };
 use dal_core::{FitJob, Space};
 use dal_nn::{BatchNormSpec, CpuLearner, Head, NetworkSpec, TrainingSpec};
-use ndarray::{Array1, Array2, ArrayView2, ArrayView3};
+use ndarray::{Array1, Array2, ArrayView2};
 use rand::RngExt;
 
 /// Queries of a step.
@@ -48,7 +48,7 @@ impl Surrogate for Ready {
     fn mean(&self, _: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
         Ok(self.moments.mean.clone())
     }
-    fn committee(&self) -> Option<&dyn Committee> {
+    fn uncertainty(&self) -> Option<&dyn Uncertainty> {
         Some(self)
     }
     fn dropout(&self) -> Option<&dyn Dropout> {
@@ -59,20 +59,9 @@ impl Surrogate for Ready {
     }
 }
 
-impl Committee for Ready {
-    fn n_members(&self) -> usize {
-        10
-    }
+impl Uncertainty for Ready {
     fn moments(&self, _: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
         Ok(self.moments.clone())
-    }
-    fn members(
-        &self,
-        _: ArrayView2<'_, f64>,
-        _: usize,
-        _: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
-    ) -> Result<(), SurrogateError> {
-        Err(SurrogateError::Other { message: "no rule of the bench asks for single members".into() })
     }
 }
 
@@ -95,7 +84,8 @@ impl LossHead for Ready {
 }
 
 fn propose(strategy: &dyn Strategy, labelled: &Labelled, pool: &Array2<f64>, model: &dyn Surrogate) -> usize {
-    let step = Step::new(labelled, pool.view(), Some(model), strategy.needs()).expect("finite points");
+    let space = Space::continuous_unit(pool.ncols());
+    let step = Step::new(&space, labelled, pool.view(), Some(model), strategy.needs()).expect("finite points");
     let chosen = strategy.propose(&step, BATCH, &SeedPath::root(0)).expect("a batch");
     chosen.rows().expect("picks of the pool")[0]
 }

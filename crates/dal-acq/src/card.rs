@@ -70,16 +70,7 @@ impl Card {
 
     /// The needs in words, none for a rule of coordinates only.
     pub fn needs_in_words(&'static self) -> Vec<&'static str> {
-        let needs = self.needs();
-        let words = [
-            (needs.mean, "predictions"),
-            (needs.committee, "a committee"),
-            (needs.input_gradient, "input gradients"),
-            (needs.tangent, "parameter gradients"),
-            (needs.dropout.is_some(), "a dropout network"),
-            (needs.loss_head.is_some(), "loss heads"),
-        ];
-        words.into_iter().filter_map(|(needed, word)| needed.then_some(word)).collect()
+        self.needs().in_words()
     }
 
     /// Every setting with its default as text, `none` where the default is to leave it out.

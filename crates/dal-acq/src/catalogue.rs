@@ -27,7 +27,7 @@ pub fn card(id: &str) -> Result<&'static Card, FindError> {
 /// use std::collections::BTreeMap;
 /// let settings = BTreeMap::from([("scaling".to_owned(), "raw".to_owned())]);
 /// let found = dal_acq::find("qbc-diversity", &settings)?;
-/// assert!(found.strategy.needs().committee);
+/// assert!(found.strategy.needs().uncertainty);
 /// assert_eq!((found.card.id, found.settings), ("qbc-diversity", settings.clone()));
 /// let wrong = dal_acq::find("gsx", &settings).unwrap_err();
 /// assert_eq!(wrong.to_string(), "`gsx` has no setting `scaling`; it has: none");

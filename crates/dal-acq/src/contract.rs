@@ -1,7 +1,8 @@
 //! The contract that every strategy keeps, as a battery that can be run over any of them.
 //!
 //! The battery brings its own data and a model with every capability, written down as formulas, so that it needs no
-//! training: run it over a strategy of your own as the tests of this crate run it over the catalogue.
+//! training: run it over a strategy of your own as the tests of this crate run it over the catalogue, or, where it makes
+//! points of its own, over a space of yours with [`check_strategy_on`].
 //!
 //! ```
 //! use dal_acq::{contract::check_strategy, find, Invariance};
@@ -13,15 +14,16 @@
 //! ```
 
 use dal_core::{
-    Committee, Dropout, DropoutSpec, Labelled, LossHead, Moments, Needs, ParameterSubset, Proposal, Queries, SeedPath,
-    Step, Strategy, StrategyError, Surrogate, SurrogateError, Tangent,
+    Capability, Committee, Dropout, DropoutSpec, InputGradient, Labelled, LossHead, Moments, Needs, OnChunk,
+    ParameterSubset, Proposal, Queries, SeedPath, Space, SpaceError, Step, Strategy, StrategyError, Surrogate,
+    SurrogateError, Tangent, Uncertainty,
 };
-use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rand::RngExt;
 use thiserror::Error;
 
 use crate::Invariance;
-use crate::given::GivenPredictions;
+use crate::given::{GivenPredictions, moments};
 
 /// What a strategy did that it must not do.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -45,9 +47,11 @@ const LEAD: f64 = 1e-9;
 /// Features of a point in the formulas of [`CaseModel`].
 const N_FEATURES: usize = 6;
 
-/// Data of one test: labelled set, pool, members' predictions at the pool.
+/// Data of one test: space, labelled set, pool, members' predictions at the pool.
 #[derive(Clone, Debug)]
 pub struct Case {
+    /// The space; points may lie beyond its box where every input is a number.
+    pub space: Space,
     /// The labelled set.
     pub labelled: Labelled,
     /// The pool, shape (N, d).
@@ -68,10 +72,24 @@ impl Case {
         n_members: usize,
         seeds: &SeedPath,
     ) -> Self {
+        Self::random_in(&Space::continuous_unit(d), n_labelled, n_pool, n_outputs, n_members, seeds)
+    }
+
+    /// The same with points of a space.
+    pub fn random_in(
+        space: &Space,
+        n_labelled: usize,
+        n_pool: usize,
+        n_outputs: usize,
+        n_members: usize,
+        seeds: &SeedPath,
+    ) -> Self {
         let mut rng = seeds.purpose("case").rng();
         let mut draw =
             |rows: usize, columns: usize| Array2::from_shape_fn((rows, columns), |_| rng.random_range(-1.0..1.0));
-        let (labelled_x, pool, waves) = (draw(n_labelled, d), draw(n_pool, d), draw(d, n_outputs));
+        let labelled_x = space.sample(n_labelled, &seeds.purpose("labelled"));
+        let pool = space.sample(n_pool, &seeds.purpose("pool"));
+        let waves = draw(space.n_columns(), n_outputs);
         let answer = |x: &Array2<f64>| (x.dot(&waves) * 3.0).mapv(f64::sin);
         let labelled_y = answer(&labelled_x) + draw(n_labelled, n_outputs) * 0.1;
         let truth = answer(&pool);
@@ -80,12 +98,13 @@ impl Case {
             member.assign(&(&truth + draw(n_pool, n_outputs) * 0.3));
         }
         let labelled = Labelled::new(labelled_x, labelled_y).expect("random points are finite");
-        Self { labelled, pool, members }
+        Self { space: space.clone(), labelled, pool, members }
     }
 
     /// The same points in another order: row `i` of the new pool is row `order[i]` of this one.
     fn reordered(&self, order: &[usize]) -> Self {
         Self {
+            space: self.space.clone(),
             labelled: self.labelled.clone(),
             pool: self.pool.select(Axis(0), order),
             members: self.members.select(Axis(1), order),
@@ -95,7 +114,7 @@ impl Case {
     /// The same case with other inputs.
     fn with_inputs(&self, map: impl Fn(ArrayView2<'_, f64>) -> Array2<f64>) -> Self {
         let labelled = self.labelled_from(map(self.labelled.x()), self.labelled.y().to_owned());
-        Self { labelled, pool: map(self.pool.view()), members: self.members.clone() }
+        Self { space: self.space.clone(), labelled, pool: map(self.pool.view()), members: self.members.clone() }
     }
 
     fn labelled_from(&self, x: Array2<f64>, y: Array2<f64>) -> Labelled {
@@ -109,21 +128,30 @@ impl Case {
         CaseModel { given, offer: offer.clone(), poisoned }
     }
 
+    /// A step of this case.
+    ///
+    /// # Errors
+    /// As [`Step::new`].
+    pub fn step<'a>(&'a self, model: Option<&'a dyn Surrogate>, needs: Needs) -> Result<Step<'a>, StrategyError> {
+        Step::new(&self.space, &self.labelled, self.pool.view(), model, needs)
+    }
+
     /// Runs a strategy on this case.
     ///
     /// # Errors
     /// What the strategy refuses.
     pub fn propose(&self, strategy: &dyn Strategy, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
         let model = self.model(&strategy.needs());
-        let step = Step::new(&self.labelled, self.pool.view(), Some(&model), strategy.needs())?;
+        let step = self.step(Some(&model), strategy.needs())?;
         strategy.propose(&step, n, seeds)
     }
 }
 
 /// A model whose every capability is a formula. With features `φ_k(x) = sin(k + 1 + 0.7 Σ_i (k + i + 1) x_i)`:
-/// predictions are those given; the dropout network is `Σ_k 2 z_k φ_k`, z fair coins per point and pass; the predicted loss
-/// is `Σ_k φ_k / (k + 1)`; for parameter gradients a member is linear in its parameters, `f_mj = Σ_k θ_mjk φ_k` with
-/// `θ_mjk = cos(m + 2 j + 3 k)`. If a given prediction is NaN, these are NaN at the first point too.
+/// predictions are those given at points of the pool, elsewhere those of members that are linear in their parameters,
+/// `f_mj = Σ_k θ_mjk φ_k` with `θ_mjk = cos(m + 2 j + 3 k)`, whose are parameter and input gradients everywhere; the dropout
+/// network is `Σ_k 2 z_k φ_k`, z fair coins per point and pass; the predicted loss is `Σ_k φ_k / (k + 1)`. If a given
+/// prediction is NaN, the other answers are NaN at the first point too.
 #[derive(Debug)]
 pub struct CaseModel {
     given: GivenPredictions,
@@ -139,9 +167,40 @@ fn features(x: ArrayView2<'_, f64>) -> Array2<f64> {
     })
 }
 
+/// 0.7 times the cosine of the features' argument: the slope of a feature in input i is (k + i + 1) times it.
+fn slopes(x: ArrayView2<'_, f64>) -> Array2<f64> {
+    Array2::from_shape_fn((x.nrows(), N_FEATURES), |(row, k)| {
+        let sum: f64 = x.row(row).iter().enumerate().map(|(i, v)| (k + i + 1) as f64 * v).sum();
+        0.7 * (k as f64 + 1.0 + 0.7 * sum).cos()
+    })
+}
+
 impl CaseModel {
     fn poison(&self, row: usize) -> f64 {
         if self.poisoned && row == 0 { f64::NAN } else { 1.0 }
+    }
+
+    /// Every member's prediction at any points, shape (M, n, J).
+    fn predictions(&self, x: ArrayView2<'_, f64>) -> Array3<f64> {
+        let given = self.given.members_at_pool();
+        if x == self.given.pool() {
+            return given.to_owned();
+        }
+        let mut all = self.linear(x);
+        for (row, point) in x.outer_iter().enumerate() {
+            if let Some(at) = self.given.pool().outer_iter().position(|known| known == point) {
+                all.slice_mut(s![.., row, ..]).assign(&given.slice(s![.., at, ..]));
+            }
+        }
+        all
+    }
+
+    /// The linear members at any points, shape (M, n, J).
+    fn linear(&self, x: ArrayView2<'_, f64>) -> Array3<f64> {
+        let features = features(x);
+        Array3::from_shape_fn((self.given.n_members(), x.nrows(), self.n_outputs()), |(m, row, j)| {
+            (0..N_FEATURES).map(|k| Self::theta(m, j, k) * features[[row, k]]).sum()
+        })
     }
 
     fn theta(m: usize, j: usize, k: usize) -> f64 {
@@ -159,11 +218,19 @@ impl Surrogate for CaseModel {
     }
 
     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
-        self.given.mean(x)
+        Ok(moments(&self.predictions(x)).mean)
+    }
+
+    fn uncertainty(&self) -> Option<&dyn Uncertainty> {
+        (self.offer.uncertainty || self.offer.committee).then_some(self as &dyn Uncertainty)
     }
 
     fn committee(&self) -> Option<&dyn Committee> {
-        self.offer.committee.then_some(&self.given as &dyn Committee)
+        self.offer.committee.then_some(self as &dyn Committee)
+    }
+
+    fn input_gradient(&self) -> Option<&dyn InputGradient> {
+        self.offer.input_gradient.then_some(self as &dyn InputGradient)
     }
 
     fn dropout(&self) -> Option<&dyn Dropout> {
@@ -176,6 +243,54 @@ impl Surrogate for CaseModel {
 
     fn tangent(&self) -> Option<&dyn Tangent> {
         self.offer.tangent.then_some(self as &dyn Tangent)
+    }
+}
+
+impl Uncertainty for CaseModel {
+    fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+        Ok(moments(&self.predictions(x)))
+    }
+}
+
+impl Committee for CaseModel {
+    fn n_members(&self) -> usize {
+        self.given.n_members()
+    }
+
+    fn members(
+        &self,
+        x: ArrayView2<'_, f64>,
+        chunk_rows: usize,
+        on_chunk: &mut OnChunk<'_>,
+    ) -> Result<(), SurrogateError> {
+        let (all, chunk) = (self.predictions(x), chunk_rows.max(1));
+        for first in (0..x.nrows()).step_by(chunk) {
+            on_chunk(first, all.slice(s![.., first..(first + chunk).min(x.nrows()), ..]));
+        }
+        Ok(())
+    }
+}
+
+impl InputGradient for CaseModel {
+    /// With `∂φ_k/∂x_i = 0.7 (k + i + 1) cos(…)`: `∂D/∂x_i = 2/(M J) Σ_m Σ_j (f_mj − f̄_j) Σ_k θ_mjk ∂φ_k/∂x_i`.
+    fn disagreement(&self, x: ArrayView2<'_, f64>) -> Result<(Array1<f64>, Array2<f64>), SurrogateError> {
+        let (members, share) = (self.linear(x), 2.0 / (self.given.n_members() * self.n_outputs()) as f64);
+        let Moments { mean, variance } = moments(&members);
+        let slopes = slopes(x);
+        let gradient = Array2::from_shape_fn(x.dim(), |(row, i)| {
+            let gap = |m: usize, j: usize| members[[m, row, j]] - mean[[row, j]];
+            let slope = |m: usize, j: usize| -> f64 {
+                (0..N_FEATURES).map(|k| Self::theta(m, j, k) * (k + i + 1) as f64 * slopes[[row, k]]).sum()
+            };
+            let members = 0..self.given.n_members();
+            let sum: f64 = members
+                .flat_map(|m| (0..self.n_outputs()).map(move |j| (m, j)))
+                .map(|(m, j)| gap(m, j) * slope(m, j))
+                .sum();
+            share * sum * self.poison(row)
+        });
+        let score = variance.outer_iter().enumerate().map(|(row, v)| v.sum() / v.len() as f64 * self.poison(row));
+        Ok((score.collect(), gradient))
     }
 }
 
@@ -225,7 +340,7 @@ impl Tangent for CaseModel {
         candidates: ArrayView2<'_, f64>,
         target: ArrayView1<'_, f64>,
         subset: Option<&ParameterSubset>,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError> {
         let (n_members, n_outputs) = (self.given.n_members(), self.n_outputs());
         let (at_anchors, at_candidates) = (features(anchors), features(candidates));
@@ -273,12 +388,7 @@ impl Tangent for CaseModel {
 /// # Errors
 /// The first violation found.
 pub fn check_strategy(strategy: &dyn Strategy, promises: &[Invariance], seeds: &SeedPath) -> Verdict {
-    let generic = Case::random(7, 31, 3, 2, 4, &seeds.purpose("generic"));
-    for (name, case) in cases(&generic, seeds) {
-        check_picks(strategy, &case, name, seeds)?;
-    }
-    check_needs(strategy, &generic, seeds)?;
-    check_nan(strategy, &generic, seeds)?;
+    check_strategy_on(&Space::continuous_unit(3), strategy, seeds)?;
     for &promise in promises {
         for d in [1, 2, 5] {
             let case = Case::random(6, 37, d, 2, 5, &seeds.purpose("promise").index(d as u64));
@@ -288,21 +398,41 @@ pub fn check_strategy(strategy: &dyn Strategy, promises: &[Invariance], seeds: &
     Ok(())
 }
 
-/// Degenerate variations of a case.
+/// The part of the battery that promises nothing about picks, with points of a space. A strategy that makes points of its
+/// own has to make exactly n that the space admits, the same with the same seeds; it may make more than the pool has.
+///
+/// # Errors
+/// The first violation found.
+pub fn check_strategy_on(space: &Space, strategy: &dyn Strategy, seeds: &SeedPath) -> Verdict {
+    let generic = Case::random_in(space, 7, 31, 2, 4, &seeds.purpose("generic"));
+    for (name, case) in cases(&generic, seeds) {
+        check_picks(strategy, &case, name, seeds)?;
+    }
+    check_needs(strategy, &generic, seeds)?;
+    check_nan(strategy, &generic, seeds)
+}
+
+/// Degenerate variations of a case, all of them of points that its space admits.
 fn cases(generic: &Case, seeds: &SeedPath) -> Vec<(&'static str, Case)> {
+    let space = &generic.space;
     let with = |change: &dyn Fn(&mut Case)| {
         let mut case = generic.clone();
         change(&mut case);
+        case.pool = space.project(case.pool.view()).expect("finite points of the right width");
         case
+    };
+    let random = |shape: [usize; 4], purpose: &str| {
+        let [n_labelled, n_pool, n_outputs, n_members] = shape;
+        Case::random_in(space, n_labelled, n_pool, n_outputs, n_members, &seeds.purpose(purpose))
     };
     let first_labelled = generic.labelled.x().row(0).to_owned();
     vec![
         ("generic", generic.clone()),
         ("one dimension", Case::random(5, 26, 1, 1, 3, &seeds.purpose("line"))),
-        ("one pool point", Case::random(5, 1, 2, 1, 3, &seeds.purpose("one point"))),
-        ("two pool points", Case::random(1, 2, 2, 1, 3, &seeds.purpose("two points"))),
-        ("one labelled point", Case::random(1, 15, 2, 3, 3, &seeds.purpose("one label"))),
-        ("one member", Case::random(4, 20, 2, 1, 1, &seeds.purpose("one member"))),
+        ("one pool point", random([5, 1, 1, 3], "one point")),
+        ("two pool points", random([1, 2, 1, 3], "two points")),
+        ("one labelled point", random([1, 15, 3, 3], "one label")),
+        ("one member", random([4, 20, 1, 1], "one member")),
         ("constant predictions", with(&|case| case.members.fill(0.1))),
         (
             "members that agree",
@@ -347,14 +477,7 @@ fn check_picks(strategy: &dyn Strategy, case: &Case, name: &'static str, seeds: 
         let proposal = case
             .propose(strategy, n, seeds)
             .map_err(|error| refused("every pool can be chosen from", name, n, &error))?;
-        let picked = picks(&proposal)?;
-        let mut sorted = picked.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
-        if picked.len() != n || sorted.len() != n || sorted.last().is_some_and(|&i| i >= n_pool) {
-            let details = format!("{name}, {n} queries of {n_pool}: {picked:?}");
-            return Err(violation("exactly n distinct rows of the pool are picked", details));
-        }
+        check_queries(&proposal.queries, case, n, name)?;
         check_numbers(&proposal, n, n_pool, name)?;
         let again =
             case.propose(strategy, n, seeds).map_err(|error| refused("a second call succeeds", name, n, &error))?;
@@ -363,10 +486,35 @@ fn check_picks(strategy: &dyn Strategy, case: &Case, name: &'static str, seeds: 
         }
     }
     match case.propose(strategy, n_pool + 1, seeds) {
+        Ok(Proposal { queries: queries @ Queries::Synthesised(_), .. }) => {
+            check_queries(&queries, case, n_pool + 1, name)
+        }
         Err(StrategyError::PoolTooSmall { requested, available }) if requested == n_pool + 1 && available == n_pool => {
             Ok(())
         }
         other => Err(violation("more queries than pool points are refused", format!("{name}: {other:?}"))),
+    }
+}
+
+/// Exactly `n` distinct rows of the pool, or `n` points that the space admits.
+fn check_queries(queries: &Queries, case: &Case, n: usize, name: &'static str) -> Verdict {
+    let n_pool = case.pool.nrows();
+    match queries {
+        Queries::Picked(picked) => {
+            let mut sorted = picked.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            if picked.len() != n || sorted.len() != n || sorted.last().is_some_and(|&i| i >= n_pool) {
+                let details = format!("{name}, {n} queries of {n_pool}: {picked:?}");
+                return Err(violation("exactly n distinct rows of the pool are picked", details));
+            }
+            Ok(())
+        }
+        Queries::Synthesised(x) => {
+            let rule = "exactly n points that the space admits are made";
+            case.space.check(x.view()).map_err(|error| violation(rule, format!("{name}, {n} queries: {error}")))?;
+            if x.nrows() == n { Ok(()) } else { Err(violation(rule, format!("{name}, {n} queries: {}", x.nrows()))) }
+        }
     }
 }
 
@@ -397,7 +545,7 @@ fn check_needs(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdic
     let declared = strategy.needs();
     let model = case.model(&declared);
     let run = |model: Option<&dyn Surrogate>| -> Result<Needs, StrategyError> {
-        let step = Step::new(&case.labelled, case.pool.view(), model, declared.clone())?;
+        let step = case.step(model, declared.clone())?;
         strategy.propose(&step, 5, seeds)?;
         Ok(step.used())
     };
@@ -410,10 +558,23 @@ fn check_needs(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdic
             .map(|_| ())
             .map_err(|error| refused("without needs no model is wanted", "generic", 5, &error));
     }
-    match run(None) {
-        Err(StrategyError::Missing { .. }) => Ok(()),
-        other => Err(violation("a missing model is named", format!("{other:?}"))),
+    let missing = |rule: &'static str, model: Option<&dyn Surrogate>, due: Option<&Capability>| match run(model) {
+        Err(StrategyError::Missing { need }) if due.is_none_or(|capability| capability.name == need) => Ok(()),
+        other => Err(violation(rule, format!("{}: {other:?}", due.map_or("no model", |capability| capability.name)))),
+    };
+    missing("a missing model is named", None, None)?;
+    for lacking in declared.capabilities() {
+        let mut offer = Needs::default();
+        for capability in declared.capabilities().filter(|capability| capability.name != lacking.name) {
+            (capability.declare_as)(&declared, &mut offer);
+        }
+        let model = case.model(&offer);
+        // What every model has, or what another capability brings along, cannot be missing.
+        if !(lacking.is_offered)(&model) {
+            missing("a missing capability is named", Some(&model), Some(lacking))?;
+        }
     }
+    Ok(())
 }
 
 fn check_nan(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdict {
@@ -424,6 +585,8 @@ fn check_nan(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdict 
     case.members[[1, 3, 0]] = f64::NAN;
     match case.propose(strategy, 4, seeds) {
         Err(StrategyError::NonFiniteScore { .. } | StrategyError::Surrogate(_)) => Ok(()),
+        // Points that followed a gradient which is no number.
+        Err(StrategyError::Space(SpaceError::NonFinite { .. })) => Ok(()),
         other => Err(violation("NaN in the model is an error", format!("{other:?}"))),
     }
 }

@@ -1,8 +1,8 @@
 //! Selection on a user's own data: predictions made elsewhere, at the pool only, in the place of a model.
 
 use dal_core::{
-    Committee, Labelled, Moments, Needs, Proposal, Queries, SeedPath, Step, Strategy, StrategyError, Surrogate,
-    SurrogateError,
+    Committee, Dimension, Labelled, Moments, OnChunk, Proposal, Queries, Scale, SeedPath, Space, SpaceError, Step,
+    Strategy, StrategyError, Surrogate, SurrogateError, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
 use thiserror::Error;
@@ -91,44 +91,59 @@ impl GivenPredictions {
         Err(SurrogateError::UnknownPoint { known, row: row.unwrap_or(known.min(x.nrows())) })
     }
 
-    /// Mean and, where asked, variance over members, taken around the first member and the mean, so that members that
-    /// agree have exactly their value as the mean and no variance. A piece of all members at a time stays in cache.
-    fn over_members(&self, with_variance: bool) -> Moments {
-        let members = self.members.as_standard_layout();
-        let (n_members, n, n_outputs) = members.dim();
-        let (members, size) = (members.as_slice().expect("standard layout"), n * n_outputs);
-        let mut mean = Array2::<f64>::zeros((n, n_outputs));
-        let mut variance = Array2::<f64>::zeros(if with_variance { (n, n_outputs) } else { (0, n_outputs) });
-        let means = mean.as_slice_mut().expect("standard layout");
-        let variances = variance.as_slice_mut().expect("standard layout");
-        for start in (0..size).step_by(PIECE) {
-            let piece = start..(start + PIECE).min(size);
-            let of = |member: usize| &members[member * size..][piece.clone()];
-            let (first, mean) = (of(0), &mut means[piece.clone()]);
-            for member in 1..n_members {
-                for ((sum, &value), &origin) in mean.iter_mut().zip(of(member)).zip(first) {
-                    *sum += value - origin;
-                }
-            }
-            for (sum, &origin) in mean.iter_mut().zip(first) {
-                *sum = origin + *sum / n_members as f64;
-            }
-            if !with_variance {
-                continue;
-            }
-            let variance = &mut variances[piece.clone()];
-            for member in 0..n_members {
-                for ((sum, &value), &mean) in variance.iter_mut().zip(of(member)).zip(&*mean) {
-                    let t = value - mean;
-                    *sum += t * t;
-                }
-            }
-            for sum in variance {
-                *sum /= n_members as f64;
+    /// The pool.
+    pub(crate) fn pool(&self) -> ArrayView2<'_, f64> {
+        self.pool.view()
+    }
+
+    /// The members' predictions at the pool.
+    pub(crate) fn members_at_pool(&self) -> ArrayView3<'_, f64> {
+        self.members.view()
+    }
+}
+
+/// Mean and, where asked, variance over members, taken around the first member and the mean, so that members that
+/// agree have exactly their value as the mean and no variance. A piece of all members at a time stays in cache.
+fn over_members(members: &Array3<f64>, with_variance: bool) -> Moments {
+    let members = members.as_standard_layout();
+    let (n_members, n, n_outputs) = members.dim();
+    let (members, size) = (members.as_slice().expect("standard layout"), n * n_outputs);
+    let mut mean = Array2::<f64>::zeros((n, n_outputs));
+    let mut variance = Array2::<f64>::zeros(if with_variance { (n, n_outputs) } else { (0, n_outputs) });
+    let means = mean.as_slice_mut().expect("standard layout");
+    let variances = variance.as_slice_mut().expect("standard layout");
+    for start in (0..size).step_by(PIECE) {
+        let piece = start..(start + PIECE).min(size);
+        let of = |member: usize| &members[member * size..][piece.clone()];
+        let (first, mean) = (of(0), &mut means[piece.clone()]);
+        for member in 1..n_members {
+            for ((sum, &value), &origin) in mean.iter_mut().zip(of(member)).zip(first) {
+                *sum += value - origin;
             }
         }
-        Moments { mean, variance }
+        for (sum, &origin) in mean.iter_mut().zip(first) {
+            *sum = origin + *sum / n_members as f64;
+        }
+        if !with_variance {
+            continue;
+        }
+        let variance = &mut variances[piece.clone()];
+        for member in 0..n_members {
+            for ((sum, &value), &mean) in variance.iter_mut().zip(of(member)).zip(&*mean) {
+                let t = value - mean;
+                *sum += t * t;
+            }
+        }
+        for sum in variance {
+            *sum /= n_members as f64;
+        }
     }
+    Moments { mean, variance }
+}
+
+/// Mean and variance over members of shape (M, n, J).
+pub(crate) fn moments(members: &Array3<f64>) -> Moments {
+    over_members(members, true)
 }
 
 impl Surrogate for GivenPredictions {
@@ -142,11 +157,18 @@ impl Surrogate for GivenPredictions {
 
     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
         self.check(x)?;
-        Ok(self.over_members(false).mean)
+        Ok(over_members(&self.members, false).mean)
     }
 
     fn committee(&self) -> Option<&dyn Committee> {
         Some(self)
+    }
+}
+
+impl Uncertainty for GivenPredictions {
+    fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+        self.check(x)?;
+        Ok(moments(&self.members))
     }
 }
 
@@ -155,16 +177,11 @@ impl Committee for GivenPredictions {
         self.members.len_of(Axis(0))
     }
 
-    fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
-        self.check(x)?;
-        Ok(self.over_members(true))
-    }
-
     fn members(
         &self,
         x: ArrayView2<'_, f64>,
         chunk_rows: usize,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError> {
         self.check(x)?;
         let (n, chunk) = (self.pool.nrows(), chunk_rows.max(1));
@@ -223,12 +240,16 @@ pub enum SelectError {
     /// The strategy makes points of its own.
     #[error("the strategy makes points of its own and picks none of the pool: it runs where the oracle is asked")]
     PicksNothing,
+    /// The pool has no columns.
+    #[error("the pool: {0}")]
+    Space(#[from] SpaceError),
     /// The strategy could not choose.
     #[error(transparent)]
     Strategy(#[from] StrategyError),
 }
 
-/// Chooses `n_queries` rows of `pool` (N, d), with the members' predictions at it where they are given.
+/// Chooses `n_queries` rows of `pool` (N, d), with the members' predictions at it where they are given. The inputs count as
+/// numbers: nothing is known of integers and levels among them.
 ///
 /// # Errors
 /// A need that the data cannot meet, with what to supply; shapes that do not fit; what the strategy refuses.
@@ -241,35 +262,31 @@ pub fn select(
     seeds: &SeedPath,
 ) -> Result<Chosen, SelectError> {
     let needs = strategy.needs();
-    if let Some(need) = beyond_predictions(&needs) {
-        return Err(SelectError::NeedsModel { need });
+    // What a table of predictions offers does not depend on its numbers.
+    let table = GivenPredictions::unchecked(Array2::zeros((0, 0)), Array3::zeros((0, 0, 0)));
+    if let Some(beyond) = needs.capabilities().find(|capability| !(capability.is_offered)(&table)) {
+        return Err(SelectError::NeedsModel { need: beyond.name });
     }
     match predictions {
         Some(given) if given.n_outputs() != labelled.n_outputs() => {
             return Err(SelectError::OutputsDiffer { labelled: labelled.n_outputs(), predicted: given.n_outputs() });
         }
-        None if needs.committee => return Err(SelectError::NeedsMembers { need: "a committee" }),
-        None if needs.mean => return Err(SelectError::NeedsMembers { need: "predictions" }),
-        _ => {}
+        None => {
+            if let Some(capability) = needs.capabilities().next() {
+                return Err(SelectError::NeedsMembers { need: capability.name });
+            }
+        }
+        Some(_) => {}
     }
     let surrogate = predictions.map(|given| given as &dyn Surrogate);
-    let step = Step::new(labelled, pool.reborrow(), surrogate, needs)?;
+    let number = Dimension::Continuous { low: -1.0, high: 1.0, scale: Scale::Linear };
+    let space = Space::new(vec![number; labelled.n_inputs()])?;
+    let step = Step::new(&space, labelled, pool.reborrow(), surrogate, needs)?;
     let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
     match queries {
         Queries::Picked(picked) => Ok(Chosen { picked, picked_scores, probabilities, scores, notes: step.notes() }),
         Queries::Synthesised(_) => Err(SelectError::PicksNothing),
     }
-}
-
-/// The first need that a table of predictions cannot meet.
-fn beyond_predictions(needs: &Needs) -> Option<&'static str> {
-    let beyond = [
-        (needs.tangent, "parameter gradients"),
-        (needs.dropout.is_some(), "a dropout network"),
-        (needs.loss_head.is_some(), "loss-prediction heads"),
-        (needs.input_gradient, "input gradients"),
-    ];
-    beyond.into_iter().find_map(|(needed, word)| needed.then_some(word))
 }
 
 #[cfg(test)]
@@ -308,7 +325,7 @@ mod tests {
             select(&*strategy, &labelled(), pool.view(), given, n, &SeedPath::root(0))
         };
         assert_eq!(run("gsx", None, 1).unwrap().picked, [1]);
-        assert!(matches!(run("qbc", None, 1), Err(SelectError::NeedsMembers { need: "a committee", .. })));
+        assert!(matches!(run("qbc", None, 1), Err(SelectError::NeedsMembers { need: "predictive uncertainty", .. })));
         assert!(matches!(run("gsy", None, 1), Err(SelectError::NeedsMembers { need: "predictions", .. })));
         for (id, word) in
             [("emoc", "parameter gradients"), ("bald", "a dropout network"), ("learning-loss", "loss-prediction heads")]

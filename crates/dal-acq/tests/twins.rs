@@ -289,7 +289,7 @@ fn a_constant_term_counts_nothing_and_says_so() {
     case.pool.mapv_inplace(|v| v.abs() + 0.01);
     let strategy = find("qbc-diversity-density", &BTreeMap::new()).unwrap().strategy;
     let model = case.model(&strategy.needs());
-    let step = dal_core::Step::new(&case.labelled, case.pool.view(), Some(&model), strategy.needs()).unwrap();
+    let step = case.step(Some(&model), strategy.needs()).unwrap();
     let proposal = strategy.propose(&step, 8, &SeedPath::root(0)).unwrap();
     assert!(step.notes().iter().any(|note| note.starts_with("the density term is constant")), "{:?}", step.notes());
     assert_eq!(rows(proposal), picked(&case, "qbc-diversity", None, 8));

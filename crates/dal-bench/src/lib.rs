@@ -66,7 +66,6 @@ mod schedule;
 mod sweep;
 #[cfg(feature = "tch")]
 mod tch;
-mod timed;
 
 pub use catalogue::{BuiltIn, Catalogue, FoundStrategy, Lookup};
 pub use engine::{CpuEngine, Engine, EngineChoice};

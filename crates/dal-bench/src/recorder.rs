@@ -1,9 +1,10 @@
 //! Watches a group of trials: evaluates each model, times everything, and hands records and answers to the store.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use dal_core::{
-    Campaign, Fitted, LabelFailure, Observer, ObserverError, Oracle, Pending, Proposed, Queries, RunError, Stop,
+    Campaign, Clock, Fitted, LabelFailure, Observer, ObserverError, Oracle, Pending, Proposed, Queries, RunError, Stop,
     Surrogate, every,
 };
 use dal_eval::{ErrorSummary, batch_diversity, rank_correlation};
@@ -12,7 +13,6 @@ use ndarray::{Array2, ArrayView2, s};
 use thiserror::Error;
 
 use crate::problem::TestSet;
-use crate::timed::{Meter, Timed};
 
 /// Pool points that the correlation of score and error is taken over, at most: a prefix of the pool, which is in random order.
 const RANKED_POINTS: usize = 400;
@@ -38,8 +38,7 @@ pub(crate) struct Recording {
     batch: usize,
     record: Option<EntryRecord>,
     timing: EntryTiming,
-    meter: Meter,
-    proposing: (Instant, f64),
+    proposing: Instant,
 }
 
 impl Recording {
@@ -51,14 +50,7 @@ impl Recording {
         {
             writer.batch(0, x, campaign.pending_candidate_rows())?;
         }
-        Ok(Self {
-            writer,
-            batch,
-            record: None,
-            timing: EntryTiming::default(),
-            meter: Meter::default(),
-            proposing: (Instant::now(), 0.0),
-        })
+        Ok(Self { writer, batch, record: None, timing: EntryTiming::default(), proposing: Instant::now() })
     }
 
     fn failed_labels(&self, entry: usize) -> Vec<FailedLabel> {
@@ -103,6 +95,8 @@ pub(crate) struct Recorder<'a> {
     pub(crate) cheap_oracle: Option<&'a dyn Oracle>,
     pub(crate) on_entry: &'a mut OnEntry<'a>,
     pub(crate) last: Instant,
+    /// What a model's answers to the strategy are timed by.
+    pub(crate) clock: Clock,
     pub(crate) training_share: f64,
     /// The campaign whose model is being evaluated and used: who is to blame for a panic.
     pub(crate) at: Option<usize>,
@@ -205,12 +199,12 @@ impl Observer for Recorder<'_> {
         }
     }
 
-    fn wrap(&mut self, i: usize, surrogate: Box<dyn Surrogate>) -> Box<dyn Surrogate> {
-        self.at = Some(i);
-        Box::new(Timed::new(surrogate, self.recordings[i].meter.clone()))
+    fn clock(&self) -> Option<Clock> {
+        Some(Arc::clone(&self.clock))
     }
 
     fn fitted(&mut self, i: usize, fitted: &Fitted<'_>) -> Result<(), ObserverError> {
+        self.at = Some(i);
         let cost = fitted.surrogate.training_cost();
         let timing = &mut self.recordings[i].timing;
         timing.auxiliary_training = cost.auxiliary_seconds.unwrap_or(0.0);
@@ -222,15 +216,13 @@ impl Observer for Recorder<'_> {
     }
 
     fn proposing(&mut self, i: usize) {
-        let recording = &mut self.recordings[i];
-        recording.proposing = (Instant::now(), recording.meter.seconds());
+        self.recordings[i].proposing = Instant::now();
     }
 
     fn proposed(&mut self, i: usize, proposed: &Proposed<'_>) -> Result<(), ObserverError> {
         let recording = &mut self.recordings[i];
-        let (start, model_before) = recording.proposing;
-        recording.timing.sampling = start.elapsed().as_secs_f64();
-        recording.timing.sampling_model = recording.meter.seconds() - model_before;
+        recording.timing.sampling = recording.proposing.elapsed().as_secs_f64();
+        recording.timing.sampling_model = proposed.decision.model_seconds.unwrap_or(0.0);
         let choice = self.choice(proposed)?;
         let decision = proposed.decision;
         let next = (decision.queries.view(), decision.candidate_rows.as_deref());

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, StopLevel, run_trials};
@@ -363,12 +363,14 @@ impl Shared<'_> {
             recordings.push(start.recording);
         }
         let mut on_entry = |i: usize, record: &EntryRecord| self.entry_finished(worker, trials[i].1, record);
+        let began = Instant::now();
         let mut recorder = Recorder {
             recordings,
             test,
             cheap_oracle: problem.cheap_labels().then_some(oracle),
             on_entry: &mut on_entry,
-            last: Instant::now(),
+            last: began,
+            clock: Arc::new(move || began.elapsed().as_secs_f64()),
             training_share: 0.0,
             at: None,
             broken: false,

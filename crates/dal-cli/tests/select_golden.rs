@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::process::{Command, Output};
 
-use dal_core::{Labelled, ParameterSubset, Queries, SeedPath, Step, Surrogate, SurrogateError, Tangent};
-use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3};
+use dal_core::{
+    Labelled, OnChunk, ParameterSubset, Queries, SeedPath, Space, Step, Surrogate, SurrogateError, Tangent,
+};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2};
 
 /// One line of `cases.csv`.
 struct Case {
@@ -246,7 +248,7 @@ impl Tangent for GivenProducts {
         candidates: ArrayView2<'_, f64>,
         target: ArrayView1<'_, f64>,
         subset: Option<&ParameterSubset>,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError> {
         assert!(subset.is_none(), "every parameter counts unless the variant says otherwise");
         assert_eq!(anchors, matrix(&self.0["labelled_x"], 2).slice(ndarray::s![..anchors.nrows(), ..]));
@@ -276,7 +278,8 @@ fn emoc_sums_the_products_of_written_out_gradients() {
     let labelled = Labelled::with_initial(x, y, n_initial).expect("a labelled set");
     let surrogate = GivenProducts(golden);
     let strategy = dal_acq::find("emoc", &BTreeMap::new()).expect("emoc is in the catalogue").strategy;
-    let step = Step::new(&labelled, pool.view(), Some(&surrogate), strategy.needs()).expect("a step");
+    let space = Space::continuous_unit(2);
+    let step = Step::new(&space, &labelled, pool.view(), Some(&surrogate), strategy.needs()).expect("a step");
     let proposal = strategy.propose(&step, picks.len(), &SeedPath::root(0)).expect("a proposal");
     assert_eq!(proposal.queries, Queries::Picked(picks));
     for (found, due) in proposal.scores.expect("emoc scores every point").iter().zip(due) {

@@ -7,8 +7,8 @@ use ndarray::{Array2, ArrayView2, Axis};
 use thiserror::Error;
 
 use crate::{
-    FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, Step, Strategy, StrategyError,
-    Surrogate, TrialSeeds,
+    Clock, FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, Step, Strategy,
+    StrategyError, Surrogate, TrialSeeds,
 };
 
 /// Where queries are chosen from.
@@ -143,6 +143,8 @@ pub struct Decision {
     pub candidate_rows: Option<Vec<usize>>,
     /// The strategy's remarks.
     pub notes: Vec<String>,
+    /// Seconds that the model took to answer the strategy, where a clock was given. Never part of a result.
+    pub model_seconds: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -386,8 +388,22 @@ impl Campaign {
     /// Takes the model that was pending and decides what to label next; `None` when the last step is behind.
     ///
     /// # Errors
-    /// No model is pending, or the strategy cannot choose; the campaign is then unchanged.
+    /// No model is pending, the strategy cannot choose, or it proposes what may not be asked for: another number of points
+    /// than is due, none at all, rows that are not distinct rows of the pool, points that the space does not admit. The
+    /// campaign is then unchanged.
     pub fn absorb(&mut self, surrogate: &dyn Surrogate) -> Result<Option<Decision>, CampaignError> {
+        self.absorb_timed(surrogate, None)
+    }
+
+    /// [`absorb`](Self::absorb) that measures how long the model took to answer.
+    ///
+    /// # Errors
+    /// As [`absorb`](Self::absorb).
+    pub fn absorb_timed(
+        &mut self,
+        surrogate: &dyn Surrogate,
+        clock: Option<&Clock>,
+    ) -> Result<Option<Decision>, CampaignError> {
         if !matches!(self.phase, Phase::Fit) {
             return Err(CampaignError::NoFitPending);
         }
@@ -406,33 +422,36 @@ impl Campaign {
             return Ok(None);
         }
         let labelled = self.labelled.as_ref().expect("a fit follows labels");
-        let view = Step::new(labelled, pool.view(), Some(surrogate), self.needs.clone())?;
+        let view = Step::new(&self.space, labelled, pool.view(), Some(surrogate), self.needs.clone())?;
+        let view = view.with_clock(clock);
         let proposal = self.strategy.propose(&view, n_queries, &self.seeds.strategy(step))?;
-        let notes = view.notes();
+        let (notes, model_seconds) = (view.notes(), view.model_seconds());
         drop(view);
+        let bad = |reason: String| CampaignError::BadProposal { reason };
+        check_numbers(&proposal, n_queries, pool.nrows()).map_err(bad)?;
         let (queries, picked) = match &proposal.queries {
             Queries::Picked(rows) => {
                 check_picks(rows, n_queries, pool.nrows())?;
                 (pool.select(Axis(0), rows), Some(rows))
             }
             Queries::Synthesised(x) => {
-                crate::check_unit_box(x.view(), self.space.n_columns())
-                    .map_err(|e| CampaignError::BadProposal { reason: format!("points outside the space: {e}") })?;
+                if x.nrows() != n_queries {
+                    return Err(bad(format!("{} points where {n_queries} were asked for", x.nrows())));
+                }
+                self.space.check(x.view()).map_err(|e| bad(format!("a point outside the space: {e}")))?;
                 (x.clone(), None)
             }
         };
         let candidate_rows = match (pool_rows, picked) {
             (Some(pool_rows), Some(picked)) => Some(picked.iter().map(|&i| pool_rows[i]).collect::<Vec<_>>()),
             (Some(_), None) => {
-                return Err(CampaignError::BadProposal {
-                    reason: "points of its own where only listed candidates exist".into(),
-                });
+                return Err(bad("points of its own where only listed candidates exist".into()));
             }
             (None, _) => None,
         };
-        self.take_candidates(candidate_rows.as_deref()).map_err(|reason| CampaignError::BadProposal { reason })?;
+        self.take_candidates(candidate_rows.as_deref()).map_err(bad)?;
         self.phase = Phase::Label(Asked::new(queries.clone(), candidate_rows.clone()));
-        Ok(Some(Decision { step, pool, proposal, queries, candidate_rows, notes }))
+        Ok(Some(Decision { step, pool, proposal, queries, candidate_rows, notes, model_seconds }))
     }
 
     /// Strikes rows off the remaining candidates.
@@ -513,6 +532,24 @@ fn shuffled(n: usize, seeds: &TrialSeeds) -> Vec<usize> {
     rows
 }
 
+/// Scores and probabilities come one for each point that they are about, so that a record can be trusted to be complete.
+fn check_numbers(proposal: &Proposal, n_queries: usize, n_pool: usize) -> Result<(), String> {
+    for (what, numbers, due) in [
+        ("scores of pool points", &proposal.scores, n_pool),
+        ("scores of queries", &proposal.picked_scores, n_queries),
+        ("probabilities", &proposal.probabilities, n_queries),
+    ] {
+        if let Some(numbers) = numbers.as_ref().filter(|numbers| numbers.len() != due) {
+            return Err(format!("{} {what} where there must be {due}", numbers.len()));
+        }
+    }
+    let mut probabilities = proposal.probabilities.iter().flatten();
+    match probabilities.find(|&&p| !(p > 0.0 && p <= 1.0)) {
+        Some(p) => Err(format!("a pick of probability {p}, which is not in (0, 1]")),
+        None => Ok(()),
+    }
+}
+
 fn check_picks(rows: &[usize], n_queries: usize, n_pool: usize) -> Result<(), CampaignError> {
     let mut seen = vec![false; n_pool];
     let distinct = rows.iter().all(|&row| row < n_pool && !std::mem::replace(&mut seen[row], true));
@@ -526,9 +563,11 @@ fn check_picks(rows: &[usize], n_queries: usize, n_pool: usize) -> Result<(), Ca
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
-    use crate::{LabelFailureKind, SeedPath, SurrogateError};
-    use ndarray::array;
+    use crate::{Dimension, LabelFailureKind, Scale, SeedPath, SurrogateError};
+    use ndarray::{Array1, array};
 
     #[derive(Debug)]
     struct First;
@@ -553,6 +592,77 @@ mod tests {
         fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
             Ok(Array2::zeros((x.nrows(), 1)))
         }
+    }
+
+    /// Proposes what it is told to.
+    #[derive(Debug)]
+    struct Told(Arc<Mutex<Proposal>>);
+    impl Strategy for Told {
+        fn needs(&self) -> Needs {
+            Needs::default()
+        }
+        fn propose(&self, _: &Step<'_>, _: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+            Ok(self.0.lock().unwrap().clone())
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_asked_for_is_refused_and_changes_nothing() {
+        let space = Space::new(vec![
+            Dimension::Continuous { low: 0.1, high: 10.0, scale: Scale::Log },
+            Dimension::Integer { low: 0, high: 4 },
+            Dimension::Categorical { n_levels: 2 },
+        ])
+        .unwrap();
+        let say = Arc::new(Mutex::new(Proposal::picked(vec![])));
+        let pool = Pool::Uniform { n_candidates: 8 };
+        let seeds = TrialSeeds::new("t", 0);
+        let mut campaign =
+            Campaign::new(space.clone(), Arc::new(Told(Arc::clone(&say))), protocol(pool), seeds).unwrap();
+        answer_all(&mut campaign);
+        let good = array![[0.3, 0.5, 1.0, -1.0], [-0.2, -1.0, -1.0, 1.0]];
+        let point = |column: usize, value: f64| {
+            let mut x = good.clone();
+            x[[1, column]] = value;
+            Proposal::synthesised(x)
+        };
+        let refused = [
+            Proposal::picked(vec![]),
+            Proposal::picked(vec![3]),
+            Proposal::picked(vec![3, 3]),
+            Proposal::picked(vec![3, 8]),
+            Proposal::picked((0..7).collect()),
+            Proposal::synthesised(Array2::zeros((0, 4))),
+            Proposal::synthesised(good.slice(ndarray::s![..1, ..]).to_owned()),
+            Proposal::synthesised(space.sample(7, &SeedPath::root(0))),
+            Proposal::synthesised(good.slice(ndarray::s![.., ..3]).to_owned()),
+            point(0, 1.001),
+            point(0, f64::NAN),
+            point(0, f64::NEG_INFINITY),
+            point(1, 0.1),
+            point(1, -1.5),
+            point(2, 1.0),
+            point(3, -1.0),
+            point(3, 0.9),
+            Proposal { scores: Some(Array1::zeros(2)), ..Proposal::picked(vec![1, 2]) },
+            Proposal { picked_scores: Some(Array1::zeros(8)), ..Proposal::picked(vec![1, 2]) },
+            Proposal { probabilities: Some(array![0.5]), ..Proposal::picked(vec![1, 2]) },
+            Proposal { probabilities: Some(array![0.5, 0.0]), ..Proposal::picked(vec![1, 2]) },
+        ];
+        for proposal in refused {
+            let shown = format!("{proposal:?}");
+            *say.lock().unwrap() = proposal;
+            let outcome = campaign.absorb(&Zero);
+            assert!(matches!(outcome, Err(CampaignError::BadProposal { .. })), "{shown}: {outcome:?}");
+            assert!(matches!(campaign.pending(), Pending::Fit(_)) && campaign.entry() == 0);
+            assert_eq!(campaign.labelled().unwrap().len(), 3);
+        }
+        *say.lock().unwrap() = Proposal::synthesised(good.clone());
+        let decision = campaign.absorb(&Zero).unwrap().unwrap();
+        assert_eq!((decision.queries, decision.candidate_rows), (good.clone(), None));
+        answer_all(&mut campaign);
+        *say.lock().unwrap() = Proposal { probabilities: Some(array![0.5, 1.0]), ..Proposal::picked(vec![1, 0]) };
+        assert!(campaign.absorb(&Zero).unwrap().is_some());
     }
 
     fn protocol(pool: Pool) -> Protocol {

@@ -126,8 +126,9 @@ pub use space::{Dimension, Scale, Space, SpaceError, Value};
 pub use stop::{Stop, StopLevel};
 pub use strategy::{Proposal, Queries, Step, Strategy, StrategyError, top_scored};
 pub use surrogate::{
-    Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec, Moments,
-    Needs, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost, WidthFactor,
+    Capability, Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec,
+    Moments, Needs, OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost, Uncertainty,
+    WidthFactor,
 };
 
 /// Raised whenever results change on purpose; recorded with every run, and runs of another revision are never mixed in.

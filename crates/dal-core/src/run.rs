@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::campaign::Decision;
 use crate::{
-    Campaign, CampaignError, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Oracle,
+    Campaign, CampaignError, Clock, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Oracle,
     OracleError, Pending, Stop, Surrogate, check_label,
 };
 
@@ -50,9 +50,10 @@ pub trait Observer {
     fn fitting(&mut self, campaigns: &[usize]) {}
     /// They are trained (or failed).
     fn fit_ended(&mut self, campaigns: &[usize]) {}
-    /// May put a watcher around a model before anyone uses it.
-    fn wrap(&mut self, campaign: usize, surrogate: Box<dyn Surrogate>) -> Box<dyn Surrogate> {
-        surrogate
+    /// The clock by which a model's answers to the strategy are timed ([`Decision::model_seconds`]); none, unless the
+    /// observer brings one.
+    fn clock(&self) -> Option<Clock> {
+        None
     }
     /// A model is ready.
     ///
@@ -236,16 +237,15 @@ fn advance(
     observer: &mut dyn Observer,
 ) -> Result<(), RunError> {
     let entry = campaign.entry();
-    let fit = fit.map_err(|source| match source {
+    let surrogate = fit.map_err(|source| match source {
         LearnError::Stopped => RunError::Stopped,
         source => RunError::Learn { entry, source },
     })?;
-    let surrogate = observer.wrap(i, fit);
     let labelled = campaign.labelled().expect("a fit follows labels");
     let fitted = Fitted { entry, labelled, surrogate: &*surrogate };
     observer.fitted(i, &fitted).map_err(RunError::Observer)?;
     observer.proposing(i);
-    if let Some(decision) = campaign.absorb(&*surrogate)? {
+    if let Some(decision) = campaign.absorb_timed(&*surrogate, observer.clock().as_ref())? {
         let proposed = Proposed { decision: &decision, surrogate: &*surrogate };
         observer.proposed(i, &proposed).map_err(RunError::Observer)?;
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -123,6 +123,28 @@ pub enum SpaceError {
         /// How many there are.
         found: usize,
     },
+    /// A coordinate is NaN or infinite.
+    #[error("column {column} of point {row} is {value}, not a finite number")]
+    NonFinite {
+        /// 0-based row.
+        row: usize,
+        /// 0-based column.
+        column: usize,
+        /// The offending value.
+        value: f64,
+    },
+    /// A point of the unit box that stands for no values of the inputs.
+    #[error("input {index} of point {row} is {found}, but must be {due}")]
+    NotAdmitted {
+        /// 0-based row.
+        row: usize,
+        /// 0-based input.
+        index: usize,
+        /// Its columns.
+        found: String,
+        /// What is allowed.
+        due: String,
+    },
     /// A physical value outside its input's range, or of the wrong kind.
     #[error("input {index}: {value} is not within {range}")]
     OutOfRange {
@@ -134,6 +156,9 @@ pub enum SpaceError {
         range: String,
     },
 }
+
+/// Rounding that a coordinate of an integer or level may carry and still count as that value.
+const ROUNDING: f64 = 8.0 * f64::EPSILON;
 
 /// The inputs of a problem, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,6 +232,83 @@ impl Space {
         points
     }
 
+    /// The nearest points, in Euclidean distance, that the space admits, one for each of `x` (n, n_columns): bounded columns
+    /// are clamped, integers go to the nearest one, levels to the highest of their columns (+1, the others −1). A tie goes to
+    /// the higher integer and to the first level, as in [`to_physical`](Self::to_physical).
+    ///
+    /// ```
+    /// use dal_core::{Dimension, Space};
+    /// use ndarray::array;
+    /// let space = Space::new(vec![Dimension::Integer { low: 0, high: 2 }, Dimension::Categorical { n_levels: 2 }])?;
+    /// assert_eq!(space.project(array![[0.4, -0.2, 0.1]].view())?, array![[0.0, -1.0, 1.0]]);
+    /// # Ok::<(), dal_core::SpaceError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A wrong number of columns, coordinates that are not finite.
+    pub fn project(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SpaceError> {
+        self.check_numbers(x)?;
+        let mut nearest = x.to_owned();
+        for mut row in nearest.outer_iter_mut() {
+            let mut column = 0;
+            for dimension in &self.dimensions {
+                match *dimension {
+                    Dimension::Continuous { .. } => row[column] = row[column].clamp(-1.0, 1.0),
+                    Dimension::Integer { low, high } => row[column] = nearest_integer(row[column], low, high),
+                    Dimension::Categorical { n_levels } => {
+                        let highest = highest(row.view(), column, n_levels);
+                        for k in 0..n_levels {
+                            row[column + k] = if k == highest { 1.0 } else { -1.0 };
+                        }
+                    }
+                }
+                column += dimension.n_columns();
+            }
+        }
+        Ok(nearest)
+    }
+
+    /// An error for the first of the points `x` (n, n_columns) that the space does not admit; integers and levels may carry
+    /// rounding.
+    ///
+    /// # Errors
+    /// A wrong number of columns, coordinates that are not finite, [`SpaceError::NotAdmitted`].
+    pub fn check(&self, x: ArrayView2<'_, f64>) -> Result<(), SpaceError> {
+        let nearest = self.project(x)?;
+        for (row, (point, nearest)) in x.outer_iter().zip(nearest.outer_iter()).enumerate() {
+            let mut column = 0;
+            for (index, dimension) in self.dimensions.iter().enumerate() {
+                let columns = column..column + dimension.n_columns();
+                let (allowed, due) = match *dimension {
+                    Dimension::Continuous { .. } => (0.0, "between -1 and 1".to_owned()),
+                    Dimension::Integer { low, high } => (
+                        ROUNDING,
+                        format!("one of the {} values from -1 to 1 that stand for {low}..{high}", high - low + 1),
+                    ),
+                    Dimension::Categorical { n_levels } => {
+                        (ROUNDING, format!("1 in one of its {n_levels} columns and -1 in the others"))
+                    }
+                };
+                if columns.clone().any(|k| (point[k] - nearest[k]).abs() > allowed) {
+                    let found: Vec<String> = columns.map(|k| point[k].to_string()).collect();
+                    return Err(SpaceError::NotAdmitted { row, index, found: found.join(", "), due });
+                }
+                column += dimension.n_columns();
+            }
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self, x: ArrayView2<'_, f64>) -> Result<(), SpaceError> {
+        if x.ncols() != self.n_columns {
+            return Err(SpaceError::WrongLength { what: "columns", expected: self.n_columns, found: x.ncols() });
+        }
+        match x.indexed_iter().find(|(_, v)| !v.is_finite()) {
+            Some(((row, column), &value)) => Err(SpaceError::NonFinite { row, column, value }),
+            None => Ok(()),
+        }
+    }
+
     /// The physical values of a point of the unit box; integers and levels by the nearest one (the highest column).
     ///
     /// Of the numbers whose [`to_unit`](Self::to_unit) is the same point, one of few digits is preferred: 5 comes back as 5, not
@@ -232,11 +334,7 @@ impl Space {
                 Dimension::Integer { low, high } => {
                     Value::Integer((low + (u * (high - low) as f64).round() as i64).clamp(low, high))
                 }
-                Dimension::Categorical { n_levels } => {
-                    let level = (1..n_levels)
-                        .fold(0, |best, k| if point[column + k] > point[column + best] { k } else { best });
-                    Value::Level(level)
-                }
+                Dimension::Categorical { n_levels } => Value::Level(highest(point, column, n_levels)),
             };
             column += dimension.n_columns();
             value
@@ -280,6 +378,21 @@ impl Space {
         }
         Ok(point)
     }
+}
+
+/// The level whose column is the highest, the first of equal ones.
+fn highest(point: ArrayView1<'_, f64>, column: usize, n_levels: usize) -> usize {
+    (1..n_levels).fold(0, |best, k| if point[column + k] > point[column + best] { k } else { best })
+}
+
+/// The coordinate of the integer nearest to a coordinate.
+fn nearest_integer(u: f64, low: i64, high: i64) -> f64 {
+    let steps = (high - low) as f64;
+    let near = ((u.clamp(-1.0, 1.0) + 1.0) / 2.0 * steps).round();
+    // In a range of very many integers rounding can miss by one, and a coordinate that is an integer's own must stay.
+    let candidates = [near, near - 1.0, near + 1.0].into_iter().filter(|k| (0.0..=steps).contains(k));
+    let coordinates = candidates.map(|k| 2.0 * (k / steps) - 1.0);
+    coordinates.min_by(|a, b| (a - u).abs().total_cmp(&(b - u).abs())).unwrap_or(-1.0)
 }
 
 fn unit_of(v: f64, low: f64, high: f64, scale: Scale) -> f64 {
@@ -360,6 +473,26 @@ mod tests {
         assert_eq!(Space::new(vec![]), Err(SpaceError::Empty));
     }
 
+    #[test]
+    fn points_that_stand_for_nothing_are_named() {
+        let space = mixed();
+        let good = space.sample(3, &SeedPath::root(5));
+        assert_eq!(space.check(good.view()), Ok(()));
+        let with = |column: usize, value: f64| {
+            let mut x = good.clone();
+            x[[1, column]] = value;
+            space.check(x.view()).unwrap_err()
+        };
+        assert!(matches!(with(0, 1.1), SpaceError::NotAdmitted { row: 1, index: 0, .. }));
+        assert!(matches!(with(2, 0.0), SpaceError::NotAdmitted { row: 1, index: 2, .. }));
+        assert!(matches!(with(4, 0.5), SpaceError::NotAdmitted { row: 1, index: 3, .. }));
+        assert!(matches!(with(1, f64::NAN), SpaceError::NonFinite { row: 1, column: 1, .. }));
+        let message = with(4, 0.5).to_string();
+        assert!(message.ends_with("but must be 1 in one of its 3 columns and -1 in the others"), "{message}");
+        let narrow = good.slice(s![.., ..5]);
+        assert!(matches!(space.project(narrow), Err(SpaceError::WrongLength { expected: 6, found: 5, .. })));
+    }
+
     proptest! {
         #[test]
         fn numbers_of_few_digits_come_back(
@@ -376,6 +509,46 @@ mod tests {
             prop_assume!(dimension_holds(&dimension, value));
             let point = space.to_unit(&[Value::Number(value)]).unwrap();
             prop_assert_eq!(space.to_physical(ndarray::aview1(&point)).unwrap(), [Value::Number(value)]);
+        }
+
+        #[test]
+        fn projections_are_admissible_nearest_and_stay(
+            seed in any::<u64>(), values in proptest::collection::vec(-3.0..3.0f64, 6),
+        ) {
+            let space = mixed();
+            let x = Array2::from_shape_vec((1, 6), values).unwrap();
+            let projected = space.project(x.view()).unwrap();
+            prop_assert_eq!(space.check(projected.view()), Ok(()));
+            prop_assert_eq!(&space.project(projected.view()).unwrap(), &projected);
+            prop_assert_eq!(space.check(x.view()).is_ok(), x == projected);
+            prop_assert_eq!(
+                space.to_physical(projected.row(0)).unwrap()[2..].to_vec(),
+                space.to_physical(x.row(0)).unwrap()[2..].to_vec()
+            );
+            // Nearest: no other is nearer, of all integers and levels with the continuous columns clamped by hand, and of
+            // a thousand random points.
+            let distance = |row: ArrayView1<'_, f64>| (&row - &x.row(0)).mapv(|v| v * v).sum();
+            let found: f64 = distance(projected.row(0));
+            for k in 0..10 {
+                for level in 0..3 {
+                    let mut other = vec![x[[0, 0]].clamp(-1.0, 1.0), x[[0, 1]].clamp(-1.0, 1.0)];
+                    other.push(2.0 * (f64::from(k) / 9.0) - 1.0);
+                    other.extend((0..3).map(|l| if l == level { 1.0 } else { -1.0 }));
+                    prop_assert!(found <= distance(ndarray::aview1(&other)) + 1e-12);
+                }
+            }
+            for row in space.sample(1000, &SeedPath::root(seed)).outer_iter() {
+                prop_assert!(found <= distance(row) + 1e-12);
+            }
+        }
+
+        #[test]
+        fn integers_of_any_range_stay_where_they_are(low in -(1i64 << 51)..0, span in 1i64..1 << 51, part in 0.0..=1.0f64) {
+            let space = Space::new(vec![Dimension::Integer { low, high: low + span }]).unwrap();
+            let value = Value::Integer(low + (part * span as f64) as i64);
+            let x = Array2::from_shape_vec((1, 1), space.to_unit(&[value]).unwrap()).unwrap();
+            prop_assert_eq!(space.project(x.view()).unwrap(), x.clone());
+            prop_assert_eq!(space.check(x.view()), Ok(()));
         }
 
         #[test]

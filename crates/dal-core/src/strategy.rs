@@ -1,13 +1,14 @@
 //! A rule that chooses what to label next, and the step that it looks at.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use thiserror::Error;
 
 use crate::{
-    Committee, Dropout, InputGradient, Labelled, LossHead, Moments, Needs, SeedPath, Surrogate, SurrogateError, Tangent,
+    Capability, Clock, Labelled, Moments, Needs, OnChunk, ParameterSubset, SeedPath, Space, SpaceError, Surrogate,
+    SurrogateError, Uncertainty,
 };
 
 /// A rule for choosing what to label next: a value, without state between steps.
@@ -139,6 +140,14 @@ pub enum StrategyError {
         /// Inputs of the pool.
         pool: usize,
     },
+    /// Space and labelled set differ in width.
+    #[error("the space has {space} columns, the labelled set {labelled}")]
+    SpaceDiffers {
+        /// Columns of the space.
+        space: usize,
+        /// Inputs of the labelled set.
+        labelled: usize,
+    },
     /// The strategy used what it had not declared.
     #[error("the strategy asked for {need} without declaring the need")]
     Undeclared {
@@ -164,6 +173,9 @@ pub enum StrategyError {
     /// The surrogate could not answer.
     #[error(transparent)]
     Surrogate(#[from] SurrogateError),
+    /// Points of the strategy's own making cannot be brought to the space.
+    #[error("points of the strategy's own making: {0}")]
+    Space(#[from] SpaceError),
     /// Geometry of the pool that the method cannot handle, such as a clustering too large for memory.
     #[error("{message}")]
     Geometry {
@@ -172,30 +184,38 @@ pub enum StrategyError {
     },
 }
 
-/// What a strategy sees of one step: labelled set, pool, and the surrogate's answers, granted only where declared and
-/// computed lazily, once.
+/// What a strategy sees of one step: space, labelled set, pool, and the surrogate's answers, granted only where declared.
+/// Answers at the pool that many rules want are computed lazily and once. It asks the surrogate itself and hands out no
+/// model, so that what was used and how long that took is known here.
 pub struct Step<'a> {
+    space: &'a Space,
     labelled: &'a Labelled,
     pool: ArrayView2<'a, f64>,
     surrogate: Option<&'a dyn Surrogate>,
     needs: Needs,
+    clock: Option<&'a Clock>,
     mean: OnceCell<Array2<f64>>,
     moments: OnceCell<Moments>,
     used: RefCell<Needs>,
     notes: RefCell<Vec<String>>,
+    model_seconds: Cell<f64>,
 }
 
 impl<'a> Step<'a> {
     /// A step for a strategy with these needs. Without a surrogate only geometry is to be had.
     ///
     /// # Errors
-    /// A pool of another width than the labelled set, or with values that are not finite.
+    /// A space or a pool of another width than the labelled set, a pool with values that are not finite.
     pub fn new(
+        space: &'a Space,
         labelled: &'a Labelled,
         pool: ArrayView2<'a, f64>,
         surrogate: Option<&'a dyn Surrogate>,
         needs: Needs,
     ) -> Result<Self, StrategyError> {
+        if space.n_columns() != labelled.n_inputs() {
+            return Err(StrategyError::SpaceDiffers { space: space.n_columns(), labelled: labelled.n_inputs() });
+        }
         if pool.ncols() != labelled.n_inputs() {
             return Err(StrategyError::WidthDiffers { labelled: labelled.n_inputs(), pool: pool.ncols() });
         }
@@ -203,15 +223,29 @@ impl<'a> Step<'a> {
             return Err(StrategyError::NonFinitePool { row, column, value });
         }
         Ok(Self {
+            space,
             labelled,
             pool,
             surrogate,
             needs,
+            clock: None,
             mean: OnceCell::new(),
             moments: OnceCell::new(),
             used: RefCell::default(),
             notes: RefCell::default(),
+            model_seconds: Cell::new(0.0),
         })
+    }
+
+    /// The same step with a clock for [`model_seconds`](Self::model_seconds).
+    #[must_use]
+    pub fn with_clock(self, clock: Option<&'a Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The inputs of the problem: what a point of the strategy's own making has to keep to ([`Space::project`]).
+    pub fn space(&self) -> &'a Space {
+        self.space
     }
 
     /// The labelled set.
@@ -235,39 +269,58 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// The surrogate's prediction at the pool, shape (n_pool, n_outputs). A declared committee grants it too.
+    /// The surrogate's prediction at the pool, shape (n_pool, n_outputs). Declared uncertainty grants it too.
     ///
     /// # Errors
     /// The need is not declared, there is no surrogate, or it cannot answer.
     pub fn mean(&self) -> Result<&Array2<f64>, StrategyError> {
-        if !self.needs.mean && self.needs.committee {
+        if !self.needs.mean && (self.needs.uncertainty || self.needs.committee) {
             return Ok(&self.moments()?.mean);
         }
-        let surrogate = self.grant("predictions (mean)", self.needs.mean, |used| used.mean = true)?;
         if self.mean.get().is_none() {
-            // A committee's moments hold the mean already.
+            // Moments hold the mean already.
             let mean = match self.moments.get() {
-                Some(moments) => moments.mean.clone(),
-                None => surrogate.mean(self.pool)?,
+                Some(moments) => self.ask(&Capability::MEAN, Some, |_| Ok(moments.mean.clone()))?,
+                None => self.mean_at(self.pool)?,
             };
             let _ = self.mean.set(mean);
         }
         Ok(self.mean.get().expect("just set"))
     }
 
-    /// Mean and variance over the committee at the pool.
+    /// The surrogate's prediction at `x` (n, n_inputs), shape (n, n_outputs).
+    ///
+    /// # Errors
+    /// As [`mean`](Self::mean).
+    pub fn mean_at(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, StrategyError> {
+        self.ask(&Capability::MEAN, Some, |surrogate| surrogate.mean(x))
+    }
+
+    /// Mean and variance of the prediction at the pool. A declared committee grants them too.
     ///
     /// # Errors
     /// As [`mean`](Self::mean).
     pub fn moments(&self) -> Result<&Moments, StrategyError> {
-        let committee = self.committee()?;
         if self.moments.get().is_none() {
-            let _ = self.moments.set(committee.moments(self.pool)?);
+            let _ = self.moments.set(self.moments_at(self.pool)?);
         }
         Ok(self.moments.get().expect("just set"))
     }
 
-    /// The committee's disagreement at the pool: the variance over members, averaged over outputs, shape (n_pool,).
+    /// Mean and variance of the prediction at `x` (n, n_inputs).
+    ///
+    /// # Errors
+    /// As [`mean`](Self::mean).
+    pub fn moments_at(&self, x: ArrayView2<'_, f64>) -> Result<Moments, StrategyError> {
+        if !self.needs.uncertainty && self.needs.committee {
+            let members = |surrogate: &'a dyn Surrogate| surrogate.committee();
+            return self.ask(&Capability::COMMITTEE, members, |committee| committee.moments(x));
+        }
+        let uncertainty = |surrogate: &'a dyn Surrogate| -> Option<&'a dyn Uncertainty> { surrogate.uncertainty() };
+        self.ask(&Capability::UNCERTAINTY, uncertainty, |uncertainty| uncertainty.moments(x))
+    }
+
+    /// The disagreement at the pool: the variance of the prediction, averaged over outputs, shape (n_pool,).
     ///
     /// # Errors
     /// As [`mean`](Self::mean).
@@ -276,55 +329,70 @@ impl<'a> Step<'a> {
         Ok(variance.outer_iter().map(|row| row.sum() / row.len() as f64).collect())
     }
 
-    /// The committee.
+    /// How many members the committee has.
     ///
     /// # Errors
-    /// The need is not declared, or the surrogate has none.
-    pub fn committee(&self) -> Result<&'a dyn Committee, StrategyError> {
-        let surrogate = self.grant("a committee", self.needs.committee, |used| used.committee = true)?;
-        surrogate.committee().ok_or(StrategyError::Missing { need: "a committee" })
+    /// As [`mean`](Self::mean).
+    pub fn n_members(&self) -> Result<usize, StrategyError> {
+        self.ask(&Capability::COMMITTEE, |surrogate| surrogate.committee(), |committee| Ok(committee.n_members()))
     }
 
-    /// The gradient of the disagreement with respect to the input.
+    /// Every member's prediction at `x` (n, n_inputs), in chunks of at most `chunk_rows` consecutive rows, in order:
+    /// `on_chunk(first_row, predictions)`, shape (n_members, chunk, n_outputs).
     ///
     /// # Errors
-    /// The need is not declared, or the surrogate has none.
-    pub fn input_gradient(&self) -> Result<&'a dyn InputGradient, StrategyError> {
-        let need = "input gradients";
-        let surrogate = self.grant(need, self.needs.input_gradient, |used| used.input_gradient = true)?;
-        surrogate.input_gradient().ok_or(StrategyError::Missing { need })
+    /// As [`mean`](Self::mean).
+    pub fn members(
+        &self,
+        x: ArrayView2<'_, f64>,
+        chunk_rows: usize,
+        on_chunk: &mut OnChunk<'_>,
+    ) -> Result<(), StrategyError> {
+        let committee = self.grant(&Capability::COMMITTEE, |surrogate| surrogate.committee())?;
+        self.timed_chunks(on_chunk, |on_chunk| committee.members(x, chunk_rows, on_chunk))
     }
 
-    /// The dropout network.
+    /// The disagreement at `x` (n, n_inputs), shape (n,), and its gradient with respect to the input, shape (n, n_inputs).
     ///
     /// # Errors
-    /// The need is not declared, or the surrogate has none.
-    pub fn dropout(&self) -> Result<&'a dyn Dropout, StrategyError> {
-        let need = "a dropout network";
-        let declared = self.needs.dropout;
-        let surrogate = self.grant(need, declared.is_some(), |used| used.dropout = declared)?;
-        surrogate.dropout().ok_or(StrategyError::Missing { need })
+    /// As [`mean`](Self::mean).
+    pub fn disagreement_gradient(&self, x: ArrayView2<'_, f64>) -> Result<(Array1<f64>, Array2<f64>), StrategyError> {
+        let gradient = |surrogate: &'a dyn Surrogate| surrogate.input_gradient();
+        self.ask(&Capability::INPUT_GRADIENT, gradient, |gradient| gradient.disagreement(x))
     }
 
-    /// The loss heads.
+    /// Mean and variance over the passes of the dropout network at `x` (n, n_inputs); masks come from `seeds`.
     ///
     /// # Errors
-    /// The need is not declared, or the surrogate has none.
-    pub fn loss_head(&self) -> Result<&'a dyn LossHead, StrategyError> {
-        let need = "loss-prediction heads";
-        let declared = self.needs.loss_head;
-        let surrogate = self.grant(need, declared.is_some(), |used| used.loss_head = declared)?;
-        surrogate.loss_head().ok_or(StrategyError::Missing { need })
+    /// As [`mean`](Self::mean).
+    pub fn dropout_moments(&self, x: ArrayView2<'_, f64>, seeds: &SeedPath) -> Result<Moments, StrategyError> {
+        self.ask(&Capability::DROPOUT, |surrogate| surrogate.dropout(), |dropout| dropout.moments(x, seeds))
     }
 
-    /// Products of parameter gradients.
+    /// The loss that the loss heads predict at `x` (n, n_inputs), shape (n,).
     ///
     /// # Errors
-    /// The need is not declared, or the surrogate has none.
-    pub fn tangent(&self) -> Result<&'a dyn Tangent, StrategyError> {
-        let need = "parameter gradients";
-        let surrogate = self.grant(need, self.needs.tangent, |used| used.tangent = true)?;
-        surrogate.tangent().ok_or(StrategyError::Missing { need })
+    /// As [`mean`](Self::mean).
+    pub fn predicted_loss(&self, x: ArrayView2<'_, f64>) -> Result<Array1<f64>, StrategyError> {
+        self.ask(&Capability::LOSS_HEAD, |surrogate| surrogate.loss_head(), |head| head.predicted_loss(x))
+    }
+
+    /// Products of parameter gradients, as [`Tangent::loss_gradient_products`](crate::Tangent::loss_gradient_products) has them.
+    ///
+    /// # Errors
+    /// As [`mean`](Self::mean).
+    pub fn loss_gradient_products(
+        &self,
+        anchors: ArrayView2<'_, f64>,
+        candidates: ArrayView2<'_, f64>,
+        target: ArrayView1<'_, f64>,
+        subset: Option<&ParameterSubset>,
+        on_chunk: &mut OnChunk<'_>,
+    ) -> Result<(), StrategyError> {
+        let tangent = self.grant(&Capability::TANGENT, |surrogate| surrogate.tangent())?;
+        self.timed_chunks(on_chunk, |on_chunk| {
+            tangent.loss_gradient_products(anchors, candidates, target, subset, on_chunk)
+        })
     }
 
     /// Leaves a remark for the record, such as a term that is constant on this pool and therefore counts for nothing.
@@ -346,17 +414,56 @@ impl<'a> Step<'a> {
         self.used.borrow().clone()
     }
 
-    fn grant(
+    /// Seconds that the surrogate took to answer so far, without what callbacks took; `None` without a clock.
+    pub fn model_seconds(&self) -> Option<f64> {
+        self.clock.map(|_| self.model_seconds.get())
+    }
+
+    /// What the surrogate has for a capability, if it was declared.
+    fn grant<T>(
         &self,
-        need: &'static str,
-        declared: bool,
-        mark: impl FnOnce(&mut Needs),
-    ) -> Result<&'a dyn Surrogate, StrategyError> {
-        if !declared {
+        capability: &Capability,
+        of: impl FnOnce(&'a dyn Surrogate) -> Option<T>,
+    ) -> Result<T, StrategyError> {
+        let need = capability.name;
+        if !(capability.is_declared)(&self.needs) {
             return Err(StrategyError::Undeclared { need });
         }
-        mark(&mut self.used.borrow_mut());
-        self.surrogate.ok_or(StrategyError::Missing { need })
+        (capability.declare_as)(&self.needs, &mut self.used.borrow_mut());
+        self.surrogate.and_then(of).ok_or(StrategyError::Missing { need })
+    }
+
+    /// Asks for one answer and measures how long it takes.
+    fn ask<T, R>(
+        &self,
+        capability: &Capability,
+        of: impl FnOnce(&'a dyn Surrogate) -> Option<T>,
+        call: impl FnOnce(T) -> Result<R, SurrogateError>,
+    ) -> Result<R, StrategyError> {
+        let granted = self.grant(capability, of)?;
+        let Some(clock) = self.clock else { return Ok(call(granted)?) };
+        let start = clock();
+        let answer = call(granted);
+        self.model_seconds.set(self.model_seconds.get() + clock() - start);
+        Ok(answer?)
+    }
+
+    /// Measures how long an answer in chunks takes, without what is done with the chunks.
+    fn timed_chunks(
+        &self,
+        on_chunk: &mut OnChunk<'_>,
+        call: impl FnOnce(&mut OnChunk<'_>) -> Result<(), SurrogateError>,
+    ) -> Result<(), StrategyError> {
+        let Some(clock) = self.clock else { return Ok(call(on_chunk)?) };
+        let mut outside = 0.0;
+        let start = clock();
+        let answer = call(&mut |first, chunk| {
+            let start = clock();
+            on_chunk(first, chunk);
+            outside += clock() - start;
+        });
+        self.model_seconds.set(self.model_seconds.get() + clock() - start - outside);
+        Ok(answer?)
     }
 }
 
@@ -373,7 +480,8 @@ impl fmt::Debug for Step<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use crate::Committee;
+    use ndarray::{Array3, ArrayView3, array};
 
     #[test]
     fn ties_go_to_the_lowest_row() {
@@ -391,20 +499,153 @@ mod tests {
         ));
     }
 
+    /// Two members, 0 and 2 everywhere; answers members in chunks, and offers nothing else.
+    struct Pair;
+    impl Surrogate for Pair {
+        fn n_inputs(&self) -> usize {
+            1
+        }
+        fn n_outputs(&self) -> usize {
+            1
+        }
+        fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+            Ok(Array2::ones((x.nrows(), 1)))
+        }
+        fn committee(&self) -> Option<&dyn Committee> {
+            Some(self)
+        }
+    }
+    impl Uncertainty for Pair {
+        fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+            Ok(Moments { mean: Array2::ones((x.nrows(), 1)), variance: Array2::ones((x.nrows(), 1)) })
+        }
+    }
+    impl Committee for Pair {
+        fn n_members(&self) -> usize {
+            2
+        }
+        fn members(
+            &self,
+            x: ArrayView2<'_, f64>,
+            chunk_rows: usize,
+            on_chunk: &mut OnChunk<'_>,
+        ) -> Result<(), SurrogateError> {
+            for first in (0..x.nrows()).step_by(chunk_rows) {
+                let n = chunk_rows.min(x.nrows() - first);
+                on_chunk(first, Array3::from_shape_fn((2, n, 1), |(m, ..)| 2.0 * m as f64).view());
+            }
+            Ok(())
+        }
+    }
+
+    fn one() -> (Space, Labelled) {
+        (Space::continuous_unit(1), Labelled::new(array![[0.0]], array![[0.0]]).unwrap())
+    }
+
     #[test]
     fn only_declared_needs_are_granted() {
-        let labelled = Labelled::new(array![[0.0]], array![[0.0]]).unwrap();
+        let (space, labelled) = one();
         let pool = array![[0.5]];
-        let step = Step::new(&labelled, pool.view(), None, Needs::default()).unwrap();
+        let step = Step::new(&space, &labelled, pool.view(), None, Needs::default()).unwrap();
         assert!(matches!(step.mean(), Err(StrategyError::Undeclared { .. })));
         let needs = Needs { mean: true, ..Needs::default() };
-        let step = Step::new(&labelled, pool.view(), None, needs.clone()).unwrap();
+        let step = Step::new(&space, &labelled, pool.view(), None, needs.clone()).unwrap();
         assert!(matches!(step.mean(), Err(StrategyError::Missing { .. })));
         assert_eq!(step.used(), needs);
         let bad = array![[f64::INFINITY]];
         assert!(matches!(
-            Step::new(&labelled, bad.view(), None, Needs::default()),
+            Step::new(&space, &labelled, bad.view(), None, Needs::default()),
             Err(StrategyError::NonFinitePool { row: 0, column: 0, .. })
         ));
+        let wide = Space::continuous_unit(2);
+        assert!(matches!(
+            Step::new(&wide, &labelled, pool.view(), None, Needs::default()),
+            Err(StrategyError::SpaceDiffers { space: 2, labelled: 1 })
+        ));
+    }
+
+    #[test]
+    fn every_capability_is_refused_unless_declared_and_named_where_missing() {
+        type Ask = fn(&Step<'_>) -> Result<(), StrategyError>;
+        let asks: [Ask; 7] = [
+            |step| step.mean_at(step.pool()).map(|_| ()),
+            |step| step.moments().map(|_| ()),
+            |step| step.members(step.pool(), 1, &mut |_, _| ()),
+            |step| step.disagreement_gradient(step.pool()).map(|_| ()),
+            |step| {
+                let target = array![0.0];
+                step.loss_gradient_products(step.pool(), step.pool(), target.view(), None, &mut |_, _| ())
+            },
+            |step| step.dropout_moments(step.pool(), &SeedPath::root(0)).map(|_| ()),
+            |step| step.predicted_loss(step.pool()).map(|_| ()),
+        ];
+        let all = Needs {
+            mean: true,
+            uncertainty: true,
+            committee: true,
+            input_gradient: true,
+            tangent: true,
+            dropout: Some(Default::default()),
+            loss_head: Some(Default::default()),
+        };
+        assert_eq!(all.capabilities().count(), Capability::ALL.len());
+        let (space, labelled) = one();
+        let pool = array![[0.5]];
+        for (capability, ask) in Capability::ALL.iter().zip(asks) {
+            let mut needs = Needs::default();
+            let step = Step::new(&space, &labelled, pool.view(), Some(&Pair), needs.clone()).unwrap();
+            assert!(matches!(ask(&step), Err(StrategyError::Undeclared { need }) if need == capability.name));
+            (capability.declare_as)(&all, &mut needs);
+            assert_eq!(needs.in_words(), [capability.name]);
+            let step = Step::new(&space, &labelled, pool.view(), Some(&Pair), needs.clone()).unwrap();
+            match ask(&step) {
+                Ok(()) => assert!((capability.is_offered)(&Pair)),
+                Err(StrategyError::Missing { need }) => {
+                    assert!(need == capability.name && !(capability.is_offered)(&Pair));
+                }
+                Err(error) => panic!("{error}"),
+            }
+            assert_eq!(step.used(), needs);
+        }
+    }
+
+    #[test]
+    fn a_committee_grants_uncertainty_and_uncertainty_the_mean() {
+        let (space, labelled) = one();
+        let pool = array![[0.5], [0.6]];
+        for needs in [Needs { committee: true, ..Needs::default() }, Needs { uncertainty: true, ..Needs::default() }] {
+            let step = Step::new(&space, &labelled, pool.view(), Some(&Pair), needs.clone()).unwrap();
+            assert_eq!(step.mean().unwrap(), array![[1.0], [1.0]]);
+            assert_eq!(step.disagreement().unwrap(), array![1.0, 1.0]);
+            assert_eq!(step.members(pool.view(), 1, &mut |_, _| ()).is_ok(), needs.committee);
+            assert_eq!(step.used(), needs);
+        }
+    }
+
+    #[test]
+    fn the_models_time_is_counted_and_that_of_callbacks_is_not() {
+        // Every look at the clock is one second later than the one before.
+        let looks = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let counted = std::sync::Arc::clone(&looks);
+        let clock: Clock =
+            std::sync::Arc::new(move || f64::from(counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
+        let (space, labelled) = one();
+        let pool = array![[0.5], [0.6], [0.7]];
+        let needs = Needs { mean: true, committee: true, ..Needs::default() };
+        let step = Step::new(&space, &labelled, pool.view(), Some(&Pair), needs).unwrap();
+        step.mean().unwrap();
+        assert_eq!(step.model_seconds(), None);
+        let step = step.with_clock(Some(&clock));
+        step.mean().unwrap();
+        assert_eq!(step.model_seconds(), Some(0.0), "the answer was there");
+        step.mean_at(pool.view()).unwrap();
+        assert_eq!(step.model_seconds(), Some(1.0));
+        // Three chunks lie between the call's two looks, two looks each: seven seconds to the last one, of which the callbacks
+        // take one each, and a hundred more each that they pause.
+        let mut pause = |_: usize, _: ArrayView3<'_, f64>| {
+            looks.fetch_add(100, std::sync::atomic::Ordering::Relaxed);
+        };
+        step.members(pool.view(), 1, &mut pause).unwrap();
+        assert_eq!(step.model_seconds(), Some(1.0 + 4.0));
     }
 }

@@ -1,5 +1,7 @@
 //! A trained regression model, the small capabilities that strategies ask it for, and the learner that trains it.
 
+use std::fmt;
+
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -20,6 +22,10 @@ pub trait Surrogate: Send {
     /// # Errors
     /// A wrong width, inputs or predictions that are not finite.
     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError>;
+    /// How sure the model is of its predictions. A committee is one answer, so that a model that has one need not say more.
+    fn uncertainty(&self) -> Option<&dyn Uncertainty> {
+        self.committee().map(|committee| committee as &dyn Uncertainty)
+    }
     /// Several models of the same data.
     fn committee(&self) -> Option<&dyn Committee> {
         None
@@ -55,24 +61,31 @@ pub struct TrainingCost {
     pub auxiliary_seconds: Option<f64>,
 }
 
-/// Mean and variance over a committee's members or over stochastic passes.
+/// Mean and variance of a prediction: over a committee's members, over stochastic passes, or of a distribution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
     /// Shape (n, n_outputs).
     pub mean: Array2<f64>,
-    /// Divided by the number of members (not by one less); shape (n, n_outputs).
+    /// Over members or passes, divided by their number (not by one less); shape (n, n_outputs).
     pub variance: Array2<f64>,
 }
 
-/// Several models of the same data.
-pub trait Committee {
-    /// How many.
-    fn n_members(&self) -> usize;
-    /// Mean and variance over members at `x` (n, n_inputs).
+/// Receives answers in chunks of consecutive rows, in order: the first row, and an array whose meaning the caller says.
+pub type OnChunk<'a> = dyn FnMut(usize, ArrayView3<'_, f64>) + 'a;
+
+/// How sure the evaluated model is of its predictions: an ensemble, a forest, a Gaussian process.
+pub trait Uncertainty {
+    /// Mean and variance of the prediction at `x` (n, n_inputs); of a committee, over its members.
     ///
     /// # Errors
     /// As [`Surrogate::mean`].
     fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError>;
+}
+
+/// Several models of the same data.
+pub trait Committee: Uncertainty {
+    /// How many.
+    fn n_members(&self) -> usize;
     /// Every member's prediction, in chunks of consecutive rows: `on_chunk(first_row, predictions)` with predictions of
     /// shape (n_members, chunk, n_outputs). Chunks hold at most `chunk_rows` rows and come in order.
     ///
@@ -82,13 +95,13 @@ pub trait Committee {
         &self,
         x: ArrayView2<'_, f64>,
         chunk_rows: usize,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError>;
 }
 
-/// The committee's disagreement and its gradient, for points of a strategy's own choosing.
+/// The disagreement and its gradient, for points of a strategy's own choosing.
 pub trait InputGradient {
-    /// At `x` (n, n_inputs): the variance over members averaged over outputs, shape (n,), and its gradient with respect
+    /// At `x` (n, n_inputs): the variance of [`Uncertainty`] averaged over outputs, shape (n,), and its gradient with respect
     /// to the input, shape (n, n_inputs).
     ///
     /// # Errors
@@ -145,7 +158,7 @@ pub trait Tangent {
         candidates: ArrayView2<'_, f64>,
         target: ArrayView1<'_, f64>,
         subset: Option<&ParameterSubset>,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError>;
 }
 
@@ -155,6 +168,8 @@ pub trait Tangent {
 pub struct Needs {
     /// Predictions.
     pub mean: bool,
+    /// [`Uncertainty`].
+    pub uncertainty: bool,
     /// [`Committee`].
     pub committee: bool,
     /// [`InputGradient`].
@@ -165,6 +180,84 @@ pub struct Needs {
     pub dropout: Option<DropoutSpec>,
     /// [`LossHead`], with its settings.
     pub loss_head: Option<LossHeadSpec>,
+}
+
+/// One thing that a strategy may ask a model for. Every word about it, every check of a declaration and every battery comes
+/// from this table.
+#[derive(Clone, Copy)]
+pub struct Capability {
+    /// In words, as messages and cards use it.
+    pub name: &'static str,
+    /// Whether these needs declare it.
+    pub is_declared: fn(&Needs) -> bool,
+    /// Declares it in the second needs as the first do, settings included.
+    pub declare_as: fn(&Needs, &mut Needs),
+    /// Whether a model offers it.
+    pub is_offered: fn(&dyn Surrogate) -> bool,
+}
+
+impl fmt::Debug for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Capability").field(&self.name).finish()
+    }
+}
+
+/// Whether a field of [`Needs`] declares something.
+trait Declares {
+    fn declares(&self) -> bool;
+}
+
+impl Declares for bool {
+    fn declares(&self) -> bool {
+        *self
+    }
+}
+
+impl<T> Declares for Option<T> {
+    fn declares(&self) -> bool {
+        self.is_some()
+    }
+}
+
+/// One line a capability: its constant, the field of [`Needs`] that declares it, its words, and whether a model offers it.
+macro_rules! capabilities {
+    ($($constant:ident: $need:ident, $name:literal, $offered:expr;)*) => {
+        impl Capability {
+            $(
+                #[doc = concat!("In words: ", $name, ".")]
+                pub const $constant: Self = Self {
+                    name: $name,
+                    is_declared: |needs| needs.$need.declares(),
+                    declare_as: |from, to| to.$need = from.$need,
+                    is_offered: $offered,
+                };
+            )*
+            /// Every capability, in the order in which cards list them.
+            pub const ALL: &'static [Self] = &[$(Self::$constant),*];
+        }
+    };
+}
+
+capabilities! {
+    MEAN: mean, "predictions", |_| true;
+    UNCERTAINTY: uncertainty, "predictive uncertainty", |model| model.uncertainty().is_some();
+    COMMITTEE: committee, "a committee", |model| model.committee().is_some();
+    INPUT_GRADIENT: input_gradient, "input gradients", |model| model.input_gradient().is_some();
+    TANGENT: tangent, "parameter gradients", |model| model.tangent().is_some();
+    DROPOUT: dropout, "a dropout network", |model| model.dropout().is_some();
+    LOSS_HEAD: loss_head, "loss-prediction heads", |model| model.loss_head().is_some();
+}
+
+impl Needs {
+    /// What is declared, in the order of [`Capability::ALL`].
+    pub fn capabilities(&self) -> impl Iterator<Item = &'static Capability> {
+        Capability::ALL.iter().filter(|capability| (capability.is_declared)(self))
+    }
+
+    /// What is declared, in words.
+    pub fn in_words(&self) -> Vec<&'static str> {
+        self.capabilities().map(|capability| capability.name).collect()
+    }
 }
 
 /// A dropout network: the evaluated model's widths times a factor (rounded down), no BatchNorm, inverted dropout after

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use dal_core::{
-    Committee, Dropout, DropoutSpec, InputGradient, LossHead, LossHeadSpec, Moments, Needs, SeedPath, Surrogate,
-    SurrogateError, Tangent, TrainingCost,
+    Committee, Dropout, DropoutSpec, InputGradient, LossHead, LossHeadSpec, Moments, Needs, OnChunk, SeedPath,
+    Surrogate, SurrogateError, Tangent, TrainingCost, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
@@ -242,6 +242,10 @@ impl Surrogate for CpuSurrogate {
         Ok(self.frame().moments_of(&x, evaluators.len(), false, forward)?.mean)
     }
 
+    fn uncertainty(&self) -> Option<&dyn Uncertainty> {
+        (self.needs.uncertainty || self.needs.committee).then_some(self)
+    }
+
     fn committee(&self) -> Option<&dyn Committee> {
         self.needs.committee.then_some(self)
     }
@@ -267,23 +271,25 @@ impl Surrogate for CpuSurrogate {
     }
 }
 
-impl Committee for CpuSurrogate {
-    fn n_members(&self) -> usize {
-        self.ensemble.members.len()
-    }
-
+impl Uncertainty for CpuSurrogate {
     fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
         let evaluators = self.ensemble.evaluators();
         self.frame().moments_of(&x, evaluators.len(), true, |m, _, rows, n, trace| {
             evaluators[m].forward(rows, n, None, false, trace);
         })
     }
+}
+
+impl Committee for CpuSurrogate {
+    fn n_members(&self) -> usize {
+        self.ensemble.members.len()
+    }
 
     fn members(
         &self,
         x: ArrayView2<'_, f64>,
         chunk_rows: usize,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError> {
         let evaluators = self.ensemble.evaluators();
         let forward = |m: usize, _: usize, rows: &[f32], n: usize, trace: &mut Trace<f32>| {

@@ -10,8 +10,8 @@
 //! candidate's gradient is a direction, and all outputs' derivatives along it come from one pass at the anchor,
 //! `ż = W ḣ + dz′ (1 + h · h′)`, `ȧ = scale ⊙ ż + (δ′ ⊙ x̂′) ⊙ x̂ + δ′`. Arithmetic is in f64: anchors and candidates are few.
 
-use dal_core::{ParameterSubset, Surrogate, SurrogateError, Tangent};
-use ndarray::{Array3, ArrayView1, ArrayView2, ArrayView3, s};
+use dal_core::{OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent};
+use ndarray::{Array3, ArrayView1, ArrayView2, s};
 
 use crate::conv::BoundConv;
 use crate::evaluate::{Evaluator, Trace, repeated};
@@ -408,7 +408,7 @@ impl Tangent for CpuSurrogate {
         candidates: ArrayView2<'_, f64>,
         target: ArrayView1<'_, f64>,
         subset: Option<&ParameterSubset>,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError> {
         let (n_inputs, n_outputs) = (self.n_inputs(), self.n_outputs());
         check_inputs(&anchors, n_inputs)?;

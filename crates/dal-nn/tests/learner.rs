@@ -32,6 +32,7 @@ fn labelled(n: usize, n_inputs: usize, n_outputs: usize) -> Labelled {
 fn everything() -> Needs {
     Needs {
         mean: true,
+        uncertainty: true,
         committee: true,
         input_gradient: true,
         tangent: true,
@@ -96,10 +97,12 @@ fn only_what_was_asked_for_is_granted() {
     let fit = |needs: &Needs| learner.fit(&labelled(9, 1, 1), needs, &SeedPath::root(0)).unwrap();
     let nothing = fit(&Needs::default());
     assert!(nothing.committee().is_none() && nothing.input_gradient().is_none() && nothing.tangent().is_none());
-    assert!(nothing.dropout().is_none() && nothing.loss_head().is_none());
+    assert!(nothing.dropout().is_none() && nothing.loss_head().is_none() && nothing.uncertainty().is_none());
+    let sure = fit(&Needs { uncertainty: true, ..Needs::default() });
+    assert!(sure.uncertainty().is_some() && sure.committee().is_none());
     let all = fit(&everything());
     assert!(all.committee().is_some() && all.input_gradient().is_some() && all.tangent().is_some());
-    assert!(all.dropout().is_some() && all.loss_head().is_some());
+    assert!(all.dropout().is_some() && all.loss_head().is_some() && all.uncertainty().is_some());
     // A dropout network does not touch the evaluated model; a loss head does, and starts from the same weights.
     let dropped = fit(&Needs { dropout: Some(DropoutSpec::default()), ..Needs::default() });
     assert_eq!(dropped.members(), nothing.members());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use dal_core::{
-    DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath, Stop,
-    Surrogate, SurrogateError,
+    Capability, DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath,
+    Stop, Surrogate, SurrogateError,
 };
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head,
@@ -36,6 +36,7 @@ fn labelled(n: usize, n_inputs: usize, n_outputs: usize, seed: u64) -> Labelled 
 fn everything() -> Needs {
     Needs {
         mean: true,
+        uncertainty: true,
         committee: true,
         input_gradient: true,
         tangent: true,
@@ -211,18 +212,13 @@ fn a_model_answers_alike_on_both_engines() {
 fn only_what_was_asked_for_is_granted() {
     let network = linear(1, 1, &[4], bn());
     let granted = |model: &dyn Surrogate| {
-        [
-            model.committee().is_some(),
-            model.input_gradient().is_some(),
-            model.tangent().is_some(),
-            model.dropout().is_some(),
-            model.loss_head().is_some(),
-        ]
+        Capability::ALL.iter().map(|capability| (capability.is_offered)(model)).collect::<Vec<_>>()
     };
     let data = labelled(9, 1, 1, 0);
     for needs in [
         Needs::default(),
         everything(),
+        Needs { uncertainty: true, ..Needs::default() },
         Needs { committee: true, ..Needs::default() },
         Needs { input_gradient: true, ..Needs::default() },
         Needs { tangent: true, ..Needs::default() },

@@ -107,7 +107,7 @@ impl Bald {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
-        let variance = step.dropout()?.moments(step.pool(), &seeds.purpose("dropout"))?.variance;
+        let variance = step.dropout_moments(step.pool(), &seeds.purpose("dropout"))?.variance;
         let n_outputs = variance.ncols() as f64;
         Proposal::top(variance.sum_axis(Axis(1)) / n_outputs, n)
     }

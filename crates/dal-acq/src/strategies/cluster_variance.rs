@@ -43,7 +43,7 @@ pub(super) static CARD: Card = Card {
 ///
 /// The dendrogram is cut at ⌈n/2⌉ clusters (or `n_clusters`; never more than points). Clusters are ordered by size, ties by their
 /// lowest pool index, and visited in rounds; an empty one is passed over. With `prefilter = m` only the m·n points of the greatest
-/// variance are eligible: the clusters stay those of the whole pool, their size counts eligible points. Needs a committee.
+/// variance are eligible: the clusters stay those of the whole pool, their size counts eligible points. Needs predictive uncertainty.
 ///
 /// Cost O(N²) time and `2 N (N − 1)` bytes: a pool whose matrix exceeds `max_matrix_bytes` is refused with the number of points
 /// that would fit. Scores are variances.
@@ -69,7 +69,7 @@ impl Default for ClusterVariance {
 
 impl ClusterVariance {
     fn requires(&self) -> Needs {
-        Needs { committee: true, ..Needs::default() }
+        Needs { uncertainty: true, ..Needs::default() }
     }
 
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {

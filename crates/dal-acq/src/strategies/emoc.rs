@@ -61,17 +61,11 @@ impl Emoc {
         let subset = self.n_parameters.map(|n_parameters| ParameterSubset { n_parameters, seeds });
         let mut scores = Array1::zeros(step.pool().nrows());
         let n_anchors = anchors.nrows() as f64;
-        step.tangent()?.loss_gradient_products(
-            anchors,
-            step.pool(),
-            target.view(),
-            subset.as_ref(),
-            &mut |first, products| {
-                for (i, products) in products.outer_iter().enumerate() {
-                    scores[first + i] = products.iter().map(|p| p.abs()).sum::<f64>() / n_anchors;
-                }
-            },
-        )?;
+        step.loss_gradient_products(anchors, step.pool(), target.view(), subset.as_ref(), &mut |first, products| {
+            for (i, products) in products.outer_iter().enumerate() {
+                scores[first + i] = products.iter().map(|p| p.abs()).sum::<f64>() / n_anchors;
+            }
+        })?;
         Proposal::top(scores, n)
     }
 }

@@ -82,7 +82,7 @@ impl LearningLoss {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-        Proposal::top(step.loss_head()?.predicted_loss(step.pool())?, n)
+        Proposal::top(step.predicted_loss(step.pool())?, n)
     }
 }
 

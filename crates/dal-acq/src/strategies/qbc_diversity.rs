@@ -59,7 +59,7 @@ impl Scaling {
 /// [0, 1] once over the pool, g the distance `min_{L ∪ Q} |x* − x|`, rescaled to [0, 1] over the remaining pool at every pick.
 ///
 /// A constant term counts 0, and the step's notes say so. With `scaling = "raw"` both terms are added as they are.
-/// Needs a committee. Cost O(N |L| d) at the start and O(N d) a pick.
+/// Needs predictive uncertainty. Cost O(N |L| d) at the start and O(N d) a pick.
 ///
 /// Source: S. Ren et al., arXiv 2302.00098, supplement (raw terms), and the authors' code for arXiv 2201.12632 (rescaling).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub struct QbcDiversity {
 
 impl QbcDiversity {
     fn requires(&self) -> Needs {
-        Needs { committee: true, ..Needs::default() }
+        Needs { uncertainty: true, ..Needs::default() }
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {

@@ -62,7 +62,7 @@ pub enum CosineDensity {
 ///
 /// The cosine is of the raw unit-box inputs, from the box's centre. The centre itself has no direction; its similarity to
 /// every point is 0. On one-dimensional inputs every similarity is ±1 and the term mostly constant: it counts 0, and the
-/// step's notes say so. Needs a committee. Cost as `qbc-diversity` and one search of nearest neighbours.
+/// step's notes say so. Needs predictive uncertainty. Cost as `qbc-diversity` and one search of nearest neighbours.
 ///
 /// Source: S. Ren et al., arXiv 2302.00098, supplement (similarity); the authors' code for arXiv 2201.12632 (distance).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl Default for QbcDiversityDensity {
 
 impl QbcDiversityDensity {
     fn requires(&self) -> Needs {
-        Needs { committee: true, ..Needs::default() }
+        Needs { uncertainty: true, ..Needs::default() }
     }
 
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {

@@ -50,7 +50,7 @@ pool_strategy!(Random);
 
 #[cfg(test)]
 mod tests {
-    use dal_core::{Labelled, Strategy};
+    use dal_core::{Labelled, Space, Strategy};
     use ndarray::{Array2, array};
 
     use super::*;
@@ -59,7 +59,8 @@ mod tests {
     fn values_are_pinned_and_every_row_is_as_likely() {
         let labelled = Labelled::new(array![[0.0]], array![[0.0]]).unwrap();
         let pool = Array2::zeros((10, 1));
-        let step = Step::new(&labelled, pool.view(), None, Needs::default()).unwrap();
+        let space = Space::continuous_unit(1);
+        let step = Step::new(&space, &labelled, pool.view(), None, Needs::default()).unwrap();
         let pick = |seed: u64| Random {}.propose(&step, 4, &SeedPath::root(seed)).unwrap().rows().unwrap().to_vec();
         assert_eq!(pick(0), PINNED);
         let mut counts = [0_u32; 10];

@@ -79,7 +79,7 @@ enum Toy {
 impl Strategy for Toy {
     fn needs(&self) -> Needs {
         match self {
-            Self::Vary => Needs { committee: true, ..Needs::default() },
+            Self::Vary => Needs { uncertainty: true, ..Needs::default() },
             Self::Dropout => Needs { dropout: Some(Default::default()), ..Needs::default() },
             _ => Needs::default(),
         }
@@ -109,7 +109,7 @@ impl Strategy for Toy {
             Self::Nan => Array1::from_elem(pool.nrows(), f64::NAN),
             Self::Dropout => {
                 step.note("through a dropout network");
-                step.dropout()?.moments(pool, seeds)?.variance.sum_axis(ndarray::Axis(1))
+                step.dropout_moments(pool, seeds)?.variance.sum_axis(ndarray::Axis(1))
             }
         };
         Proposal::top(scores, n)

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use dal_core::{
-    Committee, Dropout, InputGradient, LossHead, Moments, ParameterSubset, SeedPath, Surrogate, SurrogateError,
-    Tangent, TrainingCost,
+    Committee, Dropout, InputGradient, LossHead, Moments, OnChunk, ParameterSubset, SeedPath, Surrogate,
+    SurrogateError, Tangent, TrainingCost, Uncertainty,
 };
-use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use tch::{Kind, TchError, Tensor};
 
 use super::device::{Memory, TchDevice, TchOptions, TchSetupError, download};
@@ -206,6 +206,10 @@ impl Surrogate for TchSurrogate {
         Ok(self.frame.moments(&x, (members, members.n_members), false, forward)?.mean)
     }
 
+    fn uncertainty(&self) -> Option<&dyn Uncertainty> {
+        (self.host.needs().uncertainty || self.host.needs().committee).then_some(self)
+    }
+
     fn committee(&self) -> Option<&dyn Committee> {
         self.host.needs().committee.then_some(self)
     }
@@ -231,22 +235,24 @@ impl Surrogate for TchSurrogate {
     }
 }
 
-impl Committee for TchSurrogate {
-    fn n_members(&self) -> usize {
-        self.members.n_members
-    }
-
+impl Uncertainty for TchSurrogate {
     fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
         let members = &self.members;
         let forward = |_: usize, points: &Tensor| Ok(members.forward(points, None, false)?.prediction);
         self.frame.moments(&x, (members, members.n_members), true, forward)
+    }
+}
+
+impl Committee for TchSurrogate {
+    fn n_members(&self) -> usize {
+        self.members.n_members
     }
 
     fn members(
         &self,
         x: ArrayView2<'_, f64>,
         chunk_rows: usize,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError> {
         check_inputs(&x, self.frame.n_inputs)?;
         let (n_members, n_outputs) = (self.members.n_members, self.frame.n_outputs);
@@ -310,7 +316,7 @@ impl Tangent for TchSurrogate {
         candidates: ArrayView2<'_, f64>,
         target: ArrayView1<'_, f64>,
         subset: Option<&ParameterSubset>,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError> {
         if subset.is_some() || self.frame.memory.is_host() {
             return self.host.loss_gradient_products(anchors, candidates, target, subset, on_chunk);
@@ -326,7 +332,7 @@ impl TchSurrogate {
         anchors: ArrayView2<'_, f64>,
         candidates: ArrayView2<'_, f64>,
         target: ArrayView1<'_, f64>,
-        on_chunk: &mut dyn FnMut(usize, ArrayView3<'_, f64>),
+        on_chunk: &mut OnChunk<'_>,
     ) -> Result<(), SurrogateError> {
         let frame = &self.frame;
         check_inputs(&anchors, frame.n_inputs)?;
