@@ -23,11 +23,9 @@ pub mod error;
 pub mod names;
 mod npy;
 pub mod number;
-mod parquet;
 pub mod points;
 pub mod source;
 pub mod table;
-pub mod together;
 pub mod write;
 
 pub use dialect::{Dialect, Separator};
@@ -35,5 +33,4 @@ pub use error::{At, FileError, Note};
 pub use npy::members;
 pub use points::{Inputs, Points, Units, points};
 pub use source::Source;
-pub use table::{Bare, Expect, Table, read};
-pub use together::{Member, read_together};
+pub use table::{Bare, Expect, Member, Table, read, read_together};

@@ -1,11 +1,11 @@
 //! Parquet tables, through the row reader of `parquet` without Arrow.
 
+use super::Table;
 use crate::error::FileError;
-use crate::table::Table;
 
 /// The table of a Parquet file.
 #[cfg(not(feature = "parquet"))]
-pub(crate) fn table(file: String, _: Vec<u8>) -> Result<Table, FileError> {
+pub(super) fn table(file: String, _: Vec<u8>) -> Result<Table, FileError> {
     Err(FileError::Kind {
         file,
         what: "is a Parquet file, which this build does not read".into(),
@@ -15,7 +15,7 @@ pub(crate) fn table(file: String, _: Vec<u8>) -> Result<Table, FileError> {
 
 /// The table of a Parquet file. The reader panics on some damaged files; that must not end the program.
 #[cfg(feature = "parquet")]
-pub(crate) fn table(file: String, bytes: Vec<u8>) -> Result<Table, FileError> {
+pub(super) fn table(file: String, bytes: Vec<u8>) -> Result<Table, FileError> {
     let name = file.clone();
     let reading = std::panic::AssertUnwindSafe(move || read(name, bytes));
     std::panic::catch_unwind(reading)

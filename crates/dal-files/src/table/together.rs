@@ -1,10 +1,11 @@
 //! Several tables of one command, which say of each other whether a first line is a header.
 
+use super::raw::{Head, Raw, counts_up};
+use super::{Expect, Table, shortened};
 use crate::error::{FileError, Note};
 use crate::names::canonical;
 use crate::number::{Cell, Decimal, cell};
 use crate::source::Source;
-use crate::table::{Expect, Head, Raw, Table, counts_up, shortened};
 
 /// A file among those of a command.
 #[derive(Debug)]

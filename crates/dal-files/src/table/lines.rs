@@ -1,0 +1,203 @@
+//! A text split into rows, with their lines as an editor counts them.
+
+use std::borrow::Cow;
+
+use csv::StringRecord;
+
+use crate::dialect::Separator;
+use crate::error::FileError;
+
+/// A row of a text.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// 1-based, as editors count.
+    pub(super) at: u64,
+    /// Cells without blanks at their ends.
+    pub(super) cells: StringRecord,
+    /// Whether empty lines stand before it and behind another row.
+    pub(super) behind_gap: Option<u64>,
+    /// Whether it holds no cell, not even an empty one in quotes.
+    pub(super) blank: bool,
+}
+
+impl Line {
+    /// Whether every cell is empty.
+    pub(super) fn is_empty(&self) -> bool {
+        self.cells.iter().all(str::is_empty)
+    }
+}
+
+/// Splits a text into its rows.
+///
+/// # Errors
+/// A quotation mark that is never closed.
+pub(super) fn split(file: &str, text: &str, separator: Separator) -> Result<Vec<Line>, FileError> {
+    // Behind an open quote this line is no line of its own.
+    const END: &str = "\u{1}end\u{1}";
+    let mut lines = lines(&format!("{text}\n{END}\n"), separator, None);
+    let last = lines.pop();
+    match last {
+        Some(line) if line.cells.len() == 1 && &line.cells[0] == END => Ok(lines),
+        last => Err(FileError::OpenQuote { file: file.to_owned(), line: last.map_or(1, |line| line.at) }),
+    }
+}
+
+/// The first rows of a text, for a guess at how it is written.
+pub(super) fn sample(text: &str, separator: Separator, n: usize) -> Vec<Line> {
+    let end = text.match_indices('\n').nth(2 * n).map_or(text.len(), |(at, _)| at + 1);
+    lines(&text[..end], separator, Some(n))
+}
+
+fn lines(text: &str, separator: Separator, limit: Option<usize>) -> Vec<Line> {
+    // Spreadsheets tell each other the separator in a line of its own.
+    let named = text.split(['\n', '\r']).next().filter(|first| first.len() == 5 && first.starts_with("sep="));
+    let (skipped, text) = match named {
+        Some(first) => (1, text[first.len()..].trim_start_matches('\r').trim_start_matches('\n')),
+        None => (0, text),
+    };
+    let text = match separator {
+        Separator::Blanks => Cow::Owned(blanks_to_tabs(text)),
+        _ => Cow::Borrowed(text),
+    };
+    let delimiter = match separator {
+        Separator::Comma => b',',
+        Separator::Semicolon => b';',
+        Separator::Tab | Separator::Blanks => b'\t',
+    };
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let bytes = text.as_bytes();
+    let (mut seen, mut line) = (0, 1 + skipped);
+    let mut found: Vec<Line> = Vec::new();
+    let mut gap = None;
+    let mut cells = StringRecord::new();
+    while limit.is_none_or(|limit| found.len() < limit) && reader.read_record(&mut cells).is_ok_and(|more| more) {
+        let from = cells.position().map_or(0, |position| position.byte() as usize).min(bytes.len());
+        let start = from + bytes[from..].iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
+        // The reader counts no lone carriage returns, and stands before the empty lines that it passes over.
+        let ends = |from: usize, to: usize| -> Vec<usize> {
+            (from..to)
+                .filter(|&at| bytes[at] == b'\n' || (bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n')))
+                .collect()
+        };
+        let to_record = ends(seen, from);
+        let passed = ends(from, start);
+        line += to_record.len() as u64;
+        // Of a carriage return and a line feed the reader takes the first and leaves the second.
+        let halved = from > 0 && bytes[from - 1] == b'\r' && bytes.get(from) == Some(&b'\n');
+        if passed.len() > usize::from(halved) && !found.is_empty() {
+            gap.get_or_insert(line + u64::from(halved));
+        }
+        line += passed.len() as u64;
+        seen = start;
+        let blank = cells.len() == 1 && cells[0].is_empty() && !bytes[start..].trim_ascii_start().starts_with(b"\"");
+        if blank && found.is_empty() {
+            continue;
+        }
+        if blank {
+            gap.get_or_insert(line);
+        }
+        found.push(Line { at: line, cells: cells.clone(), behind_gap: gap, blank });
+        if !blank {
+            gap = None;
+        }
+    }
+    found
+}
+
+/// Runs of blanks and tabs outside quotes as single tabs, none at the ends of a line.
+fn blanks_to_tabs(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut quoted, mut pending, mut begun) = (false, false, false);
+    for c in text.chars() {
+        match c {
+            ' ' | '\t' if !quoted => pending = true,
+            '\n' | '\r' if !quoted => {
+                out.push(c);
+                (pending, begun) = (false, false);
+            }
+            _ => {
+                if pending && begun {
+                    out.push('\t');
+                }
+                // A quotation mark counts where a cell begins or one that began with it ends.
+                if c == '"' && (quoted || pending || !begun) {
+                    quoted = !quoted;
+                }
+                out.push(c);
+                (pending, begun) = (false, true);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+    use proptest::prelude::*;
+
+    fn ats(text: &str, separator: Separator) -> Vec<(u64, Vec<String>)> {
+        let lines = split("t", text, separator).unwrap();
+        lines.iter().filter(|l| !l.blank).map(|l| (l.at, l.cells.iter().map(str::to_owned).collect())).collect()
+    }
+
+    #[test]
+    fn lines_are_those_of_an_editor() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["", "a,b", "1,2", "", "\"x", "y\",3", "  ", "4,5", ""].join(end);
+            let found: Vec<u64> = ats(&text, Separator::Comma).iter().map(|(at, _)| *at).collect();
+            assert_eq!(found, [2, 3, 5, 8], "{end:?}");
+            let lines = split("t", &text, Separator::Comma).unwrap();
+            let gaps: Vec<Option<u64>> = lines.iter().map(|l| l.behind_gap).collect();
+            assert_eq!(gaps, [None, None, Some(4), Some(7), Some(7)], "{end:?}");
+        }
+        assert_eq!(ats("sep=;\n1;2\n", Separator::Semicolon), [(2, vec!["1".to_owned(), "2".into()])]);
+    }
+
+    #[test]
+    fn blanks_separate_in_any_number() {
+        let found = ats("  a \t b\n1   \"x  y\"\n2\t3  \n", Separator::Blanks);
+        let cells: Vec<&[String]> = found.iter().map(|(_, cells)| cells.as_slice()).collect();
+        assert_eq!(cells, [["a", "b"], ["1", "x  y"], ["2", "3"]]);
+    }
+
+    #[test]
+    fn an_open_quote_is_found() {
+        let error = split("t.csv", "a,b\n1,2\n3,\"4\n5,6\n", Separator::Comma).unwrap_err().to_string();
+        assert!(error.contains("t.csv, line 3"), "{error}");
+        assert!(split("t", "a\n1 \"x\n", Separator::Blanks).is_err());
+    }
+
+    /// Lines of a plain text, counted naively.
+    fn naive(text: &str) -> Vec<u64> {
+        let ended = text.replace("\r\n", "\n").replace('\r', "\n");
+        (1..).zip(ended.split('\n')).filter(|(_, line)| !line.trim().is_empty()).map(|(at, _)| at).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn line_numbers_are_the_naive_ones(
+            pieces in prop::collection::vec("[ab1,; ]{0,3}", 0..12), ends in prop::collection::vec(0..3_usize, 12),
+        ) {
+            let ends = ends.iter().map(|&end| ["\n", "\r\n", "\r"][end]);
+            let text: String = pieces.iter().zip(ends).map(|(piece, end)| piece.clone() + end).collect();
+            let lines = split("t", &text, Separator::Comma).unwrap();
+            let found: Vec<u64> = lines.iter().filter(|l| !l.blank).map(|l| l.at).collect();
+            prop_assert_eq!(found, naive(&text));
+        }
+
+        #[test]
+        fn any_text_is_split_or_refused(text in "\\PC{0,30}|[\"a1,;\t\r\n ]{0,30}") {
+            for dialect in Dialect::ALL {
+                let _ = split("t", &text, dialect.separator);
+                let _ = sample(&text, dialect.separator, 3);
+            }
+        }
+    }
+}
