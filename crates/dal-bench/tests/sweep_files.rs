@@ -60,7 +60,7 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
     assert_eq!(*sine.hidden, [5]);
     let departures = &plan.record().departures["sine"];
     let statistics = "recomputed BatchNorm instead of running BatchNorm";
-    for expected in ["hidden layers 5 instead of 9 × 20", statistics, "epochs 3 instead of 500"] {
+    for expected in ["hidden layers 1 × 5 instead of 9 × 20", statistics, "epochs 3 instead of 500"] {
         assert!(departures.iter().any(|said| said == expected), "{departures:?}");
     }
     let of_sine: Vec<_> = plan.trials().iter().filter(|trial| trial.problem() == 0).collect();
@@ -168,7 +168,7 @@ fn the_sweep_files_of_the_project_resolve() {
 #[test]
 fn an_engine_that_is_not_built_in_says_how_to_build_it() {
     let text = small(&["far"]).replace("seeds = 2", "seeds = 2\nengine = \"tch\"\ndevice = \"cuda:0\"");
-    let error = Sweep::parse(&text, "a.toml").unwrap().resolve_with(&built_in()).unwrap_err().to_string();
+    let error = Sweep::parse(&text, "a.toml").unwrap().resolve_with(&Toys::default()).unwrap_err().to_string();
     assert!(error.contains("cargo xtask libtorch") && error.contains("--features tch"), "{error}");
     // The engine that the caller asks for instead leaves the device of the other behind.
     assert!(Sweep::parse(&text, "a.toml").unwrap().with_engine("cpu").resolve_with(&Toys::default()).is_ok());
