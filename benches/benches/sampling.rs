@@ -121,7 +121,7 @@ fn robo(c: &mut Criterion) {
         }
     }
     // The ensemble of the protocol after one epoch: gradients cost the same whatever it has learned.
-    let hidden = problem.learning().hidden.clone();
+    let hidden = problem.model().hidden.to_vec();
     let network = NetworkSpec::new(x.ncols(), y.ncols(), hidden, Some(BatchNormSpec::default()), Head::Linear);
     let training = TrainingSpec { n_members: 10, epochs: 1, ..TrainingSpec::default() };
     let learner = CpuLearner::new(network.expect("the published network"), training).expect("the published training");

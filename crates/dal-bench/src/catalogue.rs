@@ -1,13 +1,13 @@
 //! Where ids become problems, strategies and engines: the built-in catalogues, or a caller's own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::Strategy;
+use dal_core::{Clock, Engine, EngineCard, EngineChoice, SettingError, Strategy, open_engine};
 use dal_oracles::Problem;
 
-use crate::engine::{CpuEngine, Engine, EngineChoice};
 use crate::error::suggestion;
 
 /// Why an id or one of its settings cannot be used.
@@ -42,16 +42,33 @@ pub trait Catalogue {
     /// # Errors
     /// An id or setting that cannot be used.
     fn strategy(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup>;
-    /// An engine by id, on a device and in a precision.
+    /// The engines that there are.
+    fn engines(&self) -> &[EngineCard];
+    /// The clock that engines measure training with.
+    fn clock(&self) -> &Clock;
+    /// The engine that is chosen for models of a kind.
     ///
     /// # Errors
-    /// An id that this build does not have, a device or precision that the engine or the machine does not have.
-    fn engine(&self, choice: &EngineChoice<'_>) -> Result<Arc<dyn Engine>, Lookup>;
+    /// An id or kind that no engine has, a device or precision that the engine or the machine does not have.
+    fn engine(&self, choice: &EngineChoice<'_>, kind: &str) -> Result<Arc<dyn Engine>, SettingError> {
+        open_engine(self.engines(), choice, kind, self.clock())
+    }
 }
 
-/// The built-in problems, strategies and engines.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BuiltIn;
+/// The built-in problems and strategies, and the engines that the caller hands down.
+#[derive(Clone)]
+pub struct BuiltIn {
+    /// The engines, as `dal_nn::ENGINES` lists those for networks; a list of the caller's own may hold more.
+    pub engines: &'static [EngineCard],
+    /// The clock that they measure with, such as [`clock`](crate::clock).
+    pub clock: Clock,
+}
+
+impl fmt::Debug for BuiltIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuiltIn").field("engines", &self.engines).finish_non_exhaustive()
+    }
+}
 
 impl Catalogue for BuiltIn {
     fn problem(&self, id: &str, settings: &BTreeMap<String, String>, base: &Path) -> Result<Problem, Lookup> {
@@ -79,41 +96,13 @@ impl Catalogue for BuiltIn {
         Ok(FoundStrategy { strategy: Arc::from(found.strategy), variant: variant(id, &settings), settings })
     }
 
-    fn engine(&self, choice: &EngineChoice<'_>) -> Result<Arc<dyn Engine>, Lookup> {
-        let other = |what, value| {
-            let reason = format!("the engine `cpu` has no {what} `{value}`");
-            Err(Lookup {
-                reason,
-                hint: Some("`tch` is the engine for other devices and precisions (docs/gpu.md)".into()),
-            })
-        };
-        match (choice.id, choice.device, choice.precision) {
-            ("cpu", None | Some("cpu"), None | Some("f32")) => Ok(Arc::new(CpuEngine)),
-            ("cpu", None | Some("cpu"), Some(precision)) => other("precision", precision),
-            ("cpu", Some(device), _) => other("device", device),
-            ("tch", device, precision) => tch_engine(device.unwrap_or("cpu"), precision.unwrap_or("f32")),
-            (other, ..) => Err(Lookup {
-                reason: format!("there is no engine `{other}`; there are: cpu, tch"),
-                hint: suggestion(other, ["cpu", "tch"]).map(|word| format!("did you mean `{word}`?")),
-            }),
-        }
+    fn engines(&self) -> &[EngineCard] {
+        self.engines
     }
-}
 
-#[cfg(feature = "tch")]
-fn tch_engine(device: &str, precision: &str) -> Result<Arc<dyn Engine>, Lookup> {
-    let engine = crate::tch::TchEngine::on(device, precision);
-    engine.map(|engine| Arc::new(engine) as Arc<dyn Engine>).map_err(|reason| Lookup { reason, hint: None })
-}
-
-#[cfg(not(feature = "tch"))]
-fn tch_engine(_: &str, _: &str) -> Result<Arc<dyn Engine>, Lookup> {
-    Err(Lookup {
-        reason: "the engine `tch` is not part of this build".into(),
-        hint: Some(
-            "build it in with `cargo xtask libtorch` and `cargo build --release -p dal-cli --features tch` (docs/gpu.md)".into(),
-        ),
-    })
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
 }
 
 /// The id with these settings, by key.

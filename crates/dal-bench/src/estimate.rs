@@ -1,26 +1,21 @@
 //! How long a plan will take: a model of cost, calibrated by timing a few epochs of each network on this machine.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dal_core::{FitJob, Labelled, Needs, SeedPath, Stop};
-use dal_nn::TrainingSpec;
+use dal_core::{Rate, calibrate};
 use dal_store::{PoolSpec, Status, Store};
-use ndarray::Array2;
 
 use crate::error::BenchError;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
-use crate::rate::Rate;
 
-/// One calibration goes on until it has taken this long.
-const ENOUGH: Duration = Duration::from_millis(40);
 /// Trials timed together, at most.
 const TRIALS_TIMED: usize = 16;
 
 /// Expected seconds of training and evaluation, from timings of a few epochs of each network, taken with one member on random
 /// data of the smallest and the largest labelled set; on an engine that trains in lock step, with the ensembles of some trials.
 ///
-/// Seconds per member and epoch are taken to be linear in the number of labelled points; an evaluated point costs a
+/// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to be linear in the number of labelled points; an evaluated point costs a
 /// third of a trained one; a dropout network costs as much as the ensemble, loss heads a fifth more. Sampling itself is left out.
 #[derive(Clone, Debug)]
 pub struct CostModel {
@@ -45,13 +40,13 @@ impl CostModel {
     /// Expected seconds of one entry of a trial, on one thread; 0 for a problem that was not calibrated.
     pub fn entry_seconds(&self, plan: &Plan, trial: &Trial, entry: usize) -> f64 {
         let Some(rate) = self.rates[trial.problem()] else { return 0.0 };
-        let training = plan.problems()[trial.problem()].training();
+        let model = plan.problems()[trial.problem()].model();
         let protocol = &trial.spec().protocol;
         let needs = trial.strategy().needs();
         let extra = 1.0 + f64::from(needs.dropout.is_some()) + 0.2 * f64::from(needs.loss_head.is_some());
         let n_labelled = (protocol.initial + protocol.queries * entry) as f64;
-        let members = training.n_members as f64;
-        let fit = training.epochs as f64 * members * (rate.fixed + rate.per_point * n_labelled) * extra;
+        let members = model.as_mlp().map_or(1, |mlp| mlp.n_members()) as f64;
+        let fit = model.n_passes() as f64 * rate.seconds(n_labelled) * extra;
         let pool = match protocol.pool {
             PoolSpec::Uniform { ratio } => ratio * protocol.queries,
             PoolSpec::Candidates { n } => n,
@@ -73,50 +68,10 @@ fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchErro
         .map(|trial| &trial.spec().protocol)
         .map(|protocol| (protocol.initial, protocol.initial + protocol.queries * protocol.steps));
     let (small, large) = sizes.fold((usize::MAX, 2), |(a, b), (c, d)| (a.min(c), b.max(d)));
-    let small = small.min(large);
-    let at_large = epoch_seconds(plan, problem, large)?;
-    if small == large {
-        return Ok(Rate { fixed: 0.0, per_point: at_large / large as f64 });
-    }
-    let at_small = epoch_seconds(plan, problem, small)?.min(at_large);
-    let per_point = (at_large - at_small) / (large - small) as f64;
-    Ok(Rate { fixed: (at_small - per_point * small as f64).max(0.0), per_point })
-}
-
-fn epoch_seconds(plan: &Plan, problem: &PlannedProblem, n: usize) -> Result<f64, BenchError> {
-    let refused = |reason: String| BenchError::Engine { engine: plan.engine().id().to_owned(), reason };
-    let mut rng = SeedPath::root(0).purpose("calibration").rng();
-    let mut uniform =
-        |columns| Array2::from_shape_fn((n, columns), |_| rand::RngExt::random::<f64>(&mut rng) * 2.0 - 1.0);
-    let labelled = Labelled::new(uniform(problem.network().n_inputs()), uniform(problem.network().n_outputs()))
-        .map_err(|error| refused(error.to_string()))?;
-    let needs = Needs::default();
     let n_trials = plan.trials().iter().filter(|t| std::ptr::eq(&plan.problems()[t.problem()], problem)).count();
-    let together = plan.engine().trials_together(problem.network(), problem.training());
-    // A batch costs hardly more than one of its members where launches are what takes the time.
-    let (n_jobs, n_members) = match together.min(n_trials).min(TRIALS_TIMED) {
-        0 | 1 => (1, 1),
-        n => (n, problem.training().n_members),
-    };
-    let mut epochs = 1;
-    loop {
-        let training = TrainingSpec { epochs, n_members, ..problem.training().clone() };
-        let learner = plan.engine().learner(problem.network(), &training).map_err(refused)?;
-        let job = |k| FitJob {
-            labelled: &labelled,
-            needs: &needs,
-            seeds: SeedPath::root(0).purpose("calibration").index(k as u64),
-        };
-        let jobs: Vec<FitJob<'_>> = (0..n_jobs).map(job).collect();
-        let start = Instant::now();
-        let fits = learner.fit_all(&jobs, &Stop::new());
-        let elapsed = start.elapsed();
-        drop(fits);
-        if elapsed >= ENOUGH || epochs >= 1 << 16 {
-            return Ok(elapsed.as_secs_f64() / (epochs * n_jobs * n_members) as f64);
-        }
-        epochs *= 4;
-    }
+    let together = problem.trials_together().min(n_trials).min(TRIALS_TIMED);
+    calibrate(problem.engine(), problem.model(), problem.problem().shape(), [small, large], together, &plan.clock)
+        .map_err(|error| BenchError::Engine { engine: problem.engine().id().to_owned(), reason: error.to_string() })
 }
 
 /// What a start of a sweep would do.

@@ -1,10 +1,11 @@
 //! From a sweep file to a finished store: resolve, schedule, run, resume.
 //!
-//! A [`Sweep`] is what the user wrote; [`Sweep::resolve`] turns it into a [`Plan`], the list of trials with every default filled
+//! A [`Sweep`] is what the user wrote; [`Sweep::resolve_with`] turns it into a [`Plan`], the list of trials with every default filled
 //! in, and reports every mistake before anything is trained. [`run`] executes a plan on worker threads, one thread per
 //! trial or, for engines that train many trials in lock step, per group of them, into a [`Store`](dal_store::Store): finished
 //! runs are skipped, checkpoints taken up, failures recorded. Results do not depend on the number of workers, on their order or
-//! on interruptions. [`sweep_files`] has the keys of a sweep file.
+//! on interruptions. Who trains is handed in: the catalogue has the list of engines and the clock that they measure with.
+//! [`sweep_files`] has the keys of a sweep file.
 //!
 //! # Example
 //!
@@ -32,7 +33,8 @@
 //!     "#,
 //!     "tiny.toml",
 //! )?;
-//! let plan = sweep.resolve()?;
+//! let catalogue = dal_bench::BuiltIn { engines: dal_nn::ENGINES, clock: dal_bench::clock() };
+//! let plan = sweep.resolve_with(&catalogue)?;
 //! assert_eq!(plan.trials().len(), 4); // two strategies, two seeds
 //! let dir = tempfile::tempdir()?;
 //! let store = dal_store::Store::open_or_create(dir.path().join("store"))?;
@@ -50,32 +52,25 @@ pub mod sweep_files {}
 
 mod catalogue;
 mod departures;
-mod engine;
 mod error;
 mod estimate;
 mod machine;
 mod plan;
 mod problem;
 mod progress;
-mod rate;
 mod recorder;
 mod remember;
 mod replay;
 mod resolve;
 mod schedule;
 mod sweep;
-#[cfg(feature = "tch")]
-mod tch;
 
 pub use catalogue::{BuiltIn, Catalogue, FoundStrategy, Lookup};
-pub use engine::{CpuEngine, Engine, EngineChoice};
 pub use error::{BenchError, SweepError};
 pub use estimate::{CostModel, Estimate};
-pub use machine::machine;
+pub use machine::{clock, machine};
 pub use plan::{Plan, Trial};
 pub use problem::{PlannedProblem, TestSet};
 pub use progress::{Event, FailedRun, Overall, Progress, Silent, Summary};
 pub use schedule::{RunOptions, run};
 pub use sweep::Sweep;
-#[cfg(feature = "tch")]
-pub use tch::TchEngine;

@@ -1,8 +1,17 @@
-//! What is known of the machine, for provenance.
+//! What is known of the machine, for provenance, and its clock.
 
 use std::fs;
+use std::sync::Arc;
+use std::time::Instant;
 
+use dal_core::Clock;
 use dal_store::Machine;
+
+/// A clock that starts now: what engines measure training with. Its readings go to timings alone, never into results.
+pub fn clock() -> Clock {
+    let start = Instant::now();
+    Arc::new(move || start.elapsed().as_secs_f64())
+}
 
 /// The most memory that this process has held, in MiB; 0 where the system does not tell.
 pub(crate) fn peak_memory_mib() -> u64 {

@@ -1,22 +1,20 @@
 //! What a sweep means: every trial with every default filled in, checked before anything is trained.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use dal_core::{Strategy, TrialSeeds};
+use dal_core::{Clock, Rate, Strategy, TrialSeeds};
 use dal_store::{RunKey, RunSpec, SweepRecord};
 
-use crate::engine::Engine;
 use crate::problem::PlannedProblem;
-use crate::rate::Rate;
 
 /// A sweep, resolved.
-#[derive(Debug)]
 pub struct Plan {
     pub(crate) record: SweepRecord,
-    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Clock,
     pub(crate) problems: Vec<PlannedProblem>,
     pub(crate) trials: Vec<Trial>,
-    /// What each problem's networks were measured to cost, once they were.
+    /// What each problem's model was measured to cost, once it was.
     pub(crate) rates: Vec<OnceLock<Rate>>,
 }
 
@@ -26,6 +24,12 @@ pub struct Trial {
     pub(crate) key: RunKey,
     pub(crate) problem: usize,
     pub(crate) strategy: Arc<dyn Strategy>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("record", &self.record).field("problems", &self.problems).finish_non_exhaustive()
+    }
 }
 
 impl Trial {
@@ -71,9 +75,16 @@ impl Plan {
         &self.record
     }
 
-    /// Who trains.
-    pub fn engine(&self) -> &dyn Engine {
-        &*self.engine
+    /// Worker threads where the user does not say, on a machine of so many processors: what the engine with the fewest wants.
+    pub fn default_jobs(&self, n_cpus: usize) -> usize {
+        self.problems.iter().map(|problem| problem.engine.default_jobs(n_cpus)).min().unwrap_or(n_cpus)
+    }
+
+    /// Where it trains; several devices where models of different kinds have engines on different ones.
+    pub fn device(&self) -> String {
+        let mut devices: Vec<String> = self.problems.iter().map(|problem| problem.engine.device()).collect();
+        devices.dedup();
+        devices.join(", ")
     }
 
     /// The problems.

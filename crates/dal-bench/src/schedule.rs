@@ -111,12 +111,8 @@ pub fn run(
         resumed: over(|s| matches!(s, Status::Partial { .. })),
         remaining: ledger.overall().remaining,
     });
-    let provenance = Provenance {
-        sweep: plan.name().to_owned(),
-        jobs,
-        device: plan.engine().device(),
-        ..options.provenance.clone()
-    };
+    let provenance =
+        Provenance { sweep: plan.name().to_owned(), jobs, device: plan.device(), ..options.provenance.clone() };
     let shared = Shared {
         plan,
         oracles,
@@ -195,7 +191,7 @@ fn grouped(plan: &Plan, queue: &[Open], jobs: usize, together: Option<usize>) ->
     let most = together.unwrap_or(usize::MAX).min(if plan.is_timing() { 1 } else { usize::MAX });
     let size = |problem: usize| {
         let problem = &plan.problems()[problem];
-        plan.engine().trials_together(problem.network(), problem.training()).min(most).max(1)
+        problem.trials_together().min(most).max(1)
     };
     /// The open trials of a problem, and into how many groups they go.
     struct Share {
@@ -345,9 +341,10 @@ impl Shared<'_> {
         let Some(first) = started.first() else { return Ok(Vec::new()) };
         let n_together = started.len();
         let problem = &self.plan.problems()[first.trial.problem()];
-        let engine = self.plan.engine();
+        let engine = problem.engine();
         let refused = |reason| BenchError::Engine { engine: engine.id().to_owned(), reason };
-        let learner = engine.learner(problem.network(), problem.training()).map_err(refused)?;
+        let learner =
+            engine.learner(problem.model(), problem.problem().shape()).map_err(|error| refused(error.to_string()))?;
         let test = problem.test_set()?;
         let oracle: &dyn Oracle = match &self.oracles[first.trial.problem()] {
             Some(remembering) => remembering,

@@ -33,7 +33,7 @@ pub(crate) struct SweepFile {
     #[serde(default)]
     pub protocol: ProtocolFile,
     #[serde(default)]
-    pub training: TrainingFile,
+    pub training: Table,
     #[serde(default)]
     pub problem: Vec<Spanned<ProblemFile>>,
     #[serde(default)]
@@ -52,22 +52,8 @@ pub(crate) struct ProtocolFile {
     pub pool_ratios: Option<Spanned<Vec<usize>>>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TrainingFile {
-    pub epochs: Option<Spanned<usize>>,
-    pub members: Option<Spanned<usize>>,
-    pub learning_rate: Option<Spanned<f64>>,
-    pub weight_decay: Option<Spanned<f64>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NetworkFile {
-    pub hidden: Option<Spanned<Vec<usize>>>,
-    pub batch_norm: Option<bool>,
-    pub batch_norm_statistics: Option<Spanned<String>>,
-}
+/// Keys with their places, read later.
+pub(crate) type Table = BTreeMap<String, Spanned<toml::Value>>;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,11 +61,13 @@ pub(crate) struct ProblemFile {
     pub id: Spanned<String>,
     pub preset: Option<Spanned<String>>,
     #[serde(default)]
-    pub settings: BTreeMap<String, Spanned<toml::Value>>,
+    pub settings: Table,
+    /// A model of some kind, in place of a preset.
+    pub model: Option<Spanned<toml::Value>>,
     #[serde(default)]
-    pub network: NetworkFile,
+    pub network: Table,
     #[serde(default)]
-    pub training: TrainingFile,
+    pub training: Table,
     #[serde(default)]
     pub protocol: ProtocolFile,
     /// Ids of strategies that are not run on this problem.
@@ -92,7 +80,7 @@ pub(crate) struct ProblemFile {
 pub(crate) struct StrategyFile {
     pub id: Spanned<String>,
     #[serde(default)]
-    pub settings: BTreeMap<String, Spanned<toml::Value>>,
+    pub settings: Table,
 }
 
 impl Sweep {

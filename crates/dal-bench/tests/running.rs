@@ -36,7 +36,7 @@ fn workers_and_groups_change_no_byte() {
     assert_eq!(expected.keys().filter(|name| name.ends_with("footer.json")).count(), 2 * 2 * (1 + 2 + 2));
     for (jobs, together) in [(4, 1), (2, 3), (1, 64)] {
         let (_dir, store) = store();
-        let toys = Toys { engine: Arc::new(Together(together)) };
+        let toys = Toys { engine: Some(Arc::new(Together(together))), ..Toys::default() };
         let summary = run(&plan_with(&text, &toys), &store, &options(jobs), &Silent, &Stop::new()).unwrap();
         assert_eq!((summary.finished, summary.left(), summary.failed.len()), (20, 0, 0));
         assert_same(&store, &expected, &format!("{jobs} workers, groups of {together}"));
@@ -139,7 +139,7 @@ fn a_panic_fails_its_run_alone_also_within_a_group() {
     for together in [1, 4] {
         let (_dir, store) = store();
         let watch = Watch::default();
-        let toys = Toys { engine: Arc::new(Together(together)) };
+        let toys = Toys { engine: Some(Arc::new(Together(together))), ..Toys::default() };
         let plan = plan_with(&text, &toys);
         let summary = run(&plan, &store, &options(2), &watch, &watch.stop).unwrap();
         assert_eq!((summary.finished, summary.failed.len(), summary.left()), (8, 8, 0));

@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{Toys, plan, small};
+use common::{Toys, built_in, plan, small};
 use dal_bench::Sweep;
+use dal_core::model::BatchNormSpec;
+use dal_core::{MlpEnsemble, ModelSpec};
 use dal_store::PoolSpec;
 
 #[test]
@@ -19,10 +21,9 @@ fn defaults_are_the_protocol() {
     assert_eq!(plan.trials()[0].spec().protocol.pool, PoolSpec::Uniform { ratio: 1 });
     assert_eq!((spec.seed, spec.preset.as_str(), spec.engine.as_str()), (3, "published", "cpu"));
     let problem = &plan.problems()[0];
-    assert_eq!(problem.network().hidden(), [20; 9]);
-    assert!(problem.network().batch_norm().is_some());
-    assert_eq!((problem.training().epochs, problem.training().n_members), (500, 10));
-    assert_eq!((problem.training().learning_rate, problem.training().weight_decay), (1e-3, 0.0));
+    let published = MlpEnsemble::of(&[20; 9], Some(BatchNormSpec::RUNNING), 1e-3, 0.0);
+    assert_eq!(problem.model(), &ModelSpec::from(published.clone()));
+    assert_eq!((published.training.epochs, published.training.n_members), (500, 10));
     assert_eq!(problem.test_set().unwrap().x.nrows(), 4000);
     assert!(plan.record().departures.is_empty());
 }
@@ -33,8 +34,8 @@ fn a_preset_is_named_or_the_better_one() {
         let text = format!("name = \"p\"\nseeds = 1\n[[problem]]\n{problem}\n[[strategy]]\nid = \"random\"\n");
         let plan = plan(&text);
         let (spec, problem) = (plan.trials()[0].spec(), &plan.problems()[0]);
-        let statistics = problem.network().batch_norm().map(|norm| norm.statistics);
-        (spec.preset.clone(), problem.network().hidden().to_vec(), statistics.is_some())
+        let mlp = problem.model().as_mlp().unwrap();
+        (spec.preset.clone(), mlp.hidden.to_vec(), mlp.batch_norm.is_some())
     };
     assert_eq!(of("id = \"hydro\"\npreset = \"published\""), ("published".into(), vec![50; 6], true));
     assert_eq!(of("id = \"hydro\"\npreset = \"tuned\""), ("tuned".into(), vec![25; 9], false));
@@ -53,13 +54,13 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
          protocol = { pool_ratios = [7] }\nskip = [\"vary\"]",
     );
     let plan = plan(&text);
-    let (sine, robo) = (&plan.problems()[0], &plan.problems()[1]);
-    assert_eq!((sine.training().epochs, robo.training().epochs), (3, 8));
-    assert_eq!((sine.training().weight_decay, robo.training().weight_decay), (0.0, 1e-4));
-    assert_eq!(sine.network().hidden(), [5]);
+    let [sine, robo] = [0, 1].map(|i| plan.problems()[i].model().as_mlp().unwrap().clone());
+    assert_eq!((sine.training.epochs, robo.training.epochs), (3, 8));
+    assert_eq!((sine.training.weight_decay, robo.training.weight_decay), (0.0, 1e-4));
+    assert_eq!(*sine.hidden, [5]);
     let departures = &plan.record().departures["sine"];
-    let statistics = "recomputed statistics of batch normalisation instead of running ones";
-    for expected in ["hidden layers 5 instead of 9 × 20", statistics, "epochs 3 instead of 500"] {
+    let statistics = "recomputed BatchNorm instead of running BatchNorm";
+    for expected in ["hidden layers 1 × 5 instead of 9 × 20", statistics, "epochs 3 instead of 500"] {
         assert!(departures.iter().any(|said| said == expected), "{departures:?}");
     }
     let of_sine: Vec<_> = plan.trials().iter().filter(|trial| trial.problem() == 0).collect();
@@ -81,7 +82,7 @@ fn every_mistake_is_named_with_its_place() {
         ("id = \"robo\"", "id = \"sine\"", "problem[1]", "a sweep of its own"),
         ("id = \"sine\"", "id = \"missing/problem.toml\"", "problem[0]", "missing/problem.toml"),
         ("hidden = [8]", "hidden = [8, 0]", "problem[1].network.hidden", "at least 1"),
-        ("hidden = [8]", "hiden = [8]", "unknown field `hiden`", "did you mean `hidden`?"),
+        ("hidden = [8]", "hiden = [8]", "problem[1].network.hiden: unknown field", "did you mean `hidden`?"),
         ("hidden = [8]", "hidden = [8], batch_norm_statistics = \"mean\"", "batch_norm_statistics", "recomputed"),
         ("seeds = 2", "seeds = 0", "seeds", "seeds = 5"),
         ("seeds = 2", "seeds = []", "seeds", "empty"),
@@ -101,9 +102,21 @@ fn every_mistake_is_named_with_its_place() {
         ("pool_ratios = [2, 3]", "pool_ratios = []", "protocol.pool_ratios", "[2, 8]"),
         ("pool_ratios = [2, 3]", "pool_ratios = [2, 2]", "protocol.pool_ratios", "distinct"),
         ("pool_ratios = [2, 3]", "pool_ratios = [0]", "protocol.pool_ratios", "from 1"),
-        ("members = 2", "members = 0", "problem[0].training", "n_members"),
-        ("members = 2", "members = 2\nlearning_rate = -1.0", "problem[0].training", "learning_rate"),
-        ("members = 2", "members = 2\nlearning_rate = nan", "problem[0].training", "learning_rate"),
+        ("hidden = [8]", "epochs = 8", "problem[1].network.epochs: unknown field", "`hidden`, `batch_norm`"),
+        ("hidden = [8]", "hidden = 8", "problem[1].network.hidden", "invalid type"),
+        ("members = 2", "members = 0", "training.members", "at least 1"),
+        ("members = 2", "member = 2", "training.member", "did you mean `members`?"),
+        ("members = 2", "members = 2\nlearning_rate = -1.0", "training.learning_rate", "(0, ∞)"),
+        ("members = 2", "members = 2\nlearning_rate = nan", "training.learning_rate", "(0, ∞)"),
+        ("id = \"sine\"", "id = \"sine\"\nmodel = { kind = \"nearest\" }", "problem[0].network", "stand in `model`"),
+        ("id = \"sine\"", "id = \"sine\"\nmodel = { hiden = [3] }", "problem[0].model", "hiden"),
+        ("id = \"sine\"", "id = \"sine\"\npreset = \"tuned\"\nmodel = {}", "problem[0].preset", "leave one"),
+        (
+            "id = \"robo\"\n    network = { hidden = [8] }",
+            "id = \"robo\"\nmodel = { kind = \"nearest\" }",
+            "problem[1].model.kind",
+            "trains: mlp-ensemble",
+        ),
         ("epochs = 8", "epochs = 8\nepochs = 9", "duplicate key", ""),
         ("id = \"far\"", "id = \"far\"\n[[strategy]]\nid = \"far\"", "strategy[1]", "remove one"),
         ("[[strategy]]\nid = \"far\"", "", "strategy", "add at least one [[strategy]]"),
@@ -121,7 +134,7 @@ fn every_mistake_is_named_with_its_place() {
         assert!(!message.contains('\n'), "one line: {message}");
         // The line that is named is the one that was spoilt, where the fault is in one line.
         let line: usize = message["dir/bad.toml:".len()..].split(':').next().unwrap().parse().unwrap();
-        if to.lines().count() == 1 && !place.starts_with("problem[0].training") && !place.starts_with("problem[1]") {
+        if to.lines().count() == 1 && !place.starts_with("problem[1]") {
             let spoilt = text.lines().position(|l| l.contains(to)).unwrap() + 1;
             assert_eq!(line, spoilt, "{message}");
         }
@@ -145,7 +158,7 @@ fn the_sweep_files_of_the_project_resolve() {
     for entry in entries {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let plan = Sweep::load(&path).and_then(|sweep| sweep.resolve());
+            let plan = Sweep::load(&path).and_then(|sweep| sweep.resolve_with(&built_in()));
             assert!(plan.is_ok_and(|plan| !plan.trials().is_empty()), "{}", path.display());
         }
     }
@@ -155,8 +168,26 @@ fn the_sweep_files_of_the_project_resolve() {
 #[test]
 fn an_engine_that_is_not_built_in_says_how_to_build_it() {
     let text = small(&["far"]).replace("seeds = 2", "seeds = 2\nengine = \"tch\"\ndevice = \"cuda:0\"");
-    let error = Sweep::parse(&text, "a.toml").unwrap().resolve().unwrap_err().to_string();
+    let error = Sweep::parse(&text, "a.toml").unwrap().resolve_with(&Toys::default()).unwrap_err().to_string();
     assert!(error.contains("cargo xtask libtorch") && error.contains("--features tch"), "{error}");
     // The engine that the caller asks for instead leaves the device of the other behind.
     assert!(Sweep::parse(&text, "a.toml").unwrap().with_engine("cpu").resolve_with(&Toys::default()).is_ok());
+}
+
+/// Of an engine, a device and a precision, the one that is wrong is named, whatever stands in the other lines.
+#[test]
+fn the_wrong_one_of_engine_and_device_is_named() {
+    let error = |engine: &str, device: &str| {
+        let text = small(&["far"]);
+        let text = text.trim_start().replacen(
+            "seeds = 2",
+            &format!("seeds = 2\nengine = \"{engine}\"\n\ndevice = \"{device}\""),
+            1,
+        );
+        Sweep::parse(&text, "a.toml").unwrap().resolve_with(&Toys::default()).unwrap_err().to_string()
+    };
+    let message = error("gpu", "cpu");
+    assert!(message.starts_with("a.toml:3: engine: there is no engine `gpu`"), "{message}");
+    let message = error("cpu", "gpu");
+    assert!(message.starts_with("a.toml:5: device: "), "{message}");
 }

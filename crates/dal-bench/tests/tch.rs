@@ -17,7 +17,7 @@ fn text() -> String {
 fn a_sweep_runs_in_groups_and_agrees_with_the_other_engine() {
     let (_dir, store) = store();
     let plan_of_tch = plan(&text());
-    assert_eq!(plan_of_tch.engine().id(), "tch");
+    assert_eq!(plan_of_tch.problems()[0].engine().id(), "tch");
     let summary = run(&plan_of_tch, &store, &options(1), &Silent, &Stop::new()).unwrap();
     assert_eq!((summary.finished, summary.left()), (28, 0));
     let (_dir, other) = common::store();

@@ -88,9 +88,9 @@ pub fn run(args: &Args) -> Result<Done> {
     if let Some(precision) = &args.precision {
         sweep = sweep.with_precision(precision);
     }
-    let plan = sweep.resolve()?;
+    let plan = sweep.resolve_with(&crate::engines::catalogue())?;
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.unwrap_or_else(|| plan.engine().default_jobs(n_cpus));
+    let jobs = args.jobs.unwrap_or_else(|| plan.default_jobs(n_cpus));
     // A sweep that is there for its timings runs alone.
     let jobs = if plan.is_timing() { 1 } else { jobs };
     if args.plan {

@@ -1,6 +1,7 @@
 //! `dal problems` and `dal strategies`: the catalogues, as a table, JSON or CSV.
 
 use anyhow::Result;
+use dal_core::model::{Head, widths};
 use dal_oracles::Card;
 use dal_oracles::card::{Knowledge, SettingValues};
 use serde_json::{Value, json};
@@ -55,8 +56,8 @@ fn rows(cards: &[&Card]) -> Rows {
             json!(card.inputs.len()),
             json!(card.outputs.n),
             json!(network(card)),
-            json!(card.training.learning_rate),
-            json!(card.training.weight_decay),
+            json!(card.published.model.training.learning_rate),
+            json!(card.published.model.training.weight_decay),
             card.difficulty.first().map_or(Value::Null, |d| json!(d.output_variance)),
         ]
     };
@@ -77,18 +78,15 @@ fn rows(cards: &[&Card]) -> Rows {
 
 /// Hidden layers in short: `9 × 20`, with what else there is.
 fn network(card: &Card) -> String {
-    let hidden = card.network.hidden;
-    let mut text = match hidden {
-        [first, ..] if hidden.iter().all(|w| w == first) => format!("{} × {first}", hidden.len()),
-        _ => hidden.iter().map(usize::to_string).collect::<Vec<_>>().join("-"),
-    };
-    if card.network.head.is_some() {
+    let model = &card.published.model;
+    let mut text = widths(&model.hidden);
+    if model.head != Head::Linear {
         text.push_str(" + convolutions");
     }
-    if !card.network.batch_norm {
+    if model.batch_norm.is_none() {
         text.push_str(", no BatchNorm");
     }
-    if card.network.known == Knowledge::Recollected {
+    if card.published.known == Knowledge::Recollected {
         text.push_str(" (recollected)");
     }
     text
@@ -99,9 +97,11 @@ fn show_card(card: &Card) -> Result<Done> {
     outln!("formula   {}", card.formula);
     outln!("outputs   {} × {} [{}] {}", card.outputs.n, card.outputs.name, card.outputs.unit, card.outputs.along);
     outln!("network   {}", network(card));
-    outln!("training  learning rate {}, weight decay {}", card.training.learning_rate, card.training.weight_decay);
-    if !card.training.note.is_empty() {
-        outln!("          {}", card.training.note);
+    let training = &card.published.model.training;
+    outln!("training  learning rate {}, weight decay {}", training.learning_rate, training.weight_decay);
+    outln!("          {} members, {} epochs", training.n_members, training.epochs);
+    if !card.published.note.is_empty() {
+        outln!("          {}", card.published.note);
     }
     if let Some(tuned) = &card.tuned {
         let default = if tuned.is_default { " (default)" } else { "" };

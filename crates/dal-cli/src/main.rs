@@ -4,6 +4,7 @@ mod bench;
 mod catalogue;
 mod data;
 mod display;
+mod engines;
 mod label;
 mod output;
 mod problem;

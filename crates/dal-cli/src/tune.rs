@@ -1,14 +1,16 @@
 //! `dal tune`: searches for the network and the training that suit a problem, and says why.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
+use dal_core::model::{MLP_ENSEMBLE, widths};
+use dal_core::{Clock, EngineChoice};
 use dal_report::{TestedNetworks, TriedNetwork, TuningPicture};
 use dal_tune::{
     BatchNorm, Candidate, Event, Extent, Outcome, Outlook, Progress, Ranges, RunOptions, Search, SearchSpace, Settings,
-    Tuning, Verdict, widths,
+    Tuning, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -59,7 +61,7 @@ pub struct Args {
     /// Work to spend, in trainings of the reference network by the finals' measure; the proof on the test set comes on top.
     #[arg(long, value_name = "WORK", default_value_t = 40.0)]
     budget: f64,
-    /// Networks that train at the same time, one thread each [default: one per core].
+    /// Threads that train at the same time [default: as the engine likes, one per core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Where the search is kept [default: runs/tune-PROBLEM].
@@ -86,10 +88,10 @@ pub struct Args {
     /// The most parameters of a network [default: twice the reference network's, at least 20000].
     #[arg(long, value_name = "N")]
     max_parameters: Option<usize>,
-    /// Epochs of the finals.
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    epochs: usize,
-    /// Ensemble members of the finals [default: 10; adm 5].
+    /// Epochs of the finals [default: the problem's, 500 in the catalogue].
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Ensemble members of the finals [default: the problem's; in the catalogue 10, adm 5].
     #[arg(long, value_name = "N")]
     members: Option<usize>,
     /// Seeds of the finals.
@@ -104,6 +106,15 @@ pub struct Args {
     /// Seeds of that proof; 0 leaves the test set alone [default: 5; 0 where labels are answers of your own program or model].
     #[arg(long, value_name = "N")]
     proof_seeds: Option<usize>,
+    /// The engine: cpu, or tch in a build with that feature, which trains seeds and numbers of labels of a network together.
+    #[arg(long, value_name = "ENGINE", default_value = "cpu")]
+    engine: String,
+    /// Where the engine tch trains: cpu, cuda:N.
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Matrix products of the engine tch's training: f32, tf32 (CUDA), bf16.
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
     /// Print the networks of the first rung and the estimate, and stop.
     #[arg(long)]
     plan: bool,
@@ -129,21 +140,20 @@ enum Norm {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let jobs = match args.jobs {
-        Some(0) => bail!("--jobs 0: at least one network has to train at a time"),
-        Some(jobs) => jobs,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    let search = search(args)?;
+    if args.jobs == Some(0) {
+        bail!("--jobs 0: at least one network has to train at a time");
+    }
+    let clock = dal_bench::clock();
+    let (search, jobs) = search(args, &clock)?;
     let outlook = search.outlook();
     if args.plan {
         print_candidates(&search, args.format)?;
-        return print_estimate(&search, &outlook, jobs).map(|()| Done::Fully);
+        return print_estimate(&search, &outlook, jobs, &clock).map(|()| Done::Fully);
     }
     let variant = find_problem(&args.problem, &args.settings)?.variant_id();
     let safe = variant.replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
     let directory = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("tune-{safe}")));
-    print_estimate(&search, &outlook, jobs)?;
+    print_estimate(&search, &outlook, jobs, &clock)?;
     let display = Display::start();
     let stop = interrupts("the trainings in progress")?;
     let outcome = search.run(&directory, RunOptions { jobs }, &display, &stop);
@@ -175,8 +185,17 @@ pub fn run(args: &Args) -> Result<Done> {
     Ok(Done::Fully)
 }
 
-fn search(args: &Args) -> Result<Search> {
+/// The search, and how many threads it runs on.
+fn search(args: &Args, clock: &Clock) -> Result<(Search, usize)> {
     let problem = find_problem(&args.problem, &args.settings)?;
+    let choice =
+        EngineChoice { id: &args.engine, device: args.device.as_deref(), precision: args.precision.as_deref() };
+    let engine = crate::engines::open(&choice, MLP_ENSEMBLE, clock).map_err(|error| {
+        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        anyhow!("--{}: {}{hint}", error.key, error.reason)
+    })?;
+    let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.unwrap_or_else(|| engine.default_jobs(n_cpus));
     let extent = match args.space {
         Space::Training => Extent::Training,
         Space::Small => Extent::Small,
@@ -199,7 +218,7 @@ fn search(args: &Args) -> Result<Search> {
     let settings = Settings {
         points: args.points.clone(),
         validation: args.validation,
-        epochs: args.epochs,
+        epochs: args.epochs.unwrap_or(defaults.epochs),
         members: args.members.unwrap_or(defaults.members),
         seeds: args.seeds,
         budget: args.budget,
@@ -208,7 +227,7 @@ fn search(args: &Args) -> Result<Search> {
         proof_seeds: args.proof_seeds.unwrap_or(defaults.proof_seeds),
     };
     let space = SearchSpace::around(&problem, extent, &ranges)?;
-    Ok(Search::new(problem, settings, space)?)
+    Ok((Search::new(problem, settings, space, engine)?, jobs))
 }
 
 fn print_candidates(search: &Search, format: Format) -> Result<()> {
@@ -222,28 +241,17 @@ fn print_candidates(search: &Search, format: Format) -> Result<()> {
 }
 
 fn described(candidate: &Candidate) -> [Value; 4] {
+    let model = &candidate.0;
     [
-        json!(widths(&candidate.hidden)),
-        json!(candidate.batch_norm.id()),
-        json!(candidate.learning_rate),
-        json!(candidate.weight_decay),
+        json!(widths(&model.hidden)),
+        json!(BatchNorm::of(model).id()),
+        json!(model.training.learning_rate),
+        json!(model.training.weight_decay),
     ]
 }
 
-/// One calibration goes on until it has taken this long.
-const ENOUGH: Duration = Duration::from_millis(150);
-
-fn print_estimate(search: &Search, outlook: &Outlook, jobs: usize) -> Result<()> {
-    let mut epochs = 1;
-    let seconds_per_work = loop {
-        let start = Instant::now();
-        let work = search.rehearse(epochs)?;
-        let elapsed = start.elapsed();
-        if elapsed >= ENOUGH || epochs >= 1 << 16 {
-            break elapsed.as_secs_f64() / work;
-        }
-        epochs *= 4;
-    };
+fn print_estimate(search: &Search, outlook: &Outlook, jobs: usize, clock: &Clock) -> Result<()> {
+    let seconds_per_work = search.seconds_per_work(clock)?;
     let time = |work: f64| duration(Duration::from_secs_f64(work * seconds_per_work / jobs as f64));
     say!(
         "{} of {} networks, {}; {}",
@@ -335,10 +343,10 @@ fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
             }
         );
     }
-    let chosen = &tuning.chosen;
+    let chosen = &tuning.chosen.0;
     let hidden = format!("{:?}", chosen.hidden);
-    let norm = chosen.batch_norm != BatchNorm::None;
-    let statistics = match chosen.batch_norm {
+    let norm = chosen.batch_norm.is_some();
+    let statistics = match BatchNorm::of(chosen) {
         BatchNorm::Recomputed => "recomputed",
         _ => "running",
     };
@@ -347,13 +355,17 @@ fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
         outln!("  network = {{ hidden = {hidden}, batch_norm = {norm}, batch_norm_statistics = \"{statistics}\" }}");
         outln!(
             "  training = {{ learning_rate = {:?}, weight_decay = {:?} }}",
-            chosen.learning_rate,
-            chosen.weight_decay
+            chosen.training.learning_rate,
+            chosen.training.weight_decay
         );
     } else {
         outln!("\nFor the problem file:");
         outln!("  [network]\n  hidden = {hidden}\n  batch_norm = {norm}\n  batch_norm_statistics = \"{statistics}\"");
-        outln!("  learning_rate = {:?}\n  weight_decay = {:?}", chosen.learning_rate, chosen.weight_decay);
+        outln!(
+            "  learning_rate = {:?}\n  weight_decay = {:?}",
+            chosen.training.learning_rate,
+            chosen.training.weight_decay
+        );
     }
     outln!("\n{directory}: tried.svg, tried.md, tried.csv, choice.json, trials.csv");
     Ok(())
@@ -369,7 +381,7 @@ fn picture(tuning: &Tuning) -> TuningPicture {
     };
     let tried = tuning.tried.iter().map(|t| TriedNetwork {
         name: t.network.to_string(),
-        group: group(t.network.batch_norm),
+        group: group(BatchNorm::of(&t.network.0)),
         parameters: t.parameters,
         stage: t.rung,
         mse: t.score.as_ref().map(dal_tune::Score::mse),
@@ -386,11 +398,7 @@ fn picture(tuning: &Tuning) -> TuningPicture {
     });
     TuningPicture {
         problem: tuning.problem.clone(),
-        groups: BatchNorm::ALL
-            .map(
-                |norm| if norm == BatchNorm::None { "no BatchNorm".into() } else { format!("{} BatchNorm", norm.id()) },
-            )
-            .to_vec(),
+        groups: BatchNorm::ALL.map(|norm| dal_core::model::norm(norm.spec().as_ref()).to_owned()).to_vec(),
         stages: tuning.rungs.iter().enumerate().map(stage).collect(),
         explanation: tuning.explanation.clone(),
         tried: tried.collect(),

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{ModelSpec, Shape};
-use crate::{Learner, SettingError};
+use ndarray::Array2;
+use rand::RngExt;
+
+use crate::model::{MlpEnsemble, ModelSpec, Shape};
+use crate::{FitJob, Labelled, LearnError, Learner, Needs, SeedPath, SettingError, Stop, TrialSeeds};
 
 /// A clock: seconds since some fixed moment. Libraries read none by themselves.
 pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
@@ -104,5 +107,227 @@ pub fn open_engine(
             );
             Err(SettingError::new("model.kind", reason))
         }
+    }
+}
+
+/// What training a model costs: seconds of one network and epoch, or of the whole training where the kind has none, as
+/// `fixed + per_point · n`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// Whatever the number of points.
+    pub fixed: f64,
+    /// For each point.
+    pub per_point: f64,
+}
+
+impl Rate {
+    /// Seconds of one pass over so many points.
+    pub fn seconds(&self, n_points: f64) -> f64 {
+        self.fixed + self.per_point * n_points
+    }
+}
+
+/// One calibration goes on until it has taken this many seconds.
+const ENOUGH: f64 = 0.04;
+/// The most epochs of a calibration.
+const MOST_EPOCHS: usize = 1 << 16;
+
+/// Times trainings of a model on random data of the smallest and the largest number of points, `together` of them in one call.
+///
+/// An ensemble is timed with ever more epochs until the clock has moved enough; alone, with one member. Another kind is
+/// trained once per size.
+///
+/// # Errors
+/// A model that the engine refuses. Whether trainings converge is no matter here.
+pub fn calibrate(
+    engine: &dyn Engine,
+    model: &ModelSpec,
+    shape: Shape,
+    sizes: [usize; 2],
+    together: usize,
+    clock: &Clock,
+) -> Result<Rate, SettingError> {
+    let large = sizes[0].max(sizes[1]).max(2);
+    let small = sizes[0].min(sizes[1]).clamp(1, large);
+    let at_large = pass_seconds(engine, model, shape, large, together, clock)?;
+    if small == large {
+        return Ok(Rate { fixed: 0.0, per_point: at_large / large as f64 });
+    }
+    let at_small = pass_seconds(engine, model, shape, small, together, clock)?.min(at_large);
+    let per_point = (at_large - at_small) / (large - small) as f64;
+    Ok(Rate { fixed: (at_small - per_point * small as f64).max(0.0), per_point })
+}
+
+fn pass_seconds(
+    engine: &dyn Engine,
+    model: &ModelSpec,
+    shape: Shape,
+    n: usize,
+    together: usize,
+    clock: &Clock,
+) -> Result<f64, SettingError> {
+    let stream = SeedPath::root(0).purpose("calibration");
+    let mut rng = stream.rng();
+    let mut uniform = |columns| Array2::from_shape_fn((n, columns), |_| rng.random::<f64>() * 2.0 - 1.0);
+    let (x, y) = (uniform(shape.n_inputs), uniform(shape.n_outputs));
+    let labelled = Labelled::new(x, y).map_err(|error| SettingError::new("model", error.to_string()))?;
+    let needs = Needs::default();
+    let mut epochs = 1;
+    loop {
+        let timed = match model {
+            // A batch costs hardly more than one of its members where launches are what takes the time.
+            ModelSpec::MlpEnsemble(mlp) => {
+                let n_members = if together > 1 { mlp.n_members() } else { 1 };
+                ModelSpec::from(with_training(mlp, epochs, n_members))
+            }
+            other => other.clone(),
+        };
+        let learner = engine.learner(&timed, shape)?;
+        let job = |k| FitJob { labelled: &labelled, needs: &needs, seeds: stream.index(k as u64) };
+        let jobs: Vec<FitJob<'_>> = (0..together.max(1)).map(job).collect();
+        let start = clock();
+        let fits = learner.fit_all(&jobs, &Stop::new());
+        let elapsed = clock() - start;
+        drop(fits);
+        if elapsed >= ENOUGH || epochs >= MOST_EPOCHS || timed.as_mlp().is_none() {
+            return Ok(elapsed / (timed.n_passes() * jobs.len()) as f64);
+        }
+        epochs *= 4;
+    }
+}
+
+fn with_training(mlp: &MlpEnsemble, epochs: usize, n_members: usize) -> MlpEnsemble {
+    let mut model = mlp.clone();
+    model.training.epochs = epochs;
+    model.training.n_members = n_members;
+    model
+}
+
+/// Trains a model on two points, so that needs which engine or model cannot meet show up before the work begins: of an
+/// ensemble one network of the same layers, a few units wide, for no epochs.
+///
+/// # Errors
+/// What the engine cannot train or offer.
+pub fn rehearse(engine: &dyn Engine, model: &ModelSpec, shape: Shape, needs: &Needs) -> Result<(), LearnError> {
+    let other = |message: String| LearnError::Other { message };
+    let narrow = match model {
+        ModelSpec::MlpEnsemble(mlp) => {
+            let mut narrow = with_training(mlp, 0, 1);
+            narrow.hidden = narrow.hidden.iter().map(|&width| width.min(4)).collect();
+            ModelSpec::from(narrow)
+        }
+        whole => whole.clone(),
+    };
+    let learner = engine.learner(&narrow, shape).map_err(|error| other(error.to_string()))?;
+    let points = |n_columns| Array2::from_shape_fn((2, n_columns), |(row, _)| row as f64 - 0.5);
+    let labelled =
+        Labelled::new(points(shape.n_inputs), points(shape.n_outputs)).map_err(|error| other(error.to_string()))?;
+    let seeds = TrialSeeds::new("rehearsal", 0).fit(0);
+    let mut fits = learner.fit_all(&[FitJob { labelled: &labelled, needs, seeds }], &Stop::new());
+    fits.pop().unwrap_or_else(|| Err(other("the engine gave no answer".into()))).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Surrogate, SurrogateError};
+    use ndarray::ArrayView2;
+    use std::sync::Mutex;
+
+    /// Predicts nothing; its training takes as long as the test's clock says.
+    struct Blank(Shape);
+
+    impl Surrogate for Blank {
+        fn n_inputs(&self) -> usize {
+            self.0.n_inputs
+        }
+        fn n_outputs(&self) -> usize {
+            self.0.n_outputs
+        }
+        fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+            Ok(Array2::zeros((x.nrows(), self.0.n_outputs)))
+        }
+    }
+
+    /// Takes 1 ms and 10 µs a point for each network and epoch, and offers no dropout.
+    #[derive(Debug)]
+    struct Slow {
+        now: Arc<Mutex<f64>>,
+    }
+
+    struct SlowLearner {
+        now: Arc<Mutex<f64>>,
+        n_passes: usize,
+        shape: Shape,
+    }
+
+    impl Learner for SlowLearner {
+        fn platform(&self) -> String {
+            "slow".into()
+        }
+        fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+            let fit = |job: &FitJob<'_>| {
+                *self.now.lock().unwrap() += self.n_passes as f64 * (1e-3 + 1e-5 * job.labelled.len() as f64);
+                if job.needs.dropout.is_some() {
+                    return Err(LearnError::Unsupported { message: "no dropout".into() });
+                }
+                Ok(Box::new(Blank(self.shape)) as Box<dyn Surrogate>)
+            };
+            jobs.iter().map(fit).collect()
+        }
+    }
+
+    impl Engine for Slow {
+        fn id(&self) -> &str {
+            "slow"
+        }
+        fn learner(&self, model: &ModelSpec, shape: Shape) -> Result<Box<dyn Learner>, SettingError> {
+            Ok(Box::new(SlowLearner { now: Arc::clone(&self.now), n_passes: model.n_passes(), shape }))
+        }
+    }
+
+    const SHAPE: Shape = Shape { n_inputs: 2, n_outputs: 1 };
+
+    #[test]
+    fn a_calibration_finds_the_line_that_costs_lie_on() {
+        let now = Arc::new(Mutex::new(0.0));
+        let engine = Slow { now: Arc::clone(&now) };
+        let clock: Clock = Arc::new(move || *now.lock().unwrap());
+        let other = ModelSpec::Other { kind: "slow".into(), settings: Default::default() };
+        for (model, together) in [(ModelSpec::default(), 1), (ModelSpec::default(), 5), (other, 3)] {
+            let rate = calibrate(&engine, &model, SHAPE, [300, 100], together, &clock).unwrap();
+            assert!((rate.fixed / 1e-3 - 1.0).abs() < 1e-6 && (rate.per_point / 1e-5 - 1.0).abs() < 1e-6, "{rate:?}");
+            let one_size = calibrate(&engine, &model, SHAPE, [100, 100], together, &clock).unwrap();
+            assert!((one_size.seconds(100.0) / 2e-3 - 1.0).abs() < 1e-6 && one_size.fixed == 0.0, "{one_size:?}");
+        }
+    }
+
+    #[test]
+    fn a_rehearsal_asks_for_what_will_be_asked_and_trains_no_epoch() {
+        let engine = Slow { now: Arc::default() };
+        let dropout = Needs { dropout: Some(Default::default()), ..Needs::default() };
+        assert_eq!(rehearse(&engine, &ModelSpec::default(), SHAPE, &Needs::default()), Ok(()));
+        assert!(matches!(
+            rehearse(&engine, &ModelSpec::default(), SHAPE, &dropout),
+            Err(LearnError::Unsupported { .. })
+        ));
+        assert_eq!(*engine.now.lock().unwrap(), 0.0);
+    }
+
+    #[test]
+    fn an_engine_is_found_by_id_and_kind() {
+        fn open(_: &EngineChoice<'_>, _: &Clock) -> Result<Arc<dyn Engine>, SettingError> {
+            Ok(Arc::new(Slow { now: Arc::default() }))
+        }
+        let card = |id, kinds| EngineCard { id, kinds, title: "", open };
+        let cards = [card("slow", &["a"]), card("slow", &["b"]), card("fast", &["a"])];
+        let clock: Clock = Arc::new(|| 0.0);
+        let found = |id, kind| open_engine(&cards, &EngineChoice { id, device: None, precision: None }, kind, &clock);
+        assert!(found("slow", "a").is_ok() && found("slow", "b").is_ok());
+        let error = found("slwo", "a").unwrap_err();
+        assert_eq!((error.key.as_str(), error.hint.as_deref()), ("engine", Some("did you mean `slow`?")));
+        assert!(error.reason.ends_with("there are: slow, fast"), "{error}");
+        let error = found("slow", "c").unwrap_err();
+        assert!(error.key == "model.kind" && error.reason.ends_with("it trains: a, b"), "{error}");
     }
 }

@@ -114,7 +114,7 @@ pub mod strategy;
 pub mod surrogate;
 
 pub use campaign::{Batch, Campaign, CampaignError, Decision, Pending, Pool, Protocol};
-pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, open_engine};
+pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, Rate, calibrate, open_engine, rehearse};
 pub use labelled::{Labelled, LabelledError};
 pub use model::{MlpEnsemble, MlpOverlay, ModelSpec, Shape};
 pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every};

@@ -10,11 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use dal_core::{Labelled, Needs, Oracle, SeedPath, Stop, Surrogate, TrialSeeds, every};
-use dal_nn::{
-    BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, Head, NetworkSpec,
-    TrainingSpec,
-};
+use dal_core::{Labelled, MlpOverlay, Needs, Oracle, SeedPath, Shape, Stop, Surrogate, TrialSeeds, every};
+use dal_nn::{BatchNormStatistics, CpuLearner};
 use ndarray::{Array2, Axis};
 
 fn main() -> anyhow::Result<()> {
@@ -39,26 +36,11 @@ fn main() -> anyhow::Result<()> {
 
     let problem = dal_oracles::find(&id, &BTreeMap::new())?;
     let Some(card) = problem.card() else { bail!("{id} has no default network") };
-    let (n_inputs, n_outputs) = (problem.oracle().n_inputs(), problem.oracle().n_outputs());
-    let head = card.network.head.map_or(Head::Linear, |head| {
-        let layers = head.layers.iter().map(|layer| ConvLayerSpec {
-            kind: if layer.transposed { ConvKind::Transposed } else { ConvKind::Plain },
-            n_in: layer.channels_in,
-            n_out: layer.channels_out,
-            kernel: layer.kernel,
-            stride: layer.stride,
-            padding: layer.padding,
-        });
-        Head::Convolution(ConvHeadSpec { length: head.length, layers: layers.collect() })
-    });
-    let batch_norm = card.network.batch_norm.then(|| BatchNormSpec { statistics, ..BatchNormSpec::default() });
-    let network = NetworkSpec::new(n_inputs, n_outputs, card.network.hidden.to_vec(), batch_norm, head)?;
-    let training = TrainingSpec {
-        n_members,
-        learning_rate: card.training.learning_rate,
-        weight_decay: card.training.weight_decay,
-        ..TrainingSpec::default()
-    };
+    let shape = Shape { n_inputs: problem.oracle().n_inputs(), n_outputs: problem.oracle().n_outputs() };
+    let overlay =
+        MlpOverlay { batch_norm_statistics: Some(statistics), members: Some(n_members), ..MlpOverlay::default() };
+    let model = overlay.over(&card.published.model);
+    let (network, training) = (model.network(shape)?, model.training);
 
     let seeds = TrialSeeds::new(&id, seed);
     let sample = |n: usize, stream: SeedPath| -> anyhow::Result<(Array2<f64>, Array2<f64>)> {

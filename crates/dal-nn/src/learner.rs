@@ -1,10 +1,10 @@
 //! Trains ensembles on the CPU: turns a fit job into tasks, one network each, and runs them on one or more threads.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
-use dal_core::{FitJob, Labelled, LearnError, Learner, Stop, Surrogate};
+use dal_core::{Clock, FitJob, Labelled, LearnError, Learner, Stop, Surrogate};
 
 use crate::evaluate::Member;
 use crate::fast::FastTrainer;
@@ -14,9 +14,6 @@ use crate::scaling::ScalingSpec;
 use crate::surrogate::CpuSurrogate;
 use crate::training::{MemberState, MemberTrainer, TrainJob, TrainLog};
 use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
-
-/// A clock: seconds since some fixed moment. Libraries read none by themselves.
-pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// Trains ensembles of independent members on the CPU, in f32, from scratch.
 ///

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`NetworkSpec`], [`TrainingSpec`] | one description of network and training, validated, for every engine |
 //! | [`CpuLearner`] | trains ensembles; implements [`dal_core::Learner`] |
+//! | [`ENGINES`] | the engines `cpu` and `tch`, which make learners of a [`dal_core::ModelSpec`] |
 //! | [`CpuSurrogate`] | a trained ensemble: predictions, committee, dropout passes, loss heads, gradients; saved and loaded |
 //! | [`Layout`], [`MemberState`] | where every parameter lies, and a member between two epochs |
 //! | [`MemberTrainer`] | the seam between engines: [`PlainTrainer`] in simple loops, and the fast one tested against it |
@@ -68,6 +69,7 @@
 #[cfg(test)]
 mod conformance;
 mod conv;
+mod engine;
 mod evaluate;
 mod fast;
 mod learner;
@@ -88,16 +90,17 @@ mod training;
 
 #[cfg(feature = "tch")]
 pub use crate::tch::{
-    TchDevice, TchLearner, TchOptions, TchSetupError, TchSurrogate, TchTrainError, TchTrainer, load_cuda_backend,
-    tch_platform,
+    TchDevice, TchEngine, TchLearner, TchOptions, TchSetupError, TchSurrogate, TchTrainError, TchTrainer,
+    load_cuda_backend, tch_platform,
 };
 pub use dal_core::model::{
     AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, DecayReading, Head,
     NetworkSpec, OnCollapse, PlateauSpec, SpecError, TrainingSpec,
 };
+pub use engine::{CPU, CpuEngine, ENGINES, TCH};
 pub use evaluate::Member;
 pub use fast::FastTrainer;
-pub use learner::{Clock, CpuLearner};
+pub use learner::CpuLearner;
 pub use params::{BatchNormRange, ConvRange, HiddenRange, Layout, LinearRange, LossHeadRange, LossHeadShape};
 pub use plain::PlainTrainer;
 pub use real::Real;

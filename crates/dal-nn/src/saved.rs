@@ -462,7 +462,7 @@ mod tests {
             );
             CpuSurrogate::from_bytes(&bytes).unwrap_err().to_string()
         };
-        assert!(swap("\"hidden\":[3,2]", "\"hidden\":[3,0]").contains("hidden layer 1"));
+        assert!(swap("\"hidden\":[3,2]", "\"hidden\":[3,0]").contains("hidden[1]"));
         assert!(swap("\"hidden\":[3,2]", "\"hidden\":[4,2]").contains("expected F32 [4, 2]"));
         assert!(swap("\"hidden\":[3,2]", "\"hidden\":[3,2,2]").contains("accounts for"));
         assert!(swap("\"n_members\":2", "\"n_members\":0").contains("without members"));

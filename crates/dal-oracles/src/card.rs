@@ -1,5 +1,6 @@
-//! What a problem says about itself: inputs, outputs, source, the network it is trained with, how hard it is.
+//! What a problem says about itself: inputs, outputs, source, the model it is learned with, how hard it is.
 
+use dal_core::MlpEnsemble;
 use serde::Serialize;
 
 /// Everything about a problem that a person or a command line wants to know; fed to `dal problems`, the documentation and
@@ -22,10 +23,8 @@ pub struct Card {
     pub licence: &'static str,
     /// What can be chosen, each with its default first.
     pub settings: &'static [SettingCard],
-    /// The network it is learned with by default.
-    pub network: NetworkCard,
-    /// How that network is trained by default.
-    pub training: TrainingCard,
+    /// The published model: the preset `published`.
+    pub published: PublishedCard,
     /// What a search found on labels of its own, where one was made: the preset `tuned`.
     pub tuned: Option<TunedCard>,
     /// How hard it is, with the default settings and each other choice that changes it.
@@ -90,17 +89,15 @@ pub struct Choice {
     pub meaning: &'static str,
 }
 
-/// The default network: hidden blocks Linear → BatchNorm → ReLU, then a plain Linear, or a convolution head.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct NetworkCard {
-    /// Width of each hidden layer.
-    pub hidden: &'static [usize],
-    /// Whether a BatchNorm follows each hidden Linear.
-    pub batch_norm: bool,
-    /// What stands in the place of the last plain Linear, if anything does.
-    pub head: Option<ConvolutionHead>,
-    /// How the shape is known.
+/// The published model, and how it is known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PublishedCard {
+    /// Networks, their members and their training.
+    pub model: MlpEnsemble,
+    /// How the networks' shape is known.
     pub known: Knowledge,
+    /// What to know about these figures, if anything.
+    pub note: &'static str,
 }
 
 /// How a published figure came to us.
@@ -113,56 +110,11 @@ pub enum Knowledge {
     Recollected,
 }
 
-/// A Linear to one channel of `length` points, then convolutions along it with no activation between them.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ConvolutionHead {
-    /// Outputs of the Linear before the first convolution.
-    pub length: usize,
-    /// The convolutions, in order.
-    pub layers: &'static [ConvolutionCard],
-}
-
-/// A one-dimensional convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct ConvolutionCard {
-    /// Whether it is a transposed one.
-    pub transposed: bool,
-    /// Channels in.
-    pub channels_in: usize,
-    /// Channels out.
-    pub channels_out: usize,
-    /// Kernel size.
-    pub kernel: usize,
-    /// Stride.
-    pub stride: usize,
-    /// Padding.
-    pub padding: usize,
-}
-
-/// Default training: full-batch Adam.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct TrainingCard {
-    /// Initial learning rate.
-    pub learning_rate: f64,
-    /// Weight decay, which enters every parameter's gradient.
-    pub weight_decay: f64,
-    /// What to know about these figures, if anything.
-    pub note: &'static str,
-}
-
-/// A network and its training that `dal tune` chose; what stands behind the hidden layers is that of the published network.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// A model that `dal tune` chose.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TunedCard {
-    /// Width of each hidden layer.
-    pub hidden: &'static [usize],
-    /// Whether a BatchNorm follows each hidden Linear.
-    pub batch_norm: bool,
-    /// Whether its statistics at inference are recomputed over the training set.
-    pub recomputed_statistics: bool,
-    /// Initial learning rate.
-    pub learning_rate: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
+    /// Networks, their members and their training.
+    pub model: MlpEnsemble,
     /// Whether it is better than the published one on the test set and therefore the default.
     pub is_default: bool,
     /// Test errors of both.
@@ -172,15 +124,9 @@ pub struct TunedCard {
 }
 
 impl TunedCard {
-    /// Network, training, and how much lower or higher its test error is than the published network's, in words.
+    /// The model, and how much lower or higher its test error is than the published one's, in words.
     pub fn sentence(&self) -> String {
-        let norm = match (self.batch_norm, self.recomputed_statistics) {
-            (false, _) => "without BatchNorm",
-            (true, false) => "with BatchNorm",
-            (true, true) => "with BatchNorm on recomputed statistics",
-        };
-        let (rate, decay) = (power(self.learning_rate), power(self.weight_decay));
-        let mut text = format!("{} {norm}, learning rate {rate}, weight decay {decay}", widths(self.hidden));
+        let mut text = self.model.to_string();
         let gains: Vec<String> = self
             .gains
             .iter()
@@ -218,17 +164,4 @@ pub struct Difficulty {
     pub output_variance: f64,
     /// Mean squared error of predicting the mean of the 80 initial labels, averaged over seeds 0..9.
     pub mean_predictor_mse: f64,
-}
-
-/// `1e-4`, and zero as `0`.
-pub(crate) fn power(v: f64) -> String {
-    if v == 0.0 { "0".into() } else { format!("{v:e}") }
-}
-
-/// `9 × 20`, or the widths one by one where they differ.
-pub(crate) fn widths(hidden: &[usize]) -> String {
-    match hidden {
-        [first, ..] if hidden.iter().all(|width| width == first) => format!("{} × {first}", hidden.len()),
-        _ => hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
-    }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::card::Card;
+use crate::problem::Definition;
 use crate::problems::CATALOGUE;
 
-pub use crate::problem::{Column, Learning, PUBLISHED, Problem, ProblemError, Settings, TUNED};
+pub use crate::problem::{Column, PUBLISHED, Problem, ProblemError, Settings, TUNED};
 
 /// The cards of all built-in problems, in the order of the paper's table.
 pub fn catalogue() -> impl Iterator<Item = &'static Card> {
@@ -24,8 +25,20 @@ pub fn catalogue() -> impl Iterator<Item = &'static Card> {
 /// # Errors
 /// An id, key or value that does not exist; a file named in a setting that cannot be used.
 pub fn find(id: &str, settings: &BTreeMap<String, String>) -> Result<Problem, ProblemError> {
-    let definition = CATALOGUE.iter().find(|definition| definition.card.id == id).ok_or_else(|| {
-        let known = catalogue().map(|card| card.id).collect::<Vec<_>>().join(", ");
+    find_in(CATALOGUE, id, settings)
+}
+
+/// As [`find`], in another list of problems: a program's own, or the built-in ones and more.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_in(
+    definitions: &[&'static Definition],
+    id: &str,
+    settings: &BTreeMap<String, String>,
+) -> Result<Problem, ProblemError> {
+    let definition = definitions.iter().find(|definition| definition.card.id == id).ok_or_else(|| {
+        let known = definitions.iter().map(|definition| definition.card.id).collect::<Vec<_>>().join(", ");
         ProblemError::UnknownProblem { id: id.to_owned(), known }
     })?;
     Problem::build(definition, settings)

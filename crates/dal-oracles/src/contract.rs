@@ -174,7 +174,11 @@ mod tests {
             assert_eq!(problem.oracle().n_outputs(), card.outputs.n, "{}", card.id);
             assert_eq!(problem.space().n_columns(), card.inputs.len(), "{}", card.id);
             assert!(card.inputs.iter().all(|input| input.low < input.high), "{}", card.id);
-            assert!(!card.network.hidden.is_empty() && card.training.learning_rate > 0.0, "{}", card.id);
+            for preset in problem.presets() {
+                let model = problem.preset(preset).unwrap();
+                let checked = model.network(problem.shape()).map(|_| ()).and_then(|()| model.training.validate());
+                assert_eq!((checked, model.hidden.is_empty()), (Ok(()), false), "{} {preset}", card.id);
+            }
             assert_eq!(card.difficulty[0].settings, "", "{}", card.id);
             assert_eq!(problem.variant_id(), card.id);
             let ends = [-1.0, 1.0].map(|end| Array1::from_elem(card.inputs.len(), end));

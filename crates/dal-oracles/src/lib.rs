@@ -1,7 +1,7 @@
 //! Scientific regression problems with oracles, and oracles that users bring.
 //!
 //! A problem is a [`Space`](dal_core::Space) that points come from, an [`Oracle`](dal_core::Oracle) that labels them, and a
-//! [`Card`] that describes both and names the network the benchmark learns it with. [`catalogue()`] lists the
+//! [`Card`] that describes both and names the model the benchmark learns it with. [`catalogue()`] lists the
 //! built-in problems, [`find`] makes one:
 //!
 //! ```
@@ -40,7 +40,7 @@ mod testing;
 pub mod user;
 
 pub use card::Card;
-pub use catalogue::{catalogue, find};
+pub use catalogue::{catalogue, find, find_in};
 pub use page::catalogue_page;
-pub use problem::{Column, Learning, Problem, ProblemError, Settings};
+pub use problem::{Column, Problem, ProblemError, Settings};
 pub use user::ProblemFileError;

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::card::{Card, Knowledge, SettingValues, power, widths};
+use dal_core::model::{power, widths};
+
+use crate::card::{Card, Knowledge, SettingValues};
 use crate::catalogue::catalogue;
 
 /// `docs/catalogue.md` in Markdown, made from every card; `cargo run -p dal-oracles --example catalogue` prints it, and a test
@@ -17,15 +19,15 @@ pub fn catalogue_page() -> String {
                     | id | inputs | outputs | hidden layers | learning rate | weight decay |\n|---|---|---|---|---|---|\n"
         .to_owned();
     for card in catalogue() {
-        let Card { id, network, training, .. } = card;
-        let mark = if network.known == Knowledge::Recollected { " (recollected)" } else { "" };
+        let (id, published) = (card.id, &card.published);
+        let mark = if published.known == Knowledge::Recollected { " (recollected)" } else { "" };
         let row = format!(
             "| [`{id}`](#{id}) | {} | {} | {}{mark} | {} | {} |\n",
             card.inputs.len(),
             card.outputs.n,
-            widths(network.hidden),
-            power(training.learning_rate),
-            power(training.weight_decay)
+            widths(&published.model.hidden),
+            power(published.model.training.learning_rate),
+            power(published.model.training.weight_decay)
         );
         page.push_str(&row);
     }
@@ -61,19 +63,15 @@ fn write_card(page: &mut String, card: &Card) -> std::fmt::Result {
             SettingValues::Path => writeln!(page, "- Setting `{}`: {}; a path.", setting.key, setting.help)?,
         }
     }
-    let known = match card.network.known {
+    let published = &card.published;
+    let known = match published.known {
         Knowledge::Published => "",
         Knowledge::Recollected => " (recollected from a table that is lost, not certain)",
     };
-    let norm = if card.network.batch_norm { "with" } else { "without" };
-    let head = match card.network.head {
-        None => String::new(),
-        Some(head) => format!(", then Linear to {} and {} convolutions", head.length, head.layers.len()),
-    };
-    writeln!(page, "- Network: {} {norm} BatchNorm{head}{known}.", widths(card.network.hidden))?;
-    let note = if card.training.note.is_empty() { String::new() } else { format!(" ({})", card.training.note) };
-    let (rate, decay) = (power(card.training.learning_rate), power(card.training.weight_decay));
-    writeln!(page, "- Training: Adam, learning rate {rate}, weight decay {decay}{note}.")?;
+    let note = if published.note.is_empty() { String::new() } else { format!(" ({})", published.note) };
+    writeln!(page, "- Network: {}{known}.", published.model)?;
+    let training = &published.model.training;
+    writeln!(page, "- Training: Adam, {} epochs, {} members{note}.", training.epochs, training.n_members)?;
     if let Some(tuned) = &card.tuned {
         writeln!(
             page,

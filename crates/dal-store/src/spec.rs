@@ -20,13 +20,16 @@ pub struct RunSpec {
     pub seed: u64,
     /// How much is labelled when, and from which pool.
     pub protocol: ProtocolSpec,
-    /// Where network and training come from: `published` or `tuned`.
+    /// Where the model comes from: `published`, `tuned`, or `sweep` where the sweep file describes it.
     pub preset: String,
-    /// The network, as the engine's crate describes it.
+    /// The network of an ensemble's members ([`dal_core::model::NetworkSpec`]); a model of another kind with its `kind`.
     pub network: Value,
-    /// The training, as the engine's crate describes it.
+    /// The training of an ensemble ([`dal_core::model::TrainingSpec`]); null for another kind.
     pub training: Value,
-    /// The engine that trains: `cpu` or `tch`.
+    /// How answers are transformed and scaled before a model learns them; absent where they are taken as they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Value>,
+    /// The engine that trains, such as `cpu` or `tch`.
     pub engine: String,
 }
 
@@ -135,6 +138,7 @@ impl RunSpec {
             preset: "published".into(),
             network: serde_json::json!({"hidden": [20, 20], "n_inputs": 1, "n_outputs": 1}),
             training: serde_json::json!({"epochs": 500, "learning_rate": 1e-3, "n_members": 10}),
+            outputs: None,
             engine: "cpu".into(),
         }
     }

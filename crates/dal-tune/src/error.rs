@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use dal_core::{LearnError, OracleError};
-use dal_nn::SpecError;
+use dal_core::model::SpecError;
+use dal_core::{LearnError, OracleError, SettingError};
 use thiserror::Error;
 
 /// A search cannot be made, or cannot go on; everything trained so far is kept.
@@ -60,6 +60,9 @@ pub enum TuneError {
     /// A candidate's network cannot exist.
     #[error("a network of the space cannot be built: {0}")]
     Network(#[from] SpecError),
+    /// The engine refuses a candidate.
+    #[error("a network of the space cannot be trained: {0}")]
+    Engine(#[from] SettingError),
     /// The oracle refused a whole batch.
     #[error("problem `{problem}`: {source}")]
     Oracle {

@@ -15,8 +15,9 @@
 //!
 //! A budget counts work, so that the same search gives the same bytes on a slow machine and a fast one, whatever the number of
 //! threads, and after any number of kills: `epochs × members × labels × (parameters + 16 · hidden units)`, in units of one training of
-//! the reference network by the finals' measure. This crate reads no clock; [`Search::outlook`] and [`Search::rehearse`] let a caller
-//! estimate the time.
+//! the reference network by the finals' measure. This crate reads no clock; [`Search::outlook`] and
+//! [`Search::seconds_per_work`], which is given a clock, let a caller estimate the time. An engine that likes several trainings
+//! in one call (libtorch) gets those of one candidate together.
 //!
 //! # Example
 //!
@@ -36,7 +37,8 @@
 //! let settings = Settings {
 //!     points: vec![30], validation: 50, epochs: 4, members: 1, seeds: 2, budget: 10.0, proof_seeds: 0, ..Settings::for_problem(&problem)
 //! };
-//! let search = Search::new(problem, settings, space)?;
+//! let engine = std::sync::Arc::new(dal_nn::CpuEngine::new(None));
+//! let search = Search::new(problem, settings, space, engine)?;
 //! let directory = tempfile::tempdir()?;
 //! let Outcome::Chosen(tuning) = search.run(directory.path(), RunOptions { jobs: 2 }, &Silent, &dal_core::Stop::new())? else {
 //!     unreachable!("nobody asked it to stop")
@@ -68,5 +70,5 @@ pub use judge::{ProofRow, Score, Standing, TestError, Verdict};
 pub use progress::{Event, Progress, RunOptions};
 pub use search::{Outlook, Search};
 pub use settings::{Rung, Settings};
-pub use space::{BatchNorm, Candidate, Extent, Ranges, SearchSpace, widths};
+pub use space::{BatchNorm, Candidate, Extent, Ranges, SearchSpace};
 pub use tuning::{Outcome, Proof, Trial, Tried, Tuning};

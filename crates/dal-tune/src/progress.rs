@@ -6,7 +6,7 @@ use crate::space::Candidate;
 /// How a search is run; none of it changes results.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions {
-    /// Worker threads; each trains one ensemble at a time.
+    /// Worker threads; each makes one call of the engine at a time.
     pub jobs: usize,
 }
 

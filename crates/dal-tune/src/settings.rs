@@ -38,9 +38,8 @@ impl Settings {
         Self {
             points: vec![2000],
             validation: 2000,
-            epochs: 500,
-            // The published ensembles have ten members, ADM's five.
-            members: if problem.id() == "adm" { 5 } else { 10 },
+            epochs: problem.model().training.epochs,
+            members: problem.model().n_members(),
             seeds: 3,
             budget: 40.0,
             test_points: 4000,

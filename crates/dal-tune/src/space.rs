@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use dal_core::SeedPath;
-use dal_nn::{
-    BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, Layout, NetworkSpec, SpecError,
-    TrainingSpec,
-};
-use dal_oracles::{Learning, Problem};
+use dal_core::model::{BatchNormSpec, BatchNormStatistics, SpecError};
+use dal_core::{MlpEnsemble, ModelSpec, SeedPath, Shape};
+use dal_nn::Layout;
+use dal_oracles::Problem;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
@@ -38,125 +36,76 @@ impl BatchNorm {
         }
     }
 
-    fn spec(self) -> Option<BatchNormSpec> {
-        let statistics = match self {
-            Self::None => return None,
-            Self::Running => BatchNormStatistics::Running,
-            Self::Recomputed => BatchNormStatistics::Recomputed,
-        };
-        Some(BatchNormSpec { statistics, ..BatchNormSpec::default() })
+    /// Of a model.
+    pub fn of(model: &MlpEnsemble) -> Self {
+        match model.batch_norm.map(|norm| norm.statistics) {
+            None => Self::None,
+            Some(BatchNormStatistics::Running) => Self::Running,
+            Some(BatchNormStatistics::Recomputed) => Self::Recomputed,
+        }
+    }
+
+    /// As a model has it.
+    pub fn spec(self) -> Option<BatchNormSpec> {
+        match self {
+            Self::None => None,
+            Self::Running => Some(BatchNormSpec::RUNNING),
+            Self::Recomputed => Some(BatchNormSpec::RECOMPUTED),
+        }
     }
 }
 
-/// A network with its training, as far as they are searched.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Candidate {
-    /// Width of each hidden layer.
-    pub hidden: Vec<usize>,
-    /// BatchNorm of the hidden layers.
-    pub batch_norm: BatchNorm,
-    /// Initial learning rate of full-batch Adam.
-    pub learning_rate: f64,
-    /// Weight decay, which enters every parameter's gradient.
-    pub weight_decay: f64,
+/// A model of the search: the problem's reference model with other values of the four properties that are searched. Files
+/// hold those four alone, since the rest is the problem's or the rung's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(into = "Searched")]
+pub struct Candidate(pub MlpEnsemble);
+
+/// The properties of a candidate that are searched.
+#[derive(Serialize)]
+struct Searched {
+    hidden: Vec<usize>,
+    batch_norm: BatchNorm,
+    learning_rate: f64,
+    weight_decay: f64,
 }
 
-impl From<&Learning> for Candidate {
-    fn from(learning: &Learning) -> Self {
-        let batch_norm = match (learning.batch_norm, learning.recomputed_statistics) {
-            (false, _) => BatchNorm::None,
-            (true, false) => BatchNorm::Running,
-            (true, true) => BatchNorm::Recomputed,
-        };
-        Self {
-            hidden: learning.hidden.clone(),
-            batch_norm,
-            learning_rate: learning.learning_rate,
-            weight_decay: learning.weight_decay,
-        }
+impl From<Candidate> for Searched {
+    fn from(Candidate(model): Candidate) -> Self {
+        let batch_norm = BatchNorm::of(&model);
+        let (learning_rate, weight_decay) = (model.training.learning_rate, model.training.weight_decay);
+        Self { hidden: model.hidden.into_owned(), batch_norm, learning_rate, weight_decay }
     }
 }
 
 impl fmt::Display for Candidate {
     /// `9 × 20, running BatchNorm, learning rate 1e-3, weight decay 0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let norm = match self.batch_norm {
-            BatchNorm::None => "no BatchNorm",
-            BatchNorm::Running => "running BatchNorm",
-            BatchNorm::Recomputed => "recomputed BatchNorm",
-        };
-        write!(f, "{}, {norm}, learning rate {}, weight decay ", widths(&self.hidden), power(self.learning_rate))?;
-        write!(f, "{}", power(self.weight_decay))
+        self.0.fmt(f)
     }
 }
 
-/// `9 × 20`, or the widths one by one where they differ.
-pub fn widths(hidden: &[usize]) -> String {
-    match hidden {
-        [] => "linear".into(),
-        [first, ..] if hidden.iter().all(|width| width == first) => format!("{} × {first}", hidden.len()),
-        _ => hidden.iter().map(usize::to_string).collect::<Vec<_>>().join("-"),
-    }
-}
-
-/// `1e-4`, and zero as `0`.
-pub(crate) fn power(v: f64) -> String {
-    if v == 0.0 { "0".into() } else { format!("{v:e}") }
-}
-
-/// What candidates of one problem have in common: inputs, outputs, and what follows the last hidden layer.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Ends {
-    pub(crate) n_inputs: usize,
-    pub(crate) n_outputs: usize,
-    head: Head,
-}
-
-impl Ends {
-    pub(crate) fn of(problem: &Problem) -> Self {
-        let head = problem.learning().head.map_or(Head::Linear, |head| {
-            let layer = |card: &dal_oracles::card::ConvolutionCard| ConvLayerSpec {
-                kind: if card.transposed { ConvKind::Transposed } else { ConvKind::Plain },
-                n_in: card.channels_in,
-                n_out: card.channels_out,
-                kernel: card.kernel,
-                stride: card.stride,
-                padding: card.padding,
-            };
-            Head::Convolution(ConvHeadSpec { length: head.length, layers: head.layers.iter().map(layer).collect() })
-        });
-        Self { n_inputs: problem.space().n_columns(), n_outputs: problem.oracle().n_outputs(), head }
-    }
-
-    pub(crate) fn network(&self, candidate: &Candidate) -> Result<NetworkSpec, SpecError> {
-        let batch_norm = candidate.batch_norm.spec();
-        NetworkSpec::new(self.n_inputs, self.n_outputs, candidate.hidden.clone(), batch_norm, self.head.clone())
-    }
-
-    pub(crate) fn n_parameters(&self, candidate: &Candidate) -> Result<usize, SpecError> {
-        Ok(Layout::new(&self.network(candidate)?, None).n_parameters())
+impl Candidate {
+    /// Its parameters, those of one member.
+    pub(crate) fn n_parameters(&self, shape: Shape) -> Result<usize, SpecError> {
+        Ok(Layout::new(&self.0.network(shape)?, None).n_parameters())
     }
 
     /// Cost of one point, member and epoch: the parameters, and sixteen for each hidden unit, whose activation and
     /// BatchNorm are what narrow layers spend most of their time on. With a convolution head sixteen for each output.
-    pub(crate) fn cost(&self, candidate: &Candidate) -> Result<f64, SpecError> {
-        let mut units: usize = candidate.hidden.iter().sum();
-        if matches!(self.head, Head::Convolution(_)) {
-            units += self.n_outputs;
+    pub(crate) fn cost(&self, shape: Shape) -> Result<f64, SpecError> {
+        let mut units: usize = self.0.hidden.iter().sum();
+        if self.0.network(shape)?.conv_head().is_some() {
+            units += shape.n_outputs;
         }
-        Ok((self.n_parameters(candidate)? + 16 * units) as f64)
+        Ok((self.n_parameters(shape)? + 16 * units) as f64)
     }
-}
 
-/// The training of a candidate.
-pub(crate) fn training(candidate: &Candidate, epochs: usize, members: usize) -> TrainingSpec {
-    TrainingSpec {
-        n_members: members,
-        epochs,
-        learning_rate: candidate.learning_rate,
-        weight_decay: candidate.weight_decay,
-        ..TrainingSpec::default()
+    /// As a rung trains it.
+    pub(crate) fn trained(&self, epochs: usize, members: usize) -> ModelSpec {
+        let mut model = self.0.clone().with_members(members);
+        model.training.epochs = epochs;
+        model.into()
     }
 }
 
@@ -209,8 +158,8 @@ impl SearchSpace {
     /// # Errors
     /// [`TuneError::BadSetting`] for a value that no network can have, and where `max_parameters` leaves no shape.
     pub fn around(problem: &Problem, extent: Extent, ranges: &Ranges) -> Result<Self, TuneError> {
-        let learning = problem.learning();
-        let (depth, width) = (learning.hidden.len(), learning.hidden.iter().copied().max().unwrap_or(1));
+        let reference = problem.model();
+        let (depth, width) = (reference.hidden.len(), reference.hidden.iter().copied().max().unwrap_or(1));
         let fixed = extent == Extent::Training && ranges.depths.is_none() && ranges.widths.is_none();
         let depths = ranges.depths.clone().unwrap_or_else(|| match extent {
             Extent::Training => vec![depth],
@@ -229,20 +178,19 @@ impl SearchSpace {
             }
         }
         let (depths, chosen) = (distinct(depths), distinct(chosen));
-        let ends = Ends::of(problem);
-        let reference = Candidate::from(learning);
-        let published = ends.n_parameters(&reference)?;
+        let shape = problem.shape();
+        let published = Candidate(reference.clone()).n_parameters(shape)?;
         let most = ranges.max_parameters.unwrap_or_else(|| (2 * published).max(20_000));
         let mut hidden = Vec::new();
         if fixed {
-            hidden.push(learning.hidden.clone());
+            hidden.push(reference.hidden.to_vec());
         } else {
             for &depth in &depths {
                 for &width in &chosen {
-                    let shape = vec![width; depth];
-                    let candidate = Candidate { hidden: shape.clone(), ..reference.clone() };
-                    if ends.n_parameters(&candidate)? <= most {
-                        hidden.push(shape);
+                    let layers = vec![width; depth];
+                    let candidate = Candidate(MlpEnsemble { hidden: layers.clone().into(), ..reference.clone() });
+                    if candidate.n_parameters(shape)? <= most {
+                        hidden.push(layers);
                     }
                 }
             }
@@ -285,11 +233,13 @@ impl SearchSpace {
     /// of its values, shuffled afresh when it runs out, and a candidate takes one card of each. `first` leads and is not
     /// repeated; what the decks have not dealt after a while follows in the order of the properties.
     pub(crate) fn drawn(&self, first: &Candidate, seeds: &SeedPath) -> Vec<Candidate> {
-        let at = |[h, b, r, d]: [usize; 4]| Candidate {
-            hidden: self.hidden[h].clone(),
-            batch_norm: self.batch_norm[b],
-            learning_rate: self.learning_rates[r],
-            weight_decay: self.weight_decays[d],
+        let at = |[h, b, r, d]: [usize; 4]| {
+            let mut model = first.0.clone();
+            model.hidden = self.hidden[h].clone().into();
+            model.batch_norm = self.batch_norm[b].spec();
+            model.training.learning_rate = self.learning_rates[r];
+            model.training.weight_decay = self.weight_decays[d];
+            Candidate(model)
         };
         let mut drawn = vec![first.clone()];
         let sizes = [self.hidden.len(), self.batch_norm.len(), self.learning_rates.len(), self.weight_decays.len()];
@@ -349,14 +299,14 @@ mod tests {
     fn every_combination_is_drawn_once_and_the_default_leads() {
         let problem = sine();
         let space = SearchSpace::around(&problem, Extent::Small, &Ranges::default()).unwrap();
-        let first = Candidate::from(problem.learning());
+        let first = Candidate(problem.model().clone());
         let drawn = space.drawn(&first, &SeedPath::root(1));
         assert_eq!((drawn.len(), &drawn[0]), (space.len(), &first));
         for (i, a) in drawn.iter().enumerate() {
             assert!(!drawn[i + 1..].contains(a), "{a} twice");
         }
         // Early draws hold the values of a property about equally often.
-        let none = drawn[1..25].iter().filter(|c| c.batch_norm == BatchNorm::None).count();
+        let none = drawn[1..25].iter().filter(|c| BatchNorm::of(&c.0) == BatchNorm::None).count();
         assert!((6..=10).contains(&none), "{none} of 24");
         assert_ne!(drawn[1..], space.drawn(&first, &SeedPath::root(2))[1..]);
     }
@@ -371,17 +321,17 @@ mod tests {
         assert!(refused(Ranges { learning_rates: Some(vec![-1.0]), ..Ranges::default() }).contains("learning_rates"));
         assert!(refused(Ranges { max_parameters: Some(3), ..Ranges::default() }).contains("max_parameters"));
         let most = Ranges { max_parameters: Some(2_000), ..Ranges::default() };
-        let ends = Ends::of(&problem);
         for hidden in SearchSpace::around(&problem, Extent::Default, &most).unwrap().hidden {
-            let candidate = Candidate { hidden, ..Candidate::from(problem.learning()) };
-            assert!(ends.n_parameters(&candidate).unwrap() <= 2_000);
+            let candidate = Candidate(MlpEnsemble { hidden: hidden.into(), ..problem.model().clone() });
+            assert!(candidate.n_parameters(problem.shape()).unwrap() <= 2_000);
         }
     }
 
+    /// What stands in `choice.json` and in the first line of a journal.
     #[test]
-    fn candidates_say_what_they_are() {
-        let text = Candidate::from(sine().learning()).to_string();
-        assert_eq!(text, "9 × 20, running BatchNorm, learning rate 1e-3, weight decay 0");
-        assert_eq!(widths(&[3, 4]), "3-4");
+    fn files_hold_what_is_searched_of_a_candidate() {
+        let text = serde_json::to_string(&Candidate(sine().model().clone())).unwrap();
+        let due = r#"{"hidden":[20,20,20,20,20,20,20,20,20],"batch_norm":"running","learning_rate":0.001,"weight_decay":0.0}"#;
+        assert_eq!(text, due);
     }
 }

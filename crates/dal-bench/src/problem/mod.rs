@@ -1,11 +1,10 @@
-//! A problem as a sweep uses it: with its network, training, protocol and test set.
+//! A problem as a sweep uses it: with its model, engine, protocol and test set.
 
 mod test_set;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use dal_core::{Pool, Protocol};
-use dal_nn::{NetworkSpec, TrainingSpec};
+use dal_core::{Engine, ModelSpec, Pool, Protocol};
 use dal_oracles::Problem;
 use dal_store::{PoolSpec, ProtocolSpec};
 use ndarray::Array2;
@@ -16,8 +15,8 @@ pub use self::test_set::TestSet;
 #[derive(Debug)]
 pub struct PlannedProblem {
     pub(crate) problem: Problem,
-    pub(crate) network: NetworkSpec,
-    pub(crate) training: TrainingSpec,
+    pub(crate) model: ModelSpec,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) preset: String,
     pub(crate) protocol: ProtocolSpec,
     pub(crate) split: Option<Split>,
@@ -39,14 +38,19 @@ impl PlannedProblem {
         &self.problem
     }
 
-    /// The network it is learned with.
-    pub fn network(&self) -> &NetworkSpec {
-        &self.network
+    /// The model it is learned with.
+    pub fn model(&self) -> &ModelSpec {
+        &self.model
     }
 
-    /// How that is trained.
-    pub fn training(&self) -> &TrainingSpec {
-        &self.training
+    /// Who trains that.
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// How many of its trials the engine likes in one call, at most.
+    pub(crate) fn trials_together(&self) -> usize {
+        self.engine.trials_together(&self.model, self.problem.shape())
     }
 
     /// Whether labels cost next to nothing, as those of the built-in problems do whose answers are not as long as a spectrum

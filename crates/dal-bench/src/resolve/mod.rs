@@ -8,33 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use dal_core::Needs;
+use dal_core::{Engine, EngineChoice, Needs, rehearse};
 use dal_store::{RunKey, SweepRecord};
 use toml::Spanned;
 
-use self::model::rehearse;
 use self::protocol::pools;
 use self::records::{departures, planned_run, run_spec};
-use crate::catalogue::{BuiltIn, Catalogue, FoundStrategy, Lookup};
-use crate::engine::{Engine, EngineChoice};
+use crate::catalogue::{Catalogue, FoundStrategy, Lookup};
 use crate::error::SweepError;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
 use crate::sweep::{ProblemFile, Sweep};
 
 impl Sweep {
-    /// Turns what was written into what it means: every trial with every default filled in.
+    /// Turns what was written into what it means, by this catalogue: every trial with every default filled in.
     ///
     /// # Errors
     /// The first mistake, with file, line, key and remedy.
-    pub fn resolve(&self) -> Result<Plan, SweepError> {
-        self.resolve_with(&BuiltIn)
-    }
-
-    /// As [`resolve`](Self::resolve), with problems, strategies and engines of the caller's own.
-    ///
-    /// # Errors
-    /// As [`resolve`](Self::resolve).
     pub fn resolve_with(&self, catalogue: &dyn Catalogue) -> Result<Plan, SweepError> {
         Resolver { sweep: self, catalogue }.plan()
     }
@@ -64,7 +54,6 @@ impl Resolver<'_> {
             return Err(self.sweep.invalid(file.name.span().start, "name", "it is empty", None));
         }
         let seeds = self.seeds()?;
-        let engine = self.engine()?;
         for (key, there) in [("problem", !file.problem.is_empty()), ("strategy", !file.strategy.is_empty())] {
             if !there {
                 let hint = Some(format!("add at least one [[{key}]] with an id"));
@@ -76,7 +65,7 @@ impl Resolver<'_> {
         let mut trials = Vec::new();
         for (i, entry) in file.problem.iter().enumerate() {
             let key = format!("problem[{i}]");
-            let (problem, platform, ratios) = self.problem(entry, &key, &strategies, &*engine)?;
+            let (problem, platform, ratios) = self.problem(entry, &key, &strategies)?;
             let variant = problem.problem.variant_id();
             if problems.iter().any(|other| other.problem.variant_id() == variant) {
                 let hint = "a sweep holds each problem once; put the other network into a sweep of its own";
@@ -87,7 +76,7 @@ impl Resolver<'_> {
             for &seed in &seeds {
                 for chosen in strategies.iter().filter(|chosen| !skipped.contains(chosen.id.as_str())) {
                     for pool in pools(&problem, chosen, &ratios) {
-                        let spec = run_spec(&problem, chosen, seed, pool, engine.id());
+                        let spec = run_spec(&problem, chosen, seed, pool);
                         trials.push(Trial {
                             key: RunKey::current(spec, platform.clone()),
                             problem: i,
@@ -113,29 +102,35 @@ impl Resolver<'_> {
             runs,
         };
         let rates = problems.iter().map(|_| OnceLock::new()).collect();
-        Ok(Plan { record, engine, problems, trials, rates })
+        Ok(Plan { record, clock: Arc::clone(self.catalogue.clock()), problems, trials, rates })
     }
 
-    fn engine(&self) -> Result<Arc<dyn Engine>, SweepError> {
+    /// The engine for models of a kind.
+    fn engine(&self, kind: &str, key: &str, entry: &ProblemFile) -> Result<Arc<dyn Engine>, SweepError> {
         let file = &self.sweep.file;
         let choice = EngineChoice {
             id: named(&file.engine).unwrap_or("cpu"),
             device: named(&file.device),
             precision: named(&file.precision),
         };
-        self.catalogue.engine(&choice).map_err(|e| {
-            // The value that the message names is to blame.
-            let (option, place) = [("precision", &file.precision), ("device", &file.device)]
-                .into_iter()
-                .find(|(_, value)| named(value).is_some_and(|value| e.reason.contains(value)))
-                .unwrap_or(("engine", &file.engine));
+        self.catalogue.engine(&choice, kind).map_err(|error| {
+            let (option, place) = match error.key.as_str() {
+                "device" => ("device", &file.device),
+                "precision" => ("precision", &file.precision),
+                "model.kind" => {
+                    let at = entry.model.as_ref().map_or(entry.id.span().start, |model| model.span().start);
+                    return self.sweep.invalid(at, format!("{key}.{}", error.key), error.reason, error.hint);
+                }
+                _ => ("engine", &file.engine),
+            };
             match place {
+                // Not the file's: the command line's.
                 Some(value) if value.span().is_empty() => {
-                    SweepError::Instead { option, reason: e.reason, hint: e.hint }
+                    SweepError::Instead { option, reason: error.reason, hint: error.hint }
                 }
                 place => {
                     let at = place.as_ref().map_or(0, |value| value.span().start);
-                    self.sweep.invalid(at, option, e.reason, e.hint)
+                    self.sweep.invalid(at, option, error.reason, error.hint)
                 }
             }
         })
@@ -222,7 +217,6 @@ impl Resolver<'_> {
         entry: &Spanned<ProblemFile>,
         key: &str,
         strategies: &[Chosen],
-        engine: &dyn Engine,
     ) -> Result<(PlannedProblem, String, Vec<usize>), SweepError> {
         let (at, entry) = (entry.span().start, entry.get_ref());
         let settings = self.settings(&entry.settings, key)?;
@@ -231,14 +225,8 @@ impl Resolver<'_> {
             .catalogue
             .problem(entry.id.get_ref(), &settings, base)
             .map_err(|e| self.sweep.invalid(place(&entry.id, &entry.settings, &e), key, e.reason, e.hint))?;
-        let preset =
-            entry.preset.as_ref().map_or(problem.default_preset(), |preset| preset.get_ref().as_str()).to_owned();
-        let Some(learning) = problem.preset(&preset) else {
-            let span = entry.preset.as_ref().map_or(at, |preset| preset.span().start);
-            let reason = format!("there is no preset `{preset}` for `{}`", problem.id());
-            let hint = Some(format!("there is: {}", problem.presets().join(", ")));
-            return Err(self.sweep.invalid(span, format!("{key}.preset"), reason, hint));
-        };
+        let (model, preset) = self.model(&problem, entry, key, at)?;
+        let engine = self.engine(model.kind(), key, entry)?;
         for id in &entry.skip {
             if !strategies.iter().any(|chosen| chosen.id == *id.get_ref()) {
                 let known = strategies.iter().map(|chosen| chosen.id.as_str()).collect::<Vec<_>>().join(", ");
@@ -247,12 +235,9 @@ impl Resolver<'_> {
                 return Err(self.sweep.invalid(id.span().start, format!("{key}.skip"), reason, hint));
             }
         }
-        let network = self.network(&problem, &learning, &entry.network, key, at)?;
-        let training = self.training(&problem, &learning, &entry.training, key, at)?;
         let (mut protocol, ratios) = self.protocol(&entry.protocol, key)?;
         let split = self.split(&problem, &mut protocol, key, at)?;
-        let learner =
-            engine.learner(&network, &training).map_err(|reason| self.sweep.invalid(at, key, reason, None))?;
+        let learner = engine.learner(&model, problem.shape()).map_err(|error| self.refused(&error, entry, key, at))?;
         let platform = learner.platform();
         drop(learner);
         let mut rehearsed: Vec<Needs> = Vec::new();
@@ -261,14 +246,14 @@ impl Resolver<'_> {
             if rehearsed.contains(&needs) {
                 continue;
             }
-            rehearse(engine, &network, &training, &needs).map_err(|error| {
+            rehearse(&*engine, &model, problem.shape(), &needs).map_err(|error| {
                 let reason = format!("strategy `{}` cannot be run on it: {error}", chosen.found.variant);
                 let hint = Some(format!("leave it out with skip = [\"{}\"]", chosen.id));
                 self.sweep.invalid(chosen.at.max(at), key, reason, hint)
             })?;
             rehearsed.push(needs);
         }
-        let planned = PlannedProblem { problem, network, training, preset, protocol, split, test: OnceLock::new() };
+        let planned = PlannedProblem { problem, model, engine, preset, protocol, split, test: OnceLock::new() };
         Ok((planned, platform, ratios))
     }
 }

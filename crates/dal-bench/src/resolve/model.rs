@@ -1,117 +1,122 @@
-//! The network and training that a sweep gives a problem, and whether its engine can train them.
+//! The model that a sweep gives a problem: a preset or a description of its own, and what is said over it.
 
-use dal_core::{FitJob, Labelled, LearnError, Needs, Stop, TrialSeeds};
-use dal_nn::{
-    BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec,
-};
-use dal_oracles::{Learning, Problem};
-use ndarray::Array2;
-use toml::Spanned;
+use dal_core::{MlpOverlay, ModelSpec, SettingError};
+use dal_oracles::Problem;
 
-use super::{Resolver, number};
-use crate::engine::Engine;
-use crate::error::SweepError;
-use crate::sweep::{NetworkFile, TrainingFile};
+use super::Resolver;
+use crate::error::{SweepError, suggestion};
+use crate::sweep::{ProblemFile, Table};
+
+/// The preset's name in specifications of runs whose model the sweep file describes.
+const OF_THE_SWEEP: &str = "sweep";
+
+/// Keys of `network`.
+const NETWORK: &[&str] = &["hidden", "batch_norm", "batch_norm_statistics"];
+/// Keys of `training`.
+const TRAINING: &[&str] = &["epochs", "members", "learning_rate", "weight_decay"];
 
 impl Resolver<'_> {
-    pub(super) fn network(
+    /// The model of a problem, and the name of the preset that it comes from.
+    pub(super) fn model(
         &self,
         problem: &Problem,
-        learning: &Learning,
-        file: &NetworkFile,
+        entry: &ProblemFile,
         key: &str,
         at: usize,
-    ) -> Result<NetworkSpec, SweepError> {
-        let (mut at, mut key) = (at, format!("{key}.network"));
-        let hidden = match &file.hidden {
-            Some(hidden) => {
-                (at, key) = (hidden.span().start, format!("{key}.hidden"));
-                hidden.get_ref().clone()
+    ) -> Result<(ModelSpec, String), SweepError> {
+        let (base, preset) = match (&entry.model, &entry.preset) {
+            (Some(_), Some(preset)) => {
+                let hint = Some("leave one of them out".to_owned());
+                let reason = "`model` describes the whole model, so that there is nothing to take from a preset";
+                return Err(self.sweep.invalid(preset.span().start, format!("{key}.preset"), reason, hint));
             }
-            None => learning.hidden.clone(),
-        };
-        let statistics = match &file.batch_norm_statistics {
-            None if learning.recomputed_statistics => BatchNormStatistics::Recomputed,
-            None => BatchNormStatistics::Running,
-            Some(text) => match text.get_ref().as_str() {
-                "running" => BatchNormStatistics::Running,
-                "recomputed" => BatchNormStatistics::Recomputed,
-                other => {
-                    let reason = format!("`{other}` is neither `running` nor `recomputed`");
-                    let key = format!("{key}.batch_norm_statistics");
-                    return Err(self.sweep.invalid(text.span().start, key, reason, None));
-                }
-            },
-        };
-        let batch_norm = file
-            .batch_norm
-            .unwrap_or(learning.batch_norm)
-            .then(|| BatchNormSpec { statistics, ..BatchNormSpec::default() });
-        let head = match &learning.head {
-            None => Head::Linear,
-            Some(head) => {
-                let layer = |card: &dal_oracles::card::ConvolutionCard| ConvLayerSpec {
-                    kind: if card.transposed { ConvKind::Transposed } else { ConvKind::Plain },
-                    n_in: card.channels_in,
-                    n_out: card.channels_out,
-                    kernel: card.kernel,
-                    stride: card.stride,
-                    padding: card.padding,
+            (Some(given), None) => {
+                let model = given.get_ref().clone().try_into::<ModelSpec>().map_err(|error| {
+                    self.sweep.invalid(given.span().start, format!("{key}.model"), one_line(&error), None)
+                })?;
+                (model, OF_THE_SWEEP.to_owned())
+            }
+            (None, named) => {
+                let name = named.as_ref().map_or(problem.default_preset(), |preset| preset.get_ref().as_str());
+                let Some(model) = problem.preset(name) else {
+                    let at = named.as_ref().map_or(at, |preset| preset.span().start);
+                    let reason = format!("there is no preset `{name}` for `{}`", problem.id());
+                    let hint = Some(format!("there is: {}", problem.presets().join(", ")));
+                    return Err(self.sweep.invalid(at, format!("{key}.preset"), reason, hint));
                 };
-                Head::Convolution(ConvHeadSpec { length: head.length, layers: head.layers.iter().map(layer).collect() })
+                (ModelSpec::from(model.clone()), name.to_owned())
             }
         };
-        let (n_inputs, n_outputs) = (problem.space().n_columns(), problem.oracle().n_outputs());
-        NetworkSpec::new(n_inputs, n_outputs, hidden, batch_norm, head)
-            .map_err(|error| self.sweep.invalid(at, key, error.to_string(), None))
+        let network = self.overlay(&entry.network, &format!("{key}.network"), NETWORK)?;
+        let training = self.overlay(&entry.training, &format!("{key}.training"), TRAINING)?;
+        let shared = self.overlay(&self.sweep.file.training, "training", TRAINING)?;
+        let ModelSpec::MlpEnsemble(mlp) = base else {
+            let first = |table: &Table| table.values().map(|value| value.span().start).next();
+            if let Some((table, at)) = [("network", first(&entry.network)), ("training", first(&entry.training))]
+                .into_iter()
+                .find_map(|(table, at)| Some((table, at?)))
+            {
+                let reason =
+                    format!("a model of kind `{}` has no such table; its settings stand in `model`", base.kind());
+                return Err(self.sweep.invalid(at, format!("{key}.{table}"), reason, None));
+            }
+            return Ok((base, preset));
+        };
+        let mlp = network.or(&training).or(&shared).over(&mlp);
+        let checked = mlp.network(problem.shape()).map(|_| ()).and_then(|()| mlp.training.validate());
+        checked.map_err(|error| self.blamed(error.field(), error.to_string(), entry, key, at))?;
+        Ok((mlp.into(), preset))
     }
 
-    pub(super) fn training(
-        &self,
-        problem: &Problem,
-        learning: &Learning,
-        own: &TrainingFile,
-        key: &str,
-        at: usize,
-    ) -> Result<TrainingSpec, SweepError> {
-        let shared = &self.sweep.file.training;
-        // The published ensembles have ten members, ADM's five.
-        let members = if problem.id() == "adm" { 5 } else { 10 };
-        let pick = |own: &Option<Spanned<f64>>, shared: &Option<Spanned<f64>>, default: f64| {
-            own.as_ref().or(shared.as_ref()).map_or(default, |value| *value.get_ref())
+    /// What an engine has against a model.
+    pub(super) fn refused(&self, error: &SettingError, entry: &ProblemFile, key: &str, at: usize) -> SweepError {
+        self.blamed(Some(&error.key), error.reason.clone(), entry, key, at)
+    }
+
+    /// An error about a field of a model's description, at the place where the file says it, if it does.
+    fn blamed(&self, field: Option<&str>, reason: String, entry: &ProblemFile, key: &str, at: usize) -> SweepError {
+        let name = match field {
+            Some("n_members") => "members",
+            field => field.unwrap_or_default(),
         };
-        let training = TrainingSpec {
-            n_members: number(&own.members, &shared.members, members),
-            epochs: number(&own.epochs, &shared.epochs, 500),
-            learning_rate: pick(&own.learning_rate, &shared.learning_rate, learning.learning_rate),
-            weight_decay: pick(&own.weight_decay, &shared.weight_decay, learning.weight_decay),
-            ..TrainingSpec::default()
-        };
-        training
-            .validate()
-            .map_err(|error| self.sweep.invalid(at, format!("{key}.training"), error.to_string(), None))?;
-        Ok(training)
+        let tables = [
+            (&entry.network, format!("{key}.network")),
+            (&entry.training, format!("{key}.training")),
+            (&self.sweep.file.training, "training".to_owned()),
+        ];
+        for (table, of) in tables {
+            if let Some(value) = table.get(name) {
+                return self.sweep.invalid(value.span().start, format!("{of}.{name}"), reason, None);
+            }
+        }
+        let at = entry.model.as_ref().map_or(at, |model| model.span().start);
+        let key = if name.is_empty() { format!("{key}.model") } else { format!("{key}.model.{name}") };
+        self.sweep.invalid(at, key, reason, None)
+    }
+
+    /// What a table says, key by key, so that an error knows its place.
+    fn overlay(&self, table: &Table, of: &str, known: &[&'static str]) -> Result<MlpOverlay, SweepError> {
+        let mut overlay = MlpOverlay::default();
+        for (name, value) in table {
+            let invalid = |reason: String, hint| {
+                Err(self.sweep.invalid(value.span().start, format!("{of}.{name}"), reason, hint))
+            };
+            if !known.contains(&name.as_str()) {
+                let listed = known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+                let hint = suggestion(name, known.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+                return invalid(format!("unknown field `{name}`, expected one of {listed}"), hint);
+            }
+            let one = toml::Table::from_iter([(name.clone(), value.get_ref().clone())]);
+            match toml::Value::Table(one).try_into::<MlpOverlay>() {
+                Ok(said) => overlay = overlay.or(&said),
+                Err(error) => return invalid(one_line(&error), None),
+            }
+        }
+        Ok(overlay)
     }
 }
 
-/// Trains a network of the same layers, but a few units wide, for no epochs, so that needs which engine or network cannot meet
-/// show up now.
-pub(super) fn rehearse(
-    engine: &dyn Engine,
-    network: &NetworkSpec,
-    training: &TrainingSpec,
-    needs: &Needs,
-) -> Result<(), LearnError> {
-    let other = |message: String| LearnError::Other { message };
-    let hidden = network.hidden().iter().map(|&width| width.min(4)).collect();
-    let (n_inputs, n_outputs) = (network.n_inputs(), network.n_outputs());
-    let narrow = NetworkSpec::new(n_inputs, n_outputs, hidden, network.batch_norm().copied(), network.head().clone())
-        .map_err(|error| other(error.to_string()))?;
-    let training = TrainingSpec { epochs: 0, n_members: 1, ..training.clone() };
-    let learner = engine.learner(&narrow, &training).map_err(other)?;
-    let points = |n_columns| Array2::from_shape_fn((2, n_columns), |(row, _)| row as f64 - 0.5);
-    let labelled = Labelled::new(points(n_inputs), points(n_outputs)).map_err(|error| other(error.to_string()))?;
-    let seeds = TrialSeeds::new("rehearsal", 0).fit(0);
-    let mut fits = learner.fit_all(&[FitJob { labelled: &labelled, needs, seeds }], &Stop::new());
-    fits.pop().unwrap_or_else(|| Err(other("the engine gave no answer".into()))).map(|_| ())
+/// What is wrong with a value, without the lines that show its place.
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().trim().replace('\n', " ")
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use dal_core::{ModelSpec, Shape};
 use dal_store::{PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunSpec, StrategySpec};
+use serde_json::Value;
 
 use super::Chosen;
 use crate::plan::Trial;
 use crate::problem::PlannedProblem;
 
-pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, pool: PoolSpec, engine: &str) -> RunSpec {
-    let json = |value: Result<serde_json::Value, serde_json::Error>| value.expect("descriptions are plain data");
+pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, pool: PoolSpec) -> RunSpec {
+    let (network, training) = described(&problem.model, problem.problem.shape());
     let settings = problem.problem.settings().iter();
     RunSpec {
         problem: ProblemSpec {
@@ -26,16 +28,30 @@ pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, poo
         seed,
         protocol: ProtocolSpec { pool, ..problem.protocol },
         preset: problem.preset.clone(),
-        network: json(serde_json::to_value(&problem.network)),
-        training: json(serde_json::to_value(&problem.training)),
-        engine: engine.to_owned(),
+        network,
+        training,
+        outputs: None,
+        engine: problem.engine.id().to_owned(),
+    }
+}
+
+/// A model as specifications of runs hold it: an ensemble as its network and its training, without a kind; another kind as
+/// one object that names it, and no training.
+fn described(model: &ModelSpec, shape: Shape) -> (Value, Value) {
+    const PLAIN: &str = "descriptions are plain data";
+    match model {
+        ModelSpec::MlpEnsemble(mlp) => {
+            let network = mlp.network(shape).expect("checked when the model was resolved");
+            (serde_json::to_value(network).expect(PLAIN), serde_json::to_value(&mlp.training).expect(PLAIN))
+        }
+        other => (serde_json::to_value(other).expect(PLAIN), Value::Null),
     }
 }
 
 /// In what the runs of each problem depart from their published form, by variant.
 pub(super) fn departures(problems: &[PlannedProblem]) -> BTreeMap<String, Vec<String>> {
     let all = problems.iter().map(|p| {
-        let words = crate::departures::from_published(&p.problem, &p.network, &p.training, &p.protocol);
+        let words = crate::departures::from_published(&p.problem, &p.model, &p.protocol);
         (p.problem.variant_id(), words)
     });
     all.filter(|(_, words)| !words.is_empty()).collect()

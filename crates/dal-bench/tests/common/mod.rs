@@ -8,34 +8,37 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use dal_bench::{
-    BuiltIn, Catalogue, CpuEngine, Engine, EngineChoice, Event, FoundStrategy, Lookup, Plan, Progress, RunOptions,
-    Sweep,
-};
+use dal_bench::{BuiltIn, Catalogue, Event, FoundStrategy, Lookup, Plan, Progress, RunOptions, Sweep, clock};
 use dal_core::{
-    FitJob, LearnError, Learner, Needs, Proposal, SeedPath, Step, Stop, StopLevel, Strategy, StrategyError, Surrogate,
+    Clock, Engine, EngineCard, EngineChoice, FitJob, LearnError, Learner, ModelSpec, Needs, Proposal, SeedPath,
+    SettingError, Shape, Step, Stop, StopLevel, Strategy, StrategyError, Surrogate, open_engine,
 };
-use dal_nn::{NetworkSpec, TrainingSpec};
+use dal_nn::{CpuEngine, ENGINES};
 use dal_oracles::Problem;
 use dal_store::{Status, Store};
 use ndarray::Array1;
 use rand::seq::SliceRandom;
 
-/// The built-in problems, and strategies of the tests' own.
-#[derive(Clone, Debug)]
+/// The built-in problems, strategies of the tests' own, and an engine of the tests' own in the place of `cpu`.
 pub struct Toys {
-    pub engine: Arc<dyn Engine>,
+    pub built_in: BuiltIn,
+    pub engine: Option<Arc<dyn Engine>>,
 }
 
 impl Default for Toys {
     fn default() -> Self {
-        Self { engine: Arc::new(CpuEngine) }
+        Self { built_in: built_in(), engine: None }
     }
+}
+
+/// The built-in catalogue with the engines of networks.
+pub fn built_in() -> BuiltIn {
+    BuiltIn { engines: ENGINES, clock: clock() }
 }
 
 impl Catalogue for Toys {
     fn problem(&self, id: &str, settings: &BTreeMap<String, String>, base: &Path) -> Result<Problem, Lookup> {
-        BuiltIn.problem(id, settings, base)
+        self.built_in.problem(id, settings, base)
     }
 
     fn strategy(&self, id: &str, _: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup> {
@@ -51,11 +54,18 @@ impl Catalogue for Toys {
         Ok(FoundStrategy { strategy: Arc::new(toy), variant: id.to_owned(), settings: BTreeMap::new() })
     }
 
-    fn engine(&self, choice: &EngineChoice<'_>) -> Result<Arc<dyn Engine>, Lookup> {
-        if choice.id == self.engine.id() && choice.device.is_none() && choice.precision.is_none() {
-            Ok(Arc::clone(&self.engine))
-        } else {
-            BuiltIn.engine(choice)
+    fn engines(&self) -> &[EngineCard] {
+        self.built_in.engines
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.built_in.clock
+    }
+
+    fn engine(&self, choice: &EngineChoice<'_>, kind: &str) -> Result<Arc<dyn Engine>, SettingError> {
+        match &self.engine {
+            Some(engine) if choice.id == "cpu" && choice.device.is_none() => Ok(Arc::clone(engine)),
+            _ => open_engine(self.engines(), choice, kind, self.clock()),
         }
     }
 }
@@ -124,10 +134,10 @@ impl Engine for Together {
     fn id(&self) -> &str {
         "cpu"
     }
-    fn learner(&self, network: &NetworkSpec, training: &TrainingSpec) -> Result<Box<dyn Learner>, String> {
-        CpuEngine.learner(network, training)
+    fn learner(&self, model: &ModelSpec, shape: Shape) -> Result<Box<dyn Learner>, SettingError> {
+        CpuEngine::new(Some(clock())).learner(model, shape)
     }
-    fn trials_together(&self, _: &NetworkSpec, _: &TrainingSpec) -> usize {
+    fn trials_together(&self, _: &ModelSpec, _: Shape) -> usize {
         self.0
     }
 }
@@ -163,7 +173,7 @@ impl LockStep {
     }
 
     pub fn toys(self) -> Toys {
-        Toys { engine: Arc::new(self) }
+        Toys { engine: Some(Arc::new(self)), ..Toys::default() }
     }
 }
 
@@ -174,12 +184,13 @@ impl Engine for LockStep {
     fn device(&self) -> String {
         "fake:0".into()
     }
-    fn learner(&self, network: &NetworkSpec, training: &TrainingSpec) -> Result<Box<dyn Learner>, String> {
-        let inner = CpuEngine.learner(network, training)?;
+    fn learner(&self, model: &ModelSpec, shape: Shape) -> Result<Box<dyn Learner>, SettingError> {
+        let inner = CpuEngine::new(Some(clock())).learner(model, shape)?;
         // Estimates and rehearsals train for other numbers of epochs.
-        Ok(Box::new(LockStepLearner { inner, engine: self.clone(), is_counted: training.epochs == EPOCHS }))
+        let is_counted = model.as_mlp().is_some_and(|mlp| mlp.training.epochs == EPOCHS);
+        Ok(Box::new(LockStepLearner { inner, engine: self.clone(), is_counted }))
     }
-    fn trials_together(&self, _: &NetworkSpec, _: &TrainingSpec) -> usize {
+    fn trials_together(&self, _: &ModelSpec, _: Shape) -> usize {
         self.together
     }
     fn check(&self) -> Result<(), String> {
@@ -294,6 +305,11 @@ pub fn table_problem(dir: &Path, n_rows: usize) -> std::path::PathBuf {
                 outputs = [{ name = \"y\" }]\n[oracle.table]\nfile = \"t.csv\"\n";
     fs::write(&path, text).unwrap();
     path
+}
+
+/// A sweep of the built-in catalogue.
+pub fn plan_of(text: &str) -> Plan {
+    plan_with(text, &built_in())
 }
 
 pub fn plan_with(text: &str, catalogue: &dyn Catalogue) -> Plan {

@@ -72,6 +72,30 @@ impl MlpEnsemble {
         training: TrainingSpec { weight_decay: 1e-4, ..TrainingSpec::DEFAULT },
     };
 
+    /// An ensemble of the published training (ten members, 500 epochs) with a Linear head.
+    ///
+    /// ```
+    /// use dal_core::model::{BatchNormSpec, MlpEnsemble};
+    /// const SEVEN: MlpEnsemble = MlpEnsemble::of(&[20; 9], Some(BatchNormSpec::RUNNING), 1e-3, 0.0).with_members(7);
+    /// assert_eq!(SEVEN.to_string(), "9 × 20, running BatchNorm, learning rate 1e-3, weight decay 0");
+    /// ```
+    pub const fn of(
+        hidden: &'static [usize],
+        batch_norm: Option<BatchNormSpec>,
+        learning_rate: f64,
+        weight_decay: f64,
+    ) -> Self {
+        let training = TrainingSpec { learning_rate, weight_decay, ..TrainingSpec::DEFAULT };
+        Self { hidden: Cow::Borrowed(hidden), batch_norm, head: Head::Linear, training }
+    }
+
+    /// With so many members.
+    #[must_use]
+    pub const fn with_members(mut self, n_members: usize) -> Self {
+        self.training.n_members = n_members;
+        self
+    }
+
     /// The network of one member.
     ///
     /// # Errors
@@ -100,6 +124,11 @@ impl ModelSpec {
             Self::MlpEnsemble(_) => MLP_ENSEMBLE,
             Self::Other { kind, .. } => kind,
         }
+    }
+
+    /// Networks times epochs of one training: what its duration is proportional to. 1 for a kind that is trained as a whole.
+    pub fn n_passes(&self) -> usize {
+        self.as_mlp().map_or(1, |mlp| mlp.training.n_members.saturating_mul(mlp.training.epochs))
     }
 
     /// The ensemble, if it is one.
@@ -170,6 +199,9 @@ impl fmt::Display for MlpEnsemble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TrainingSpec { learning_rate, weight_decay, .. } = self.training;
         write!(f, "{}, {}", widths(&self.hidden), norm(self.batch_norm.as_ref()))?;
+        if let Head::Convolution(head) = &self.head {
+            write!(f, ", then Linear to {} and {} convolutions", head.length, head.layers.len())?;
+        }
         write!(f, ", learning rate {}, weight decay {}", power(learning_rate), power(weight_decay))
     }
 }

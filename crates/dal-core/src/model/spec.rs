@@ -10,7 +10,7 @@ pub enum SpecError {
     /// A count that must be at least one is zero.
     #[error("{what} must be at least 1, found 0")]
     Zero {
-        /// The count's name.
+        /// The count's name, as in `n_members` or `hidden[2]`.
         what: String,
     },
     /// A real number lies outside its range.
@@ -56,6 +56,18 @@ pub enum SpecError {
     /// The network is larger than this machine can address.
     #[error("the network has too many parameters to count")]
     TooLarge,
+}
+
+impl SpecError {
+    /// The field that is to blame, as in `hidden` or `learning_rate`, where it is one number's fault.
+    pub fn field(&self) -> Option<&str> {
+        let path = match self {
+            Self::Zero { what } => what.as_str(),
+            Self::OutOfRange { what, .. } => what,
+            _ => return None,
+        };
+        path.split(['.', '[']).next()
+    }
 }
 
 /// Which statistics BatchNorm uses at inference.
@@ -198,15 +210,15 @@ impl ConvHeadSpec {
     /// # Errors
     /// [`SpecError`] where a size is zero, channels do not chain, or a convolution yields nothing.
     pub fn lengths(&self) -> Result<Vec<usize>, SpecError> {
-        nonzero("the convolution head's length", self.length)?;
-        nonzero("the convolution head's number of layers", self.layers.len())?;
+        nonzero("head.length", self.length)?;
+        nonzero("head.layers", self.layers.len())?;
         let mut lengths = vec![self.length];
         let mut channels = 1;
         for (i, layer) in self.layers.iter().enumerate() {
-            nonzero(format!("convolution {i}: n_in"), layer.n_in)?;
-            nonzero(format!("convolution {i}: n_out"), layer.n_out)?;
-            nonzero(format!("convolution {i}: kernel"), layer.kernel)?;
-            nonzero(format!("convolution {i}: stride"), layer.stride)?;
+            nonzero(format!("head.layers[{i}].n_in"), layer.n_in)?;
+            nonzero(format!("head.layers[{i}].n_out"), layer.n_out)?;
+            nonzero(format!("head.layers[{i}].kernel"), layer.kernel)?;
+            nonzero(format!("head.layers[{i}].stride"), layer.stride)?;
             if layer.n_in != channels {
                 return Err(SpecError::HeadChannels { layer: i, found: layer.n_in, expected: channels });
             }
@@ -292,7 +304,7 @@ impl NetworkSpec {
         nonzero("n_inputs", n_inputs)?;
         nonzero("n_outputs", n_outputs)?;
         for (i, &width) in hidden.iter().enumerate() {
-            nonzero(format!("the width of hidden layer {i}"), width)?;
+            nonzero(format!("hidden[{i}]"), width)?;
         }
         if let Some(bn) = &batch_norm {
             within("batch_norm.momentum", bn.momentum, bn.momentum > 0.0 && bn.momentum <= 1.0, "(0, 1]")?;
@@ -548,7 +560,11 @@ mod tests {
     #[test]
     fn zero_widths_and_absurd_sizes_are_refused() {
         assert!(matches!(NetworkSpec::new(0, 1, vec![], None, Head::Linear), Err(SpecError::Zero { .. })));
-        assert!(matches!(NetworkSpec::new(1, 1, vec![3, 0], None, Head::Linear), Err(SpecError::Zero { .. })));
+        let error = NetworkSpec::new(1, 1, vec![3, 0], None, Head::Linear).unwrap_err();
+        assert_eq!(
+            (error.field(), error.to_string().as_str()),
+            (Some("hidden"), "hidden[1] must be at least 1, found 0")
+        );
         assert_eq!(NetworkSpec::new(1, 1, vec![usize::MAX; 2], None, Head::Linear), Err(SpecError::TooLarge));
         let bn = BatchNormSpec { eps: 0.0, ..BatchNormSpec::default() };
         assert!(matches!(NetworkSpec::new(1, 1, vec![2], Some(bn), Head::Linear), Err(SpecError::OutOfRange { .. })));

@@ -8,11 +8,11 @@ use super::device::{TchOptions, TchSetupError, tch_platform};
 use super::surrogate::TchSurrogate;
 use super::trainer::{TchTrainError, TchTrainer};
 use crate::evaluate::Member;
-use crate::learner::Clock;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::ScalingSpec;
 use crate::surrogate::CpuSurrogate;
 use crate::training::{MemberState, TrainJob};
+use dal_core::Clock;
 use dal_core::model::{NetworkSpec, TrainingSpec};
 
 /// Trains ensembles with libtorch, in f32, from scratch, from the same initial weights, masks and pairings as

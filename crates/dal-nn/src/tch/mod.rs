@@ -9,6 +9,7 @@ mod adam;
 mod batch;
 mod blocks;
 mod device;
+mod engine;
 mod evaluate;
 mod learner;
 mod masks;
@@ -23,6 +24,7 @@ mod trainer;
 pub(crate) use tests::{conformance_engines, conformance_predictions};
 
 pub use device::{TchDevice, TchOptions, TchSetupError, load_cuda_backend, tch_platform};
+pub use engine::TchEngine;
 pub use learner::TchLearner;
 pub use surrogate::TchSurrogate;
 pub use trainer::{TchTrainError, TchTrainer};

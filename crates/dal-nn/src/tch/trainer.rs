@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use super::batch::{self, BatchMember, BatchSpec};
 use super::device::{Memory, TchDevice, TchOptions, TchSetupError, is_out_of_memory};
 use super::pass::bytes_per_member;
-use crate::learner::Clock;
 use crate::training::{MemberState, TrainError, TrainJob, TrainLog};
+use dal_core::Clock;
 
 /// Bytes that members trained together may need on the CPU by default. Measured on cores with 2 MiB of second-level cache:
 /// less pays for more calls (12 trials of six layers of 50 at 80 points: 1.33 ms per epoch and trial at 4 MB, 1.24 at 8, 1.17

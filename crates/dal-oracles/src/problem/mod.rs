@@ -1,19 +1,19 @@
 //! A problem ready to be sampled and labelled, and what a run needs of it.
 
 mod definition;
-mod learning;
+mod presets;
 mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dal_core::{Oracle, Space};
+use dal_core::{MlpEnsemble, Oracle, Shape, Space};
 use ndarray::Array2;
 
 use crate::card::{Card, SettingValues};
 
 pub use self::definition::{Built, Definition};
-pub use self::learning::{Learning, PUBLISHED, TUNED};
+pub use self::presets::{PUBLISHED, TUNED};
 pub use self::settings::{ProblemError, Settings};
 
 /// A column of a problem's inputs or outputs, for headers and axes.
@@ -38,7 +38,7 @@ pub struct Problem {
     pub(crate) inputs: Vec<Column>,
     pub(crate) outputs: Vec<Column>,
     pub(crate) candidates: Option<Array2<f64>>,
-    pub(crate) learning: Learning,
+    pub(crate) model: MlpEnsemble,
     pub(crate) digest: Option<String>,
 }
 
@@ -65,7 +65,7 @@ impl Problem {
             inputs,
             outputs,
             candidates: None,
-            learning: Learning::from(card),
+            model: card.published.model.clone(),
             digest: None,
         })
     }
@@ -104,12 +104,12 @@ impl Problem {
         self.card
     }
 
-    /// The published network and its training, or those of a user's file: the preset `published`.
-    pub fn learning(&self) -> &Learning {
-        &self.learning
+    /// The published model, or that of a user's file: the preset `published`.
+    pub fn model(&self) -> &MlpEnsemble {
+        &self.model
     }
 
-    /// The presets: `published`, and `tuned` where a search was made. The tuned network of a variant whose oracle is another
+    /// The presets: `published`, and `tuned` where a search was made. The tuned model of a variant whose oracle is another
     /// (settings that are not the default) is that of the default settings.
     pub fn presets(&self) -> Vec<&'static str> {
         let tuned = self.card.is_some_and(|card| card.tuned.is_some());
@@ -119,27 +119,17 @@ impl Problem {
     /// The preset that is used unless a run names one: `tuned` where that is better on the test set, with the default settings;
     /// otherwise `published`.
     pub fn default_preset(&self) -> &'static str {
-        match self.card.and_then(|card| card.tuned) {
+        match self.card.and_then(|card| card.tuned.as_ref()) {
             Some(tuned) if tuned.is_default && self.settings.is_default() => TUNED,
             _ => PUBLISHED,
         }
     }
 
-    /// Network and training of a preset; `None` for one that this problem does not have.
-    pub fn preset(&self, name: &str) -> Option<Learning> {
+    /// The model of a preset; `None` for one that this problem does not have.
+    pub fn preset(&self, name: &str) -> Option<&MlpEnsemble> {
         match name {
-            PUBLISHED => Some(self.learning.clone()),
-            TUNED => {
-                let tuned = self.card?.tuned?;
-                Some(Learning {
-                    hidden: tuned.hidden.to_vec(),
-                    batch_norm: tuned.batch_norm,
-                    recomputed_statistics: tuned.recomputed_statistics,
-                    head: self.learning.head,
-                    learning_rate: tuned.learning_rate,
-                    weight_decay: tuned.weight_decay,
-                })
-            }
+            PUBLISHED => Some(&self.model),
+            TUNED => self.card?.tuned.as_ref().map(|tuned| &tuned.model),
             _ => None,
         }
     }
@@ -153,6 +143,11 @@ impl Problem {
     /// Where the problem's points come from; its columns are the oracle's inputs.
     pub fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// Columns and outputs, as a model meets them.
+    pub fn shape(&self) -> Shape {
+        Shape { n_inputs: self.space.n_columns(), n_outputs: self.oracle.n_outputs() }
     }
 
     /// What labels points of the unit box.

@@ -1,15 +1,16 @@
 //! `adm`: absorptivity of an all-dielectric metasurface; fourteen inputs, 2000 outputs. The embedded oracle is ADM-like.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::Oracle;
+use dal_core::model::{BatchNormSpec, ConvHeadSpec, Head, TrainingSpec};
+use dal_core::{MlpEnsemble, Oracle};
 
 use super::parts::space_of;
 use crate::adm::{AdmLike, load};
 use crate::card::{
-    Card, ConvolutionCard, ConvolutionHead, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard,
-    SettingCard, SettingValues, TrainingCard, TunedCard,
+    Card, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, SettingCard, SettingValues, TunedCard,
 };
 use crate::problem::{Built, Definition, ProblemError, Settings};
 
@@ -22,9 +23,13 @@ const fn angle(name: &'static str) -> InputCard {
     InputCard { name, unit: "rad", low: -quarter, high: quarter, integer: false }
 }
 
-const fn same_length(transposed: bool, channels_out: usize, kernel: usize) -> ConvolutionCard {
-    ConvolutionCard { transposed, channels_in: 4, channels_out, kernel, stride: 1, padding: (kernel - 1) / 2 }
-}
+/// The published model; the ensemble has five members.
+const MODEL: MlpEnsemble = MlpEnsemble {
+    hidden: Cow::Borrowed(&[1500; 4]),
+    batch_norm: Some(BatchNormSpec::RUNNING),
+    head: Head::Convolution(ConvHeadSpec::adm()),
+    training: TrainingSpec { n_members: 5, learning_rate: 5e-3, weight_decay: 0.0, ..TrainingSpec::DEFAULT },
+};
 
 /// The problem `adm`.
 pub static DEFINITION: Definition = Definition {
@@ -63,38 +68,13 @@ pub static DEFINITION: Definition = Definition {
             help: "folder of exported networks of the published architecture; without it the embedded ADM-like one answers",
             values: SettingValues::Path,
         }],
-        network: NetworkCard {
-            hidden: &[1500; 4],
-            batch_norm: true,
-            head: Some(ConvolutionHead {
-                length: 1000,
-                layers: &[
-                    ConvolutionCard {
-                        transposed: true,
-                        channels_in: 1,
-                        channels_out: 4,
-                        kernel: 4,
-                        stride: 2,
-                        padding: 1,
-                    },
-                    same_length(true, 4, 3),
-                    same_length(true, 4, 3),
-                    same_length(false, 1, 1),
-                ],
-            }),
+        published: PublishedCard {
+            model: MODEL,
             known: Knowledge::Recollected,
-        },
-        training: TrainingCard {
-            learning_rate: 5e-3,
-            weight_decay: 0.0,
             note: "4 hidden layers are recollected; the authors' code for the predecessor paper has 6",
         },
         tuned: Some(TunedCard {
-            hidden: &[1500; 4],
-            batch_norm: true,
-            recomputed_statistics: false,
-            learning_rate: 5e-3,
-            weight_decay: 0.0,
+            model: MODEL,
             is_default: false,
             gains: &[
                 Gain { labels: 80, published: 1.48e-2, tuned: 1.48e-2 },

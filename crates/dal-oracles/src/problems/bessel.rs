@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use dal_core::{Dimension, Scale, Space};
+use dal_core::model::BatchNormSpec;
+use dal_core::{Dimension, MlpEnsemble, Scale, Space};
 
 use super::parts::space_of;
 use crate::card::{
-    Card, Choice, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, SettingCard, SettingValues,
-    TrainingCard, TunedCard,
+    Card, Choice, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, SettingCard, SettingValues,
+    TunedCard,
 };
 use crate::problem::{Built, Definition, ProblemError, Settings};
 use crate::rows::{Formula, Rows};
@@ -45,14 +46,13 @@ pub static DEFINITION: Definition = Definition {
                 },
             ]),
         }],
-        network: NetworkCard { hidden: &[50; 6], batch_norm: true, head: None, known: Knowledge::Recollected },
-        training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        published: PublishedCard {
+            model: MlpEnsemble::of(&[50; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4),
+            known: Knowledge::Recollected,
+            note: "",
+        },
         tuned: Some(TunedCard {
-            hidden: &[50; 4],
-            batch_norm: false,
-            recomputed_statistics: false,
-            learning_rate: 1e-2,
-            weight_decay: 0.0,
+            model: MlpEnsemble::of(&[50; 4], None, 1e-2, 0.0),
             is_default: true,
             gains: &[
                 Gain { labels: 80, published: 6.23e-3, tuned: 1.77e-3 },

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use dal_core::MlpEnsemble;
+use dal_core::model::BatchNormSpec;
+
 use super::parts::space_of;
-use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, TunedCard};
 use crate::problem::{Built, Definition};
 use crate::rows::{Formula, Rows};
 
@@ -27,14 +30,13 @@ pub static DEFINITION: Definition = Definition {
         source: "Ren et al., arXiv 2302.00098, supplement (the form; the ranges of a, b, alpha are this project's choice)",
         licence: "formula; code MIT OR Apache-2.0",
         settings: &[],
-        network: NetworkCard { hidden: &[500; 6], batch_norm: true, head: None, known: Knowledge::Recollected },
-        training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        published: PublishedCard {
+            model: MlpEnsemble::of(&[500; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4),
+            known: Knowledge::Recollected,
+            note: "",
+        },
         tuned: Some(TunedCard {
-            hidden: &[500; 6],
-            batch_norm: false,
-            recomputed_statistics: false,
-            learning_rate: 1e-3,
-            weight_decay: 0.0,
+            model: MlpEnsemble::of(&[500; 6], None, 1e-3, 0.0),
             is_default: true,
             gains: &[
                 Gain { labels: 80, published: 5.59e-2, tuned: 3.40e-2 },

@@ -1,7 +1,10 @@
 //! `foil`: noise of an airfoil in a wind tunnel, a random forest fitted to NASA's measurements; five inputs, one output.
 
+use dal_core::MlpEnsemble;
+use dal_core::model::BatchNormSpec;
+
 use super::parts::{forest_problem, space_of};
-use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, TunedCard};
 use crate::problem::{Built, Definition};
 
 const fn input(name: &'static str, unit: &'static str, low: f64, high: f64) -> InputCard {
@@ -30,14 +33,13 @@ pub static DEFINITION: Definition = Definition {
         source: "UCI Airfoil Self-Noise, doi 10.24432/C5VW2C; forest after the recipe of Ren et al., arXiv 2302.00098",
         licence: "CC BY 4.0 (T. Brooks, D. Pope, M. Marcolini; NASA)",
         settings: &[],
-        network: NetworkCard { hidden: &[200; 4], batch_norm: true, head: None, known: Knowledge::Published },
-        training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        published: PublishedCard {
+            model: MlpEnsemble::of(&[200; 4], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4),
+            known: Knowledge::Published,
+            note: "",
+        },
         tuned: Some(TunedCard {
-            hidden: &[200; 6],
-            batch_norm: false,
-            recomputed_statistics: false,
-            learning_rate: 1e-2,
-            weight_decay: 1e-4,
+            model: MlpEnsemble::of(&[200; 6], None, 1e-2, 1e-4),
             is_default: true,
             gains: &[
                 Gain { labels: 80, published: 3.40e-2, tuned: 1.93e-2 },

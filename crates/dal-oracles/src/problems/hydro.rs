@@ -1,7 +1,10 @@
 //! `hydro`: residuary resistance of a sailing yacht, a random forest fitted to towing-tank data; six inputs, one output.
 
+use dal_core::MlpEnsemble;
+use dal_core::model::BatchNormSpec;
+
 use super::parts::{forest_problem, space_of};
-use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, TunedCard};
 use crate::problem::{Built, Definition};
 
 const fn ratio(name: &'static str, low: f64, high: f64) -> InputCard {
@@ -31,14 +34,13 @@ pub static DEFINITION: Definition = Definition {
         source: "UCI Yacht Hydrodynamics, doi 10.24432/C5XG7R; forest after the recipe of Ren et al., arXiv 2302.00098",
         licence: "CC BY 4.0 (J. Gerritsma, R. Onnink, A. Versluis; Delft Ship Hydromechanics Laboratory)",
         settings: &[],
-        network: NetworkCard { hidden: &[50; 6], batch_norm: true, head: None, known: Knowledge::Published },
-        training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        published: PublishedCard {
+            model: MlpEnsemble::of(&[50; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4),
+            known: Knowledge::Published,
+            note: "",
+        },
         tuned: Some(TunedCard {
-            hidden: &[25; 9],
-            batch_norm: false,
-            recomputed_statistics: false,
-            learning_rate: 1e-2,
-            weight_decay: 1e-4,
+            model: MlpEnsemble::of(&[25; 9], None, 1e-2, 1e-4),
             is_default: true,
             gains: &[
                 Gain { labels: 80, published: 9.35e-2, tuned: 1.15e-2 },

@@ -3,8 +3,11 @@
 use std::f64::consts::FRAC_PI_2;
 use std::sync::Arc;
 
+use dal_core::MlpEnsemble;
+use dal_core::model::BatchNormSpec;
+
 use super::parts::space_of;
-use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, TunedCard};
 use crate::problem::{Built, Definition};
 use crate::rows::{Formula, Rows};
 
@@ -35,14 +38,13 @@ pub static DEFINITION: Definition = Definition {
         source: "Ren et al., arXiv 2302.00098 and 2201.12632",
         licence: "formula; code MIT OR Apache-2.0",
         settings: &[],
-        network: NetworkCard { hidden: &[500; 4], batch_norm: true, head: None, known: Knowledge::Published },
-        training: TrainingCard { learning_rate: 1e-3, weight_decay: 1e-4, note: "" },
+        published: PublishedCard {
+            model: MlpEnsemble::of(&[500; 4], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4),
+            known: Knowledge::Published,
+            note: "",
+        },
         tuned: Some(TunedCard {
-            hidden: &[500; 4],
-            batch_norm: false,
-            recomputed_statistics: false,
-            learning_rate: 3e-3,
-            weight_decay: 1e-4,
+            model: MlpEnsemble::of(&[500; 4], None, 3e-3, 1e-4),
             is_default: true,
             gains: &[
                 Gain { labels: 80, published: 7.73e-3, tuned: 5.57e-3 },

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use dal_core::MlpEnsemble;
+use dal_core::model::BatchNormSpec;
+
 use super::parts::space_of;
-use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, TrainingCard, TunedCard};
+use crate::card::{Card, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, TunedCard};
 use crate::problem::{Built, Definition};
 use crate::rows::{Formula, Rows};
 
@@ -18,18 +21,13 @@ pub static DEFINITION: Definition = Definition {
         source: "Ren et al., arXiv 2302.00098, supplement",
         licence: "formula; code MIT OR Apache-2.0",
         settings: &[],
-        network: NetworkCard { hidden: &[20; 9], batch_norm: true, head: None, known: Knowledge::Published },
-        training: TrainingCard {
-            learning_rate: 1e-3,
-            weight_decay: 0.0,
+        published: PublishedCard {
+            model: MlpEnsemble::of(&[20; 9], Some(BatchNormSpec::RUNNING), 1e-3, 0.0),
+            known: Knowledge::Published,
             note: "the authors' code for arXiv 2201.12632 has 1e-4, which needs its warm start",
         },
         tuned: Some(TunedCard {
-            hidden: &[40; 9],
-            batch_norm: true,
-            recomputed_statistics: true,
-            learning_rate: 3e-4,
-            weight_decay: 0.0,
+            model: MlpEnsemble::of(&[40; 9], Some(BatchNormSpec::RECOMPUTED), 3e-4, 0.0),
             is_default: true,
             gains: &[
                 Gain { labels: 80, published: 9.27e-2, tuned: 9.20e-2 },

@@ -3,12 +3,14 @@
 use std::f64::consts::PI;
 use std::sync::Arc;
 
+use dal_core::MlpEnsemble;
+use dal_core::model::BatchNormSpec;
 use num_complex::Complex64;
 
 use super::parts::space_of;
 use crate::card::{
-    Card, Choice, Difficulty, Gain, InputCard, Knowledge, NetworkCard, OutputCard, SettingCard, SettingValues,
-    TrainingCard, TunedCard,
+    Card, Choice, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, SettingCard, SettingValues,
+    TunedCard,
 };
 use crate::problem::{Built, Definition, Settings};
 use crate::rows::{Formula, Rows};
@@ -64,14 +66,13 @@ pub static DEFINITION: Definition = Definition {
                 Choice { value: "absorptance-256", meaning: "1 - R - T at 1120 - 880 cos(pi j / 255) nm, j = 0..255" },
             ]),
         }],
-        network: NetworkCard { hidden: &[700; 9], batch_norm: true, head: None, known: Knowledge::Published },
-        training: TrainingCard { learning_rate: 1e-3, weight_decay: 0.0, note: "" },
+        published: PublishedCard {
+            model: MlpEnsemble::of(&[700; 9], Some(BatchNormSpec::RUNNING), 1e-3, 0.0),
+            known: Knowledge::Published,
+            note: "",
+        },
         tuned: Some(TunedCard {
-            hidden: &[700; 9],
-            batch_norm: true,
-            recomputed_statistics: true,
-            learning_rate: 1e-3,
-            weight_decay: 1e-5,
+            model: MlpEnsemble::of(&[700; 9], Some(BatchNormSpec::RECOMPUTED), 1e-3, 1e-5),
             is_default: false,
             gains: &[
                 Gain { labels: 80, published: 2.12e-3, tuned: 2.07e-3 },

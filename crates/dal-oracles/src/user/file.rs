@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use dal_core::Scale;
+use dal_core::{MlpOverlay, Scale};
 use serde::Deserialize;
 
 use super::command::Exchange;
 use super::physical::Units;
 use super::table::Duplicates;
-use crate::problem::Learning;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +17,7 @@ pub(super) struct ProblemFile {
     pub(super) outputs: Vec<OutputSpec>,
     pub(super) oracle: OracleSpec,
     #[serde(default)]
-    pub(super) network: NetworkSpec,
+    pub(super) network: MlpOverlay,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,7 +52,7 @@ pub(super) struct OracleSpec {
     pub(super) table: Option<TableSpec>,
     pub(super) command: Option<CommandSpec>,
     pub(super) forest: Option<ForestSpec>,
-    pub(super) network: Option<ModelSpec>,
+    pub(super) network: Option<NetworkFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,35 +92,11 @@ pub(super) struct ForestSpec {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ModelSpec {
+pub(super) struct NetworkFile {
     pub(super) folder: Option<PathBuf>,
     pub(super) file: Option<PathBuf>,
     #[serde(default)]
     pub(super) units: Units,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct NetworkSpec {
-    pub(super) hidden: Vec<usize>,
-    pub(super) batch_norm: bool,
-    pub(super) batch_norm_statistics: BatchNormStatistics,
-    pub(super) learning_rate: f64,
-    pub(super) weight_decay: f64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum BatchNormStatistics {
-    Running,
-    Recomputed,
-}
-
-impl Default for NetworkSpec {
-    fn default() -> Self {
-        let Learning { hidden, batch_norm, learning_rate, weight_decay, .. } = Learning::default();
-        Self { hidden, batch_norm, batch_norm_statistics: BatchNormStatistics::Running, learning_rate, weight_decay }
-    }
 }
 
 fn yes() -> bool {

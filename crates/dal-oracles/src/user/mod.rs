@@ -14,16 +14,16 @@ pub mod table;
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::Oracle;
+use dal_core::{MlpEnsemble, MlpOverlay, Oracle};
 use sha2::{Digest, Sha256};
 
 use self::command::CommandOracle;
-use self::file::{BatchNormStatistics, NetworkSpec, OracleSpec, ProblemFile};
+use self::file::{OracleSpec, ProblemFile};
 use self::physical::InPhysicalUnits;
 use self::reader::Reader;
 use self::table::TableOracle;
 use crate::forest::Forest;
-use crate::problem::{Column, Learning, Problem, Settings};
+use crate::problem::{Column, Problem, Settings};
 
 pub use self::error::ProblemFileError;
 
@@ -113,30 +113,27 @@ impl Reader<'_> {
                 .collect(),
             outputs: file.outputs.iter().map(|output| column(&output.name, &output.unit, &[])).collect(),
             candidates,
-            learning: self.learning(&file.network)?,
+            model: self.model(&file.network)?,
             digest: Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
         })
     }
 
-    fn learning(&self, spec: &NetworkSpec) -> Result<Learning, ProblemFileError> {
-        let positive = |v: f64| v.is_finite() && v > 0.0;
-        if spec.hidden.is_empty() || spec.hidden.contains(&0) {
+    /// What the file says of the model, over what a user's problem gets that says nothing.
+    fn model(&self, overlay: &MlpOverlay) -> Result<MlpEnsemble, ProblemFileError> {
+        if overlay.hidden.as_ref().is_some_and(|hidden| hidden.is_empty() || hidden.contains(&0)) {
             return Err(self.key("network.hidden", "give the width of each hidden layer, as in [200, 200, 200, 200]"));
         }
-        if !positive(spec.learning_rate) {
-            return Err(self.key("network.learning_rate", "must be above 0"));
-        }
-        if !(positive(spec.weight_decay) || spec.weight_decay == 0.0) {
-            return Err(self.key("network.weight_decay", "must be 0 or above"));
-        }
-        Ok(Learning {
-            hidden: spec.hidden.clone(),
-            batch_norm: spec.batch_norm,
-            recomputed_statistics: matches!(spec.batch_norm_statistics, BatchNormStatistics::Recomputed),
-            head: None,
-            learning_rate: spec.learning_rate,
-            weight_decay: spec.weight_decay,
-        })
+        let model = overlay.over(&MlpEnsemble::DEFAULT);
+        model.training.validate().map_err(|error| {
+            let key = match error.field() {
+                Some("n_members") => "network.members",
+                Some("weight_decay") => "network.weight_decay",
+                Some("learning_rate") => "network.learning_rate",
+                _ => "network",
+            };
+            self.key(key, error.to_string())
+        })?;
+        Ok(model)
     }
 }
 
@@ -144,7 +141,6 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::testing::all_labels;
-    use crate::user::file::NetworkSpec;
     use dal_core::{Dimension, LabelFailureKind, Scale, SeedPath};
     use dal_core::{Stop, every};
     use ndarray::array;
@@ -175,8 +171,12 @@ mod tests {
         let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
         assert_eq!(blocks.len(), 5);
         let whole: ProblemFile = toml::from_str(blocks[0]).unwrap();
-        let default = NetworkSpec::default();
-        assert_eq!((whole.network.hidden, whole.network.learning_rate), (default.hidden, default.learning_rate));
+        // The block of the page says the defaults.
+        assert_eq!(
+            whole.network.over(&MlpEnsemble { hidden: vec![1].into(), ..MlpEnsemble::DEFAULT }),
+            MlpEnsemble::DEFAULT
+        );
+        assert!(whole.network.members.is_some() && whole.network.epochs.is_some());
         assert_eq!((whole.inputs.len(), whole.outputs.len(), whole.oracle.command.is_some()), (3, 2, true));
         for block in &blocks[1..] {
             toml::from_str::<ProblemFile>(&format!("{INPUTS}{block}")).unwrap();
@@ -236,6 +236,10 @@ mod tests {
                 vec!["{input} and {output}"],
             ),
             (format!("{INPUTS}{table}[network]\nhidden = []\n"), vec!["network.hidden"]),
+            (format!("{INPUTS}{table}[network]\nmembers = 0\n"), vec!["network.members", "at least 1"]),
+            (format!("{INPUTS}{table}[network]\nweight_decay = -1.0\n"), vec!["network.weight_decay", "[0, ∞)"]),
+            (format!("{INPUTS}{table}[network]\nlearning_rate = 0.0\n"), vec!["network.learning_rate", "(0, ∞)"]),
+            (format!("{INPUTS}{table}[network]\nhiden = [3]\n"), vec!["unknown field `hiden`", "hidden"]),
             (format!("{INPUTS}[oracle.network]\n"), vec!["oracle.network", "either a folder", "or a file"]),
             (
                 format!("{INPUTS}[oracle.network]\nfolder = \".\"\nfile = \"t.csv\"\n"),

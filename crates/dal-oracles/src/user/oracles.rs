@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::command::{CommandSettings, Exchange};
 use super::error::ProblemFileError;
-use super::file::{CommandSpec, ModelSpec};
+use super::file::{CommandSpec, NetworkFile};
 use super::physical::Predict;
 use super::reader::Reader;
 use crate::network::Network;
@@ -16,7 +16,7 @@ impl Reader<'_> {
     /// Inputs, outputs and evaluation of the network that is named.
     pub(super) fn network(
         &self,
-        spec: &ModelSpec,
+        spec: &NetworkFile,
         digest: &mut Sha256,
     ) -> Result<(usize, usize, Predict), ProblemFileError> {
         match (&spec.folder, &spec.file) {

@@ -1,14 +1,10 @@
 //! What a search costs in units of work, and how many candidates its budget takes from rung to rung.
 
-use dal_core::{Needs, SeedPath};
-use dal_nn::CpuLearner;
-use ndarray::Array2;
-use rand::RngExt;
+use dal_core::{Clock, calibrate};
 
 use super::Search;
-use crate::data::{Division, Points};
+use crate::data::Division;
 use crate::error::TuneError;
-use crate::space::training;
 
 /// Share of a rung's candidates that go on to the next, as a divisor.
 const HALVING: usize = 3;
@@ -47,21 +43,18 @@ impl Search {
         }
     }
 
-    /// Trains one member of the reference network for so many epochs on random data of the largest size and returns the work
-    /// that was: timed by a caller, what a unit of work costs here.
+    /// Times the reference network on random data of the largest size and returns the seconds that a unit of
+    /// [work](Outlook::search) takes here on one thread.
     ///
     /// # Errors
     /// A network that cannot be trained.
-    pub fn rehearse(&self, epochs: usize) -> Result<f64, TuneError> {
+    pub fn seconds_per_work(&self, clock: &Clock) -> Result<f64, TuneError> {
         let n = self.points().last().copied().unwrap_or(1);
-        let mut rng = SeedPath::root(0).purpose("calibration").rng();
-        let mut uniform = |columns| Array2::from_shape_fn((n, columns), |_| rng.random::<f64>() * 2.0 - 1.0);
-        let points = Points { x: uniform(self.ends.n_inputs), y: uniform(self.ends.n_outputs) };
-        let spec = training(&self.candidates[0], epochs, 1);
-        let learner = CpuLearner::new(self.ends.network(&self.candidates[0])?, spec)?;
-        // Whether it converges is no matter here.
-        let _ = learner.fit(&points.labelled(n)?, &Needs::default(), &SeedPath::root(0).purpose("calibration"));
-        Ok(self.costs[0] * (epochs * n) as f64)
+        let model = self.candidates[0].trained(self.settings.epochs, self.settings.members);
+        let trainings = self.settings.seeds * self.points().len() * self.layout.division.n_folds();
+        let together = self.engine.trials_together(&model, self.shape).min(trainings);
+        let rate = calibrate(&*self.engine, &model, self.shape, [n, n], together, clock)?;
+        Ok(rate.seconds(n as f64) / (self.costs[0] * n as f64))
     }
 
     /// Points trained on in one pass over the sizes and folds.

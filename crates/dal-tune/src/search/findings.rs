@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use dal_core::model::widths;
+
 use super::Search;
 use crate::journal::{TrialKey, TrialResult};
 use crate::judge::{ProofRow, Score, Verdict, floored_ln};
-use crate::space::widths;
 use crate::tuning::{Proof, Tried};
 
 impl Search {
@@ -102,7 +103,7 @@ impl Search {
                 (Some(_), true) => format!("has {}", mse(0)),
                 (Some(_), false) => "did not reach the finals".into(),
             };
-            text += &format!(" The reference network, {}, {how}.", widths(&self.candidates[0].hidden));
+            text += &format!(" The reference network, {}, {how}.", widths(&self.candidates[0].0.hidden));
         }
         if self.n_left_out > 0 {
             let space = self.candidates.len() + self.n_left_out;

@@ -8,10 +8,9 @@ mod workers;
 use dal_core::Stop;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use dal_core::Learner;
-use dal_nn::CpuLearner;
+use dal_core::{Engine, Shape};
 use dal_oracles::Problem;
 
 pub use self::budget::Outlook;
@@ -22,7 +21,7 @@ use crate::journal::{Journal, Known, TrialKey, TrialResult, lock, make_directory
 use crate::judge::{Finalist, choose};
 use crate::progress::{Event, Progress, RunOptions};
 use crate::settings::{Rung, Settings, rungs};
-use crate::space::{Candidate, Ends, SearchSpace, training};
+use crate::space::{Candidate, SearchSpace};
 use crate::tuning::{Outcome, Trial, Tried, Tuning};
 
 /// Name of the journal in a search's directory.
@@ -34,7 +33,8 @@ pub struct Search {
     problem: Problem,
     settings: Settings,
     space: SearchSpace,
-    ends: Ends,
+    shape: Shape,
+    engine: Arc<dyn Engine>,
     layout: Layout,
     rungs: Vec<Rung>,
     candidates: Vec<Candidate>,
@@ -46,11 +46,16 @@ pub struct Search {
 }
 
 impl Search {
-    /// Describes a search; asks for no label and trains nothing.
+    /// Describes a search whose networks `engine` trains; asks for no label and trains nothing.
     ///
     /// # Errors
     /// Settings that make no sense, a table that is too short, a budget that does not hold the finals.
-    pub fn new(problem: Problem, settings: Settings, space: SearchSpace) -> Result<Self, TuneError> {
+    pub fn new(
+        problem: Problem,
+        settings: Settings,
+        space: SearchSpace,
+        engine: Arc<dyn Engine>,
+    ) -> Result<Self, TuneError> {
         settings.check()?;
         if space.is_empty() {
             return Err(TuneError::bad("the space", "empty", "at least one value of every property"));
@@ -62,19 +67,19 @@ impl Search {
         }
         let most = settings.points.last().copied().unwrap_or(1);
         let layout = Layout::of(&problem, most, settings.validation, settings.test_points)?;
-        let ends = Ends::of(&problem);
-        let reference = Candidate::from(problem.learning());
+        let shape = problem.shape();
+        let reference = Candidate(problem.model().clone());
         let candidates = space.drawn(&reference, &tune_stream(&problem));
-        let costs = candidates.iter().map(|c| ends.cost(c)).collect::<Result<Vec<f64>, _>>()?;
-        let parameters = candidates.iter().map(|c| ends.n_parameters(c)).collect::<Result<Vec<usize>, _>>()?;
+        let costs = candidates.iter().map(|c| c.cost(shape)).collect::<Result<Vec<f64>, _>>()?;
+        let parameters = candidates.iter().map(|c| c.n_parameters(shape)).collect::<Result<Vec<usize>, _>>()?;
         let rungs = rungs(&settings);
-        let network = ends.network(&reference)?;
-        let platform = CpuLearner::new(network, training(&reference, 1, 1))?.platform();
+        let platform = engine.learner(&reference.trained(1, 1), shape)?.platform();
         let mut search = Self {
             problem,
             settings,
             space,
-            ends,
+            shape,
+            engine,
             layout,
             rungs,
             candidates,

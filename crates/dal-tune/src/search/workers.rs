@@ -6,15 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use dal_core::{FitJob, LearnError, Learner, Needs, Stop};
-use dal_nn::CpuLearner;
+use dal_core::{FitJob, LearnError, Needs, Stop, Surrogate};
 
 use super::Search;
 use super::tasks::Task;
 use crate::error::TuneError;
 use crate::journal::{Entry, Journal, TrialKey, TrialResult, lock};
 use crate::progress::{Event, Progress, RunOptions};
-use crate::space::{Candidate, training};
 
 /// Work of this start.
 pub(super) struct Work {
@@ -42,16 +40,17 @@ impl Shared<'_> {
         };
         // Stable, so that equal work keeps its order.
         open.sort_by(|a, b| b.work.total_cmp(&a.work));
+        let groups = self.search.groups(&open);
         let next = AtomicUsize::new(0);
         let halted = AtomicBool::new(false);
         let error = Mutex::new(None);
         let shared_work = Mutex::new(work);
         std::thread::scope(|scope| {
-            for worker in 0..self.options.jobs.max(1).min(open.len()) {
+            for worker in 0..self.options.jobs.max(1).min(groups.len()) {
                 let started = std::thread::Builder::new().spawn_scoped(scope, || {
                     while !self.stop.is_draining() && !halted.load(Ordering::Relaxed) {
-                        let Some(task) = open.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                        if let Err(stopped) = self.one(task, &shared_work) {
+                        let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                        if let Err(stopped) = self.together(group, &shared_work) {
                             halted.store(true, Ordering::Relaxed);
                             lock(&error).get_or_insert(stopped);
                         }
@@ -73,13 +72,20 @@ impl Shared<'_> {
         Ok(open.iter().all(|task| trials.contains_key(&task.key)))
     }
 
-    fn one(&self, task: &Task<'_>, work: &Mutex<&mut Work>) -> Result<(), TuneError> {
-        let candidate = &self.search.candidates[task.key.candidate];
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.search.train(candidate, task, self.stop)));
-        let result = match outcome {
-            Ok(result) => result?,
-            Err(payload) => TrialResult::Failed(format!("a panic: {}", panic_message(&*payload))),
+    /// Trains tasks of one candidate in one call. Where that panics, each by itself, so that one falls alone.
+    fn together(&self, group: &[&Task<'_>], work: &Mutex<&mut Work>) -> Result<(), TuneError> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.search.train(group, self.stop)));
+        let results = match outcome {
+            Ok(results) => results?,
+            Err(payload) if group.len() == 1 => {
+                vec![TrialResult::Failed(format!("a panic: {}", panic_message(&*payload)))]
+            }
+            Err(_) => return group.iter().try_for_each(|task| self.together(&[*task], work)),
         };
+        group.iter().zip(results).try_for_each(|(task, result)| self.keep(task, result, work))
+    }
+
+    fn keep(&self, task: &Task<'_>, result: TrialResult, work: &Mutex<&mut Work>) -> Result<(), TuneError> {
         self.journal.append(&Entry::Trial { key: task.key, result: result.clone() })?;
         lock(&self.trials).insert(task.key, result.clone());
         let (done, left) = {
@@ -88,36 +94,69 @@ impl Shared<'_> {
             work.left = (work.left - task.work).max(0.0);
             (work.done, work.left)
         };
+        let candidate = &self.search.candidates[task.key.candidate];
         self.progress.event(&Event::Trained { candidate, result: &result, done, left });
         Ok(())
     }
 }
 
 impl Search {
-    /// Trains and judges one ensemble.
-    fn train(&self, candidate: &Candidate, task: &Task<'_>, stop: &Stop) -> Result<TrialResult, TuneError> {
-        let labelled = task.train.labelled(task.key.points)?;
-        let spec = training(candidate, task.epochs, task.members);
-        let learner = CpuLearner::new(self.ends.network(candidate)?, spec)?;
-        let needs = Needs::default();
-        let mut fits = learner.fit_all(&[FitJob { labelled: &labelled, needs: &needs, seeds: task.seeds }], stop);
-        let model = match fits.pop().unwrap_or(Err(LearnError::Other { message: "no job was trained".into() })) {
-            Ok(model) => model,
-            Err(LearnError::Stopped) => return Err(TuneError::Stopped),
-            Err(error @ LearnError::Diverged { .. }) => return Ok(TrialResult::Failed(error.to_string())),
-            Err(error) => return Err(error.into()),
-        };
-        let mean = match model.mean(task.judged_on.x.view()) {
-            Ok(mean) => mean,
-            Err(error) => return Ok(TrialResult::Failed(error.to_string())),
-        };
-        let squares: f64 = mean.iter().zip(&task.judged_on.y).map(|(f, y)| (f - y) * (f - y)).sum();
-        let mse = squares / mean.len() as f64;
-        Ok(match mse.is_finite() {
-            true => TrialResult::Mse(mse),
-            false => TrialResult::Failed("a prediction is no finite number".into()),
-        })
+    /// Splits tasks of one rung, or of the proof, into calls of the engine: of one candidate (seeds, folds and numbers of points
+    /// side by side), and no more than the engine likes.
+    fn groups<'t, 'a>(&self, tasks: &'t [Task<'a>]) -> Vec<Vec<&'t Task<'a>>> {
+        let mut groups: Vec<Vec<&Task<'_>>> = Vec::new();
+        let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+        for task in tasks {
+            let candidate = task.key.candidate;
+            let model = self.candidates[candidate].trained(task.epochs, task.members);
+            let most = self.engine.trials_together(&model, self.shape).max(1);
+            match last.get(&candidate) {
+                Some(&group) if groups[group].len() < most => groups[group].push(task),
+                _ => {
+                    last.insert(candidate, groups.len());
+                    groups.push(vec![task]);
+                }
+            }
+        }
+        groups
     }
+
+    /// Trains and judges ensembles of one candidate, one for each task.
+    fn train(&self, group: &[&Task<'_>], stop: &Stop) -> Result<Vec<TrialResult>, TuneError> {
+        let Some(first) = group.first() else { return Ok(Vec::new()) };
+        let model = self.candidates[first.key.candidate].trained(first.epochs, first.members);
+        let learner = self.engine.learner(&model, self.shape)?;
+        let labelled =
+            group.iter().map(|task| task.train.labelled(task.key.points)).collect::<Result<Vec<_>, TuneError>>()?;
+        let needs = Needs::default();
+        let jobs: Vec<FitJob<'_>> = labelled
+            .iter()
+            .zip(group)
+            .map(|(labelled, task)| FitJob { labelled, needs: &needs, seeds: task.seeds })
+            .collect();
+        let fits = learner.fit_all(&jobs, stop);
+        group.iter().zip(fits).map(|(task, fit)| judged(task, fit)).collect()
+    }
+}
+
+/// The error of a trained ensemble on the points that it is judged on.
+fn judged(task: &Task<'_>, fit: Result<Box<dyn Surrogate>, LearnError>) -> Result<TrialResult, TuneError> {
+    let model = match fit {
+        Ok(model) => model,
+        Err(LearnError::Stopped) => return Err(TuneError::Stopped),
+        Err(error @ LearnError::Diverged { .. }) => return Ok(TrialResult::Failed(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let mean = match model.mean(task.judged_on.x.view()) {
+        Ok(mean) => mean,
+        Err(error) => return Ok(TrialResult::Failed(error.to_string())),
+    };
+    let squares: f64 = mean.iter().zip(&task.judged_on.y).map(|(f, y)| (f - y) * (f - y)).sum();
+    let mse = squares / mean.len() as f64;
+    Ok(match mse.is_finite() {
+        true => TrialResult::Mse(mse),
+        false => TrialResult::Failed("a prediction is no finite number".into()),
+    })
 }
 
 /// What a panic said.

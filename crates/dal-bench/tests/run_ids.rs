@@ -1,0 +1,117 @@
+//! Run ids do not change with the program: those of two stores made before models had one description still hold.
+
+mod common;
+
+use common::plan_of;
+use dal_store::RunKey;
+use serde_json::json;
+
+/// The platform of both stores.
+const PLATFORM: &str = "cpu/avx512/panels-1+gemm/x86_64-avx512/cache-48k/12-2048k/16-266240k/20";
+
+/// Beginnings of the two sweeps.
+const SMOKE: &str = "name = \"smoke\"\nseeds = 1\n[protocol]\ninitial = 20\nqueries = 5\nsteps = 1\ntest_points = 200\npool_ratios = [4]\n\
+                     [training]\nepochs = 10\nmembers = 3\n";
+const QUICK: &str = "name = \"quick\"\nseeds = 3\n[protocol]\ninitial = 80\nqueries = 40\nsteps = 8\ntest_points = 1000\npool_ratios = [2, 8]\n\
+                     [training]\nepochs = 150\nmembers = 3\n";
+
+/// Directory names of twenty of their runs.
+const SMOKE_RUNS: &[&str] = &[
+    "sine-random-g1-s0-4c64d6b3c4d1982c",
+    "robo-qbc-diversity-g4-s0-869a3fb16436d0d1",
+    "stack-dacs-g4-s0-efa0141d2ee02674",
+    "adm-gsxy-g4-s0-554c123f55cb65c8",
+    "foil-emoc-g4-s0-7122e0bddd385a1d",
+    "hydro-gsx-g4-s0-5e452d39e95dda80",
+    "bessel-qbc-diversity-density-g4-s0-1ec66a1e8b2ee99c",
+    "damp-cluster-variance-g4-s0-538693609b251c06",
+];
+const QUICK_RUNS: &[&str] = &[
+    "sine-random-g1-s0-0c99d1d41315ae0d",
+    "robo-gsx-g8-s1-46163cd292ec86a6",
+    "stack-gsy-g2-s2-dc2e9305e03a1c09",
+    "foil-gsxy-g8-s0-166c94618c7c13b3",
+    "hydro-qbc-g2-s1-323cf2a3b1fd010e",
+    "bessel-qbc-diversity-g8-s2-f2f6d494d90d626c",
+    "damp-qbc-diversity-density-g2-s0-1f1b1dbc7face886",
+    "sine-bald-g8-s1-1ece42ba4d593a96",
+    "robo-emoc-g2-s2-5f96e52fbbd70628",
+    "stack-learning-loss-g8-s0-4400bb9c94141581",
+    "foil-dacs-g2-s1-fadd8adb4412e0b6",
+    "hydro-cluster-variance-g8-s2-b19cbcd10e78e129",
+];
+
+/// Problems that the sweeps give a narrower network.
+const NARROW: [&str; 5] = ["robo", "stack", "adm", "foil", "damp"];
+
+fn check(begin: &str, runs: &[&str]) {
+    let mut text = begin.to_owned();
+    for id in ["sine", "robo", "stack", "adm", "foil", "hydro", "bessel", "damp"] {
+        text += &format!("[[problem]]\nid = \"{id}\"\npreset = \"published\"\n");
+        if NARROW.contains(&id) {
+            text += "network = { hidden = [50, 50, 50, 50] }\n";
+        }
+    }
+    for card in dal_acq::catalogue() {
+        text += &format!("[[strategy]]\nid = \"{}\"\n", card.id);
+    }
+    let plan = plan_of(&text);
+    let names: Vec<String> = plan
+        .trials()
+        .iter()
+        .map(|trial| {
+            let spec = trial.spec().clone();
+            RunKey { platform: PLATFORM.into(), results_revision: 4, spec }.directory_name()
+        })
+        .collect();
+    for run in runs {
+        assert!(names.iter().any(|name| name == run), "{run}");
+    }
+}
+
+#[test]
+fn twenty_ids_of_earlier_stores_still_hold() {
+    assert_eq!(SMOKE_RUNS.len() + QUICK_RUNS.len(), 20);
+    check(SMOKE, SMOKE_RUNS);
+    check(QUICK, QUICK_RUNS);
+}
+
+/// What no sweep file overrides: the five members of `adm`, and presets that a search found.
+#[test]
+fn presets_are_described_as_before() {
+    let text = "name = \"p\"\nseeds = 1\n[[problem]]\nid = \"adm\"\n[[problem]]\nid = \"hydro\"\n[[problem]]\nid = \"sine\"\n\
+                [[strategy]]\nid = \"random\"\n";
+    let plan = plan_of(text);
+    let spec = |problem: usize| plan.trials()[problem].spec();
+    let training = |n_members: usize, learning_rate: f64, weight_decay: f64| {
+        json!({
+            "n_members": n_members, "epochs": 500, "learning_rate": learning_rate, "weight_decay": weight_decay,
+            "adam": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+            "plateau": {"factor": 0.8, "patience": 10, "threshold": 1e-4},
+        })
+    };
+    let norm = |statistics: &str| json!({"momentum": 0.1, "eps": 1e-5, "statistics": statistics});
+    let transposed = json!({"kind": "transposed", "n_in": 4, "n_out": 4, "kernel": 3, "stride": 1, "padding": 1});
+    assert_eq!((&spec(0).training, spec(0).preset.as_str()), (&training(5, 5e-3, 0.0), "published"));
+    assert_eq!(
+        spec(0).network,
+        json!({
+            "n_inputs": 14, "n_outputs": 2000, "hidden": [1500, 1500, 1500, 1500], "batch_norm": norm("running"),
+            "head": {"convolution": {"length": 1000, "layers": [
+                {"kind": "transposed", "n_in": 1, "n_out": 4, "kernel": 4, "stride": 2, "padding": 1},
+                transposed, transposed,
+                {"kind": "plain", "n_in": 4, "n_out": 1, "kernel": 1, "stride": 1, "padding": 0},
+            ]}},
+        })
+    );
+    assert_eq!((&spec(1).training, spec(1).preset.as_str()), (&training(10, 1e-2, 1e-4), "tuned"));
+    assert_eq!(
+        spec(1).network,
+        json!({"n_inputs": 6, "n_outputs": 1, "hidden": vec![25; 9], "batch_norm": null, "head": "linear"})
+    );
+    assert_eq!((&spec(2).training, spec(2).preset.as_str()), (&training(10, 3e-4, 0.0), "tuned"));
+    assert_eq!(
+        spec(2).network,
+        json!({"n_inputs": 1, "n_outputs": 1, "hidden": vec![40; 9], "batch_norm": norm("recomputed"), "head": "linear"})
+    );
+}
