@@ -200,7 +200,7 @@ fn what_is_wrong_with_another_kind_has_its_place() {
     assert!(message.starts_with("a.toml:15: problem[0].model.kind: ") && message.contains("nearest"), "{message}");
     // What the kind cannot offer surfaces while resolving.
     let message = error("skip = [\"emoc\"]", "");
-    assert!(message.contains("emoc") && message.contains("no gradients"), "{message}");
+    assert!(message.contains("emoc") && message.contains("nor gradients"), "{message}");
     let message = error("skip = [\"emoc\"]", "training = { epochs = 3 }");
     assert!(message.starts_with("a.toml:16: problem[0].training: "), "{message}");
     // Networks alone know nothing of the kind.

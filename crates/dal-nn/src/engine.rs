@@ -1,4 +1,4 @@
-//! The CPU engine, and the list of engines that train ensembles of networks.
+//! The CPU engine, and what every engine of this crate reads a description of networks with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +8,6 @@ use dal_core::{Clock, Engine, EngineCard, EngineChoice, Learner, ModelSpec, Sett
 
 use crate::learner::CpuLearner;
 
-/// The engines of this crate.
-pub static ENGINES: &[EngineCard] = &[CPU, TCH];
-
 /// The CPU engine: each trial on one thread by itself.
 pub const CPU: EngineCard = EngineCard {
     id: "cpu",
@@ -19,21 +16,8 @@ pub const CPU: EngineCard = EngineCard {
     open: |choice, clock| Ok(Arc::new(CpuEngine::on(choice, clock)?)),
 };
 
-/// The engine on libtorch; in a build without the feature `tch` it says how to get one.
-pub const TCH: EngineCard = EngineCard {
-    id: "tch",
-    kinds: &[MLP_ENSEMBLE],
-    title: "libtorch, many trials in lock step, on the processor or a CUDA device",
-    #[cfg(feature = "tch")]
-    open: |choice, clock| Ok(Arc::new(crate::tch::TchEngine::on(choice, clock)?)),
-    #[cfg(not(feature = "tch"))]
-    open: |_, _| {
-        let error = SettingError::new("engine", "the engine `tch` is not part of this build");
-        Err(error.with_hint(
-            "build it in with `cargo xtask libtorch` and `cargo build --release -p dal-cli --features tch` (docs/gpu.md)",
-        ))
-    },
-};
+/// Id of the engine on libtorch.
+pub(crate) const TCH_ID: &str = "tch";
 
 /// The CPU engine.
 #[derive(Clone)]
@@ -111,6 +95,7 @@ pub(crate) fn refused(error: &dal_core::model::SpecError) -> SettingError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ENGINES;
     use dal_core::open_engine;
 
     fn clock() -> Clock {

@@ -70,6 +70,7 @@
 mod conformance;
 mod conv;
 mod engine;
+mod engines;
 mod evaluate;
 mod fast;
 mod learner;
@@ -97,7 +98,8 @@ pub use dal_core::model::{
     AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, DecayReading, Head,
     NetworkSpec, OnCollapse, PlateauSpec, SpecError, TrainingSpec,
 };
-pub use engine::{CPU, CpuEngine, ENGINES, TCH};
+pub use engine::{CPU, CpuEngine};
+pub use engines::{ENGINES, TCH};
 pub use evaluate::Member;
 pub use fast::FastTrainer;
 pub use learner::CpuLearner;

@@ -22,7 +22,8 @@ pub struct RunSpec {
     pub protocol: ProtocolSpec,
     /// Where the model comes from: `published`, `tuned`, or `sweep` where the sweep file describes it.
     pub preset: String,
-    /// The network of an ensemble's members ([`dal_core::model::NetworkSpec`]); a model of another kind with its `kind`.
+    /// The network of an ensemble's members ([`dal_core::model::NetworkSpec`]); a model of another kind with its
+    /// `kind`.
     pub network: Value,
     /// The training of an ensemble ([`dal_core::model::TrainingSpec`]); null for another kind.
     pub training: Value,

@@ -13,7 +13,7 @@ use ndarray::Array2;
 use super::device::{TchDevice, TchOptions, TchSetupError, load_cuda_backend};
 use super::learner::TchLearner;
 use super::trainer::TchTrainer;
-use crate::engine::{TCH, ensemble};
+use crate::engine::{TCH_ID, ensemble};
 use crate::params::Layout;
 
 /// Bytes of this machine's memory that the models of a step may take, roughly.
@@ -78,7 +78,7 @@ impl TchEngine {
 
 impl Engine for TchEngine {
     fn id(&self) -> &str {
-        TCH.id
+        TCH_ID
     }
 
     fn device(&self) -> String {

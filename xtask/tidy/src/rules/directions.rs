@@ -20,6 +20,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("dal-eval", &[]),
     ("dal-store", &["dal-core"]),
     ("dal-work", &["dal-core"]),
+    ("dal-files", &["dal-core"]),
     ("dal-bench", &["dal-core", "dal-acq", "dal-oracles", "dal-eval", "dal-store"]),
     ("dal-report", &["dal-eval", "dal-store"]),
     ("dal-tune", &["dal-core", "dal-nn", "dal-oracles", "dal-store"]),
