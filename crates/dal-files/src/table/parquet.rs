@@ -37,8 +37,8 @@ fn read(file: String, bytes: Vec<u8>) -> Result<Table, FileError> {
     for row in reader.get_row_iter(None).map_err(damaged)? {
         let row = row.map_err(damaged)?;
         let cells = row.get_column_iter().map(|(_, field)| match field {
-            // These are shown with other digits or quotes than the value has.
-            Field::Float(v) => format!("{:?}", f64::from(*v)),
+            // These are shown with other digits or quotes than the value has; single precision keeps its few digits.
+            Field::Float(v) => v.to_string(),
             Field::Double(v) => format!("{v:?}"),
             Field::Str(text) => text.clone(),
             Field::Null => String::new(),
