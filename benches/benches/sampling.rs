@@ -4,7 +4,6 @@
 //! losses are worked out before and handed out as copies; `robo/emoc` alone asks a trained network, because its gradients
 //! are its cost.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -102,7 +101,7 @@ fn label(oracle: &dyn Oracle, x: &Array2<f64>) -> Array2<f64> {
 
 /// Every rule on `robo` at the last step (2 080 labels), pools of γ = 2, 8, 64.
 fn robo(c: &mut Criterion) {
-    let problem = dal_oracles::find("robo", &BTreeMap::new()).expect("robo is built in");
+    let problem = dal_oracles::find("robo", &dal_core::Settings::default()).expect("robo is built in");
     let seeds = SeedPath::root(1);
     let space: &Space = problem.space();
     let x = space.sample(2080, &seeds.purpose("labelled"));
@@ -125,7 +124,7 @@ fn robo(c: &mut Criterion) {
     let network = NetworkSpec::new(x.ncols(), y.ncols(), hidden, Some(BatchNormSpec::default()), Head::Linear);
     let training = TrainingSpec { n_members: 10, epochs: 1, ..TrainingSpec::default() };
     let learner = CpuLearner::new(network.expect("the published network"), training).expect("the published training");
-    let emoc = find("emoc", &BTreeMap::new()).expect("built in").strategy;
+    let emoc = find("emoc", &dal_core::Settings::default()).expect("built in").strategy;
     let job = FitJob { labelled: &labelled, needs: &emoc.needs(), seeds: seeds.purpose("fit") };
     let model = learner.fit_all(&[job], &Stop::new()).pop().expect("one job").expect("one epoch");
     group.sample_size(10);
@@ -154,7 +153,7 @@ fn pools(c: &mut Criterion) {
             let pool = draw(n_pool, d);
             let model = Ready::new(d, n_pool, 2, &seeds);
             for id in ids {
-                let strategy = find(id, &BTreeMap::new()).expect("built in").strategy;
+                let strategy = find(id, &dal_core::Settings::default()).expect("built in").strategy;
                 group.bench_function(BenchmarkId::new(*id, n_pool), |b| {
                     b.iter(|| black_box(propose(&*strategy, &labelled, &pool, &model)));
                 });
@@ -170,7 +169,7 @@ fn clustering(c: &mut Criterion) {
     let mut rng = seeds.purpose("points").rng();
     let mut draw = |n: usize, k: usize| Array2::from_shape_fn((n, k), |_| rng.random_range(-1.0..1.0));
     let labelled = Labelled::new(draw(80, 4), draw(80, 2)).expect("finite points");
-    let strategy = find("cluster-variance", &BTreeMap::new()).expect("built in").strategy;
+    let strategy = find("cluster-variance", &dal_core::Settings::default()).expect("built in").strategy;
     let mut group = c.benchmark_group("clustering");
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     for n_pool in [2560, 10_000] {

@@ -3,7 +3,6 @@
 //! A time is one whole proposal: the step's checks, mean and variance over members, every pick. Reading the data is not in
 //! it. Memory is the peak of the resident set during the proposals less what was resident before them.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -56,7 +55,7 @@ fn main() -> Result<()> {
     };
     let labelled = Labelled::new(lx, ly.slice(s![.., ..args.outputs]).to_owned())?;
     let given = GivenPredictions::new(px.clone(), members)?;
-    let strategy = dal_acq::find(&args.strategy, &BTreeMap::new())?.strategy;
+    let strategy = dal_acq::find(&args.strategy, &dal_core::Settings::default())?.strategy;
     let propose = || -> Result<Vec<usize>> {
         let seeds = SeedPath::root(0);
         Ok(select(&*strategy, &labelled, px.view(), Some(&given), args.picks, &seeds)?.picked)

@@ -1,13 +1,12 @@
-//! Makes a strategy from settings as text.
+//! Makes a strategy from settings.
 
-use std::collections::BTreeMap;
-
-use dal_core::Strategy;
+use dal_core::settings::readings;
+use dal_core::{SettingError, Settings, Strategy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::card::{Card, FindError, Found};
+use crate::card::{Card, Found};
 use crate::settings::{all_settings, changed_settings};
 
 /// A check that always passes, of a rule whose settings are right as soon as they can be read.
@@ -15,42 +14,34 @@ pub(crate) fn no_check<T>(_: &T) -> Result<(), (&'static str, String)> {
     Ok(())
 }
 
-/// A settings struct from text: each value is tried as JSON (numbers) and as a bare word.
+/// A strategy whose fields are the settings: each value in the first of its readings that fits its field, `null` as if it
+/// were not set; then `check`, which names a key and what is wanted there.
 pub(crate) fn build<T>(
     card: &'static Card,
-    given: &BTreeMap<String, String>,
+    given: &Settings,
     check: fn(&T) -> Result<(), (&'static str, String)>,
-) -> Result<Found, FindError>
+) -> Result<Found, SettingError>
 where
     T: Strategy + Default + Serialize + DeserializeOwned + 'static,
 {
-    let strategy = card.id;
-    let wanted = |key: &str| {
+    let owner = format!("`{}`", card.id);
+    given.check_keys(&owner, card.settings)?;
+    let refusal = |key: &str, value: &Value, reason: Option<String>| {
         let setting = card.settings.iter().find(|setting| setting.key == key);
-        setting.map_or_else(|| "it cannot be read".to_owned(), |setting| format!("{} is wanted", setting.values))
-    };
-    let bad = |key: &str, reason: String| {
-        let value = given.get(key).cloned().unwrap_or_default();
-        FindError::BadValue { strategy, key: key.to_owned(), value, reason }
+        setting.map_or_else(|| SettingError::new(key, owner.clone()), |setting| setting.refusal(&owner, value, reason))
     };
     let mut object = Map::new();
-    for (key, raw) in given {
-        let number = serde_json::from_str(raw).ok().filter(Value::is_number);
-        let readings = [number, Some(Value::String(raw.clone()))];
+    for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
         let fits = |reading: &Value| {
-            let alone = Map::from_iter([(key.clone(), reading.clone())]);
+            let alone = Map::from_iter([(key.to_owned(), reading.clone())]);
             serde_json::from_value::<T>(Value::Object(alone)).is_ok()
         };
-        let Some(reading) = readings.into_iter().flatten().find(fits) else { return Err(bad(key, wanted(key))) };
-        object.insert(key.clone(), reading);
+        let Some(reading) = readings(value).into_iter().find(fits) else { return Err(refusal(key, value, None)) };
+        object.insert(key.to_owned(), reading);
     }
-    let built: T = serde_json::from_value(Value::Object(object)).map_err(|error| FindError::BadValue {
-        strategy,
-        key: String::new(),
-        value: String::new(),
-        reason: error.to_string(),
-    })?;
-    check(&built).map_err(|(key, reason)| bad(key, reason))?;
+    let built: T = serde_json::from_value(Value::Object(object))
+        .map_err(|error| SettingError::new("id", format!("{owner}: {error}")))?;
+    check(&built).map_err(|(key, reason)| refusal(key, given.get(key).unwrap_or(&Value::Null), Some(reason)))?;
     let (settings, all_settings) = (changed_settings(&built), all_settings(&built));
     Ok(Found { card, settings, all_settings, strategy: Box::new(built) })
 }

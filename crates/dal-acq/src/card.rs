@@ -1,12 +1,11 @@
-//! What a strategy says of itself, and errors of one that cannot be found as asked.
+//! What a strategy says of itself, and a strategy that was found by it.
 
 use std::collections::BTreeMap;
 
-use dal_core::{Needs, Strategy};
+use dal_core::settings::text;
+pub use dal_core::{Choice, SettingCard, SettingValues};
+use dal_core::{Needs, SettingError, Settings, Strategy};
 use serde::Serialize;
-use thiserror::Error;
-
-use crate::settings::text;
 
 /// What a strategy says of itself; feeds the command line, the documentation and the contract tests.
 #[derive(Serialize)]
@@ -25,14 +24,14 @@ pub struct Card {
     pub pick_score: PickScore,
     /// What provably leaves the picks alone, or holds of them; each is tested over random cases.
     pub invariances: &'static [Invariance],
-    /// What can be set with `key=value`.
+    /// What can be set.
     pub settings: &'static [SettingCard],
     #[serde(skip)]
     pub(crate) build: Build,
 }
 
-/// Makes a card's strategy from settings as text.
-pub(crate) type Build = fn(&'static Card, &BTreeMap<String, String>) -> Result<Found, FindError>;
+/// Makes a card's strategy from settings.
+pub(crate) type Build = fn(&'static Card, &Settings) -> Result<Found, SettingError>;
 
 /// A strategy of the catalogue with the name and the settings that it was found under.
 #[derive(Debug)]
@@ -41,10 +40,10 @@ pub struct Found {
     pub card: &'static Card,
     /// The strategy.
     pub strategy: Box<dyn Strategy>,
-    /// Settings that differ from their defaults, as text that [`find`](crate::find) takes.
-    pub settings: BTreeMap<String, String>,
+    /// Settings that differ from their defaults, as [`find`](crate::find) takes them.
+    pub settings: Settings,
     /// Every setting, by key; `null` where it is left out.
-    pub(crate) all_settings: serde_json::Map<String, serde_json::Value>,
+    pub(crate) all_settings: Settings,
 }
 
 impl std::fmt::Debug for Card {
@@ -60,7 +59,7 @@ impl Card {
     }
 
     pub(crate) fn by_default(&'static self) -> Found {
-        (self.build)(self, &BTreeMap::new()).expect("a test builds every default")
+        (self.build)(self, &Settings::default()).expect("a test builds every default")
     }
 
     /// What it needs of a model, with default settings.
@@ -79,17 +78,6 @@ impl Card {
         let text = |key: &str| all.get(key).map_or_else(|| "none".into(), |value| text(value).unwrap_or("none".into()));
         self.settings.iter().map(|setting| (setting.key, text(setting.key))).collect()
     }
-}
-
-/// One setting of a strategy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct SettingCard {
-    /// The key.
-    pub key: &'static str,
-    /// What it chooses.
-    pub help: &'static str,
-    /// What it may be, in words.
-    pub values: &'static str,
 }
 
 /// What the score of a single pick is.
@@ -128,39 +116,4 @@ pub enum Invariance {
     OutputCovering,
     /// No copy of a labelled point is picked while a point that is no copy is left.
     SkipsCopies,
-}
-
-/// A strategy cannot be found as asked.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum FindError {
-    /// There is no strategy of this id.
-    #[error("there is no strategy `{id}`; there are: {}", known.join(", "))]
-    UnknownStrategy {
-        /// The id asked for.
-        id: String,
-        /// The ids there are.
-        known: Vec<&'static str>,
-    },
-    /// The strategy has no setting of this name.
-    #[error("`{strategy}` has no setting `{key}`; it has: {}", if known.is_empty() { "none".into() } else { known.join(", ") })]
-    UnknownSetting {
-        /// The strategy.
-        strategy: &'static str,
-        /// The key given.
-        key: String,
-        /// The keys there are.
-        known: Vec<&'static str>,
-    },
-    /// A setting has a value that it cannot take.
-    #[error("`{strategy}`, setting {key}={value}: {reason}")]
-    BadValue {
-        /// The strategy.
-        strategy: &'static str,
-        /// The setting.
-        key: String,
-        /// The value given.
-        value: String,
-        /// What is wanted.
-        reason: String,
-    },
 }

@@ -291,7 +291,7 @@ pub fn select(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use dal_core::Settings;
 
     use ndarray::array;
 
@@ -321,7 +321,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let pool = array![[0.1, 0.2], [0.3, 0.4]];
         let run = |id: &str, given: Option<&GivenPredictions>, n: usize| {
-            let strategy = find(id, &BTreeMap::new()).unwrap().strategy;
+            let strategy = find(id, &Settings::default()).unwrap().strategy;
             select(&*strategy, &labelled(), pool.view(), given, n, &SeedPath::root(0))
         };
         assert_eq!(run("gsx", None, 1).unwrap().picked, [1]);

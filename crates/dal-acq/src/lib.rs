@@ -1,6 +1,6 @@
 //! Query strategies for pool-based active learning of regression: rules that choose what to label next.
 //!
-//! [`catalogue`] lists them, [`find`] builds one from an id and settings as text, [`strategies`] has their types. Each
+//! [`catalogue`] lists them, [`find`] builds one from an id and settings, [`strategies`] has their types. Each
 //! declares what it needs of a model (predictions, their uncertainty, a dropout network, …) before anything is trained, and
 //! looks at nothing else. Ties go to the lowest pool index, scores that are not finite are errors, and a term that is
 //! constant on a pool counts 0 and leaves a note on the step.
@@ -10,9 +10,8 @@
 //! A labelled set, a pool, and the predictions of any committee at the pool are enough for most rules:
 //!
 //! ```
-//! use std::collections::BTreeMap;
 //! use dal_acq::{GivenPredictions, find, select};
-//! use dal_core::{Labelled, SeedPath};
+//! use dal_core::{Labelled, SeedPath, Settings};
 //! use ndarray::{Array3, array};
 //!
 //! let labelled = Labelled::new(array![[0.0], [0.5]], array![[0.1], [0.9]])?;
@@ -20,7 +19,7 @@
 //! // Two members, three pool points, one output.
 //! let members = Array3::from_shape_vec((2, 3, 1), vec![0.0, 0.4, 2.0, 0.1, 0.4, 3.0])?;
 //! let predictions = GivenPredictions::new(pool.clone(), members)?;
-//! let qbc = find("qbc", &BTreeMap::new())?.strategy;
+//! let qbc = find("qbc", &Settings::default())?.strategy;
 //! let chosen = select(&*qbc, &labelled, pool.view(), Some(&predictions), 2, &SeedPath::root(0))?;
 //! assert_eq!(chosen.picked, [2, 0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,6 +37,6 @@ mod rule;
 mod settings;
 pub mod strategies;
 
-pub use card::{Card, FindError, Found, Invariance, PickScore, SettingCard};
+pub use card::{Card, Found, Invariance, PickScore};
 pub use catalogue::{card, catalogue, find};
 pub use given::{Chosen, GivenError, GivenPredictions, SelectError, select};

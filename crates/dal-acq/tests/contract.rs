@@ -1,10 +1,8 @@
 //! The contract battery over the whole catalogue, defaults and variants.
 
-use std::collections::BTreeMap;
-
 use dal_acq::contract::check_strategy;
 use dal_acq::{catalogue, find};
-use dal_core::SeedPath;
+use dal_core::{SeedPath, Settings};
 use proptest::prelude::*;
 
 proptest! {
@@ -30,7 +28,7 @@ proptest! {
             ("cluster-variance", "n_clusters", "3"),
             ("cluster-variance", "prefilter", "2"),
         ] {
-            let strategy = find(id, &BTreeMap::from([(key.to_owned(), value.to_owned())])).unwrap().strategy;
+            let strategy = find(id, &Settings::default().with(key, value)).unwrap().strategy;
             let outcome = check_strategy(&*strategy, &[], &SeedPath::root(seed));
             prop_assert!(outcome.is_ok(), "{id} {key}={value}: {}", outcome.unwrap_err());
         }

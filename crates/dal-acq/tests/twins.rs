@@ -1,10 +1,8 @@
 //! Every rule against its definition written out in loops, nothing carried from one pick to the next.
 
-use std::collections::BTreeMap;
-
 use dal_acq::contract::Case;
 use dal_acq::find;
-use dal_core::{Needs, Proposal, SeedPath, Surrogate};
+use dal_core::{Needs, Proposal, SeedPath, Settings, Surrogate};
 use ndarray::{Array1, Array2, ArrayView1};
 use proptest::prelude::*;
 
@@ -226,7 +224,7 @@ fn rows(proposal: Proposal) -> Vec<usize> {
 }
 
 fn picked(case: &Case, id: &str, setting: Option<(&str, &str)>, n: usize) -> Vec<usize> {
-    let settings: BTreeMap<String, String> = setting.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let settings: Settings = setting.into_iter().collect();
     rows(case.propose(&*find(id, &settings).unwrap().strategy, n, &SeedPath::root(0)).unwrap())
 }
 
@@ -287,7 +285,7 @@ proptest! {
 fn a_constant_term_counts_nothing_and_says_so() {
     let mut case = Case::random(5, 30, 1, 1, 4, &SeedPath::root(3));
     case.pool.mapv_inplace(|v| v.abs() + 0.01);
-    let strategy = find("qbc-diversity-density", &BTreeMap::new()).unwrap().strategy;
+    let strategy = find("qbc-diversity-density", &Settings::default()).unwrap().strategy;
     let model = case.model(&strategy.needs());
     let step = case.step(Some(&model), strategy.needs()).unwrap();
     let proposal = strategy.propose(&step, 8, &SeedPath::root(0)).unwrap();
@@ -298,8 +296,7 @@ fn a_constant_term_counts_nothing_and_says_so() {
 /// Clusters of distinct sizes have no ties to break, so the pool's order must not matter.
 #[test]
 fn cluster_variance_does_not_depend_on_the_pools_order() {
-    let strategy =
-        find("cluster-variance", &BTreeMap::from([("n_clusters".to_owned(), "4".to_owned())])).unwrap().strategy;
+    let strategy = find("cluster-variance", &Settings::default().with("n_clusters", 4)).unwrap().strategy;
     for seed in 0..20 {
         let mut case = Case::random(5, 26, 2, 1, 4, &SeedPath::root(seed));
         // Four heaps of 2, 4, 8 and 12 points in the corners.
@@ -348,7 +345,7 @@ fn emoc_equals_explicit_gradients() {
         }
         g
     };
-    let emoc = find("emoc", &BTreeMap::new()).unwrap().strategy;
+    let emoc = find("emoc", &Settings::default()).unwrap().strategy;
     let scores = case.propose(&*emoc, 5, &SeedPath::root(0)).unwrap().scores.unwrap();
     for (i, candidate) in case.pool.outer_iter().enumerate() {
         let mut total = 0.0;
@@ -366,11 +363,11 @@ fn emoc_equals_explicit_gradients() {
         assert!((scores[i] - total / 6.0).abs() < 1e-12 * (1.0 + total), "{i}: {} {}", scores[i], total / 6.0);
     }
     // Subsets are drawn from the strategy's stream: the same seed, the same scores; all parameters, the full value.
-    let subset = |n: &str| find("emoc", &BTreeMap::from([("n_parameters".to_owned(), n.to_owned())])).unwrap().strategy;
-    let run = |n: &str, seed: u64| case.propose(&*subset(n), 5, &SeedPath::root(seed)).unwrap().scores.unwrap();
-    assert_eq!(run("4", 1), run("4", 1));
-    assert_ne!(run("4", 1), run("4", 2));
-    assert_eq!(run("1000", 1), scores);
+    let subset = |n: usize| find("emoc", &Settings::default().with("n_parameters", n)).unwrap().strategy;
+    let run = |n: usize, seed: u64| case.propose(&*subset(n), 5, &SeedPath::root(seed)).unwrap().scores.unwrap();
+    assert_eq!(run(4, 1), run(4, 1));
+    assert_ne!(run(4, 1), run(4, 2));
+    assert_eq!(run(1000, 1), scores);
 }
 
 /// `bald` and `learning-loss` rank by what their capability answers.
@@ -379,7 +376,7 @@ fn auxiliary_scores_are_the_models_own() {
     let case = Case::random(6, 30, 3, 2, 4, &SeedPath::root(5));
     let seeds = SeedPath::root(9);
     for id in ["bald", "learning-loss"] {
-        let strategy = find(id, &BTreeMap::new()).unwrap().strategy;
+        let strategy = find(id, &Settings::default()).unwrap().strategy;
         let model = case.model(&strategy.needs());
         let expected: Vec<f64> = if id == "bald" {
             let variance =

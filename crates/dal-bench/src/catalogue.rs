@@ -1,23 +1,11 @@
 //! Where ids become problems, strategies and engines: the built-in catalogues, or a caller's own.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::{Clock, Engine, EngineCard, EngineChoice, SettingError, Strategy, open_engine};
+use dal_core::{Clock, Engine, EngineCard, EngineChoice, SettingError, Settings, Strategy, open_engine};
 use dal_oracles::Problem;
-
-use crate::error::suggestion;
-
-/// Why an id or one of its settings cannot be used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lookup {
-    /// What is wrong.
-    pub reason: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
 
 /// A strategy with what identifies it.
 #[derive(Clone, Debug)]
@@ -27,7 +15,7 @@ pub struct FoundStrategy {
     /// Its id with the settings that are not default, as in `qbc-diversity?scaling=raw`.
     pub variant: String,
     /// The settings that are not default.
-    pub settings: BTreeMap<String, String>,
+    pub settings: Settings,
 }
 
 /// Turns ids into what they name.
@@ -35,13 +23,13 @@ pub trait Catalogue {
     /// A problem by id; paths are relative to `base`.
     ///
     /// # Errors
-    /// An id, setting or file that cannot be used.
-    fn problem(&self, id: &str, settings: &BTreeMap<String, String>, base: &Path) -> Result<Problem, Lookup>;
+    /// An id, setting or file that cannot be used; the error's key is `id` or that of the setting.
+    fn problem(&self, id: &str, settings: &Settings, base: &Path) -> Result<Problem, SettingError>;
     /// A strategy by id.
     ///
     /// # Errors
-    /// An id or setting that cannot be used.
-    fn strategy(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup>;
+    /// An id or setting that cannot be used; the error's key is `id` or that of the setting.
+    fn strategy(&self, id: &str, settings: &Settings) -> Result<FoundStrategy, SettingError>;
     /// The engines that there are.
     fn engines(&self) -> &[EngineCard];
     /// The clock that engines measure training with.
@@ -49,7 +37,8 @@ pub trait Catalogue {
     /// The engine that is chosen for models of a kind.
     ///
     /// # Errors
-    /// An id or kind that no engine has, a device or precision that the engine or the machine does not have.
+    /// An id or kind that no engine has, a device or precision that the engine or the machine does not have; the error's key is
+    /// `engine`, `model.kind`, `device` or `precision`.
     fn engine(&self, choice: &EngineChoice<'_>, kind: &str) -> Result<Arc<dyn Engine>, SettingError> {
         open_engine(self.engines(), choice, kind, self.clock())
     }
@@ -71,29 +60,21 @@ impl fmt::Debug for BuiltIn {
 }
 
 impl Catalogue for BuiltIn {
-    fn problem(&self, id: &str, settings: &BTreeMap<String, String>, base: &Path) -> Result<Problem, Lookup> {
+    fn problem(&self, id: &str, settings: &Settings, base: &Path) -> Result<Problem, SettingError> {
         if id.ends_with(".toml") {
             if let Some(key) = settings.keys().next() {
                 let reason = format!("a problem file has no settings, but `{key}` is set");
-                return Err(Lookup { reason, hint: Some("remove it".into()) });
+                return Err(SettingError::new(key, reason).with_hint("remove it"));
             }
-            return dal_oracles::user::load(base.join(id)).map_err(|e| Lookup { reason: e.to_string(), hint: None });
+            return dal_oracles::user::load(base.join(id)).map_err(|e| SettingError::new("id", e.to_string()));
         }
-        dal_oracles::find(id, settings).map_err(|error| {
-            let known: Vec<&str> = dal_oracles::catalogue().map(|card| card.id).collect();
-            let hint = (!known.contains(&id)).then(|| suggestion(id, known)).flatten();
-            Lookup { reason: error.to_string(), hint: hint.map(|word| format!("did you mean `{word}`?")) }
-        })
+        dal_oracles::find(id, settings)
     }
 
-    fn strategy(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup> {
-        let found = dal_acq::find(id, settings).map_err(|error| {
-            let known: Vec<&str> = dal_acq::catalogue().map(|card| card.id).collect();
-            let hint = (!known.contains(&id)).then(|| suggestion(id, known)).flatten();
-            Lookup { reason: error.to_string(), hint: hint.map(|word| format!("did you mean `{word}`?")) }
-        })?;
-        let settings = found.settings;
-        Ok(FoundStrategy { strategy: Arc::from(found.strategy), variant: variant(id, &settings), settings })
+    fn strategy(&self, id: &str, settings: &Settings) -> Result<FoundStrategy, SettingError> {
+        let found = dal_acq::find(id, settings)?;
+        let variant = found.settings.variant(id);
+        Ok(FoundStrategy { strategy: Arc::from(found.strategy), variant, settings: found.settings })
     }
 
     fn engines(&self) -> &[EngineCard] {
@@ -103,10 +84,4 @@ impl Catalogue for BuiltIn {
     fn clock(&self) -> &Clock {
         &self.clock
     }
-}
-
-/// The id with these settings, by key.
-pub(crate) fn variant(id: &str, settings: &BTreeMap<String, String>) -> String {
-    let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    if settings.is_empty() { id.to_owned() } else { format!("{id}?{}", settings.join("&")) }
 }

@@ -65,7 +65,7 @@ mod resolve;
 mod schedule;
 mod sweep;
 
-pub use catalogue::{BuiltIn, Catalogue, FoundStrategy, Lookup};
+pub use catalogue::{BuiltIn, Catalogue, FoundStrategy};
 pub use error::{BenchError, SweepError};
 pub use estimate::{CostModel, Estimate};
 pub use machine::{clock, machine};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dal_core::settings::closest;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::error::{SweepError, suggestion};
+use crate::error::SweepError;
 
 /// A sweep file, read but not yet resolved.
 #[derive(Clone, Debug)]
@@ -177,7 +178,7 @@ fn instead(value: &str) -> Spanned<String> {
 fn unknown_word(message: &str) -> Option<String> {
     let mut words = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
     let found = words.next()?;
-    suggestion(found, words).map(|word| format!("did you mean `{word}`?"))
+    closest(found, words).map(|word| format!("did you mean `{word}`?"))
 }
 
 /// The 1-based line of a byte offset.

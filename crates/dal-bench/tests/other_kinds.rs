@@ -3,16 +3,15 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use common::{built_in, deterministic, options, store};
-use dal_bench::{BuiltIn, Catalogue, FoundStrategy, Lookup, Silent, Sweep, clock, run};
+use dal_bench::{BuiltIn, Catalogue, FoundStrategy, Silent, Sweep, clock, run};
 use dal_core::model::BatchNormSpec;
 use dal_core::{
     Clock, Engine, EngineCard, FitJob, Labelled, LearnError, Learner, MlpEnsemble, ModelSpec, Moments, OnRow, Oracle,
-    OracleError, SettingError, Shape, Space, Stop, Surrogate, SurrogateError, Uncertainty, check_unit_box,
+    OracleError, SettingError, Settings, Shape, Space, Stop, Surrogate, SurrogateError, Uncertainty, check_unit_box,
 };
 use dal_oracles::card::{Card, InputCard, Knowledge, OutputCard, PublishedCard};
 use dal_oracles::problems::{Built, Definition};
@@ -255,10 +254,10 @@ impl Oracle for Square {
 struct Squares(BuiltIn);
 
 impl Catalogue for Squares {
-    fn problem(&self, id: &str, settings: &BTreeMap<String, String>, _: &Path) -> Result<Problem, Lookup> {
-        find_in(&[&SQUARE], id, settings).map_err(|error| Lookup { reason: error.to_string(), hint: None })
+    fn problem(&self, id: &str, settings: &Settings, _: &Path) -> Result<Problem, SettingError> {
+        find_in(&[&SQUARE], id, settings)
     }
-    fn strategy(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup> {
+    fn strategy(&self, id: &str, settings: &Settings) -> Result<FoundStrategy, SettingError> {
         self.0.strategy(id, settings)
     }
     fn engines(&self) -> &[EngineCard] {

@@ -73,14 +73,14 @@ fn every_mistake_is_named_with_its_place() {
     let base = small(&["far"]);
     let cases: &[(&str, &str, &str, &str)] = &[
         // what is replaced, by what, the line or key that must be named, the remedy
-        ("id = \"sine\"", "id = \"sien\"", "problem[0]", "did you mean `sine`?"),
-        ("id = \"far\"", "id = \"fra\"", "strategy[0]", "fra"),
-        ("id = \"sine\"", "id = \"sine\"\nsettings = { order = \"x\" }", "problem[0]", "order"),
-        ("id = \"sine\"", "id = \"sine\"\nsettings = { order = [1] }", "problem[0].settings.order", "a text"),
+        ("id = \"sine\"", "id = \"sien\"", "problem[0].id", "did you mean `sine`?"),
+        ("id = \"far\"", "id = \"fra\"", "strategy[0].id", "fra"),
+        ("id = \"sine\"", "id = \"sine\"\nsettings = { order = \"x\" }", "problem[0].settings.order", "it has none"),
+        ("id = \"sine\"", "id = \"sine\"\nsettings = { order = nan }", "problem[0].settings.order", "a finite number"),
         ("id = \"sine\"", "id = \"sine\"\npreset = \"best\"", "problem[0].preset", "published, tuned"),
         ("id = \"sine\"", "id = \"sine\"\nskip = [\"qbc\"]", "problem[0].skip", "it has far"),
         ("id = \"robo\"", "id = \"sine\"", "problem[1]", "a sweep of its own"),
-        ("id = \"sine\"", "id = \"missing/problem.toml\"", "problem[0]", "missing/problem.toml"),
+        ("id = \"sine\"", "id = \"missing/problem.toml\"", "problem[0].id", "missing/problem.toml"),
         ("hidden = [8]", "hidden = [8, 0]", "problem[1].network.hidden", "at least 1"),
         ("hidden = [8]", "hiden = [8]", "problem[1].network.hiden: unknown field", "did you mean `hidden`?"),
         ("hidden = [8]", "hidden = [8], batch_norm_statistics = \"mean\"", "batch_norm_statistics", "recomputed"),
@@ -141,6 +141,104 @@ fn every_mistake_is_named_with_its_place() {
     }
     let missing = Sweep::load("no/such/sweep.toml").unwrap_err().to_string();
     assert!(missing.contains("no/such/sweep.toml") && missing.contains("cannot read"), "{missing}");
+}
+
+/// The message of a file that the built-in catalogue refuses, without the path.
+fn refusal(sweep: Result<Sweep, dal_bench::SweepError>) -> String {
+    let message = sweep
+        .and_then(|sweep| sweep.resolve_with(&built_in()))
+        .map(|_| "accepted".to_owned())
+        .unwrap_or_else(|e| e.to_string());
+    message.strip_prefix("a.toml:").unwrap_or(&message).to_owned()
+}
+
+#[test]
+fn an_error_stands_at_the_key_it_is_about() {
+    let of = |text: &str| refusal(Sweep::parse(text, "a.toml"));
+    let rest = "[[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"random\"\n";
+    // The value of one key stands in the message about another.
+    let engine = "name = \"x\"\nseeds = 1\nengine = \"gpu\"\ntiming = true\ndevice = \"cpu\"\n";
+    assert_eq!(
+        of(&(engine.to_owned() + rest)),
+        "3: engine: there is no engine `gpu`; there are: cpu, tch; did you mean `cpu`?"
+    );
+    let other = "`tch` is the engine for other devices and precisions (docs/gpu.md)";
+    let device = "name = \"x\"\nprecision = \"f32\"\nseeds = 1\nengine = \"cpu\"\ndevice = \"gpu\"\n";
+    assert_eq!(of(&(device.to_owned() + rest)), format!("5: device: the engine `cpu` has no device `gpu`; {other}"));
+    let precision = "name = \"x\"\nprecision = \"cpu\"\nseeds = 1\nengine = \"cpu\"\ndevice = \"cpu\"\n";
+    let message = format!("2: precision: the engine `cpu` has no precision `cpu`; {other}");
+    assert_eq!(of(&(precision.to_owned() + rest)), message);
+    // Two settings of one value; a value that is the other's key.
+    let strategy = |settings: &str| {
+        of(&format!(
+            "name = \"x\"\nseeds = 1\n[[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"dacs\"\n[strategy.settings]\n{settings}"
+        ))
+    };
+    let whole = "a whole number from 1 is wanted";
+    assert_eq!(
+        strategy("n_groups = 3\nn_neighbours = \"n_groups\"\n"),
+        format!("9: strategy[0].settings.n_neighbours: `dacs`, setting n_neighbours=n_groups: {whole}")
+    );
+    assert_eq!(
+        strategy("density = \"k-over-distanse\"\n"),
+        "8: strategy[0].settings.density: `dacs`, setting density=k-over-distanse: mean-squared-distance or \
+         k-over-distance is wanted; did you mean `k-over-distance`?"
+    );
+    assert_eq!(
+        strategy("density = \"k-over-distance\"\nn_group = 3\n"),
+        "9: strategy[0].settings.n_group: `dacs` has no setting `n_group`; it has: density, n_neighbours, n_groups, \
+         temperature; did you mean `n_groups`?"
+    );
+    let problem =
+        |entry: &str| of(&format!("name = \"x\"\nseeds = 1\n[[problem]]\n{entry}\n[[strategy]]\nid = \"random\"\n"));
+    assert_eq!(
+        problem("settings = { order = \"bessel\" }\nid = \"bessel\""),
+        "4: problem[0].settings.order: problem `bessel`, setting order=bessel: integer or staircase is wanted"
+    );
+    assert_eq!(
+        problem("id = \"mine.toml\"\nsettings = { id = 3 }"),
+        "5: problem[0].settings.id: a problem file has no settings, but `id` is set; remove it"
+    );
+    assert_eq!(
+        problem("id = \"adm\"\n[problem.settings]\noracle = \"nowhere\"").split_once(": the").unwrap().0,
+        "6: problem[0].settings.oracle"
+    );
+    assert!(
+        of("name = \"x\"\nseeds = 1\n[[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"qbc-diversty\"\n")
+            .starts_with("6: strategy[0].id: there is no strategy `qbc-diversty`; there are: random, ")
+    );
+}
+
+#[test]
+fn a_wrong_flag_is_blamed_and_not_the_file() {
+    let text = "name = \"x\"\nseeds = 1\nengine = \"cpu\"\ndevice = \"cpu\"\n\
+                [[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"random\"\n";
+    let sweep = || Sweep::parse(text, "a.toml").unwrap();
+    let other = "`tch` is the engine for other devices and precisions (docs/gpu.md)";
+    let engine = refusal(Ok(sweep().with_engine("gpu")));
+    assert_eq!(engine, "--engine: there is no engine `gpu`; there are: cpu, tch; did you mean `cpu`?");
+    let device = refusal(Ok(sweep().with_device("gpu")));
+    assert_eq!(device, format!("--device: the engine `cpu` has no device `gpu`; {other}"));
+    let precision = refusal(Ok(sweep().with_precision("half")));
+    assert_eq!(precision, format!("--precision: the engine `cpu` has no precision `half`; {other}"));
+}
+
+#[test]
+fn a_number_may_be_written_in_several_ways() {
+    let id = |value: &str| {
+        let text = format!(
+            "name = \"x\"\nseeds = 1\n[[problem]]\nid = \"bessel\"\nsettings = {{ order = \"staircase\" }}\n\
+             [[strategy]]\nid = \"dacs\"\nsettings = {{ n_groups = {value}, temperature = {value} }}\n"
+        );
+        let plan = Sweep::parse(&text, "a.toml").unwrap().resolve_with(&built_in()).unwrap();
+        let spec = plan.trials()[0].spec();
+        assert_eq!(spec.strategy.variant, "dacs?n_groups=7&temperature=7.0");
+        assert_eq!((&*spec.strategy.settings["n_groups"], &*spec.strategy.settings["temperature"]), ("7", "7.0"));
+        assert_eq!((&*spec.problem.variant, &*spec.problem.settings["order"]), ("bessel?order=staircase", "staircase"));
+        plan.trials()[0].key().id()
+    };
+    assert_eq!(id("7"), id("\"7\""));
+    assert_eq!(id("7"), id("7.0"));
 }
 
 #[test]

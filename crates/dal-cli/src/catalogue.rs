@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use dal_core::model::{Head, widths};
+use dal_core::{SettingCard, SettingValues};
 use dal_oracles::Card;
-use dal_oracles::card::{Knowledge, SettingValues};
+use dal_oracles::card::Knowledge;
 use serde_json::{Value, json};
 
 use crate::Done;
@@ -126,7 +127,9 @@ fn show_card(card: &Card) -> Result<Done> {
                     outln!("            --set {}={}  {}{default}", setting.key, choice.value, choice.meaning);
                 }
             }
-            SettingValues::Path => outln!("setting   {}: {} (a path)", setting.key, setting.help),
+            SettingValues::Described(_) | SettingValues::Path => {
+                outln!("setting   {}: {} ({})", setting.key, setting.help, setting.values);
+            }
         }
     }
     outln!();
@@ -223,8 +226,9 @@ fn show_strategy(card: &'static dal_acq::Card) -> Result<()> {
     if !card.settings.is_empty() {
         outln!();
         let defaults = card.defaults();
-        let row =
-            |s: &dal_acq::SettingCard| vec![json!(s.key), json!(defaults.get(s.key)), json!(s.values), json!(s.help)];
+        let row = |s: &SettingCard| {
+            vec![json!(s.key), json!(defaults.get(s.key)), json!(format!("{:#}", s.values)), json!(s.help)]
+        };
         let rows = card.settings.iter().map(row).collect();
         Rows { columns: vec!["setting", "default", "values", "what_it_chooses"], rows }.print(Format::Table)?;
     }

@@ -1,11 +1,11 @@
 //! Reading tables of numbers: CSV with located errors, and NumPy arrays of members' predictions.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use dal_core::{SettingCard, SettingError, Settings};
 use ndarray::{Array2, Array3};
 
 /// A table of numbers with its column names.
@@ -134,16 +134,25 @@ fn missing_bytes(path: &Path) -> Result<Option<(u128, u64)>> {
     Ok((promised > u128::from(size.len())).then_some((promised, size.len())))
 }
 
-/// Parses repeated `--set key=value`.
-pub fn settings(pairs: &[String]) -> Result<BTreeMap<String, String>> {
-    let mut settings = BTreeMap::new();
+/// Parses repeated `--set key=value`, each value as its card takes it; an unknown key stays, for the owner of the settings
+/// to refuse.
+pub fn settings(pairs: &[String], cards: &[SettingCard]) -> Result<Settings> {
+    let mut settings = Settings::default();
     for pair in pairs {
-        let Some((key, value)) = pair.split_once('=') else {
+        let Some((key, text)) = pair.split_once('=') else {
             bail!("--set {pair}: write key=value");
         };
-        if settings.insert(key.trim().to_owned(), value.trim().to_owned()).is_some() {
+        let (key, text) = (key.trim(), text.trim());
+        if settings.get(key).is_some() {
             bail!("--set {key}: given twice");
         }
+        let card = cards.iter().find(|card| card.key == key);
+        settings.insert(key, card.map_or_else(|| text.into(), |card| card.value_of(text)));
     }
     Ok(settings)
+}
+
+/// An error about what a flag or argument says: that of the setting it names is `--set`, of the id the id itself.
+pub fn refused(error: SettingError) -> anyhow::Error {
+    if error.key == "id" { error.into() } else { anyhow::anyhow!("--set {}: {error}", error.key) }
 }

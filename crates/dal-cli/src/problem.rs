@@ -5,16 +5,17 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use dal_oracles::Problem;
 
-use crate::data::settings;
+use crate::data::{refused, settings};
 
 /// A built-in problem, or the one that a problem file describes.
 pub fn find_problem(name: &str, given: &[String]) -> Result<Problem> {
-    let settings = settings(given)?;
+    let card = dal_oracles::catalogue().find(|card| card.id == name);
+    let settings = settings(given, card.map_or(&[], |card| card.settings))?;
     if name.ends_with(".toml") || name.contains(std::path::MAIN_SEPARATOR) {
         if let Some(key) = settings.keys().next() {
             bail!("--set {key}: a problem file has no settings; edit {name} instead");
         }
         return Ok(dal_oracles::user::load(Path::new(name))?);
     }
-    Ok(dal_oracles::find(name, &settings)?)
+    dal_oracles::find(name, &settings).map_err(refused)
 }

@@ -9,7 +9,7 @@ use dal_core::{Labelled, SeedPath};
 use serde_json::{Map, Value, json};
 
 use crate::Done;
-use crate::data::{NumberTable, read_members, read_numbers, settings};
+use crate::data::{NumberTable, read_members, read_numbers, refused, settings};
 use crate::output::{number, outln, say};
 
 /// Data in, pool rows out.
@@ -66,7 +66,8 @@ enum SelectFormat {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let found = dal_acq::find(&args.strategy, &settings(&args.settings)?)?;
+    let settings = settings(&args.settings, dal_acq::card(&args.strategy)?.settings)?;
+    let found = dal_acq::find(&args.strategy, &settings).map_err(refused)?;
     let labelled_x = read_numbers(&args.labelled_x)?;
     let labelled_y = read_numbers(&args.labelled_y)?;
     let pool = read_numbers(&args.pool)?;
@@ -143,7 +144,7 @@ pub fn run(args: &Args) -> Result<Done> {
             });
             let all = json!({
                 "strategy": found.card.id,
-                "settings": found.settings,
+                "settings": found.settings.as_texts(),
                 "seed": args.seed,
                 "n_pool": pool.values.nrows(),
                 "picks": picks.collect::<Vec<_>>(),

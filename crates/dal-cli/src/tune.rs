@@ -190,10 +190,8 @@ fn search(args: &Args, clock: &Clock) -> Result<(Search, usize)> {
     let problem = find_problem(&args.problem, &args.settings)?;
     let choice =
         EngineChoice { id: &args.engine, device: args.device.as_deref(), precision: args.precision.as_deref() };
-    let engine = crate::engines::open(&choice, MLP_ENSEMBLE, clock).map_err(|error| {
-        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        anyhow!("--{}: {}{hint}", error.key, error.reason)
-    })?;
+    let engine =
+        crate::engines::open(&choice, MLP_ENSEMBLE, clock).map_err(|error| anyhow!("--{}: {error}", error.key))?;
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or_else(|| engine.default_jobs(n_cpus));
     let extent = match args.space {

@@ -2,7 +2,6 @@
 //!
 //! The cases come from `fixtures/select` (its README names the readings taken); this test compares every one, pick by pick.
 
-use std::collections::BTreeMap;
 use std::fs;
 #[cfg(unix)]
 use std::io::Write;
@@ -277,7 +276,7 @@ fn emoc_sums_the_products_of_written_out_gradients() {
     let (x, y) = (matrix(&golden["labelled_x"], 2), matrix(&golden["labelled_y"], 2));
     let labelled = Labelled::with_initial(x, y, n_initial).expect("a labelled set");
     let surrogate = GivenProducts(golden);
-    let strategy = dal_acq::find("emoc", &BTreeMap::new()).expect("emoc is in the catalogue").strategy;
+    let strategy = dal_acq::find("emoc", &dal_core::Settings::default()).expect("emoc is in the catalogue").strategy;
     let space = Space::continuous_unit(2);
     let step = Step::new(&space, &labelled, pool.view(), Some(&surrogate), strategy.needs()).expect("a step");
     let proposal = strategy.propose(&step, picks.len(), &SeedPath::root(0)).expect("a proposal");

@@ -93,8 +93,7 @@ pub fn open_engine(
         let mut known: Vec<&str> = cards.iter().map(|card| card.id).collect();
         known.dedup();
         let reason = format!("there is no engine `{}`; there are: {}", choice.id, known.join(", "));
-        let hint = crate::settings::closest(choice.id, known).map(|word| format!("did you mean `{word}`?"));
-        return Err(SettingError { hint, ..SettingError::new("engine", reason) });
+        return Err(SettingError::new("engine", reason).with_suggestion(choice.id, known));
     }
     match of_id.iter().find(|card| card.kinds.contains(&kind)) {
         Some(card) => (card.open)(choice, clock),

@@ -42,6 +42,11 @@ impl Settings {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
+    /// The value of a key, if it is text.
+    pub fn word(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str()
+    }
+
     /// The keys, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -62,6 +67,36 @@ impl Settings {
         self.0.clone().into_iter().collect()
     }
 
+    /// An id with these settings by key, as in `bessel?order=staircase`; the id alone without settings.
+    pub fn variant(&self, id: &str) -> String {
+        let pairs: Vec<String> = self.as_texts().into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+        if pairs.is_empty() { id.to_owned() } else { format!("{id}?{}", pairs.join("&")) }
+    }
+
+    /// Every setting of the cards: what is set here, read as the card wants it, and the default of what is not. What is
+    /// neither set nor has a default is absent, and so is `null`.
+    ///
+    /// # Errors
+    /// A key that no card has, a value that the card does not take; `owner` stands in the message.
+    pub fn resolve(&self, owner: &str, cards: &[SettingCard]) -> Result<Self, SettingError> {
+        self.check_keys(owner, cards)?;
+        let mut resolved = Self::default();
+        for card in cards {
+            match self.get(card.key).filter(|value| !value.is_null()) {
+                Some(value) => resolved.insert(card.key, card.read(owner, value)?),
+                None => card.default_word().into_iter().for_each(|word| resolved.insert(card.key, word)),
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// Those that are not at the default of their card.
+    pub fn changed(&self, cards: &[SettingCard]) -> Self {
+        let default = |key: &str| cards.iter().find(|card| card.key == key)?.default_word();
+        let changed = self.iter().filter(|(key, value)| default(key).is_none_or(|word| value.as_str() != Some(word)));
+        changed.map(|(key, value)| (key, value.clone())).collect()
+    }
+
     /// An error for the first key that no card has.
     ///
     /// # Errors
@@ -75,8 +110,7 @@ impl Settings {
                     [] => format!("{owner} has no setting `{key}`; it has none"),
                     known => format!("{owner} has no setting `{key}`; it has: {}", known.join(", ")),
                 };
-                let hint = closest(key, known).map(|word| format!("did you mean `{word}`?"));
-                Err(SettingError { hint, ..SettingError::new(key, reason) })
+                Err(SettingError::new(key, reason).with_suggestion(key, known))
             }
         }
     }
@@ -95,6 +129,38 @@ pub fn text(value: &Value) -> Option<String> {
         Value::String(word) => Some(word.clone()),
         other => Some(other.to_string()),
     }
+}
+
+/// What a value may stand for, in the order in which an owner tries it: itself; the number or flag that a text spells and
+/// the whole number that a fraction equals; its text. So `5`, `"5"` and `5.0` set the same, whatever the owner wants.
+pub fn readings(value: &Value) -> Vec<Value> {
+    let mut readings = Vec::new();
+    match value {
+        Value::String(word) => {
+            readings.extend(spelt(word));
+            readings.push(value.clone());
+        }
+        other => {
+            let whole = whole(other.clone());
+            let shortest = whole.as_ref().unwrap_or(other).to_string();
+            readings.push(other.clone());
+            readings.extend(whole);
+            readings.push(Value::String(shortest));
+        }
+    }
+    readings
+}
+
+/// The number or flag that a text spells.
+fn spelt(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().filter(|value: &Value| value.is_number() || value.is_boolean())
+}
+
+/// The whole number that a fraction equals, where every whole number near it is a float too.
+fn whole(value: Value) -> Option<Value> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let fraction = value.as_f64().filter(|_| value.is_f64())?;
+    (fraction.fract() == 0.0 && fraction.abs() <= EXACT).then(|| Value::from(fraction as i64))
 }
 
 /// One setting of a problem, a strategy or an engine.
@@ -135,20 +201,58 @@ impl SettingCard {
     pub fn value_of(&self, text: &str) -> Value {
         match self.values {
             SettingValues::OneOf(_) | SettingValues::Path => Value::String(text.to_owned()),
-            SettingValues::Described(_) => {
-                let parsed = serde_json::from_str(text).ok().filter(|v: &Value| v.is_number() || v.is_boolean());
-                parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+            SettingValues::Described(_) => spelt(text).unwrap_or_else(|| Value::String(text.to_owned())),
+        }
+    }
+
+    /// The word that stands where nothing is set, if there is one.
+    pub fn default_word(&self) -> Option<&'static str> {
+        match self.values {
+            SettingValues::OneOf(choices) => choices.first().map(|choice| choice.value),
+            SettingValues::Described(_) | SettingValues::Path => None,
+        }
+    }
+
+    /// A value as the card wants it: one of its words, a path as text; another value as it is, which its owner reads.
+    ///
+    /// # Errors
+    /// A value that is neither.
+    pub fn read(&self, owner: &str, value: &Value) -> Result<Value, SettingError> {
+        let found = match self.values {
+            SettingValues::Described(_) => Some(value.clone()),
+            SettingValues::OneOf(choices) => {
+                let is_choice = |word: &Value| choices.iter().any(|choice| word.as_str() == Some(choice.value));
+                readings(value).into_iter().find(is_choice)
             }
+            SettingValues::Path if value.is_string() || value.is_number() => text(value).map(Value::String),
+            SettingValues::Path => None,
+        };
+        found.ok_or_else(|| self.refusal(owner, value, None))
+    }
+
+    /// An error about a value that cannot be used, for this reason or because the card describes others.
+    pub fn refusal(&self, owner: &str, value: &Value, reason: Option<String>) -> SettingError {
+        let shown = text(value).unwrap_or_else(|| "null".into());
+        let reason = reason.unwrap_or_else(|| format!("{} is wanted", self.values));
+        let error = SettingError::new(self.key, format!("{owner}, setting {}={shown}: {reason}", self.key));
+        match self.values {
+            SettingValues::OneOf(choices) => error.with_suggestion(&shown, choices.iter().map(|choice| choice.value)),
+            SettingValues::Described(_) | SettingValues::Path => error,
         }
     }
 }
 
 impl fmt::Display for SettingValues {
-    /// In words, for messages: `minmax or raw`, `a whole number from 1`.
+    /// In words, for messages: `minmax or raw`, `a whole number from 1`; with `{:#}` each word's meaning follows it in brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OneOf(choices) => {
-                let words: Vec<&str> = choices.iter().map(|choice| choice.value).collect();
+                let with_meaning = f.alternate();
+                let word = |choice: &Choice| match choice.meaning {
+                    meaning if with_meaning && !meaning.is_empty() => format!("{} ({meaning})", choice.value),
+                    _ => choice.value.to_owned(),
+                };
+                let words: Vec<String> = choices.iter().map(word).collect();
                 match words.split_last() {
                     Some((last, rest)) if !rest.is_empty() => write!(f, "{} or {last}", rest.join(", ")),
                     Some((only, _)) => f.write_str(only),
@@ -163,7 +267,7 @@ impl fmt::Display for SettingValues {
 
 /// What was set cannot be used. Carries the key it is about, so that the place in a file can be found without reading messages.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{reason}")]
+#[error("{reason}{}", hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
 pub struct SettingError {
     /// The key: `id`, or the name of a setting.
     pub key: String,
@@ -183,6 +287,13 @@ impl SettingError {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the known word that is closest to the one found as a remedy, where one is close.
+    #[must_use]
+    pub fn with_suggestion<'a>(mut self, found: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        self.hint = closest(found, known).map(|word| format!("did you mean `{word}`?")).or(self.hint);
         self
     }
 }
@@ -248,11 +359,58 @@ mod tests {
         let settings = Settings::default().with("scalign", "raw");
         let error = settings.check_keys("`x`", CARDS).unwrap_err();
         assert_eq!(error.key, "scalign");
-        assert_eq!(error.to_string(), "`x` has no setting `scalign`; it has: scaling, n, file");
+        assert_eq!(error.reason, "`x` has no setting `scalign`; it has: scaling, n, file");
+        assert_eq!(error.to_string(), format!("{}; did you mean `scaling`?", error.reason));
         assert_eq!(error.hint.as_deref(), Some("did you mean `scaling`?"));
         assert!(Settings::default().with("n", 3).check_keys("`x`", CARDS).is_ok());
         let none = settings.check_keys("`y`", &[]).unwrap_err();
         assert_eq!(none.to_string(), "`y` has no setting `scalign`; it has none");
+    }
+
+    #[test]
+    fn cards_fill_in_defaults_and_refuse_other_values() {
+        let given = Settings::default().with("n", 7).with("file", 5).with("scaling", Value::Null);
+        let resolved = given.resolve("`x`", CARDS).unwrap();
+        assert_eq!(resolved, Settings::default().with("scaling", "minmax").with("n", 7).with("file", "5"));
+        assert_eq!(resolved.word("scaling"), Some("minmax"));
+        assert_eq!((resolved.word("n"), resolved.word("m")), (None, None));
+        assert_eq!(resolved.changed(CARDS).variant("x"), "x?file=5&n=7");
+        let raw = Settings::default().with("scaling", "raw").resolve("`x`", CARDS).unwrap();
+        assert_eq!(raw.changed(CARDS), Settings::default().with("scaling", "raw"));
+        assert_eq!(Settings::default().resolve("`x`", CARDS).unwrap().changed(CARDS).variant("x"), "x");
+        for (key, value, reason, hint) in [
+            ("scaling", Value::from("rwa"), "`x`, setting scaling=rwa: minmax or raw is wanted", Some("`raw`")),
+            ("scaling", Value::from(true), "`x`, setting scaling=true: minmax or raw is wanted", None),
+            ("file", serde_json::json!([1]), "`x`, setting file=[1]: a path is wanted", None),
+        ] {
+            let error = Settings::default().with(key, value).resolve("`x`", CARDS).unwrap_err();
+            assert_eq!((error.key.as_str(), error.reason.as_str()), (key, reason));
+            assert_eq!(error.hint, hint.map(|word| format!("did you mean {word}?")));
+        }
+    }
+
+    #[test]
+    fn a_number_may_be_written_in_several_ways() {
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let read = |text: &str| serde_json::to_string(&readings(&json(text))).unwrap();
+        assert_eq!(read("5"), r#"[5,"5"]"#);
+        assert_eq!(read("5.0"), r#"[5.0,5,"5"]"#);
+        assert_eq!(read(r#""5""#), r#"[5,"5"]"#);
+        assert_eq!(read("2.5"), r#"[2.5,"2.5"]"#);
+        assert_eq!(read("1e300"), r#"[1e+300,"1e+300"]"#);
+        assert_eq!(read(r#""true""#), r#"[true,"true"]"#);
+        assert_eq!(read(r#""raw""#), r#"["raw"]"#);
+        assert_eq!(read("[1]"), r#"[[1],"[1]"]"#);
+    }
+
+    #[test]
+    fn words_may_be_listed_with_their_meanings() {
+        const WORDS: SettingValues = SettingValues::OneOf(&[
+            Choice { value: "a", meaning: "the first" },
+            Choice { value: "b", meaning: "" },
+            Choice { value: "c", meaning: "the last" },
+        ]);
+        assert_eq!(format!("{WORDS} / {WORDS:#}"), "a, b or c / a (the first), b or c (the last)");
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! comes out), so single errors differ; what is asked is whether one engine is better on average. A seed's mean over steps
 //! is one observation. Exit code 1 where the interval leaves ±15 %.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -52,7 +51,7 @@ fn main() -> anyhow::Result<()> {
     if n_seeds < 2 || n_steps == 0 {
         bail!("an interval needs two seeds and a step at least");
     }
-    let problem = dal_oracles::find(&id, &BTreeMap::new())?;
+    let problem = dal_oracles::find(&id, &dal_core::Settings::default())?;
     let Some(card) = problem.card() else { bail!("{id} has no default network") };
     if card.network.head.is_some() {
         bail!("{id} has a convolution head; this comparison is for networks without");

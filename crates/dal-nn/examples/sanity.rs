@@ -6,7 +6,6 @@
 //! With 3 members, test MSE over the variance of the outputs, at N = 80, 480, 2 080 (PyTorch): sine .62, .02, .03; hydro
 //! .75, .16, .05; foil .32, .15, .09; damp .69, .20; robo .017 at 80.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -34,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         sizes.push(80);
     }
 
-    let problem = dal_oracles::find(&id, &BTreeMap::new())?;
+    let problem = dal_oracles::find(&id, &dal_core::Settings::default())?;
     let Some(card) = problem.card() else { bail!("{id} has no default network") };
     let shape = Shape { n_inputs: problem.oracle().n_inputs(), n_outputs: problem.oracle().n_outputs() };
     let overlay =

@@ -1,6 +1,7 @@
 //! What a problem says about itself: inputs, outputs, source, the model it is learned with, how hard it is.
 
 use dal_core::MlpEnsemble;
+pub use dal_core::{Choice, SettingCard, SettingValues};
 use serde::Serialize;
 
 /// Everything about a problem that a person or a command line wants to know; fed to `dal problems`, the documentation and
@@ -57,36 +58,6 @@ pub struct OutputCard {
     pub unit: &'static str,
     /// What tells them apart, if there are several.
     pub along: &'static str,
-}
-
-/// Something about a problem that can be chosen with `key=value`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct SettingCard {
-    /// The key.
-    pub key: &'static str,
-    /// What it chooses.
-    pub help: &'static str,
-    /// What it may be.
-    pub values: SettingValues,
-}
-
-/// The values that a setting takes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SettingValues {
-    /// One of these; the first is the default.
-    OneOf(&'static [Choice]),
-    /// A path, or nothing, which is the default.
-    Path,
-}
-
-/// One value of a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Choice {
-    /// The value.
-    pub value: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
 }
 
 /// The published model, and how it is known.

@@ -5,17 +5,16 @@
 //! built-in problems, [`find`] makes one:
 //!
 //! ```
-//! use std::collections::BTreeMap;
-//! use dal_core::{SeedPath, Stop, every};
+//! use dal_core::{SeedPath, Settings, Stop, every};
 //!
-//! let problem = dal_oracles::find("hydro", &BTreeMap::new())?;
+//! let problem = dal_oracles::find("hydro", &Settings::default())?;
 //! let x = problem.space().sample(3, &SeedPath::root(1));
 //! let mut labels = Vec::new();
 //! let mut keep = every(|row, answer| labels.push((row, answer.map(<[f64]>::to_vec))));
 //! problem.oracle().label(x.view(), &Stop::new(), &mut keep).unwrap();
 //! drop(keep);
 //! assert_eq!(labels.len(), 3);
-//! # Ok::<(), dal_oracles::ProblemError>(())
+//! # Ok::<(), dal_core::SettingError>(())
 //! ```
 //!
 //! Users bring their own as a file: [`user::load`] reads a `problem.toml` whose oracle is a table, a program, a forest or a
@@ -42,5 +41,5 @@ pub mod user;
 pub use card::Card;
 pub use catalogue::{catalogue, find, find_in};
 pub use page::catalogue_page;
-pub use problem::{Column, Problem, ProblemError, Settings};
+pub use problem::{Column, Problem};
 pub use user::ProblemFileError;

@@ -60,7 +60,9 @@ fn write_card(page: &mut String, card: &Card) -> std::fmt::Result {
                     listed.collect::<Vec<_>>().join("; ")
                 )?;
             }
-            SettingValues::Path => writeln!(page, "- Setting `{}`: {}; a path.", setting.key, setting.help)?,
+            SettingValues::Described(_) | SettingValues::Path => {
+                writeln!(page, "- Setting `{}`: {}; {}.", setting.key, setting.help, setting.values)?;
+            }
         }
     }
     let published = &card.published;

@@ -1,8 +1,6 @@
 //! What the tests of this crate share: golden tables, uniform points, and labels as one array.
 
-use std::collections::BTreeMap;
-
-use dal_core::{Oracle, SeedPath, Space, Stop, every};
+use dal_core::{Oracle, SeedPath, Settings, Space, Stop, every};
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::Problem;
@@ -23,7 +21,7 @@ pub(crate) fn uniform(n: usize, n_inputs: usize, seed: u64) -> Array2<f64> {
 
 /// A built-in problem with these settings.
 pub(crate) fn problem(id: &str, settings: &[(&str, &str)]) -> Problem {
-    let settings: BTreeMap<_, _> = settings.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let settings: Settings = settings.iter().copied().collect();
     crate::find(id, &settings).unwrap()
 }
 

@@ -22,7 +22,6 @@
 //! # Example
 //!
 //! ```
-//! use std::collections::BTreeMap;
 //! use dal_tune::{Event, Extent, Outcome, Progress, Ranges, RunOptions, Search, SearchSpace, Settings};
 //!
 //! struct Silent;
@@ -30,7 +29,7 @@
 //!     fn event(&self, _: &Event<'_>) {}
 //! }
 //!
-//! let problem = dal_oracles::find("robo", &BTreeMap::new())?;
+//! let problem = dal_oracles::find("robo", &dal_core::Settings::default())?;
 //! let ranges = Ranges { widths: Some(vec![4, 8]), depths: Some(vec![1, 2]), ..Ranges::default() };
 //! let space = SearchSpace::around(&problem, Extent::Small, &ranges)?;
 //! // Tiny: 30 labels, 4 epochs; the reference network of 4 × 500 counts as one unit of work.

@@ -289,10 +289,9 @@ fn distinct_numbers(mut values: Vec<f64>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn sine() -> Problem {
-        dal_oracles::find("sine", &BTreeMap::new()).unwrap()
+        dal_oracles::find("sine", &dal_core::Settings::default()).unwrap()
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What is trained together, on an engine that likes that: seeds and numbers of points of one candidate, with the same answer as
 //! one by one.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use dal_core::{Engine, FitJob, LearnError, Learner, ModelSpec, SettingError, Shape, Stop, Surrogate};
@@ -58,7 +57,7 @@ impl Learner for TogetherLearner {
 }
 
 fn search(engine: Together) -> Tuning {
-    let problem = dal_oracles::find("sine", &BTreeMap::new()).unwrap();
+    let problem = dal_oracles::find("sine", &dal_core::Settings::default()).unwrap();
     let ranges = Ranges {
         widths: Some(vec![4, 6]),
         depths: Some(vec![1]),

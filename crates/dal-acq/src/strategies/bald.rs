@@ -5,7 +5,7 @@ use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, PickScore, SettingCard};
+use crate::card::{Card, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What the rule says of itself.
@@ -19,12 +19,20 @@ pub(super) static CARD: Card = Card {
     // Masks belong to rows of the pool, so its order matters.
     invariances: &[],
     settings: &[
-        SettingCard { key: "rate", help: "probability that a unit is dropped", values: "between 0 and 1" },
-        SettingCard { key: "n_passes", help: "stochastic passes", values: "a whole number from 2" },
+        SettingCard {
+            key: "rate",
+            help: "probability that a unit is dropped",
+            values: SettingValues::Described("between 0 and 1"),
+        },
+        SettingCard {
+            key: "n_passes",
+            help: "stochastic passes",
+            values: SettingValues::Described("a whole number from 2"),
+        },
         SettingCard {
             key: "width_factor",
             help: "width of the dropout network beside a member's",
-            values: "sqrt-members, members or a positive number",
+            values: SettingValues::Described("sqrt-members, members or a positive number"),
         },
     ],
     build: |card, given| build(card, given, Bald::check),

@@ -5,7 +5,7 @@ use dal_geom::{DEFAULT_MATRIX_BUDGET, average_linkage};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, Invariance, PickScore, SettingCard};
+use crate::card::{Card, Invariance, PickScore, SettingCard, SettingValues};
 use crate::rule::{check_scores, geometry, note_if_constant, pool_strategy};
 
 /// What the rule says of itself.
@@ -22,17 +22,17 @@ pub(super) static CARD: Card = Card {
         SettingCard {
             key: "n_clusters",
             help: "clusters, half the batch where absent",
-            values: "a whole number from 1",
+            values: SettingValues::Described("a whole number from 1"),
         },
         SettingCard {
             key: "prefilter",
             help: "only this many times the batch, the largest variances, are eligible; all where absent",
-            values: "a whole number from 1",
+            values: SettingValues::Described("a whole number from 1"),
         },
         SettingCard {
             key: "max_matrix_bytes",
             help: "largest distance matrix that is tried",
-            values: "a whole number of bytes",
+            values: SettingValues::Described("a whole number of bytes"),
         },
     ],
     build: |card, given| build(card, given, ClusterVariance::check),

@@ -6,7 +6,7 @@ use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, Invariance, PickScore, SettingCard};
+use crate::card::{Card, Choice, Invariance, PickScore, SettingCard, SettingValues};
 use crate::greedy::{cover, space};
 use crate::rule::{check_scores, geometry, pool_strategy};
 
@@ -23,15 +23,26 @@ pub(super) static CARD: Card = Card {
         SettingCard {
             key: "density",
             help: "how dense the pool is around a point",
-            values: "mean-squared-distance or k-over-distance",
+            values: SettingValues::OneOf(&[
+                Choice { value: "mean-squared-distance", meaning: "the mean over the neighbours, negated" },
+                Choice { value: "k-over-distance", meaning: "their number over the sum of distances" },
+            ]),
         },
         SettingCard {
             key: "n_neighbours",
             help: "nearest other pool points that count",
-            values: "a whole number from 1",
+            values: SettingValues::Described("a whole number from 1"),
         },
-        SettingCard { key: "n_groups", help: "density groups", values: "a whole number from 1" },
-        SettingCard { key: "temperature", help: "of the softmax over groups", values: "a positive number" },
+        SettingCard {
+            key: "n_groups",
+            help: "density groups",
+            values: SettingValues::Described("a whole number from 1"),
+        },
+        SettingCard {
+            key: "temperature",
+            help: "of the softmax over groups",
+            values: SettingValues::Described("a positive number"),
+        },
     ],
     build: |card, given| build(card, given, Dacs::check),
 };

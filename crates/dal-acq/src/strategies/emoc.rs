@@ -5,7 +5,7 @@ use ndarray::{Array1, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, Invariance, PickScore, SettingCard};
+use crate::card::{Card, Invariance, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What the rule says of itself.
@@ -20,7 +20,7 @@ pub(super) static CARD: Card = Card {
     settings: &[SettingCard {
         key: "n_parameters",
         help: "parameters in a random subset, all where absent",
-        values: "a whole number from 1",
+        values: SettingValues::Described("a whole number from 1"),
     }],
     build: |card, given| build(card, given, Emoc::check),
 };

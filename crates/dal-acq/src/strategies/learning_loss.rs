@@ -4,7 +4,7 @@ use dal_core::{LossHeadSpec, Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, Invariance, PickScore, SettingCard};
+use crate::card::{Card, Invariance, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What the rule says of itself.
@@ -17,14 +17,30 @@ pub(super) static CARD: Card = Card {
     pick_score: PickScore::Combined,
     invariances: &[Invariance::PoolOrder],
     settings: &[
-        SettingCard { key: "n_layers", help: "hidden layers that feed the head", values: "a whole number from 1" },
-        SettingCard { key: "width", help: "units per fed layer", values: "a whole number from 1" },
-        SettingCard { key: "weight", help: "weight of the ranking loss", values: "a positive number" },
-        SettingCard { key: "margin", help: "margin of the ranking loss", values: "a positive number" },
+        SettingCard {
+            key: "n_layers",
+            help: "hidden layers that feed the head",
+            values: SettingValues::Described("a whole number from 1"),
+        },
+        SettingCard {
+            key: "width",
+            help: "units per fed layer",
+            values: SettingValues::Described("a whole number from 1"),
+        },
+        SettingCard {
+            key: "weight",
+            help: "weight of the ranking loss",
+            values: SettingValues::Described("a positive number"),
+        },
+        SettingCard {
+            key: "margin",
+            help: "margin of the ranking loss",
+            values: SettingValues::Described("a positive number"),
+        },
         SettingCard {
             key: "joint_epochs",
             help: "epochs during which the ranking loss reaches the network",
-            values: "a whole number",
+            values: SettingValues::Described("a whole number"),
         },
     ],
     build: |card, given| build(card, given, LearningLoss::check),

@@ -5,7 +5,7 @@ use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use crate::build::{build, no_check};
-use crate::card::{Card, Invariance, PickScore, SettingCard};
+use crate::card::{Card, Choice, Invariance, PickScore, SettingCard, SettingValues};
 use crate::greedy::{Rescale, TermSum, minmax};
 use crate::rule::{check_scores, pool_strategy};
 
@@ -13,7 +13,10 @@ use crate::rule::{check_scores, pool_strategy};
 pub(super) const SCALING: SettingCard = SettingCard {
     key: "scaling",
     help: "how the terms are brought to one scale",
-    values: "minmax (to [0, 1]) or raw (added as they are)",
+    values: SettingValues::OneOf(&[
+        Choice { value: "minmax", meaning: "to [0, 1]" },
+        Choice { value: "raw", meaning: "added as they are" },
+    ]),
 };
 
 /// What the rule says of itself.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::qbc_diversity::SCALING;
 use super::qbc_diversity::{Scaling, scaled_disagreement};
 use crate::build::build;
-use crate::card::{Card, Invariance, PickScore, SettingCard};
+use crate::card::{Card, Choice, Invariance, PickScore, SettingCard, SettingValues};
 use crate::greedy::{Moving, TermSum};
 use crate::rule::{geometry, pool_strategy};
 
@@ -30,12 +30,15 @@ pub(super) static CARD: Card = Card {
         SettingCard {
             key: "density",
             help: "what the density term measures",
-            values: "similarity or distance (one less the similarity)",
+            values: SettingValues::OneOf(&[
+                Choice { value: "similarity", meaning: "" },
+                Choice { value: "distance", meaning: "one less the similarity" },
+            ]),
         },
         SettingCard {
             key: "n_neighbours",
             help: "most similar other pool points that count",
-            values: "a whole number from 1",
+            values: SettingValues::Described("a whole number from 1"),
         },
         SCALING,
     ],

@@ -3,8 +3,9 @@
 mod model;
 mod protocol;
 mod records;
+mod settings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -14,11 +15,11 @@ use toml::Spanned;
 
 use self::protocol::pools;
 use self::records::{departures, planned_run, run_spec};
-use crate::catalogue::{Catalogue, FoundStrategy, Lookup};
+use crate::catalogue::{Catalogue, FoundStrategy};
 use crate::error::SweepError;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
-use crate::sweep::{ProblemFile, Sweep};
+use crate::sweep::{ProblemFile, StrategyFile, Sweep};
 
 impl Sweep {
     /// Turns what was written into what it means, by this catalogue: every trial with every default filled in.
@@ -113,27 +114,7 @@ impl Resolver<'_> {
             device: named(&file.device),
             precision: named(&file.precision),
         };
-        self.catalogue.engine(&choice, kind).map_err(|error| {
-            let (option, place) = match error.key.as_str() {
-                "device" => ("device", &file.device),
-                "precision" => ("precision", &file.precision),
-                "model.kind" => {
-                    let at = entry.model.as_ref().map_or(entry.id.span().start, |model| model.span().start);
-                    return self.sweep.invalid(at, format!("{key}.{}", error.key), error.reason, error.hint);
-                }
-                _ => ("engine", &file.engine),
-            };
-            match place {
-                // Not the file's: the command line's.
-                Some(value) if value.span().is_empty() => {
-                    SweepError::Instead { option, reason: error.reason, hint: error.hint }
-                }
-                place => {
-                    let at = place.as_ref().map_or(0, |value| value.span().start);
-                    self.sweep.invalid(at, option, error.reason, error.hint)
-                }
-            }
-        })
+        self.catalogue.engine(&choice, kind).map_err(|error| self.engine_refused(error, entry, key))
     }
 
     fn seeds(&self) -> Result<Vec<u64>, SweepError> {
@@ -172,12 +153,11 @@ impl Resolver<'_> {
         let mut chosen: Vec<Chosen> = Vec::new();
         for (i, entry) in self.sweep.file.strategy.iter().enumerate() {
             let key = format!("strategy[{i}]");
-            let id = entry.get_ref().id.get_ref();
-            let settings = self.settings(&entry.get_ref().settings, &key)?;
-            let found = self.catalogue.strategy(id, &settings).map_err(|e| {
-                let at = place(&entry.get_ref().id, &entry.get_ref().settings, &e);
-                self.sweep.invalid(at, &key, e.reason, e.hint)
-            })?;
+            let StrategyFile { id: named, settings: written } = entry.get_ref();
+            let id = named.get_ref();
+            let settings = self.settings(written, &key)?;
+            let found =
+                self.catalogue.strategy(id, &settings).map_err(|e| self.setting_refused(named, written, &key, e))?;
             if chosen.iter().any(|other| other.found.variant == found.variant) {
                 let reason = format!("`{}` again", found.variant);
                 return Err(self.sweep.invalid(entry.span().start, key, reason, Some("remove one of them".into())));
@@ -185,30 +165,6 @@ impl Resolver<'_> {
             chosen.push(Chosen { at: entry.span().start, id: id.clone(), found });
         }
         Ok(chosen)
-    }
-
-    /// Settings as strings, whatever their TOML type.
-    fn settings(
-        &self,
-        settings: &BTreeMap<String, Spanned<toml::Value>>,
-        key: &str,
-    ) -> Result<BTreeMap<String, String>, SweepError> {
-        let text = |(name, value): (&String, &Spanned<toml::Value>)| {
-            let text = match value.get_ref() {
-                toml::Value::String(text) => text.clone(),
-                toml::Value::Integer(number) => number.to_string(),
-                toml::Value::Float(number) => number.to_string(),
-                toml::Value::Boolean(flag) => flag.to_string(),
-                other => {
-                    let reason = format!("a {} is no setting", other.type_str());
-                    let hint = "give a text, a number, true or false".to_owned();
-                    let key = format!("{key}.settings.{name}");
-                    return Err(self.sweep.invalid(value.span().start, key, reason, Some(hint)));
-                }
-            };
-            Ok((name.clone(), text))
-        };
-        settings.iter().map(text).collect()
     }
 
     /// A problem with the platform of its learner and its pool ratios.
@@ -224,7 +180,7 @@ impl Resolver<'_> {
         let problem = self
             .catalogue
             .problem(entry.id.get_ref(), &settings, base)
-            .map_err(|e| self.sweep.invalid(place(&entry.id, &entry.settings, &e), key, e.reason, e.hint))?;
+            .map_err(|e| self.setting_refused(&entry.id, &entry.settings, key, e))?;
         let (model, preset) = self.model(&problem, entry, key, at)?;
         let engine = self.engine(model.kind(), key, entry)?;
         for id in &entry.skip {
@@ -256,13 +212,6 @@ impl Resolver<'_> {
         let planned = PlannedProblem { problem, model, engine, preset, protocol, split, test: OnceLock::new() };
         Ok((planned, platform, ratios))
     }
-}
-
-/// The place of the setting that an error names, or of the id.
-fn place(id: &Spanned<String>, settings: &BTreeMap<String, Spanned<toml::Value>>, error: &Lookup) -> usize {
-    let names = |key: &str| [format!("`{key}`"), format!("setting {key}=")].iter().any(|n| error.reason.contains(n));
-    let named = settings.iter().find(|(key, _)| names(key));
-    named.map_or(id.span().start, |(_, value)| value.span().start)
 }
 
 fn number(own: &Option<Spanned<usize>>, shared: &Option<Spanned<usize>>, default: usize) -> usize {

@@ -1,10 +1,11 @@
 //! The model that a sweep gives a problem: a preset or a description of its own, and what is said over it.
 
+use dal_core::settings::closest;
 use dal_core::{MlpOverlay, ModelSpec, SettingError};
 use dal_oracles::Problem;
 
 use super::Resolver;
-use crate::error::{SweepError, suggestion};
+use crate::error::SweepError;
 use crate::sweep::{ProblemFile, Table};
 
 /// The preset's name in specifications of runs whose model the sweep file describes.
@@ -103,7 +104,7 @@ impl Resolver<'_> {
             };
             if !known.contains(&name.as_str()) {
                 let listed = known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-                let hint = suggestion(name, known.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+                let hint = closest(name, known.iter().copied()).map(|word| format!("did you mean `{word}`?"));
                 return invalid(format!("unknown field `{name}`, expected one of {listed}"), hint);
             }
             let one = toml::Table::from_iter([(name.clone(), value.get_ref().clone())]);

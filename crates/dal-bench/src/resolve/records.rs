@@ -12,18 +12,17 @@ use crate::problem::PlannedProblem;
 
 pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, pool: PoolSpec) -> RunSpec {
     let (network, training) = described(&problem.model, problem.problem.shape());
-    let settings = problem.problem.settings().iter();
     RunSpec {
         problem: ProblemSpec {
             id: problem.problem.id().to_owned(),
             variant: problem.problem.variant_id(),
-            settings: settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            settings: problem.problem.settings().as_texts(),
             digest: problem.problem.digest().map(str::to_owned),
         },
         strategy: StrategySpec {
             id: chosen.id.clone(),
             variant: chosen.found.variant.clone(),
-            settings: chosen.found.settings.clone(),
+            settings: chosen.found.settings.as_texts(),
         },
         seed,
         protocol: ProtocolSpec { pool, ..problem.protocol },

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use dal_bench::{BuiltIn, Catalogue, Event, FoundStrategy, Lookup, Plan, Progress, RunOptions, Sweep, clock};
+use dal_bench::{BuiltIn, Catalogue, Event, FoundStrategy, Plan, Progress, RunOptions, Sweep, clock};
 use dal_core::{
     Clock, Engine, EngineCard, EngineChoice, FitJob, LearnError, Learner, ModelSpec, Needs, Proposal, SeedPath,
-    SettingError, Shape, Step, Stop, StopLevel, Strategy, StrategyError, Surrogate, open_engine,
+    SettingError, Settings, Shape, Step, Stop, StopLevel, Strategy, StrategyError, Surrogate, open_engine,
 };
 use dal_nn::{CpuEngine, ENGINES};
 use dal_oracles::Problem;
@@ -37,11 +37,11 @@ pub fn built_in() -> BuiltIn {
 }
 
 impl Catalogue for Toys {
-    fn problem(&self, id: &str, settings: &BTreeMap<String, String>, base: &Path) -> Result<Problem, Lookup> {
+    fn problem(&self, id: &str, settings: &Settings, base: &Path) -> Result<Problem, SettingError> {
         self.built_in.problem(id, settings, base)
     }
 
-    fn strategy(&self, id: &str, _: &BTreeMap<String, String>) -> Result<FoundStrategy, Lookup> {
+    fn strategy(&self, id: &str, _: &Settings) -> Result<FoundStrategy, SettingError> {
         let toy = match id {
             "random" => Toy::Random,
             "far" => Toy::Far,
@@ -49,9 +49,9 @@ impl Catalogue for Toys {
             "panics" => Toy::Panics,
             "greedy-for-nan" => Toy::Nan,
             "dropout" => Toy::Dropout,
-            _ => return Err(Lookup { reason: format!("there is no strategy `{id}`"), hint: None }),
+            _ => return Err(SettingError::new("id", format!("there is no strategy `{id}`"))),
         };
-        Ok(FoundStrategy { strategy: Arc::new(toy), variant: id.to_owned(), settings: BTreeMap::new() })
+        Ok(FoundStrategy { strategy: Arc::new(toy), variant: id.to_owned(), settings: Settings::default() })
     }
 
     fn engines(&self) -> &[EngineCard] {

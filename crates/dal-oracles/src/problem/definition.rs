@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use dal_core::{Oracle, Space};
+use dal_core::{Oracle, SettingError, Settings, Space};
 
-use super::settings::{ProblemError, Settings};
 use crate::card::Card;
 
 /// A problem as its file defines it.
@@ -12,8 +11,8 @@ use crate::card::Card;
 pub struct Definition {
     /// What it says about itself.
     pub card: Card,
-    /// Makes its space and its oracle from settings that the card allows.
-    pub build: fn(&Settings) -> Result<Built, ProblemError>,
+    /// Makes its space and its oracle from settings that the card allows, defaults filled in.
+    pub build: fn(&Settings) -> Result<Built, SettingError>,
 }
 
 /// What a problem is made of.

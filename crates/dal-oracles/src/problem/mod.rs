@@ -2,19 +2,16 @@
 
 mod definition;
 mod presets;
-mod settings;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dal_core::{MlpEnsemble, Oracle, Shape, Space};
+use dal_core::{MlpEnsemble, Oracle, SettingCard, SettingError, Settings, Shape, Space};
 use ndarray::Array2;
 
-use crate::card::{Card, SettingValues};
+use crate::card::Card;
 
 pub use self::definition::{Built, Definition};
 pub use self::presets::{PUBLISHED, TUNED};
-pub use self::settings::{ProblemError, Settings};
 
 /// A column of a problem's inputs or outputs, for headers and axes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +40,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn build(
-        definition: &'static Definition,
-        given: &BTreeMap<String, String>,
-    ) -> Result<Self, ProblemError> {
+    pub(crate) fn build(definition: &'static Definition, given: &Settings) -> Result<Self, SettingError> {
         let card = &definition.card;
-        let settings = Settings::resolve(card, given)?;
+        let settings = given.resolve(&format!("problem `{}`", card.id), card.settings)?;
         let built = (definition.build)(&settings)?;
         let column = |name: String, unit: &str| Column { name, unit: unit.to_owned(), levels: Vec::new() };
         let inputs = card.inputs.iter().map(|input| column(input.name.to_owned(), input.unit)).collect();
@@ -75,7 +69,7 @@ impl Problem {
         &self.id
     }
 
-    /// Every setting with its value; a user's problem has none.
+    /// Every setting with its value, a path that is not set excepted; a user's problem has none.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -83,20 +77,13 @@ impl Problem {
     /// The id with every setting that is not the default, as in `bessel?order=staircase`: what names the problem's random
     /// streams and tells its runs from those of other variants.
     pub fn variant_id(&self) -> String {
-        let default = |key: &str| {
-            let setting = self.card?.settings.iter().find(|setting| setting.key == key)?;
-            match setting.values {
-                SettingValues::OneOf(choices) => Some(choices.first()?.value),
-                SettingValues::Path => None,
-            }
-        };
-        let changed: Vec<String> = self
-            .settings
-            .iter()
-            .filter(|(key, value)| default(key) != Some(*value))
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        if changed.is_empty() { self.id.clone() } else { format!("{}?{}", self.id, changed.join("&")) }
+        self.changed_settings().variant(&self.id)
+    }
+
+    /// The settings that are not at their default.
+    fn changed_settings(&self) -> Settings {
+        let cards: &[SettingCard] = self.card.map_or(&[], |card| card.settings);
+        self.settings.changed(cards)
     }
 
     /// The card; a user's problem has none.
@@ -120,7 +107,7 @@ impl Problem {
     /// otherwise `published`.
     pub fn default_preset(&self) -> &'static str {
         match self.card.and_then(|card| card.tuned.as_ref()) {
-            Some(tuned) if tuned.is_default && self.settings.is_default() => TUNED,
+            Some(tuned) if tuned.is_default && self.changed_settings().is_empty() => TUNED,
             _ => PUBLISHED,
         }
     }

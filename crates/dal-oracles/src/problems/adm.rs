@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dal_core::model::{BatchNormSpec, ConvHeadSpec, Head, TrainingSpec};
-use dal_core::{MlpEnsemble, Oracle};
+use dal_core::{MlpEnsemble, Oracle, SettingError, Settings};
 
-use super::parts::space_of;
+use super::parts::{not_loaded, space_of};
 use crate::adm::{AdmLike, load};
 use crate::card::{
     Card, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, SettingCard, SettingValues, TunedCard,
 };
-use crate::problem::{Built, Definition, ProblemError, Settings};
+use crate::problem::{Built, Definition};
 
 const fn axis(name: &'static str) -> InputCard {
     InputCard { name, unit: "period", low: 0.1, high: 0.2, integer: false }
@@ -89,11 +89,11 @@ pub static DEFINITION: Definition = Definition {
     build,
 };
 
-fn build(settings: &Settings) -> Result<Built, ProblemError> {
-    let wrong = |message: String| ProblemError::Oracle { problem: "adm", message };
-    let oracle: Arc<dyn Oracle> = match settings.get("oracle") {
-        Some(folder) => Arc::new(load(Path::new(folder)).map_err(|e| wrong(format!("{folder}: {e}")))?),
-        None => Arc::new(AdmLike::embedded().map_err(|e| wrong(e.to_string()))?),
+fn build(settings: &Settings) -> Result<Built, SettingError> {
+    let wrong = |key, message: String| not_loaded("adm", key, &message);
+    let oracle: Arc<dyn Oracle> = match settings.word("oracle") {
+        Some(folder) => Arc::new(load(Path::new(folder)).map_err(|e| wrong("oracle", format!("{folder}: {e}")))?),
+        None => Arc::new(AdmLike::embedded().map_err(|e| wrong("id", e.to_string()))?),
     };
     Ok(Built { space: space_of(&DEFINITION.card)?, oracle })
 }
@@ -102,9 +102,9 @@ fn build(settings: &Settings) -> Result<Built, ProblemError> {
 mod tests {
     use crate::adm::images;
     use crate::testing::{golden, labels, problem, uniform};
+    use dal_core::Settings;
     use ndarray::{Array2, Axis, s};
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn numpy_gives_the_same_spectra() {
@@ -173,8 +173,9 @@ mod tests {
     #[test]
     fn a_folder_without_a_fitting_network_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let find = || crate::find("adm", &BTreeMap::from([("oracle".to_owned(), folder.path().display().to_string())]));
-        assert!(find().unwrap_err().to_string().contains("network.toml"));
+        let find = || crate::find("adm", &Settings::default().with("oracle", folder.path().display().to_string()));
+        let missing = find().unwrap_err();
+        assert!(missing.key == "oracle" && missing.reason.contains("network.toml"), "{missing}");
         std::fs::write(folder.path().join("network.toml"), dal_fixtures::ADM_LIKE_MANIFEST).unwrap();
         std::fs::write(folder.path().join("adm_like.safetensors"), dal_fixtures::ADM_LIKE_WEIGHTS).unwrap();
         let error = find().unwrap_err().to_string();

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use dal_core::model::BatchNormSpec;
-use dal_core::{Dimension, MlpEnsemble, Scale, Space};
+use dal_core::{Dimension, MlpEnsemble, Scale, SettingError, Settings, Space};
 
-use super::parts::space_of;
+use super::parts::{not_loaded, space_of};
 use crate::card::{
     Card, Choice, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, SettingCard, SettingValues,
     TunedCard,
 };
-use crate::problem::{Built, Definition, ProblemError, Settings};
+use crate::problem::{Built, Definition};
 use crate::rows::{Formula, Rows};
 
 /// How x_0 is drawn. The oracle is the same for both.
@@ -69,8 +69,8 @@ pub static DEFINITION: Definition = Definition {
     build,
 };
 
-fn build(settings: &Settings) -> Result<Built, ProblemError> {
-    let order = match settings.get("order") {
+fn build(settings: &Settings) -> Result<Built, SettingError> {
+    let order = match settings.word("order") {
         Some("staircase") => Order::Staircase,
         _ => Order::Integer,
     };
@@ -79,8 +79,7 @@ fn build(settings: &Settings) -> Result<Built, ProblemError> {
         // From 0 to 10, as the floor rule has it: every order gets a step of the same width.
         dimensions[0] = Dimension::Continuous { low: 0.0, high: 10.0, scale: Scale::Linear };
     }
-    let space =
-        Space::new(dimensions).map_err(|e| ProblemError::Oracle { problem: "bessel", message: e.to_string() })?;
+    let space = Space::new(dimensions).map_err(|e| not_loaded("bessel", "id", &e.to_string()))?;
     Ok(Built { space, oracle: Arc::new(Rows(Bessel)) })
 }
 

@@ -3,8 +3,8 @@
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-use dal_core::MlpEnsemble;
 use dal_core::model::BatchNormSpec;
+use dal_core::{MlpEnsemble, Settings};
 use num_complex::Complex64;
 
 use super::parts::space_of;
@@ -12,7 +12,7 @@ use crate::card::{
     Card, Choice, Difficulty, Gain, InputCard, Knowledge, OutputCard, PublishedCard, SettingCard, SettingValues,
     TunedCard,
 };
-use crate::problem::{Built, Definition, Settings};
+use crate::problem::{Built, Definition};
 use crate::rows::{Formula, Rows};
 
 const N_PAIRS: usize = 5;
@@ -145,7 +145,7 @@ struct Stack {
 
 impl Stack {
     fn new(settings: &Settings) -> Self {
-        let spectrum = match settings.get("spectrum") {
+        let spectrum = match settings.word("spectrum") {
             Some("absorptance-256") => Spectrum::Absorptance256,
             _ => Spectrum::Reflectance201,
         };

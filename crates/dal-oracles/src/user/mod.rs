@@ -14,7 +14,7 @@ pub mod table;
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::{MlpEnsemble, MlpOverlay, Oracle};
+use dal_core::{MlpEnsemble, MlpOverlay, Oracle, Settings};
 use sha2::{Digest, Sha256};
 
 use self::command::CommandOracle;
@@ -23,7 +23,7 @@ use self::physical::InPhysicalUnits;
 use self::reader::Reader;
 use self::table::TableOracle;
 use crate::forest::Forest;
-use crate::problem::{Column, Problem, Settings};
+use crate::problem::{Column, Problem};
 
 pub use self::error::ProblemFileError;
 
