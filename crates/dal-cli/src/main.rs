@@ -54,7 +54,7 @@ enum Command {
     /// Turn a store of runs into a page, figures and tables.
     Report(report::Args),
     /// Search for the network and training that suit a problem.
-    Tune(tune::Args),
+    Tune(Box<tune::Args>),
 }
 
 /// What a command that went through has to say: whether everything in it succeeded.

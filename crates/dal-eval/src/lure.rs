@@ -59,7 +59,7 @@ pub fn draw_probabilities(weights: &[f64], picks: &[usize]) -> Result<Vec<f64>, 
 /// given those before it: v_m = 1 + (N − M)/(N − m) · (1 / ((N − m + 1) q_m) − 1), m = 1..M.
 ///
 /// (1/M) Σ v_m L_m is unbiased for the mean of L over the N points, as long as every point with a loss can be drawn.
-/// E[v_m] = 1; uniform draws, q_m = 1/(N − m + 1), give v = 1; so does drawing all, M = N.
+/// `E[v_m] = 1`; uniform draws, q_m = 1/(N − m + 1), give v = 1; so does drawing all, M = N.
 ///
 /// Worked example: N = 3, M = 1, q = 1/2: 1 + 2/2 · (1/(3 · ½) − 1) = 2/3.
 ///

@@ -148,7 +148,7 @@ impl Points {
     }
 }
 
-/// A physical value as text that [`value`](crate::edge::value) reads back.
+/// A physical value as text that [`value`] reads back.
 pub fn shown(dimension: &Dimension, levels: &[String], value: &Value) -> String {
     match (dimension, value) {
         (Dimension::Categorical { .. }, Value::Level(level)) => levels.get(*level).cloned().unwrap_or_default(),

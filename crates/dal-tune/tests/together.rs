@@ -7,6 +7,9 @@ use dal_core::{Engine, FitJob, LearnError, Learner, ModelSpec, SettingError, Sha
 use dal_nn::CpuEngine;
 use dal_tune::{Event, Extent, Outcome, Progress, Ranges, RunOptions, Search, SearchSpace, Settings, Tuning};
 
+/// What was trained together by each call: the model, and the numbers of points.
+type Calls = Arc<Mutex<Vec<(ModelSpec, Vec<usize>)>>>;
+
 struct Silent;
 
 impl Progress for Silent {
@@ -19,7 +22,7 @@ struct Together {
     most: usize,
     /// Hidden layers of a network whose training panics where it is not alone.
     panics: Option<Vec<usize>>,
-    calls: Arc<Mutex<Vec<(ModelSpec, Vec<usize>)>>>,
+    calls: Calls,
 }
 
 struct TogetherLearner {

@@ -258,7 +258,7 @@ impl Progress for Watch {
                 assert!((0.0..=1.0).contains(&overall.fraction));
                 if self.entries.fetch_add(1, Ordering::SeqCst) + 1 == self.stop_after {
                     // Now and then at once: a training that is under way elsewhere then ends within an epoch.
-                    self.stop.raise(if self.stop_after % 2 == 0 { StopLevel::Now } else { StopLevel::Drain });
+                    self.stop.raise(if self.stop_after.is_multiple_of(2) { StopLevel::Now } else { StopLevel::Drain });
                 }
             }
             Event::RunEnded { status: Status::Failed(_), .. } => {
