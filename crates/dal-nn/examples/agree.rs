@@ -11,8 +11,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use dal_core::{FitJob, Labelled, Learner, Needs, Oracle, Stop, TrialSeeds, every};
-use dal_nn::{BatchNormSpec, CpuLearner, Head, NetworkSpec, TchLearner, TchOptions, TrainingSpec};
+use dal_core::{FitJob, Labelled, Learner, Needs, Oracle, Shape, Stop, TrialSeeds, every};
+use dal_nn::{CpuLearner, Head, TchLearner, TchOptions};
 use ndarray::{Array2, concatenate};
 
 /// Half-width of the region of agreement, relatively.
@@ -53,17 +53,12 @@ fn main() -> anyhow::Result<()> {
     }
     let problem = dal_oracles::find(&id, &dal_core::Settings::default())?;
     let Some(card) = problem.card() else { bail!("{id} has no default network") };
-    if card.network.head.is_some() {
+    let model = &card.published.model;
+    if model.head != Head::Linear {
         bail!("{id} has a convolution head; this comparison is for networks without");
     }
-    let (n_inputs, n_outputs) = (problem.oracle().n_inputs(), problem.oracle().n_outputs());
-    let batch_norm = card.network.batch_norm.then(BatchNormSpec::default);
-    let network = NetworkSpec::new(n_inputs, n_outputs, card.network.hidden.to_vec(), batch_norm, Head::Linear)?;
-    let training = TrainingSpec {
-        learning_rate: card.training.learning_rate,
-        weight_decay: card.training.weight_decay,
-        ..TrainingSpec::default()
-    };
+    let shape = Shape { n_inputs: problem.oracle().n_inputs(), n_outputs: problem.oracle().n_outputs() };
+    let (network, training) = (model.network(shape)?, model.training.clone());
     let ours = CpuLearner::new(network.clone(), training.clone())?.with_threads(options.threads);
     let theirs = TchLearner::new(network, training, options)?;
     println!("{} beside {}", theirs.platform(), ours.platform());
