@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{
     CurveSpan, EvalError, Learnability, Look, Looks, PoolRatioTransfer, RankTable, SeedOutcome, Tally, VerdictRules,
-    area_share, area_under_curve, holm_over_methods, median, paired_ratios, pool_ratio_transfer, predecessor_target,
+    area_share, area_under_curve, holm_over_methods, paired_ratios, pool_ratio_transfer, predecessor_target,
     rank_methods, win_tie_loss,
 };
 
@@ -217,10 +217,12 @@ fn problem(id: &str, runs: &[&RunSummary], of_random: &BySeed<'_>, context: &Con
     }
 }
 
-/// Labels behind an entry: the median of those that exist, rounded down; what was planned where no run has come so far.
+/// Labels behind an entry: of those that runs have, the middle one (the upper of two); what was planned where no run has
+/// come so far.
 fn labels_behind(entry: usize, runs: &[&RunSummary], protocol: &crate::data::Protocol) -> usize {
-    let there: Vec<f64> = runs.iter().filter_map(|run| run.entries.get(entry)).map(|e| e.n_labelled as f64).collect();
-    median(&there).map_or(protocol.initial + entry * protocol.queries, |n| n as usize)
+    let mut there: Vec<usize> = runs.iter().filter_map(|run| run.entries.get(entry)).map(|e| e.n_labelled).collect();
+    there.sort_unstable();
+    there.get(there.len() / 2).copied().unwrap_or(protocol.initial + entry * protocol.queries)
 }
 
 /// What entry 0 and the first three make of Random's area, mean over its finished seeds.

@@ -130,6 +130,9 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
     if part.methods.is_empty() {
         return "Random sampling was run alone, so there is nothing to choose from.".into();
     }
+    if part.judged.is_none() {
+        return "Random sampling itself does not learn what was run, so that no method can be judged by it.".into();
+    }
     let ranked = ranked(part);
     let robust: Vec<&(&Method, f64)> =
         ranked.iter().filter(|(m, _)| m.robustness.as_ref().is_some_and(|r| r.verdict == Verdict::Robust)).collect();

@@ -47,10 +47,10 @@ fn of_problem(problem: &Problem) -> Option<Statement> {
         [] => {
             let relative = now
                 .over_variance
-                .map(|share| format!(": {} standard deviations of the outputs", number(share.max(0.0).sqrt())));
-            let absolute = format!(": RMSE {}", number(now.error.max(0.0).sqrt()));
+                .map(|share| format!("{} standard deviations of the outputs", number(share.max(0.0).sqrt())));
+            let absolute = format!("RMSE {}", number(now.error.max(0.0).sqrt()));
             let error = relative.unwrap_or(absolute);
-            state("Where you stand", format!("{about}: the error of your models is now{error}, {from}.{learned}"))
+            state("Where you stand", format!("{about}: the error of your models is now {error}, {from}.{learned}"))
         }
         [one] => {
             let (size, rest) = error(0, one);
