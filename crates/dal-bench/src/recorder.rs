@@ -56,9 +56,12 @@ impl Recording {
     fn failed_labels(&self, entry: usize) -> Vec<FailedLabel> {
         let answers = self.writer.checkpoint().batches.get(entry).map_or(&[][..], |batch| &batch.answers);
         let failed = answers.iter().enumerate().filter_map(|(row, answer)| match answer {
-            Some(Err(failure)) => {
-                Some(FailedLabel { row, kind: failure.kind.id().to_owned(), message: failure.message.clone() })
-            }
+            Some(Err(failure)) => Some(FailedLabel {
+                row,
+                kind: failure.kind.id().to_owned(),
+                message: failure.message.clone(),
+                at: Vec::new(),
+            }),
             _ => None,
         });
         failed.collect()

@@ -39,8 +39,19 @@ pub(crate) struct SweepFile {
     pub problem: Vec<Spanned<ProblemFile>>,
     #[serde(default)]
     pub strategy: Vec<Spanned<StrategyFile>>,
+    /// When verdicts are made; without, once, on all seeds.
+    #[serde(default)]
+    pub looks: Vec<Spanned<LookFile>>,
     #[serde(default)]
     pub report: BTreeMap<String, toml::Value>,
+}
+
+/// A planned look: verdicts on so many seeds, false with this chance.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LookFile {
+    pub seeds: usize,
+    pub level: f64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -289,3 +289,19 @@ fn the_wrong_one_of_engine_and_device_is_named() {
     let message = error("cpu", "gpu");
     assert!(message.starts_with("a.toml:5: device: "), "{message}");
 }
+
+#[test]
+fn planned_looks_are_kept_and_must_make_sense() {
+    let of = |looks: &str| {
+        let text =
+            format!("name = \"p\"\nseeds = 20\n{looks}\n[[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"random\"\n");
+        Sweep::parse(&text, "a.toml").unwrap().resolve_with(&Toys::default())
+    };
+    let two = "looks = [{ seeds = 10, level = 0.02 }, { seeds = 20, level = 0.03 }]";
+    let kept = of(two).unwrap().record().looks.clone();
+    assert_eq!(kept.iter().map(|l| (l.seeds, l.level)).collect::<Vec<_>>(), [(10, 0.02), (20, 0.03)]);
+    assert!(of("").unwrap().record().looks.is_empty());
+    let error = of("looks = [{ seeds = 10, level = 0.02 },\n { seeds = 10, level = 0.03 }]").unwrap_err().to_string();
+    assert!(error.starts_with("a.toml:4: looks[1]: "), "{error}");
+    assert!(of("looks = [{ seeds = 10, level = 1.5 }]").is_err());
+}

@@ -84,7 +84,7 @@ pub use sign_flip::{LARGEST_ENUMERATED, MaxTCell, N_RANDOM_FLIPS, max_t, max_t_b
 pub use transfer::{PoolRatioTransfer, pool_ratio_transfer};
 pub use uncertainty::{NORMAL_Q95, NormalScores};
 pub use verdict::{
-    CellFinding, CellOutcomes, CellVerdict, Hesitation, Judgement, MethodCells, MethodPanel, ProblemPanel,
-    Recommendation, Robustness, Verdict, VerdictRules, holm_over_methods, judge, robustness,
+    CellFinding, CellOutcomes, CellVerdict, Hesitation, Judgement, MethodCells, Recommendation, Robustness, Verdict,
+    VerdictRules, holm_over_methods, judge,
 };
 pub use wilcoxon::{Alternative, Wilcoxon, wilcoxon_signed_rank};

@@ -8,26 +8,10 @@ use crate::interval::{
     Interval, OverallEffect, mean_and_variance, overall_effect, t_interval_with_quantile, t_quantile,
     worst_mean_interval,
 };
-use crate::outcome::{Cell, Missing, SeedOutcome, log_ratios};
+use crate::outcome::{Missing, SeedOutcome, log_ratios};
 use crate::power::{seeds_for_robust, seeds_to_find, seeds_to_reach};
 use crate::sign_flip::{MaxTCell, max_t_by_seed, sign_flip_test};
 use crate::wilcoxon::{Alternative, wilcoxon_signed_rank};
-
-/// nAUC of one method on one problem: a cell for every pool ratio.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProblemPanel {
-    /// The problem's id.
-    pub problem: String,
-    /// Pool ratio γ and its cell, all over the same seeds.
-    pub cells: Vec<(usize, Cell)>,
-}
-
-/// nAUC of one method over all planned problems and pool ratios.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MethodPanel {
-    /// The problems.
-    pub problems: Vec<ProblemPanel>,
-}
 
 /// nAUC of one method in one cell, seed by seed.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +63,7 @@ pub enum CellVerdict {
     Undecided,
     /// So few seeds that no outcome whatever could have been significant.
     Undecidable,
-    /// A planned run is missing, failed or unfinished.
+    /// A planned run is missing, failed or unfinished; or none is due, as before the first planned look.
     NoVerdict,
 }
 
@@ -135,6 +119,9 @@ pub enum Hesitation {
         /// How many.
         n: usize,
     },
+    /// The sweep has not come to its first planned look; until then there are estimates and intervals alone. Never said
+    /// by [`judge`], which knows of no plan.
+    NoLook,
     /// Every cell has its seeds, yet neither claim is carried by them.
     Evidence {
         /// Cells whose one-sided test does not reject.
@@ -200,58 +187,6 @@ pub struct Recommendation {
     pub level: f64,
     /// Overall effect on the log scale at that level.
     pub overall: OverallEffect,
-}
-
-/// Judges one method by itself: [`judge`] for a family of one, from cells that hold no seeds.
-///
-/// ```
-/// # use dal_eval::{Cell, MethodPanel, ProblemPanel, Verdict, VerdictRules, robustness};
-/// // Ten seeds, about 10 % better in the only cell.
-/// let ratios: Vec<f64> = (0..10).map(|s| 0.9 + 0.001 * f64::from(s)).collect();
-/// let cell = Cell::Complete { value: 0.9045, ratios };
-/// let panel = MethodPanel { problems: vec![ProblemPanel { problem: "sine".into(), cells: vec![(2, cell)] }] };
-/// assert_eq!(robustness(&panel, &VerdictRules::default())?.verdict, Verdict::Robust);
-/// # Ok::<(), dal_eval::EvalError>(())
-/// ```
-///
-/// # Errors
-/// [`EvalError::TooFew`] for a panel without cells, [`EvalError::ShapeMismatch`] where the complete cells of a problem differ
-/// in their number of seeds, [`EvalError::OutOfRange`] for a ratio that is not positive or rules outside their range.
-pub fn robustness(panel: &MethodPanel, rules: &VerdictRules) -> Result<Robustness, EvalError> {
-    let mut cells = Vec::new();
-    let mut present = Vec::new();
-    for problem in &panel.problems {
-        let mut n_seeds = None;
-        for (pool_ratio, cell) in &problem.cells {
-            let outcomes: Vec<SeedOutcome> = match cell {
-                Cell::Complete { ratios, .. } => {
-                    if *n_seeds.get_or_insert(ratios.len()) != ratios.len() {
-                        return Err(EvalError::ShapeMismatch {
-                            what: "seeds of the cells of a problem",
-                            left: n_seeds.into_iter().collect(),
-                            right: vec![ratios.len()],
-                        });
-                    }
-                    (0..).zip(ratios).map(|(seed, ratio)| SeedOutcome { seed, outcome: Ok(*ratio) }).collect()
-                }
-                // What the present seeds say is not in the cell, so it cannot count in the family.
-                Cell::Incomplete { missing, .. } => {
-                    missing.iter().map(|(seed, why)| SeedOutcome { seed: *seed, outcome: Err(why.clone()) }).collect()
-                }
-            };
-            present.push(match cell {
-                Cell::Complete { ratios, .. } => ratios.len(),
-                Cell::Incomplete { n_present, .. } => *n_present,
-            });
-            cells.push(CellOutcomes { problem: problem.problem.clone(), pool_ratio: *pool_ratio, outcomes });
-        }
-    }
-    let mut judged = judge(&[MethodCells { method: String::new(), cells }], rules)?;
-    let mut method = judged.methods.remove(0);
-    for (cell, n) in method.cells.iter_mut().zip(present) {
-        cell.n_seeds = n;
-    }
-    Ok(method)
 }
 
 /// Judges all methods together.
@@ -667,27 +602,24 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    /// A panel of 8 problems and 6 pool ratios whose log ratios are `mean(problem, γ index)` plus symmetric noise.
-    fn panel(n_seeds: usize, noise: f64, mean: impl Fn(usize, usize) -> f64) -> MethodPanel {
+    /// 8 problems and 6 pool ratios whose log ratios are `mean(problem, γ index)` plus symmetric noise.
+    fn panel(n_seeds: usize, noise: f64, mean: impl Fn(usize, usize) -> f64) -> Vec<CellOutcomes> {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let mut uniform = || (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        let problems = (0..8)
-            .map(|p| {
-                let cells = (0..6)
-                    .map(|g| {
-                        let ratios: Vec<f64> =
-                            (0..n_seeds).map(|_| (mean(p, g) + noise * (2.0 * uniform() - 1.0)).exp()).collect();
-                        (2 << g, Cell::Complete { value: crate::geometric_mean(&ratios).unwrap(), ratios })
-                    })
-                    .collect();
-                ProblemPanel { problem: format!("p{p}"), cells }
-            })
-            .collect();
-        MethodPanel { problems }
+        let mut cells = Vec::new();
+        for p in 0..8 {
+            for g in 0..6 {
+                let ratios: Vec<f64> =
+                    (0..n_seeds).map(|_| (mean(p, g) + noise * (2.0 * uniform() - 1.0)).exp()).collect();
+                cells.push(of(&format!("p{p}"), 2 << g, outcomes(&ratios)));
+            }
+        }
+        cells
     }
 
-    fn judge_panel(panel: &MethodPanel) -> Robustness {
-        robustness(panel, &VerdictRules::default()).unwrap()
+    fn judge_panel(cells: &[CellOutcomes]) -> Robustness {
+        let method = MethodCells { method: "m".into(), cells: cells.to_vec() };
+        judge(&[method], &VerdictRules::default()).unwrap().methods.remove(0)
     }
 
     #[test]
@@ -737,7 +669,7 @@ mod tests {
     fn a_failed_run_yields_no_verdict_for_its_cell_and_no_robust_method() {
         let mut better = panel(10, 0.02, |_, _| 0.9_f64.ln());
         let failed = Missing::Failed { reason: "diverged".into() };
-        better.problems[2].cells[1].1 = Cell::Incomplete { n_present: 9, missing: vec![(4, failed.clone())] };
+        better[2 * 6 + 1].outcomes[4].outcome = Err(failed.clone());
         let found = judge_panel(&better);
         assert_eq!(found.verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
         assert_eq!((found.p_robust, found.worst, found.overall), (None, None, None));
@@ -746,13 +678,13 @@ mod tests {
         assert_eq!(cell.missing, [(4, failed)]);
         assert_eq!(found.cells.iter().filter(|c| c.verdict == CellVerdict::Better).count(), 47);
 
-        for (_, cell) in better.problems.iter_mut().flat_map(|p| &mut p.cells) {
-            *cell = Cell::Incomplete { n_present: 0, missing: vec![(0, Missing::Absent)] };
+        for outcome in better.iter_mut().flat_map(|cell| &mut cell.outcomes) {
+            outcome.outcome = Err(Missing::Absent);
         }
         assert_eq!(judge_panel(&better).verdict, Verdict::Undecided(Hesitation::MissingCells { n: 48 }));
 
         let mut worse = panel(10, 0.02, |_, g| if g == 5 { 0.3 } else { 0.0 });
-        worse.problems[2].cells[1].1 = Cell::Incomplete { n_present: 9, missing: vec![(4, Missing::Absent)] };
+        worse[2 * 6 + 1].outcomes[4].outcome = Err(Missing::Absent);
         assert_eq!(judge_panel(&worse).verdict, Verdict::NotRobust);
     }
 
@@ -871,20 +803,10 @@ mod tests {
     }
 
     #[test]
-    fn one_method_alone_is_the_old_verdict() {
-        let better = panel(10, 0.02, |_, _| 0.9_f64.ln());
-        let cells: Vec<CellOutcomes> = better
-            .problems
-            .iter()
-            .flat_map(|p| p.cells.iter().map(|(ratio, cell)| (p.problem.clone(), *ratio, cell)))
-            .map(|(problem, ratio, cell)| match cell {
-                Cell::Complete { ratios, .. } => of(&problem, ratio, outcomes(ratios)),
-                Cell::Incomplete { .. } => panic!("every cell is complete"),
-            })
-            .collect();
-        let found = judge(&[MethodCells { method: "m".into(), cells }], &VerdictRules::default()).unwrap();
-        assert_eq!(found.methods[0], judge_panel(&better));
-        assert_eq!(found.methods[0].p_robust, found.methods[0].p_robust_holm);
+    fn one_method_alone_needs_no_holm() {
+        let found = judge_panel(&panel(10, 0.02, |_, _| 0.9_f64.ln()));
+        assert_eq!(found.p_robust, found.p_robust_holm);
+        assert_eq!(found.p_robust, found.cells.iter().filter_map(|c| c.p_better).reduce(f64::max));
     }
 
     #[test]
@@ -900,17 +822,8 @@ mod tests {
         twice.outcomes[1].seed = 0;
         assert!(matches!(judge_cells(vec![twice]), Err(EvalError::OutOfRange { index: 1, .. })));
         assert!(matches!(judge_cells(vec![of("p", 2, outcomes(&[-1.0]))]), Err(EvalError::OutOfRange { .. })));
-    }
-
-    #[test]
-    fn bad_input_is_typed() {
-        let rules = VerdictRules::default();
-        assert!(matches!(robustness(&MethodPanel { problems: vec![] }, &rules), Err(EvalError::TooFew { .. })));
-        let fine = panel(3, 0.1, |_, _| 0.0);
         let wide = VerdictRules { level: 1.0, ..rules };
-        assert!(matches!(robustness(&fine, &wide), Err(EvalError::OutOfRange { .. })));
-        let mut uneven = fine;
-        uneven.problems[0].cells[0].1 = Cell::Complete { value: 1.0, ratios: vec![1.0; 4] };
-        assert!(matches!(robustness(&uneven, &rules), Err(EvalError::ShapeMismatch { .. })));
+        let fine = MethodCells { method: "m".into(), cells: panel(3, 0.1, |_, _| 0.0) };
+        assert!(matches!(judge(&[fine], &wide), Err(EvalError::OutOfRange { .. })));
     }
 }

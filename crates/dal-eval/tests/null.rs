@@ -4,9 +4,9 @@
 //! experiments; coverages are printed (`cargo test -p dal-eval --test null -- --nocapture`) and held to the same bound.
 
 use dal_eval::{
-    Alternative, Cell, CellOutcomes, CellVerdict, MethodCells, MethodPanel, ProblemPanel, SeedOutcome, Verdict,
-    VerdictRules, geometric_mean, holm_over_methods, judge, max_t_by_seed, overall_effect, rank_methods, robustness,
-    sign_flip_test, t_interval, wilcoxon_signed_rank,
+    Alternative, CellOutcomes, CellVerdict, MethodCells, Robustness, SeedOutcome, Verdict, VerdictRules,
+    holm_over_methods, judge, max_t_by_seed, overall_effect, rank_methods, sign_flip_test, t_interval,
+    wilcoxon_signed_rank,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -44,23 +44,16 @@ fn problem(rng: &mut ChaCha8Rng, n_seeds: usize, means: &[f64], draw: fn(&mut Ch
     means.iter().map(|mean| shared.iter().map(|s| mean + 0.1 * (0.7 * s + 0.7 * draw(rng))).collect()).collect()
 }
 
-fn panel(rng: &mut ChaCha8Rng, n_seeds: usize, means: &[[f64; 6]; 8], draw: fn(&mut ChaCha8Rng) -> f64) -> MethodPanel {
-    let problems = means
-        .iter()
-        .enumerate()
-        .map(|(p, means)| {
-            let cells = problem(rng, n_seeds, means, draw)
-                .into_iter()
-                .enumerate()
-                .map(|(g, logs)| {
-                    let ratios: Vec<f64> = logs.iter().map(|l| l.exp()).collect();
-                    (2 << g, Cell::Complete { value: geometric_mean(&ratios).unwrap(), ratios })
-                })
-                .collect();
-            ProblemPanel { problem: format!("p{p}"), cells }
-        })
-        .collect();
-    MethodPanel { problems }
+/// One method judged alone on eight problems with six pool ratios each.
+fn judged(rng: &mut ChaCha8Rng, n_seeds: usize, means: &[[f64; 6]; 8], draw: fn(&mut ChaCha8Rng) -> f64) -> Robustness {
+    let mut cells = Vec::new();
+    for (p, means) in means.iter().enumerate() {
+        for (g, logs) in problem(rng, n_seeds, means, draw).into_iter().enumerate() {
+            let outcomes = (0..).zip(logs).map(|(seed, log)| SeedOutcome { seed, outcome: Ok(log.exp()) }).collect();
+            cells.push(CellOutcomes { problem: format!("p{p}"), pool_ratio: 2 << g, outcomes });
+        }
+    }
+    judge(&[MethodCells { method: "m".into(), cells }], &VerdictRules::default()).unwrap().methods.remove(0)
 }
 
 /// A method equal to Random everywhere: some cell "worse" (or "better") at most as often as promised; the worst cell's
@@ -71,7 +64,7 @@ fn equal_methods_are_seldom_found_different() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let (mut worse, mut better, mut robust, mut one_by_one, mut covered) = (0, 0, 0, 0, 0);
         for _ in 0..EXPERIMENTS {
-            let found = robustness(&panel(&mut rng, 10, &[[0.0; 6]; 8], draw), &VerdictRules::default()).unwrap();
+            let found = judged(&mut rng, 10, &[[0.0; 6]; 8], draw);
             worse += usize::from(found.verdict == Verdict::NotRobust);
             robust += usize::from(found.verdict == Verdict::Robust);
             better += usize::from(found.cells.iter().any(|c| c.verdict == CellVerdict::Better));
@@ -105,7 +98,7 @@ fn one_equal_cell_seldom_passes_for_robust() {
     means[4][2] = 0.0;
     let (mut robust, mut covered) = (0, 0);
     for _ in 0..EXPERIMENTS {
-        let found = robustness(&panel(&mut rng, 10, &means, normal), &VerdictRules::default()).unwrap();
+        let found = judged(&mut rng, 10, &means, normal);
         robust += usize::from(found.verdict == Verdict::Robust);
         covered += usize::from(found.worst.unwrap().1.unwrap().contains(1.0));
     }

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use dal_store::{
+    AuxiliaryRecord, FailedLabel, MemberRecord, OutputErrorsRecord, OwnProblem, PlannedLook, TestLabels,
+    UncertaintyRecord,
+};
+
 /// Everything that a report needs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReportData {
@@ -37,6 +42,10 @@ pub struct Sweep {
     pub text: String,
     /// By problem, in what its runs depart from the published protocol, network or training, in words.
     pub departures: BTreeMap<String, Vec<String>>,
+    /// When verdicts are made, where that was fixed before the first run.
+    pub looks: Vec<PlannedLook>,
+    /// Users' problems, by variant, in their own words.
+    pub own_problems: BTreeMap<String, OwnProblem>,
 }
 
 /// What must agree before runs are compared: a report shows each setting apart and never mixes them.
@@ -96,6 +105,10 @@ pub struct RunSummary {
     pub seed: u64,
     /// Network and training.
     pub model: Model,
+    /// Whether the problem is a user's own, not of the catalogue.
+    pub own: bool,
+    /// What its errors are held against, where known.
+    pub test_labels: Option<TestLabels>,
     /// How it stands.
     pub status: RunStatus,
     /// What was recorded, entry 0 first.
@@ -140,7 +153,19 @@ pub struct Entry {
     /// Rank correlation of the strategy's score with the true error.
     pub correlation: Option<f64>,
     /// Labels that failed before it.
-    pub n_failed_labels: usize,
+    pub failed_labels: Vec<FailedLabel>,
+    /// Whether the test error lies below the variance of the test labels, where that was recorded.
+    pub learned: Option<bool>,
+    /// Errors output by output and pooled, where recorded.
+    pub output_errors: Option<OutputErrorsRecord>,
+    /// How the training of each member ended, where recorded.
+    pub members: Vec<MemberRecord>,
+    /// Test MSE of the network trained for the strategy alone, where there is one.
+    pub auxiliary_mse: Option<f64>,
+    /// What else is recorded of that network.
+    pub auxiliary: Option<AuxiliaryRecord>,
+    /// What the uncertainty was worth, where recorded.
+    pub uncertainty: Option<UncertaintyRecord>,
     /// Remarks of the strategy.
     pub notes: Vec<String>,
     /// Seconds, where they were kept.
@@ -182,6 +207,9 @@ pub struct Circumstances {
     /// Name of the sweep.
     pub sweep: String,
 }
+
+/// The pool ratio that stands for a fixed list of candidates.
+pub const FIXED_LIST: usize = 0;
 
 /// The id of the baseline, which every method is divided by.
 pub const BASELINE: &str = "random";

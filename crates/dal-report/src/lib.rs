@@ -21,6 +21,8 @@
 //!         pool_ratio: Some(pool_ratio),
 //!         seed: 0,
 //!         model: Model::default(),
+//!         own: false,
+//!         test_labels: None,
 //!         status: RunStatus::Done,
 //!         entries: (0..=5).map(|t| Entry { n_labelled: 80 + 40 * t, mse: rate.powi(t as i32), ..Entry::default() }).collect(),
 //!         name: String::new(),
@@ -56,11 +58,12 @@ mod write;
 
 pub use compare::{Change, ComparedCell, ComparedMethod, Comparison, compare};
 pub use data::{
-    BASELINE, Circumstances, Entry, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds, Setting, Sweep,
+    BASELINE, Circumstances, Entry, FIXED_LIST, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds,
+    Setting, Sweep,
 };
 pub use findings::{
-    Band, CellDetail, Counts, Curves, ErrorKind, FIXED_LIST, FinalErrors, Findings, Method, Part, Problem, Time,
-    TrainingTime, findings,
+    AuxiliaryFinding, Band, CellDetail, Counts, Curves, Deciding, ErrorKind, FailedLabels, FinalErrors, Findings,
+    Judged, Learning, Method, NowErrors, Part, Place, Problem, Time, TrainingTime, UncertaintyFinding, findings,
 };
 pub use load::load;
 pub use summary::{Statement, statements, terminal_summary};

@@ -56,6 +56,8 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             title: sweep.title,
             text: sweep.text,
             departures: sweep.departures,
+            looks: sweep.looks,
+            own_problems: sweep.own_problems,
         });
     }
     data.provenance = circumstances.into_iter().collect();
@@ -108,6 +110,8 @@ fn add_absent(runs: &mut Vec<RunSummary>, known: &mut HashMap<String, usize>, sw
             pool_ratio: planned.pool_ratio,
             seed: planned.seed,
             model: if same_problem { runs[like].model.clone() } else { Model::default() },
+            own: sweep.own_problems.contains_key(&planned.problem) || same_problem && runs[like].own,
+            test_labels: if same_problem { runs[like].test_labels.clone() } else { None },
             status: RunStatus::Absent,
             entries: Vec::new(),
             name: planned.directory.clone(),
@@ -146,6 +150,8 @@ fn bare(run: &Run) -> RunSummary {
             training: training_words(&spec.training),
             identity: format!("network {} training {}", spec.network, spec.training),
         },
+        own: spec.problem.digest.is_some(),
+        test_labels: run.test_labels().cloned(),
         status: RunStatus::Partial,
         entries: Vec::new(),
         name: directory_name(run),
@@ -168,7 +174,13 @@ fn summary(run: &Run) -> Result<(RunSummary, Option<Provenance>), StoreError> {
                 max_abs: record.errors.max_abs,
                 diversity: choice.and_then(|c| c.diversity),
                 correlation: choice.and_then(|c| c.score_error_correlation),
-                n_failed_labels: record.failed_labels.len(),
+                failed_labels: record.failed_labels,
+                learned: record.learned,
+                output_errors: record.output_errors,
+                members: record.members,
+                auxiliary_mse: record.auxiliary_mse,
+                auxiliary: record.auxiliary,
+                uncertainty: record.uncertainty,
                 notes: choice.map(|c| c.notes.clone()).unwrap_or_default(),
                 seconds: timings.get(&record.entry).map(|t| Seconds {
                     training: t.training,

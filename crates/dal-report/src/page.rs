@@ -10,10 +10,10 @@ use crate::data::{ReportData, Sweep};
 use crate::figure::Figure;
 use crate::findings::{ErrorKind, Findings, Part};
 use crate::style::{colour, dash, marker, page_rules};
-use crate::summary::{part_title, seed_range, statements};
+use crate::summary::{own_title, part_title, seed_range, statements};
 use crate::svg;
 use crate::table::{Table, glued};
-use crate::text::{count, ratio_name};
+use crate::text::{count, list, ratio_name};
 
 /// Everything that one part of the page shows.
 pub(crate) struct PartContent {
@@ -30,6 +30,13 @@ pub(crate) struct PartContent {
     pub(crate) problems: Table,
     pub(crate) errors: Table,
     pub(crate) cells: Table,
+    /// How much of the area a method could change.
+    pub(crate) area: Table,
+    /// Other readings of the same curves.
+    pub(crate) beside: Option<Table>,
+    /// What was learned: members, networks of strategies, uncertainty, errors by output.
+    pub(crate) learned: Vec<Table>,
+    pub(crate) failed_labels: Option<Table>,
     pub(crate) incomplete: Option<Table>,
     /// Every method against Random.
     pub(crate) glance: Option<Figure>,
@@ -68,6 +75,7 @@ pub(crate) fn page(
 ) -> String {
     let css = CSS.replace("LIGHT", &page_rules(false)).replace("DARK", &page_rules(true));
     let several = parts.len() > 1;
+    let titles = titles(findings);
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -77,25 +85,25 @@ pub(crate) fn page(
                 // No network, no frames, nothing but what is in this file.
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
                 link rel="icon" href="data:,";
-                title { "Active learning benchmark: findings" }
+                title { (titles.1) }
                 style { (PreEscaped(css)) }
             }
             body {
                 header {
-                    h1 { "Which query method to use for active learning of regression surrogates" }
+                    h1 { (titles.0) }
                     p.soft {
-                        "Benchmark report on " (count(data.runs.len(), "run")) " in " code { (data.source) } "."
+                        "Report on " (count(data.runs.len(), "run")) " in " code { (data.source) } "."
                         @if !info.made.is_empty() { " Made " (info.made) "." }
                         " " button.theme type="button" hidden { "Light / dark" }
                     }
                     nav aria-label="Contents" {
-                        @for (i, part) in findings.parts.iter().enumerate() {
+                        @for (i, (part, content)) in findings.parts.iter().zip(parts).enumerate() {
                             @let prefix = prefix(i, several);
                             @if several {
                                 p { a href={ "#" (prefix) "part" } { "Part " (i + 1) } ": " (part_title(part, &findings.parts)) }
                             }
                             ul {
-                                @for (id, title) in sections(part) {
+                                @for (id, title) in sections(part, content) {
                                     li { a href={ "#" (prefix) "section-" (id) } { (title) } }
                                 }
                                 @if !several { (general_links(info)) }
@@ -139,21 +147,43 @@ pub(crate) fn page(
     markup.into_string()
 }
 
+/// The page's heading and its title: of users' own problems they speak of these.
+fn titles(findings: &Findings) -> (String, String) {
+    let problems = || findings.parts.iter().flat_map(|part| &part.problems);
+    let own: Vec<String> = problems().filter_map(own_title).collect::<BTreeSet<_>>().into_iter().collect();
+    if own.is_empty() || problems().any(|problem| problem.own.is_none()) {
+        (
+            "Which query method to use for active learning of regression surrogates".into(),
+            "Active learning benchmark: findings".into(),
+        )
+    } else {
+        (format!("Learning {}", list(&own)), format!("{}: active learning", list(&own)))
+    }
+}
+
 /// Every section that a part may have.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("verdict", "Findings"),
     ("curves", "Learning curves"),
     ("cells", "By problem and γ"),
     ("ranks", "Methods against each other"),
+    ("learned", "What was learned"),
     ("times", "Times"),
     ("problems", "Problems and networks"),
+    ("failed-labels", "Failed labels"),
     ("missing", "Failures"),
 ];
 
-/// The sections of a part; nothing is concluded from timings.
-fn sections(part: &Part) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+/// The sections of a part that hold something; nothing is concluded from timings.
+fn sections(part: &Part, content: &PartContent) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let timing = part.setting.timing;
-    SECTIONS.iter().filter(move |(id, _)| !timing || !["cells", "ranks"].contains(id))
+    let (learned, failed) = (!content.learned.is_empty(), content.failed_labels.is_some());
+    SECTIONS.iter().filter(move |(id, _)| match *id {
+        "cells" | "ranks" => !timing,
+        "learned" => learned,
+        "failed-labels" => failed,
+        _ => true,
+    })
 }
 
 fn general_links(info: &PageInfo<'_>) -> Markup {
@@ -172,6 +202,11 @@ fn further(topic: &str, prefix: &str) -> Option<(String, &'static str)> {
         "Where each loses" => (format!("{prefix}overview-caption"), "Every cell at a glance"),
         "How long it takes" => (format!("{prefix}section-times"), "All times"),
         "What is missing" => (format!("{prefix}section-missing"), "Which runs"),
+        "What did not learn" => (format!("{prefix}section-learned"), "All counts"),
+        "Networks of the methods" => (format!("{prefix}auxiliary-caption"), "Every cell"),
+        "Other readings" => (format!("{prefix}beside-caption"), "All of them"),
+        "What a method could change" => (format!("{prefix}area-caption"), "Problem by problem"),
+        "Failed labels" => (format!("{prefix}section-failed-labels"), "Where, and the last words"),
         "Not as published" => (format!("{prefix}section-problems"), "Problem by problem"),
         _ => return None,
     })
@@ -227,6 +262,10 @@ fn part_section(
             p { "Error against labels: geometric mean over seeds. For MSE the band is one standard deviation of its logarithm, drawn for
                 every method while no more than five are chosen, else for random sampling alone. Where a seed is missing or failed
                 there is no mean: the single runs are drawn as thin lines. Other errors can be chosen above."
+                @if part.problems.iter().any(|p| p.pooled) {
+                    " Errors of your own problems are pooled: every output is divided by its standard deviation over the test labels
+                    first, so that 1 is what the best constant scores; in their own units they stand under What was learned."
+                }
                 @if let Some(weight) = info.smoothing {
                     " Curves and their tables are smoothed by an exponential moving average with weight " (weight)
                     "; every other number is of the curves as measured."
@@ -247,6 +286,8 @@ fn part_section(
                     @for figure in content.against_ratio.iter().chain(&content.combined) { (figure_html(figure, &figure.values())) }
                 }
                 (content.labels.html_folded())
+                @if let Some(table) = &content.beside { (table.html_folded()) }
+                (content.area.html())
                 @if let Some(table) = &content.transfer { (table.html()) }
                 (content.cells.html_folded())
             }
@@ -259,11 +300,19 @@ fn part_section(
                 div.figures { @for figure in &content.rank_figures { (figure_html(figure, &figure.values())) } }
                 @if !part.methods.is_empty() { (content.wins.html()) }
             }
+            @if !content.learned.is_empty() {
+                (heading(&prefix, "learned"))
+                @for table in &content.learned { (table.html_folded()) }
+            }
             (heading(&prefix, "times"))
             (content.training.html())
             (content.times.html_folded())
             (heading(&prefix, "problems"))
             (content.problems.html())
+            @if let Some(table) = &content.failed_labels {
+                (heading(&prefix, "failed-labels"))
+                (table.html_folded())
+            }
             (heading(&prefix, "missing"))
             @match &content.incomplete {
                 Some(table) => (table.html_folded()),
@@ -399,13 +448,20 @@ fn metrics_section(findings: &Findings) -> Markup {
                 p { strong { "In this report nAUC is over entries 1..T: the initial model does not count." } }
             }
             h3 { "How verdicts are reached" }
-            p { "Runs of different methods are paired by seed: the same initial labels, candidates, test points and initial weights. A
-                method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not better than
-                random sampling\" at 2.5 % (intersection–union: no adjustment is needed, because the claim is false as soon as one cell
-                fails). It is called not robust if some cell is worse by max-T over all cells at 2.5 %, signs flipped jointly over the
-                pool ratios of a problem and seed. Otherwise it is undecided. A cell is equal only if the 90 % interval of nAUC lies
-                within ± 2 %. A failed, unfinished or missing run leaves its cell without a value and without a verdict: means over the
-                surviving seeds would favour methods whose bad runs fail." }
+            p { "Runs of different methods are paired by seed: the same initial labels, candidates, test points and initial weights.
+                Single cells are better or worse by one step-down max-T over all cells of all methods, one-sided at 2.5 % each way, signs
+                flipped jointly over the methods and pool ratios of a problem and seed; so the chance of any false \"worse\" on the page is
+                at most 2.5 %. A method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not
+                better than random sampling\" (intersection–union: its p is the largest of its cells'), after Holm over the methods, at 2.5
+                %; it is called not robust if some cell of it is worse; otherwise it is undecided. A cell is equal only if the 90 %
+                interval of nAUC lies within ± 2 %. The method with the lowest average was picked as the best of several, so its interval
+                is at 1 − 5 % / (methods compared)." }
+            p { "Nothing is left out for its result. A failed, unfinished or missing run leaves its cell without a value and without a
+                verdict: means over the surviving seeds would favour methods whose bad runs fail. Runs that did not learn, and runs with
+                members that collapsed, are in every average and are counted. A problem that random sampling itself does not learn (median
+                of its last error above half the variance of the test labels) is left out of rankings as a whole, whatever the methods
+                did there. Where a sweep planned its looks, verdicts rest on the seeds of the last look passed, at that look's level; before
+                the first look there are estimates and intervals alone, and what seeds beyond the last look say is exploratory." }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Numbers and names as a reader sees them.
 
-use crate::findings::FIXED_LIST;
+use dal_eval::{CurveMetric, metric};
+
+use crate::data::FIXED_LIST;
 
 /// A number with three significant digits: 0.0123, 12.3, 1.23e-7.
 pub(crate) fn number(value: f64) -> String {
@@ -54,6 +56,11 @@ pub(crate) fn seconds(value: f64) -> String {
 /// A pool ratio in words.
 pub(crate) fn ratio_name(pool_ratio: usize) -> String {
     if pool_ratio == FIXED_LIST { "fixed list".into() } else { format!("γ = {pool_ratio}") }
+}
+
+/// The name of a reading of the learning curves.
+pub(crate) fn metric_name(of: CurveMetric) -> &'static str {
+    metric(of.id()).map_or(of.id(), |card| card.title)
 }
 
 /// "1 run", "2 runs".

@@ -121,7 +121,8 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
             save(&figures_dir.join(format!("{}.pdf", figure.id)), &pdf::write(&figure.for_paper, &figure.title))?;
             n_figures += 1;
         }
-        let optional = content.ranks.iter().chain(&content.transfer).chain(&content.incomplete);
+        let optional = content.ranks.iter().chain(&content.transfer).chain(&content.incomplete).chain(&content.beside);
+        let optional = optional.chain(content.learned.iter()).chain(&content.failed_labels);
         let always = [
             &content.robustness,
             &content.overview,
@@ -134,6 +135,7 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
             &content.problems,
             &content.errors,
             &content.cells,
+            &content.area,
         ];
         for table in always.into_iter().chain(optional).chain(content.curves.iter().map(|(_, t)| t)) {
             save_table(&tables_dir, table)?;
@@ -193,6 +195,10 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
         problems: tables::problems(part, prefix),
         errors: tables::final_errors(part, prefix),
         cells: tables::cells(part, prefix),
+        area: tables::area(part, prefix),
+        beside: tables::beside(part, prefix),
+        learned: tables::learned(part, prefix),
+        failed_labels: tables::failed_labels(part, prefix),
         incomplete: tables::incomplete(part, prefix),
         glance: figure::glance(part, prefix),
         curves,
@@ -247,7 +253,12 @@ fn curve_table(
         .map(|t| {
             let mut cells = vec![Entry::number(of.n_labelled[t] as f64, of.n_labelled[t].to_string())];
             cells.extend(series.iter().map(|s| match s.curves.band(kind) {
-                Some(band) => Entry::number(band.mean[t], number(band.mean[t])),
+                Some(band) => {
+                    // Where labels failed, a method has its own number of them.
+                    let own = s.curves.mean_labels(t).filter(|n| n.round() != of.n_labelled[t] as f64);
+                    let own = own.map(|n| format!(" at {}", number(n))).unwrap_or_default();
+                    Entry::number(band.mean[t], number(band.mean[t]) + &own)
+                }
                 None => Entry::text("incomplete").with_class("none"),
             }));
             Row { cells, ..Row::default() }
@@ -257,7 +268,7 @@ fn curve_table(
         id: figure.id.clone(),
         caption: format!(
             "Learning curves: {} on {} at {}, geometric mean over seeds, every {word} entry.",
-            kind.name(),
+            of.error_name(kind),
             of.id,
             ratio_name(part.pool_ratios[ratio])
         ),

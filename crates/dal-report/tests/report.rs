@@ -7,6 +7,11 @@ use std::path::Path;
 
 use common::{Plan, planted};
 use dal_eval::{CellVerdict, CurveSpan, Hesitation, Verdict, VerdictRules};
+use dal_store::{
+    AuxiliaryRecord, ColumnRecord, FailedLabel, MemberRecord, OutputErrorRecord, OutputErrorsRecord, OwnProblem,
+    PlannedLook, PooledErrors, TestLabels, UncertaintyRecord,
+};
+
 use dal_report::{
     Change, ReportData, ReportOptions, RunStatus, WrittenReport, compare, findings, terminal_summary, write_report,
 };
@@ -374,4 +379,237 @@ fn stores_without_a_common_protocol_say_so() {
     let options = ReportOptions { compare: vec![other], ..ReportOptions::default() };
     let written = write_report(&base, dir.path(), &options).unwrap();
     assert!(written.comparisons[0].sentence().contains("nothing to compare"));
+}
+
+fn part_of(data: &ReportData) -> (dal_report::Findings, String) {
+    let found = findings(data, VerdictRules::default(), CurveSpan::FromInitial).unwrap();
+    let said = terminal_summary(&found, 100_000);
+    (found, said)
+}
+
+#[test]
+fn verdicts_wait_for_the_planned_looks_and_rest_on_their_seeds() {
+    let mut data = planted(&plan(12));
+    let looks = |a: usize, b: usize| vec![PlannedLook { seeds: a, level: 0.04 }, PlannedLook { seeds: b, level: 0.01 }];
+    let verdicts = |data: &ReportData| {
+        let (found, said) = part_of(data);
+        let gsx = found.parts[0].methods.iter().find(|m| m.id == "gsx").unwrap().robustness.clone().unwrap();
+        (gsx, said)
+    };
+    data.sweeps[0].looks = looks(14, 20);
+    let (gsx, said) = verdicts(&data);
+    assert_eq!(gsx.verdict, Verdict::Undecided(Hesitation::NoLook));
+    assert!(gsx.cells.iter().all(|c| c.verdict == CellVerdict::NoVerdict && c.interval_95.is_some()));
+    assert!(said.contains("Verdicts are planned at 14 seeds (level 4 %)"), "{said}");
+
+    // Past the first look, with later seeds that speak against the method: the look's verdict stands, values are of all.
+    data.sweeps[0].looks = looks(10, 20);
+    for run in data.runs.iter_mut().filter(|run| run.strategy == "gsx" && run.seed >= 10) {
+        run.entries.iter_mut().for_each(|e| e.mse *= 3.0);
+    }
+    let (gsx, said) = verdicts(&data);
+    assert_eq!(gsx.verdict, Verdict::Robust);
+    assert!(gsx.cells.iter().all(|c| c.value.unwrap() > 1.0 && c.n_seeds == 12));
+    assert!(said.contains("The next look is at 20 seeds"), "{said}");
+
+    data.sweeps[0].looks = looks(8, 10);
+    let (gsx, said) = verdicts(&data);
+    assert_eq!(gsx.verdict, Verdict::Robust, "{said}");
+    assert!(said.contains("2 seeds beyond it were added by choice") && said.contains("exploratory"), "{said}");
+
+    // A seed with an open run is not over, so the look that needs it has not come.
+    data.sweeps[0].looks = looks(10, 20);
+    data.runs.iter_mut().find(|run| run.seed == 7).unwrap().status = RunStatus::Partial;
+    assert_eq!(verdicts(&data).0.verdict, Verdict::Undecided(Hesitation::NoLook));
+}
+
+#[test]
+fn a_problem_that_random_does_not_learn_is_left_out_as_a_whole() {
+    let mut data = planted(&plan(12));
+    for run in &mut data.runs {
+        // Curves end near exp(-3): on robo that is most of the variance.
+        let variance = if run.problem == "robo" { 0.06 } else { 10.0 };
+        run.test_labels = Some(TestLabels { n: 4000, variance, sd: vec![variance.sqrt()] });
+    }
+    let (found, said) = part_of(&data);
+    let part = &found.parts[0];
+    let ranked: Vec<bool> = part.problems.iter().map(|p| p.is_ranked()).collect();
+    assert_eq!(ranked, [true, false, true]);
+    let qbc = part.methods.iter().find(|m| m.id == "qbc").unwrap();
+    // Its only bad cell is on robo.
+    assert_eq!(qbc.robustness.as_ref().unwrap().verdict, Verdict::Robust);
+    assert_eq!(qbc.robustness.as_ref().unwrap().cells.len(), 4);
+    let there = qbc.cells[1][1].as_ref().unwrap();
+    assert!(there.n_auc.value.unwrap() > 1.1 && there.n_auc.verdict == CellVerdict::NoVerdict);
+    assert_eq!(part.judged.as_ref().unwrap().n_problems, 2);
+    assert!(said.contains("Left out of rankings") && said.contains("- robo (network published)"), "{said}");
+}
+
+#[test]
+fn what_did_not_learn_is_counted_and_never_left_out() {
+    let mut data = planted(&plan(9));
+    let before = part_of(&data).0;
+    for run in &mut data.runs {
+        run.test_labels = Some(TestLabels { n: 4000, variance: 10.0, sd: Vec::new() });
+        let hit =
+            (run.strategy.as_str(), run.problem.as_str(), run.pool_ratio, run.seed) == ("gsy", "sine", Some(2), 3);
+        for (t, entry) in run.entries.iter_mut().enumerate() {
+            let fine = MemberRecord { final_over_variance: Some(0.01), final_over_best: Some(1.0), restarts: 0 };
+            entry.members = vec![fine; 10];
+            if hit && t == 4 {
+                entry.members[0].final_over_variance = Some(0.9);
+                entry.members[1].final_over_best = None;
+                entry.members[2].restarts = 2;
+            }
+            entry.learned = Some(!hit);
+            entry.uncertainty = Some(UncertaintyRecord {
+                nll: Some(1.5),
+                crps: 0.25,
+                coverage_90: 0.61,
+                rank_correlation: Some(0.4),
+                n_degenerate: 0,
+            });
+            if run.strategy == "qbc" {
+                entry.auxiliary_mse = Some(if run.problem == "sine" { 9.0 } else { entry.mse });
+                let over_variance = entry.auxiliary_mse.map(|mse| mse / 10.0);
+                entry.auxiliary = Some(AuxiliaryRecord { over_variance, members: Vec::new() });
+            }
+        }
+    }
+    let (found, said) = part_of(&data);
+    assert!(said.contains("- gsy: 1 of 54 runs did not learn, 1 of 5940 members collapsed and 1 unsettled"), "{said}");
+    assert!(said.contains("most on sine at γ = 2, entry 4 of seed 3 above all"), "{said}");
+    assert!(said.contains("Caution: in 2 of 6 cells a method chooses by a network of its own"), "{said}");
+    assert!(said.contains("- qbc on sine at γ = 2: its network's test error is 0.9 of the variance"), "{said}");
+    let value = |found: &dal_report::Findings| {
+        let gsy = found.parts[0].methods.iter().find(|m| m.id == "gsy").unwrap();
+        gsy.cells[2][0].as_ref().unwrap().n_auc.value
+    };
+    assert_eq!(value(&found), value(&before), "a run that did not learn stays in the average");
+    let dir = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(write(&data, dir.path()).page).unwrap();
+    for table in ["members", "auxiliary", "uncertainty"] {
+        assert!(page.contains(&format!("id=\"{table}\"")), "{table}");
+    }
+    assert!(page.contains("seed 3, entry 4") && page.contains("does not know the problem"));
+    let csv = fs::read_to_string(dir.path().join("tables/uncertainty.csv")).unwrap();
+    assert!(csv.lines().nth(1).unwrap().starts_with("hydro,any,random,1.5,1.5,0.25,0.25,0.61,0.61,0.4,0.4"), "{csv}");
+    assert!(!fs::read_to_string(write(&planted(&plan(2)), dir.path()).page).unwrap().contains("id=\"members\""));
+}
+
+#[test]
+fn readings_that_contradict_each_other_are_named() {
+    let mut data = planted(&plan(10));
+    // Better for most of the way, much worse at the end, where the area hardly sees it.
+    for run in data.runs.iter_mut().filter(|run| run.strategy == "gsx") {
+        run.entries.iter_mut().rev().take(5).for_each(|e| e.mse *= 1.5);
+    }
+    let (found, said) = part_of(&data);
+    let gsx = found.parts[0].methods.iter().find(|m| m.id == "gsx").unwrap();
+    let cell = gsx.cells[2][0].as_ref().unwrap();
+    let split = cell.split.as_ref().unwrap();
+    assert!(split.clear && split.better.contains(&dal_eval::CurveMetric::Area), "{split:?}");
+    assert!(split.worse.contains(&dal_eval::CurveMetric::Final), "{split:?}");
+    assert!(
+        (cell.beside[0].value / cell.n_auc.value.unwrap() - 1.0).abs() < 1e-12,
+        "verdicts rest on the first reading"
+    );
+    assert!(said.contains("gsx on hydro at γ = 2: better by nAUC_MSE"), "{said}");
+    let (first, three) = found.parts[0].problems[0].area_shares.unwrap();
+    assert!(first > 0.05 && first < 0.5 && three > first && three < 1.0, "{first} {three}");
+    assert!(said.contains("What a method could change"), "{said}");
+    let deciding = found.parts[0].judged.as_ref().unwrap().deciding.unwrap();
+    assert_eq!(deciding.seeds, 10);
+    assert!(deciding.effects.robust.unwrap() > 0.0 && said.contains("with a chance of 80 %"), "{said}");
+}
+
+/// A problem of a user's own: a boiler with two outputs of very different units, some of whose labels failed.
+fn boiler() -> ReportData {
+    let methods: [(&str, common::Effect); 1] = [("gsx", |_, _| -0.2)];
+    let mut data =
+        planted(&Plan { problems: &["boiler"], ratios: &[2], seeds: 3, methods: &methods, noise: 0.01, steps: 6 });
+    let column = |name: &str, unit: &str| ColumnRecord { name: name.into(), unit: unit.into(), ..Default::default() };
+    let own = OwnProblem {
+        title: "Boiler of unit 3".into(),
+        inputs: vec![column("load", "MW"), column("fuel", "1")],
+        outputs: vec![column("pressure", "Pa"), column("temperature", "K")],
+    };
+    data.sweeps[0].own_problems = [("boiler".to_owned(), own)].into();
+    for run in &mut data.runs {
+        run.own = true;
+        run.protocol.preset = "published".into();
+        let gsx = run.strategy == "gsx";
+        for (t, entry) in run.entries.iter_mut().enumerate() {
+            let output = |scale: f64| OutputErrorRecord {
+                rmse: scale * entry.mse.sqrt(),
+                r2: Some(1.0 - entry.mse / 2.0),
+                mae: scale * 0.1,
+                p95_abs: scale * 0.2,
+                max_abs: scale * 0.3,
+            };
+            // The raw MSE, which the pressure dominates, says the opposite of the pooled error.
+            let pooled = PooledErrors { mse: entry.mse / 2.0, mae: 0.1, p95_abs: 0.2, max_abs: 0.3, n_left_out: 0 };
+            let outputs = vec![output(1e5), output(10.0)];
+            entry.output_errors = Some(OutputErrorsRecord { outputs, quantiles: Vec::new(), pooled: Some(pooled) });
+            entry.mse = if gsx { 2e10 } else { 1e10 } / (t + 1) as f64;
+            if gsx && t > 0 {
+                entry.n_labelled -= 2 * t;
+                let failed = |row: usize, load: &str| FailedLabel {
+                    row,
+                    kind: "crashed".into(),
+                    message: "floating point exception".into(),
+                    at: vec![load.into(), "oil".into()],
+                };
+                entry.failed_labels = vec![failed(1, "80"), failed(4, "95.5")];
+            }
+        }
+    }
+    data
+}
+
+#[test]
+fn a_users_problem_is_spoken_of_in_the_users_words() {
+    let data = boiler();
+    let dir = tempfile::tempdir().unwrap();
+    let written = write(&data, dir.path());
+    let part = &written.findings.parts[0];
+    let problem = &part.problems[0];
+    assert!(problem.pooled && problem.variance == Some(1.0));
+    let cell = part.methods[0].cells[0][0].as_ref().unwrap();
+    assert!(cell.n_auc.value.unwrap() < 0.9, "rankings rest on the pooled figure");
+    let said = terminal_summary(&written.findings, 10_000);
+    assert!(said.starts_with("Where you stand: Boiler of unit 3 (2 inputs): your errors are now"), "{said}");
+    assert!(said.contains(" Pa (RMSE of pressure, R² ") && said.contains(" K (RMSE of temperature"), "{said}");
+    assert!(said.contains("with 308 labels chosen by gsx at γ = 2"), "{said}");
+    assert!(said.contains("36 queries on boiler gave no answer (crashed 36)"), "{said}");
+    for remark in ["Not as published", "provisional", "paper"] {
+        assert!(!said.contains(remark), "{said}");
+    }
+    let page = fs::read_to_string(&written.page).unwrap().replace('\u{a0}', " ");
+    assert!(page.contains("<h1>Learning Boiler of unit 3</h1>"));
+    assert!(page.contains("load from 80 to 95.5; fuel oil") && page.contains("floating point exception"));
+    assert!(page.contains("id=\"section-failed-labels\"") && page.contains("36 of 960"), "{said}");
+    assert!(page.contains("test MSE, outputs scaled"));
+    // The curve stands at the labels that exist.
+    let csv = fs::read_to_string(dir.path().join("tables/curves-boiler-2.csv")).unwrap();
+    assert_eq!(part.problems[0].random.mean_labels(6), Some(320.0));
+    assert_eq!(cell.curves.mean_labels(6), Some(308.0));
+    assert!(csv.lines().last().unwrap().starts_with("320,"), "{csv}");
+}
+
+#[test]
+fn a_users_problem_that_is_not_learned_says_so() {
+    let mut data = boiler();
+    for entry in data.runs.iter_mut().flat_map(|run| &mut run.entries) {
+        entry.output_errors.as_mut().unwrap().pooled.as_mut().unwrap().mse = 1.1;
+    }
+    let (found, said) = part_of(&data);
+    assert!(said.contains("The models have not learned it: a constant predicts as well."), "{said}");
+    assert!(!found.parts[0].problems[0].is_ranked() && found.parts[0].judged.is_none());
+    assert!(said.contains("Left out of rankings") && said.contains("Nothing was judged"), "{said}");
+    // Older records hold no pooled errors: rankings rest on the MSE, and nothing is known of learning.
+    data.runs.iter_mut().flat_map(|run| &mut run.entries).for_each(|entry| entry.output_errors = None);
+    let (found, said) = part_of(&data);
+    assert!(!found.parts[0].problems[0].pooled && found.parts[0].judged.is_some());
+    assert!(said.contains("Boiler of unit 3 (2 inputs): the error of your models is now RMSE"), "{said}");
 }

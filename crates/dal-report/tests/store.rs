@@ -90,10 +90,8 @@ fn every_kind_of_run_is_read() {
             name: "small".into(),
             title: String::new(),
             text: "name = \"small\"".into(),
-            report: Default::default(),
-            timing: false,
-            departures: Default::default(),
             runs: planned,
+            ..SweepRecord::default()
         })
         .unwrap();
     // One finished run is damaged afterwards.

@@ -78,10 +78,12 @@ pub use labels::LabelJournal;
 pub use old::{OldAnswers, OldLabels, old_answers, old_labels, problems_of};
 pub use process::{ProcessName, Standing};
 pub use record::{
-    Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind, Machine, Provenance, Status,
+    AuxiliaryRecord, Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind,
+    MOST_SINGLE_OUTPUTS, Machine, MemberRecord, OUTPUT_QUANTILES, OutputErrorRecord, OutputErrorsRecord, PooledErrors,
+    Provenance, Status, TestLabels, UncertaintyRecord,
 };
 pub use run::Run;
 pub use spec::{PoolSpec, ProblemSpec, ProtocolSpec, RunKey, RunSpec, StrategySpec};
 pub use store::{Begin, Store, StoreWriter};
-pub use sweep::{PlannedRun, SweepRecord};
+pub use sweep::{ColumnRecord, OwnProblem, PlannedLook, PlannedRun, SweepRecord};
 pub use writer::RunWriter;

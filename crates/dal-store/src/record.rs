@@ -33,14 +33,204 @@ pub struct EntryRecord {
     pub failed_labels: Vec<FailedLabel>,
     /// What was chosen with this model; absent at the last entry.
     pub choice: Option<Choice>,
+    /// Whether the test error lies below the variance of the test labels, the error of the best constant. Of a user's
+    /// problem by the pooled figure ([`PooledErrors::mse`] below 1), of a built-in one by the MSE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<bool>,
+    /// Errors output by output and pooled; a user can judge them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_errors: Option<OutputErrorsRecord>,
+    /// How the training of each member of the evaluated model ended, in the members' order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberRecord>,
+    /// The network that was trained for the strategy alone, where there is one: beside
+    /// [`auxiliary_mse`](Self::auxiliary_mse).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auxiliary: Option<AuxiliaryRecord>,
+    /// What the model's uncertainty was worth on the test set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<UncertaintyRecord>,
 }
 
 impl EntryRecord {
     /// A record of these errors without a choice.
     pub fn new(entry: usize, n_labelled: usize, errors: EntryErrors) -> Self {
         let log_rmse = (errors.mse > 0.0).then(|| 0.5 * errors.mse.ln());
-        Self { entry, n_labelled, errors, log_rmse, auxiliary_mse: None, failed_labels: Vec::new(), choice: None }
+        Self {
+            entry,
+            n_labelled,
+            errors,
+            log_rmse,
+            auxiliary_mse: None,
+            failed_labels: Vec::new(),
+            choice: None,
+            learned: None,
+            output_errors: None,
+            members: Vec::new(),
+            auxiliary: None,
+            uncertainty: None,
+        }
     }
+
+    /// Every number of it, each of which must be finite, by name.
+    pub(crate) fn numbers(&self) -> Vec<(&'static str, f64)> {
+        let e = self.errors;
+        let mut all = vec![("mse", e.mse), ("mae", e.mae), ("p95_abs", e.p95_abs), ("max_abs", e.max_abs)];
+        let mut optional = |what: &'static str, value: Option<f64>| all.extend(value.map(|value| (what, value)));
+        optional("log_rmse", self.log_rmse);
+        optional("auxiliary_mse", self.auxiliary_mse);
+        optional("diversity", self.choice.as_ref().and_then(|c| c.diversity));
+        optional("score_error_correlation", self.choice.as_ref().and_then(|c| c.score_error_correlation));
+        for member in self.members.iter().chain(self.auxiliary.iter().flat_map(|a| &a.members)) {
+            optional("final_over_variance", member.final_over_variance);
+            optional("final_over_best", member.final_over_best);
+        }
+        optional("over_variance", self.auxiliary.as_ref().and_then(|a| a.over_variance));
+        if let Some(u) = &self.uncertainty {
+            optional("nll", u.nll);
+            optional("crps", Some(u.crps));
+            optional("coverage_90", Some(u.coverage_90));
+            optional("rank_correlation", u.rank_correlation);
+        }
+        if let Some(errors) = &self.output_errors {
+            for one in errors.outputs.iter().chain(&errors.quantiles) {
+                optional("rmse", Some(one.rmse));
+                optional("r2", one.r2);
+                optional("mae of an output", Some(one.mae));
+                optional("p95_abs of an output", Some(one.p95_abs));
+                optional("max_abs of an output", Some(one.max_abs));
+            }
+            if let Some(pooled) = &errors.pooled {
+                optional("pooled mse", Some(pooled.mse));
+                optional("pooled mae", Some(pooled.mae));
+                optional("pooled p95_abs", Some(pooled.p95_abs));
+                optional("pooled max_abs", Some(pooled.max_abs));
+            }
+        }
+        all
+    }
+}
+
+/// Up to so many outputs each has its own errors in a record, and its own spread in [`TestLabels`]; of more there are
+/// quantiles over outputs.
+pub const MOST_SINGLE_OUTPUTS: usize = 20;
+
+/// Over more outputs than [`MOST_SINGLE_OUTPUTS`] these quantiles are kept of each measure.
+pub const OUTPUT_QUANTILES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+
+/// Errors of one model on the test set, output by output in the user's units, and pooled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OutputErrorsRecord {
+    /// One per output, where they are at most [`MOST_SINGLE_OUTPUTS`]; else none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputErrorRecord>,
+    /// Of more outputs: the [`OUTPUT_QUANTILES`] over outputs, of each measure by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quantiles: Vec<OutputErrorRecord>,
+    /// All outputs together; absent where every output is constant over the test labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooled: Option<PooledErrors>,
+}
+
+/// Errors of one output over the test set, in its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputErrorRecord {
+    /// Root mean squared error.
+    pub rmse: f64,
+    /// 1 − MSE / variance of the test labels; absent for an output that is constant there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r2: Option<f64>,
+    /// Mean absolute error.
+    pub mae: f64,
+    /// 95 % quantile of the absolute error.
+    pub p95_abs: f64,
+    /// Largest absolute error.
+    pub max_abs: f64,
+}
+
+/// Errors over all outputs, each divided by its standard deviation over the test labels (in transformed units, where
+/// the problem transforms it). No unit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PooledErrors {
+    /// Mean over outputs of MSE / variance: 1 is what the best constant scores.
+    pub mse: f64,
+    /// Mean over outputs of MAE / standard deviation.
+    pub mae: f64,
+    /// 95 % quantile of the scaled absolute error over points and outputs.
+    pub p95_abs: f64,
+    /// The largest scaled absolute error.
+    pub max_abs: f64,
+    /// Outputs left out, because they are constant over the test labels.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_left_out: usize,
+}
+
+/// How the training of one network ended.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberRecord {
+    /// Training loss at the last epoch over the variance of the labels it was trained on (the loss of the best
+    /// constant); absent where those are all equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_over_variance: Option<f64>,
+    /// Training loss at the last epoch over the smallest of any epoch, 1 at best; absent where the smallest was 0 and
+    /// the last is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_over_best: Option<f64>,
+    /// How often it was trained anew because it had collapsed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: usize,
+}
+
+/// A network trained for the strategy alone: of `bald`, the dropout network. The rank correlation of its scores with
+/// the true error is [`Choice::score_error_correlation`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AuxiliaryRecord {
+    /// Its test MSE over the variance of the test labels (mean over outputs; of a user's problem the pooled figure); 1
+    /// is what the best constant scores. Absent for labels that are all equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_variance: Option<f64>,
+    /// How its training ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberRecord>,
+}
+
+/// The normal distribution with the ensemble's mean and variance, held against the test labels; outputs in standard
+/// deviations of the test labels, those that are constant there left out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UncertaintyRecord {
+    /// Mean negative log likelihood in nats; absent where a variance is zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nll: Option<f64>,
+    /// Mean continuous ranked probability score.
+    pub crps: f64,
+    /// Share of values inside the 90 % interval.
+    pub coverage_90: f64,
+    /// Spearman's correlation over test points of disagreement (mean variance) and absolute error (mean over outputs);
+    /// absent where one of the two is constant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank_correlation: Option<f64>,
+    /// Values whose variance counts as zero.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_degenerate: usize,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// What is constant over all runs, seeds and steps of a problem: the spread of the test labels that every error is held
+/// against. It stands in the footer of every run of it, not in its sweep's record: the labels of a user's problem are
+/// known only once its program has been asked, and a run must say by itself what its figures are relative to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestLabels {
+    /// Test points with a label.
+    pub n: usize,
+    /// Variance of the outputs, mean over outputs: the MSE of the best constant. Units: output².
+    pub variance: f64,
+    /// Standard deviation of each output (dividing by the number of labels), of at most [`MOST_SINGLE_OUTPUTS`]
+    /// outputs; else none. Of a transformed output in transformed units.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sd: Vec<f64>,
 }
 
 /// A choice of queries.
@@ -71,6 +261,9 @@ pub struct FailedLabel {
     pub kind: String,
     /// The oracle's own words.
     pub message: String,
+    /// The inputs it was asked for, each in its physical unit, as text; none in older records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<String>,
 }
 
 /// Seconds of one entry, a line of `timing.jsonl`. Outside a run's identity.
@@ -226,6 +419,9 @@ pub(crate) struct Footer {
     pub entries: usize,
     /// The deterministic files.
     pub files: std::collections::BTreeMap<String, FileSeal>,
+    /// What its errors are held against; absent in older stores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_labels: Option<TestLabels>,
 }
 
 /// Length and hash of a file.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::StoreError;
 use crate::journal::{self, Checkpoint};
-use crate::record::{EntryRecord, EntryTiming, Footer, Provenance, Status};
+use crate::record::{EntryRecord, EntryTiming, Footer, Provenance, Status, TestLabels};
 use crate::spec::{RunKey, RunSpec, hash};
 
 pub(crate) const SPEC: &str = "spec.json";
@@ -98,6 +98,11 @@ impl Run {
     /// How the run stands.
     pub fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// What its errors are held against; `None` until the run is over, and of older stores.
+    pub fn test_labels(&self) -> Option<&TestLabels> {
+        self.footer.as_ref()?.test_labels.as_ref()
     }
 
     /// One record per entry.

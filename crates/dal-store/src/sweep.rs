@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A sweep as it was planned: kept in the store beside the runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SweepRecord {
     /// Its name.
     pub name: String,
@@ -22,8 +22,46 @@ pub struct SweepRecord {
     /// without a published form, and those run as published, are not in it.
     #[serde(default)]
     pub departures: BTreeMap<String, Vec<String>>,
+    /// When verdicts are made, fixed before the first run; a sweep without makes them once, on all its seeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looks: Vec<PlannedLook>,
+    /// Users' problems by variant, in their own words; built-in ones are not in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own_problems: BTreeMap<String, OwnProblem>,
     /// The runs it asks for, in the sweep's order.
     pub runs: Vec<PlannedRun>,
+}
+
+/// One planned look at a growing sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedLook {
+    /// Seeds, the first ones of the sweep, that its verdicts rest on.
+    pub seeds: usize,
+    /// Chance of a false verdict at this look, both directions together.
+    pub level: f64,
+}
+
+/// What a user calls things: for the report's words and axes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnProblem {
+    /// What the problem is, in a line; its id where the user gave none.
+    pub title: String,
+    /// Its inputs.
+    pub inputs: Vec<ColumnRecord>,
+    /// Its outputs.
+    pub outputs: Vec<ColumnRecord>,
+}
+
+/// An input or output of a user's problem.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnRecord {
+    /// Its name.
+    pub name: String,
+    /// Its unit; `1` for none.
+    pub unit: String,
+    /// How the model sees it, where that is not as it is: `log`, `asinh from 0.001`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub transform: String,
 }
 
 /// One run that a sweep asks for.

@@ -12,7 +12,7 @@ use crate::atomic;
 use crate::canonical::canonical_json;
 use crate::error::StoreError;
 use crate::journal::{Checkpoint, Frame, Journal};
-use crate::record::{EntryRecord, EntryTiming, Failure, FileSeal, Footer, Provenance};
+use crate::record::{EntryRecord, EntryTiming, Failure, FileSeal, Footer, Provenance, TestLabels};
 use crate::run::{FOOTER, JOURNAL, LABELS, PROVENANCE, QUERIES, RECORDS, Run, SPEC, TIMING};
 use crate::spec::{RunKey, hash};
 
@@ -28,6 +28,7 @@ pub struct RunWriter {
     journal: Journal,
     state: Checkpoint,
     keeps_labels: bool,
+    test_labels: Option<TestLabels>,
 }
 
 impl RunWriter {
@@ -38,7 +39,7 @@ impl RunWriter {
             journal.append(&Frame::Resumed)?;
             state.resumed += 1;
         }
-        Ok(Self { dir, key, journal, state, keeps_labels: false })
+        Ok(Self { dir, key, journal, state, keeps_labels: false, test_labels: None })
     }
 
     /// What is known so far: what was found when the run was taken up, and what came since.
@@ -100,20 +101,8 @@ impl RunWriter {
     /// # Errors
     /// An entry out of order, a value that is not finite, a disk that refuses.
     pub fn entry(&mut self, record: EntryRecord, timing: Option<EntryTiming>) -> Result<(), StoreError> {
-        let errors = record.errors;
-        let choice = record.choice.as_ref();
-        let values = [
-            ("mse", Some(errors.mse)),
-            ("mae", Some(errors.mae)),
-            ("p95_abs", Some(errors.p95_abs)),
-            ("max_abs", Some(errors.max_abs)),
-            ("log_rmse", record.log_rmse),
-            ("auxiliary_mse", record.auxiliary_mse),
-            ("diversity", choice.and_then(|c| c.diversity)),
-            ("score_error_correlation", choice.and_then(|c| c.score_error_correlation)),
-        ];
-        for (what, value) in values {
-            if let Some(value) = value.filter(|v| !v.is_finite()) {
+        for (what, value) in record.numbers() {
+            if !value.is_finite() {
                 return Err(StoreError::NonFinite { path: self.dir.clone(), what, value });
             }
         }
@@ -127,6 +116,18 @@ impl RunWriter {
     /// something.
     pub fn keep_labels(&mut self) {
         self.keeps_labels = true;
+    }
+
+    /// What the run's errors are held against: kept in its footer.
+    ///
+    /// # Errors
+    /// A value that is not finite.
+    pub fn set_test_labels(&mut self, labels: TestLabels) -> Result<(), StoreError> {
+        if let Some(value) = labels.sd.iter().copied().chain([labels.variance]).find(|value| !value.is_finite()) {
+            return Err(StoreError::NonFinite { path: self.dir.clone(), what: "spread of the test labels", value });
+        }
+        self.test_labels = Some(labels);
+        Ok(())
     }
 
     /// The run is complete: writes its files and removes the checkpoint.
@@ -162,7 +163,8 @@ impl RunWriter {
         atomic::place(&self.dir.join(PROVENANCE), &lines(&[provenance]), false)?;
         // The footer vouches for the files before it, so they must last before it does.
         atomic::sync_parent(&self.dir.join(RECORDS));
-        let footer = Footer { failure, entries: self.state.records.len(), files };
+        let (entries, test_labels) = (self.state.records.len(), self.test_labels);
+        let footer = Footer { failure, entries, files, test_labels };
         atomic::write(&self.dir.join(FOOTER), &lines(std::slice::from_ref(&footer)))?;
         if keep_checkpoint {
             self.journal.sync()?;

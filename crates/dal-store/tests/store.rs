@@ -5,8 +5,9 @@ use std::path::Path;
 
 use dal_core::{LabelFailure, LabelFailureKind};
 use dal_store::{
-    Begin, Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind, PlannedRun, Provenance,
-    RunKey, RunSpec, RunWriter, Status, Store, StoreError, StoreWriter, SweepRecord,
+    AuxiliaryRecord, Begin, Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind,
+    MemberRecord, OutputErrorRecord, OutputErrorsRecord, PlannedRun, PooledErrors, Provenance, RunKey, RunSpec,
+    RunWriter, Status, Store, StoreError, StoreWriter, SweepRecord, TestLabels, UncertaintyRecord, canonical_json,
 };
 use ndarray::{Array2, array};
 
@@ -25,7 +26,7 @@ fn record(entry: usize) -> EntryRecord {
         n_ranked: 0,
         notes: vec!["a term is constant".into()],
     };
-    let failed = FailedLabel { row: 1, kind: "crashed".into(), message: "last words".into() };
+    let failed = FailedLabel { row: 1, kind: "crashed".into(), message: "last words".into(), at: Vec::new() };
     EntryRecord {
         failed_labels: if entry == 1 { vec![failed] } else { Vec::new() },
         choice: (entry < 3).then_some(choice),
@@ -311,6 +312,77 @@ fn half_made_things_are_not_seen() {
     assert_eq!(fs::read_dir(runs).unwrap().count(), 1);
 }
 
+/// An entry with everything that a recorder can say.
+fn full_record() -> EntryRecord {
+    let output = OutputErrorRecord { rmse: 0.1, r2: Some(0.9), mae: 0.05, p95_abs: 0.2, max_abs: 0.4 };
+    let pooled = PooledErrors { mse: 0.1, mae: 0.2, p95_abs: 0.5, max_abs: 0.9, n_left_out: 1 };
+    let member = MemberRecord { final_over_variance: Some(0.7), final_over_best: None, restarts: 2 };
+    EntryRecord {
+        learned: Some(true),
+        output_errors: Some(OutputErrorsRecord { outputs: vec![output], quantiles: Vec::new(), pooled: Some(pooled) }),
+        members: vec![member],
+        auxiliary: Some(AuxiliaryRecord { over_variance: Some(0.6), members: vec![member] }),
+        uncertainty: Some(UncertaintyRecord {
+            nll: None,
+            crps: 0.2,
+            coverage_90: 0.8,
+            rank_correlation: Some(-0.1),
+            n_degenerate: 3,
+        }),
+        ..record(0)
+    }
+}
+
+#[test]
+fn records_of_older_stores_read_as_before_and_keep_their_bytes() {
+    let old = concat!(
+        r#"{"auxiliary_mse":null,"choice":null,"entry":0,"failed_labels":[{"kind":"crashed","message":"last words","#,
+        r#""row":1}],"log_rmse":null,"mae":0.25,"max_abs":1.0,"mse":0.0,"n_labelled":80,"p95_abs":0.5}"#
+    );
+    let read: EntryRecord = serde_json::from_str(old).unwrap();
+    assert_eq!((read.learned, &read.members, &read.output_errors), (None, &Vec::new(), &None));
+    assert_eq!((&read.auxiliary, &read.uncertainty), (&None, &None));
+    assert_eq!(canonical_json(&read).unwrap(), old);
+}
+
+#[test]
+fn everything_a_record_says_comes_back_and_must_be_finite() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    let bad = |change: &dyn Fn(&mut EntryRecord)| {
+        let mut record = full_record();
+        change(&mut record);
+        record
+    };
+    let spoilt = [
+        ("nll", bad(&|r| r.uncertainty.as_mut().unwrap().nll = Some(f64::INFINITY))),
+        ("final_over_best", bad(&|r| r.members[0].final_over_best = Some(f64::INFINITY))),
+        (
+            "final_over_variance",
+            bad(&|r| r.auxiliary.as_mut().unwrap().members[0].final_over_variance = Some(f64::NAN)),
+        ),
+        ("pooled mse", bad(&|r| r.output_errors.as_mut().unwrap().pooled.as_mut().unwrap().mse = f64::NAN)),
+        ("r2", bad(&|r| r.output_errors.as_mut().unwrap().outputs[0].r2 = Some(f64::NEG_INFINITY))),
+    ];
+    for (due, record) in spoilt {
+        match run.entry(record, None) {
+            Err(StoreError::NonFinite { what, .. }) => assert_eq!(what, due),
+            other => panic!("{due}: {other:?}"),
+        }
+    }
+    let infinite = TestLabels { n: 4, variance: f64::INFINITY, sd: Vec::new() };
+    assert!(matches!(run.set_test_labels(infinite), Err(StoreError::NonFinite { .. })));
+    let labels = TestLabels { n: 4, variance: 2.5, sd: vec![1.0, 2.0] };
+    run.set_test_labels(labels.clone()).unwrap();
+    run.entry(full_record(), None).unwrap();
+    let reason = Failure { kind: FailureKind::Training, entry: 1, message: "enough".into() };
+    run.fail(reason, &Provenance::default()).unwrap();
+    let run = store.find(&key(0)).unwrap().unwrap();
+    assert_eq!(run.records().unwrap(), [full_record()]);
+    assert_eq!(run.test_labels(), Some(&labels));
+}
+
 #[test]
 fn sweeps_are_kept_once() {
     let (_dir, store) = store();
@@ -327,10 +399,8 @@ fn sweeps_are_kept_once() {
         name: "quick one".into(),
         title: String::new(),
         text: "name = \"quick one\"\n".into(),
-        report: Default::default(),
-        timing: false,
-        departures: Default::default(),
         runs: vec![planned],
+        ..SweepRecord::default()
     };
     writer.record_sweep(&sweep).unwrap();
     writer.record_sweep(&sweep).unwrap();

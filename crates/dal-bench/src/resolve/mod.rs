@@ -10,11 +10,12 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use dal_core::{Engine, EngineChoice, Needs, rehearse};
-use dal_store::{RunKey, SweepRecord};
+use dal_eval::{EvalError, Look, Looks};
+use dal_store::{PlannedLook, RunKey, SweepRecord};
 use toml::Spanned;
 
 use self::protocol::pools;
-use self::records::{departures, planned_run, run_spec};
+use self::records::{departures, own_problems, planned_run, run_spec};
 use crate::catalogue::{Catalogue, FoundStrategy};
 use crate::error::SweepError;
 use crate::plan::{Plan, Trial};
@@ -55,6 +56,7 @@ impl Resolver<'_> {
             return Err(self.sweep.invalid(file.name.span().start, "name", "it is empty", None));
         }
         let seeds = self.seeds()?;
+        let looks = self.looks()?;
         for (key, there) in [("problem", !file.problem.is_empty()), ("strategy", !file.strategy.is_empty())] {
             if !there {
                 let hint = Some(format!("add at least one [[{key}]] with an id"));
@@ -100,6 +102,8 @@ impl Resolver<'_> {
             report: report.collect(),
             timing: file.timing,
             departures: departures(&problems),
+            looks,
+            own_problems: own_problems(&problems),
             runs,
         };
         let rates = problems.iter().map(|_| OnceLock::new()).collect();
@@ -147,6 +151,24 @@ impl Resolver<'_> {
                 n => Ok((0..n).collect()),
             },
         }
+    }
+
+    /// The planned looks. More seeds than the last look has may be planned (their verdicts stay those of the look), and
+    /// a look may lie beyond the seeds of today.
+    fn looks(&self) -> Result<Vec<PlannedLook>, SweepError> {
+        let looks = &self.sweep.file.looks;
+        if looks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let planned = looks.iter().map(|look| Look { seeds: look.get_ref().seeds, level: look.get_ref().level });
+        if let Err(error) = Looks::new(planned.collect()) {
+            let index = if let EvalError::OutOfRange { index, .. } = error { index } else { 0 };
+            let at = looks.get(index).map_or(0, |look| look.span().start);
+            let hint =
+                "give each look its seeds, more than the one before, and its share of the chance of a false verdict";
+            return Err(self.sweep.invalid(at, format!("looks[{index}]"), error.to_string(), Some(hint.into())));
+        }
+        Ok(looks.iter().map(|l| PlannedLook { seeds: l.get_ref().seeds, level: l.get_ref().level }).collect())
     }
 
     fn strategies(&self) -> Result<Vec<Chosen>, SweepError> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use dal_core::{ModelSpec, Shape};
-use dal_store::{PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunSpec, StrategySpec};
+use dal_store::{
+    ColumnRecord, OwnProblem, PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunSpec, StrategySpec,
+};
 use serde_json::Value;
 
 use super::Chosen;
@@ -54,6 +56,28 @@ pub(super) fn departures(problems: &[PlannedProblem]) -> BTreeMap<String, Vec<St
         (p.problem.variant_id(), words)
     });
     all.filter(|(_, words)| !words.is_empty()).collect()
+}
+
+/// What users call their problems and columns, by variant.
+pub(super) fn own_problems(problems: &[PlannedProblem]) -> BTreeMap<String, OwnProblem> {
+    let columns = |columns: &[dal_oracles::Column]| {
+        let record = |c: &dal_oracles::Column| ColumnRecord {
+            name: c.name.clone(),
+            unit: c.unit.clone(),
+            transform: String::new(),
+        };
+        columns.iter().map(record).collect()
+    };
+    let own = problems.iter().map(|p| &p.problem).filter(|problem| problem.card().is_none());
+    own.map(|problem| {
+        let words = OwnProblem {
+            title: problem.id().to_owned(),
+            inputs: columns(problem.inputs()),
+            outputs: columns(problem.outputs()),
+        };
+        (problem.variant_id(), words)
+    })
+    .collect()
 }
 
 pub(super) fn planned_run(trial: &Trial) -> PlannedRun {

@@ -43,16 +43,22 @@ pub(crate) fn learning_curves(
     });
     let y = LogScale::of(all)?;
     let (first, last) = (*of.n_labelled.first()? as f64, *of.n_labelled.last()? as f64);
+    // Labels that exist: where some failed, a method's entries stand at fewer than the others'.
+    let behind = |s: &SeriesCurves<'_>, t: usize| s.curves.mean_labels(t).unwrap_or(of.n_labelled[t] as f64);
+    let ends = |t: usize| shown.iter().map(move |s| behind(s, t));
+    let first = ends(0).fold(first, f64::min);
+    let last = ends(of.n_labelled.len() - 1).fold(last, f64::max);
     let at_x = move |n: f64| if last > first { (n - first) / (last - first) } else { 0.5 };
     let x_ticks: Vec<(f64, String)> =
         linear_ticks(first, last).into_iter().map(|n| (at_x(n), format!("{n}"))).collect();
     let y_ticks = y.ticks();
-    let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: kind.name(), y_axis: true };
+    let name = of.error_name(kind);
+    let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: &name, y_axis: true };
     // Many bands on top of each other hide the lines.
     let opacity = if shown.len() > 6 { 0.07 } else { 0.13 };
-    let at = |t: usize, value: f64| (at_x(of.n_labelled[t] as f64), y.at(value));
-    let points = |curve: &[f64]| -> Vec<(f64, f64)> {
-        curve.iter().enumerate().filter(|(_, v)| **v > 0.0).map(|(t, v)| at(t, *v)).collect()
+    let points = |s: &SeriesCurves<'_>, curve: &[f64]| -> Vec<(f64, f64)> {
+        let there = curve.iter().enumerate().filter(|(_, v)| **v > 0.0);
+        there.map(|(t, v)| (at_x(behind(s, t)), y.at(*v))).collect()
     };
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
         let plane = framed(area, &frame)?;
@@ -61,15 +67,15 @@ pub(crate) fn learning_curves(
             canvas.series(Some(s.style), dash(s.style));
             let Some(band) = s.curves.band(kind) else {
                 for (_, curve) in &s.curves.per_seed {
-                    plane.draw(&PathElement::new(points(curve), stroke(role, 0.7)))?;
+                    plane.draw(&PathElement::new(points(s, curve), stroke(role, 0.7)))?;
                 }
                 continue;
             };
             if let Some((low, high)) = band.spread.as_ref().filter(|_| mse) {
-                let outline: Vec<_> = points(low).into_iter().chain(points(high).into_iter().rev()).collect();
+                let outline: Vec<_> = points(s, low).into_iter().chain(points(s, high).into_iter().rev()).collect();
                 plane.draw(&Polygon::new(outline, fill(role, opacity)))?;
             }
-            let line = points(&band.mean);
+            let line = points(s, &band.mean);
             plane.draw(&PathElement::new(line.clone(), stroke(role, LINE)))?;
             canvas.series(Some(s.style), &[]);
             // Markers every tenth entry, shifted by style so that they seldom hide each other; one for the errors beside MSE,
@@ -97,11 +103,19 @@ pub(crate) fn learning_curves(
                     n: s.name.to_owned(),
                     y: band.mean.iter().map(|v| (*v > 0.0).then(|| page_position(0.0, y.at(*v)).1)).collect(),
                     v: (0..band.mean.len())
-                        .map(|t| match band.spread.as_ref().filter(|_| mse) {
-                            Some((low, high)) => {
-                                format!("{} ({} to {})", number(band.mean[t]), number(low[t]), number(high[t]))
+                        .map(|t| {
+                            let n = behind(s, t);
+                            let own = if n.round() == of.n_labelled[t] as f64 {
+                                String::new()
+                            } else {
+                                format!(" at {} labels", number(n))
+                            };
+                            match band.spread.as_ref().filter(|_| mse) {
+                                Some((low, high)) => {
+                                    format!("{} ({} to {}){own}", number(band.mean[t]), number(low[t]), number(high[t]))
+                                }
+                                None => number(band.mean[t]) + &own,
                             }
-                            None => number(band.mean[t]),
                         })
                         .collect(),
                 },
@@ -127,9 +141,9 @@ pub(crate) fn learning_curves(
             "Learning curves on {} at {}: {}, logarithmic, from {} to {} labels.{} At the end, lowest first: {}.",
             of.id,
             ratio_name(part.pool_ratios[ratio]),
-            kind.name(),
-            first,
-            last,
+            of.error_name(kind),
+            number(first),
+            number(last),
             start.map(|v| format!(" It starts at {}.", number(v))).unwrap_or_default(),
             if ends.is_empty() { "no method has every seed".to_owned() } else { ends.join(", ") }
         )

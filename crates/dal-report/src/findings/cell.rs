@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dal_eval::{Cell, CellFinding, CurveSpan, EvalError, LabelsToReach, Outcome, labels_to_reach, paired_ratios};
+use dal_eval::{
+    Cell, CellFinding, CurveMetric, CurvePair, CurveSpan, LabelsToReach, MetricFinding, Outcome, SignSplit,
+    labels_to_reach, median, paired_ratios, sign_split,
+};
 
 use super::curves::{curves, final_errors};
-use super::runs::{BySeed, area, diversity, median, time, values_of};
-use super::{CellDetail, Curves, FinalErrors, Problem, Time};
+use super::runs::{BySeed, area, diversity, time, values_of};
+use super::{CellDetail, Curves, FinalErrors, Learning, Problem, Time};
 use crate::data::{BASELINE, RunSummary};
 
 /// Random's values of a problem, by seed.
@@ -27,10 +30,16 @@ impl Baseline {
     }
 }
 
+/// Level of the intervals of metrics beside nAUC, each of its cell by itself.
+const BESIDE_LEVEL: f64 = 0.95;
+
 /// A cell before its tests are known.
 pub(super) struct Unjudged {
     n_div: Option<Cell>,
     labels: Option<Vec<LabelsToReach>>,
+    beside: Vec<MetricFinding>,
+    split: Option<SignSplit>,
+    learning: Learning,
     correlation: Option<f64>,
     curves: Curves,
     final_errors: Option<FinalErrors>,
@@ -40,8 +49,21 @@ pub(super) struct Unjudged {
 
 impl Unjudged {
     pub(super) fn judged(self, n_auc: CellFinding) -> CellDetail {
-        let Self { n_div, labels, correlation, curves, final_errors, time, notes } = self;
-        CellDetail { n_auc, p_holm: None, n_div, labels, correlation, curves, final_errors, time, notes }
+        let Self { n_div, labels, beside, split, learning, correlation, curves, final_errors, time, notes } = self;
+        CellDetail {
+            n_auc,
+            p_holm: None,
+            n_div,
+            labels,
+            beside,
+            split,
+            learning,
+            correlation,
+            curves,
+            final_errors,
+            time,
+            notes,
+        }
     }
 }
 
@@ -49,32 +71,56 @@ pub(super) fn cell_without_tests(
     problem: &Problem,
     baseline: &Baseline,
     by_seed: &BySeed<'_>,
-    n_entries: usize,
-) -> Result<Unjudged, EvalError> {
+    target: Option<f64>,
+) -> Unjudged {
+    let n_entries = problem.protocol.steps + 1;
     let of_method = values_of(&problem.seeds, by_seed, n_entries, diversity);
     let ratios = paired_ratios(&problem.seeds, &of_method, &baseline.diversity);
     // A method whose batches collapse to one point has nDiv 0, which a geometric mean cannot hold.
     let n_div = Cell::of(&ratios).ok();
     let curves = curves(&problem.seeds, by_seed, n_entries);
-    let labels = if curves.missing.is_empty() && problem.random.missing.is_empty() {
-        let pairs = curves.per_seed.iter().zip(&problem.random.per_seed);
-        pairs.map(|((_, m), (_, r))| labels_to_reach(m, r, &problem.n_labelled).ok()).collect()
+    let complete = curves.missing.is_empty() && problem.random.missing.is_empty();
+    let labels = if complete {
+        let pairs = curves.per_seed.iter().zip(&curves.labels).zip(&problem.random.per_seed);
+        pairs.map(|(((_, m), labels), (_, r))| labels_to_reach(m, r, labels).ok()).collect()
     } else {
         None
     };
+    let beside = if complete { beside(&curves, &problem.random, target) } else { Vec::new() };
     let mut correlations = Vec::new();
     let mut notes = BTreeSet::new();
     for run in by_seed.values() {
         correlations.extend(run.entries.iter().filter_map(|e| e.correlation));
         notes.extend(run.entries.iter().flat_map(|e| e.notes.iter().cloned()));
     }
-    Ok(Unjudged {
+    Unjudged {
         n_div,
         labels,
-        correlation: median(&correlations),
+        split: sign_split(&beside),
+        beside,
+        learning: Learning::of(by_seed.values().copied(), problem.variance),
+        correlation: median(&correlations).ok(),
         final_errors: final_errors(&curves, by_seed),
         curves,
         time: time(by_seed),
         notes: notes.into_iter().collect(),
-    })
+    }
+}
+
+/// Every metric of complete curves that is defined for all seeds.
+fn beside(method: &Curves, random: &Curves, target: Option<f64>) -> Vec<MetricFinding> {
+    let pairs: Vec<CurvePair<'_>> = method
+        .per_seed
+        .iter()
+        .zip(&method.labels)
+        .zip(random.per_seed.iter().zip(&random.labels))
+        .map(|(((_, m), labels), ((_, r), of_random))| CurvePair {
+            method: m,
+            random: r,
+            n_labelled: labels,
+            // Where labels failed, entries of both stand for different numbers of them, which a count cannot hold.
+            target: target.filter(|_| labels == of_random),
+        })
+        .collect();
+    CurveMetric::ALL.iter().filter_map(|metric| MetricFinding::of(*metric, &pairs, BESIDE_LEVEL).ok()).collect()
 }

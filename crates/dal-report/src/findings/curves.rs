@@ -10,6 +10,7 @@ pub(super) fn curves(seeds: &[u64], by_seed: &BySeed<'_>, n_entries: usize) -> C
     for &seed in seeds {
         if let Some(run) = by_seed.get(&seed) {
             all.per_seed.push((seed, run.entries.iter().map(|e| e.mse).collect()));
+            all.labels.push(run.entries.iter().map(|e| e.n_labelled).collect());
         }
         match finished(by_seed.get(&seed).copied(), n_entries) {
             Ok(run) => done.push(run),
@@ -29,6 +30,12 @@ pub(super) fn curves(seeds: &[u64], by_seed: &BySeed<'_>, n_entries: usize) -> C
 }
 
 impl Curves {
+    /// Labels behind an entry, mean over the seeds that came so far; `None` where none did.
+    pub fn mean_labels(&self, entry: usize) -> Option<f64> {
+        let there: Vec<f64> = self.labels.iter().filter_map(|labels| labels.get(entry)).map(|n| *n as f64).collect();
+        (!there.is_empty()).then(|| there.iter().sum::<f64>() / there.len() as f64)
+    }
+
     /// The mean curve of an error.
     pub fn band(&self, kind: ErrorKind) -> Option<&Band> {
         match kind {
@@ -89,6 +96,6 @@ impl Curves {
             band(&logs)
         });
         // Of the other errors only means are kept; they are drawn as measured.
-        Self { per_seed, missing: self.missing.clone(), mean, others: self.others.clone() }
+        Self { per_seed, labels: self.labels.clone(), missing: self.missing.clone(), mean, others: self.others.clone() }
     }
 }

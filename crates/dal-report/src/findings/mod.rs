@@ -2,21 +2,26 @@
 
 mod cell;
 mod curves;
+mod judged;
+mod labels;
+mod learning;
 mod part;
 mod runs;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{
-    Cell, CellFinding, CurveSpan, EvalError, LabelsToReach, Missing, PoolRatioTransfer, RankTable, Robustness, Tally,
-    VerdictRules,
+    Cell, CellFinding, CurveSpan, EvalError, LabelsToReach, Learnability, MetricFinding, Missing, PoolRatioTransfer,
+    RankTable, Robustness, SignSplit, Tally, VerdictRules,
 };
+use dal_store::OwnProblem;
 
+pub use self::judged::{Deciding, Judged};
+pub use self::labels::FailedLabels;
+pub use self::learning::{AuxiliaryFinding, Learning, NowErrors, Place, UncertaintyFinding};
 use self::part::{Context, part};
 use crate::data::{Entry, Model, Protocol, ReportData, RunSummary, Setting};
-
-/// The pool ratio that stands for a fixed list of candidates.
-pub const FIXED_LIST: usize = 0;
 
 /// Findings of a whole report.
 #[derive(Debug, Clone)]
@@ -48,6 +53,10 @@ pub struct Part {
     pub ranks: Vec<Option<RankTable>>,
     /// Win / tie / loss of Random and the methods against each other over all cells.
     pub tallies: Vec<Vec<Tally>>,
+    /// How the methods were judged together; `None` where there is nothing to judge.
+    pub judged: Option<Judged>,
+    /// Labels that failed, by problem, method and kind.
+    pub failed_labels: Vec<FailedLabels>,
     /// Counts of runs.
     pub counts: Counts,
     /// Runs that have no complete result.
@@ -89,16 +98,51 @@ pub struct Problem {
     pub departures: Vec<String>,
     /// Seeds that any run of it has, ascending.
     pub seeds: Vec<u64>,
-    /// Labels behind each entry.
+    /// Labels behind each entry: the median of those that exist, over all runs; planned ones where no run has come so far.
     pub n_labelled: Vec<usize>,
+    /// A user's problem, in the user's words; `None` for a built-in one.
+    pub own: Option<OwnProblem>,
+    /// Whether errors are pooled ones, every output in standard deviations of its test labels; else MSE in units of the
+    /// output.
+    pub pooled: bool,
+    /// Variance of the test labels (mean over outputs; 1 for pooled errors), where known.
+    pub variance: Option<f64>,
+    /// Whether Random learns it, and so whether it takes part in rankings; `None` where that is not known.
+    pub learnability: Option<Learnability>,
+    /// The share of Random's area that entry 0 makes, and that entries 0 to 2 make: means over seeds.
+    pub area_shares: Option<(f64, f64)>,
+    /// The errors of the best models so far, in the user's units.
+    pub now: Option<NowErrors>,
     /// Random's curves.
     pub random: Curves,
+    /// What Random's models and members learned.
+    pub random_learning: Learning,
     /// Random's errors at the end, where every seed is finished.
     pub random_final: Option<FinalErrors>,
     /// Random's time.
     pub random_time: Option<Time>,
     /// What training cost over all its finished runs.
     pub training: Option<TrainingTime>,
+}
+
+impl Problem {
+    /// Whether it takes part in rankings: not if Random itself does not learn it.
+    pub fn is_ranked(&self) -> bool {
+        self.learnability.is_none_or(|l| l.in_rankings)
+    }
+
+    /// Name and unit of an output, as the user calls them; the unit is empty for none.
+    pub(crate) fn output_name(&self, output: usize) -> (String, String) {
+        match self.own.as_ref().and_then(|own| own.outputs.get(output)) {
+            Some(c) => (c.name.clone(), if c.unit == "1" { String::new() } else { c.unit.clone() }),
+            None => (format!("output {}", output + 1), String::new()),
+        }
+    }
+
+    /// The name of an error of it.
+    pub(crate) fn error_name(&self, kind: ErrorKind) -> String {
+        if self.pooled { format!("{}, outputs scaled", kind.name()) } else { kind.name().to_owned() }
+    }
 }
 
 /// Errors of the last entry, geometric means over seeds.
@@ -166,6 +210,8 @@ impl ErrorKind {
 pub struct Curves {
     /// Test MSE by seed, as far as recorded.
     pub per_seed: Vec<(u64, Vec<f64>)>,
+    /// Labels behind each entry, of the same seeds: those that exist.
+    pub labels: Vec<Vec<usize>>,
     /// Seeds without a finished run, and why.
     pub missing: Vec<(u64, Missing)>,
     /// Geometric mean over seeds and the band of one standard deviation of ln MSE; only where every seed is finished.
@@ -217,6 +263,12 @@ pub struct CellDetail {
     pub n_div: Option<Cell>,
     /// Labels needed to reach Random's final error, by seed; only where every seed has it.
     pub labels: Option<Vec<LabelsToReach>>,
+    /// The same curves read in other ways, each over all seeds; those that are not defined are left out.
+    pub beside: Vec<MetricFinding>,
+    /// Where these lie on both sides of Random.
+    pub split: Option<SignSplit>,
+    /// What its models and members learned.
+    pub learning: Learning,
     /// Median over seeds and steps of the rank correlation of score and error, where recorded.
     pub correlation: Option<f64>,
     /// The curves.
@@ -269,10 +321,13 @@ pub struct TrainingTime {
 /// [`EvalError`] for rules outside their range or values that no run can have; anything that is wrong with single runs becomes
 /// a [`Missing`] of their cell instead.
 pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Result<Findings, EvalError> {
+    let judged = with_judged_errors(data);
     let mut groups: BTreeMap<(&Setting, &Protocol), Vec<&RunSummary>> = BTreeMap::new();
-    for run in &data.runs {
+    for run in judged.iter().map(|(run, _)| run.as_ref()) {
         groups.entry((&run.setting, &run.protocol)).or_default().push(run);
     }
+    let pooled: BTreeSet<&str> =
+        judged.iter().filter(|(_, pooled)| *pooled).map(|(run, _)| run.problem.as_str()).collect();
     let mut merged: Vec<(&Setting, BTreeSet<&str>, Vec<&RunSummary>)> = Vec::new();
     for ((setting, _), runs) in groups {
         let problems: BTreeSet<&str> = runs.iter().map(|run| run.problem.as_str()).collect();
@@ -286,8 +341,35 @@ pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Resu
     }
     // The part that most can be learned from comes first, timings last.
     merged.sort_by_key(|(setting, problems, runs)| (setting.timing, std::cmp::Reverse((problems.len(), runs.len()))));
-    let context = Context { data, rules: &rules, span };
+    let context = Context { data, pooled: &pooled, rules: &rules, span };
     let parts =
         merged.into_iter().map(|(setting, _, runs)| part(setting, &runs, &context)).collect::<Result<_, _>>()?;
     Ok(Findings { parts, rules, span })
+}
+
+/// The runs with the errors that rankings rest on: of a user's problem the pooled ones, if every entry of every run of
+/// it has them, and whether that is so; of a built-in one, and of records that hold no more, the published MSE.
+fn with_judged_errors(data: &ReportData) -> Vec<(Cow<'_, RunSummary>, bool)> {
+    fn pooled_of(entry: &Entry) -> Option<dal_store::PooledErrors> {
+        entry.output_errors.as_ref()?.pooled
+    }
+    let mut complete: BTreeMap<&str, bool> = BTreeMap::new();
+    for run in &data.runs {
+        let all = run.entries.iter().all(|e| pooled_of(e).is_some());
+        *complete.entry(&run.problem).or_insert(run.own) &= run.own && all;
+    }
+    let judged = data.runs.iter().map(|run| {
+        if !complete[run.problem.as_str()] {
+            return (Cow::Borrowed(run), false);
+        }
+        let mut run = run.clone();
+        for entry in &mut run.entries {
+            if let Some(pooled) = pooled_of(entry) {
+                (entry.mse, entry.mae) = (pooled.mse, pooled.mae);
+                (entry.p95_abs, entry.max_abs) = (pooled.p95_abs, pooled.max_abs);
+            }
+        }
+        (Cow::Owned(run), true)
+    });
+    judged.collect()
 }

@@ -3,19 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{
-    Cell, CurveSpan, EvalError, MethodPanel, PoolRatioTransfer, ProblemPanel, RankTable, Tally, VerdictRules,
-    area_under_curve, holm_over_methods, paired_ratios, pool_ratio_transfer, rank_methods, robustness, win_tie_loss,
+    CurveSpan, EvalError, Learnability, Look, Looks, PoolRatioTransfer, RankTable, SeedOutcome, Tally, VerdictRules,
+    area_share, area_under_curve, holm_over_methods, paired_ratios, pool_ratio_transfer, predecessor_target,
+    rank_methods, win_tie_loss,
 };
 
 use super::cell::{Baseline, Unjudged, cell_without_tests};
 use super::curves::{curves, final_errors};
-use super::runs::{BySeed, area, time, training_time, values_of};
-use super::{CellDetail, Counts, FIXED_LIST, Method, Part, Problem};
-use crate::data::{BASELINE, Model, ReportData, RunStatus, RunSummary, Setting, method_styles};
+use super::judged::{Bench, Outcomes, standing};
+use super::labels::failed_labels;
+use super::learning::{Learning, now};
+use super::runs::{BySeed, area, finished, time, training_time, values_of};
+use super::{CellDetail, Counts, Curves, Method, Part, Problem};
+use crate::data::{BASELINE, FIXED_LIST, Model, ReportData, RunStatus, RunSummary, Setting, Sweep, method_styles};
 
 /// What every part is computed with.
 pub(super) struct Context<'a> {
     pub(super) data: &'a ReportData,
+    /// Problems whose errors are pooled ones.
+    pub(super) pooled: &'a BTreeSet<&'a str>,
     pub(super) rules: &'a VerdictRules,
     pub(super) span: CurveSpan,
 }
@@ -42,8 +48,9 @@ fn problem_names<'a>(runs: &[&'a RunSummary]) -> BTreeMap<(&'a str, &'a Model), 
 }
 
 pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_>) -> Result<Part, EvalError> {
-    let Context { data, rules, span } = *context;
+    let Context { rules, span, .. } = *context;
     let names = problem_names(runs);
+    let name_of = |run: &RunSummary| names[&(run.problem.as_str(), &run.model)].clone();
     let styles = method_styles(runs.iter().map(|run| run.strategy.as_str()));
     let mut cells: BTreeMap<(String, String, usize), BySeed<'_>> = BTreeMap::new();
     let mut by_problem: BTreeMap<&str, Vec<&RunSummary>> = BTreeMap::new();
@@ -59,79 +66,61 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         };
         by_seed.insert(run.seed, run);
     }
-    let departures = |run: &RunSummary| {
-        let by_name = data.sweeps.iter().find(|sweep| sweep.name == run.sweep);
-        by_name.and_then(|sweep| sweep.departures.get(&run.problem)).cloned().unwrap_or_default()
-    };
     let problems: Vec<Problem> = by_problem
         .iter()
-        .map(|(id, runs)| {
-            let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
-            let of_random = random.remove(id).unwrap_or_default();
-            let protocol = runs[0].protocol.clone();
-            let n_entries = protocol.steps + 1;
-            let curves = curves(&seeds, &of_random, n_entries);
-            Problem {
-                id: (*id).to_owned(),
-                variant: runs[0].problem.clone(),
-                model: runs[0].model.clone(),
-                departures: departures(runs[0]),
-                random_final: final_errors(&curves, &of_random),
-                random: curves,
-                random_time: time(&of_random),
-                training: training_time(runs),
-                n_labelled: (0..n_entries).map(|t| protocol.initial + t * protocol.queries).collect(),
-                protocol,
-                seeds,
-            }
-        })
+        .map(|(id, runs)| problem(id, runs, &random.remove(id).unwrap_or_default(), context))
         .collect();
     let baselines: Vec<Baseline> = problems.iter().map(|p| Baseline::of(p, &by_problem[p.id.as_str()], span)).collect();
+    let targets: Vec<Option<f64>> = problems.iter().map(|p| target(p, &by_problem[p.id.as_str()])).collect();
     let pool_ratios: Vec<usize> =
         cells.keys().map(|(_, _, ratio)| *ratio).collect::<BTreeSet<_>>().into_iter().collect();
     let mut ids: Vec<&String> = cells.keys().map(|(_, id, _)| id).collect::<BTreeSet<_>>().into_iter().collect();
     ids.sort_by_key(|id| styles[*id]);
 
-    let mut methods = Vec::new();
+    let mut outcomes: Vec<(String, Outcomes)> = Vec::new();
+    let mut details: Vec<Vec<Vec<Option<Unjudged>>>> = Vec::new();
     for id in ids {
-        let mut panels = Vec::new();
-        let mut details = Vec::new();
-        for (problem, baseline) in problems.iter().zip(&baselines) {
-            let mut panel = ProblemPanel { problem: problem.id.clone(), cells: Vec::new() };
-            let mut row = Vec::new();
-            for &ratio in &pool_ratios {
-                let Some(by_seed) = cells.get(&(problem.id.clone(), id.clone(), ratio)) else {
-                    row.push(None);
-                    continue;
-                };
-                let n_entries = problem.protocol.steps + 1;
-                let values = values_of(&problem.seeds, by_seed, n_entries, |run| area(run, span));
-                let cell = Cell::of(&paired_ratios(&problem.seeds, &values, &baseline.area))?;
-                panel.cells.push((ratio, cell));
-                row.push(Some(cell_without_tests(problem, baseline, by_seed, n_entries)?));
-            }
-            if !panel.cells.is_empty() {
-                panels.push(panel);
-            }
-            details.push(row);
+        let mut of_method = (id.clone(), Vec::new());
+        let mut rows = Vec::new();
+        for ((problem, baseline), target) in problems.iter().zip(&baselines).zip(&targets) {
+            let of_cell = |ratio: &usize| -> Option<(Vec<SeedOutcome>, Unjudged)> {
+                let by_seed = cells.get(&(problem.id.clone(), id.clone(), *ratio))?;
+                let values = values_of(&problem.seeds, by_seed, problem.protocol.steps + 1, |run| area(run, span));
+                let ratios = paired_ratios(&problem.seeds, &values, &baseline.area);
+                Some((ratios, cell_without_tests(problem, baseline, by_seed, *target)))
+            };
+            let found = pool_ratios.iter().map(|ratio| of_cell(ratio).unzip());
+            let (ratios, row): (Vec<Option<Vec<SeedOutcome>>>, Vec<Option<Unjudged>>) = found.unzip();
+            of_method.1.push(ratios);
+            rows.push(row);
         }
-        let panel = MethodPanel { problems: panels };
-        let judged = if panel.problems.is_empty() { None } else { Some(robustness(&panel, rules)?) };
-        let mut found = judged.iter().flat_map(|r| r.cells.iter());
-        let cells: Vec<Vec<Option<CellDetail>>> = details
-            .into_iter()
-            .map(|row: Vec<Option<Unjudged>>| {
-                row.into_iter().map(|cell| cell.and_then(|cell| found.next().map(|f| cell.judged(f.clone())))).collect()
-            })
-            .collect();
-        methods.push(Method {
-            style: styles[id],
-            transfer: transfer(&cells),
-            id: id.clone(),
-            cells,
-            robustness: judged,
-        });
+        outcomes.push(of_method);
+        details.push(rows);
     }
+    let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
+    let bench = Bench {
+        methods: &outcomes,
+        problems: &problems.iter().map(|p| (p.id.clone(), p.is_ranked())).collect::<Vec<_>>(),
+        pool_ratios: &pool_ratios,
+        rules,
+        standing: looks(runs, context)?.map(|looks| standing(&looks, &seeds, runs)),
+        seeds: &seeds,
+    };
+    let found = bench.judge()?;
+    let ranked: Vec<usize> = (0..problems.len()).filter(|p| problems[*p].is_ranked()).collect();
+    let judged_cells = details.into_iter().zip(found.cells);
+    let mut methods: Vec<Method> = outcomes
+        .iter()
+        .zip(judged_cells)
+        .zip(found.robustness)
+        .map(|(((id, _), (rows, of_cells)), robustness)| {
+            let with_tests = |(row, of_row): (Vec<Option<Unjudged>>, Vec<Option<dal_eval::CellFinding>>)| {
+                row.into_iter().zip(of_row).map(|(cell, found)| Some(cell?.judged(found?))).collect()
+            };
+            let cells: Vec<Vec<Option<CellDetail>>> = rows.into_iter().zip(of_cells).map(with_tests).collect();
+            Method { style: styles[id], transfer: transfer(&cells, &ranked), id: id.clone(), cells, robustness }
+        })
+        .collect();
     adjust_over_methods(&mut methods, problems.len(), pool_ratios.len())?;
 
     let mut counts = Counts::default();
@@ -153,7 +142,12 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
             .into_iter()
             .collect(),
         ranks: (0..pool_ratios.len()).map(|g| ranks(&problems, &baselines, &methods, g, span, rules.level)).collect(),
-        tallies: tallies(&methods, problems.len(), pool_ratios.len(), rules.margin)?,
+        tallies: tallies(&methods, &ranked, pool_ratios.len(), rules.margin)?,
+        judged: found.judged,
+        failed_labels: failed_labels(runs, name_of, |run| {
+            let own = own_problem(run, context).map(|own| own.inputs.iter().map(|i| i.name.clone()).collect());
+            own.unwrap_or_default()
+        }),
         random_style: styles[BASELINE],
         incomplete: runs.iter().filter(|run| run.status != RunStatus::Done).map(|run| (*run).clone()).collect(),
         problems,
@@ -163,9 +157,98 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
     })
 }
 
-/// Transfer over the problems that were planned at every pool ratio, if each of their cells has a value.
-fn transfer(cells: &[Vec<Option<CellDetail>>]) -> Option<(Vec<usize>, PoolRatioTransfer)> {
-    let planned: Vec<usize> = (0..cells.len()).filter(|p| cells[*p].iter().all(Option::is_some)).collect();
+/// The sweep that a run belongs to.
+fn sweep_of<'a>(run: &RunSummary, context: &Context<'a>) -> Option<&'a Sweep> {
+    context.data.sweeps.iter().find(|sweep| sweep.name == run.sweep)
+}
+
+fn own_problem<'a>(run: &RunSummary, context: &Context<'a>) -> Option<&'a dal_store::OwnProblem> {
+    sweep_of(run, context)?.own_problems.get(&run.problem)
+}
+
+/// The planned looks that the runs share: those of their sweeps, if all plan the same.
+fn looks(runs: &[&RunSummary], context: &Context<'_>) -> Result<Option<Looks>, EvalError> {
+    let names: BTreeSet<&str> = runs.iter().map(|run| run.sweep.as_str()).collect();
+    let mut planned = context.data.sweeps.iter().filter(|s| names.contains(s.name.as_str())).map(|s| &s.looks);
+    let Some(first) = planned.next().filter(|first| !first.is_empty()) else { return Ok(None) };
+    if planned.any(|other| other != first) {
+        return Ok(None);
+    }
+    Looks::new(first.iter().map(|l| Look { seeds: l.seeds, level: l.level }).collect()).map(Some)
+}
+
+/// A problem of a part with its runs and those of Random.
+fn problem(id: &str, runs: &[&RunSummary], of_random: &BySeed<'_>, context: &Context<'_>) -> Problem {
+    let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
+    let first = runs[0];
+    let protocol = first.protocol.clone();
+    let n_entries = protocol.steps + 1;
+    let curves = curves(&seeds, of_random, n_entries);
+    let pooled = context.pooled.contains(first.problem.as_str());
+    let variance = if pooled {
+        Some(1.0)
+    } else {
+        runs.iter().find_map(|run| run.test_labels.as_ref()).map(|labels| labels.variance)
+    };
+    let done = of_random.values().filter_map(|run| finished(Some(run), n_entries).ok());
+    let last: Vec<f64> = done.filter_map(|run| run.entries.last()).map(|entry| entry.mse).collect();
+    Problem {
+        id: id.to_owned(),
+        variant: first.problem.clone(),
+        model: first.model.clone(),
+        departures: sweep_of(first, context)
+            .and_then(|s| s.departures.get(&first.problem))
+            .cloned()
+            .unwrap_or_default(),
+        own: if first.own { Some(own_problem(first, context).cloned().unwrap_or_default()) } else { None },
+        pooled,
+        variance,
+        learnability: variance.and_then(|variance| Learnability::of(&last, variance).ok()),
+        area_shares: area_shares(&curves, protocol.steps),
+        now: now(runs, variance),
+        random_final: final_errors(&curves, of_random),
+        random_learning: Learning::of(of_random.values().copied(), variance),
+        random: curves,
+        random_time: time(of_random),
+        training: training_time(runs),
+        n_labelled: (0..n_entries).map(|t| labels_behind(t, runs, &protocol)).collect(),
+        protocol,
+        seeds,
+    }
+}
+
+/// Labels behind an entry: of those that runs have, the middle one (the upper of two); what was planned where no run has
+/// come so far.
+fn labels_behind(entry: usize, runs: &[&RunSummary], protocol: &crate::data::Protocol) -> usize {
+    let mut there: Vec<usize> = runs.iter().filter_map(|run| run.entries.get(entry)).map(|e| e.n_labelled).collect();
+    there.sort_unstable();
+    there.get(there.len() / 2).copied().unwrap_or(protocol.initial + entry * protocol.queries)
+}
+
+/// What entry 0 and the first three make of Random's area, mean over its finished seeds.
+fn area_shares(random: &Curves, n_steps: usize) -> Option<(f64, f64)> {
+    let done = random.per_seed.iter().filter(|(seed, _)| random.missing.iter().all(|(missing, _)| missing != seed));
+    let shares: Option<Vec<(f64, f64)>> = done
+        .map(|(_, curve)| Some((area_share(curve, 1, n_steps).ok()?, area_share(curve, 3, n_steps).ok()?)))
+        .collect();
+    let shares = shares.filter(|shares| !shares.is_empty())?;
+    let n = shares.len() as f64;
+    Some((shares.iter().map(|s| s.0).sum::<f64>() / n, shares.iter().map(|s| s.1).sum::<f64>() / n))
+}
+
+/// The error that the predecessor's count of labels asks for: over all finished runs of the problem.
+fn target(problem: &Problem, runs: &[&RunSummary]) -> Option<f64> {
+    let curves: Vec<Vec<f64>> = runs
+        .iter()
+        .filter_map(|run| finished(Some(run), problem.protocol.steps + 1).ok())
+        .map(|run| run.entries.iter().map(|entry| entry.mse).collect())
+        .collect();
+    predecessor_target(curves.iter().map(Vec::as_slice)).ok()
+}
+
+/// Transfer over the ranked problems that were planned at every pool ratio, if each of their cells has a value.
+fn transfer(cells: &[Vec<Option<CellDetail>>], ranked: &[usize]) -> Option<(Vec<usize>, PoolRatioTransfer)> {
+    let planned: Vec<usize> = ranked.iter().copied().filter(|p| cells[*p].iter().all(Option::is_some)).collect();
     let values: Option<Vec<Vec<f64>>> =
         planned.iter().map(|p| cells[*p].iter().map(|cell| cell.as_ref()?.n_auc.value).collect()).collect();
     let found = pool_ratio_transfer(&values?).ok()?;
@@ -203,7 +286,7 @@ fn ranks(
 ) -> Option<RankTable> {
     let mut blocks = Vec::new();
     for (p, (problem, baseline)) in problems.iter().zip(baselines).enumerate() {
-        if methods.iter().all(|m| m.cells[p][ratio].is_none()) {
+        if !problem.is_ranked() || methods.iter().all(|m| m.cells[p][ratio].is_none()) {
             continue;
         }
         for &seed in &problem.seeds {
@@ -222,9 +305,9 @@ fn ranks(
     rank_methods(&blocks, level).ok()
 }
 
-fn tallies(methods: &[Method], n_problems: usize, n_ratios: usize, margin: f64) -> Result<Vec<Vec<Tally>>, EvalError> {
+fn tallies(methods: &[Method], ranked: &[usize], n_ratios: usize, margin: f64) -> Result<Vec<Vec<Tally>>, EvalError> {
     let mut cells = Vec::new();
-    for p in 0..n_problems {
+    for &p in ranked {
         for g in 0..n_ratios {
             let of_methods = methods.iter().map(|m| m.cells[p][g].as_ref().and_then(|c| c.n_auc.value));
             // Random's nAUC is 1 by definition, wherever it can be computed for somebody.

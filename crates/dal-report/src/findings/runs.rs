@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dal_eval::{CurveSpan, Missing, Outcome, area_under_curve, quantile};
+use dal_eval::{CurveSpan, Missing, Outcome, area_under_curve, median};
 
 use super::{Time, TrainingTime};
 use crate::data::{RunStatus, RunSummary, Seconds};
@@ -49,10 +49,6 @@ pub(super) fn diversity(run: &RunSummary) -> Outcome {
     }
 }
 
-pub(super) fn median(values: &[f64]) -> Option<f64> {
-    quantile(values, 0.5).ok()
-}
-
 /// Seconds of each entry of a finished run that kept them all.
 fn seconds_of(run: &RunSummary) -> Option<Vec<Seconds>> {
     if run.status != RunStatus::Done {
@@ -63,7 +59,7 @@ fn seconds_of(run: &RunSummary) -> Option<Vec<Seconds>> {
 
 pub(super) fn training_time(runs: &[&RunSummary]) -> Option<TrainingTime> {
     let all: Vec<Vec<Seconds>> = runs.iter().filter_map(|run| seconds_of(run)).filter(|s| !s.is_empty()).collect();
-    let over = |of: &dyn Fn(&[Seconds]) -> f64| median(&all.iter().map(|s| of(s)).collect::<Vec<f64>>());
+    let over = |of: &dyn Fn(&[Seconds]) -> f64| median(&all.iter().map(|s| of(s)).collect::<Vec<f64>>()).ok();
     Some(TrainingTime {
         first: over(&|s| s[0].training)?,
         last: over(&|s| s[s.len() - 1].training)?,
@@ -85,10 +81,10 @@ pub(super) fn time(by_seed: &BySeed<'_>) -> Option<Time> {
         total.push(seconds.iter().map(|s| s.total).sum());
     }
     Some(Time {
-        sampling_per_step: median(&sampling)?,
-        training_per_entry: median(&training)?,
-        auxiliary_per_entry: median(&auxiliary)?,
-        run: median(&total)?,
+        sampling_per_step: median(&sampling).ok()?,
+        training_per_entry: median(&training).ok()?,
+        auxiliary_per_entry: median(&auxiliary).ok()?,
+        run: median(&total).ok()?,
         n_runs: total.len(),
     })
 }

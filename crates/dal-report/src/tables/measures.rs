@@ -1,6 +1,6 @@
 //! What is measured beside nAUC: diversity, labels to match random sampling, errors at the end.
 
-use dal_eval::LabelsToReach;
+use dal_eval::{MedianLabels, median_labels};
 
 use super::{by_ratio, gap, strings};
 use crate::findings::{FinalErrors, Part};
@@ -25,33 +25,30 @@ pub(crate) fn n_div(part: &Part, prefix: &str) -> Table {
     )
 }
 
-/// Labels needed to reach Random's final error: the median over seeds, censored where the median seed is.
+/// Labels needed to reach Random's final error: the median over seeds, a lower bound where the middle was not reached.
 pub(crate) fn labels(part: &Part, prefix: &str) -> Table {
     by_ratio(
         part,
         format!("{prefix}labels"),
         "Labels to match random sampling: labels needed to reach the error that random sampling ends with, by means of five \
-         entries, median over seeds; a number after > is the whole budget, within which it was not reached; undefined below \
-         five entries."
+         entries, median over seeds; a number after > is a lower bound, since the middle seed, or one of the two, did not reach \
+         it within the budget; undefined below five entries."
             .into(),
         |cell| {
             let Some(labels) = cell.labels.as_ref().filter(|l| !l.is_empty()) else { return gap(cell) };
-            let mut sorted: Vec<(usize, bool)> = labels
-                .iter()
-                .map(|l| match l {
-                    LabelsToReach::Reached(n) => (*n, false),
-                    LabelsToReach::Beyond(n) => (*n, true),
-                })
-                .collect();
-            sorted.sort_by_key(|(n, beyond)| (*beyond, *n));
-            // The upper median: a median between a known and a censored number is censored.
-            let (n, beyond) = sorted[sorted.len() / 2];
-            Entry::number(
-                n as f64 + if beyond { 0.5 } else { 0.0 },
-                if beyond { format!("> {n}") } else { n.to_string() },
-            )
+            match median_labels(labels) {
+                Ok(MedianLabels::Known(n)) => Entry::number(n, number_of_labels(n)),
+                // Just above the number, for sorting.
+                Ok(MedianLabels::Above(n)) => Entry::number(n + 0.25, format!("> {}", number_of_labels(n))),
+                Err(_) => gap(cell),
+            }
         },
     )
+}
+
+/// A count, or the middle between two.
+fn number_of_labels(n: f64) -> String {
+    if n.fract() == 0.0 { format!("{n}") } else { format!("{n:.1}") }
 }
 
 /// Every kind of error at the end of the budget.
@@ -86,8 +83,8 @@ pub(crate) fn final_errors(part: &Part, prefix: &str) -> Table {
     }
     Table {
         id: format!("{prefix}errors"),
-        caption: "Errors at the end of the budget: geometric means over seeds, in units of the output (MSE: squared); no value where a \
-                  seed is missing."
+        caption: "Errors at the end of the budget: geometric means over seeds, in units of the output (MSE: squared; of a user's \
+                  problem in standard deviations of the test labels); no value where a seed is missing."
             .into(),
         columns: strings(&[
             "problem",

@@ -18,7 +18,9 @@ pub(crate) fn problems(part: &Part, prefix: &str) -> Table {
             Entry::text(format!("{} + {} × {}", p.initial, p.steps, p.queries)),
             Entry::number(p.test_points as f64, p.test_points.to_string()),
             Entry::number(problem.seeds.len() as f64, problem.seeds.len().to_string()),
-            if problem.departures.is_empty() {
+            if problem.own.is_some() {
+                Entry::text("a problem of your own").with_class("none")
+            } else if problem.departures.is_empty() {
                 Entry::optional(None, ratio)
             } else {
                 Entry::text(problem.departures.join("; "))

@@ -19,7 +19,7 @@ pub(crate) fn times(part: &Part, prefix: &str) -> Table {
             let known: Vec<&Time> = times.iter().flatten().collect();
             let middle = |of: fn(&Time) -> f64| {
                 let values: Vec<f64> = known.iter().map(|t| of(t)).collect();
-                dal_eval::quantile(&values, 0.5).ok()
+                dal_eval::median(&values).ok()
             };
             let own = middle(|t| t.auxiliary_per_entry).filter(|v| *v > 0.0);
             cells.extend([entry(own), entry(middle(|t| t.training_per_entry)), entry(middle(|t| t.run))]);

@@ -84,10 +84,9 @@ pub fn write_store(data: &ReportData, dir: &Path) -> Result<Store, Box<dyn std::
         name: "planted".into(),
         title: "Made up".into(),
         text: "name = \"planted\"\n".into(),
-        report: Default::default(),
-        timing: false,
-        departures: Default::default(),
+        departures: data.sweeps.iter().flat_map(|sweep| sweep.departures.clone()).collect(),
         runs,
+        ..SweepRecord::default()
     })?;
     Ok(store)
 }

@@ -58,9 +58,8 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
                         max_abs: 4.0 * (mse * shift.exp()).sqrt(),
                         diversity: (t < plan.steps).then_some(0.1 * spread),
                         correlation: (strategy == "qbc").then_some(0.3),
-                        n_failed_labels: 0,
-                        notes: Vec::new(),
                         seconds: Some(Seconds { training: 1.5, auxiliary_training: 0.0, sampling: 0.002, total: 1.6 }),
+                        ..Entry::default()
                     })
                     .collect();
                 data.runs.push(RunSummary {
@@ -75,6 +74,8 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
                         training: "10 members, 500 epochs".into(),
                         identity: "network".into(),
                     },
+                    own: false,
+                    test_labels: None,
                     status: RunStatus::Done,
                     entries,
                     name: format!("{problem}-{strategy}-{ratio}-{seed}"),
@@ -94,7 +95,7 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
         name: "planted".into(),
         title: "Made up".into(),
         text: "name = \"planted\"\n# <b>not bold</b>\n".into(),
-        departures: Default::default(),
+        ..Sweep::default()
     });
     let made_by = Circumstances {
         dal_version: "0.1.0".into(),

@@ -1,13 +1,20 @@
 //! The findings in words: what was compared, which methods are safe, where they lose, how sure that is, how long it took.
 //! The page opens with these sentences and the terminal ends with them.
 
+mod beside;
+mod certainty;
+mod learned;
+mod own;
+mod times;
+
 use std::collections::BTreeSet;
 
-use dal_eval::{CellFinding, CellVerdict, CurveSpan, Hesitation, Verdict, seeds_to_reach};
+use dal_eval::{CellFinding, CellVerdict, CurveSpan, Hesitation, Interval, Verdict};
 
-use crate::findings::{Findings, Method, Part, TrainingTime};
+pub(crate) use self::own::own_title;
+use crate::findings::{Findings, Method, Part};
 use crate::table::glued;
-use crate::text::{count, list, number, ratio, ratio_name, seconds};
+use crate::text::{count, list, number, ratio, ratio_name};
 
 /// One finding in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +58,7 @@ pub(crate) fn hesitation(why: &Hesitation) -> String {
             "{} cannot decide: \"robust\" needs at least {needed_for_robust}, \"not robust\" at least {needed_for_not_robust}",
             count(*got, "seed")
         ),
+        Hesitation::NoLook => "the first planned look is still to come".into(),
         Hesitation::MissingCells { n } => format!("{} without a value", count(*n, "cell")),
         Hesitation::Evidence { n_not_rejected } => {
             format!("the one-sided test does not reject in {}", count(*n_not_rejected, "cell"))
@@ -61,14 +69,22 @@ pub(crate) fn hesitation(why: &Hesitation) -> String {
 /// The statements of one part.
 pub fn statements(part: &Part, findings: &Findings) -> Vec<Statement> {
     if part.setting.timing {
-        return timing_statements(part);
+        return times::timing_statements(part);
     }
-    let mut said = vec![state("Which method to use", recommendation(part, findings))];
+    let mut said = own::now(part);
+    said.push(state("Which method to use", recommendation(part, findings)));
     said.extend(verdicts(part));
-    said.push(state("How sure", certainty(part, findings)));
+    said.push(state("How sure", certainty::certainty(part, findings)));
+    said.extend(certainty::deciding(part));
     said.extend(losses(part, findings));
+    said.extend(learned::left_out(part));
+    said.extend(learned::not_learned(part));
+    said.extend(learned::auxiliary(part));
+    said.extend(beside::disagreements(part));
+    said.extend(beside::changeable(part));
+    said.extend(own::failed_labels(part));
     said.push(state("On what evidence", evidence(part)));
-    said.extend(times(part));
+    said.extend(times::times(part));
     said.extend(averages(part));
     said.extend(gaps(part));
     if findings.span == CurveSpan::FromFirstStep {
@@ -101,11 +117,6 @@ fn ranked(part: &Part) -> Vec<(&Method, f64)> {
     all
 }
 
-/// Fewest paired seeds with which "robust" becomes possible.
-fn seeds_for_robust(findings: &Findings) -> usize {
-    seeds_to_reach(findings.rules.level / 2.0, 1).unwrap_or(usize::MAX)
-}
-
 /// How far below or above random sampling: "15 % less".
 fn change(value: f64) -> String {
     let percent = 100.0 * (value - 1.0);
@@ -119,6 +130,9 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
     if part.methods.is_empty() {
         return "Random sampling was run alone, so there is nothing to choose from.".into();
     }
+    if part.judged.is_none() {
+        return "Random sampling itself does not learn what was run, so that no method can be judged by it.".into();
+    }
     let ranked = ranked(part);
     let robust: Vec<&(&Method, f64)> =
         ranked.iter().filter(|(m, _)| m.robustness.as_ref().is_some_and(|r| r.verdict == Verdict::Robust)).collect();
@@ -131,11 +145,7 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
                 robust.len()
             )
         };
-        let interval = best.robustness.as_ref().and_then(|r| r.overall).and_then(|o| o.over_problems);
-        let interval = interval.map(|i| i.exp());
-        let interval = interval
-            .map(|i| format!(", 95 % interval for other problems of the kind {} to {}", ratio(i.lower), ratio(i.upper)))
-            .unwrap_or_default();
+        let interval = interval_words(part, best);
         return format!(
             "{}: {others}. Its area under the error curve is {} than random sampling's (nAUC {}{interval}).",
             best.id,
@@ -143,7 +153,7 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
             ratio(*value)
         );
     }
-    let few = seed_range(part).0 < seeds_for_robust(findings);
+    let few = certainty::too_few(part, findings);
     let begin = if few {
         "No method can be called safe yet."
     } else {
@@ -162,12 +172,36 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
         );
     }
     format!(
-        "{begin} On average {} {} best, with {} area under the error curve than random sampling (nAUC {}){next}.",
+        "{begin} On average {} {} best, with {} area under the error curve than random sampling (nAUC {}{}){next}.",
         best.id,
         if few { "looks" } else { "is" },
         change(*value),
-        ratio(*value)
+        ratio(*value),
+        interval_words(part, best)
     )
+}
+
+/// The interval of a method's average: of the one with the lowest average wider, since it was picked as the best.
+fn interval_words(part: &Part, method: &Method) -> String {
+    let of = |overall: dal_eval::OverallEffect| {
+        let for_others = overall.over_problems.map(|i| (i, " for other problems of the kind"));
+        for_others.or(overall.problems_fixed.map(|i| (i, "")))
+    };
+    let words = |(interval, kind): (Interval, &str), level: f64, why: String| {
+        let i = interval.exp();
+        let percent = number((1000.0 * level).round() / 10.0);
+        format!(", {percent} % interval{kind} {} to {}{why}", ratio(i.lower), ratio(i.upper))
+    };
+    let picked = part.judged.as_ref().and_then(|j| j.recommended).filter(|r| part.methods[r.method].id == method.id);
+    if let Some(picked) = picked {
+        let why = match picked.n_compared {
+            0 | 1 => String::new(),
+            n => format!(", wide enough for the best of {n}"),
+        };
+        return of(picked.overall).map(|found| words(found, picked.level, why)).unwrap_or_default();
+    }
+    let overall = method.robustness.as_ref().and_then(|r| r.overall);
+    overall.and_then(of).map(|found| words(found, 0.95, String::new())).unwrap_or_default()
 }
 
 fn verdicts(part: &Part) -> Vec<Statement> {
@@ -192,37 +226,6 @@ fn verdicts(part: &Part) -> Vec<Statement> {
         said.push(state("Which are not", text));
     }
     said
-}
-
-fn certainty(part: &Part, findings: &Findings) -> String {
-    let (fewest, _) = seed_range(part);
-    let reachable = seeds_for_robust(findings);
-    let half = number(50.0 * findings.rules.level);
-    if fewest < reachable {
-        let needed = seeds_to_reach(findings.rules.level / 2.0, part.problems.len()).unwrap_or(usize::MAX);
-        return format!(
-            "With {} nothing can be decided, whatever the numbers: \"robust\" needs at least {reachable} paired seeds, \"worse \
-             somewhere\" at least {needed}. What is said here is what it looks like so far.",
-            count(fewest, "seed")
-        );
-    }
-    let open = methods_with(part, |v| matches!(v, Verdict::Undecided(_)));
-    let reasons: Vec<String> = open
-        .iter()
-        .filter_map(|m| match &m.robustness.as_ref()?.verdict {
-            Verdict::Undecided(why) => Some(format!("{} ({})", m.id, hesitation(why))),
-            _ => None,
-        })
-        .collect();
-    let undecided = if reasons.is_empty() {
-        String::new()
-    } else {
-        format!(" Neither shown to be safe nor shown to lose: {}.", list(&reasons))
-    };
-    format!(
-        "Runs are paired by seed, and a verdict is false with a chance of at most {half} % in its direction, over all cells of a \
-         method together.{undecided}"
-    )
 }
 
 fn averages(part: &Part) -> Option<Statement> {
@@ -358,8 +361,7 @@ fn cautions(part: &Part) -> Vec<Statement> {
         let text = "These runs are smaller than, or otherwise unlike, the published ones:";
         said.push(Statement { items: departures, ..state("Not as published", text) });
     }
-    let untuned: Vec<String> =
-        part.problems.iter().filter(|p| p.protocol.preset != "tuned").map(|p| p.id.clone()).collect();
+    let untuned: Vec<String> = built_in(part).filter(|p| p.protocol.preset != "tuned").map(|p| p.id.clone()).collect();
     if !untuned.is_empty() {
         let whole =
             if untuned.len() == part.problems.len() { String::new() } else { format!(" on {}", list(&untuned)) };
@@ -374,11 +376,16 @@ fn cautions(part: &Part) -> Vec<Statement> {
     said
 }
 
+/// The problems of the catalogue: of a user's own nothing was published.
+fn built_in(part: &Part) -> impl Iterator<Item = &crate::findings::Problem> {
+    part.problems.iter().filter(|problem| problem.own.is_none())
+}
+
 /// What departs from the published form, problems with the same departures together, those of most problems first.
 fn departures(part: &Part) -> Vec<String> {
     let n = part.problems.len();
     let mut by_text: Vec<(&str, Vec<usize>)> = Vec::new();
-    for (p, problem) in part.problems.iter().enumerate() {
+    for (p, problem) in part.problems.iter().enumerate().filter(|(_, problem)| problem.own.is_none()) {
         for text in &problem.departures {
             match by_text.iter_mut().find(|(own, _)| *own == text) {
                 Some((_, on)) => on.push(p),
@@ -420,104 +427,6 @@ fn shortened(places: &[String]) -> String {
     format!("{} and {} more cells", places[..SHOWN].join(", "), places.len() - SHOWN)
 }
 
-/// Seconds to choose a batch by method, the most over its cells, with the problem; slowest first.
-fn slowest_choices(part: &Part) -> Vec<(&Method, &str, f64)> {
-    let mut all: Vec<(&Method, &str, f64)> = part
-        .methods
-        .iter()
-        .filter_map(|m| {
-            let cells = m.cells.iter().enumerate().flat_map(|(p, row)| {
-                let times = row.iter().flatten().filter_map(|cell| cell.time);
-                times.map(move |t| (m, part.problems[p].id.as_str(), t.sampling_per_step))
-            });
-            cells.max_by(|a, b| a.2.total_cmp(&b.2))
-        })
-        .collect();
-    all.sort_by(|a, b| b.2.total_cmp(&a.2));
-    all
-}
-
-fn times(part: &Part) -> Option<Statement> {
-    let trained: Vec<(&str, TrainingTime)> =
-        part.problems.iter().filter_map(|p| Some((p.id.as_str(), p.training?))).collect();
-    let longest = trained.iter().max_by(|a, b| a.1.last.total_cmp(&b.1.last))?;
-    let shortest = trained.iter().min_by(|a, b| a.1.last.total_cmp(&b.1.last))?;
-    let total: f64 = trained.iter().map(|(_, t)| t.total).sum();
-    let training = if trained.len() == 1 {
-        format!("training the last model {}", seconds(longest.1.last))
-    } else {
-        format!(
-            "training the last model from {} ({}) to {} ({})",
-            seconds(shortest.1.last),
-            shortest.0,
-            seconds(longest.1.last),
-            longest.0
-        )
-    };
-    let choices = slowest_choices(part);
-    let choosing = match choices.as_slice() {
-        [] => String::new(),
-        [(m, problem, t)] => format!(", choosing a batch at most {} ({} on {problem})", seconds(*t), m.id),
-        [(m, problem, t), (next, _, u), ..] => format!(
-            ", choosing a batch at most {} ({} on {problem}; at most {} with every other method, the next being {})",
-            seconds(*t),
-            m.id,
-            seconds(*u),
-            next.id
-        ),
-    };
-    Some(state(
-        "How long it takes",
-        format!(
-            "All runs together took {} of computing; {training}{choosing}. These times were taken beside other runs; the timing \
-             tier, run into the same store, takes them alone.",
-            seconds(total)
-        ),
-    ))
-}
-
-fn timing_statements(part: &Part) -> Vec<Statement> {
-    let ids: Vec<String> = part.methods.iter().map(|m| m.id.clone()).collect();
-    let problems: Vec<String> = part.problems.iter().map(|p| p.id.clone()).collect();
-    let what = if ids.is_empty() { "random sampling alone".to_owned() } else { list(&ids) };
-    let mut said = vec![state(
-        "What was timed",
-        format!(
-            "{} on {}{}, one run at a time with nothing else of this program under way. {} These runs are there for their times: no \
-             verdicts are drawn from them.",
-            what,
-            list(&problems),
-            pool_ratios(part),
-            labels(part)
-        ),
-    )];
-    // The smallest pool ratio, as in the published table.
-    for (p, problem) in part.problems.iter().enumerate() {
-        let Some(pool_ratio) = part.pool_ratios.first() else { continue };
-        let mut times: Vec<(&str, f64)> = part
-            .methods
-            .iter()
-            .filter_map(|m| Some((m.id.as_str(), m.cells[p][0].as_ref()?.time?.sampling_per_step)))
-            .collect();
-        times.sort_by(|a, b| a.1.total_cmp(&b.1));
-        if times.is_empty() {
-            continue;
-        }
-        let times: Vec<String> = times.iter().map(|(id, t)| format!("{id} {}", seconds(*t))).collect();
-        said.push(state(
-            "How long choosing takes",
-            format!(
-                "On {} at {}, per step, training not counted: {}.",
-                problem.id,
-                ratio_name(*pool_ratio),
-                list(&times)
-            ),
-        ));
-    }
-    said.extend(gaps(part));
-    said
-}
-
 /// What tells a part from the others, in words: its sweeps, problems and labels, and engine, platform or revision where those
 /// differ between parts.
 pub(crate) fn part_title(part: &Part, all: &[Part]) -> String {
@@ -526,7 +435,7 @@ pub(crate) fn part_title(part: &Part, all: &[Part]) -> String {
         words.push(format!("sweep {}", list(&part.sweeps)));
     }
     words.push(match part.problems.as_slice() {
-        [one] => one.id.clone(),
+        [one] => own_title(one).unwrap_or_else(|| one.id.clone()),
         many => count(many.len(), "problem"),
     });
     let s = &part.setting;

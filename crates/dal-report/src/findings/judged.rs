@@ -1,0 +1,219 @@
+//! All methods judged together: over the problems that Random learns, at the planned looks, with what the seeds can decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dal_eval::{
+    CellFinding, CellOutcomes, CellVerdict, DetectableEffects, EvalError, Hesitation, Judgement, Look, Looks,
+    MOST_PLANNED_SEEDS, MethodCells, Recommendation, Robustness, SeedOutcome, Standing, SweepPlan, Verdict,
+    VerdictRules, detectable_effects, judge, pooled_spread,
+};
+
+use crate::data::{RunStatus, RunSummary};
+
+/// How the methods of a part were judged together.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Methods judged.
+    pub n_methods: usize,
+    /// Problems that verdicts and rankings rest on.
+    pub n_problems: usize,
+    /// Cells in the max-T family.
+    pub n_tested: usize,
+    /// Complete cells outside it, because their seeds are too few for any outcome to be significant.
+    pub n_too_few: usize,
+    /// The largest Monte-Carlo standard error of an adjusted p.
+    pub monte_carlo_error: f64,
+    /// The method with the lowest average, by index among the part's methods, with its interval.
+    pub recommended: Option<Recommendation>,
+    /// Where the sweep stands between its planned looks; `None` where none were planned.
+    pub standing: Option<Standing>,
+    /// What the seeds at hand can decide; `None` where no cell has two seeds.
+    pub deciding: Option<Deciding>,
+}
+
+/// What a number of seeds can decide.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Deciding {
+    /// Paired seeds of every cell.
+    pub seeds: usize,
+    /// Spread over seeds of a cell's ln ratio, pooled over the cells.
+    pub sd: f64,
+    /// The effects that are found with the power.
+    pub effects: DetectableEffects,
+}
+
+impl Deciding {
+    /// The chance to find the effects.
+    pub const POWER: f64 = 0.8;
+}
+
+/// One method's cells with their outcomes, by index of problem and pool ratio.
+pub(super) type Outcomes = Vec<Vec<Option<Vec<SeedOutcome>>>>;
+
+/// What is judged.
+pub(super) struct Bench<'a> {
+    pub(super) methods: &'a [(String, Outcomes)],
+    /// Name of each problem, and whether it takes part in rankings.
+    pub(super) problems: &'a [(String, bool)],
+    pub(super) pool_ratios: &'a [usize],
+    pub(super) rules: &'a VerdictRules,
+    pub(super) standing: Option<Standing>,
+    /// Seeds of the part, ascending.
+    pub(super) seeds: &'a [u64],
+}
+
+/// Findings of every cell, and of every method over the cells that count.
+pub(super) struct Found {
+    pub(super) robustness: Vec<Option<Robustness>>,
+    /// By method, problem and pool ratio.
+    pub(super) cells: Vec<Vec<Vec<Option<CellFinding>>>>,
+    pub(super) judged: Option<Judged>,
+}
+
+impl Bench<'_> {
+    /// Cells of the methods on ranked problems (or on the others), with the methods' indices; methods without any are
+    /// left out.
+    fn panel(&self, ranked: bool, seeds: Option<&BTreeSet<u64>>) -> (Vec<usize>, Vec<MethodCells>) {
+        let of_method = |(m, (id, outcomes)): (usize, &(String, Outcomes))| {
+            let mut cells = Vec::new();
+            for ((problem, is_ranked), row) in self.problems.iter().zip(outcomes) {
+                for (pool_ratio, outcomes) in self.pool_ratios.iter().zip(row) {
+                    let Some(outcomes) = outcomes.as_ref().filter(|_| *is_ranked == ranked) else { continue };
+                    let chosen = outcomes.iter().filter(|o| seeds.is_none_or(|seeds| seeds.contains(&o.seed)));
+                    let outcomes: Vec<SeedOutcome> = chosen.cloned().collect();
+                    if !outcomes.is_empty() {
+                        cells.push(CellOutcomes { problem: problem.clone(), pool_ratio: *pool_ratio, outcomes });
+                    }
+                }
+            }
+            (!cells.is_empty()).then(|| (m, MethodCells { method: id.clone(), cells }))
+        };
+        self.methods.iter().enumerate().filter_map(of_method).unzip()
+    }
+
+    pub(super) fn judge(&self) -> Result<Found, EvalError> {
+        let (ids, panel) = self.panel(true, None);
+        let mut judgement = if panel.is_empty() { None } else { Some(judge(&panel, self.rules)?) };
+        if let (Some(judgement), Some(standing)) = (&mut judgement, self.standing) {
+            match standing.verdicts() {
+                None => judgement.methods.iter_mut().for_each(without_verdict),
+                Some(look) => self.at_look(judgement, &ids, look)?,
+            }
+        }
+        let mut cells: BTreeMap<(usize, String, usize), CellFinding> = BTreeMap::new();
+        let mut keep = |ids: &[usize], methods: &[Robustness]| {
+            for (m, method) in ids.iter().zip(methods) {
+                for cell in &method.cells {
+                    cells.insert((*m, cell.problem.clone(), cell.pool_ratio), cell.clone());
+                }
+            }
+        };
+        let (others, unranked) = self.panel(false, None);
+        if !unranked.is_empty() {
+            let mut estimates = judge(&unranked, self.rules)?;
+            estimates.methods.iter_mut().for_each(without_verdict);
+            keep(&others, &estimates.methods);
+        }
+        let mut robustness: Vec<Option<Robustness>> = vec![None; self.methods.len()];
+        let mut judged = None;
+        if let Some(judgement) = judgement {
+            keep(&ids, &judgement.methods);
+            judged = Some(Judged {
+                n_methods: ids.len(),
+                n_problems: panel.iter().flat_map(|m| &m.cells).map(|c| &c.problem).collect::<BTreeSet<_>>().len(),
+                n_tested: judgement.n_tested,
+                n_too_few: judgement.n_too_few,
+                monte_carlo_error: judgement.monte_carlo_error,
+                recommended: judgement.recommended.map(|r| Recommendation { method: ids[r.method], ..r }),
+                standing: self.standing,
+                deciding: deciding(&panel, self.rules)?,
+            });
+            for (m, method) in ids.into_iter().zip(judgement.methods) {
+                robustness[m] = Some(method);
+            }
+        }
+        let of_method = |m: usize| {
+            let of_problem = |(problem, _): &(String, bool)| {
+                self.pool_ratios.iter().map(|g| cells.get(&(m, problem.clone(), *g)).cloned()).collect()
+            };
+            self.problems.iter().map(of_problem).collect()
+        };
+        let cells = (0..self.methods.len()).map(of_method).collect();
+        Ok(Found { robustness, cells, judged })
+    }
+
+    /// Verdicts of a look, on its own seeds and at its own level; values and intervals stay those of all seeds.
+    fn at_look(&self, judgement: &mut Judgement, ids: &[usize], look: Look) -> Result<(), EvalError> {
+        let seeds: BTreeSet<u64> = self.seeds.iter().copied().take(look.seeds).collect();
+        let (then, panel) = self.panel(true, Some(&seeds));
+        let rules = VerdictRules { level: look.level, ..*self.rules };
+        let decided = if panel.is_empty() { Vec::new() } else { judge(&panel, &rules)?.methods };
+        for (m, method) in ids.iter().zip(&mut judgement.methods) {
+            let Some(of_look) = then.iter().position(|t| t == m).and_then(|at| decided.get(at)) else {
+                without_verdict(method);
+                continue;
+            };
+            method.verdict = of_look.verdict;
+            (method.p_robust, method.p_robust_holm) = (of_look.p_robust, of_look.p_robust_holm);
+            for cell in &mut method.cells {
+                let same = |c: &&CellFinding| c.problem == cell.problem && c.pool_ratio == cell.pool_ratio;
+                match of_look.cells.iter().find(same) {
+                    Some(c) => {
+                        (cell.verdict, cell.seeds_to_find) = (c.verdict, c.seeds_to_find);
+                        (cell.p_better_adjusted, cell.p_worse_adjusted) = (c.p_better_adjusted, c.p_worse_adjusted);
+                    }
+                    None => no_verdict(cell),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Estimates and intervals without verdicts.
+fn without_verdict(method: &mut Robustness) {
+    method.verdict = Verdict::Undecided(Hesitation::NoLook);
+    (method.p_robust, method.p_robust_holm) = (None, None);
+    method.cells.iter_mut().for_each(no_verdict);
+}
+
+fn no_verdict(cell: &mut CellFinding) {
+    cell.verdict = CellVerdict::NoVerdict;
+    (cell.p_better_adjusted, cell.p_worse_adjusted, cell.seeds_to_find) = (None, None, None);
+}
+
+/// What the fewest seeds of any complete cell can decide, given the spread that the cells have.
+fn deciding(panel: &[MethodCells], rules: &VerdictRules) -> Result<Option<Deciding>, EvalError> {
+    let logs = |cell: &CellOutcomes| -> Option<Vec<f64>> {
+        cell.outcomes.iter().map(|o| o.outcome.as_ref().ok().map(|r| r.ln())).collect()
+    };
+    let complete: Vec<Vec<f64>> = panel.iter().flat_map(|m| &m.cells).filter_map(logs).collect();
+    let seeds = complete.iter().map(Vec::len).min().unwrap_or(0);
+    if !(2..=MOST_PLANNED_SEEDS).contains(&seeds) {
+        return Ok(None);
+    }
+    let sd = pooled_spread(complete.iter().map(Vec::as_slice))?;
+    let problems: BTreeSet<&str> = panel.iter().flat_map(|m| &m.cells).map(|c| c.problem.as_str()).collect();
+    let ratios: BTreeSet<usize> = panel.iter().flat_map(|m| &m.cells).map(|c| c.pool_ratio).collect();
+    let plan = SweepPlan {
+        n_seeds: seeds,
+        sd,
+        n_methods: panel.len(),
+        n_problems: problems.len(),
+        n_pool_ratios: ratios.len(),
+        level: rules.level,
+        power: Deciding::POWER,
+        seed: rules.flip_seed,
+    };
+    Ok(Some(Deciding { seeds, sd, effects: detectable_effects(&plan)? }))
+}
+
+/// Where a sweep with planned looks stands: at so many of its first seeds as are over in every run, finished or failed.
+pub(super) fn standing(looks: &Looks, seeds: &[u64], runs: &[&RunSummary]) -> Standing {
+    let open: BTreeSet<u64> = runs
+        .iter()
+        .filter(|run| !matches!(run.status, RunStatus::Done | RunStatus::Failed { .. }))
+        .map(|run| run.seed)
+        .collect();
+    looks.standing(seeds.iter().take_while(|seed| !open.contains(seed)).count())
+}

@@ -1,0 +1,128 @@
+//! How sure the verdicts are, and what the seeds at hand can decide.
+
+use dal_eval::{Standing, Verdict, seeds_for_robust, seeds_to_reach};
+
+use super::{Statement, hesitation, methods_with, seed_range, state};
+use crate::findings::{Deciding, Findings, Part};
+use crate::text::{count, list, number};
+
+/// Paired seeds from which on "robust", and "worse somewhere", become possible at all.
+fn needed(part: &Part, findings: &Findings) -> (usize, usize) {
+    let half_level = findings.rules.level / 2.0;
+    let (n_methods, n_problems) = part.judged.as_ref().map_or((1, 1), |j| (j.n_methods.max(1), j.n_problems.max(1)));
+    let or_never = |n: Option<usize>| n.unwrap_or(usize::MAX);
+    (or_never(seeds_for_robust(half_level, n_methods)), or_never(seeds_to_reach(half_level, n_problems)))
+}
+
+/// Whether no method could be called robust, whatever the numbers.
+pub(super) fn too_few(part: &Part, findings: &Findings) -> bool {
+    seed_range(part).0 < needed(part, findings).0
+}
+
+/// What verdicts rest on, in words; with too few seeds, what cannot be decided.
+pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
+    let Some(judged) = &part.judged else {
+        return "Nothing was judged: no method was run on a problem that takes part in rankings.".into();
+    };
+    let (fewest, _) = seed_range(part);
+    let (robust, worse) = needed(part, findings);
+    let alone = seeds_to_reach(findings.rules.level / 2.0, 1).unwrap_or(usize::MAX);
+    let of_methods = if judged.n_methods > 1 { format!(" with {} methods", judged.n_methods) } else { String::new() };
+    let looks = judged.standing.map(|standing| standing_words(&standing)).unwrap_or_default();
+    if fewest < alone {
+        return format!(
+            "With {} nothing can be decided, whatever the numbers: \"robust\" needs at least {robust} paired seeds{of_methods}, \
+             \"worse somewhere\" {alone}, and {worse} where it is so on every problem. What is said here is what it looks like so \
+             far.{looks}",
+            count(fewest, "seed")
+        );
+    }
+    let open = methods_with(part, |v| matches!(v, Verdict::Undecided(_)));
+    let reasons: Vec<String> = open
+        .iter()
+        .filter_map(|m| match &m.robustness.as_ref()?.verdict {
+            Verdict::Undecided(why) => Some(format!("{} ({})", m.id, hesitation(why))),
+            _ => None,
+        })
+        .collect();
+    let undecided = match judged.standing {
+        Some(Standing::Before { .. }) => String::new(),
+        _ if reasons.is_empty() => String::new(),
+        _ => format!(" Neither shown to be safe nor shown to lose: {}.", list(&reasons)),
+    };
+    let half = number(50.0 * findings.rules.level);
+    let begin = if fewest < robust {
+        format!(
+            "With {} no method can be called robust, whatever the numbers: that takes {robust}{of_methods}. That one is worse \
+             somewhere can be decided. ",
+            count(fewest, "seed")
+        )
+    } else {
+        String::new()
+    };
+    let simulated = if judged.monte_carlo_error > 0.0 {
+        format!(" Adjusted p are simulated, to {}.", number(judged.monte_carlo_error))
+    } else {
+        String::new()
+    };
+    format!(
+        "{begin}Runs are paired by seed, and a verdict is false with a chance of at most {half} % in its direction, over all cells of \
+         all methods together ({} tested).{simulated}{looks}{undecided}",
+        count(judged.n_tested, "cell")
+    )
+}
+
+/// Where a sweep stands between its planned looks.
+fn standing_words(standing: &Standing) -> String {
+    let percent = |level: f64| number(100.0 * level);
+    match *standing {
+        Standing::Before { next } => format!(
+            " Verdicts are planned at {} (level {} %); until then there are estimates and intervals, no verdicts.",
+            count(next.seeds, "seed"),
+            percent(next.level)
+        ),
+        Standing::At { look } => {
+            format!(" This is the planned look at {}, level {} %.", count(look.seeds, "seed"), percent(look.level))
+        }
+        Standing::Between { passed, next } => format!(
+            " Verdicts are those of the planned look at {} (level {} %), on its seeds alone; estimates and intervals are of all \
+             seeds. The next look is at {}.",
+            count(passed.seeds, "seed"),
+            percent(passed.level),
+            count(next.seeds, "seed")
+        ),
+        Standing::Beyond { last, extra } => format!(
+            " Verdicts are those of the last planned look, at {} (level {} %); {} beyond it were added by choice, and what rests on \
+             them is exploratory.",
+            count(last.seeds, "seed"),
+            percent(last.level),
+            count(extra, "seed")
+        ),
+    }
+}
+
+/// What effects the seeds at hand can decide.
+pub(super) fn deciding(part: &Part) -> Option<Statement> {
+    let Deciding { seeds, sd, effects } = part.judged.as_ref()?.deciding?;
+    let percent = |factor: f64| number((1000.0 * (factor - 1.0).abs()).round() / 10.0);
+    let chance = number(100.0 * Deciding::POWER);
+    let robust = match effects.robust {
+        Some(x) => {
+            format!("a method {} % better than random sampling in every cell is called robust", percent((-x).exp()))
+        }
+        None => "no method can be called robust".to_owned(),
+    };
+    let worse = match effects.worse {
+        Some(x) => format!("a single cell {} % worse is found", percent(x.exp())),
+        None => "no single cell can be found worse".to_owned(),
+    };
+    Some(state(
+        "What can be decided",
+        format!(
+            "With {} and the spread seen between seeds (standard deviation {} of a cell's ln ratio), {robust} and {worse}, each with \
+             a chance of {chance} %. Smaller effects are mostly left undecided.",
+            count(seeds, "seed"),
+            number(sd)
+        ),
+    ))
+}

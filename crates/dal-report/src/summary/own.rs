@@ -1,0 +1,97 @@
+//! A user's own problem in the user's words: how large the error is now, and which labels failed.
+
+use super::{Statement, state};
+use crate::findings::{Part, Problem};
+use crate::text::{count, list, number, ratio_name};
+
+/// What a user calls the problem; `None` for a built-in one.
+pub(crate) fn own_title(problem: &Problem) -> Option<String> {
+    let own = problem.own.as_ref()?;
+    Some(if own.title.is_empty() { problem.id.clone() } else { own.title.clone() })
+}
+
+/// Where each own problem stands.
+pub(super) fn now(part: &Part) -> Vec<Statement> {
+    part.problems.iter().filter_map(of_problem).collect()
+}
+
+fn of_problem(problem: &Problem) -> Option<Statement> {
+    let title = own_title(problem)?;
+    let Some(now) = &problem.now else {
+        return Some(state("Where you stand", format!("{title}: no model was trained yet.")));
+    };
+    let method = match now.pool_ratio {
+        0 => now.method.clone(),
+        ratio => format!("{} at {}", now.method, ratio_name(ratio)),
+    };
+    let from = format!(
+        "with {} labels chosen by {method}, the lowest so far (median over {})",
+        number(now.n_labelled),
+        count(now.runs, "run")
+    );
+    let error = |j: usize, e: &dal_store::OutputErrorRecord| {
+        let (name, unit) = problem.output_name(j);
+        let with_unit = |v: f64| if unit.is_empty() { number(v) } else { format!("{} {unit}", number(v)) };
+        let r2 = e.r2.map(|r2| format!(", R² {r2:.2}")).unwrap_or_default();
+        let within = with_unit(e.p95_abs);
+        (with_unit(e.rmse), format!("RMSE of {name}{r2}; 95 % of the test points are within {within}"))
+    };
+    // Judged by what best constants score, however the errors are measured.
+    let learned = match now.over_variance {
+        Some(share) if share >= 1.0 => " The models have not learned it: a constant predicts as well.",
+        _ => "",
+    };
+    let inputs = problem.own.as_ref().map_or(0, |own| own.inputs.len());
+    let about = if inputs > 0 { format!("{title} ({})", count(inputs, "input")) } else { title };
+    Some(match now.outputs.as_slice() {
+        [] => {
+            let relative = now
+                .over_variance
+                .map(|share| format!("{} standard deviations of the outputs", number(share.max(0.0).sqrt())));
+            let absolute = format!("RMSE {}", number(now.error.max(0.0).sqrt()));
+            let error = relative.unwrap_or(absolute);
+            state("Where you stand", format!("{about}: the error of your models is now {error}, {from}.{learned}"))
+        }
+        [one] => {
+            let (size, rest) = error(0, one);
+            state("Where you stand", format!("{about}: your error is now {size} ({rest}), {from}.{learned}"))
+        }
+        several => {
+            let items = several.iter().enumerate().map(|(j, e)| {
+                let (size, rest) = error(j, e);
+                format!("{size} ({rest})")
+            });
+            Statement {
+                items: items.collect(),
+                ..state("Where you stand", format!("{about}: your errors are now, {from}:{learned}"))
+            }
+        }
+    })
+}
+
+/// Labels that failed: how many of what kind.
+pub(super) fn failed_labels(part: &Part) -> Option<Statement> {
+    if part.failed_labels.is_empty() {
+        return None;
+    }
+    let n: usize = part.failed_labels.iter().map(|f| f.n).sum();
+    let mut kinds: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut on: Vec<String> = Vec::new();
+    for failed in &part.failed_labels {
+        *kinds.entry(&failed.kind).or_default() += failed.n;
+        if !on.contains(&failed.problem) {
+            on.push(failed.problem.clone());
+        }
+    }
+    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+    Some(state(
+        "Failed labels",
+        format!(
+            "{} on {} gave no answer ({}). Models are trained on the labels that exist, and every number of labels here is of those.",
+            count(n, "query"),
+            list(&on),
+            list(&kinds)
+        )
+        .replace("querys", "queries"),
+    ))
+}
