@@ -74,6 +74,12 @@ pub enum BenchError {
         /// What the system said.
         source: io::Error,
     },
+    /// A worker panicked outside of any trial.
+    #[error("a worker panicked: {message}; what it was doing stands at its checkpoint; please report it")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
     /// A problem's test set cannot be labelled.
     #[error("problem `{problem}`: its test set cannot be labelled: {reason}")]
     TestSet {

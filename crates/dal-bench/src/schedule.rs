@@ -1,13 +1,12 @@
 //! Runs a plan: workers take up trials or groups of them, the longest first, and leave finished runs, recorded failures or checkpoints.
 
-use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, StopLevel, run_trials};
+use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, run_trials};
 use dal_store::{Begin, EntryRecord, Failure, FailureKind, Provenance, RunWriter, Status, Store, StoreWriter};
+use dal_work::{Group, Kind, Outcome, Task, WorkError, grouped, panic_message, work_through};
 use ndarray::ArrayView2;
 
 use crate::error::BenchError;
@@ -88,7 +87,10 @@ pub fn run(
     // Stable, so that equal costs keep the order of the plan.
     queue.sort_by(|a, b| b.1.total_cmp(&a.1));
     let total = queue.iter().map(|(_, cost)| cost).sum();
-    let groups = grouped(plan, &queue, jobs, options.together);
+    let groups: Vec<Task<Vec<usize>>> = grouped(&kinds(plan, &queue, options.together), jobs)
+        .into_iter()
+        .map(|Group { items, cost }| Task { cost, work: items })
+        .collect();
     let over = |wanted: fn(&Status) -> bool| survey.states.iter().flatten().filter(|s| wanted(s)).count();
     let skipped_failed = if options.retry_failed { 0 } else { over(|s| matches!(s, Status::Failed(_))) };
     let summary = Summary {
@@ -121,26 +123,27 @@ pub fn run(
         provenance,
         progress,
         stop,
-        queue: Mutex::new(groups),
         ledger: Mutex::new(ledger),
         summary: Mutex::new(summary),
-        error: Mutex::new(None),
         model,
     };
-    std::thread::scope(|scope| {
-        for worker in 0..jobs {
-            let shared = &shared;
-            if let Err(source) = std::thread::Builder::new().spawn_scoped(scope, move || shared.work(worker)) {
-                // Those that could be started do the work.
-                if worker == 0 {
-                    lock(&shared.error).get_or_insert(BenchError::Threads { source });
-                }
-                break;
-            }
-        }
-    });
-    if let Some(error) = into_inner(shared.error) {
-        return Err(error);
+    let outcomes = work_through(
+        &groups,
+        jobs,
+        stop,
+        |place, group| shared.run_group(place.worker, group.clone()),
+        |_, outcome| match outcome {
+            // A panic of a trial is that trial's failure and does not get here.
+            Outcome::Panicked(message) => Err(BenchError::Panicked { message: message.clone() }),
+            _ => Ok(()),
+        },
+    );
+    if let Err(error) = outcomes.into_result() {
+        return Err(match error {
+            WorkError::Fatal(error) => error,
+            WorkError::Watcher { message, .. } => BenchError::Panicked { message },
+            WorkError::Thread { source, .. } => BenchError::Threads { source },
+        });
     }
     let mut summary = into_inner(shared.summary);
     summary.stopped = stop.is_draining() && summary.left() > 0;
@@ -183,64 +186,31 @@ fn label_test_set(
 /// An open trial: its index and first open entry, and its expected cost.
 type Open = ((usize, usize), f64);
 
-/// Splits the queue into groups of one problem, as large as the engine likes them, but enough of them for every worker.
+/// The open trials by problem, with how many of each the engine likes together.
 ///
-/// Within a group come first those whose strategies need the same, then those that are equally far, so that the groups of a
+/// Within a problem come first those whose strategies need the same, then those that are equally far, so that the groups of a
 /// problem that is split train auxiliary networks together as well.
-fn grouped(plan: &Plan, queue: &[Open], jobs: usize, together: Option<usize>) -> VecDeque<Vec<usize>> {
-    let most = together.unwrap_or(usize::MAX).min(if plan.is_timing() { 1 } else { usize::MAX });
-    let size = |problem: usize| {
-        let problem = &plan.problems()[problem];
-        problem.trials_together().min(most).max(1)
-    };
-    /// The open trials of a problem, and into how many groups they go.
-    struct Share {
-        trials: Vec<Open>,
-        cost: f64,
-        n_groups: usize,
-        divisible: bool,
-    }
-    let mut shares: Vec<Share> = Vec::new();
-    for problem in 0..plan.problems().len() {
-        let trials: Vec<Open> =
-            queue.iter().filter(|((i, _), _)| plan.trials()[*i].problem() == problem).copied().collect();
-        let size = size(problem);
-        let cost = trials.iter().map(|(_, cost)| cost).sum();
-        shares.push(Share { n_groups: trials.len().div_ceil(size), trials, cost, divisible: size > 1 });
-    }
-    if !shares.iter().any(|share| share.divisible) {
-        // One by one, the longest first across problems.
-        return queue.iter().map(|((i, _), _)| vec![*i]).collect();
-    }
-    while shares.iter().map(|share| share.n_groups).sum::<usize>() < jobs {
-        let per_group = |share: &Share| share.cost / share.n_groups as f64;
-        let splittable = shares.iter_mut().filter(|share| share.divisible && share.n_groups < share.trials.len());
-        let Some(largest) = splittable.max_by(|a, b| per_group(a).total_cmp(&per_group(b))) else { break };
-        largest.n_groups += 1;
-    }
-    let mut groups: Vec<(Vec<usize>, f64)> = Vec::new();
-    for Share { mut trials, n_groups, divisible, .. } in shares {
-        if divisible {
-            let mut kinds = Vec::new();
-            let mut kind = |i: usize| {
+fn kinds(plan: &Plan, queue: &[Open], together: Option<usize>) -> Vec<Kind<usize>> {
+    let limit = together.unwrap_or(usize::MAX).min(if plan.is_timing() { 1 } else { usize::MAX });
+    let mut kinds = Vec::new();
+    for (p, problem) in plan.problems().iter().enumerate() {
+        let most = problem.trials_together().min(limit).max(1);
+        let mut trials: Vec<Open> =
+            queue.iter().filter(|((i, _), _)| plan.trials()[*i].problem() == p).copied().collect();
+        if most > 1 {
+            let mut seen = Vec::new();
+            let mut place = |i: usize| {
                 let needs = plan.trials()[i].strategy().needs();
-                let known = kinds.iter().position(|known| *known == needs);
-                known.unwrap_or_else(|| {
-                    kinds.push(needs);
-                    kinds.len() - 1
+                seen.iter().position(|known| *known == needs).unwrap_or_else(|| {
+                    seen.push(needs);
+                    seen.len() - 1
                 })
             };
-            trials.sort_by_cached_key(|&((i, from), _)| (kind(i), from));
+            trials.sort_by_cached_key(|&((i, from), _)| (place(i), from));
         }
-        let mut rest = trials.as_slice();
-        for left in (1..=n_groups).rev() {
-            let (group, others) = rest.split_at(rest.len().div_ceil(left));
-            rest = others;
-            groups.push((group.iter().map(|((i, _), _)| *i).collect(), group.iter().map(|(_, cost)| cost).sum()));
-        }
+        kinds.push(Kind { items: trials.into_iter().map(|((i, _), cost)| (i, cost)).collect(), most });
     }
-    groups.sort_by(|a, b| b.1.total_cmp(&a.1));
-    groups.into_iter().map(|(group, _)| group).collect()
+    kinds
 }
 
 /// Expected work and what is behind.
@@ -280,12 +250,10 @@ struct Shared<'a> {
     retry_failed: bool,
     provenance: Provenance,
     progress: &'a dyn Progress,
-    /// The caller's; raised here when the store fails, so that the other workers end too.
+    /// The caller's; raised when the store fails, so that the other workers end too.
     stop: &'a Stop,
-    queue: Mutex<VecDeque<Vec<usize>>>,
     ledger: Mutex<Ledger>,
     summary: Mutex<Summary>,
-    error: Mutex<Option<BenchError>>,
     model: CostModel,
 }
 
@@ -304,20 +272,6 @@ struct Started<'a> {
 }
 
 impl Shared<'_> {
-    fn work(&self, worker: usize) {
-        loop {
-            if self.stop.is_draining() {
-                return;
-            }
-            let Some(group) = lock(&self.queue).pop_front() else { return };
-            if let Err(error) = self.run_group(worker, group) {
-                self.stop.raise(StopLevel::Drain);
-                lock(&self.error).get_or_insert(error);
-                return;
-            }
-        }
-    }
-
     /// Runs a group, and again what a panic in it left over.
     fn run_group(&self, worker: usize, group: Vec<usize>) -> Result<(), BenchError> {
         let mut open = vec![group];
@@ -540,12 +494,6 @@ impl Shared<'_> {
         };
         self.progress.event(&Event::RunEnded { worker, trial, status: &status, overall });
     }
-}
-
-/// What a panic said.
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".into())
 }
 
 /// Locks; a panic elsewhere while the lock was held left nothing half-done behind that matters here.

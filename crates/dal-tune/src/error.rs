@@ -57,6 +57,12 @@ pub enum TuneError {
         /// What the system said.
         source: io::Error,
     },
+    /// A worker panicked outside of any training.
+    #[error("a worker panicked: {message}; what was trained is kept; please report it")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
     /// A candidate's network cannot exist.
     #[error("a network of the space cannot be built: {0}")]
     Network(#[from] SpecError),

@@ -1,12 +1,11 @@
 //! The threads that train and judge what is due, and write each result to the journal.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dal_core::{FitJob, LearnError, Needs, Stop, Surrogate};
+use dal_work::{Outcome, WorkError, panic_message, work_through};
 
 use super::Search;
 use super::tasks::Task;
@@ -41,32 +40,24 @@ impl Shared<'_> {
         // Stable, so that equal work keeps its order.
         open.sort_by(|a, b| b.work.total_cmp(&a.work));
         let groups = self.search.groups(&open);
-        let next = AtomicUsize::new(0);
-        let halted = AtomicBool::new(false);
-        let error = Mutex::new(None);
         let shared_work = Mutex::new(work);
-        std::thread::scope(|scope| {
-            for worker in 0..self.options.jobs.max(1).min(groups.len()) {
-                let started = std::thread::Builder::new().spawn_scoped(scope, || {
-                    while !self.stop.is_draining() && !halted.load(Ordering::Relaxed) {
-                        let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                        if let Err(stopped) = self.together(group, &shared_work) {
-                            halted.store(true, Ordering::Relaxed);
-                            lock(&error).get_or_insert(stopped);
-                        }
-                    }
-                });
-                if let Err(source) = started {
-                    // Those that could be started do the work.
-                    if worker == 0 {
-                        lock(&error).get_or_insert(TuneError::Threads { source });
-                    }
-                    break;
-                }
-            }
-        });
-        if let Some(error) = lock(&error).take() {
-            return Err(error);
+        let outcomes = work_through(
+            &groups,
+            self.options.jobs,
+            self.stop,
+            |_, group| self.together(group, &shared_work),
+            |_, outcome| match outcome {
+                // A panic of a training is that training's result and does not get here.
+                Outcome::Panicked(message) => Err(TuneError::Panicked { message: message.clone() }),
+                _ => Ok(()),
+            },
+        );
+        if let Err(error) = outcomes.into_result() {
+            return Err(match error {
+                WorkError::Fatal(error) => error,
+                WorkError::Watcher { message, .. } => TuneError::Panicked { message },
+                WorkError::Thread { source, .. } => TuneError::Threads { source },
+            });
         }
         let trials = lock(&self.trials);
         Ok(open.iter().all(|task| trials.contains_key(&task.key)))
@@ -103,18 +94,21 @@ impl Shared<'_> {
 impl Search {
     /// Splits tasks of one rung, or of the proof, into calls of the engine: of one candidate (seeds, folds and numbers of points
     /// side by side), and no more than the engine likes.
-    fn groups<'t, 'a>(&self, tasks: &'t [Task<'a>]) -> Vec<Vec<&'t Task<'a>>> {
-        let mut groups: Vec<Vec<&Task<'_>>> = Vec::new();
+    fn groups<'t, 'a>(&self, tasks: &'t [Task<'a>]) -> Vec<dal_work::Task<Vec<&'t Task<'a>>>> {
+        let mut groups: Vec<dal_work::Task<Vec<&Task<'_>>>> = Vec::new();
         let mut last: BTreeMap<usize, usize> = BTreeMap::new();
         for task in tasks {
             let candidate = task.key.candidate;
             let model = self.candidates[candidate].trained(task.epochs, task.members);
             let most = self.engine.trials_together(&model, self.shape).max(1);
             match last.get(&candidate) {
-                Some(&group) if groups[group].len() < most => groups[group].push(task),
+                Some(&group) if groups[group].work.len() < most => {
+                    groups[group].work.push(task);
+                    groups[group].cost += task.work;
+                }
                 _ => {
                     last.insert(candidate, groups.len());
-                    groups.push(vec![task]);
+                    groups.push(dal_work::Task { cost: task.work, work: vec![task] });
                 }
             }
         }
@@ -157,10 +151,4 @@ fn judged(task: &Task<'_>, fit: Result<Box<dyn Surrogate>, LearnError>) -> Resul
         true => TrialResult::Mse(mse),
         false => TrialResult::Failed("a prediction is no finite number".into()),
     })
-}
-
-/// What a panic said.
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
 }

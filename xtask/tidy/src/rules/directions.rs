@@ -21,9 +21,9 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("dal-store", &["dal-core"]),
     ("dal-work", &["dal-core"]),
     ("dal-files", &["dal-core"]),
-    ("dal-bench", &["dal-core", "dal-acq", "dal-oracles", "dal-eval", "dal-store"]),
+    ("dal-bench", &["dal-core", "dal-acq", "dal-oracles", "dal-eval", "dal-store", "dal-work"]),
     ("dal-report", &["dal-eval", "dal-store"]),
-    ("dal-tune", &["dal-core", "dal-nn", "dal-oracles", "dal-store"]),
+    ("dal-tune", &["dal-core", "dal-nn", "dal-oracles", "dal-store", "dal-work"]),
     (
         "dal-cli",
         &[
