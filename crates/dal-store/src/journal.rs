@@ -102,7 +102,7 @@ impl Checkpoint {
                     return Err(format!("entry {} after {} records", record.entry, self.records.len()));
                 }
                 self.records.truncate(record.entry);
-                self.records.push(record.clone());
+                self.records.push(EntryRecord::clone(record));
             }
             Frame::Timing(timing) => {
                 self.timings.retain(|known| known.entry < timing.entry);
@@ -119,7 +119,7 @@ pub(crate) enum Frame {
     Resumed,
     Batch { index: usize, x: Array2<f64>, candidate_rows: Option<Vec<usize>> },
     Answer { batch: usize, row: usize, answer: Result<Vec<f64>, LabelFailure> },
-    Record(EntryRecord),
+    Record(Box<EntryRecord>),
     Timing(EntryTiming),
 }
 
@@ -424,7 +424,7 @@ mod tests {
             Frame::Batch { index: 0, x: array![[0.1, -0.5], [1.0, 0.25]], candidate_rows: None },
             Frame::Answer { batch: 0, row: 1, answer: Ok(vec![1.5, -2.0]) },
             Frame::Answer { batch: 0, row: 0, answer: Err(failure) },
-            Frame::Record(EntryRecord::new(0, 1, errors)),
+            Frame::Record(Box::new(EntryRecord::new(0, 1, errors))),
             Frame::Timing(EntryTiming { entry: 0, training: 0.125, ..EntryTiming::default() }),
             Frame::Batch { index: 1, x: array![[0.5, 0.5]], candidate_rows: Some(vec![7]) },
             Frame::Resumed,

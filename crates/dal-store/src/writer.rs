@@ -109,7 +109,7 @@ impl RunWriter {
         if let Some(timing) = timing {
             self.add(Frame::Timing(timing))?;
         }
-        self.add(Frame::Record(record))
+        self.add(Frame::Record(Box::new(record)))
     }
 
     /// Every answer is kept with its point when the run is over, in `labels.npy`: for oracles whose answers cost

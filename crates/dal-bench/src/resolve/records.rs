@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use dal_core::{ModelSpec, Shape};
-use dal_store::{
-    ColumnRecord, OwnProblem, PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunSpec, StrategySpec,
-};
+use dal_store::{ColumnRecord, OwnProblem, PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunSpec, StrategySpec};
 use serde_json::Value;
 
 use super::Chosen;

@@ -34,7 +34,9 @@ pub(super) fn failed_labels(
     name: impl Fn(&RunSummary) -> String,
     inputs: impl Fn(&RunSummary) -> Vec<String>,
 ) -> Vec<FailedLabels> {
-    let mut groups: BTreeMap<(String, &str, &str), (Vec<&RunSummary>, Vec<&FailedLabel>)> = BTreeMap::new();
+    /// Runs with failures of one problem, method and kind, and those failures.
+    type Group<'a> = (Vec<&'a RunSummary>, Vec<&'a FailedLabel>);
+    let mut groups: BTreeMap<(String, &str, &str), Group<'_>> = BTreeMap::new();
     for run in runs {
         for failed in run.entries.iter().flat_map(|entry| &entry.failed_labels) {
             let (of_runs, labels) = groups.entry((name(run), &run.strategy, &failed.kind)).or_default();
