@@ -69,11 +69,17 @@ impl Shared<'_> {
         let results = match outcome {
             Ok(results) => results?,
             Err(payload) if group.len() == 1 => {
-                vec![TrialResult::Failed(format!("a panic: {}", panic_message(&*payload)))]
+                vec![Ok(TrialResult::Failed(format!("a panic: {}", panic_message(&*payload))))]
             }
             Err(_) => return group.iter().try_for_each(|task| self.together(&[*task], work)),
         };
-        group.iter().zip(results).try_for_each(|(task, result)| self.keep(task, result, work))
+        // What is trained is kept, also where the training of another was stopped.
+        let mut first_error = Ok(());
+        for (task, result) in group.iter().zip(results) {
+            let kept = result.and_then(|result| self.keep(task, result, work));
+            first_error = first_error.and(kept);
+        }
+        first_error
     }
 
     fn keep(&self, task: &Task<'_>, result: TrialResult, work: &Mutex<&mut Work>) -> Result<(), TuneError> {
@@ -116,7 +122,7 @@ impl Search {
     }
 
     /// Trains and judges ensembles of one candidate, one for each task.
-    fn train(&self, group: &[&Task<'_>], stop: &Stop) -> Result<Vec<TrialResult>, TuneError> {
+    fn train(&self, group: &[&Task<'_>], stop: &Stop) -> Result<Vec<Result<TrialResult, TuneError>>, TuneError> {
         let Some(first) = group.first() else { return Ok(Vec::new()) };
         let model = self.candidates[first.key.candidate].trained(first.epochs, first.members);
         let learner = self.engine.learner(&model, self.shape)?;
@@ -129,7 +135,7 @@ impl Search {
             .map(|(labelled, task)| FitJob { labelled, needs: &needs, seeds: task.seeds })
             .collect();
         let fits = learner.fit_all(&jobs, stop);
-        group.iter().zip(fits).map(|(task, fit)| judged(task, fit)).collect()
+        Ok(group.iter().zip(fits).map(|(task, fit)| judged(task, fit)).collect())
     }
 }
 
