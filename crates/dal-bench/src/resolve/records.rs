@@ -10,7 +10,10 @@ use super::Chosen;
 use crate::plan::Trial;
 use crate::problem::PlannedProblem;
 
+const PLAIN: &str = "descriptions are plain data";
+
 pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, pool: PoolSpec) -> RunSpec {
+    let scaling = problem.problem.scaling();
     let (network, training) = described(&problem.model, problem.problem.shape());
     RunSpec {
         problem: ProblemSpec {
@@ -29,7 +32,7 @@ pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, poo
         preset: problem.preset.clone(),
         network,
         training,
-        outputs: None,
+        outputs: (!scaling.is_none()).then(|| serde_json::to_value(scaling).expect(PLAIN)),
         engine: problem.engine.id().to_owned(),
     }
 }
@@ -37,7 +40,6 @@ pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, poo
 /// A model as specifications of runs hold it: an ensemble as its network and its training, without a kind; another kind as
 /// one object that names it, and no training.
 fn described(model: &ModelSpec, shape: Shape) -> (Value, Value) {
-    const PLAIN: &str = "descriptions are plain data";
     match model {
         ModelSpec::MlpEnsemble(mlp) => {
             let network = mlp.network(shape).expect("checked when the model was resolved");
