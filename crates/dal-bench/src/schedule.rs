@@ -299,6 +299,7 @@ impl Shared<'_> {
         let refused = |reason| BenchError::Engine { engine: engine.id().to_owned(), reason };
         let learner =
             engine.learner(problem.model(), problem.problem().shape()).map_err(|error| refused(error.to_string()))?;
+        let learner = problem.problem().scaling().learner(learner);
         let test = problem.test_set()?;
         let oracle: &dyn Oracle = match &self.oracles[first.trial.problem()] {
             Some(remembering) => remembering,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use dal_core::model::{Head, widths};
-use dal_core::{SettingCard, SettingValues};
+use dal_core::{OutputUnits, SettingCard, SettingValues};
 use dal_oracles::Card;
 use dal_oracles::card::Knowledge;
 use serde_json::{Value, json};
@@ -157,10 +157,14 @@ fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<D
         }
         outln!();
     }
-    let column = |role: &'static str| move |c: &dal_oracles::Column| vec![json!(role), json!(c.name), json!(c.unit)];
-    let rows =
-        problem.inputs().iter().map(column("input")).chain(problem.outputs().iter().map(column("output"))).collect();
-    Rows { columns: vec!["role", "name", "unit"], rows }.print(format)?;
+    let row = |role: &'static str, c: &dal_oracles::Column, learned: String| {
+        vec![json!(role), json!(c.name), json!(c.unit), json!(learned)]
+    };
+    let learned = |k: usize| problem.scaling().outputs().get(k).map_or_else(String::new, OutputUnits::in_words);
+    let inputs = problem.inputs().iter().map(|c| row("input", c, "on the unit box".into()));
+    let outputs = problem.outputs().iter().enumerate().map(|(k, c)| row("output", c, learned(k)));
+    let rows = inputs.chain(outputs).collect();
+    Rows { columns: vec!["role", "name", "unit", "learned"], rows }.print(format)?;
     Ok(Done::Fully)
 }
 

@@ -385,7 +385,8 @@ impl Campaign {
         Ok(())
     }
 
-    /// Takes the model that was pending and decides what to label next; `None` when the last step is behind.
+    /// Takes the model that was pending and decides what to label next; `None` when the last step is behind. The strategy sees
+    /// model and labels in model units ([`Surrogate::model_units`]).
     ///
     /// # Errors
     /// No model is pending, the strategy cannot choose, or it proposes what may not be asked for: another number of points
@@ -422,6 +423,8 @@ impl Campaign {
             return Ok(None);
         }
         let labelled = self.labelled.as_ref().expect("a fit follows labels");
+        let (labelled, surrogate) =
+            surrogate.model_units().map_or((labelled, surrogate), |units| (units.labelled, units.surrogate));
         let view = Step::new(&self.space, labelled, pool.view(), Some(surrogate), self.needs.clone())?;
         let view = view.with_clock(clock);
         let proposal = self.strategy.propose(&view, n_queries, &self.seeds.strategy(step))?;

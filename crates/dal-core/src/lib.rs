@@ -13,6 +13,7 @@
 //! | [`model`] | the description of a model to be trained |
 //! | [`engine`] | who trains: makes learners of a model description |
 //! | [`surrogate`] | a trained model and its small capabilities, and the learner that trains it |
+//! | [`outputs`] | model units: answers transformed and standardised before a model learns them, and back |
 //! | [`stop`] | a wish to stop: go on, drain, or now |
 //! | [`strategy`] | a rule that chooses what to label next, and the [`Step`] it looks at |
 //! | [`campaign`] | one active-learning loop as a state machine: ask, tell, fit, propose |
@@ -104,6 +105,7 @@ pub mod engine;
 pub mod labelled;
 pub mod model;
 pub mod oracle;
+pub mod outputs;
 pub mod philox;
 pub mod run;
 pub mod seeds;
@@ -118,6 +120,7 @@ pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, Rate, cali
 pub use labelled::{Labelled, LabelledError};
 pub use model::{MlpEnsemble, MlpOverlay, ModelSpec, Shape};
 pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every};
+pub use outputs::{ModelUnits, OutputScaling, OutputTransform, OutputUnits};
 pub use philox::Philox;
 pub use run::{Fitted, Observer, ObserverError, Proposed, RunError, run_trials};
 pub use seeds::{SeedPath, TrialSeeds};

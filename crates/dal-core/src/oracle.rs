@@ -86,6 +86,8 @@ pub enum LabelFailureKind {
     TimedOut,
     /// The program ended with an error status or by a signal.
     Crashed,
+    /// An output is a value that the transform of the problem cannot take, such as zero under a logarithm.
+    OutOfDomain,
     /// The oracle has no answer for this input, such as a point that a table does not hold.
     Refused,
 }
@@ -99,6 +101,7 @@ impl LabelFailureKind {
             Self::Missing => "missing",
             Self::TimedOut => "timed-out",
             Self::Crashed => "crashed",
+            Self::OutOfDomain => "out-of-domain",
             Self::Refused => "refused",
         }
     }

@@ -6,6 +6,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::outputs::ModelUnits;
 use crate::{Labelled, SeedPath, Stop};
 
 /// A trained regression model; inputs live in the unit box.
@@ -44,6 +45,10 @@ pub trait Surrogate: Send {
     }
     /// Products of parameter gradients.
     fn tangent(&self) -> Option<&dyn Tangent> {
+        None
+    }
+    /// What strategies see in the place of this model, where it was trained in other units than it answers in.
+    fn model_units(&self) -> Option<ModelUnits<'_>> {
         None
     }
     /// What training cost, where the engine measured it. Never part of a result.

@@ -198,13 +198,14 @@ pub(crate) fn decode_failure(bytes: &[u8]) -> Option<LabelFailure> {
     Some(LabelFailure::new(kind, message))
 }
 
-pub(crate) const KINDS: [LabelFailureKind; 6] = [
+pub(crate) const KINDS: [LabelFailureKind; 7] = [
     LabelFailureKind::NonFinite,
     LabelFailureKind::Malformed,
     LabelFailureKind::Missing,
     LabelFailureKind::TimedOut,
     LabelFailureKind::Crashed,
     LabelFailureKind::Refused,
+    LabelFailureKind::OutOfDomain,
 ];
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dal_core::{ModelSpec, Shape};
+use dal_core::{ModelSpec, OutputScaling, Shape};
 use dal_store::{ColumnRecord, OwnProblem, PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunSpec, StrategySpec};
 use serde_json::Value;
 
@@ -10,7 +10,10 @@ use super::Chosen;
 use crate::plan::Trial;
 use crate::problem::PlannedProblem;
 
+const PLAIN: &str = "descriptions are plain data";
+
 pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, pool: PoolSpec) -> RunSpec {
+    let scaling = problem.problem.scaling();
     let (network, training) = described(&problem.model, problem.problem.shape());
     RunSpec {
         problem: ProblemSpec {
@@ -29,7 +32,7 @@ pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, poo
         preset: problem.preset.clone(),
         network,
         training,
-        outputs: None,
+        outputs: (!scaling.is_none()).then(|| serde_json::to_value(scaling).expect(PLAIN)),
         engine: problem.engine.id().to_owned(),
     }
 }
@@ -37,7 +40,6 @@ pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, poo
 /// A model as specifications of runs hold it: an ensemble as its network and its training, without a kind; another kind as
 /// one object that names it, and no training.
 fn described(model: &ModelSpec, shape: Shape) -> (Value, Value) {
-    const PLAIN: &str = "descriptions are plain data";
     match model {
         ModelSpec::MlpEnsemble(mlp) => {
             let network = mlp.network(shape).expect("checked when the model was resolved");
@@ -58,20 +60,20 @@ pub(super) fn departures(problems: &[PlannedProblem]) -> BTreeMap<String, Vec<St
 
 /// What users call their problems and columns, by variant.
 pub(super) fn own_problems(problems: &[PlannedProblem]) -> BTreeMap<String, OwnProblem> {
-    let columns = |columns: &[dal_oracles::Column]| {
-        let record = |c: &dal_oracles::Column| ColumnRecord {
+    let columns = |columns: &[dal_oracles::Column], scaling: &OutputScaling| {
+        let record = |(k, c): (usize, &dal_oracles::Column)| ColumnRecord {
             name: c.name.clone(),
             unit: c.unit.clone(),
-            transform: String::new(),
+            transform: scaling.outputs().get(k).map_or_else(String::new, |units| units.transform.in_words()),
         };
-        columns.iter().map(record).collect()
+        columns.iter().enumerate().map(record).collect()
     };
     let own = problems.iter().map(|p| &p.problem).filter(|problem| problem.card().is_none());
     own.map(|problem| {
         let words = OwnProblem {
             title: problem.id().to_owned(),
-            inputs: columns(problem.inputs()),
-            outputs: columns(problem.outputs()),
+            inputs: columns(problem.inputs(), &OutputScaling::default()),
+            outputs: columns(problem.outputs(), problem.scaling()),
         };
         (problem.variant_id(), words)
     })

@@ -5,7 +5,7 @@ mod presets;
 
 use std::sync::Arc;
 
-use dal_core::{MlpEnsemble, Oracle, SettingCard, SettingError, Settings, Shape, Space};
+use dal_core::{MlpEnsemble, Oracle, OutputScaling, SettingCard, SettingError, Settings, Shape, Space};
 use ndarray::Array2;
 
 use crate::card::Card;
@@ -36,6 +36,7 @@ pub struct Problem {
     pub(crate) outputs: Vec<Column>,
     pub(crate) candidates: Option<Array2<f64>>,
     pub(crate) model: MlpEnsemble,
+    pub(crate) scaling: OutputScaling,
     pub(crate) digest: Option<String>,
 }
 
@@ -60,6 +61,7 @@ impl Problem {
             outputs,
             candidates: None,
             model: card.published.model.clone(),
+            scaling: OutputScaling::default(),
             digest: None,
         })
     }
@@ -94,6 +96,12 @@ impl Problem {
     /// The published model, or that of a user's file: the preset `published`.
     pub fn model(&self) -> &MlpEnsemble {
         &self.model
+    }
+
+    /// How answers are transformed and standardised before a model learns them; built-in problems take them as they come, which
+    /// is the published form.
+    pub fn scaling(&self) -> &OutputScaling {
+        &self.scaling
     }
 
     /// The presets: `published`, and `tuned` where a search was made. The tuned model of a variant whose oracle is another

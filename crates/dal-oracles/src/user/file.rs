@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dal_core::{MlpOverlay, Scale};
+use dal_core::{MlpOverlay, OutputTransform, Scale};
 use serde::Deserialize;
 
 use super::command::Exchange;
@@ -44,6 +44,10 @@ pub(super) struct OutputSpec {
     pub(super) name: String,
     #[serde(default)]
     pub(super) unit: Option<String>,
+    #[serde(default)]
+    pub(super) transform: OutputTransform,
+    #[serde(default = "yes")]
+    pub(super) standardise: bool,
 }
 
 #[derive(Debug, Deserialize)]

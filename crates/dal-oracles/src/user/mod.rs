@@ -3,6 +3,7 @@
 mod answers;
 mod columns;
 pub mod command;
+mod domain;
 mod error;
 mod file;
 mod inputs;
@@ -14,11 +15,12 @@ pub mod table;
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::{MlpEnsemble, MlpOverlay, Oracle, Settings};
+use dal_core::{MlpEnsemble, MlpOverlay, Oracle, OutputScaling, OutputTransform, OutputUnits, Settings};
 use sha2::{Digest, Sha256};
 
 use self::command::CommandOracle;
-use self::file::{OracleSpec, ProblemFile};
+use self::domain::in_domain;
+use self::file::{OracleSpec, OutputSpec, ProblemFile};
 use self::physical::InPhysicalUnits;
 use self::reader::Reader;
 use self::table::TableOracle;
@@ -54,6 +56,7 @@ impl Reader<'_> {
         let table = file.oracle.table.as_ref().map(|table| self.folder().join(&table.file));
         let inputs = self.inputs(&file.inputs, table.as_deref())?;
         let outputs: Vec<String> = file.outputs.iter().map(|output| output.name.clone()).collect();
+        let scaling = self.scaling(&file.outputs)?;
         let mut candidates = None;
         let oracle: Arc<dyn Oracle> = match file.oracle {
             OracleSpec { table: Some(spec), command: None, forest: None, network: None } => {
@@ -105,7 +108,8 @@ impl Reader<'_> {
             settings: Settings::default(),
             card: None,
             space: inputs.space().clone(),
-            oracle,
+            oracle: in_domain(oracle, &scaling),
+            scaling,
             inputs: file
                 .inputs
                 .iter()
@@ -116,6 +120,18 @@ impl Reader<'_> {
             model: self.model(&file.network)?,
             digest: Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
         })
+    }
+
+    /// How outputs are learned: standardised, unless the file says otherwise.
+    fn scaling(&self, outputs: &[OutputSpec]) -> Result<OutputScaling, ProblemFileError> {
+        let units = outputs.iter().enumerate().map(|(k, output)| match output.transform {
+            OutputTransform::Asinh(c) if !(c > 0.0 && c.is_finite()) => Err(self.key(
+                format!("outputs[{k}].transform (`{}`)", output.name),
+                format!("asinh = {c}: give the positive value below which the output is taken linearly"),
+            )),
+            transform => Ok(OutputUnits { transform, standardise: output.standardise }),
+        });
+        units.collect::<Result<_, _>>().map(OutputScaling::new)
     }
 
     /// What the file says of the model, over what a user's problem gets that says nothing.
@@ -235,6 +251,8 @@ mod tests {
                 format!("{INPUTS}[oracle.command]\nprogram = [\"x\"]\ntime_limit = 1\nexchange = \"files\"\n"),
                 vec!["{input} and {output}"],
             ),
+            (format!("{INPUTS}transform = \"sqrt\"\n{table}"), vec!["`sqrt`", "log", "asinh"]),
+            (format!("{INPUTS}transform = {{ asinh = 0 }}\n{table}"), vec!["outputs[0].transform (`y`)", "positive"]),
             (format!("{INPUTS}{table}[network]\nhidden = []\n"), vec!["network.hidden"]),
             (format!("{INPUTS}{table}[network]\nmembers = 0\n"), vec!["network.members", "at least 1"]),
             (format!("{INPUTS}{table}[network]\nweight_decay = -1.0\n"), vec!["network.weight_decay", "[0, ∞)"]),
@@ -268,6 +286,29 @@ mod tests {
         drop(keep);
         assert_eq!(failure.unwrap().kind, LabelFailureKind::Refused);
         assert_eq!((problem.id(), problem.inputs()[0].name.as_str(), problem.card()), ("p", "a", None));
+    }
+
+    #[test]
+    fn outputs_are_standardised_unless_the_file_says_otherwise() {
+        let open = |keys: &str, csv: &str| {
+            let text = format!("{INPUTS}{keys}[oracle.table]\nfile = \"t.csv\"\n");
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", csv.as_bytes())]);
+            load(path).unwrap()
+        };
+        let csv = "a,y\n1,2\n3,0\n5,6\n";
+        let words =
+            |problem: &Problem| problem.scaling().outputs().iter().map(OutputUnits::in_words).collect::<Vec<_>>();
+        assert_eq!(words(&open("", csv)), ["standardised"]);
+        assert!(open("standardise = false\n", csv).scaling().is_none());
+        assert_eq!(words(&open("transform = { asinh = 1e-3 }\n", csv)), ["asinh from 0.001, standardised"]);
+        let log = open("transform = \"log\"\n", csv);
+        assert_eq!(words(&log), ["log, standardised"]);
+        let mut answers = Vec::new();
+        let mut keep = every(|_, answer| answers.push(answer.map(<[f64]>::to_vec)));
+        log.oracle().label(log.candidates().unwrap().view(), &Stop::new(), &mut keep).unwrap();
+        drop(keep);
+        assert_eq!((&answers[0], &answers[2]), (&Ok(vec![2.0]), &Ok(vec![6.0])));
+        assert_eq!(answers[1].as_ref().unwrap_err().kind, LabelFailureKind::OutOfDomain);
     }
 
     #[test]

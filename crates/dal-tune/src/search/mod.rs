@@ -273,7 +273,7 @@ impl Search {
         if let Some(settings) = settings.as_object_mut() {
             settings.retain(|key, _| !key.starts_with("proof_"));
         }
-        let value = serde_json::json!({
+        let mut value = serde_json::json!({
             "format": 1,
             "problem": self.problem.variant_id(),
             "digest": self.problem.digest(),
@@ -283,6 +283,10 @@ impl Search {
             "platform": self.platform,
             "results_revision": dal_core::RESULTS_REVISION,
         });
+        // Absent where outputs are learned as they come, so that journals of such searches go on.
+        if !self.problem.scaling().is_none() {
+            value["outputs"] = serde_json::json!(self.problem.scaling());
+        }
         dal_store::canonical_json(&value).expect("descriptions are plain data")
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use dal_core::{FitJob, LearnError, Needs, Stop, Surrogate};
+use dal_core::{FitJob, LearnError, Needs, OutputScaling, Stop, Surrogate};
 use dal_work::{Outcome, WorkError, panic_message, work_through};
 
 use super::Search;
@@ -125,7 +125,7 @@ impl Search {
     fn train(&self, group: &[&Task<'_>], stop: &Stop) -> Result<Vec<Result<TrialResult, TuneError>>, TuneError> {
         let Some(first) = group.first() else { return Ok(Vec::new()) };
         let model = self.candidates[first.key.candidate].trained(first.epochs, first.members);
-        let learner = self.engine.learner(&model, self.shape)?;
+        let learner = self.problem.scaling().learner(self.engine.learner(&model, self.shape)?);
         let labelled =
             group.iter().map(|task| task.train.labelled(task.key.points)).collect::<Result<Vec<_>, TuneError>>()?;
         let needs = Needs::default();
@@ -135,12 +135,16 @@ impl Search {
             .map(|(labelled, task)| FitJob { labelled, needs: &needs, seeds: task.seeds })
             .collect();
         let fits = learner.fit_all(&jobs, stop);
-        Ok(group.iter().zip(fits).map(|(task, fit)| judged(task, fit)).collect())
+        Ok(group.iter().zip(fits).map(|(task, fit)| judged(task, fit, self.problem.scaling())).collect())
     }
 }
 
 /// The error of a trained ensemble on the points that it is judged on.
-fn judged(task: &Task<'_>, fit: Result<Box<dyn Surrogate>, LearnError>) -> Result<TrialResult, TuneError> {
+fn judged(
+    task: &Task<'_>,
+    fit: Result<Box<dyn Surrogate>, LearnError>,
+    scaling: &OutputScaling,
+) -> Result<TrialResult, TuneError> {
     let model = match fit {
         Ok(model) => model,
         Err(LearnError::Stopped) => return Err(TuneError::Stopped),
@@ -151,8 +155,7 @@ fn judged(task: &Task<'_>, fit: Result<Box<dyn Surrogate>, LearnError>) -> Resul
         Ok(mean) => mean,
         Err(error) => return Ok(TrialResult::Failed(error.to_string())),
     };
-    let squares: f64 = mean.iter().zip(&task.judged_on.y).map(|(f, y)| (f - y) * (f - y)).sum();
-    let mse = squares / mean.len() as f64;
+    let mse = scaling.mse(mean.view(), task.judged_on.y.view());
     Ok(match mse.is_finite() {
         true => TrialResult::Mse(mse),
         false => TrialResult::Failed("a prediction is no finite number".into()),

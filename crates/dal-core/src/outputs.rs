@@ -1,0 +1,558 @@
+//! Model units: how answers are transformed and standardised before a model learns them, and how that is undone.
+
+use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Committee, Dropout, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Moments, OnChunk,
+    SeedPath, Stop, Surrogate, SurrogateError, TrainingCost, Uncertainty,
+};
+
+/// Rows of a committee's answer that are looked at together.
+const CHUNK_ROWS: usize = 1024;
+
+/// A monotone function that an output goes through before it is standardised.
+///
+/// In files: `"none"`, `"log"`, or `{ asinh = 1e-3 }`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputTransform {
+    /// z = y.
+    #[default]
+    None,
+    /// z = ln y, for outputs above zero.
+    Log,
+    /// z = asinh(y / c): linear well below |y| = c, logarithmic well above it, for values of either sign.
+    Asinh(f64),
+}
+
+impl OutputTransform {
+    /// The transformed value; not finite where there is none.
+    pub fn forward(self, y: f64) -> f64 {
+        match self {
+            Self::None => y,
+            Self::Log if y > 0.0 => libm::log(y),
+            Self::Log => f64::NAN,
+            Self::Asinh(c) => libm::asinh(y / c),
+        }
+    }
+
+    /// The value that is transformed to `z`; infinite where it is too large for a double.
+    pub fn backward(self, z: f64) -> f64 {
+        match self {
+            Self::None => z,
+            Self::Log => libm::exp(z),
+            Self::Asinh(c) => c * libm::sinh(z),
+        }
+    }
+
+    /// In words, as reports and cards use it; empty for none.
+    pub fn in_words(self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Log => "log".into(),
+            Self::Asinh(c) => format!("asinh from {c}"),
+        }
+    }
+}
+
+/// What is done to one output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputUnits {
+    /// What it goes through first.
+    #[serde(default)]
+    pub transform: OutputTransform,
+    /// Whether it is then brought to mean 0 and standard deviation 1 over the points that the model is trained on. An
+    /// output that is constant there is only shifted.
+    pub standardise: bool,
+}
+
+impl OutputUnits {
+    /// In words: `log, standardised`; empty where the output is taken as it comes.
+    pub fn in_words(&self) -> String {
+        let transform = self.transform.in_words();
+        match (transform.is_empty(), self.standardise) {
+            (true, true) => "standardised".into(),
+            (false, true) => transform + ", standardised",
+            (_, false) => transform,
+        }
+    }
+}
+
+/// What is done to the outputs of a problem, in their order; empty where they are all taken as they come.
+///
+/// A model that learns in model units has two faces. Strategies see model units: the labels as the model was trained on them,
+/// and the model's own answers. Evaluation, predictions and reports see the outputs' own units: the prediction is the
+/// inverse of the members' mean in model units, which under a logarithm is a geometric mean, and estimates the median of a
+/// noisy output rather than its mean.
+///
+/// ```
+/// use dal_core::outputs::{OutputScaling, OutputTransform, OutputUnits};
+/// let scaling = OutputScaling::new(vec![OutputUnits { transform: OutputTransform::Log, standardise: true }]);
+/// assert!(scaling.check(&[2.0]).is_ok());
+/// assert_eq!(scaling.check(&[-1.0]).unwrap_err().kind.id(), "out-of-domain");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OutputScaling {
+    outputs: Vec<OutputUnits>,
+}
+
+impl OutputScaling {
+    /// This for each output, in order.
+    pub fn new(outputs: Vec<OutputUnits>) -> Self {
+        let outputs = if outputs.iter().all(|output| *output == OutputUnits::default()) { Vec::new() } else { outputs };
+        Self { outputs }
+    }
+
+    /// Whether every output is taken as it comes.
+    pub fn is_none(&self) -> bool {
+        self.outputs.is_empty()
+    }
+
+    /// What is done to each output; empty where they are all taken as they come.
+    pub fn outputs(&self) -> &[OutputUnits] {
+        &self.outputs
+    }
+
+    /// The answer, if every output can be transformed.
+    ///
+    /// # Errors
+    /// [`OutOfDomain`](LabelFailureKind::OutOfDomain) for the first that cannot.
+    pub fn check<'a>(&self, label: &'a [f64]) -> Result<&'a [f64], LabelFailure> {
+        let bad = label.iter().zip(&self.outputs).position(|(&y, units)| !units.transform.forward(y).is_finite());
+        match bad {
+            None => Ok(label),
+            Some(k) => {
+                let words = self.outputs[k].transform.in_words();
+                let message = format!("output {k} is {}, which its transform ({words}) cannot take", label[k]);
+                Err(LabelFailure::new(LabelFailureKind::OutOfDomain, message))
+            }
+        }
+    }
+
+    /// The learner that trains in model units, and whose models speak the outputs' own; `inner` itself where nothing is done.
+    #[must_use]
+    pub fn learner(&self, inner: Box<dyn Learner>) -> Box<dyn Learner> {
+        if self.is_none() { inner } else { Box::new(ScaledLearner { inner, scaling: self.clone() }) }
+    }
+
+    /// Mean squared error over points and outputs. Where outputs are scaled, each is transformed and divided by its standard
+    /// deviation over the truth (transformed alike), so that none drowns another. Both of shape (n, n_outputs); not finite
+    /// where a value cannot be transformed.
+    pub fn mse(&self, predicted: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> f64 {
+        if self.is_none() {
+            let squares: f64 = predicted.iter().zip(&truth).map(|(f, y)| (f - y) * (f - y)).sum();
+            return squares / predicted.len() as f64;
+        }
+        let columns = predicted.columns().into_iter().zip(truth.columns()).zip(&self.outputs);
+        let squares: f64 = columns
+            .map(|((f, y), units)| {
+                let forward = |v: &f64| units.transform.forward(*v);
+                let (_, sd) = standard(y.iter().map(forward));
+                f.iter().zip(&y).map(|(f, y)| (forward(f) - forward(y)) / sd).map(|d| d * d).sum::<f64>()
+            })
+            .sum();
+        squares / predicted.len() as f64
+    }
+
+    /// Fits offsets and factors to these labels, and gives the labels in model units.
+    fn fit(&self, y: ArrayView2<'_, f64>) -> Result<(Fit, Array2<f64>), LearnError> {
+        if y.ncols() != self.outputs.len() {
+            let message = format!("{} outputs are scaled, but labels have {}", self.outputs.len(), y.ncols());
+            return Err(LearnError::Other { message });
+        }
+        let mut z = y.to_owned();
+        let mut columns = Vec::with_capacity(self.outputs.len());
+        for (k, units) in self.outputs.iter().enumerate() {
+            let mut column = z.column_mut(k);
+            column.mapv_inplace(|v| units.transform.forward(v));
+            let (offset, factor) = if units.standardise { standard(column.iter().copied()) } else { (0.0, 1.0) };
+            column.mapv_inplace(|v| (v - offset) / factor);
+            if let Some((row, value)) = column.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+                let message = format!("output {k} of labelled point {row} is {value} in model units");
+                return Err(LearnError::Other { message });
+            }
+            columns.push(Column { transform: units.transform, offset, factor });
+        }
+        Ok((Fit { columns }, z))
+    }
+}
+
+/// Mean and standard deviation (divided by n); 1 for the latter where all values are equal. Deviations are taken from the
+/// first value and by the largest of them, so that neither a large offset nor a large unit costs digits.
+fn standard(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let n = values.clone().count() as f64;
+    let Some(first) = values.clone().next() else { return (0.0, 1.0) };
+    let largest = values.clone().map(|v| (v - first).abs()).fold(0.0, f64::max);
+    if largest == 0.0 {
+        return (first, 1.0);
+    }
+    let shift = values.clone().map(|v| (v - first) / largest).sum::<f64>() / n;
+    let variance = values.map(|v| (v - first) / largest - shift).map(|d| d * d).sum::<f64>() / n;
+    (first + largest * shift, largest * variance.sqrt())
+}
+
+/// One output: y = backward(offset + factor · z).
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    transform: OutputTransform,
+    offset: f64,
+    factor: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Fit {
+    columns: Vec<Column>,
+}
+
+impl Fit {
+    fn undo(&self, k: usize, z: f64) -> f64 {
+        let Column { transform, offset, factor } = self.columns[k];
+        transform.backward(offset + factor * z)
+    }
+
+    fn undo_all(&self, mut z: Array2<f64>) -> Result<Array2<f64>, SurrogateError> {
+        for ((row, output), value) in z.indexed_iter_mut() {
+            *value = self.undo(output, *value);
+            if !value.is_finite() {
+                return Err(SurrogateError::NonFinitePrediction { row, output, value: *value });
+            }
+        }
+        Ok(z)
+    }
+}
+
+/// A trained model as a strategy sees it.
+#[derive(Clone, Copy)]
+pub struct ModelUnits<'a> {
+    /// The labels that it was trained on, in the units of its answers.
+    pub labelled: &'a Labelled,
+    /// Its answers, with every capability.
+    pub surrogate: &'a dyn Surrogate,
+}
+
+/// Trains in model units.
+struct ScaledLearner {
+    inner: Box<dyn Learner>,
+    scaling: OutputScaling,
+}
+
+impl Learner for ScaledLearner {
+    fn platform(&self) -> String {
+        self.inner.platform()
+    }
+
+    fn fit_all(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+        let scaled: Vec<Result<(Fit, Labelled), LearnError>> = jobs
+            .iter()
+            .map(|job| {
+                let (fit, y) = self.scaling.fit(job.labelled.y())?;
+                let (x, n_initial) = (job.labelled.x().to_owned(), job.labelled.n_initial());
+                let labelled = Labelled::with_initial(x, y, n_initial)
+                    .map_err(|error| LearnError::Other { message: error.to_string() })?;
+                Ok((fit, labelled))
+            })
+            .collect();
+        let fitting: Vec<FitJob<'_>> = jobs
+            .iter()
+            .zip(&scaled)
+            .filter_map(|(job, scaled)| scaled.as_ref().ok().map(|(_, labelled)| FitJob { labelled, ..job.clone() }))
+            .collect();
+        let mut fits = self.inner.fit_all(&fitting, stop).into_iter();
+        drop(fitting);
+        scaled
+            .into_iter()
+            .map(|scaled| {
+                let (fit, labelled) = scaled?;
+                let unanswered = || Err(LearnError::Other { message: "the engine gave no answer to this job".into() });
+                let inner = fits.next().unwrap_or_else(unanswered)?;
+                Ok(Box::new(Rescaled { inner, fit, labelled }) as Box<dyn Surrogate>)
+            })
+            .collect()
+    }
+}
+
+/// A model that was trained in model units and answers in the outputs' own.
+///
+/// What only strategies ask for (gradients, loss heads) it has in model units alone, by [`Surrogate::model_units`].
+struct Rescaled {
+    inner: Box<dyn Surrogate>,
+    fit: Fit,
+    labelled: Labelled,
+}
+
+impl Surrogate for Rescaled {
+    fn n_inputs(&self) -> usize {
+        self.inner.n_inputs()
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.inner.n_outputs()
+    }
+
+    fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        self.fit.undo_all(self.inner.mean(x)?)
+    }
+
+    fn committee(&self) -> Option<&dyn Committee> {
+        self.inner.committee().map(|_| self as &dyn Committee)
+    }
+
+    fn dropout(&self) -> Option<&dyn Dropout> {
+        self.inner.dropout().map(|_| self as &dyn Dropout)
+    }
+
+    fn training_cost(&self) -> TrainingCost {
+        self.inner.training_cost()
+    }
+
+    fn model_units(&self) -> Option<ModelUnits<'_>> {
+        Some(ModelUnits { labelled: &self.labelled, surrogate: &*self.inner })
+    }
+}
+
+fn lacking(what: &str) -> SurrogateError {
+    SurrogateError::Other { message: format!("the model has no {what}") }
+}
+
+impl Uncertainty for Rescaled {
+    /// Over the members' predictions in the outputs' own units. Under a transform their mean is not the prediction, which is the
+    /// inverse of the mean in model units.
+    fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+        let shape = (x.nrows(), self.n_outputs());
+        let (mut mean, mut variance) = (Array2::zeros(shape), Array2::zeros(shape));
+        self.members(x, CHUNK_ROWS, &mut |first, members| {
+            let rows = ndarray::s![first..first + members.len_of(Axis(1)), ..];
+            if let Some(of_chunk) = members.mean_axis(Axis(0)) {
+                let n = members.len_of(Axis(0)) as f64;
+                let squares =
+                    members.outer_iter().fold(Array2::zeros(of_chunk.raw_dim()), |sum: Array2<f64>, member| {
+                        sum + (&member - &of_chunk).mapv(|d| d * d)
+                    });
+                variance.slice_mut(rows).assign(&(squares / n));
+                mean.slice_mut(rows).assign(&of_chunk);
+            }
+        })?;
+        Ok(Moments { mean, variance })
+    }
+}
+
+impl Committee for Rescaled {
+    fn n_members(&self) -> usize {
+        self.inner.committee().map_or(0, Committee::n_members)
+    }
+
+    fn members(
+        &self,
+        x: ArrayView2<'_, f64>,
+        chunk_rows: usize,
+        on_chunk: &mut OnChunk<'_>,
+    ) -> Result<(), SurrogateError> {
+        let committee = self.inner.committee().ok_or_else(|| lacking("committee"))?;
+        let mut offence = None;
+        committee.members(x, chunk_rows, &mut |first, members: ArrayView3<'_, f64>| {
+            let mut members = members.to_owned();
+            for ((_, row, output), value) in members.indexed_iter_mut() {
+                *value = self.fit.undo(output, *value);
+                if !value.is_finite() {
+                    offence.get_or_insert(SurrogateError::NonFinitePrediction {
+                        row: first + row,
+                        output,
+                        value: *value,
+                    });
+                }
+            }
+            if offence.is_none() {
+                on_chunk(first, members.view());
+            }
+        })?;
+        offence.map_or(Ok(()), Err)
+    }
+}
+
+impl Dropout for Rescaled {
+    fn n_passes(&self) -> usize {
+        self.inner.dropout().map_or(0, Dropout::n_passes)
+    }
+
+    /// Of outputs without a transform alone: passes are averaged in model units, which a transform does not carry over.
+    fn moments(&self, x: ArrayView2<'_, f64>, seeds: &SeedPath) -> Result<Moments, SurrogateError> {
+        if self.fit.columns.iter().any(|column| column.transform != OutputTransform::None) {
+            return Err(lacking("moments over dropout passes in the units of a transformed output"));
+        }
+        let Moments { mean, variance } =
+            self.inner.dropout().ok_or_else(|| lacking("dropout network"))?.moments(x, seeds)?;
+        let squares: Array1<f64> = self.fit.columns.iter().map(|column| column.factor * column.factor).collect();
+        Ok(Moments { mean: self.fit.undo_all(mean)?, variance: variance * squares })
+    }
+
+    fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        self.fit.undo_all(self.inner.dropout().ok_or_else(|| lacking("dropout network"))?.mean(x)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Needs, Uncertainty};
+    use ndarray::{Array3, array};
+
+    /// Remembers labels: member m predicts the label of the row given by the input's place, plus m − 1 in its units.
+    struct Recall(Labelled);
+    impl Surrogate for Recall {
+        fn n_inputs(&self) -> usize {
+            1
+        }
+        fn n_outputs(&self) -> usize {
+            self.0.n_outputs()
+        }
+        fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+            let rows: Vec<usize> =
+                x.iter().map(|v| self.0.x().iter().position(|known| known == v).unwrap_or(0)).collect();
+            Ok(self.0.y().select(Axis(0), &rows))
+        }
+        fn committee(&self) -> Option<&dyn Committee> {
+            Some(self)
+        }
+    }
+    impl Uncertainty for Recall {
+        fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+            let mean = self.mean(x)?;
+            Ok(Moments { variance: Array2::from_elem(mean.raw_dim(), 2.0 / 3.0), mean })
+        }
+    }
+    impl Committee for Recall {
+        fn n_members(&self) -> usize {
+            3
+        }
+        fn members(&self, x: ArrayView2<'_, f64>, _: usize, on_chunk: &mut OnChunk<'_>) -> Result<(), SurrogateError> {
+            let mean = self.mean(x)?;
+            let shape = (3, mean.nrows(), mean.ncols());
+            on_chunk(0, Array3::from_shape_fn(shape, |(m, i, j)| mean[[i, j]] + m as f64 - 1.0).view());
+            Ok(())
+        }
+    }
+
+    struct Recalls;
+    impl Learner for Recalls {
+        fn platform(&self) -> String {
+            "recall".into()
+        }
+        fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+            jobs.iter().map(|job| Ok(Box::new(Recall(job.labelled.clone())) as Box<dyn Surrogate>)).collect()
+        }
+    }
+
+    fn standardised(transform: OutputTransform) -> OutputUnits {
+        OutputUnits { transform, standardise: true }
+    }
+
+    fn trained(scaling: &OutputScaling, labelled: &Labelled) -> Result<Box<dyn Surrogate>, LearnError> {
+        let needs = Needs::default();
+        let jobs = [FitJob { labelled, needs: &needs, seeds: SeedPath::root(0) }];
+        scaling.learner(Box::new(Recalls)).fit_all(&jobs, &Stop::new()).pop().unwrap()
+    }
+
+    fn labelled() -> Labelled {
+        let x = array![[-1.0], [0.0], [0.5], [1.0]];
+        let y = array![
+            [1e6 + 1.0, 1e-8, -3e4, 7.0],
+            [1e6 - 1.0, 1.0, 2e-5, 7.0],
+            [1e6 + 3.0, 1e8, 4e2, 7.0],
+            [1e6, 3.0, 0.0, 7.0]
+        ];
+        Labelled::with_initial(x, y, 2).unwrap()
+    }
+
+    #[test]
+    fn the_two_faces_of_a_model_are_model_units_and_the_outputs_own() {
+        use OutputTransform::{Asinh, Log, None};
+        let labelled = labelled();
+        let scaling = OutputScaling::new([None, Log, Asinh(1e-3), None].map(standardised).to_vec());
+        let model = trained(&scaling, &labelled).unwrap();
+        let own = model.mean(labelled.x()).unwrap();
+        for (a, b) in own.iter().zip(labelled.y()) {
+            assert!((a - b).abs() <= 1e-12 * b.abs().max(1e-3), "{a} is not {b}");
+        }
+        let units = model.model_units().unwrap();
+        assert_eq!((units.labelled.x(), units.labelled.n_initial()), (labelled.x(), 2));
+        assert_eq!(units.surrogate.mean(labelled.x()).unwrap(), units.labelled.y());
+        for (k, column) in units.labelled.y().columns().into_iter().enumerate() {
+            let mean = column.mean().unwrap();
+            let sd = column.std(0.0);
+            let due = if k == 3 { 0.0 } else { 1.0 };
+            assert!(mean.abs() < 1e-12 && (sd - due).abs() < 1e-12, "output {k}: mean {mean}, deviation {sd}");
+        }
+    }
+
+    #[test]
+    fn a_committee_speaks_the_outputs_own_units_member_by_member() {
+        use OutputTransform::{Log, None};
+        let x = array![[-1.0], [1.0]];
+        let labelled = Labelled::new(x.clone(), array![[10.0, 1.0], [30.0, 100.0]]).unwrap();
+        let scaling = OutputScaling::new([None, Log].map(standardised).to_vec());
+        let model = trained(&scaling, &labelled).unwrap();
+        // Standard deviations: 10, and ln 10. Members lie one of them below, at and above.
+        let moments = model.uncertainty().unwrap().moments(x.view()).unwrap();
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-9 * b.abs(), "{a} is not {b}");
+        close(moments.mean[[0, 0]], 10.0);
+        close(moments.variance[[0, 0]], 100.0 * 2.0 / 3.0);
+        close(moments.mean[[0, 1]], (0.1 + 1.0 + 10.0) / 3.0);
+        close(model.mean(x.view()).unwrap()[[0, 1]], 1.0);
+    }
+
+    #[test]
+    fn without_scaling_the_learner_is_the_one_that_was_given() {
+        let scaling = OutputScaling::new(vec![OutputUnits::default(); 4]);
+        assert!(scaling.is_none() && scaling.check(&[-1.0; 4]).is_ok());
+        let model = trained(&scaling, &labelled()).unwrap();
+        assert!(model.model_units().is_none());
+        assert_eq!(model.mean(labelled().x()).unwrap(), labelled().y());
+    }
+
+    #[test]
+    fn what_a_transform_cannot_take_is_a_typed_failure() {
+        let scaling = OutputScaling::new(vec![OutputUnits::default(), standardised(OutputTransform::Log)]);
+        for bad in [0.0, -2.0] {
+            let failure = scaling.check(&[-1.0, bad]).unwrap_err();
+            assert_eq!(failure.kind, LabelFailureKind::OutOfDomain);
+            assert!(failure.message.contains("output 1") && failure.message.contains("log"), "{failure}");
+        }
+        let labelled = Labelled::new(array![[0.0]], array![[1.0, -1.0]]).unwrap();
+        assert!(matches!(trained(&scaling, &labelled), Err(LearnError::Other { .. })));
+    }
+
+    #[test]
+    fn model_units_do_not_know_the_unit_of_an_output() {
+        let y = [0.3, -1.7, 2.9, 0.05, -0.4];
+        let (offset, factor) = standard(y.into_iter());
+        for (unit, shift) in [(1e-3, 0.0), (1e4, 0.0), (1e300, 0.0), (1.0, 1e6)] {
+            let other = y.map(|v| v * unit + shift);
+            let (o, f) = standard(other.into_iter());
+            for (v, w) in y.iter().zip(other) {
+                let (a, b) = ((v - offset) / factor, (w - o) / f);
+                assert!((a - b).abs() < 1e-9, "{a} and {b} at unit {unit}, shift {shift}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_over_scaled_outputs_is_relative_to_each_ones_spread() {
+        let truth = array![[0.0, 1.0], [2.0, 100.0]];
+        let predicted = array![[1.0, 10.0], [2.0, 100.0]];
+        assert_eq!(OutputScaling::default().mse(predicted.view(), truth.view()), (1.0 + 81.0) / 4.0);
+        let scaling = OutputScaling::new([OutputTransform::None, OutputTransform::Log].map(standardised).to_vec());
+        // Standard deviations 1 and ln 10; each output is off by one of them at the first point.
+        assert!((scaling.mse(predicted.view(), truth.view()) - 2.0 / 4.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn in_files_a_transform_is_a_word_or_a_table() {
+        let read = |text: &str| serde_json::from_str::<OutputTransform>(text);
+        assert_eq!(read(r#""log""#).unwrap(), OutputTransform::Log);
+        assert_eq!(read(r#"{"asinh": 0.001}"#).unwrap(), OutputTransform::Asinh(0.001));
+        assert!(read(r#""sqrt""#).is_err());
+    }
+}
