@@ -120,7 +120,7 @@ pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, Rate, cali
 pub use labelled::{Labelled, LabelledError};
 pub use model::{MlpEnsemble, MlpOverlay, ModelSpec, Shape};
 pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every};
-pub use outputs::{ModelUnits, OutputScaling, OutputTransform, OutputUnits};
+pub use outputs::{OutputScaling, OutputTransform, OutputUnits};
 pub use philox::Philox;
 pub use run::{Fitted, Observer, ObserverError, Proposed, RunError, run_trials};
 pub use seeds::{SeedPath, TrialSeeds};
@@ -130,8 +130,8 @@ pub use stop::{Stop, StopLevel};
 pub use strategy::{Proposal, Queries, Step, Strategy, StrategyError, top_scored};
 pub use surrogate::{
     Capability, Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec,
-    Moments, Needs, OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost, Uncertainty,
-    WidthFactor,
+    ModelUnits, Moments, Needs, OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost,
+    Uncertainty, WidthFactor,
 };
 
 /// Raised whenever results change on purpose; recorded with every run, and runs of another revision are never mixed in.

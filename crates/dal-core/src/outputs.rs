@@ -4,8 +4,8 @@ use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Committee, Dropout, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Moments, OnChunk,
-    SeedPath, Stop, Surrogate, SurrogateError, TrainingCost, Uncertainty,
+    Committee, Dropout, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, ModelUnits, Moments,
+    OnChunk, SeedPath, Stop, Surrogate, SurrogateError, TrainingCost, Uncertainty,
 };
 
 /// Rows of a committee's answer that are looked at together.
@@ -222,15 +222,6 @@ impl Fit {
         }
         Ok(z)
     }
-}
-
-/// A trained model as a strategy sees it.
-#[derive(Clone, Copy)]
-pub struct ModelUnits<'a> {
-    /// The labels that it was trained on, in the units of its answers.
-    pub labelled: &'a Labelled,
-    /// Its answers, with every capability.
-    pub surrogate: &'a dyn Surrogate,
 }
 
 /// Trains in model units.

@@ -6,7 +6,6 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::outputs::ModelUnits;
 use crate::{Labelled, SeedPath, Stop};
 
 /// A trained regression model; inputs live in the unit box.
@@ -55,6 +54,15 @@ pub trait Surrogate: Send {
     fn training_cost(&self) -> TrainingCost {
         TrainingCost::default()
     }
+}
+
+/// A trained model as a strategy sees it.
+#[derive(Clone, Copy)]
+pub struct ModelUnits<'a> {
+    /// The labels that it was trained on, in the units of its answers.
+    pub labelled: &'a Labelled,
+    /// Its answers, with every capability.
+    pub surrogate: &'a dyn Surrogate,
 }
 
 /// Seconds spent in training, as the engine measured them.

@@ -106,21 +106,19 @@ pub(super) fn deciding(part: &Part) -> Option<Statement> {
     let Deciding { seeds, sd, effects } = part.judged.as_ref()?.deciding?;
     let percent = |factor: f64| number((1000.0 * (factor - 1.0).abs()).round() / 10.0);
     let chance = number(100.0 * Deciding::POWER);
-    let robust = match effects.robust {
-        Some(x) => {
-            format!("a method {} % better than random sampling in every cell is called robust", percent((-x).exp()))
-        }
-        None => "no method can be called robust".to_owned(),
-    };
-    let worse = match effects.worse {
-        Some(x) => format!("a single cell {} % worse is found", percent(x.exp())),
-        None => "no single cell can be found worse".to_owned(),
-    };
+    let robust =
+        effects.robust.map(|x| format!("a method {} % better in every cell is called robust", percent((-x).exp())));
+    let worse = effects.worse.map(|x| format!("a single cell {} % worse is found", percent(x.exp())));
+    let found: Vec<String> = [&robust, &worse].into_iter().flatten().cloned().collect();
+    // With seeds for neither, what cannot be decided is said above.
+    let (first, rest) = found.split_first()?;
+    let rest = rest.first().map(|rest| format!(", {rest}")).unwrap_or_default();
+    let never = if robust.is_none() { " No effect, however large, makes a method robust yet." } else { "" };
     Some(state(
         "What can be decided",
         format!(
-            "With {} and the spread seen between seeds (standard deviation {} of a cell's ln ratio), {robust} and {worse}, each with \
-             a chance of {chance} %. Smaller effects are mostly left undecided.",
+            "With {} and the spread seen between seeds (standard deviation {} of a cell's ln ratio), {first}{rest}, with a chance of \
+             {chance} % each; smaller effects are mostly left undecided.{never}",
             count(seeds, "seed"),
             number(sd)
         ),
