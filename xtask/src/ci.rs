@@ -1,5 +1,7 @@
 //! `cargo xtask ci`: the checks of continuous integration, stage by stage, with their times.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -52,6 +54,7 @@ const FULL_STAGES: &[Stage] = &[
     ("features", || {
         run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))
     }),
+    ("room", || drop_test_programs(&target_dir().join("debug/deps"))),
 ];
 
 const TCH_STAGES: &[Stage] = &[
@@ -75,6 +78,19 @@ const WITH_TCH: &[&str] = &[
     "--features",
     "dal-nn/tch,dal-bench/tch,dal-cli/tch",
 ];
+
+/// Deletes the programs of tests that have passed: together they take more than libtorch and its tests, which come next,
+/// and a machine for continuous integration has little disk. Cargo links again what it finds missing.
+fn drop_test_programs(deps: &Path) -> Result<()> {
+    for entry in fs::read_dir(deps).with_context(|| deps.display().to_string())? {
+        let path = entry?.path();
+        // Libraries, metadata and lists of dependencies have other endings; a program has none but on Windows.
+        if path.is_file() && path.extension().is_none_or(|ending| ending == "exe") {
+            fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
 
 /// A default build knows nothing of libtorch.
 fn no_libtorch() -> Result<()> {
@@ -101,7 +117,7 @@ fn tch_sweep() -> Result<()> {
     let dal = target_dir().join("debug/dal");
     let store = target_dir().join("tch-smoke");
     if store.exists() {
-        std::fs::remove_dir_all(&store).with_context(|| store.display().to_string())?;
+        fs::remove_dir_all(&store).with_context(|| store.display().to_string())?;
     }
     let sweep = root().join("benches/sweeps/smoke.toml");
     run(Command::new(&dal).args(["bench", "run"]).arg(sweep).arg("--store").arg(&store).args(["--engine", "tch"]))?;

@@ -11,8 +11,8 @@ use dal_core::{
 };
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head, Layout,
-    MemberState, NetworkSpec, ScalingRule, ScalingSpec, TchDevice, TchLearner, TchOptions, TchSetupError,
-    TchSurrogate, TchTrainError, TchTrainer, TrainError, TrainJob, TrainingSpec,
+    MemberState, NetworkSpec, ScalingRule, ScalingSpec, TchDevice, TchLearner, TchOptions, TchSetupError, TchSurrogate,
+    TchTrainError, TchTrainer, TrainError, TrainJob, TrainingSpec,
 };
 use ndarray::{Array1, Array2, Array3, ArrayBase, Axis, Data, Dimension};
 use rand::RngExt;
@@ -359,9 +359,8 @@ fn a_stop_ends_a_training_within_an_epoch_and_training_anew_gives_the_same_model
         TchOptions { threads: 2, ..TchOptions::default() },
         TchOptions { memory: Some(1), ..TchOptions::default() },
     ] {
-        let learner = |training: &TrainingSpec| {
-            TchLearner::new(network.clone(), training.clone(), options.clone()).unwrap()
-        };
+        let learner =
+            |training: &TrainingSpec| TchLearner::new(network.clone(), training.clone(), options.clone()).unwrap();
         let means = |stop: &Stop| -> Vec<_> {
             let fits = learner(&training(3, 40)).fit_all(&jobs, stop).into_iter();
             fits.map(|model| model.unwrap().mean(points(9, 2, 3).view()).unwrap()).collect()
