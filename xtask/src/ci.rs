@@ -79,8 +79,8 @@ const WITH_TCH: &[&str] = &[
     "dal-nn/tch,dal-bench/tch,dal-cli/tch",
 ];
 
-/// Deletes the programs of tests that have passed: together they take more than libtorch and its tests, which come next,
-/// and a machine for continuous integration has little disk. Cargo links again what it finds missing.
+/// Deletes the programs of tests that have passed: together they take as much as libtorch, which comes next, and a
+/// machine for continuous integration has little disk. Cargo links again what it finds missing.
 fn drop_test_programs(deps: &Path) -> Result<()> {
     for entry in fs::read_dir(deps).with_context(|| deps.display().to_string())? {
         let path = entry?.path();

@@ -1,4 +1,5 @@
-//! `cargo xtask gpu-bundle`: one folder with what a machine with a CUDA device needs to check and time the engine `tch`.
+//! `cargo xtask gpu-bundle`: one folder with what a machine with a CUDA device needs to check and time the engine
+//! `tch`.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
