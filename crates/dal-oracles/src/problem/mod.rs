@@ -159,6 +159,12 @@ impl Problem {
         &self.oracle
     }
 
+    /// The same problem asked through another oracle, one that remembers answers, say.
+    #[must_use]
+    pub fn with_oracle(self, oracle: Arc<dyn Oracle>) -> Self {
+        Self { oracle, ..self }
+    }
+
     /// The inputs as the user knows them: one per dimension of the space, not per column.
     pub fn inputs(&self) -> &[Column] {
         &self.inputs
