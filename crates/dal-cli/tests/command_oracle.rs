@@ -331,14 +331,14 @@ fn tune_then_bench_then_label_ask_no_point_twice() {
     };
     let label = || run(dir.path(), &["label", "rig.toml", "--input", "points.csv"]);
     let output = tune("tuned");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.0, 0, "{}", output.2);
     let tuned = asked();
     assert!(tuned >= 30);
-    assert!(run(dir.path(), &BENCH).status.success());
+    assert_eq!(run(dir.path(), &BENCH).0, 0);
     let swept = asked();
     assert!(swept > tuned);
     let first = label();
-    assert_eq!(String::from_utf8_lossy(&first.stdout), "y0\n1.25\n2.5\n99\n");
+    assert_eq!(first.1, "y0\n1.25\n2.5\n99\n");
     assert_eq!(asked(), swept + 3);
 
     // A comment and another network change no run; a wider range makes other runs, and no answer worthless.
@@ -346,15 +346,15 @@ fn tune_then_bench_then_label_ask_no_point_twice() {
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("# A rig.\n{text}retries = 1\n[network]\nhidden = [6]\n")).unwrap();
     let again = run(dir.path(), &BENCH);
-    assert!(again.status.success());
-    assert!(tune("tuned-again").status.success());
-    assert_eq!(label().stdout, first.stdout);
+    assert_eq!(again.0, 0, "{}", again.2);
+    assert_eq!(tune("tuned-again").0, 0);
+    assert_eq!(label().1, first.1);
     assert_eq!(asked(), swept + 3);
     assert_eq!(fs::read_dir(dir.path().join("store/runs")).unwrap().count(), 2);
     fs::write(&file, text.replace("high = 100", "high = 200")).unwrap();
-    assert_eq!(label().stdout, first.stdout);
+    assert_eq!(label().1, first.1);
     assert_eq!(asked(), swept + 3);
-    assert!(run(dir.path(), &BENCH).status.success());
+    assert_eq!(run(dir.path(), &BENCH).0, 0);
     asked();
     assert_eq!(fs::read_dir(dir.path().join("store/runs")).unwrap().count(), 4);
 }
