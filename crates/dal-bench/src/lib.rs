@@ -72,5 +72,6 @@ pub use machine::{clock, machine};
 pub use plan::{Plan, Trial};
 pub use problem::{PlannedProblem, TestSet};
 pub use progress::{Event, FailedRun, Overall, Progress, Silent, Summary};
+pub use remember::remembering;
 pub use schedule::{RunOptions, run};
 pub use sweep::Sweep;

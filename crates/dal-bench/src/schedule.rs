@@ -1,11 +1,15 @@
 //! Runs a plan: workers take up trials or groups of them, the longest first, and leave finished runs, recorded failures or checkpoints.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, run_trials};
-use dal_store::{Begin, EntryRecord, Failure, FailureKind, Provenance, RunWriter, Status, Store, StoreWriter};
+use dal_store::{
+    AnswerDamageKind, Begin, EntryRecord, Failure, FailureKind, Provenance, Remembering, RunWriter, Standing, Status,
+    Store, StoreWriter,
+};
 use dal_work::{Group, Kind, Outcome, Task, WorkError, grouped, panic_message, work_through};
 use ndarray::ArrayView2;
 
@@ -16,7 +20,7 @@ use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
 use crate::progress::{Event, FailedRun, Overall, Progress, Summary};
 use crate::recorder::{Halt, Recorder, Recording};
-use crate::remember::Remembering;
+use crate::remember::{remembering, take_old};
 use crate::replay::Replay;
 
 /// How a plan is run; none of it changes results.
@@ -28,13 +32,15 @@ pub struct RunOptions {
     pub retry_failed: bool,
     /// Trials driven together at most, on an engine that trains in lock step; `None`: as many as the engine likes.
     pub together: Option<usize>,
+    /// Where the answers of users' oracles are kept; `None`: beside each problem file.
+    pub answers: Option<PathBuf>,
     /// What is known of this program and machine; name of the sweep, workers and number of resumptions are filled in.
     pub provenance: Provenance,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { jobs: 1, retry_failed: false, together: None, provenance: Provenance::default() }
+        Self { jobs: 1, retry_failed: false, together: None, answers: None, provenance: Provenance::default() }
     }
 }
 
@@ -65,14 +71,17 @@ pub fn run(
     for (i, problem) in plan.problems().iter().enumerate() {
         let first = plan.trials().iter().find(|trial| trial.problem() == i);
         oracles.push(match first {
-            Some(trial) if is_needed(i) && problem.costly_labels() => {
+            Some(trial) if is_needed(i) => {
                 let spec = &trial.spec().problem;
-                let journal = writer.labels(spec)?;
-                let dropped_bytes = journal.dropped_bytes();
-                if dropped_bytes > 0 {
-                    progress.event(&Event::LabelsDamaged { problem: &spec.id, dropped_bytes });
+                let memory = remembering(problem.problem(), options.answers.as_deref())?;
+                if let (Some(memory), Some(asking)) = (&memory, problem.problem().asking()) {
+                    take_old(store, spec, asking, memory.answers())?;
+                    let dropped_bytes = dropped_bytes(memory);
+                    if dropped_bytes > 0 {
+                        progress.event(&Event::LabelsDamaged { problem: &spec.id, dropped_bytes });
+                    }
                 }
-                Some(Remembering::new(&**problem.problem().oracle(), journal))
+                memory
             }
             _ => None,
         });
@@ -152,10 +161,20 @@ pub fn run(
     Ok(summary)
 }
 
+/// Bytes of kept answers that say nothing. A line that its process has not finished yet is none of them.
+fn dropped_bytes(memory: &Remembering) -> u64 {
+    let damage = memory.answers().damage();
+    let bytes = damage.iter().map(|damage| match damage.kind {
+        AnswerDamageKind::Spoilt { bytes } | AnswerDamageKind::Torn { bytes, writer: Standing::Gone } => bytes,
+        _ => 0,
+    });
+    bytes.sum()
+}
+
 /// Labels a problem's test set; of a costly one only what the store does not hold, with progress.
 fn label_test_set(
     problem: &PlannedProblem,
-    oracle: Option<&Remembering<'_>>,
+    oracle: Option<&Remembering>,
     stop: &Stop,
     progress: &dyn Progress,
 ) -> Result<(), BenchError> {
@@ -244,8 +263,8 @@ impl Ledger {
 
 struct Shared<'a> {
     plan: &'a Plan,
-    /// Per problem, the store's answers and who is asked for the others, where that costs something.
-    oracles: Vec<Option<Remembering<'a>>>,
+    /// Per problem, the answers that are kept and who is asked for the others, where that costs something.
+    oracles: Vec<Option<Remembering>>,
     writer: &'a StoreWriter,
     retry_failed: bool,
     provenance: Provenance,

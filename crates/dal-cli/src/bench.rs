@@ -65,6 +65,9 @@ struct RunArgs {
     /// Run failed runs again.
     #[arg(long)]
     retry_failed: bool,
+    /// Where the answers of your own programs and models are kept [default: NAME.answers beside each problem file NAME.toml].
+    #[arg(long, value_name = "DIR")]
+    answers: Option<PathBuf>,
     /// How --plan is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -108,7 +111,8 @@ pub fn run(args: &Args) -> Result<Done> {
         machine: dal_bench::machine(),
         ..Provenance::default()
     };
-    let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, provenance };
+    let answers = args.answers.clone();
+    let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, answers, provenance };
 
     let stop = interrupts("the steps in progress")?;
     let display = Display::start();

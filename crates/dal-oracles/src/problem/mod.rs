@@ -9,6 +9,7 @@ use dal_core::{MlpEnsemble, Oracle, OutputScaling, SettingCard, SettingError, Se
 use ndarray::Array2;
 
 use crate::card::Card;
+use crate::user::Asking;
 
 pub use self::definition::{Built, Definition};
 pub use self::presets::{PUBLISHED, TUNED};
@@ -38,6 +39,7 @@ pub struct Problem {
     pub(crate) model: MlpEnsemble,
     pub(crate) scaling: OutputScaling,
     pub(crate) digest: Option<String>,
+    pub(crate) asking: Option<Arc<Asking>>,
 }
 
 impl Problem {
@@ -63,6 +65,7 @@ impl Problem {
             model: card.published.model.clone(),
             scaling: OutputScaling::default(),
             digest: None,
+            asking: None,
         })
     }
 
@@ -129,10 +132,16 @@ impl Problem {
         }
     }
 
-    /// For a user's problem the SHA-256, in hexadecimal, of the problem file and then of the table, forest or network it
-    /// names: what must be equal for two runs to be of the same problem.
+    /// For a user's problem a SHA-256, in hexadecimal, of what must be equal for two runs to be of the same problem: who
+    /// answers (see [`Asking`]), the inputs with their bounds and scales, and the table, forest or network. A comment, a
+    /// unit, a limit, retries and the network to be trained are not in it.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
+    }
+
+    /// Who answers; `None` for a built-in problem and for a table, whose answers cost nothing.
+    pub fn asking(&self) -> Option<&Asking> {
+        self.asking.as_deref()
     }
 
     /// Where the problem's points come from; its columns are the oracle's inputs.
@@ -148,6 +157,12 @@ impl Problem {
     /// What labels points of the unit box.
     pub fn oracle(&self) -> &Arc<dyn Oracle> {
         &self.oracle
+    }
+
+    /// The same problem asked through another oracle, one that remembers answers, say.
+    #[must_use]
+    pub fn with_oracle(self, oracle: Arc<dyn Oracle>) -> Self {
+        Self { oracle, ..self }
     }
 
     /// The inputs as the user knows them: one per dimension of the space, not per column.
