@@ -89,7 +89,12 @@
 //! }
 //!
 //! let space = Space::continuous_unit(1);
-//! let protocol = Protocol { n_initial: 4, n_queries: 2, n_steps: 3, pool: Pool::Uniform { n_candidates: 16 } };
+//! let protocol = Protocol {
+//!     start: Start::Sample { n: 4 },
+//!     n_queries: 2,
+//!     n_steps: Some(3),
+//!     pool: Pool::Uniform { n_candidates: 16 },
+//! };
 //! let seeds = TrialSeeds::new("square", 0);
 //! let mut campaigns = vec![Campaign::new(space, Arc::new(Farthest), protocol, seeds)?];
 //! let mut count = Count::default();
@@ -115,7 +120,7 @@ pub mod stop;
 pub mod strategy;
 pub mod surrogate;
 
-pub use campaign::{Batch, Campaign, CampaignError, Decision, Pending, Pool, Protocol};
+pub use campaign::{Ask, Batch, Campaign, CampaignError, Decision, Pending, Pool, Protocol, Start};
 pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, Rate, calibrate, open_engine, rehearse};
 pub use labelled::{Labelled, LabelledError};
 pub use model::{MlpEnsemble, MlpOverlay, ModelSpec, Shape};

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use ndarray::ArrayView2;
 use thiserror::Error;
 
-use crate::campaign::Decision;
+use crate::campaign::{Ask, Decision};
 use crate::{
     Campaign, CampaignError, Clock, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Oracle,
     OracleError, Pending, Stop, Surrogate, check_label,
@@ -245,7 +245,8 @@ fn advance(
     let fitted = Fitted { entry, labelled, surrogate: &*surrogate };
     observer.fitted(i, &fitted).map_err(RunError::Observer)?;
     observer.proposing(i);
-    if let Some(decision) = campaign.absorb_timed(&*surrogate, observer.clock().as_ref())? {
+    let clock = observer.clock();
+    if let Some(decision) = campaign.absorb_for(&*surrogate, &Ask { clock: clock.as_ref(), ..Ask::default() })? {
         let proposed = Proposed { decision: &decision, surrogate: &*surrogate };
         observer.proposed(i, &proposed).map_err(RunError::Observer)?;
     }
@@ -307,7 +308,9 @@ fn label(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Step, Strategy, StrategyError, TrialSeeds};
+    use crate::{
+        Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Start, Step, Strategy, StrategyError, TrialSeeds,
+    };
     use std::sync::Arc;
 
     #[derive(Debug)]
@@ -343,6 +346,11 @@ mod tests {
         }
     }
 
+    fn protocol(n_queries: usize, n_steps: usize, n_candidates: usize) -> Protocol {
+        let pool = Pool::Uniform { n_candidates };
+        Protocol { start: Start::Sample { n: 4 }, n_queries, n_steps: Some(n_steps), pool }
+    }
+
     struct Never;
     impl Learner for Never {
         fn platform(&self) -> String {
@@ -376,7 +384,7 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_kept_is_the_last_one() {
         for refuses in [false, true] {
-            let protocol = Protocol { n_initial: 4, n_queries: 1, n_steps: 1, pool: Pool::Uniform { n_candidates: 2 } };
+            let protocol = protocol(1, 1, 2);
             let seeds = TrialSeeds::new("t", 0);
             let campaign = Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol, seeds).unwrap();
             let mut clumsy = Clumsy::default();
@@ -396,7 +404,7 @@ mod lock_step {
 
     use super::*;
     use crate::{
-        Batch, Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Step, Strategy, StrategyError, SurrogateError,
+        Batch, Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Start, Step, Strategy, StrategyError, SurrogateError,
         TrialSeeds,
     };
 
@@ -481,7 +489,8 @@ mod lock_step {
     }
 
     fn campaign(seed: u64, batches: &[Batch]) -> Campaign {
-        let protocol = Protocol { n_initial: 4, n_queries: 2, n_steps: 2, pool: Pool::Uniform { n_candidates: 6 } };
+        let pool = Pool::Uniform { n_candidates: 6 };
+        let protocol = Protocol { start: Start::Sample { n: 4 }, n_queries: 2, n_steps: Some(2), pool };
         let strategy = Arc::new(First(seed % 2 == 1));
         let (space, seeds) = (Space::continuous_unit(1), TrialSeeds::new("same", seed));
         Campaign::resume(space, strategy, protocol, seeds, batches).unwrap()
