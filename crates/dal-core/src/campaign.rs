@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use thiserror::Error;
 
 use crate::{
-    Clock, FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, Step, Strategy,
+    Clock, Course, FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, Step, Strategy,
     StrategyError, Surrogate, TrialSeeds,
 };
 
@@ -426,7 +426,11 @@ impl Campaign {
         let (labelled, surrogate) =
             surrogate.model_units().map_or((labelled, surrogate), |units| (units.labelled, units.surrogate));
         let view = Step::new(&self.space, labelled, pool.view(), Some(surrogate), self.needs.clone())?;
-        let view = view.with_clock(clock);
+        let view = view.with_clock(clock).with_course(Course {
+            seeds: self.seeds.course(),
+            asked: (labelled.len() + self.failures.len()).saturating_sub(self.protocol.n_initial),
+            own_points: matches!(self.protocol.pool, Pool::Uniform { .. }),
+        });
         let proposal = self.strategy.propose(&view, n_queries, &self.seeds.strategy(step))?;
         let (notes, model_seconds) = (view.notes(), view.model_seconds());
         drop(view);
