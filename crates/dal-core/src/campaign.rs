@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use thiserror::Error;
 
 use crate::{
-    Clock, FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, SpaceError, Step, Strategy,
+    Clock, Course, FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, SpaceError, Step, Strategy,
     StrategyError, Surrogate, TrialSeeds,
 };
 
@@ -221,6 +221,8 @@ pub struct Campaign {
     remaining: Vec<usize>,
     failures: Vec<(usize, usize, LabelFailure)>,
     n_batches: usize,
+    /// Points that came after the first ones, adopted and failed ones included.
+    n_asked: usize,
     phase: Phase,
 }
 
@@ -296,6 +298,7 @@ impl Campaign {
             seeds,
             n_outputs: labelled.as_ref().map(Labelled::n_outputs),
             n_batches: usize::from(labelled.is_some()),
+            n_asked: 0,
             labelled,
             remaining,
             failures: Vec::new(),
@@ -341,6 +344,7 @@ impl Campaign {
                         (Pool::Candidates(_), None) => campaign.strike(batch.x.view()),
                         (_, rows) => campaign.take_candidates(rows.as_deref()).map_err(|reason| foreign(&reason))?,
                     }
+                    campaign.n_asked += batch.x.nrows();
                     campaign.phase = Phase::Label(Asked::new(batch.x.clone(), batch.candidate_rows.clone()));
                 }
                 Phase::Done => return Err(foreign("the campaign ends before it")),
@@ -468,6 +472,7 @@ impl Campaign {
         }
         self.n_outputs = Some(y.ncols());
         self.n_batches += 1;
+        self.n_asked += x.nrows();
         self.strike(x);
         Ok(())
     }
@@ -581,7 +586,11 @@ impl Campaign {
         };
         let seen = with_flying.as_ref().unwrap_or(labelled);
         let view = Step::new(&self.space, seen, pool.view(), Some(surrogate), self.needs.clone())?;
-        let view = view.with_clock(ask.clock);
+        let view = view.with_clock(ask.clock).with_course(Course {
+            seeds: self.seeds.course(),
+            asked: self.n_asked,
+            own_points: matches!(self.protocol.pool, Pool::Uniform { .. }),
+        });
         let proposal = self.strategy.propose(&view, n_queries, &self.seeds.strategy(step))?;
         let (notes, model_seconds) = (view.notes(), view.model_seconds());
         drop(view);
@@ -608,6 +617,7 @@ impl Campaign {
             (None, _) => None,
         };
         self.take_candidates(candidate_rows.as_deref()).map_err(bad)?;
+        self.n_asked += queries.nrows();
         self.phase = Phase::Label(Asked::new(queries.clone(), candidate_rows.clone()));
         Ok(Some(Decision { step, pool, proposal, queries, candidate_rows, notes, model_seconds }))
     }

@@ -132,7 +132,7 @@ pub use seeds::{SeedPath, TrialSeeds};
 pub use settings::{Choice, SettingCard, SettingError, SettingValues, Settings};
 pub use space::{Dimension, Scale, Space, SpaceError, Value};
 pub use stop::{Stop, StopLevel};
-pub use strategy::{Proposal, Queries, Step, Strategy, StrategyError, top_scored};
+pub use strategy::{Course, Proposal, Queries, Step, Strategy, StrategyError, top_scored};
 pub use surrogate::{
     Capability, Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec,
     ModelUnits, Moments, Needs, OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost,

@@ -613,3 +613,21 @@ fn a_users_problem_that_is_not_learned_says_so() {
     assert!(!found.parts[0].problems[0].pooled && found.parts[0].judged.is_some());
     assert!(said.contains("Boiler of unit 3 (2 inputs): the error of your models is now RMSE"), "{said}");
 }
+
+#[test]
+fn one_run_of_a_design_stands_for_every_pool_ratio() {
+    let mut data = planted(&plan(12));
+    data.runs.retain(|run| run.strategy != "gsx" || run.pool_ratio == Some(2));
+    for run in data.runs.iter_mut().filter(|run| run.strategy == "gsx") {
+        (run.strategy, run.pool_ratio) = ("sobol".into(), Some(1));
+    }
+    let found = findings(&data, VerdictRules::default(), CurveSpan::FromInitial).unwrap();
+    let part = &found.parts[0];
+    assert_eq!(part.pool_ratios, [2, 8], "the design's own ratio is no column");
+    let sobol = part.methods.iter().find(|m| m.id == "sobol").unwrap();
+    for of_problem in &sobol.cells {
+        let values: Vec<f64> = of_problem.iter().map(|cell| cell.as_ref().unwrap().n_auc.value.unwrap()).collect();
+        assert_eq!(values[0], values[1]);
+    }
+    assert_eq!(sobol.robustness.as_ref().unwrap().verdict, Verdict::Robust);
+}

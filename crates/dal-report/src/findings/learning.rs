@@ -221,7 +221,8 @@ pub(super) fn now(runs: &[&RunSummary], variance: Option<f64>) -> Option<NowErro
     let mut cells: std::collections::BTreeMap<(&str, usize), Vec<&Entry>> = std::collections::BTreeMap::new();
     for run in runs {
         if let Some(entry) = run.entries.get(furthest - 1) {
-            let pool_ratio = if run.strategy == crate::data::BASELINE { 0 } else { run.pool_ratio.unwrap_or(0) };
+            let any = crate::data::stands_for_every_ratio(&run.strategy);
+            let pool_ratio = if any { 0 } else { run.pool_ratio.unwrap_or(0) };
             cells.entry((&run.strategy, pool_ratio)).or_default().push(entry);
         }
     }
