@@ -116,7 +116,9 @@ fn squared(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {
 mod tests {
     use std::sync::Arc;
 
-    use dal_core::{Campaign, Course, Dimension, Labelled, Pending, Pool, Protocol, Queries, Scale, Space, Start, Strategy};
+    use dal_core::{
+        Campaign, Course, Dimension, Labelled, Pending, Pool, Protocol, Queries, Scale, Space, Start, Strategy,
+    };
     use dal_core::{Surrogate, SurrogateError, TrialSeeds};
     use ndarray::{Axis, array, concatenate, s};
 
@@ -148,7 +150,12 @@ mod tests {
     }
 
     fn queries(strategy: Arc<dyn Strategy>, n_candidates: usize) -> Vec<Array2<f64>> {
-        let protocol = Protocol { start: Start::Sample { n: 5 }, n_queries: 8, n_steps: Some(4), pool: Pool::Uniform { n_candidates } };
+        let protocol = Protocol {
+            start: Start::Sample { n: 5 },
+            n_queries: 8,
+            n_steps: Some(4),
+            pool: Pool::Uniform { n_candidates },
+        };
         let mut campaign = Campaign::new(space(), strategy, protocol, TrialSeeds::new("a", 1)).unwrap();
         let mut batches = Vec::new();
         loop {

@@ -15,7 +15,10 @@ use super::labels::failed_labels;
 use super::learning::{Learning, now};
 use super::runs::{BySeed, area, finished, time, training_time, values_of};
 use super::{CellDetail, Counts, Curves, Method, Part, Problem};
-use crate::data::{BASELINE, FIXED_LIST, Model, ReportData, RunStatus, RunSummary, Setting, Sweep, method_styles, stands_for_every_ratio};
+use crate::data::{
+    BASELINE, FIXED_LIST, Model, ReportData, RunStatus, RunSummary, Setting, Sweep, method_styles,
+    stands_for_every_ratio,
+};
 
 /// What every part is computed with.
 pub(super) struct Context<'a> {
