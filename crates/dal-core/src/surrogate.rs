@@ -340,7 +340,7 @@ pub struct FitJob<'a> {
 
 /// Trains surrogates of one network description.
 pub trait Learner: Send {
-    /// The numeric platform (engine, kernel path, cache-blocking class): results are byte-identical only on equal ones.
+    /// The numeric platform (engine, kernel path, order of sums): results are byte-identical only on equal ones.
     fn platform(&self) -> String;
     /// Trains every job, together or one after another as the engine sees fit; one answer per job, in order.
     ///

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dal_core::model::{DecayReading, MLP_ENSEMBLE, MlpEnsemble, NetworkSpec, OnCollapse};
 use dal_core::{Clock, Engine, EngineCard, EngineChoice, Learner, ModelSpec, SettingError, Shape};
 
+use crate::fast::FastTrainer;
 use crate::learner::CpuLearner;
 
 /// The CPU engine: each trial on one thread by itself.
@@ -23,18 +24,19 @@ pub(crate) const TCH_ID: &str = "tch";
 #[derive(Clone)]
 pub struct CpuEngine {
     clock: Option<Clock>,
+    kernels: FastTrainer,
 }
 
 impl CpuEngine {
     /// The engine, which measures training if it is given a clock.
     pub fn new(clock: Option<Clock>) -> Self {
-        Self { clock }
+        Self { clock, kernels: FastTrainer::default() }
     }
 
     /// The engine as a sweep file or command line chose it.
     ///
     /// # Errors
-    /// A device other than `cpu`, a precision other than `f32`.
+    /// A device other than `cpu`, a precision other than `f32`, an instruction set that the processor lacks.
     pub fn on(choice: &EngineChoice<'_>, clock: &Clock) -> Result<Self, SettingError> {
         for (key, value, own) in [("device", choice.device, "cpu"), ("precision", choice.precision, "f32")] {
             if let Some(value) = value.filter(|value| *value != own) {
@@ -42,13 +44,20 @@ impl CpuEngine {
                 return Err(error.with_hint("`tch` is the engine for other devices and precisions (docs/gpu.md)"));
             }
         }
-        Ok(Self::new(Some(Arc::clone(clock))))
+        let kernels = match choice.platform {
+            None => FastTrainer::default(),
+            Some(path) => FastTrainer::with_path(path).ok_or_else(|| {
+                let reason = format!("this processor has no kernels `{path}`; it has: {}", FastTrainer::paths().join(", "));
+                SettingError::new("platform", reason)
+            })?,
+        };
+        Ok(Self { clock: Some(Arc::clone(clock)), kernels })
     }
 }
 
 impl fmt::Debug for CpuEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CpuEngine").field("clock", &self.clock.is_some()).finish()
+        f.debug_struct("CpuEngine").field("clock", &self.clock.is_some()).field("kernels", &self.kernels).finish()
     }
 }
 
@@ -60,6 +69,7 @@ impl Engine for CpuEngine {
     fn learner(&self, model: &ModelSpec, shape: Shape) -> Result<Box<dyn Learner>, SettingError> {
         let (network, mlp) = ensemble(model, shape)?;
         let learner = CpuLearner::new(network, mlp.training.clone()).map_err(|error| refused(&error))?;
+        let learner = learner.with_kernels(self.kernels);
         Ok(Box::new(match &self.clock {
             Some(clock) => learner.with_clock(Arc::clone(clock)),
             None => learner,
@@ -103,7 +113,7 @@ mod tests {
     }
 
     fn choice<'a>(id: &'a str, device: Option<&'a str>, precision: Option<&'a str>) -> EngineChoice<'a> {
-        EngineChoice { id, device, precision }
+        EngineChoice { id, device, precision, platform: None }
     }
 
     #[test]
@@ -115,6 +125,18 @@ mod tests {
         assert_eq!(key(choice("cpu", None, None), "nearest"), "model.kind");
         let engine = open_engine(ENGINES, &choice("cpu", Some("cpu"), Some("f32")), MLP_ENSEMBLE, &clock()).unwrap();
         assert_eq!((engine.id(), engine.device().as_str()), ("cpu", "cpu"));
+    }
+
+    #[test]
+    fn kernels_can_be_chosen_among_those_of_the_processor() {
+        let on = |path| CpuEngine::on(&EngineChoice { platform: Some(path), ..choice("cpu", None, None) }, &clock());
+        let error = on("mmx").unwrap_err();
+        assert!(error.key == "platform" && error.reason.contains("portable"), "{error:?}");
+        let shape = Shape { n_inputs: 1, n_outputs: 1 };
+        for path in FastTrainer::paths() {
+            let learner = on(path).unwrap().learner(&ModelSpec::default(), shape).unwrap();
+            assert!(learner.platform().starts_with(&format!("cpu/{path}/")), "{}", learner.platform());
+        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub struct CpuLearner {
     recipe: Recipe,
     n_threads: usize,
     clock: Option<Clock>,
+    kernels: FastTrainer,
 }
 
 impl fmt::Debug for CpuLearner {
@@ -52,6 +53,7 @@ impl fmt::Debug for CpuLearner {
         f.debug_struct("CpuLearner")
             .field("recipe", &self.recipe)
             .field("n_threads", &self.n_threads)
+            .field("kernels", &self.kernels)
             .field("clock", &self.clock.is_some())
             .finish()
     }
@@ -63,13 +65,21 @@ impl CpuLearner {
     /// # Errors
     /// [`SpecError`] where a number of `training` is out of range.
     pub fn new(network: NetworkSpec, training: TrainingSpec) -> Result<Self, SpecError> {
-        Ok(Self { recipe: Recipe::new(network, training)?, n_threads: 1, clock: None })
+        Ok(Self { recipe: Recipe::new(network, training)?, n_threads: 1, clock: None, kernels: FastTrainer::default() })
     }
 
     /// Trains up to `n_threads` networks at the same time (at least one).
     #[must_use]
     pub fn with_threads(mut self, n_threads: usize) -> Self {
         self.n_threads = n_threads.max(1);
+        self
+    }
+
+    /// Trains with the kernels of this instruction set instead of the fastest that the processor has: to get the results of
+    /// another machine.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: FastTrainer) -> Self {
+        self.kernels = kernels;
         self
     }
 
@@ -166,7 +176,7 @@ impl CpuLearner {
             loss_head: task.loss_head,
             stop: Some(stop),
         };
-        FastTrainer::default().train(&job, &mut state, 0..self.recipe.training.epochs, &mut TrainLog::default())?;
+        self.kernels.train(&job, &mut state, 0..self.recipe.training.epochs, &mut TrainLog::default())?;
         let member = Member { params: state.params, running_mean: state.running_mean, running_var: state.running_var };
         let seconds = self.clock.as_ref().zip(start).map(|(clock, start)| clock() - start);
         Ok(Trained { member, seconds })
@@ -175,7 +185,7 @@ impl CpuLearner {
 
 impl Learner for CpuLearner {
     fn platform(&self) -> String {
-        format!("{}+{}", FastTrainer::default().platform(), platform::products())
+        format!("{}+{}", self.kernels.platform(), platform::products())
     }
 
     fn fit_all(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {

@@ -60,7 +60,7 @@ impl DropoutNetwork {
 pub struct Provenance {
     /// Crate and version that trained it.
     pub trained_by: String,
-    /// The numeric platform: engine, kernel path, cache-blocking class.
+    /// The numeric platform: engine, kernel path, order of sums.
     pub platform: String,
     /// How it was trained.
     pub training: TrainingSpec,

@@ -239,8 +239,8 @@ impl<T: Real> AdamScalars<T> {
             one_minus_beta1: T::from_f64(1.0 - spec.beta1),
             beta2: T::from_f64(spec.beta2),
             one_minus_beta2: T::from_f64(1.0 - spec.beta2),
-            step_size: T::from_f64(rate / (1.0 - spec.beta1.powf(t))),
-            root_scale: T::from_f64(1.0 / (1.0 - spec.beta2.powf(t)).sqrt()),
+            step_size: T::from_f64(rate / (1.0 - libm::pow(spec.beta1, t))),
+            root_scale: T::from_f64(1.0 / (1.0 - libm::pow(spec.beta2, t)).sqrt()),
             eps: T::from_f64(spec.eps),
             weight_decay: T::from_f64(weight_decay),
         }

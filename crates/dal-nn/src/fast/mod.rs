@@ -55,8 +55,8 @@ impl FastTrainer {
         self.kernels.name()
     }
 
-    /// The part of the numeric platform that results depend on: instruction set and blocking. Two machines with the same
-    /// text compute the same bits.
+    /// The part of the numeric platform that results depend on: instruction set and order of sums. Two machines with the
+    /// same text compute the same bits.
     pub fn platform(&self) -> String {
         format!("cpu/{}/{}", self.path(), kernels::BLOCKING)
     }
