@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dal_core::model::{DecayReading, MLP_ENSEMBLE, MlpEnsemble, NetworkSpec, OnCollapse};
+use dal_core::model::{MLP_ENSEMBLE, MlpEnsemble, NetworkSpec};
 use dal_core::{Clock, Engine, EngineCard, EngineChoice, Learner, ModelSpec, SettingError, Shape};
 
 use crate::fast::FastTrainer;
@@ -47,7 +47,8 @@ impl CpuEngine {
         let kernels = match choice.platform {
             None => FastTrainer::default(),
             Some(path) => FastTrainer::with_path(path).ok_or_else(|| {
-                let reason = format!("this processor has no kernels `{path}`; it has: {}", FastTrainer::paths().join(", "));
+                let reason =
+                    format!("this processor has no kernels `{path}`; it has: {}", FastTrainer::paths().join(", "));
                 SettingError::new("platform", reason)
             })?,
         };
@@ -86,15 +87,6 @@ pub(crate) fn ensemble(model: &ModelSpec, shape: Shape) -> Result<(NetworkSpec, 
         let reason = format!("models of kind `{}` are not trained here, only `{MLP_ENSEMBLE}`", model.kind());
         return Err(SettingError::new("kind", reason));
     };
-    if mlp.training.decay_reading != DecayReading::PerMember {
-        return Err(SettingError::new(
-            "decay_reading",
-            "this engine applies a weight decay to each member as it is printed",
-        ));
-    }
-    if mlp.training.on_collapse != OnCollapse::Keep {
-        return Err(SettingError::new("on_collapse", "this engine keeps members that do not learn"));
-    }
     Ok((mlp.network(shape).map_err(|error| refused(&error))?, mlp))
 }
 
@@ -146,9 +138,6 @@ mod tests {
         assert_eq!(key(ModelSpec::Other { kind: "nearest".into(), settings: Default::default() }), "kind");
         assert_eq!(key(MlpEnsemble { hidden: vec![3, 0].into(), ..MlpEnsemble::DEFAULT }.into()), "hidden");
         assert_eq!(key(MlpEnsemble::DEFAULT.with_members(0).into()), "n_members");
-        let mut restarting = MlpEnsemble::DEFAULT;
-        restarting.training.on_collapse = OnCollapse::Restart;
-        assert_eq!(key(restarting.into()), "on_collapse");
         assert!(CpuEngine::new(None).learner(&ModelSpec::default(), shape).is_ok());
     }
 }

@@ -12,13 +12,14 @@ use crate::platform;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::ScalingSpec;
 use crate::surrogate::CpuSurrogate;
-use crate::training::{MemberState, MemberTrainer, TrainJob, TrainLog};
+use crate::training::{MemberTrainer, TrainLog};
 use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
 
 /// Trains ensembles of independent members on the CPU, in f32, from scratch.
 ///
 /// The result is a function of the description, the data and the job's seeds alone: the number of threads changes
-/// nothing, bit for bit. Member `m` starts from the stream `purpose("weights").index(m)`; a dropout network from
+/// nothing, bit for bit. Member `m` starts from the stream `purpose("weights").index(m)`, and where it is trained anew the
+/// `k`-th time ([`OnCollapse`](dal_core::model::OnCollapse)) from `purpose("restart").index(k)` below it; a dropout network from
 /// `purpose("dropout").purpose("weights")`, with masks from `purpose("dropout").purpose("masks")`; the pairings of loss
 /// heads come from `purpose("pairs").index(m)`.
 ///
@@ -163,23 +164,20 @@ impl CpuLearner {
 
     fn train(&self, task: &Task<'_>, stop: &Stop) -> Result<Trained, Failure> {
         let start = self.clock.as_ref().map(|clock| clock());
-        let params = task.layout.initial(&mut task.weights.rng());
-        let mut state = MemberState::new(task.layout, params, &self.recipe.training);
-        let job = TrainJob {
-            network: task.network,
-            layout: task.layout,
-            training: &self.recipe.training,
-            x: &task.prepared.x,
-            y: &task.prepared.y,
-            n: task.prepared.n,
-            dropout: task.dropout,
-            loss_head: task.loss_head,
-            stop: Some(stop),
+        let job = task.job(stop);
+        let mut attempt = 0;
+        let (state, end) = loop {
+            let (mut state, mut log) = (task.start(attempt), TrainLog::default());
+            self.kernels.train(&job, &mut state, 0..task.training.epochs, &mut log)?;
+            let end = task.end(&log, attempt);
+            if !task.trains_anew(end.as_ref()) {
+                break (state, end);
+            }
+            attempt += 1;
         };
-        self.kernels.train(&job, &mut state, 0..self.recipe.training.epochs, &mut TrainLog::default())?;
         let member = Member { params: state.params, running_mean: state.running_mean, running_var: state.running_var };
         let seconds = self.clock.as_ref().zip(start).map(|(clock, start)| clock() - start);
-        Ok(Trained { member, seconds })
+        Ok(Trained { member, end, seconds })
     }
 }
 

@@ -94,7 +94,7 @@ impl MemberTrainer<f32> for FastTrainer {
             }
             state.steps += 1;
             let rate = state.learning_rate;
-            let scalars = AdamScalars::new(&job.training.adam, job.training.weight_decay, rate, state.steps);
+            let scalars = AdamScalars::new(job.training, rate, state.steps);
             member.backward(Some(&scalars));
             if let Some(plateau) = &job.training.plateau {
                 state.learning_rate = state.plateau.next_rate(plateau, loss, rate);
