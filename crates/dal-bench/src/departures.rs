@@ -1,7 +1,7 @@
 //! In what a sweep departs from the published protocol, networks and training, in words for a reader of its report.
 
 use dal_core::ModelSpec;
-use dal_core::model::{DecayReading, OnCollapse, norm, widths};
+use dal_core::model::{OnCollapse, norm, widths};
 use dal_oracles::Problem;
 use dal_store::ProtocolSpec;
 
@@ -39,7 +39,7 @@ pub(crate) fn from_published(problem: &Problem, model: &ModelSpec, protocol: &Pr
         all.extend(number("weight decay", used.weight_decay, due.weight_decay));
         // Where nothing decays there is nothing to read.
         if used.decay_reading != due.decay_reading && used.weight_decay != 0.0 {
-            all.push(format!("weight decay {} instead of {}", acting(used.decay_reading), acting(due.decay_reading)));
+            all.push(format!("weight decay {} instead of {}", used.decay_reading.in_words(), due.decay_reading.in_words()));
         }
         if used.on_collapse != due.on_collapse {
             all.push(match used.on_collapse {
@@ -54,11 +54,4 @@ pub(crate) fn from_published(problem: &Problem, model: &ModelSpec, protocol: &Pr
     all.extend(number("steps", protocol.steps as f64, steps as f64));
     all.extend(number("test points", protocol.test_points as f64, test_points as f64));
     all
-}
-
-fn acting(reading: DecayReading) -> String {
-    match reading {
-        DecayReading::PerMember => "in each member's own loss".to_owned(),
-        DecayReading::AveragedLoss { members } => format!("on the averaged loss of {members} members"),
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
-use dal_core::model::{MLP_ENSEMBLE, widths};
+use dal_core::model::{DecayReading, MLP_ENSEMBLE, widths};
 use dal_core::{Clock, EngineChoice};
 use dal_report::{TestedNetworks, TriedNetwork, TuningPicture};
 use dal_tune::{
@@ -358,8 +358,12 @@ fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
     if built_in {
         outln!("\nFor a sweep file, at this problem:");
         outln!("  network = {{ hidden = {hidden}, batch_norm = {norm}, batch_norm_statistics = \"{statistics}\" }}");
+        let reading = match chosen.training.decay_reading {
+            DecayReading::PerMember => "\"per-member\"".to_owned(),
+            DecayReading::AveragedLoss { members } => format!("{{ averaged-loss = {{ members = {members} }} }}"),
+        };
         outln!(
-            "  training = {{ learning_rate = {:?}, weight_decay = {:?} }}",
+            "  training = {{ learning_rate = {:?}, weight_decay = {:?}, decay_reading = {reading} }}",
             chosen.training.learning_rate,
             chosen.training.weight_decay
         );

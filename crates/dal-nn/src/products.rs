@@ -35,6 +35,25 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+impl<'a, T: Real> Matrix<'a, T> {
+    /// `n` columns from column `first` on.
+    fn columns(self, first: usize, n: usize) -> Self {
+        debug_assert!(first + n <= self.n_columns && n > 0 && self.n_rows > 0);
+        Self { data: &self.data[first * self.column_stride..], n_columns: n, ..self }
+    }
+
+    /// A row-major copy in `space` with zeros behind the last row and column.
+    fn copied(self, space: &'a mut Vec<T>, n_rows: usize, n_columns: usize) -> Self {
+        space.resize(n_rows * n_columns, T::ZERO);
+        for (i, row) in space.chunks_exact_mut(n_columns).take(self.n_rows).enumerate() {
+            for (j, out) in row.iter_mut().take(self.n_columns).enumerate() {
+                *out = self.data[i * self.row_stride + j * self.column_stride];
+            }
+        }
+        Self::new(space, n_rows, n_columns)
+    }
+}
+
 /// How products are computed.
 pub trait Products: Send + Sync + 'static {
     /// `c = a b`, or `c += a b` where `accumulate`; `c` row-major without gaps.
@@ -76,12 +95,20 @@ impl Products for Loops {
 /// The `gemm` crate cuts sums by the sizes of the processor's caches, but none of at most 512 terms; longer ones are cut here.
 pub const DEPTH: usize = 512;
 
-/// The `gemm` crate on the calling thread, in an order of its sums that no processor's caches decide.
+/// The `gemm` crate on the calling thread, in an order of its sums that neither the processor's caches nor the width of its
+/// vectors decide.
 ///
 /// An entry is cut into blocks of [`DEPTH`] terms. Those of a block are added in order, from 0, by multiply-adds (fused
 /// where the processor has them); the blocks' sums are added in order, to `c` where `accumulate`.
+///
+/// The crate has kernels of their own, with other orders, for products of one row or column, of at most two terms and of at
+/// most [`SMALL`] entries whose sums run along contiguous memory. They are kept from it: a row, a column or terms of zeros
+/// are added, or the smaller operand is copied so that its memory runs the other way.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gemm;
+
+/// The most entries of a product that the crate computes as scalar products.
+const SMALL: usize = 256;
 
 impl Products for Gemm {
     fn product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T], accumulate: bool) {
@@ -96,35 +123,71 @@ impl Products for Gemm {
             return;
         }
         for first in (0..a.n_columns).step_by(DEPTH) {
-            let (left, right) = (&a.data[first * a.column_stride..], &b.data[first * b.row_stride..]);
-            // SAFETY: `Matrix` only describes entries inside its slice (checked in `new`, kept by `t`), `check` has compared
-            // the three shapes, and `c` is exclusive, so it overlaps neither operand. `Real` is sealed to f32 and f64.
-            unsafe {
-                gemm::gemm(
-                    a.n_rows,
-                    b.n_columns,
-                    DEPTH.min(a.n_columns - first),
-                    c.as_mut_ptr(),
-                    1,
-                    b.n_columns as isize,
-                    accumulate || first > 0,
-                    left.as_ptr(),
-                    a.column_stride as isize,
-                    a.row_stride as isize,
-                    right.as_ptr(),
-                    b.column_stride as isize,
-                    b.row_stride as isize,
-                    T::ONE,
-                    T::ONE,
-                    // A real number is its own conjugate. Asked for it, the crate leaves out its kernels for small and for narrow
-                    // products, whose sums depend on the width of the vectors.
-                    true,
-                    false,
-                    false,
-                    gemm::Parallelism::None,
-                );
+            let depth = DEPTH.min(a.n_columns - first);
+            block(a.columns(first, depth), b.t().columns(first, depth).t(), c, accumulate || first > 0);
+        }
+    }
+}
+
+/// One block of [`Gemm`]'s sums.
+fn block<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T], accumulate: bool) {
+    let (m, k, n) = (a.n_rows, a.n_columns, b.n_columns);
+    if m < 2 || n < 2 {
+        // Beside a row or column of zeros.
+        let (rows, columns) = (m.max(2), n.max(2));
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let wide_a = if m < 2 { a.copied(&mut left, rows, k) } else { a };
+        let wide_b = if n < 2 { b.copied(&mut right, k, columns) } else { b };
+        let mut wide_c = vec![T::ZERO; rows * columns];
+        block(wide_a, wide_b, &mut wide_c, false);
+        for (i, row) in c.chunks_exact_mut(n).enumerate() {
+            for (out, &sum) in row.iter_mut().zip(&wide_c[i * columns..]) {
+                *out = if accumulate { *out + sum } else { sum };
             }
         }
+        return;
+    }
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    if k < 3 {
+        // A sum that zeros are added to stays what it is.
+        return tiled(a.copied(&mut left, m, 3), b.copied(&mut right, 3, n), c, accumulate);
+    }
+    if a.column_stride == 1 && b.row_stride == 1 && m * n <= SMALL {
+        return match m < n {
+            true => tiled(a.t().copied(&mut left, k, m).t(), b, c, accumulate),
+            false => tiled(a, b.copied(&mut right, k, n), c, accumulate),
+        };
+    }
+    tiled(a, b, c, accumulate);
+}
+
+/// What the crate's tiled kernels compute: at least two rows and columns, three to [`DEPTH`] terms, and not both operands with
+/// their sums along contiguous memory where the product is [`SMALL`].
+fn tiled<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T], accumulate: bool) {
+    // SAFETY: `Matrix` only describes entries inside its slice (checked in `new`, kept by its methods), `check` has compared the
+    // three shapes, and `c` is exclusive, so it overlaps neither operand. `Real` is sealed to f32 and f64.
+    unsafe {
+        gemm::gemm(
+            a.n_rows,
+            b.n_columns,
+            a.n_columns,
+            c.as_mut_ptr(),
+            1,
+            b.n_columns as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            T::ONE,
+            T::ONE,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
     }
 }
 

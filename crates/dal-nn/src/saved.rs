@@ -481,7 +481,13 @@ mod tests {
         assert!(swap("\"hidden\":[3,2]", "\"hidden\":[4,2]").contains("expected F32 [4, 2]"));
         assert!(swap("\"hidden\":[3,2]", "\"hidden\":[3,2,2]").contains("accounts for"));
         assert!(swap("\"n_members\":2", "\"n_members\":0").contains("without members"));
-        assert!(swap("\"n_members\":2", "\"n_members\":18446744073709551615").contains("accounts for"));
+        assert!(swap("\"n_members\":2", "\"n_members\":3").contains("report of its training"));
+        assert!(swap("\"label_variance\":", "\"label_variance\":-").contains("report of its training"));
+        let mut untold = model();
+        untold.report = None;
+        let many = |text: String| text.replacen("\"n_members\":2", "\"n_members\":18446744073709551615", 1);
+        let error = CpuSurrogate::from_bytes(&tampered(&untold.to_bytes().unwrap(), many, None)).unwrap_err();
+        assert!(error.to_string().contains("accounts for"), "{error}");
         assert!(swap("\"format\":1", "\"format\":2").contains("format 2"));
         assert!(swap("\"factor\":[", "\"factor\":[-").contains("scaling"));
         assert!(swap("\"rate\":0.5", "\"rate\":1.5").contains("rate"));

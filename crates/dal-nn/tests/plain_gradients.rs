@@ -370,7 +370,8 @@ fn an_averaged_loss_is_members_by_themselves_with_decay_and_eps_times_their_numb
     let cases: Vec<Case> = (0..n_members as u64)
         .map(|seed| {
             let mut case = Case::new(network.clone(), 20, None, None, 5);
-            case.state = Case::new(network.clone(), 20, None, None, 100 + seed).state;
+            let other = Case::new(network.clone(), 20, None, None, 100 + seed).state;
+            case.state = MemberState { learning_rate: rate, ..other };
             case.training = TrainingSpec { decay_reading: reading, ..printed.clone() };
             case
         })

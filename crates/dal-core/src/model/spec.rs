@@ -461,6 +461,14 @@ impl DecayReading {
             Self::AveragedLoss { members } => *members as f64,
         }
     }
+
+    /// In words, behind a decay: `in each member's own loss`, `on the averaged loss of 10 members`.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::PerMember => "in each member's own loss".to_owned(),
+            Self::AveragedLoss { members } => format!("on the averaged loss of {members} members"),
+        }
+    }
 }
 
 /// What is done with a member that ends without having learned.
