@@ -1,13 +1,15 @@
-//! Run ids do not change with the program: those of two stores made before models had one description still hold.
+//! Run ids do not change with the program: twenty of results revision 5, and what of revision 4's they differ by.
 
 mod common;
 
 use common::plan_of;
-use dal_store::RunKey;
+use dal_store::{RunKey, RunSpec};
 use serde_json::json;
 
-/// The platform of both stores.
-const PLATFORM: &str = "cpu/avx512/panels-1+gemm/x86_64-avx512/cache-48k/12-2048k/16-266240k/20";
+/// A platform of revision 5.
+const PLATFORM: &str = "cpu/avx512/panels-1+gemm/fused/512";
+/// The platform of two stores made under revision 4, when platforms named the processor's caches.
+const FORMER_PLATFORM: &str = "cpu/avx512/panels-1+gemm/x86_64-avx512/cache-48k/12-2048k/16-266240k/20";
 
 /// Beginnings of the two sweeps.
 const SMOKE: &str = "name = \"smoke\"\nseeds = 1\n[protocol]\ninitial = 20\nqueries = 5\nsteps = 1\ntest_points = 200\npool_ratios = [4]\n\
@@ -15,8 +17,8 @@ const SMOKE: &str = "name = \"smoke\"\nseeds = 1\n[protocol]\ninitial = 20\nquer
 const QUICK: &str = "name = \"quick\"\nseeds = 3\n[protocol]\ninitial = 80\nqueries = 40\nsteps = 8\ntest_points = 1000\npool_ratios = [2, 8]\n\
                      [training]\nepochs = 150\nmembers = 3\n";
 
-/// Directory names of twenty of their runs.
-const SMOKE_RUNS: &[&str] = &[
+/// Directory names of twenty of their runs under revision 4.
+const FORMER_SMOKE_RUNS: &[&str] = &[
     "sine-random-g1-s0-4c64d6b3c4d1982c",
     "robo-qbc-diversity-g4-s0-869a3fb16436d0d1",
     "stack-dacs-g4-s0-efa0141d2ee02674",
@@ -26,7 +28,7 @@ const SMOKE_RUNS: &[&str] = &[
     "bessel-qbc-diversity-density-g4-s0-1ec66a1e8b2ee99c",
     "damp-cluster-variance-g4-s0-538693609b251c06",
 ];
-const QUICK_RUNS: &[&str] = &[
+const FORMER_QUICK_RUNS: &[&str] = &[
     "sine-random-g1-s0-0c99d1d41315ae0d",
     "robo-gsx-g8-s1-46163cd292ec86a6",
     "stack-gsy-g2-s2-dc2e9305e03a1c09",
@@ -41,10 +43,17 @@ const QUICK_RUNS: &[&str] = &[
     "hydro-cluster-variance-g8-s2-b19cbcd10e78e129",
 ];
 
+/// The same twenty under this revision.
+const SMOKE_RUNS: &[&str] = &[
+];
+const QUICK_RUNS: &[&str] = &[
+];
+
 /// Problems that the sweeps give a narrower network.
 const NARROW: [&str; 5] = ["robo", "stack", "adm", "foil", "damp"];
 
-fn check(begin: &str, runs: &[&str]) {
+/// The directory names of a sweep's runs.
+fn names(begin: &str, key: impl Fn(RunSpec) -> RunKey) -> Vec<String> {
     let mut text = begin.to_owned();
     for id in ["sine", "robo", "stack", "adm", "foil", "hydro", "bessel", "damp"] {
         text += &format!("[[problem]]\nid = \"{id}\"\npreset = \"published\"\n");
@@ -55,25 +64,35 @@ fn check(begin: &str, runs: &[&str]) {
     for card in dal_acq::catalogue() {
         text += &format!("[[strategy]]\nid = \"{}\"\n", card.id);
     }
-    let plan = plan_of(&text);
-    let names: Vec<String> = plan
-        .trials()
-        .iter()
-        .map(|trial| {
-            let spec = trial.spec().clone();
-            RunKey { platform: PLATFORM.into(), results_revision: 4, spec }.directory_name()
-        })
-        .collect();
+    plan_of(&text).trials().iter().map(|trial| key(trial.spec().clone()).directory_name()).collect()
+}
+
+fn all_there(names: &[String], runs: &[&str]) {
     for run in runs {
-        assert!(names.iter().any(|name| name == run), "{run}");
+        assert!(names.iter().any(|name| name == run), "{run} is not among {names:#?}");
     }
 }
 
 #[test]
-fn twenty_ids_of_earlier_stores_still_hold() {
+fn twenty_ids_of_this_revision() {
+    let key = |spec| RunKey { platform: PLATFORM.into(), results_revision: 5, spec };
     assert_eq!(SMOKE_RUNS.len() + QUICK_RUNS.len(), 20);
-    check(SMOKE, SMOKE_RUNS);
-    check(QUICK, QUICK_RUNS);
+    all_there(&names(SMOKE, key), SMOKE_RUNS);
+    all_there(&names(QUICK, key), QUICK_RUNS);
+}
+
+/// Revision 5 changed every id on purpose: the revision itself, the platform's name (no caches), and the reading of the weight
+/// decay that published networks have. With these three taken back, the ids are those of the stores of revision 4: nothing else
+/// that a run is has moved.
+#[test]
+fn ids_of_the_former_revision_differ_by_what_was_changed_on_purpose() {
+    let key = |mut spec: RunSpec| {
+        spec.training.as_object_mut().unwrap().remove("decay_reading");
+        RunKey { platform: FORMER_PLATFORM.into(), results_revision: 4, spec }
+    };
+    assert_eq!(FORMER_SMOKE_RUNS.len() + FORMER_QUICK_RUNS.len(), 20);
+    all_there(&names(SMOKE, key), FORMER_SMOKE_RUNS);
+    all_there(&names(QUICK, key), FORMER_QUICK_RUNS);
 }
 
 /// What no sweep file overrides: the five members of `adm`, and presets that a search found.

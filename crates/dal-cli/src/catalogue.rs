@@ -99,7 +99,11 @@ fn show_card(card: &Card) -> Result<Done> {
     outln!("outputs   {} × {} [{}] {}", card.outputs.n, card.outputs.name, card.outputs.unit, card.outputs.along);
     outln!("network   {}", network(card));
     let training = &card.published.model.training;
-    outln!("training  learning rate {}, weight decay {}", training.learning_rate, training.weight_decay);
+    let reading = match training.decay_reading {
+        DecayReading::PerMember => String::new(),
+        averaged @ DecayReading::AveragedLoss { .. } => format!(" {}", averaged.in_words()),
+    };
+    outln!("training  learning rate {}, weight decay {}{reading}", training.learning_rate, training.weight_decay);
     outln!("          {} members, {} epochs", training.n_members, training.epochs);
     if !card.published.note.is_empty() {
         outln!("          {}", card.published.note);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
-use dal_core::model::{MLP_ENSEMBLE, widths};
+use dal_core::model::{DecayReading, MLP_ENSEMBLE, widths};
 use dal_core::{Clock, EngineChoice};
 use dal_report::{TestedNetworks, TriedNetwork, TuningPicture};
 use dal_tune::{
@@ -118,6 +118,9 @@ pub struct Args {
     /// Matrix products of the engine tch's training: f32, tf32 (CUDA), bf16.
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
+    /// Vector instructions of the engine cpu, instead of the fastest here: avx512, avx2, neon, portable.
+    #[arg(long, value_name = "NAME")]
+    platform: Option<String>,
     /// Print the networks of the first rung and the estimate, and stop.
     #[arg(long)]
     plan: bool,
@@ -191,8 +194,12 @@ pub fn run(args: &Args) -> Result<Done> {
 /// The search, and how many threads it runs on.
 fn search(args: &Args, clock: &Clock) -> Result<(Search, usize)> {
     let problem = remembered(find_problem(&args.problem, &args.settings)?, args.answers.as_deref())?;
-    let choice =
-        EngineChoice { id: &args.engine, device: args.device.as_deref(), precision: args.precision.as_deref() };
+    let choice = EngineChoice {
+        id: &args.engine,
+        device: args.device.as_deref(),
+        precision: args.precision.as_deref(),
+        platform: args.platform.as_deref(),
+    };
     let engine =
         crate::engines::open(&choice, MLP_ENSEMBLE, clock).map_err(|error| anyhow!("--{}: {error}", error.key))?;
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -354,8 +361,12 @@ fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
     if built_in {
         outln!("\nFor a sweep file, at this problem:");
         outln!("  network = {{ hidden = {hidden}, batch_norm = {norm}, batch_norm_statistics = \"{statistics}\" }}");
+        let reading = match chosen.training.decay_reading {
+            DecayReading::PerMember => "\"per-member\"".to_owned(),
+            DecayReading::AveragedLoss { members } => format!("{{ averaged-loss = {{ members = {members} }} }}"),
+        };
         outln!(
-            "  training = {{ learning_rate = {:?}, weight_decay = {:?} }}",
+            "  training = {{ learning_rate = {:?}, weight_decay = {:?}, decay_reading = {reading} }}",
             chosen.training.learning_rate,
             chosen.training.weight_decay
         );

@@ -136,8 +136,8 @@ pub use strategy::{Course, Proposal, Queries, Step, Strategy, StrategyError, top
 pub use surrogate::{
     Capability, Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec,
     ModelUnits, Moments, Needs, OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost,
-    Uncertainty, WidthFactor,
+    TrainingEnd, TrainingReport, Uncertainty, WidthFactor,
 };
 
 /// Raised whenever results change on purpose; recorded with every run, and runs of another revision are never mixed in.
-pub const RESULTS_REVISION: u32 = 4;
+pub const RESULTS_REVISION: u32 = 5;

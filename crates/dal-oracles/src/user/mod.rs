@@ -16,6 +16,7 @@ pub mod table;
 use std::path::Path;
 use std::sync::Arc;
 
+use dal_core::model::OnCollapse;
 use dal_core::{MlpEnsemble, MlpOverlay, Oracle, OutputScaling, OutputTransform, OutputUnits, Settings};
 use sha2::{Digest, Sha256};
 
@@ -165,12 +166,16 @@ impl Reader<'_> {
         if overlay.hidden.as_ref().is_some_and(|hidden| hidden.is_empty() || hidden.contains(&0)) {
             return Err(self.key("network.hidden", "give the width of each hidden layer, as in [200, 200, 200, 200]"));
         }
-        let model = overlay.over(&MlpEnsemble::DEFAULT);
+        // Its members stand in for no published number: one that did not learn is of no use to its user.
+        let mut default = MlpEnsemble::DEFAULT;
+        default.training.on_collapse = OnCollapse::Restart;
+        let model = overlay.over(&default);
         model.training.validate().map_err(|error| {
             let key = match error.field() {
                 Some("n_members") => "network.members",
                 Some("weight_decay") => "network.weight_decay",
                 Some("learning_rate") => "network.learning_rate",
+                Some("decay_reading") => "network.decay_reading",
                 _ => "network",
             };
             self.key(key, error.to_string())
@@ -214,10 +219,13 @@ mod tests {
         assert_eq!(blocks.len(), 5);
         let whole: ProblemFile = toml::from_str(blocks[0]).unwrap();
         // The block of the page says the defaults.
-        assert_eq!(
-            whole.network.over(&MlpEnsemble { hidden: vec![1].into(), ..MlpEnsemble::DEFAULT }),
-            MlpEnsemble::DEFAULT
-        );
+        let mut default = MlpEnsemble::DEFAULT;
+        default.training.on_collapse = OnCollapse::Restart;
+        let emptied = MlpEnsemble { hidden: vec![1].into(), ..MlpEnsemble::DEFAULT };
+        assert_eq!(whole.network.over(&emptied), default);
+        let silent = blocks[0].split("[network]").next().unwrap();
+        assert!(toml::from_str::<ProblemFile>(silent).unwrap().network == MlpOverlay::default());
+        assert_eq!(open(&format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n")).unwrap().model(), &default);
         assert!(whole.network.members.is_some() && whole.network.epochs.is_some());
         assert_eq!((whole.inputs.len(), whole.outputs.len(), whole.oracle.command.is_some()), (3, 2, true));
         for block in &blocks[1..] {
