@@ -1,7 +1,7 @@
 //! `dal problems` and `dal strategies`: the catalogues, as a table, JSON or CSV.
 
 use anyhow::Result;
-use dal_core::model::{Head, widths};
+use dal_core::model::{DecayReading, Head, widths};
 use dal_core::{OutputUnits, SettingCard, SettingValues};
 use dal_oracles::Card;
 use dal_oracles::card::Knowledge;
