@@ -39,7 +39,11 @@ pub(crate) fn from_published(problem: &Problem, model: &ModelSpec, protocol: &Pr
         all.extend(number("weight decay", used.weight_decay, due.weight_decay));
         // Where nothing decays there is nothing to read.
         if used.decay_reading != due.decay_reading && used.weight_decay != 0.0 {
-            all.push(format!("weight decay {} instead of {}", used.decay_reading.in_words(), due.decay_reading.in_words()));
+            all.push(format!(
+                "weight decay {} instead of {}",
+                used.decay_reading.in_words(),
+                due.decay_reading.in_words()
+            ));
         }
         if used.on_collapse != due.on_collapse {
             all.push(match used.on_collapse {

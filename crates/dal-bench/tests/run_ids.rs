@@ -3,6 +3,7 @@
 mod common;
 
 use common::plan_of;
+use dal_bench::Sweep;
 use dal_store::{RunKey, RunSpec};
 use serde_json::json;
 
@@ -45,8 +46,28 @@ const FORMER_QUICK_RUNS: &[&str] = &[
 
 /// The same twenty under this revision.
 const SMOKE_RUNS: &[&str] = &[
+    "sine-random-g1-s0-0e4ca17d5b0d9465",
+    "robo-qbc-diversity-g4-s0-3aaeb6a0e4fc3153",
+    "stack-dacs-g4-s0-3a735e87e01460fd",
+    "adm-gsxy-g4-s0-dfefa636ae0722d7",
+    "foil-emoc-g4-s0-7f69fa2a3150086c",
+    "hydro-gsx-g4-s0-c46d881e6ae76d4f",
+    "bessel-qbc-diversity-density-g4-s0-83986ebc6acabcdf",
+    "damp-cluster-variance-g4-s0-22c818bb7f886774",
 ];
 const QUICK_RUNS: &[&str] = &[
+    "sine-random-g1-s0-82127a80d861c8d9",
+    "robo-gsx-g8-s1-63ef97f60589a38d",
+    "stack-gsy-g2-s2-61c3c371476d1ea3",
+    "foil-gsxy-g8-s0-6bd8b2cdafd89172",
+    "hydro-qbc-g2-s1-9c753ed6f6ad47a7",
+    "bessel-qbc-diversity-g8-s2-04efb42c2b330485",
+    "damp-qbc-diversity-density-g2-s0-b46596b4104d2029",
+    "sine-bald-g8-s1-ad8b1d72184d6a8c",
+    "robo-emoc-g2-s2-0106fc8eb5d31296",
+    "stack-learning-loss-g8-s0-f3dc311dc98a211b",
+    "foil-dacs-g2-s1-78dd6374b8d1c30f",
+    "hydro-cluster-variance-g8-s2-d71195733e69402e",
 ];
 
 /// Problems that the sweeps give a narrower network.
@@ -68,17 +89,17 @@ fn names(begin: &str, key: impl Fn(RunSpec) -> RunKey) -> Vec<String> {
 }
 
 fn all_there(names: &[String], runs: &[&str]) {
-    for run in runs {
-        assert!(names.iter().any(|name| name == run), "{run} is not among {names:#?}");
-    }
+    let missing: Vec<_> = runs.iter().filter(|run| !names.iter().any(|name| name == *run)).collect();
+    assert!(missing.is_empty(), "{missing:?} are not among {names:#?}");
 }
 
 #[test]
 fn twenty_ids_of_this_revision() {
     let key = |spec| RunKey { platform: PLATFORM.into(), results_revision: 5, spec };
     assert_eq!(SMOKE_RUNS.len() + QUICK_RUNS.len(), 20);
-    all_there(&names(SMOKE, key), SMOKE_RUNS);
-    all_there(&names(QUICK, key), QUICK_RUNS);
+    let all = [names(SMOKE, key), names(QUICK, key)].concat();
+    all_there(&all, SMOKE_RUNS);
+    all_there(&all, QUICK_RUNS);
 }
 
 /// Revision 5 changed every id on purpose: the revision itself, the platform's name (no caches), and the reading of the weight
@@ -93,6 +114,26 @@ fn ids_of_the_former_revision_differ_by_what_was_changed_on_purpose() {
     assert_eq!(FORMER_SMOKE_RUNS.len() + FORMER_QUICK_RUNS.len(), 20);
     all_there(&names(SMOKE, key), FORMER_SMOKE_RUNS);
     all_there(&names(QUICK, key), FORMER_QUICK_RUNS);
+}
+
+/// Kernels that a sweep file asks for give the ids of a machine that has no faster ones: what this processor is does not show.
+#[test]
+fn forced_kernels_give_the_ids_of_a_machine_that_has_them() {
+    for path in dal_nn::FastTrainer::paths() {
+        let text = format!("platform = \"{path}\"\n{SMOKE}[[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"random\"\n");
+        let plan = plan_of(&text);
+        let key = plan.trials()[0].key();
+        let there = PLATFORM.replace("avx512", path);
+        // A processor without fused multiply-adds rounds otherwise, and its platform says so.
+        assert!(key.platform == there || key.platform == there.replace("fused", "unfused"), "{}", key.platform);
+        let elsewhere = RunKey { platform: there, results_revision: 5, spec: plan.trials()[0].spec().clone() };
+        if key.platform == elsewhere.platform {
+            assert_eq!(key.directory_name(), elsewhere.directory_name());
+        }
+    }
+    let text = format!("platform = \"mmx\"\n{SMOKE}[[problem]]\nid = \"sine\"\n[[strategy]]\nid = \"random\"\n");
+    let error = Sweep::parse(&text, "test.toml").unwrap().resolve_with(&common::built_in()).unwrap_err().to_string();
+    assert!(error.contains("platform") && error.contains("mmx") && error.contains("portable"), "{error}");
 }
 
 /// What no sweep file overrides: the five members of `adm`, and presets that a search found.

@@ -9,8 +9,8 @@ use dal_core::model::{DecayReading, MLP_ENSEMBLE, widths};
 use dal_core::{Clock, EngineChoice};
 use dal_report::{TestedNetworks, TriedNetwork, TuningPicture};
 use dal_tune::{
-    BatchNorm, Candidate, Event, Extent, Outcome, Outlook, Progress, Ranges, RunOptions, Search, SearchSpace, Settings,
-    Tuning, Verdict,
+    BatchNorm, CampaignResult, Candidate, ChosenSets, Event, Extent, ModelEnd, Outcome, Outlook, Progress, Ranges,
+    RunOptions, Search, SearchSpace, Settings, Tuning, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -25,15 +25,16 @@ use crate::problem::{find_problem, remembered};
 #[command(
     after_help = "Networks of many shapes and trainings are compared on labels of their own: many of them with few epochs and one member,
 the better third with more, the last ones by the full measure on several seeds. Of those within one standard error of the
-best, the smallest wins. Only then are the choice and the problem's reference network (the published one, or that of your
-problem file) held side by side on the test set.
+best, the smallest wins, if its members learn on training sets that gsx, gsxy and qbc choose with it (--campaign-seeds).
+The validation labels say whether it is better than the problem's reference network (the published one, or that of your
+problem file). Only then are the two held side by side on the test set, which decides nothing.
 
 A table's rows are divided: a fifth, at most --test-points, is kept for the test; the rest is split, or where it is short,
 cross-validated in five folds. The output says which.
 
 The directory keeps every training the moment it is done (journal.jsonl); the same command goes on where it was stopped. The
-answer is the same bytes whatever --jobs is. At the end it also holds choice.json, tried.csv and .md, tried.svg, trials.csv and,
-where the test set was asked, tested.csv and .md. The test set may be asked later: --proof-seeds 0 first, another number then.
+answer is the same bytes whatever --jobs is. At the end it also holds choice.json, tried.csv and .md, tried.svg, trials.csv,
+campaigns.csv and, where the test set was asked, tested.csv and .md. The test set may be asked later: --proof-seeds 0 first, another number then.
 
 --budget counts work, not time: 1 is one training of the reference network by the finals' measure (epochs × members × labels ×
 size). The time that this should take here is said beside it.
@@ -100,6 +101,13 @@ pub struct Args {
     /// Seeds of the finals.
     #[arg(long, value_name = "N", default_value_t = 3)]
     seeds: usize,
+    /// Campaigns of gsx, gsxy and qbc each, that choose training sets with the network that would win; 0 leaves them out. It is
+    /// admitted if at most one member in 500 collapses there, and at most one in 50 ends unsettled.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    campaign_seeds: usize,
+    /// Labels of these campaigns: at first, per step, and the number of steps.
+    #[arg(long, value_name = "N,N,N", value_delimiter = ',', default_value = "80,40,10")]
+    campaign_labels: Vec<usize>,
     /// Points of the test set; of a table, the most rows that are kept for it.
     #[arg(long, value_name = "N", default_value_t = 4000)]
     test_points: usize,
@@ -223,6 +231,10 @@ fn search(args: &Args, clock: &Clock) -> Result<(Search, usize)> {
         max_parameters: args.max_parameters,
     };
     let defaults = Settings::for_problem(&problem);
+    let &[initial, queries, steps] = args.campaign_labels.as_slice() else {
+        bail!("--campaign-labels takes three numbers: labels at first, labels per step, steps; as in 80,40,10");
+    };
+    let chosen = ChosenSets { seeds: args.campaign_seeds, initial, queries, steps, ..ChosenSets::BENCHMARK };
     let settings = Settings {
         points: args.points.clone(),
         validation: args.validation,
@@ -230,6 +242,7 @@ fn search(args: &Args, clock: &Clock) -> Result<(Search, usize)> {
         members: args.members.unwrap_or(defaults.members),
         seeds: args.seeds,
         budget: args.budget,
+        chosen,
         test_points: args.test_points,
         proof_points: args.proof_points.clone(),
         proof_seeds: args.proof_seeds.unwrap_or(defaults.proof_seeds),
@@ -266,10 +279,11 @@ fn print_estimate(search: &Search, outlook: &Outlook, jobs: usize, clock: &Clock
         outlook.networks,
         outlook.space,
         outlook.division.sentence(),
-        match outlook.proof > 0.0 {
+        match outlook.admission + outlook.proof > 0.0 {
             true => format!(
-                "about {} for the search and {} for the proof with {jobs} at a time",
+                "about {} for the search, {} for each network on chosen training sets and {} for the proof with {jobs} at a time",
                 time(outlook.search),
+                time(outlook.admission),
                 time(outlook.proof)
             ),
             false => format!("about {} with {jobs} at a time", time(outlook.search)),
@@ -325,31 +339,22 @@ fn rows(tuning: &Tuning, finalists_only: bool) -> Rows {
 fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
     outln!("\n{}", tuning.explanation);
     outln!("Labels: {}.", tuning.division.sentence());
-    if let Some(proof) = &tuning.proof {
-        outln!("\nOn the test set, {} seeds, geometric mean (lowest to highest):", tuning.settings.proof_seeds);
-        for row in &proof.rows {
-            let error = |e: &dal_tune::TestError| match (e.mse, e.range()) {
-                (Some(mse), Some((low, high))) => format!("{mse:.3e} ({low:.2e} to {high:.2e})"),
-                _ => "failed".to_owned(),
-            };
-            let ratio = row.ratio.map_or(String::new(), |ratio| format!(", ratio {ratio:.3}"));
-            outln!(
-                "  {:5} labels: reference {}, tuned {}{ratio}",
-                row.labels,
-                error(&row.published),
-                error(&row.tuned)
-            );
+    outln!("\nOn the validation labels, geometric mean (lowest to highest):");
+    side_by_side(&tuning.validated)?;
+    outln!(
+        "{}",
+        match tuning.validated.verdict {
+            Verdict::Unchanged => "The choice is the reference network itself.",
+            Verdict::Better =>
+                "The tuned network is better: lower somewhere and higher nowhere, by more than a standard error.",
+            Verdict::Mixed => "The tuned network is better at some numbers of labels and worse at others.",
+            Verdict::NotBetter => "The tuned network is not better.",
         }
-        outln!(
-            "{}",
-            match proof.verdict {
-                Verdict::Unchanged => "The choice is the reference network itself.",
-                Verdict::Better =>
-                    "The tuned network is better: lower somewhere and higher nowhere, by more than a standard error.",
-                Verdict::Mixed => "The tuned network is better at some numbers of labels and worse at others.",
-                Verdict::NotBetter => "The tuned network is not better on the test set.",
-            }
-        );
+    );
+    if let Some(proof) = &tuning.proof {
+        let seeds = tuning.settings.proof_seeds;
+        outln!("\nOn the test set, which decides nothing, {seeds} seeds, geometric mean (lowest to highest):");
+        side_by_side(proof)?;
     }
     let chosen = &tuning.chosen.0;
     let hidden = format!("{:?}", chosen.hidden);
@@ -379,7 +384,20 @@ fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
             chosen.training.weight_decay
         );
     }
-    outln!("\n{directory}: tried.svg, tried.md, tried.csv, choice.json, trials.csv");
+    let campaigns = if tuning.admissions.is_empty() { "" } else { ", campaigns.csv" };
+    outln!("\n{directory}: tried.svg, tried.md, tried.csv, choice.json, trials.csv{campaigns}");
+    Ok(())
+}
+
+fn side_by_side(proof: &dal_tune::Proof) -> Result<()> {
+    for row in &proof.rows {
+        let error = |e: &dal_tune::TestError| match (e.mse, e.range()) {
+            (Some(mse), Some((low, high))) => format!("{mse:.3e} ({low:.2e} to {high:.2e})"),
+            _ => "failed".to_owned(),
+        };
+        let ratio = row.ratio.map_or(String::new(), |ratio| format!(", ratio {ratio:.3}"));
+        outln!("  {:5} labels: reference {}, tuned {}{ratio}", row.labels, error(&row.published), error(&row.tuned));
+    }
     Ok(())
 }
 
@@ -421,8 +439,9 @@ fn picture(tuning: &Tuning) -> TuningPicture {
 impl Progress for Display {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Resumed { trainings, dropped_bytes } => {
-                self.say(&format!("{trainings} trainings are kept from before"));
+            Event::Resumed { trainings, campaigns, dropped_bytes } => {
+                let campaigns = if *campaigns > 0 { format!(" and {campaigns} campaigns") } else { String::new() };
+                self.say(&format!("{trainings} trainings{campaigns} are kept from before"));
                 if *dropped_bytes > 0 {
                     self.say(&format!(
                         "{dropped_bytes} damaged bytes of the journal are left out, and what they said is done again"
@@ -440,6 +459,22 @@ impl Progress for Display {
                     dal_tune::TrialResult::Failed(why) => why.clone(),
                 };
                 self.at(fraction, &format!("{remaining}; {candidate}: {how}"));
+            }
+            Event::Campaign { candidate, method, result, done, left: to_do } => {
+                let fraction = done / (done + to_do);
+                let remaining = left(Duration::try_from_secs_f64(self.elapsed().as_secs_f64() * to_do / done).ok());
+                let how = match result {
+                    CampaignResult::Models(models) => {
+                        let sum = |count: fn(&ModelEnd) -> usize| models.iter().map(count).sum::<usize>();
+                        let (members, collapsed) = (sum(|model| model.members), sum(|model| model.collapsed));
+                        format!(
+                            "{collapsed} of {members} members collapsed, {} unsettled",
+                            sum(|model| model.unsettled)
+                        )
+                    }
+                    CampaignResult::Failed(why) => why.clone(),
+                };
+                self.at(fraction, &format!("{remaining}; {candidate}, {}: {how}", method.id()));
             }
             _ => {}
         }

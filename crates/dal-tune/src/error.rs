@@ -100,6 +100,18 @@ pub enum TuneError {
         /// The first failure.
         reason: String,
     },
+    /// No finalist learns on the training sets that methods choose with it.
+    #[error(
+        "none of the {finalists} networks of the finals is admitted: on training sets that query methods choose, {reason}; at most \
+         one member in 500 may collapse and one in 50 end unsettled. Search other --depths, --batch-norm or --learning-rates, \
+         or choose without them (--campaign-seeds 0)"
+    )]
+    NoneAdmitted {
+        /// How many finalists there were.
+        finalists: usize,
+        /// How the best of them ended.
+        reason: String,
+    },
     /// A file.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {

@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::chosen::{CampaignKey, CampaignResult};
 use crate::error::TuneError;
 
 /// One training, by its place in the search.
@@ -50,6 +51,8 @@ pub(crate) enum Entry {
     Label { set: String, row: usize, y: Vec<f64> },
     /// A training.
     Trial { key: TrialKey, result: TrialResult },
+    /// A campaign with a candidate as its model.
+    Campaign { key: CampaignKey, result: CampaignResult },
 }
 
 /// What a journal holds.
@@ -57,6 +60,7 @@ pub(crate) enum Entry {
 pub(crate) struct Known {
     pub(crate) labels: BTreeMap<String, BTreeMap<usize, Vec<f64>>>,
     pub(crate) trials: BTreeMap<TrialKey, TrialResult>,
+    pub(crate) campaigns: BTreeMap<CampaignKey, CampaignResult>,
     /// Bytes that were torn or damaged.
     pub(crate) dropped_bytes: u64,
 }
@@ -69,6 +73,9 @@ impl Known {
             }
             Entry::Trial { key, result } => {
                 self.trials.insert(key, result);
+            }
+            Entry::Campaign { key, result } => {
+                self.campaigns.insert(key, result);
             }
         }
     }

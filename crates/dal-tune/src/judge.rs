@@ -116,7 +116,7 @@ pub enum Standing {
     Higher,
 }
 
-/// The chosen network and the default one on the test set.
+/// The chosen network and the reference network at one number of labels, on the labels that they are judged on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProofRow {
     /// Labels trained on.
@@ -151,7 +151,7 @@ impl ProofRow {
     }
 }
 
-/// What the test set says about the choice as a whole.
+/// What all numbers of labels say about the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {

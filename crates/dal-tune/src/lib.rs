@@ -5,8 +5,12 @@
 //! [`SearchSpace`] (depth, width, BatchNorm, learning rate, weight decay) on labels from streams of their own, judged on a validation
 //! set of its own. Three rungs with ever more epochs and ensemble members keep the better third; the finals train what is left on
 //! several seeds by the benchmark's full measure. Of the finalists within one standard error of the best, the smallest network
-//! wins. Only then is the test set touched: the choice and the reference network are trained at several numbers of labels and held
-//! side by side.
+//! wins, if it is admitted. The validation labels say whether it takes the reference network's place. Only then is the test set
+//! touched: both are trained at several numbers of labels and held side by side, which is reported and decides nothing.
+//!
+//! Random points do not show how a network learns on the points that methods choose. So `gsx`, `gsxy` and `qbc` choose training
+//! sets with the network that would win ([`ChosenSets`]); where more than one member in 500 collapses there, or more than
+//! one in 50 ends unsettled, it is not admitted and the next one is tried ([`Admission`]).
 //!
 //! The problem's reference network, the published one or that of a user's problem file, is always a candidate and always in the
 //! finals, unless it cannot be trained. A candidate that diverges is recorded as a failure and drops out.
@@ -22,7 +26,7 @@
 //! # Example
 //!
 //! ```
-//! use dal_tune::{Event, Extent, Outcome, Progress, Ranges, RunOptions, Search, SearchSpace, Settings};
+//! use dal_tune::{ChosenSets, Event, Extent, Outcome, Progress, Ranges, RunOptions, Search, SearchSpace, Settings};
 //!
 //! struct Silent;
 //! impl Progress for Silent {
@@ -34,7 +38,10 @@
 //! let space = SearchSpace::around(&problem, Extent::Small, &ranges)?;
 //! // Tiny: 30 labels, 4 epochs; the reference network of 4 × 500 counts as one unit of work.
 //! let settings = Settings {
-//!     points: vec![30], validation: 50, epochs: 4, members: 1, seeds: 2, budget: 10.0, proof_seeds: 0, ..Settings::for_problem(&problem)
+//!     points: vec![30], validation: 50, epochs: 4, members: 1, seeds: 2, budget: 10.0, proof_seeds: 0,
+//!     // Nothing is learned in 4 epochs.
+//!     chosen: ChosenSets { seeds: 0, ..ChosenSets::BENCHMARK },
+//!     ..Settings::for_problem(&problem)
 //! };
 //! let engine = std::sync::Arc::new(dal_nn::CpuEngine::new(None));
 //! let search = Search::new(problem, settings, space, engine)?;
@@ -52,6 +59,7 @@
 //! No general optimiser of hyperparameters: one family of networks, four properties, a grid. Numbers of epochs and members belong
 //! to the protocol and are not searched.
 
+mod chosen;
 mod data;
 mod error;
 mod journal;
@@ -62,6 +70,7 @@ mod settings;
 mod space;
 mod tuning;
 
+pub use chosen::{Admission, CampaignKey, CampaignResult, ChosenSets, Method, ModelEnd, PER_COLLAPSED, PER_UNSETTLED};
 pub use data::Division;
 pub use error::TuneError;
 pub use journal::{TrialKey, TrialResult};

@@ -1,5 +1,6 @@
 //! How a search is run and watched; none of it changes results.
 
+use crate::chosen::{CampaignResult, Method};
 use crate::journal::TrialResult;
 use crate::space::Candidate;
 
@@ -24,6 +25,8 @@ pub enum Event<'a> {
     Resumed {
         /// Trainings that it holds.
         trainings: usize,
+        /// Campaigns that it holds.
+        campaigns: usize,
         /// Bytes of it that were torn or damaged; what they said is done again.
         dropped_bytes: u64,
     },
@@ -47,6 +50,19 @@ pub enum Event<'a> {
         /// Work that this start has done.
         done: f64,
         /// Work expected to be left.
+        left: f64,
+    },
+    /// A campaign came to its end, and that is on disk.
+    Campaign {
+        /// Which network.
+        candidate: &'a Candidate,
+        /// Who chose its training sets.
+        method: Method,
+        /// How it ended.
+        result: &'a CampaignResult,
+        /// Work that this start has done.
+        done: f64,
+        /// Work left of this network's campaigns.
         left: f64,
     },
 }

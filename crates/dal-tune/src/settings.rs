@@ -5,6 +5,7 @@ use std::ops::Range;
 use dal_oracles::Problem;
 use serde::Serialize;
 
+use crate::chosen::ChosenSets;
 use crate::error::TuneError;
 
 /// How a search is carried out; all of it is part of what the search is.
@@ -20,8 +21,11 @@ pub struct Settings {
     pub members: usize,
     /// Seeds of the finals.
     pub seeds: usize,
-    /// Work that the search may do, in trainings of the reference network by the finals' measure; the proof comes on top.
+    /// Work that the search may do, in trainings of the reference network by the finals' measure; campaigns and the proof come on
+    /// top.
     pub budget: f64,
+    /// Training sets chosen by query methods with a candidate: what decides whether it is admitted.
+    pub chosen: ChosenSets,
     /// Points of the test set, or rows of a table (at most a fifth) that are kept for it.
     pub test_points: usize,
     /// Numbers of labels at which the choice is proved on the test set.
@@ -42,6 +46,7 @@ impl Settings {
             members: problem.model().n_members(),
             seeds: 3,
             budget: 40.0,
+            chosen: ChosenSets::BENCHMARK,
             test_points: 4000,
             proof_points: vec![80, 480, 2080],
             proof_seeds: if cheap { 5 } else { 0 },
@@ -62,6 +67,10 @@ impl Settings {
         whole("members", &[self.members])?;
         whole("seeds", &[self.seeds])?;
         whole("test_points", &[self.test_points])?;
+        if self.chosen.seeds > 0 {
+            let ChosenSets { seeds, initial, queries, steps, pool_ratio } = self.chosen;
+            whole("campaigns", &[seeds, initial, queries, steps, pool_ratio])?;
+        }
         if self.proof_seeds > 0 {
             whole("proof_points", &self.proof_points)?;
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dal_core::model::{BatchNormSpec, BatchNormStatistics, DecayReading, SpecError};
+use dal_core::model::{BatchNormSpec, BatchNormStatistics, DecayReading, OnCollapse, SpecError};
 use dal_core::{MlpEnsemble, ModelSpec, SeedPath, Shape};
 use dal_nn::Layout;
 use dal_oracles::Problem;
@@ -68,13 +68,17 @@ struct Searched {
     batch_norm: BatchNorm,
     learning_rate: f64,
     weight_decay: f64,
+    /// Of the reference network, where its decay is read in another way.
+    #[serde(skip_serializing_if = "DecayReading::is_per_member")]
+    decay_reading: DecayReading,
 }
 
 impl From<Candidate> for Searched {
     fn from(Candidate(model): Candidate) -> Self {
         let batch_norm = BatchNorm::of(&model);
         let (learning_rate, weight_decay) = (model.training.learning_rate, model.training.weight_decay);
-        Self { hidden: model.hidden.into_owned(), batch_norm, learning_rate, weight_decay }
+        let decay_reading = model.training.decay_reading;
+        Self { hidden: model.hidden.into_owned(), batch_norm, learning_rate, weight_decay, decay_reading }
     }
 }
 
@@ -105,6 +109,8 @@ impl Candidate {
     pub(crate) fn trained(&self, epochs: usize, members: usize) -> ModelSpec {
         let mut model = self.0.clone().with_members(members);
         model.training.epochs = epochs;
+        // A search judges what a network does by itself.
+        model.training.on_collapse = OnCollapse::Keep;
         model.into()
     }
 }

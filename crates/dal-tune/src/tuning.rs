@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::chosen::{Admission, CampaignKey, CampaignResult, ModelEnd};
 use crate::data::Division;
 use crate::error::TuneError;
 use crate::journal::{TrialKey, make_directory, write_whole};
@@ -50,7 +51,7 @@ pub struct Trial {
     pub failure: Option<String>,
 }
 
-/// The proof on the test set.
+/// The choice beside the reference network, at each number of labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Proof {
     /// One row per number of labels.
@@ -94,7 +95,13 @@ pub struct Tuning {
     pub within_one_standard_error: Vec<usize>,
     /// Why, in a sentence or two.
     pub explanation: String,
-    /// The test set's word, if it was asked.
+    /// The finalists that were tried on training sets chosen with them, in the order in which they would have been chosen;
+    /// the last one is the choice. Empty where that was left out.
+    pub admissions: Vec<Admission>,
+    /// The choice beside the reference network on the validation labels of the finals. It decides which of the two is a
+    /// problem's default.
+    pub validated: Proof,
+    /// The test set's word, if it was asked: reported, never used.
     pub proof: Option<Proof>,
     /// Every network that was tried: those that came furthest first, then by score.
     pub tried: Vec<Tried>,
@@ -103,8 +110,8 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// Writes `choice.json` (all but the single trainings) and `trials.csv` (those) into a directory. Equal searches give
-    /// equal bytes.
+    /// Writes `choice.json` (all but the single trainings), `trials.csv` (those) and, where there were any, `campaigns.csv` into a
+    /// directory. Equal searches give equal bytes.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -118,11 +125,27 @@ impl Tuning {
             let (epochs, members) = self.rungs.get(rung).or(last).map_or((0, 0), |rung| (rung.epochs, rung.members));
             let stage = if rung < self.rungs.len() { rung.to_string() } else { "proof".into() };
             let mse = trial.mse.map(|v| format!("{v:?}")).unwrap_or_default();
-            let failure = trial.failure.as_deref().unwrap_or_default().replace('"', "'").replace(['\n', '\r'], " ");
-            let failure = if failure.is_empty() { failure } else { format!("\"{failure}\"") };
+            let failure = trial.failure.as_deref().map(quoted).unwrap_or_default();
             csv += &format!("{stage},{epochs},{members},{candidate},{points},{fold},{seed},{mse},{failure}\n");
         }
-        write_whole(&directory.join("trials.csv"), csv.as_bytes())
+        write_whole(&directory.join("trials.csv"), csv.as_bytes())?;
+        if self.admissions.is_empty() {
+            return Ok(());
+        }
+        let mut csv = "candidate,method,seed,labels,members,collapsed,unsettled,mse,failure\n".to_owned();
+        for (key, result) in self.admissions.iter().flat_map(|admission| &admission.campaigns) {
+            let CampaignKey { candidate, method, seed } = key;
+            let place = format!("{candidate},{},{seed}", method.id());
+            match result {
+                CampaignResult::Models(models) => {
+                    for ModelEnd { labels, members, collapsed, unsettled, mse } in models {
+                        csv += &format!("{place},{labels},{members},{collapsed},{unsettled},{mse:?},\n");
+                    }
+                }
+                CampaignResult::Failed(why) => csv += &format!("{place},,,,,,{}\n", quoted(why)),
+            }
+        }
+        write_whole(&directory.join("campaigns.csv"), csv.as_bytes())
     }
 
     /// All but the single trainings, as JSON for people and machines.
@@ -130,7 +153,15 @@ impl Tuning {
         let mut value = serde_json::to_value(self).expect("results are plain data");
         if let Some(object) = value.as_object_mut() {
             object.remove("trials");
+            for admission in object["admissions"].as_array_mut().into_iter().flatten() {
+                admission.as_object_mut().map(|admission| admission.remove("campaigns"));
+            }
         }
         serde_json::to_string_pretty(&value).expect("results are plain data")
     }
+}
+
+/// Words as a field of a CSV file.
+fn quoted(words: &str) -> String {
+    format!("\"{}\"", words.replace('"', "'").replace(['\n', '\r'], " "))
 }

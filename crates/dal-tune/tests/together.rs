@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use dal_core::{Engine, FitJob, LearnError, Learner, ModelSpec, SettingError, Shape, Stop, Surrogate};
 use dal_nn::CpuEngine;
-use dal_tune::{Event, Extent, Outcome, Progress, Ranges, RunOptions, Search, SearchSpace, Settings, Tuning};
+use dal_tune::{
+    ChosenSets, Event, Extent, Outcome, Progress, Ranges, RunOptions, Search, SearchSpace, Settings, Tuning,
+};
 
 /// What was trained together by each call: the model, and the numbers of points.
 type Calls = Arc<Mutex<Vec<(ModelSpec, Vec<usize>)>>>;
@@ -77,6 +79,7 @@ fn search(engine: Together) -> Tuning {
         seeds: 3,
         budget: 60.0,
         test_points: 40,
+        chosen: ChosenSets { seeds: 0, ..ChosenSets::BENCHMARK },
         proof_points: vec![20, 30],
         proof_seeds: 2,
     };

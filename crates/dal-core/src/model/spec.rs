@@ -454,6 +454,11 @@ pub enum DecayReading {
 }
 
 impl DecayReading {
+    /// Whether the decay acts as printed.
+    pub fn is_per_member(&self) -> bool {
+        *self == Self::PerMember
+    }
+
     /// What weight decay and Adam's eps are multiplied by where every member is trained by itself.
     pub fn factor(&self) -> f64 {
         match self {

@@ -3,6 +3,7 @@
 use dal_core::{Clock, calibrate};
 
 use super::Search;
+use crate::chosen::Method;
 use crate::data::Division;
 use crate::error::TuneError;
 
@@ -20,6 +21,8 @@ pub struct Outlook {
     pub space: usize,
     /// Expected work of the search.
     pub search: f64,
+    /// Work of one network's campaigns; every network that is refused costs as much again.
+    pub admission: f64,
     /// Expected work of the proof.
     pub proof: f64,
     /// One training of the reference network by the finals' measure.
@@ -37,6 +40,7 @@ impl Search {
             networks: n,
             space: n + self.n_left_out,
             search: first + self.later_work(1, n),
+            admission: self.admission_work(0),
             proof: self.proof_work(0),
             unit: self.unit(),
             division: self.layout.division.clone(),
@@ -87,6 +91,16 @@ impl Search {
                     .max(2.0 * self.work(r, 0))
             })
             .sum()
+    }
+
+    /// Work of a candidate's campaigns.
+    pub(super) fn admission_work(&self, candidate: usize) -> f64 {
+        let sets = match self.is_built_in() {
+            true => self.settings.chosen.clone(),
+            false => self.settings.chosen.among(self.layout.division.n_train()),
+        };
+        let campaigns = (sets.seeds * Method::ALL.len()) as f64;
+        campaigns * self.campaign_work(candidate, sets.labels_trained_on())
     }
 
     pub(super) fn proof_work(&self, chosen: usize) -> f64 {

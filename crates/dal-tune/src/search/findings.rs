@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dal_core::model::widths;
 
 use super::Search;
+use crate::chosen::Admission;
 use crate::journal::{TrialKey, TrialResult};
 use crate::judge::{ProofRow, Score, Verdict, floored_ln};
 use crate::tuning::{Proof, Tried};
@@ -52,11 +53,30 @@ impl Search {
         Proof { rows, verdict }
     }
 
+    /// The choice beside the reference network on the validation labels of the finals: what decides between the two.
+    pub(super) fn validated(&self, chosen: usize, trials: &BTreeMap<TrialKey, TrialResult>) -> Proof {
+        let rung = self.rungs.len() - 1;
+        let errors = |candidate: usize, points: usize| -> Vec<Option<f64>> {
+            let seeds = self.rungs[rung].seeds.clone();
+            let places = seeds.flat_map(|seed| (0..self.layout.division.n_folds()).map(move |fold| (fold, seed)));
+            let of = |(fold, seed)| match trials.get(&TrialKey { rung, candidate, points, fold, seed }) {
+                Some(TrialResult::Mse(mse)) => Some(*mse),
+                _ => None,
+            };
+            places.map(of).collect()
+        };
+        let row = |&points: &usize| ProofRow::of(points, errors(0, points), errors(chosen, points));
+        let rows: Vec<ProofRow> = self.points().iter().map(row).collect();
+        let verdict = Verdict::of(&rows, chosen == 0);
+        Proof { rows, verdict }
+    }
+
     pub(super) fn explanation(
         &self,
         choice: &crate::judge::Choice,
         tried: &BTreeMap<usize, Tried>,
         finalists: usize,
+        admissions: &[Admission],
     ) -> String {
         let mse = |c: usize| tried[&c].score.as_ref().map_or("failed".into(), |score| format!("{:.3e}", score.mse()));
         let name = |c: usize| {
@@ -66,14 +86,20 @@ impl Search {
         let finals = &self.rungs[self.rungs.len() - 1];
         let seeds = finals.seeds.end - finals.seeds.start;
         let mut text = format!(
-            "Of {} networks {finalists} reached the finals ({} epochs, {} members, {seeds} seeds). The lowest validation MSE there is {}, \
-             by {}",
+            "Of {} networks {finalists} reached the finals ({} epochs, {} members, {seeds} seeds).",
             self.candidates.len(),
             finals.epochs,
             finals.members,
-            mse(choice.best),
-            name(choice.best),
         );
+        for refused in admissions.iter().filter(|admission| !admission.admitted) {
+            text += &format!(
+                " Not admitted is {} with {}: on training sets that methods chose with it, {refused}.",
+                name(refused.candidate),
+                mse(refused.candidate)
+            );
+        }
+        let others = if admissions.len() > 1 { "of the others" } else { "there" };
+        text += &format!(" The lowest validation MSE {others} is {}, by {}", mse(choice.best), name(choice.best));
         let error = tried[&choice.best].score.as_ref().map_or(0.0, |score| score.standard_error);
         if choice.within.len() == 1 {
             text += &format!(
@@ -94,6 +120,9 @@ impl Search {
                 name(choice.chosen),
                 mse(choice.chosen)
             );
+        }
+        if let Some(admitted) = admissions.iter().find(|admission| admission.admitted) {
+            text += &format!(" On training sets that methods chose with it, {admitted}.");
         }
         if choice.chosen == 0 {
             text += " It is the reference network.";

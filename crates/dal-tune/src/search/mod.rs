@@ -1,6 +1,7 @@
 //! The search: rungs of successive halving, finals on several seeds, the choice, and its proof on the test set.
 
 mod budget;
+mod campaigns;
 mod findings;
 mod tasks;
 mod workers;
@@ -15,6 +16,7 @@ use dal_oracles::Problem;
 
 pub use self::budget::Outlook;
 use self::workers::{Shared, Work};
+use crate::chosen::Admission;
 use crate::data::{Labels, Layout, Points, tune_stream};
 use crate::error::TuneError;
 use crate::journal::{Journal, Known, TrialKey, TrialResult, lock, make_directory};
@@ -150,14 +152,15 @@ impl Search {
     ) -> Result<Outcome, TuneError> {
         make_directory(directory)?;
         let (journal, known) = Journal::open(&directory.join(JOURNAL), &self.header())?;
-        let Known { labels, trials, dropped_bytes } = known;
-        if !trials.is_empty() || !labels.is_empty() || dropped_bytes > 0 {
-            progress.event(&Event::Resumed { trainings: trials.len(), dropped_bytes });
+        let Known { labels, trials, campaigns, dropped_bytes } = known;
+        if !trials.is_empty() || !labels.is_empty() || !campaigns.is_empty() || dropped_bytes > 0 {
+            progress.event(&Event::Resumed { trainings: trials.len(), campaigns: campaigns.len(), dropped_bytes });
         }
         progress.event(&Event::Labelling);
         let labels = Labels { problem: &self.problem, layout: &self.layout, journal: &journal, known: labels, stop };
         let folds = labels.folds()?;
-        let shared = Shared { search: self, journal: &journal, options, progress, stop, trials: Mutex::new(trials) };
+        let (trials, campaigns) = (Mutex::new(trials), Mutex::new(campaigns));
+        let shared = Shared { search: self, journal: &journal, options, progress, stop, trials, campaigns };
         let mut work = Work { done: 0.0, left: 0.0 };
         let mut tried: BTreeMap<usize, Tried> = BTreeMap::new();
         let mut there: Vec<usize> = (0..self.candidates.len()).collect();
@@ -174,6 +177,7 @@ impl Search {
             progress.event(&Event::Stage { name, networks: there.len(), trainings: tasks.len() });
             work.left = tasks.iter().map(|task| task.work).sum::<f64>()
                 + self.later_work(r + 1, there.len())
+                + self.admission_work(0)
                 + self.proof_work(0);
             if !shared.train(tasks, &mut work)? {
                 return Ok(Outcome::Stopped);
@@ -199,16 +203,38 @@ impl Search {
                 finals = ranked;
             }
         }
-        let finalists: Vec<Finalist<'_>> = finals
+        let mut finalists: Vec<Finalist<'_>> = finals
             .iter()
             .filter_map(|&c| {
                 let score = tried[&c].score.as_ref()?;
                 Some(Finalist { candidate: c, parameters: self.parameters[c], score })
             })
             .collect();
-        // Not empty: the last rung has at least one score.
-        let Some(choice) = choose(&finalists) else { return Ok(Outcome::Stopped) };
-        let explanation = self.explanation(&choice, &tried, there.len());
+        // In the order in which they would be chosen: the first that is admitted is the choice.
+        let mut admissions: Vec<Admission> = Vec::new();
+        let choice = loop {
+            let Some(choice) = choose(&finalists) else {
+                let reason = admissions.first().map(ToString::to_string).unwrap_or_default();
+                return Err(TuneError::NoneAdmitted { finalists: admissions.len(), reason });
+            };
+            if self.settings.chosen.seeds == 0 {
+                break choice;
+            }
+            let name = format!("admission ({})", self.settings.chosen.sentence());
+            let trainings = self.n_campaign_trainings(&folds[0]);
+            progress.event(&Event::Stage { name, networks: 1, trainings });
+            let Some(admission) = shared.admission(choice.chosen, &folds[0], &mut work)? else {
+                return Ok(Outcome::Stopped);
+            };
+            let admitted = admission.admitted;
+            admissions.push(admission);
+            if admitted {
+                break choice;
+            }
+            finalists.retain(|finalist| finalist.candidate != choice.chosen);
+        };
+        let explanation = self.explanation(&choice, &tried, there.len(), &admissions);
+        let validated = self.validated(choice.chosen, &lock(&shared.trials));
         let proof = if self.settings.proof_seeds > 0 {
             let both = if choice.chosen == 0 { vec![0] } else { vec![0, choice.chosen] };
             let sizes = self.proof_sizes();
@@ -260,6 +286,8 @@ impl Search {
             chosen_candidate: choice.chosen,
             within_one_standard_error: choice.within,
             explanation,
+            admissions,
+            validated,
             proof,
             tried,
             trials: trials.collect(),

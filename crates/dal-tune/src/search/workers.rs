@@ -8,6 +8,7 @@ use dal_core::{FitJob, LearnError, Needs, OutputScaling, Stop, Surrogate};
 use dal_work::{Outcome, WorkError, panic_message, work_through};
 
 use super::Search;
+use super::campaigns::Campaigns;
 use super::tasks::Task;
 use crate::error::TuneError;
 use crate::journal::{Entry, Journal, TrialKey, TrialResult, lock};
@@ -19,6 +20,15 @@ pub(super) struct Work {
     pub(super) left: f64,
 }
 
+impl Work {
+    /// Counts what was done; what is done and left after it.
+    pub(super) fn did(&mut self, work: f64) -> (f64, f64) {
+        self.done += work;
+        self.left = (self.left - work).max(0.0);
+        (self.done, self.left)
+    }
+}
+
 pub(super) struct Shared<'a> {
     pub(super) search: &'a Search,
     pub(super) journal: &'a Journal,
@@ -26,6 +36,7 @@ pub(super) struct Shared<'a> {
     pub(super) progress: &'a dyn Progress,
     pub(super) stop: &'a Stop,
     pub(super) trials: Mutex<BTreeMap<TrialKey, TrialResult>>,
+    pub(super) campaigns: Campaigns,
 }
 
 impl Shared<'_> {
@@ -41,24 +52,7 @@ impl Shared<'_> {
         open.sort_by(|a, b| b.work.total_cmp(&a.work));
         let groups = self.search.groups(&open);
         let shared_work = Mutex::new(work);
-        let outcomes = work_through(
-            &groups,
-            self.options.jobs,
-            self.stop,
-            |_, group| self.together(group, &shared_work),
-            |_, outcome| match outcome {
-                // A panic of a training is that training's result and does not get here.
-                Outcome::Panicked(message) => Err(TuneError::Panicked { message: message.clone() }),
-                _ => Ok(()),
-            },
-        );
-        if let Err(error) = outcomes.into_result() {
-            return Err(match error {
-                WorkError::Fatal(error) => error,
-                WorkError::Watcher { message, .. } => TuneError::Panicked { message },
-                WorkError::Thread { source, .. } => TuneError::Threads { source },
-            });
-        }
+        worked_through(&groups, self.options.jobs, self.stop, |group| self.together(group, &shared_work))?;
         let trials = lock(&self.trials);
         Ok(open.iter().all(|task| trials.contains_key(&task.key)))
     }
@@ -85,15 +79,36 @@ impl Shared<'_> {
     fn keep(&self, task: &Task<'_>, result: TrialResult, work: &Mutex<&mut Work>) -> Result<(), TuneError> {
         self.journal.append(&Entry::Trial { key: task.key, result: result.clone() })?;
         lock(&self.trials).insert(task.key, result.clone());
-        let (done, left) = {
-            let mut work = lock(work);
-            work.done += task.work;
-            work.left = (work.left - task.work).max(0.0);
-            (work.done, work.left)
-        };
+        let (done, left) = lock(work).did(task.work);
         let candidate = &self.search.candidates[task.key.candidate];
         self.progress.event(&Event::Trained { candidate, result: &result, done, left });
         Ok(())
+    }
+}
+
+/// Works through a list whose tasks keep their own results.
+pub(super) fn worked_through<T: Sync>(
+    tasks: &[dal_work::Task<T>],
+    jobs: usize,
+    stop: &Stop,
+    run: impl Fn(&T) -> Result<(), TuneError> + Sync,
+) -> Result<(), TuneError> {
+    let worked = work_through(
+        tasks,
+        jobs,
+        stop,
+        |_, work| run(work),
+        |_, outcome| match outcome {
+            // A panic of a training is that training's result and does not get here.
+            Outcome::Panicked(message) => Err(TuneError::Panicked { message: message.clone() }),
+            _ => Ok(()),
+        },
+    );
+    match worked.into_result() {
+        Ok(_) => Ok(()),
+        Err(WorkError::Fatal(error)) => Err(error),
+        Err(WorkError::Watcher { message, .. }) => Err(TuneError::Panicked { message }),
+        Err(WorkError::Thread { source, .. }) => Err(TuneError::Threads { source }),
     }
 }
 

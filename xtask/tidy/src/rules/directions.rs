@@ -23,7 +23,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("dal-files", &["dal-core"]),
     ("dal-bench", &["dal-core", "dal-acq", "dal-oracles", "dal-eval", "dal-store", "dal-work"]),
     ("dal-report", &["dal-eval", "dal-store"]),
-    ("dal-tune", &["dal-core", "dal-nn", "dal-oracles", "dal-store", "dal-work"]),
+    ("dal-tune", &["dal-acq", "dal-core", "dal-eval", "dal-nn", "dal-oracles", "dal-store", "dal-work"]),
     (
         "dal-cli",
         &[
