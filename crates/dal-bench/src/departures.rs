@@ -1,7 +1,7 @@
 //! In what a sweep departs from the published protocol, networks and training, in words for a reader of its report.
 
 use dal_core::ModelSpec;
-use dal_core::model::{norm, widths};
+use dal_core::model::{DecayReading, OnCollapse, norm, widths};
 use dal_oracles::Problem;
 use dal_store::ProtocolSpec;
 
@@ -30,22 +30,35 @@ pub(crate) fn from_published(problem: &Problem, model: &ModelSpec, protocol: &Pr
             }
         }
     }
-    let mut number = |what: &str, used: f64, due: f64| {
-        if used != due {
-            all.push(format!("{what} {used} instead of {due}"));
-        }
-    };
+    let number = |what: &str, used: f64, due: f64| (used != due).then(|| format!("{what} {used} instead of {due}"));
     if let Some(mlp) = model.as_mlp() {
         let (used, due) = (&mlp.training, &published.training);
-        number("members", used.n_members as f64, due.n_members as f64);
-        number("epochs", used.epochs as f64, due.epochs as f64);
-        number("learning rate", used.learning_rate, due.learning_rate);
-        number("weight decay", used.weight_decay, due.weight_decay);
+        all.extend(number("members", used.n_members as f64, due.n_members as f64));
+        all.extend(number("epochs", used.epochs as f64, due.epochs as f64));
+        all.extend(number("learning rate", used.learning_rate, due.learning_rate));
+        all.extend(number("weight decay", used.weight_decay, due.weight_decay));
+        // Where nothing decays there is nothing to read.
+        if used.decay_reading != due.decay_reading && used.weight_decay != 0.0 {
+            all.push(format!("weight decay {} instead of {}", acting(used.decay_reading), acting(due.decay_reading)));
+        }
+        if used.on_collapse != due.on_collapse {
+            all.push(match used.on_collapse {
+                OnCollapse::Keep => "members that do not learn are kept".to_owned(),
+                OnCollapse::Restart => "members that do not learn are trained anew".to_owned(),
+            });
+        }
     }
     let (initial, queries, steps, test_points) = PUBLISHED_PROTOCOL;
-    number("initial labels", protocol.initial as f64, initial as f64);
-    number("labels per step", protocol.queries as f64, queries as f64);
-    number("steps", protocol.steps as f64, steps as f64);
-    number("test points", protocol.test_points as f64, test_points as f64);
+    all.extend(number("initial labels", protocol.initial as f64, initial as f64));
+    all.extend(number("labels per step", protocol.queries as f64, queries as f64));
+    all.extend(number("steps", protocol.steps as f64, steps as f64));
+    all.extend(number("test points", protocol.test_points as f64, test_points as f64));
     all
+}
+
+fn acting(reading: DecayReading) -> String {
+    match reading {
+        DecayReading::PerMember => "in each member's own loss".to_owned(),
+        DecayReading::AveragedLoss { members } => format!("on the averaged loss of {members} members"),
+    }
 }

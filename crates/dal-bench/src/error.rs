@@ -46,7 +46,7 @@ pub enum SweepError {
     /// What was asked for instead of the file's choice makes no sense.
     #[error("--{option}: {reason}{}", hint_text(hint))]
     Instead {
-        /// `engine`, `device` or `precision`.
+        /// `engine`, `device`, `precision` or `platform`.
         option: &'static str,
         /// What is wrong.
         reason: String,

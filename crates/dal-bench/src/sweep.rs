@@ -30,6 +30,7 @@ pub(crate) struct SweepFile {
     pub engine: Option<Spanned<String>>,
     pub device: Option<Spanned<String>>,
     pub precision: Option<Spanned<String>>,
+    pub platform: Option<Spanned<String>>,
     pub seeds: Spanned<toml::Value>,
     #[serde(default)]
     pub protocol: ProtocolFile,
@@ -136,13 +137,15 @@ impl Sweep {
         &self.text
     }
 
-    /// Uses another engine than the file names, on the processor and in f32 unless [`with_device`](Self::with_device) and
-    /// [`with_precision`](Self::with_precision) follow.
+    /// Uses another engine than the file names, on the processor, in f32 and with its fastest instructions unless
+    /// [`with_device`](Self::with_device), [`with_precision`](Self::with_precision) or
+    /// [`with_platform`](Self::with_platform) follow.
     #[must_use]
     pub fn with_engine(mut self, engine: &str) -> Self {
         if self.file.engine.as_ref().is_none_or(|named| named.get_ref() != engine) {
             self.file.device = None;
             self.file.precision = None;
+            self.file.platform = None;
         }
         self.file.engine = Some(instead(engine));
         self
@@ -159,6 +162,13 @@ impl Sweep {
     #[must_use]
     pub fn with_precision(mut self, precision: &str) -> Self {
         self.file.precision = Some(instead(precision));
+        self
+    }
+
+    /// Uses other vector instructions than the file names: those of another machine whose results are wanted.
+    #[must_use]
+    pub fn with_platform(mut self, platform: &str) -> Self {
+        self.file.platform = Some(instead(platform));
         self
     }
 

@@ -56,6 +56,10 @@ struct RunArgs {
     /// Matrix products of the engine tch's training, instead of the file's choice: f32, tf32 (CUDA), bf16.
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
+    /// Vector instructions of the engine cpu, instead of the fastest here: avx512, avx2, neon, portable. Runs on different
+    /// machines have equal ids and bytes where these are equal.
+    #[arg(long, value_name = "NAME")]
+    platform: Option<String>,
     /// Trials that the engine tch trains together, at most [default: as many as it likes].
     #[arg(long, value_name = "N")]
     together: Option<usize>,
@@ -87,6 +91,9 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     if let Some(precision) = &args.precision {
         sweep = sweep.with_precision(precision);
+    }
+    if let Some(platform) = &args.platform {
+        sweep = sweep.with_platform(platform);
     }
     let plan = sweep.resolve_with(&crate::engines::catalogue())?;
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);

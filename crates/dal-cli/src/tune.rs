@@ -115,6 +115,9 @@ pub struct Args {
     /// Matrix products of the engine tch's training: f32, tf32 (CUDA), bf16.
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
+    /// Vector instructions of the engine cpu, instead of the fastest here: avx512, avx2, neon, portable.
+    #[arg(long, value_name = "NAME")]
+    platform: Option<String>,
     /// Print the networks of the first rung and the estimate, and stop.
     #[arg(long)]
     plan: bool,
@@ -188,8 +191,12 @@ pub fn run(args: &Args) -> Result<Done> {
 /// The search, and how many threads it runs on.
 fn search(args: &Args, clock: &Clock) -> Result<(Search, usize)> {
     let problem = find_problem(&args.problem, &args.settings)?;
-    let choice =
-        EngineChoice { id: &args.engine, device: args.device.as_deref(), precision: args.precision.as_deref() };
+    let choice = EngineChoice {
+        id: &args.engine,
+        device: args.device.as_deref(),
+        precision: args.precision.as_deref(),
+        platform: args.platform.as_deref(),
+    };
     let engine =
         crate::engines::open(&choice, MLP_ENSEMBLE, clock).map_err(|error| anyhow!("--{}: {error}", error.key))?;
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);

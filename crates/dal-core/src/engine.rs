@@ -21,6 +21,8 @@ pub struct EngineChoice<'a> {
     pub device: Option<&'a str>,
     /// Of the matrix products in training: `f32`, `tf32` or `bf16`; `None`: f32.
     pub precision: Option<&'a str>,
+    /// Vector instructions of the engine `cpu`: `avx512`, `avx2`, `neon` or `portable`; `None`: the fastest there are.
+    pub platform: Option<&'a str>,
 }
 
 /// Makes learners of the model kinds that it knows.
@@ -80,8 +82,8 @@ impl fmt::Debug for EngineCard {
 /// Opens the engine that is chosen for models of a kind. Several cards may share an id: each trains its own kinds.
 ///
 /// # Errors
-/// An id or kind that no card has (key `engine`, `model.kind`), or a device or precision that the engine refuses (`device`,
-/// `precision`).
+/// An id or kind that no card has (key `engine`, `model.kind`), or a device, precision or platform that the engine refuses
+/// (`device`, `precision`, `platform`).
 pub fn open_engine(
     cards: &[EngineCard],
     choice: &EngineChoice<'_>,
@@ -321,7 +323,9 @@ mod tests {
         let card = |id, kinds| EngineCard { id, kinds, title: "", open };
         let cards = [card("slow", &["a"]), card("slow", &["b"]), card("fast", &["a"])];
         let clock: Clock = Arc::new(|| 0.0);
-        let found = |id, kind| open_engine(&cards, &EngineChoice { id, device: None, precision: None }, kind, &clock);
+        let found = |id, kind| {
+            open_engine(&cards, &EngineChoice { id, device: None, precision: None, platform: None }, kind, &clock)
+        };
         assert!(found("slow", "a").is_ok() && found("slow", "b").is_ok());
         let error = found("slwo", "a").unwrap_err();
         assert_eq!((error.key.as_str(), error.hint.as_deref()), ("engine", Some("did you mean `slow`?")));

@@ -131,7 +131,7 @@ pub use strategy::{Proposal, Queries, Step, Strategy, StrategyError, top_scored}
 pub use surrogate::{
     Capability, Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec,
     ModelUnits, Moments, Needs, OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost,
-    Uncertainty, WidthFactor,
+    TrainingEnd, TrainingReport, Uncertainty, WidthFactor,
 };
 
 /// Raised whenever results change on purpose; recorded with every run, and runs of another revision are never mixed in.

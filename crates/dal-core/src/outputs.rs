@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Committee, Dropout, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, ModelUnits, Moments,
-    OnChunk, SeedPath, Stop, Surrogate, SurrogateError, TrainingCost, Uncertainty,
+    OnChunk, SeedPath, Stop, Surrogate, SurrogateError, TrainingCost, TrainingReport, Uncertainty,
 };
 
 /// Rows of a committee's answer that are looked at together.
@@ -293,6 +293,10 @@ impl Surrogate for Rescaled {
 
     fn dropout(&self) -> Option<&dyn Dropout> {
         self.inner.dropout().map(|_| self as &dyn Dropout)
+    }
+
+    fn training_report(&self) -> Option<&TrainingReport> {
+        self.inner.training_report()
     }
 
     fn training_cost(&self) -> TrainingCost {

@@ -50,6 +50,10 @@ pub trait Surrogate: Send {
     fn model_units(&self) -> Option<ModelUnits<'_>> {
         None
     }
+    /// How the trainings of its networks ended, where the engine tells; observing it changes nothing.
+    fn training_report(&self) -> Option<&TrainingReport> {
+        None
+    }
     /// What training cost, where the engine measured it. Never part of a result.
     fn training_cost(&self) -> TrainingCost {
         TrainingCost::default()
@@ -63,6 +67,48 @@ pub struct ModelUnits<'a> {
     pub labelled: &'a Labelled,
     /// Its answers, with every capability.
     pub surrogate: &'a dyn Surrogate,
+}
+
+/// How the trainings of a model's networks ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingReport {
+    /// Members, in order.
+    pub members: Vec<TrainingEnd>,
+    /// The dropout network, if one was trained.
+    pub dropout: Option<TrainingEnd>,
+}
+
+/// How the training of one network ended: what `dal_eval::MemberTraining` judges.
+///
+/// Losses are regression losses in training mode before an epoch's update: mean squared errors over points and outputs, of
+/// labels as they were trained on (scaled where the learner scales).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingEnd {
+    /// Loss of the last epoch.
+    pub final_loss: f64,
+    /// The smallest loss of any epoch.
+    pub best_loss: f64,
+    /// Variance of the labels, mean over outputs: the loss of the best constant.
+    pub label_variance: f64,
+    /// How often it was trained anew because it had collapsed.
+    pub restarts: usize,
+}
+
+impl TrainingEnd {
+    /// Final loss over the variance of the labels; `None` where the labels are all equal.
+    pub fn final_over_variance(&self) -> Option<f64> {
+        (self.label_variance > 0.0).then(|| self.final_loss / self.label_variance)
+    }
+
+    /// Final loss over the best, 1 at best; `None` where the best was 0 and the end is not.
+    pub fn final_over_best(&self) -> Option<f64> {
+        if self.final_loss == self.best_loss {
+            return Some(1.0);
+        }
+        (self.best_loss > 0.0).then(|| self.final_loss / self.best_loss)
+    }
 }
 
 /// Seconds spent in training, as the engine measured them.
@@ -317,13 +363,13 @@ pub struct LossHeadSpec {
     pub weight: f64,
     /// Margin of the ranking loss.
     pub margin: f64,
-    /// Epochs during which the ranking loss reaches the network; afterwards its features are detached.
-    pub joint_epochs: usize,
+    /// Share of the epochs, in [0, 1], during which the ranking loss reaches the network; afterwards its features are detached.
+    pub joint_share: f64,
 }
 
 impl Default for LossHeadSpec {
     fn default() -> Self {
-        Self { n_layers: 3, width: 10, weight: 0.001, margin: 1.0, joint_epochs: 300 }
+        Self { n_layers: 3, width: 10, weight: 0.001, margin: 1.0, joint_share: 0.6 }
     }
 }
 
@@ -340,7 +386,7 @@ pub struct FitJob<'a> {
 
 /// Trains surrogates of one network description.
 pub trait Learner: Send {
-    /// The numeric platform (engine, kernel path, cache-blocking class): results are byte-identical only on equal ones.
+    /// The numeric platform (engine, kernel path, order of sums): results are byte-identical only on equal ones.
     fn platform(&self) -> String;
     /// Trains every job, together or one after another as the engine sees fit; one answer per job, in order.
     ///

@@ -14,7 +14,9 @@ use crate::real::Real;
 use crate::surrogate::Ensemble;
 use crate::training::{DropoutTraining, LossHeadTraining, MemberState, MemberTrainer, TrainJob, TrainLog};
 use crate::{Layout, LossHeadShape, PlainTrainer};
-use dal_core::model::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
+use dal_core::model::{
+    BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, DecayReading, Head, NetworkSpec, TrainingSpec,
+};
 
 /// Every engine by name.
 fn engines() -> Vec<(String, Box<dyn MemberTrainer<f32>>)> {
@@ -369,6 +371,16 @@ proptest! {
             NetworkSpec::new(n_in, n_out, hidden, with_batch_norm.then(BatchNormSpec::default), Head::Linear).unwrap();
         compare_along(&Case::new(network, n, constant_column, seed), 2 * epochs);
     }
+}
+
+#[test]
+fn a_decay_on_the_averaged_loss_matches_the_plain_loops() {
+    let network = NetworkSpec::new(3, 1, vec![21, 35], batch_norm(), Head::Linear).unwrap();
+    let mut case = Case::new(network, 75, false, 10);
+    // Large enough that leaving out the factor would be seen.
+    case.training.weight_decay = 1e-2;
+    case.training.decay_reading = DecayReading::AveragedLoss { members: 10 };
+    compare_along(&case, 20);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dal_core::model::{DecayReading, MLP_ENSEMBLE, MlpEnsemble, NetworkSpec, OnCollapse};
+use dal_core::model::{MLP_ENSEMBLE, MlpEnsemble, NetworkSpec};
 use dal_core::{Clock, Engine, EngineCard, EngineChoice, Learner, ModelSpec, SettingError, Shape};
 
+use crate::fast::FastTrainer;
 use crate::learner::CpuLearner;
 
 /// The CPU engine: each trial on one thread by itself.
@@ -23,18 +24,19 @@ pub(crate) const TCH_ID: &str = "tch";
 #[derive(Clone)]
 pub struct CpuEngine {
     clock: Option<Clock>,
+    kernels: FastTrainer,
 }
 
 impl CpuEngine {
     /// The engine, which measures training if it is given a clock.
     pub fn new(clock: Option<Clock>) -> Self {
-        Self { clock }
+        Self { clock, kernels: FastTrainer::default() }
     }
 
     /// The engine as a sweep file or command line chose it.
     ///
     /// # Errors
-    /// A device other than `cpu`, a precision other than `f32`.
+    /// A device other than `cpu`, a precision other than `f32`, an instruction set that the processor lacks.
     pub fn on(choice: &EngineChoice<'_>, clock: &Clock) -> Result<Self, SettingError> {
         for (key, value, own) in [("device", choice.device, "cpu"), ("precision", choice.precision, "f32")] {
             if let Some(value) = value.filter(|value| *value != own) {
@@ -42,13 +44,21 @@ impl CpuEngine {
                 return Err(error.with_hint("`tch` is the engine for other devices and precisions (docs/gpu.md)"));
             }
         }
-        Ok(Self::new(Some(Arc::clone(clock))))
+        let kernels = match choice.platform {
+            None => FastTrainer::default(),
+            Some(path) => FastTrainer::with_path(path).ok_or_else(|| {
+                let reason =
+                    format!("this processor has no kernels `{path}`; it has: {}", FastTrainer::paths().join(", "));
+                SettingError::new("platform", reason)
+            })?,
+        };
+        Ok(Self { clock: Some(Arc::clone(clock)), kernels })
     }
 }
 
 impl fmt::Debug for CpuEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CpuEngine").field("clock", &self.clock.is_some()).finish()
+        f.debug_struct("CpuEngine").field("clock", &self.clock.is_some()).field("kernels", &self.kernels).finish()
     }
 }
 
@@ -60,6 +70,7 @@ impl Engine for CpuEngine {
     fn learner(&self, model: &ModelSpec, shape: Shape) -> Result<Box<dyn Learner>, SettingError> {
         let (network, mlp) = ensemble(model, shape)?;
         let learner = CpuLearner::new(network, mlp.training.clone()).map_err(|error| refused(&error))?;
+        let learner = learner.with_kernels(self.kernels);
         Ok(Box::new(match &self.clock {
             Some(clock) => learner.with_clock(Arc::clone(clock)),
             None => learner,
@@ -76,15 +87,6 @@ pub(crate) fn ensemble(model: &ModelSpec, shape: Shape) -> Result<(NetworkSpec, 
         let reason = format!("models of kind `{}` are not trained here, only `{MLP_ENSEMBLE}`", model.kind());
         return Err(SettingError::new("kind", reason));
     };
-    if mlp.training.decay_reading != DecayReading::PerMember {
-        return Err(SettingError::new(
-            "decay_reading",
-            "this engine applies a weight decay to each member as it is printed",
-        ));
-    }
-    if mlp.training.on_collapse != OnCollapse::Keep {
-        return Err(SettingError::new("on_collapse", "this engine keeps members that do not learn"));
-    }
     Ok((mlp.network(shape).map_err(|error| refused(&error))?, mlp))
 }
 
@@ -103,7 +105,7 @@ mod tests {
     }
 
     fn choice<'a>(id: &'a str, device: Option<&'a str>, precision: Option<&'a str>) -> EngineChoice<'a> {
-        EngineChoice { id, device, precision }
+        EngineChoice { id, device, precision, platform: None }
     }
 
     #[test]
@@ -118,15 +120,24 @@ mod tests {
     }
 
     #[test]
+    fn kernels_can_be_chosen_among_those_of_the_processor() {
+        let on = |path| CpuEngine::on(&EngineChoice { platform: Some(path), ..choice("cpu", None, None) }, &clock());
+        let error = on("mmx").unwrap_err();
+        assert!(error.key == "platform" && error.reason.contains("portable"), "{error:?}");
+        let shape = Shape { n_inputs: 1, n_outputs: 1 };
+        for path in FastTrainer::paths() {
+            let learner = on(path).unwrap().learner(&ModelSpec::default(), shape).unwrap();
+            assert!(learner.platform().starts_with(&format!("cpu/{path}/")), "{}", learner.platform());
+        }
+    }
+
+    #[test]
     fn a_model_that_cannot_be_trained_names_its_field() {
         let shape = Shape { n_inputs: 2, n_outputs: 1 };
         let key = |model: ModelSpec| CpuEngine::new(None).learner(&model, shape).map(|_| ()).unwrap_err().key;
         assert_eq!(key(ModelSpec::Other { kind: "nearest".into(), settings: Default::default() }), "kind");
         assert_eq!(key(MlpEnsemble { hidden: vec![3, 0].into(), ..MlpEnsemble::DEFAULT }.into()), "hidden");
         assert_eq!(key(MlpEnsemble::DEFAULT.with_members(0).into()), "n_members");
-        let mut restarting = MlpEnsemble::DEFAULT;
-        restarting.training.on_collapse = OnCollapse::Restart;
-        assert_eq!(key(restarting.into()), "on_collapse");
         assert!(CpuEngine::new(None).learner(&ModelSpec::default(), shape).is_ok());
     }
 }

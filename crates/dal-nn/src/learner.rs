@@ -12,13 +12,14 @@ use crate::platform;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::ScalingSpec;
 use crate::surrogate::CpuSurrogate;
-use crate::training::{MemberState, MemberTrainer, TrainJob, TrainLog};
+use crate::training::{MemberTrainer, TrainLog};
 use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
 
 /// Trains ensembles of independent members on the CPU, in f32, from scratch.
 ///
 /// The result is a function of the description, the data and the job's seeds alone: the number of threads changes
-/// nothing, bit for bit. Member `m` starts from the stream `purpose("weights").index(m)`; a dropout network from
+/// nothing, bit for bit. Member `m` starts from the stream `purpose("weights").index(m)`, and where it is trained anew the
+/// `k`-th time ([`OnCollapse`](dal_core::model::OnCollapse)) from `purpose("restart").index(k)` below it; a dropout network from
 /// `purpose("dropout").purpose("weights")`, with masks from `purpose("dropout").purpose("masks")`; the pairings of loss
 /// heads come from `purpose("pairs").index(m)`.
 ///
@@ -45,6 +46,7 @@ pub struct CpuLearner {
     recipe: Recipe,
     n_threads: usize,
     clock: Option<Clock>,
+    kernels: FastTrainer,
 }
 
 impl fmt::Debug for CpuLearner {
@@ -52,6 +54,7 @@ impl fmt::Debug for CpuLearner {
         f.debug_struct("CpuLearner")
             .field("recipe", &self.recipe)
             .field("n_threads", &self.n_threads)
+            .field("kernels", &self.kernels)
             .field("clock", &self.clock.is_some())
             .finish()
     }
@@ -63,13 +66,21 @@ impl CpuLearner {
     /// # Errors
     /// [`SpecError`] where a number of `training` is out of range.
     pub fn new(network: NetworkSpec, training: TrainingSpec) -> Result<Self, SpecError> {
-        Ok(Self { recipe: Recipe::new(network, training)?, n_threads: 1, clock: None })
+        Ok(Self { recipe: Recipe::new(network, training)?, n_threads: 1, clock: None, kernels: FastTrainer::default() })
     }
 
     /// Trains up to `n_threads` networks at the same time (at least one).
     #[must_use]
     pub fn with_threads(mut self, n_threads: usize) -> Self {
         self.n_threads = n_threads.max(1);
+        self
+    }
+
+    /// Trains with the kernels of this instruction set instead of the fastest that the processor has: to get the results of
+    /// another machine.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: FastTrainer) -> Self {
+        self.kernels = kernels;
         self
     }
 
@@ -153,29 +164,26 @@ impl CpuLearner {
 
     fn train(&self, task: &Task<'_>, stop: &Stop) -> Result<Trained, Failure> {
         let start = self.clock.as_ref().map(|clock| clock());
-        let params = task.layout.initial(&mut task.weights.rng());
-        let mut state = MemberState::new(task.layout, params, &self.recipe.training);
-        let job = TrainJob {
-            network: task.network,
-            layout: task.layout,
-            training: &self.recipe.training,
-            x: &task.prepared.x,
-            y: &task.prepared.y,
-            n: task.prepared.n,
-            dropout: task.dropout,
-            loss_head: task.loss_head,
-            stop: Some(stop),
+        let job = task.job(stop);
+        let mut attempt = 0;
+        let (state, end) = loop {
+            let (mut state, mut log) = (task.start(attempt), TrainLog::default());
+            self.kernels.train(&job, &mut state, 0..task.training.epochs, &mut log)?;
+            let end = task.end(&log, attempt);
+            if !task.trains_anew(end.as_ref()) {
+                break (state, end);
+            }
+            attempt += 1;
         };
-        FastTrainer::default().train(&job, &mut state, 0..self.recipe.training.epochs, &mut TrainLog::default())?;
         let member = Member { params: state.params, running_mean: state.running_mean, running_var: state.running_var };
         let seconds = self.clock.as_ref().zip(start).map(|(clock, start)| clock() - start);
-        Ok(Trained { member, seconds })
+        Ok(Trained { member, end, seconds })
     }
 }
 
 impl Learner for CpuLearner {
     fn platform(&self) -> String {
-        format!("{}+{}", FastTrainer::default().platform(), platform::products())
+        format!("{}+{}", self.kernels.platform(), platform::products())
     }
 
     fn fit_all(&self, jobs: &[FitJob<'_>], stop: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {

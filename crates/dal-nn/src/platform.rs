@@ -1,16 +1,32 @@
-//! The part of the numeric platform that the `gemm` crate decides: its kernels and its blocking.
+//! The part of the numeric platform that the `gemm` crate decides: whether a multiply-add rounds once or twice.
 
-use gemm_common::cache::CACHE_INFO;
+use crate::products::DEPTH;
 
-/// Architecture, vector path and cache-blocking class of matrix products: their results are byte-identical only where
-/// this is equal. The crate picks kernels by the processor's vector extensions, and blocks by its cache sizes.
-pub fn products() -> String {
-    let caches: Vec<String> =
-        CACHE_INFO.iter().map(|level| format!("{}k/{}", level.cache_bytes / 1024, level.associativity)).collect();
-    format!("gemm/{}-{}/cache-{}", std::env::consts::ARCH, vector_path(), caches.join("-"))
+/// Order and rounding of matrix products: their results are byte-identical where this is equal, whatever the processor's
+/// caches ([`DEPTH`]).
+pub(crate) fn products() -> String {
+    format!("gemm/{}/{DEPTH}", if is_fused() { "fused" } else { "unfused" })
 }
 
-/// The widest vector extension that the crate uses here.
+/// Whether the crate's multiply-adds are fused here: it takes the widest vector extension that it finds, and all but its scalar
+/// path fuse.
+pub(crate) fn is_fused() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("fma") || std::arch::is_x86_feature_detected!("avx512f")
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        std::arch::is_aarch64_feature_detected!("neon")
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        false
+    }
+}
+
+/// The widest vector extension of the running processor that libtorch may use.
+#[cfg(feature = "tch")]
 pub(crate) fn vector_path() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
@@ -31,9 +47,8 @@ pub(crate) fn vector_path() -> &'static str {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_platform_names_the_architecture_and_three_cache_levels() {
+    fn the_platform_names_order_and_rounding_and_no_cache() {
         let text = super::products();
-        assert!(text.contains(std::env::consts::ARCH) && text.matches("k/").count() == 3, "{text}");
-        assert_eq!(text, super::products());
+        assert!(text == "gemm/fused/512" || text == "gemm/unfused/512", "{text}");
     }
 }

@@ -1,20 +1,26 @@
 //! What every engine does around its training: a fit job becomes tasks, one network each, and trained networks a surrogate.
 
-use dal_core::{DropoutSpec, FitJob, LearnError, LossHeadSpec, SeedPath, TrainingCost, WidthFactor};
+use dal_core::{
+    DropoutSpec, FitJob, LearnError, LossHeadSpec, SeedPath, Stop, TrainingCost, TrainingEnd, TrainingReport,
+    WidthFactor,
+};
+use dal_eval::MemberTraining;
 use ndarray::ArrayView2;
 
 use crate::evaluate::Member;
 use crate::params::{Layout, LossHeadShape};
 use crate::scaling::{Affine, Scaling, ScalingSpec, scaled};
 use crate::surrogate::{CpuSurrogate, DropoutNetwork, Ensemble, Provenance};
-use crate::training::{DropoutTraining, LossHeadTraining, TrainError};
-use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
+use crate::training::{DropoutTraining, LossHeadTraining, MemberState, TrainError, TrainJob, TrainLog};
+use dal_core::model::{NetworkSpec, OnCollapse, SpecError, TrainingSpec};
 
 /// Networks, their training and their scaling: what a learner knows before it sees data.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
     pub network: NetworkSpec,
     pub training: TrainingSpec,
+    /// Of a dropout network, which is one network with one loss.
+    dropout_training: TrainingSpec,
     pub scaling: ScalingSpec,
 }
 
@@ -23,11 +29,56 @@ pub(crate) struct Task<'a> {
     pub prepared: &'a Prepared,
     pub network: &'a NetworkSpec,
     pub layout: &'a Layout,
+    pub training: &'a TrainingSpec,
     pub job: usize,
     pub kind: Kind,
     pub weights: SeedPath,
     pub dropout: Option<DropoutTraining>,
     pub loss_head: Option<LossHeadTraining>,
+}
+
+impl Task<'_> {
+    /// Where the network begins in training number `attempt`, of which the first is 0.
+    pub(crate) fn start(&self, attempt: usize) -> MemberState<f32> {
+        let stream = match attempt {
+            0 => self.weights,
+            again => self.weights.purpose("restart").index(again as u64),
+        };
+        MemberState::new(self.layout, self.layout.initial(&mut stream.rng()), self.training)
+    }
+
+    pub(crate) fn job<'b>(&'b self, stop: &'b Stop) -> TrainJob<'b, f32> {
+        TrainJob {
+            network: self.network,
+            layout: self.layout,
+            training: self.training,
+            x: &self.prepared.x,
+            y: &self.prepared.y,
+            n: self.prepared.n,
+            dropout: self.dropout,
+            loss_head: self.loss_head,
+            stop: Some(stop),
+        }
+    }
+
+    /// How training number `attempt` ended; `None` after no epoch.
+    pub(crate) fn end(&self, log: &TrainLog, attempt: usize) -> Option<TrainingEnd> {
+        let final_loss = *log.losses.last()?;
+        let best_loss = log.losses.iter().copied().fold(final_loss, f64::min);
+        Some(TrainingEnd { final_loss, best_loss, label_variance: self.prepared.label_variance, restarts: attempt })
+    }
+
+    /// Whether a training that ended so is followed by another one.
+    pub(crate) fn trains_anew(&self, end: Option<&TrainingEnd>) -> bool {
+        let wanted = matches!(self.kind, Kind::Member(_)) && self.training.on_collapse == OnCollapse::Restart;
+        end.is_some_and(|end| wanted && end.restarts < OnCollapse::MOST_RESTARTS && has_collapsed(end))
+    }
+}
+
+/// By the rule of reports.
+fn has_collapsed(end: &TrainingEnd) -> bool {
+    let TrainingEnd { final_loss, best_loss, label_variance, .. } = *end;
+    MemberTraining { final_loss, best_loss, label_variance }.collapsed()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +92,8 @@ pub(crate) struct Prepared {
     pub x: Vec<f32>,
     pub y: Vec<f32>,
     pub n: usize,
+    /// Of `y`, mean over outputs.
+    pub label_variance: f64,
     pub scaling: Scaling,
     pub layout: Layout,
     pub loss_head: Option<LossHeadShape>,
@@ -50,6 +103,7 @@ pub(crate) struct Prepared {
 /// What a task leaves.
 pub(crate) struct Trained {
     pub member: Member,
+    pub end: Option<TrainingEnd>,
     pub seconds: Option<f64>,
 }
 
@@ -61,7 +115,8 @@ impl Recipe {
     /// [`SpecError`] where a number of `training` is out of range.
     pub(crate) fn new(network: NetworkSpec, training: TrainingSpec) -> Result<Self, SpecError> {
         training.validate()?;
-        Ok(Self { network, training, scaling: ScalingSpec::default() })
+        let dropout_training = training.alone();
+        Ok(Self { network, training, dropout_training, scaling: ScalingSpec::default() })
     }
 
     /// The data as the engines see them.
@@ -85,7 +140,8 @@ impl Recipe {
         let loss_head = loss_head.transpose().map_err(|message| LearnError::Unsupported { message })?;
         let dropout = job.needs.dropout.map(|spec| self.dropout_network(spec)).transpose()?;
         let layout = Layout::new(network, loss_head);
-        Ok(Prepared { x, y, n: labelled.len(), scaling, layout, loss_head, dropout })
+        let label_variance = variance(&y, network.n_outputs());
+        Ok(Prepared { x, y, n: labelled.len(), label_variance, scaling, layout, loss_head, dropout })
     }
 
     fn dropout_network(&self, spec: DropoutSpec) -> Result<(DropoutSpec, NetworkSpec, Layout), LearnError> {
@@ -113,7 +169,7 @@ impl Recipe {
         for m in 0..self.training.n_members {
             let loss_head = job.needs.loss_head.zip(prepared.loss_head).map(|(spec, shape)| LossHeadTraining {
                 shape,
-                joint_epochs: spec.joint_epochs,
+                joint_epochs: (spec.joint_share * self.training.epochs as f64).round() as usize,
                 weight: spec.weight,
                 margin: spec.margin,
                 key: job.seeds.purpose("pairs").index(m as u64).philox().key(),
@@ -122,6 +178,7 @@ impl Recipe {
                 prepared,
                 network: &self.network,
                 layout: &prepared.layout,
+                training: &self.training,
                 job: j,
                 kind: Kind::Member(m),
                 weights: job.seeds.purpose("weights").index(m as u64),
@@ -136,6 +193,7 @@ impl Recipe {
                 prepared,
                 network,
                 layout,
+                training: &self.dropout_training,
                 job: j,
                 kind: Kind::Dropout,
                 weights: seeds.purpose("weights"),
@@ -197,6 +255,9 @@ impl Recipe {
             model_seconds: members.iter().map(|trained| trained.seconds).sum(),
             auxiliary_seconds: dropout.as_ref().and_then(|trained| trained.seconds),
         };
+        let ends: Option<Vec<TrainingEnd>> = members.iter().map(|trained| trained.end).collect();
+        let of_dropout = dropout.as_ref().and_then(|trained| trained.end);
+        let report = ends.map(|members| TrainingReport { members, dropout: of_dropout });
         let members = members.into_iter().map(|trained| trained.member).collect();
         let dropout = dropout.zip(prepared.dropout).map(|(trained, (spec, network, _))| DropoutNetwork {
             spec,
@@ -216,6 +277,7 @@ impl Recipe {
                 n_points: prepared.n,
                 notes: std::collections::BTreeMap::new(),
             },
+            report,
             cost,
         }
     }
@@ -268,6 +330,9 @@ pub(crate) fn check_loss_head(network: &NetworkSpec, spec: &LossHeadSpec) -> Res
             spec.weight, spec.margin
         ));
     }
+    if !(0.0..=1.0).contains(&spec.joint_share) {
+        return Err(format!("a loss head's joint share of the epochs must be in [0, 1], not {}", spec.joint_share));
+    }
     Ok(LossHeadShape { n_layers: spec.n_layers, width: spec.width })
 }
 
@@ -283,6 +348,17 @@ pub(crate) fn check_dropout(network: &NetworkSpec, spec: &DropoutSpec) -> Result
         ));
     }
     Ok(())
+}
+
+/// Variance of each of the columns of `rows`, averaged.
+fn variance(rows: &[f32], n_columns: usize) -> f64 {
+    let n = (rows.len() / n_columns).max(1) as f64;
+    let column = |j: usize| rows.iter().skip(j).step_by(n_columns).map(|&v| f64::from(v));
+    let of = |j: usize| {
+        let centre = column(j).sum::<f64>() / n;
+        column(j).map(|v| (v - centre) * (v - centre)).sum::<f64>() / n
+    };
+    (0..n_columns).map(of).sum::<f64>() / n_columns as f64
 }
 
 /// Values as the engine sees them, refused where f32 cannot hold them.

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use dal_core::{DropoutSpec, Needs, TrainingCost};
+use dal_core::{DropoutSpec, Needs, TrainingCost, TrainingReport};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,9 @@ struct Description {
     needs: Needs,
     dropout_network: Option<NetworkSpec>,
     provenance: Provenance,
+    /// Absent where the engine did not tell, and in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training_report: Option<TrainingReport>,
 }
 
 /// Which vector of a member a tensor is part of.
@@ -214,6 +217,7 @@ impl CpuSurrogate {
             needs: self.needs.clone(),
             dropout_network: self.dropout.as_ref().map(|dropout| dropout.ensemble.network.clone()),
             provenance: self.provenance.clone(),
+            training_report: self.report.clone(),
         };
         let description = serde_json::to_string(&description)?;
         let (members, dropout) = prefixed(self.ensemble.members.len(), self.dropout.is_some());
@@ -310,6 +314,7 @@ impl CpuSurrogate {
             scaling: description.scaling,
             needs: description.needs,
             provenance: description.provenance,
+            report: description.training_report,
             cost: TrainingCost::default(),
         })
     }
@@ -323,6 +328,16 @@ fn validate(description: &Description) -> Result<Option<(DropoutSpec, NetworkSpe
         return Err(inconsistent("an ensemble without members".into()));
     }
     description.provenance.training.validate().map_err(|error| inconsistent(error.to_string()))?;
+    if let Some(report) = &description.training_report {
+        let ends = || report.members.iter().chain(&report.dropout);
+        let sound = ends().all(|end| [end.final_loss, end.best_loss, end.label_variance].iter().all(|v| *v >= 0.0));
+        if report.members.len() != description.n_members
+            || report.dropout.is_some() != description.needs.dropout.is_some()
+            || !sound
+        {
+            return Err(inconsistent("the report of its training is not one of its networks".into()));
+        }
+    }
     let scaling =
         [("inputs", &description.scaling.inputs, n_inputs), ("outputs", &description.scaling.outputs, n_outputs)];
     for (what, affine, n) in scaling {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dal_core::{
     Committee, Dropout, DropoutSpec, InputGradient, LossHead, LossHeadSpec, Moments, Needs, OnChunk, SeedPath,
-    Surrogate, SurrogateError, Tangent, TrainingCost, Uncertainty,
+    Surrogate, SurrogateError, Tangent, TrainingCost, TrainingReport, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ impl DropoutNetwork {
 pub struct Provenance {
     /// Crate and version that trained it.
     pub trained_by: String,
-    /// The numeric platform: engine, kernel path, cache-blocking class.
+    /// The numeric platform: engine, kernel path, order of sums.
     pub platform: String,
     /// How it was trained.
     pub training: TrainingSpec,
@@ -82,6 +82,7 @@ pub struct CpuSurrogate {
     pub(crate) scaling: Scaling,
     pub(crate) needs: Needs,
     pub(crate) provenance: Provenance,
+    pub(crate) report: Option<TrainingReport>,
     pub(crate) cost: TrainingCost,
 }
 
@@ -264,6 +265,10 @@ impl Surrogate for CpuSurrogate {
 
     fn tangent(&self) -> Option<&dyn Tangent> {
         self.needs.tangent.then_some(self)
+    }
+
+    fn training_report(&self) -> Option<&TrainingReport> {
+        self.report.as_ref()
     }
 
     fn training_cost(&self) -> TrainingCost {

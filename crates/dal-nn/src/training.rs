@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::params::{Layout, LossHeadShape};
 use crate::real::Real;
 use dal_core::Stop;
-use dal_core::model::{AdamSpec, NetworkSpec, PlateauSpec, TrainingSpec};
+use dal_core::model::{NetworkSpec, PlateauSpec, TrainingSpec};
 
 /// Why a training could not go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -231,18 +231,19 @@ pub struct AdamScalars<T> {
 }
 
 impl<T: Real> AdamScalars<T> {
-    /// The scalars of step `step` (from 1) at `rate`.
-    pub fn new(spec: &AdamSpec, weight_decay: f64, rate: f64, step: u64) -> Self {
-        let t = step as f64;
+    /// The scalars of step `step` (from 1) at `rate`; decay and eps as [`DecayReading`](dal_core::model::DecayReading) says.
+    pub fn new(training: &TrainingSpec, rate: f64, step: u64) -> Self {
+        let (t, spec) = (step as f64, &training.adam);
+        let factor = training.decay_reading.factor();
         Self {
             beta1: T::from_f64(spec.beta1),
             one_minus_beta1: T::from_f64(1.0 - spec.beta1),
             beta2: T::from_f64(spec.beta2),
             one_minus_beta2: T::from_f64(1.0 - spec.beta2),
-            step_size: T::from_f64(rate / (1.0 - spec.beta1.powf(t))),
-            root_scale: T::from_f64(1.0 / (1.0 - spec.beta2.powf(t)).sqrt()),
-            eps: T::from_f64(spec.eps),
-            weight_decay: T::from_f64(weight_decay),
+            step_size: T::from_f64(rate / (1.0 - libm::pow(spec.beta1, t))),
+            root_scale: T::from_f64(1.0 / (1.0 - libm::pow(spec.beta2, t)).sqrt()),
+            eps: T::from_f64(spec.eps * factor),
+            weight_decay: T::from_f64(training.weight_decay * factor),
         }
     }
 }

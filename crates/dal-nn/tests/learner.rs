@@ -2,11 +2,11 @@
 
 use dal_core::{
     DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath, Stop,
-    StopLevel, Surrogate, SurrogateError,
+    StopLevel, Surrogate, SurrogateError, TrainingEnd,
 };
 use dal_nn::{
-    BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head,
-    NetworkSpec, ScalingRule, ScalingSpec, TrainingSpec,
+    AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate,
+    DecayReading, FastTrainer, Head, NetworkSpec, OnCollapse, ScalingRule, ScalingSpec, TrainingSpec,
 };
 use ndarray::{Array1, Array2, Array3, Axis};
 use rand::RngExt;
@@ -516,4 +516,119 @@ fn stopped(level: StopLevel) -> Stop {
     let stop = Stop::new();
     stop.raise(level);
     stop
+}
+
+/// A deep and narrow network without BatchNorm, of which many members predict a constant for ever.
+fn fragile() -> NetworkSpec {
+    NetworkSpec::new(2, 1, vec![4; 9], None, Head::Linear).unwrap()
+}
+
+fn has_collapsed(end: &TrainingEnd) -> bool {
+    end.final_over_variance().is_some_and(|share| share > 0.5)
+}
+
+#[test]
+fn trainings_report_how_they_ended() {
+    let data = labelled(30, 2, 2);
+    let network = NetworkSpec::new(2, 2, vec![12, 12], bn(), Head::Linear).unwrap();
+    let model = learner(network.clone(), small_training(3, 150)).fit(&data, &everything(), &SeedPath::root(1)).unwrap();
+    let report = model.training_report().unwrap();
+    assert_eq!(report.members.len(), 3);
+    let y = data.y();
+    let centre = y.mean_axis(Axis(0)).unwrap();
+    let variance = (&y - &centre).mapv(|v| v * v).mean().unwrap();
+    for end in report.members.iter().chain(&report.dropout) {
+        assert!((end.label_variance - variance).abs() < 1e-6 * variance && end.restarts == 0);
+        assert!(end.best_loss > 0.0 && end.final_over_best().unwrap() >= 1.0);
+    }
+    assert!(report.members.iter().all(|end| !has_collapsed(end)) && report.dropout.is_some());
+    // Kept with the model, in the units that it was trained in, and absent after no epoch.
+    assert_eq!(CpuSurrogate::from_bytes(&model.to_bytes().unwrap()).unwrap().training_report(), Some(report));
+    let scaled = learner(network.clone(), small_training(1, 2))
+        .with_scaling(ScalingSpec { inputs: ScalingRule::Standardise, outputs: ScalingRule::Standardise })
+        .fit(&data, &Needs::default(), &SeedPath::root(1))
+        .unwrap();
+    let end = scaled.training_report().unwrap().members[0];
+    assert!((end.label_variance - 1.0).abs() < 1e-5 && scaled.training_report().unwrap().dropout.is_none());
+    let untrained = learner(network, small_training(1, 0)).fit(&data, &Needs::default(), &SeedPath::root(1)).unwrap();
+    assert_eq!(untrained.training_report(), None);
+}
+
+#[test]
+fn collapsed_members_are_trained_anew_and_the_others_left_alone() {
+    let data = labelled(40, 2, 1);
+    let needs = Needs { dropout: Some(DropoutSpec::default()), ..Needs::default() };
+    let fit = |on_collapse, epochs, threads| {
+        let training = TrainingSpec { on_collapse, ..small_training(8, epochs) };
+        learner(fragile(), training).with_threads(threads).fit(&data, &needs, &SeedPath::root(2)).unwrap()
+    };
+    let kept = fit(OnCollapse::Keep, 400, 1);
+    let anew = fit(OnCollapse::Restart, 400, 1);
+    let ends = |model: &CpuSurrogate| model.training_report().unwrap().members.clone();
+    let dead: Vec<bool> = ends(&kept).iter().map(has_collapsed).collect();
+    assert!(dead.contains(&true) && dead.contains(&false), "{:?}", ends(&kept));
+    for (m, (before, after)) in ends(&kept).iter().zip(ends(&anew)).enumerate() {
+        assert_eq!(before.restarts, 0);
+        assert_eq!(after.restarts > 0, dead[m]);
+        assert_eq!(kept.members()[m] == anew.members()[m], !dead[m]);
+        assert!(!has_collapsed(&after) || after.restarts == OnCollapse::MOST_RESTARTS);
+    }
+    // A dropout network is one network with one training.
+    assert_eq!(anew.training_report().unwrap().dropout, kept.training_report().unwrap().dropout);
+    assert_eq!(anew, fit(OnCollapse::Restart, 400, 3));
+    // In one epoch nothing is learned, however often.
+    assert!(ends(&fit(OnCollapse::Restart, 1, 1)).iter().all(|end| end.restarts == OnCollapse::MOST_RESTARTS));
+}
+
+/// The ensemble's decay acts times the members of the averaged loss; a dropout network, which has a loss of its own, keeps it.
+#[test]
+fn a_reading_of_the_decay_concerns_the_ensemble_alone() {
+    let data = labelled(25, 1, 1);
+    let needs = Needs { dropout: Some(DropoutSpec::default()), ..Needs::default() };
+    let network = NetworkSpec::new(1, 1, vec![8, 8], bn(), Head::Linear).unwrap();
+    let fit =
+        |training: TrainingSpec| learner(network.clone(), training).fit(&data, &needs, &SeedPath::root(5)).unwrap();
+    let base = small_training(2, 30);
+    let averaged = fit(TrainingSpec { decay_reading: DecayReading::AveragedLoss { members: 10 }, ..base.clone() });
+    let adam = AdamSpec { eps: 10.0 * base.adam.eps, ..base.adam };
+    let spelt_out = fit(TrainingSpec { weight_decay: 10.0 * base.weight_decay, adam, ..base.clone() });
+    let printed = fit(base);
+    assert_eq!(averaged.members(), spelt_out.members());
+    assert_ne!(averaged.members(), printed.members());
+    let x = points(9, 1, 3);
+    let dropped = |model: &CpuSurrogate| model.dropout().unwrap().mean(x.view()).unwrap();
+    assert_eq!(dropped(&averaged), dropped(&printed));
+    assert_ne!(dropped(&averaged), dropped(&spelt_out));
+}
+
+#[test]
+fn the_joint_phase_is_a_share_of_the_epochs() {
+    let data = labelled(25, 1, 1);
+    let network = NetworkSpec::new(1, 1, vec![8, 8], bn(), Head::Linear).unwrap();
+    let fit = |epochs: usize, joint_share: f64| {
+        let needs =
+            Needs { loss_head: Some(LossHeadSpec { joint_share, ..LossHeadSpec::default() }), ..Needs::default() };
+        learner(network.clone(), small_training(1, epochs)).fit(&data, &needs, &SeedPath::root(5))
+    };
+    // 0.6 and 0.61 of twenty epochs are twelve; thirteen are others.
+    let members = |share: f64| fit(20, share).unwrap().members().to_vec();
+    assert_eq!(members(0.6), members(0.61));
+    assert_ne!(members(0.6), members(0.65));
+    for share in [-0.1, 1.1, f64::NAN] {
+        assert!(matches!(fit(20, share), Err(LearnError::Unsupported { message }) if message.contains("joint share")));
+    }
+}
+
+/// Every set of kernels that the processor has can be asked for, and says so in its platform.
+#[test]
+fn kernels_can_be_forced() {
+    let data = labelled(25, 1, 1);
+    let network = NetworkSpec::new(1, 1, vec![8, 8], bn(), Head::Linear).unwrap();
+    for path in FastTrainer::paths() {
+        let forced = learner(network.clone(), small_training(1, 5)).with_kernels(FastTrainer::with_path(path).unwrap());
+        let model = forced.fit(&data, &Needs::default(), &SeedPath::root(5)).unwrap();
+        assert!(
+            forced.platform().starts_with(&format!("cpu/{path}/")) && model.provenance().platform == forced.platform()
+        );
+    }
 }

@@ -2,8 +2,9 @@
 
 use dal_nn::products::Products;
 use dal_nn::{
-    BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, DropoutTraining, Head, Layout, LossHeadShape,
-    LossHeadTraining, MemberState, MemberTrainer, NetworkSpec, PlainTrainer, Real, TrainJob, TrainingSpec,
+    AdamSpec, BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, DecayReading, DropoutTraining, Head, Layout,
+    LossHeadShape, LossHeadTraining, MemberState, MemberTrainer, NetworkSpec, PlainTrainer, Real, TrainJob, TrainLog,
+    TrainingSpec,
 };
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -346,5 +347,68 @@ fn biases_that_feed_batch_norm_have_no_gradient() {
     let (_, gradient) = case.gradient(0);
     for block in case.layout.hidden() {
         assert!(gradient[block.linear.bias.clone()].iter().all(|&g| g == 0.0));
+    }
+}
+
+/// One Adam of all members on the average of their losses, written out, ends where independent members end whose decay and eps
+/// are multiplied by the number of members.
+#[test]
+fn an_averaged_loss_is_members_by_themselves_with_decay_and_eps_times_their_number() {
+    let (n_members, epochs, rate) = (10, 60, 3e-3);
+    let network = NetworkSpec::new(2, 1, vec![7, 6], bn(), Head::Linear).unwrap();
+    let printed = TrainingSpec {
+        n_members,
+        epochs,
+        learning_rate: rate,
+        weight_decay: 1e-2,
+        plateau: None,
+        ..TrainingSpec::DEFAULT
+    };
+    let reading = DecayReading::AveragedLoss { members: n_members };
+    // An eps that matters: it is of the size of the gradients' roots.
+    let printed = TrainingSpec { adam: AdamSpec { eps: 1e-3, ..AdamSpec::DEFAULT }, ..printed };
+    let cases: Vec<Case> = (0..n_members as u64)
+        .map(|seed| {
+            let mut case = Case::new(network.clone(), 20, None, None, 5);
+            case.state = Case::new(network.clone(), 20, None, None, 100 + seed).state;
+            case.training = TrainingSpec { decay_reading: reading, ..printed.clone() };
+            case
+        })
+        .collect();
+    let n = cases[0].state.params.len();
+
+    // The ensemble as one model: all parameters in one vector, one loss, one Adam.
+    let mut theta: Vec<f64> = cases.iter().flat_map(|case| case.state.params.clone()).collect();
+    let (mut first, mut second) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+    for step in 1..=epochs {
+        let mut gradient = vec![0.0; theta.len()];
+        for (m, case) in cases.iter().enumerate() {
+            let state = MemberState { params: theta[m * n..][..n].to_vec(), ..case.state.clone() };
+            let mut own = vec![0.0; n];
+            PlainTrainer::loops().gradient(&case.job(), &state, step - 1, &mut own);
+            gradient[m * n..][..n].iter_mut().zip(own).for_each(|(g, own)| *g = own / n_members as f64);
+        }
+        let AdamSpec { beta1, beta2, eps } = printed.adam;
+        for i in 0..theta.len() {
+            let g = gradient[i] + printed.weight_decay * theta[i];
+            first[i] = beta1 * first[i] + (1.0 - beta1) * g;
+            second[i] = beta2 * second[i] + (1.0 - beta2) * g * g;
+            let (m, v) = (first[i] / (1.0 - beta1.powi(step as i32)), second[i] / (1.0 - beta2.powi(step as i32)));
+            theta[i] -= rate * m / (v.sqrt() + eps);
+        }
+    }
+
+    let gap = |case: &Case, reading: DecayReading, m: usize| {
+        let training = TrainingSpec { decay_reading: reading, ..case.training.clone() };
+        let job = TrainJob { training: &training, ..case.job() };
+        let mut state = case.state.clone();
+        PlainTrainer::loops().train(&job, &mut state, 0..epochs, &mut TrainLog::default()).unwrap();
+        let gaps = state.params.iter().zip(&theta[m * n..]).map(|(p, t)| (p - t).abs());
+        gaps.fold(0.0, f64::max)
+    };
+    for (m, case) in cases.iter().enumerate() {
+        assert!(gap(case, reading, m) < 1e-9, "member {m}: {}", gap(case, reading, m));
+        // The other reading ends elsewhere.
+        assert!(gap(case, DecayReading::PerMember, m) > 1e-3);
     }
 }

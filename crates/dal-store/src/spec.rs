@@ -149,7 +149,7 @@ impl RunSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunKey {
-    /// The numeric platform (engine, kernel path, cache-blocking class).
+    /// The numeric platform (engine, kernel path, order of sums).
     pub platform: String,
     /// [`dal_core::RESULTS_REVISION`] of the program that ran it.
     pub results_revision: u32,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dal_core::model::{BatchNormSpec, BatchNormStatistics, SpecError};
+use dal_core::model::{BatchNormSpec, BatchNormStatistics, DecayReading, SpecError};
 use dal_core::{MlpEnsemble, ModelSpec, SeedPath, Shape};
 use dal_nn::Layout;
 use dal_oracles::Problem;
@@ -239,6 +239,8 @@ impl SearchSpace {
             model.batch_norm = self.batch_norm[b].spec();
             model.training.learning_rate = self.learning_rates[r];
             model.training.weight_decay = self.weight_decays[d];
+            // What is searched is the decay that acts, not a printed one.
+            model.training.decay_reading = DecayReading::PerMember;
             Candidate(model)
         };
         let mut drawn = vec![first.clone()];

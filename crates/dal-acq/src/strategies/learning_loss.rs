@@ -38,9 +38,9 @@ pub(super) static CARD: Card = Card {
             values: SettingValues::Described("a positive number"),
         },
         SettingCard {
-            key: "joint_epochs",
-            help: "epochs during which the ranking loss reaches the network",
-            values: SettingValues::Described("a whole number"),
+            key: "joint_share",
+            help: "share of the epochs during which the ranking loss reaches the network",
+            values: SettingValues::Described("a number from 0 to 1"),
         },
     ],
     build: |card, given| build(card, given, LearningLoss::check),
@@ -50,7 +50,7 @@ pub(super) static CARD: Card = Card {
 ///
 /// Each of the last `n_layers` hidden layers feeds `width` units with ReLU; these, concatenated, one number. Neighbours in a fresh
 /// permutation of the labelled points are compared in every epoch, with a hinge of margin `margin` on the sign of their loss
-/// difference, weighted by `weight`; after `joint_epochs` the features are detached. The head trains with the evaluated model
+/// difference, weighted by `weight`; after the share `joint_share` of the epochs the features are detached. The head trains with the evaluated model
 /// and so changes it, which the record of a run says. Needs a loss head. Cost O(N) beyond the predictions. Scores have no unit:
 /// only their order means something.
 ///
@@ -66,21 +66,21 @@ pub struct LearningLoss {
     pub weight: f64,
     /// Margin of the ranking loss.
     pub margin: f64,
-    /// Epochs during which the ranking loss reaches the network.
-    pub joint_epochs: usize,
+    /// Share of the epochs during which the ranking loss reaches the network.
+    pub joint_share: f64,
 }
 
 impl Default for LearningLoss {
     fn default() -> Self {
-        let LossHeadSpec { n_layers, width, weight, margin, joint_epochs } = LossHeadSpec::default();
-        Self { n_layers, width, weight, margin, joint_epochs }
+        let LossHeadSpec { n_layers, width, weight, margin, joint_share } = LossHeadSpec::default();
+        Self { n_layers, width, weight, margin, joint_share }
     }
 }
 
 impl LearningLoss {
     fn requires(&self) -> Needs {
-        let Self { n_layers, width, weight, margin, joint_epochs } = *self;
-        Needs { loss_head: Some(LossHeadSpec { n_layers, width, weight, margin, joint_epochs }), ..Needs::default() }
+        let Self { n_layers, width, weight, margin, joint_share } = *self;
+        Needs { loss_head: Some(LossHeadSpec { n_layers, width, weight, margin, joint_share }), ..Needs::default() }
     }
 
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {

@@ -117,6 +117,7 @@ impl Resolver<'_> {
             id: named(&file.engine).unwrap_or("cpu"),
             device: named(&file.device),
             precision: named(&file.precision),
+            platform: named(&file.platform),
         };
         self.catalogue.engine(&choice, kind).map_err(|error| self.engine_refused(error, entry, key))
     }

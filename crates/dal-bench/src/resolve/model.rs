@@ -14,7 +14,7 @@ const OF_THE_SWEEP: &str = "sweep";
 /// Keys of `network`.
 const NETWORK: &[&str] = &["hidden", "batch_norm", "batch_norm_statistics"];
 /// Keys of `training`.
-const TRAINING: &[&str] = &["epochs", "members", "learning_rate", "weight_decay"];
+const TRAINING: &[&str] = &["epochs", "members", "learning_rate", "weight_decay", "decay_reading", "on_collapse"];
 
 impl Resolver<'_> {
     /// The model of a problem, and the name of the preset that it comes from.

@@ -46,7 +46,7 @@ impl Resolver<'_> {
             let at = entry.model.as_ref().map_or(entry.id.span().start, |model| model.span().start);
             return self.sweep.invalid(at, format!("{key}.{}", error.key), error.reason, error.hint);
         }
-        let places = [("device", &file.device), ("precision", &file.precision)];
+        let places = [("device", &file.device), ("precision", &file.precision), ("platform", &file.platform)];
         let named = places.into_iter().find(|(key, value)| *key == error.key && value.is_some());
         let (key, value) = named.unwrap_or(("engine", &file.engine));
         match value {

@@ -96,6 +96,13 @@ impl MlpEnsemble {
         self
     }
 
+    /// With its decay as it acted where the losses of so many members were averaged into one.
+    #[must_use]
+    pub const fn with_averaged_loss(mut self, members: usize) -> Self {
+        self.training.decay_reading = DecayReading::AveragedLoss { members };
+        self
+    }
+
     /// The network of one member.
     ///
     /// # Errors
@@ -202,7 +209,11 @@ impl fmt::Display for MlpEnsemble {
         if let Head::Convolution(head) = &self.head {
             write!(f, ", then Linear to {} and {} convolutions", head.length, head.layers.len())?;
         }
-        write!(f, ", learning rate {}, weight decay {}", power(learning_rate), power(weight_decay))
+        write!(f, ", learning rate {}, weight decay {}", power(learning_rate), power(weight_decay))?;
+        match self.training.decay_reading {
+            DecayReading::PerMember => Ok(()),
+            DecayReading::AveragedLoss { members } => write!(f, " on the averaged loss of {members} members"),
+        }
     }
 }
 
@@ -251,6 +262,12 @@ mod tests {
             MlpEnsemble { hidden: Cow::Borrowed(&[20; 9]), ..MlpEnsemble::DEFAULT }.to_string(),
             "9 × 20, running BatchNorm, learning rate 1e-3, weight decay 1e-4"
         );
+        let averaged = MlpEnsemble::DEFAULT.with_averaged_loss(10);
+        assert!(averaged.to_string().ends_with("weight decay 1e-4 on the averaged loss of 10 members"));
+        let text = serde_json::to_string(&averaged).unwrap();
+        assert!(text.contains(r#""decay_reading":{"averaged-loss":{"members":10}}"#), "{text}");
+        assert_eq!(serde_json::from_str::<MlpEnsemble>(&text).unwrap(), averaged);
+        assert!(MlpEnsemble::DEFAULT.with_averaged_loss(0).training.validate().is_err());
         assert_eq!(widths(&[3, 4]), "3-4");
         assert_eq!(power(0.0), "0");
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BatchNormSpec, BatchNormStatistics, MlpEnsemble, OnCollapse};
+use super::{BatchNormSpec, BatchNormStatistics, DecayReading, MlpEnsemble, OnCollapse};
 
 /// Values that take the place of an ensemble's; `None` leaves what is there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct MlpOverlay {
     pub learning_rate: Option<f64>,
     /// Weight decay.
     pub weight_decay: Option<f64>,
+    /// How the weight decay acts.
+    pub decay_reading: Option<DecayReading>,
     /// What is done with members that do not learn.
     pub on_collapse: Option<OnCollapse>,
 }
@@ -49,6 +51,7 @@ impl MlpOverlay {
         training.epochs = self.epochs.unwrap_or(training.epochs);
         training.learning_rate = self.learning_rate.unwrap_or(training.learning_rate);
         training.weight_decay = self.weight_decay.unwrap_or(training.weight_decay);
+        training.decay_reading = self.decay_reading.unwrap_or(training.decay_reading);
         training.on_collapse = self.on_collapse.unwrap_or(training.on_collapse);
         model
     }
@@ -64,6 +67,7 @@ impl MlpOverlay {
             epochs: self.epochs.or(other.epochs),
             learning_rate: self.learning_rate.or(other.learning_rate),
             weight_decay: self.weight_decay.or(other.weight_decay),
+            decay_reading: self.decay_reading.or(other.decay_reading),
             on_collapse: self.on_collapse.or(other.on_collapse),
         }
     }

@@ -453,6 +453,16 @@ pub enum DecayReading {
     },
 }
 
+impl DecayReading {
+    /// What weight decay and Adam's eps are multiplied by where every member is trained by itself.
+    pub fn factor(&self) -> f64 {
+        match self {
+            Self::PerMember => 1.0,
+            Self::AveragedLoss { members } => *members as f64,
+        }
+    }
+}
+
 /// What is done with a member that ends without having learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -460,8 +470,13 @@ pub enum OnCollapse {
     /// It stays in the ensemble, as in the published form; records say so.
     #[default]
     Keep,
-    /// It is trained anew from the next stream, a few times at most.
+    /// It is trained anew from the next stream, [`MOST_RESTARTS`](Self::MOST_RESTARTS) times at most; the last training stays.
     Restart,
+}
+
+impl OnCollapse {
+    /// How often a member is trained anew.
+    pub const MOST_RESTARTS: usize = 5;
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -513,6 +528,12 @@ impl Default for TrainingSpec {
 }
 
 impl TrainingSpec {
+    /// The same for a network whose loss is its own, whatever the ensemble beside it: its decay acts as printed.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self { decay_reading: DecayReading::PerMember, ..self.clone() }
+    }
+
     /// Checks every number.
     ///
     /// # Errors
@@ -527,6 +548,9 @@ impl TrainingSpec {
         within("adam.beta1", beta1, (0.0..1.0).contains(&beta1), "[0, 1)")?;
         within("adam.beta2", beta2, (0.0..1.0).contains(&beta2), "[0, 1)")?;
         within("adam.eps", eps, eps > 0.0 && eps.is_finite(), "(0, ∞)")?;
+        if let DecayReading::AveragedLoss { members } = self.decay_reading {
+            nonzero("decay_reading.averaged-loss.members", members)?;
+        }
         if let Some(plateau) = &self.plateau {
             within("plateau.factor", plateau.factor, plateau.factor > 0.0 && plateau.factor <= 1.0, "(0, 1]")?;
             within("plateau.threshold", plateau.threshold, (0.0..1.0).contains(&plateau.threshold), "[0, 1)")?;

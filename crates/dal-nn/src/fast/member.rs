@@ -241,7 +241,7 @@ impl<'j> Member<'j> {
         let bias = &self.params[range.linear.bias.clone()];
         match self.job.network.batch_norm() {
             Some(spec) if range.batch_norm.is_some() => {
-                let weight = 1.0 - (1.0 - spec.momentum).powf(state.steps as f64);
+                let weight = 1.0 - libm::pow(1.0 - spec.momentum, state.steps as f64);
                 let scale = if weight > 0.0 { (1.0 / weight) as f32 } else { 0.0 };
                 let running = &state.running_mean[range.statistics.clone()];
                 for (((start, centre), &bias), &running) in

@@ -55,8 +55,8 @@ impl FastTrainer {
         self.kernels.name()
     }
 
-    /// The part of the numeric platform that results depend on: instruction set and blocking. Two machines with the same
-    /// text compute the same bits.
+    /// The part of the numeric platform that results depend on: instruction set and order of sums. Two machines with the
+    /// same text compute the same bits.
     pub fn platform(&self) -> String {
         format!("cpu/{}/{}", self.path(), kernels::BLOCKING)
     }
@@ -94,7 +94,7 @@ impl MemberTrainer<f32> for FastTrainer {
             }
             state.steps += 1;
             let rate = state.learning_rate;
-            let scalars = AdamScalars::new(&job.training.adam, job.training.weight_decay, rate, state.steps);
+            let scalars = AdamScalars::new(job.training, rate, state.steps);
             member.backward(Some(&scalars));
             if let Some(plateau) = &job.training.plateau {
                 state.learning_rate = state.plateau.next_rate(plateau, loss, rate);

@@ -82,8 +82,7 @@ impl<T: Real, P: Products> MemberTrainer<T> for PlainTrainer<P> {
 /// One Adam step with L2 decay; afterwards parameters and moments of negligible magnitude are zero.
 fn adam_step<T: Real>(job: &TrainJob<'_, T>, state: &mut MemberState<T>, gradient: &[T]) {
     state.steps += 1;
-    let training = job.training;
-    let s = AdamScalars::<T>::new(&training.adam, training.weight_decay, state.learning_rate, state.steps);
+    let s = AdamScalars::<T>::new(job.training, state.learning_rate, state.steps);
     let moments = state.first_moment.iter_mut().zip(&mut state.second_moment);
     for ((parameter, (m, v)), &g) in state.params.iter_mut().zip(moments).zip(gradient) {
         let g = g + s.weight_decay * *parameter;

@@ -93,10 +93,7 @@ impl Optimiser {
         else {
             return Err(TchError::Kind("the optimiser's tensors are not on the processor".into()));
         };
-        let scalars: Vec<_> = rates
-            .iter()
-            .map(|&rate| AdamScalars::<f32>::new(&training.adam, training.weight_decay, rate, *steps))
-            .collect();
+        let scalars: Vec<_> = rates.iter().map(|&rate| AdamScalars::<f32>::new(training, rate, *steps)).collect();
         packing.each_stretch(|m, range| {
             let s = &scalars[m];
             kernels.adam(&AdamKernel {
@@ -122,7 +119,7 @@ impl Optimiser {
     fn step_on_device(&mut self, params: &mut Tensor, gradient: &mut Tensor) -> Result<()> {
         let Some(owner) = &self.owner else { return Ok(()) };
         // All members have taken equally many steps: only the rate differs.
-        let s = AdamScalars::<f64>::new(&self.training.adam, self.training.weight_decay, 1.0, self.steps);
+        let s = AdamScalars::<f64>::new(&self.training, 1.0, self.steps);
         if self.training.weight_decay != 0.0 {
             gradient.f_add_(&params.f_mul_scalar(s.weight_decay)?).done()?;
         }

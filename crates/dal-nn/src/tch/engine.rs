@@ -43,6 +43,9 @@ impl TchEngine {
     /// # Errors
     /// A name that is no device or precision, or a device that is not there or has not the precision.
     pub fn on(choice: &EngineChoice<'_>, clock: &Clock) -> Result<Self, SettingError> {
+        if choice.platform.is_some() {
+            return Err(SettingError::new("platform", "libtorch chooses the kernels of the engine `tch` by itself"));
+        }
         let wrong = |key: &str, error: TchSetupError| SettingError::new(key, error.to_string());
         let device: TchDevice = choice.device.unwrap_or("cpu").parse().map_err(|error| wrong("device", error))?;
         let (tf32, bf16) = match choice.precision.unwrap_or("f32") {
@@ -134,7 +137,10 @@ mod tests {
 
     fn engine(device: &str, precision: &str) -> Result<TchEngine, SettingError> {
         let clock: Clock = Arc::new(|| 0.0);
-        TchEngine::on(&EngineChoice { id: "tch", device: Some(device), precision: Some(precision) }, &clock)
+        TchEngine::on(
+            &EngineChoice { id: "tch", device: Some(device), precision: Some(precision), platform: None },
+            &clock,
+        )
     }
 
     #[test]

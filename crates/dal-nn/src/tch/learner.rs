@@ -11,7 +11,7 @@ use crate::evaluate::Member;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::ScalingSpec;
 use crate::surrogate::CpuSurrogate;
-use crate::training::{MemberState, TrainJob};
+use crate::training::MemberState;
 use dal_core::Clock;
 use dal_core::model::{NetworkSpec, TrainingSpec};
 
@@ -121,41 +121,35 @@ impl TchLearner {
     /// Trains every task, those of equal shapes together.
     fn run(&self, tasks: &[Task<'_>], stop: &Stop) -> Vec<Option<Result<Trained, Failure>>> {
         let mut results: Vec<_> = tasks.iter().map(|_| None).collect();
+        let mut spent = vec![None; tasks.len()];
         for group in groups(tasks) {
-            let jobs: Vec<_> = group.iter().map(|&i| self.job(&tasks[i], stop)).collect();
-            let mut states: Vec<_> = group
-                .iter()
-                .map(|&i| {
-                    let params = tasks[i].layout.initial(&mut tasks[i].weights.rng());
-                    MemberState::new(tasks[i].layout, params, &self.recipe.training)
-                })
-                .collect();
-            let epochs = 0..self.recipe.training.epochs;
-            let trained = self.trainer.run(&jobs, &mut states, epochs, self.clock.as_ref());
-            for ((&i, (result, seconds)), state) in group.iter().zip(trained).zip(states) {
-                let MemberState { params, running_mean, running_var, .. } = state;
-                results[i] = Some(match result {
-                    Ok(_) => Ok(Trained { member: Member { params, running_mean, running_var }, seconds }),
-                    Err(TchTrainError::Train(error)) => Err(Failure::Train(error)),
-                    Err(error) => Err(Failure::Engine(error.to_string())),
-                });
+            // Those that have to be trained anew train together again.
+            let (mut open, mut attempt) = (group, 0);
+            while let Some(&first) = open.first() {
+                let jobs: Vec<_> = open.iter().map(|&i| tasks[i].job(stop)).collect();
+                let mut states: Vec<_> = open.iter().map(|&i| tasks[i].start(attempt)).collect();
+                let epochs = 0..tasks[first].training.epochs;
+                let trained = self.trainer.run(&jobs, &mut states, epochs, self.clock.as_ref());
+                let mut again = Vec::new();
+                for ((&i, (result, seconds)), state) in open.iter().zip(trained).zip(states) {
+                    spent[i] = seconds.map(|seconds| seconds + spent[i].unwrap_or(0.0));
+                    let MemberState { params, running_mean, running_var, .. } = state;
+                    results[i] = Some(match result {
+                        Ok(log) => {
+                            let end = tasks[i].end(&log, attempt);
+                            if tasks[i].trains_anew(end.as_ref()) {
+                                again.push(i);
+                            }
+                            Ok(Trained { member: Member { params, running_mean, running_var }, end, seconds: spent[i] })
+                        }
+                        Err(TchTrainError::Train(error)) => Err(Failure::Train(error)),
+                        Err(error) => Err(Failure::Engine(error.to_string())),
+                    });
+                }
+                (open, attempt) = (again, attempt + 1);
             }
         }
         results
-    }
-
-    fn job<'a>(&'a self, task: &'a Task<'_>, stop: &'a Stop) -> TrainJob<'a, f32> {
-        TrainJob {
-            network: task.network,
-            layout: task.layout,
-            training: &self.recipe.training,
-            x: &task.prepared.x,
-            y: &task.prepared.y,
-            n: task.prepared.n,
-            dropout: task.dropout,
-            loss_head: task.loss_head,
-            stop: Some(stop),
-        }
     }
 }
 
@@ -168,6 +162,7 @@ fn groups(tasks: &[Task<'_>]) -> Vec<Vec<usize>> {
             task.prepared.n == other.prepared.n
                 && task.dropout.map(|dropout| dropout.rate) == other.dropout.map(|dropout| dropout.rate)
                 && head(task) == head(other)
+                && task.training == other.training
                 && task.network == other.network
                 && task.layout == other.layout
         };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use dal_core::{
     Committee, Dropout, InputGradient, LossHead, Moments, OnChunk, ParameterSubset, SeedPath, Surrogate,
-    SurrogateError, Tangent, TrainingCost, Uncertainty,
+    SurrogateError, Tangent, TrainingCost, TrainingReport, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use tch::{Kind, TchError, Tensor};
@@ -228,6 +228,10 @@ impl Surrogate for TchSurrogate {
 
     fn tangent(&self) -> Option<&dyn Tangent> {
         self.host.needs().tangent.then_some(self)
+    }
+
+    fn training_report(&self) -> Option<&TrainingReport> {
+        self.host.training_report()
     }
 
     fn training_cost(&self) -> TrainingCost {

@@ -47,7 +47,7 @@ pub static DEFINITION: Definition = Definition {
             ]),
         }],
         published: PublishedCard {
-            model: MlpEnsemble::of(&[50; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4),
+            model: MlpEnsemble::of(&[50; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4).with_averaged_loss(10),
             known: Knowledge::Recollected,
             note: "",
         },

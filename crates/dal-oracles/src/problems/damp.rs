@@ -31,7 +31,7 @@ pub static DEFINITION: Definition = Definition {
         licence: "formula; code MIT OR Apache-2.0",
         settings: &[],
         published: PublishedCard {
-            model: MlpEnsemble::of(&[500; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4),
+            model: MlpEnsemble::of(&[500; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4).with_averaged_loss(10),
             known: Knowledge::Recollected,
             note: "",
         },

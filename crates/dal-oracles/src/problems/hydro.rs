@@ -35,7 +35,7 @@ pub static DEFINITION: Definition = Definition {
         licence: "CC BY 4.0 (J. Gerritsma, R. Onnink, A. Versluis; Delft Ship Hydromechanics Laboratory)",
         settings: &[],
         published: PublishedCard {
-            model: MlpEnsemble::of(&[50; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4),
+            model: MlpEnsemble::of(&[50; 6], Some(BatchNormSpec::RUNNING), 1e-3, 1e-4).with_averaged_loss(10),
             known: Knowledge::Published,
             note: "",
         },

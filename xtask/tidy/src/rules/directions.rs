@@ -15,7 +15,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("dal-geom", &[]),
     ("dal-fixtures", &[]),
     ("dal-oracles", &["dal-core", "dal-fixtures"]),
-    ("dal-nn", &["dal-core"]),
+    ("dal-nn", &["dal-core", "dal-eval"]),
     ("dal-acq", &["dal-core", "dal-geom"]),
     ("dal-eval", &[]),
     ("dal-store", &["dal-core"]),
