@@ -48,6 +48,7 @@ const STAGES: &[Stage] = &[
 
 const FULL_STAGES: &[Stage] = &[
     ("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None })),
+    ("recompute", recompute),
     ("page", || page::run_browser(&page::Args { page: None })),
     ("valgrind", valgrind::run_memcheck),
     // Off by default for the time it takes to compile.
@@ -100,6 +101,35 @@ fn no_libtorch() -> Result<()> {
         Some(name) => bail!("`{name}` is among the dependencies of a default build"),
         None => Ok(()),
     }
+}
+
+/// A small store whose picks and figures a script that shares no code with us computes again from its files.
+fn recompute() -> Result<()> {
+    run(&mut cargo(&["build", "--locked", "--quiet", "-p", "dal-cli"]))?;
+    let (dal, folder) = (target_dir().join("debug/dal"), root().join("fixtures/recompute"));
+    let python = fixtures::python_with(&folder)?;
+    let store = target_dir().join("recompute");
+    if store.exists() {
+        std::fs::remove_dir_all(&store).with_context(|| store.display().to_string())?;
+    }
+    let report = store.join("report");
+    run(Command::new(&dal).args(["bench", "run"]).arg(folder.join("sweep.toml")).arg("--store").arg(&store))?;
+    run(Command::new(&dal).arg("report").arg(&store).arg("--out").arg(&report))?;
+    let mut script = Command::new(python);
+    script.arg(folder.join("recompute.py")).arg(&store).arg(report.join("tables/cells.csv"));
+    for entry in std::fs::read_dir(store.join("runs"))? {
+        let of_run = entry?;
+        if of_run.file_name().to_string_lossy().contains("-random-") {
+            continue;
+        }
+        for step in ["0", "2"] {
+            let out = store.join("shown").join(of_run.file_name()).join(step);
+            let mut show = Command::new(&dal);
+            run(show.args(["bench", "show"]).arg(of_run.path()).args(["--step", step, "--out"]).arg(&out))?;
+            script.arg(out);
+        }
+    }
+    run(&mut script)
 }
 
 /// Everything of the engine's own crate, whose conformance suite covers both engines; of the others what uses the

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, run_trials};
+use dal_core::{Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, RunError, Stop, run_trials};
 use dal_store::{
     AnswerDamageKind, Begin, EntryRecord, Failure, FailureKind, Provenance, Remembering, RunWriter, Standing, Status,
     Store, StoreWriter,
@@ -19,9 +19,11 @@ use crate::machine::peak_memory_mib;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
 use crate::progress::{Event, FailedRun, Overall, Progress, Summary};
-use crate::recorder::{Halt, Recorder, Recording};
 use crate::remember::{remembering, take_old};
 use crate::replay::Replay;
+use crate::watch::{
+    Breaker, Doing, Evaluation, Halt, Recording, Records, Stopwatch, Timings, Yardstick, granting_committee,
+};
 
 /// How a plan is run; none of it changes results.
 #[derive(Clone, Debug)]
@@ -157,6 +159,7 @@ pub fn run(
     let mut summary = into_inner(shared.summary);
     summary.stopped = stop.is_draining() && summary.left() > 0;
     summary.failed.sort_by(|a, b| a.directory.cmp(&b.directory));
+    summary.learning.sort();
     summary.elapsed = start.elapsed();
     Ok(summary)
 }
@@ -305,21 +308,22 @@ impl Shared<'_> {
 
     /// Runs a group once. What comes back is to be run anew, each trial from its checkpoint, because another one panicked.
     fn attempt(&self, worker: usize, group: &[usize]) -> Result<Vec<Vec<usize>>, BenchError> {
+        let Some(&first) = group.first() else { return Ok(Vec::new()) };
+        let problem = &self.plan.problems()[self.plan.trials()[first].problem()];
+        let yardstick = Yardstick::of(problem)?;
         let mut started = Vec::new();
         for &index in group {
-            if let Some(start) = self.start(worker, index)? {
+            if let Some(start) = self.start(worker, index, &yardstick)? {
                 started.push(start);
             }
         }
         let Some(first) = started.first() else { return Ok(Vec::new()) };
         let n_together = started.len();
-        let problem = &self.plan.problems()[first.trial.problem()];
         let engine = problem.engine();
         let refused = |reason| BenchError::Engine { engine: engine.id().to_owned(), reason };
         let learner =
             engine.learner(problem.model(), problem.problem().shape()).map_err(|error| refused(error.to_string()))?;
-        let learner = problem.problem().scaling().learner(learner);
-        let test = problem.test_set()?;
+        let learner = problem.problem().scaling().learner(granting_committee(learner, problem.model()));
         let oracle: &dyn Oracle = match &self.oracles[first.trial.problem()] {
             Some(remembering) => remembering,
             None => &**problem.problem().oracle(),
@@ -333,23 +337,17 @@ impl Shared<'_> {
             trials.push((start.index, start.trial));
             recordings.push(start.recording);
         }
-        let mut on_entry = |i: usize, record: &EntryRecord| self.entry_finished(worker, trials[i].1, record);
-        let began = Instant::now();
-        let mut recorder = Recorder {
-            recordings,
-            test,
-            cheap_oracle: problem.cheap_labels().then_some(oracle),
-            on_entry: &mut on_entry,
-            last: began,
-            clock: Arc::new(move || began.elapsed().as_secs_f64()),
-            training_share: 0.0,
-            at: None,
-            broken: false,
-        };
-        let outcomes =
-            catch_unwind(AssertUnwindSafe(|| run_trials(&mut campaigns, &replay, &*learner, self.stop, &mut recorder)));
-        let (recordings, at) = (std::mem::take(&mut recorder.recordings), recorder.at);
-        drop(recorder);
+        let mut on_entry = |i: usize, record: &EntryRecord| self.entry_finished(worker, trials[i], record);
+        let timings = Timings::of(n_together);
+        let evaluation = Evaluation { yardstick, cheap_oracle: problem.cheap_labels().then_some(oracle) };
+        let mut records =
+            Records { recordings, problem: problem.problem(), evaluation, timings: &timings, on_entry: &mut on_entry };
+        let (mut doing, mut stopwatch, mut breaker) = (Doing::default(), Stopwatch::new(&timings), Breaker::default());
+        let outcomes = catch_unwind(AssertUnwindSafe(|| {
+            let mut all = Observers::new(vec![&mut doing, &mut stopwatch, &mut breaker, &mut records]);
+            run_trials(&mut campaigns, &replay, &*learner, self.stop, &mut all)
+        }));
+        let (recordings, at) = (records.recordings, doing.at);
         let payload = match outcomes {
             Ok(outcomes) => {
                 let some_failed = outcomes.iter().any(Result::is_err);
@@ -386,7 +384,7 @@ impl Shared<'_> {
     }
 
     /// Takes a trial up; `None` if nothing is left to do in it.
-    fn start(&self, worker: usize, index: usize) -> Result<Option<Started<'_>>, BenchError> {
+    fn start(&self, worker: usize, index: usize, yardstick: &Yardstick<'_>) -> Result<Option<Started<'_>>, BenchError> {
         let trial = &self.plan.trials()[index];
         let mut writer = match self.writer.begin(trial.key())? {
             Begin::Open(writer) => writer,
@@ -403,6 +401,7 @@ impl Shared<'_> {
             // A user's answers cost something, so they outlive the run.
             writer.keep_labels();
         }
+        writer.set_test_labels(yardstick.test_labels())?;
         let checkpoint = writer.checkpoint();
         self.progress.event(&Event::RunStarted {
             worker,
@@ -475,14 +474,14 @@ impl Shared<'_> {
         Ok(Ended::Over(run.status().clone()))
     }
 
-    fn entry_finished(&self, worker: usize, trial: &Trial, record: &EntryRecord) {
+    fn entry_finished(&self, worker: usize, (index, trial): (usize, &Trial), record: &EntryRecord) {
+        lock(&self.summary).learning.add(&self.plan.record().runs[index].directory, record);
         let overall = {
             let mut ledger = lock(&self.ledger);
             ledger.done += self.model.entry_seconds(self.plan, trial, record.entry);
             ledger.overall()
         };
-        let (entry, mse) = (record.entry, record.errors.mse);
-        self.progress.event(&Event::EntryFinished { worker, trial, entry, mse, overall });
+        self.progress.event(&Event::EntryFinished { worker, trial, record, overall });
     }
 
     fn run_ended(&self, worker: usize, index: usize, trial: &Trial, ended: Ended) {

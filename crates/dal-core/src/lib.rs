@@ -127,7 +127,7 @@ pub use model::{MlpEnsemble, MlpOverlay, ModelSpec, Shape};
 pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every};
 pub use outputs::{OutputScaling, OutputTransform, OutputUnits};
 pub use philox::Philox;
-pub use run::{Fitted, Observer, ObserverError, Proposed, RunError, run_trials};
+pub use run::{Fitted, Observer, ObserverError, Observers, Proposed, RunError, run_trials};
 pub use seeds::{SeedPath, TrialSeeds};
 pub use settings::{Choice, SettingCard, SettingError, SettingValues, Settings};
 pub use space::{Dimension, Scale, Space, SpaceError, Value};

@@ -63,7 +63,8 @@ pub use data::{
 };
 pub use findings::{
     AuxiliaryFinding, Band, CellDetail, Counts, Curves, Deciding, ErrorKind, FailedLabels, FinalErrors, Findings,
-    Judged, Learning, Method, NowErrors, Part, Place, Problem, Time, TrainingTime, UncertaintyFinding, findings,
+    Judged, Learning, Method, NowErrors, Part, Place, Problem, SeedSpread, Time, TrainingTime, UncertaintyFinding,
+    findings,
 };
 pub use load::load;
 pub use summary::{Statement, statements, terminal_summary};

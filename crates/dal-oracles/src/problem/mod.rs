@@ -5,8 +5,10 @@ mod presets;
 
 use std::sync::Arc;
 
-use dal_core::{MlpEnsemble, Oracle, OutputScaling, SettingCard, SettingError, Settings, Shape, Space};
-use ndarray::Array2;
+use dal_core::{
+    MlpEnsemble, Oracle, OutputScaling, SettingCard, SettingError, Settings, Shape, Space, SpaceError, Value,
+};
+use ndarray::{Array2, ArrayView1};
 
 use crate::card::Card;
 use crate::user::Asking;
@@ -168,6 +170,22 @@ impl Problem {
     /// The inputs as the user knows them: one per dimension of the space, not per column.
     pub fn inputs(&self) -> &[Column] {
         &self.inputs
+    }
+
+    /// The inputs of a point of the unit box in their units, as text; a level by its name.
+    ///
+    /// # Errors
+    /// A wrong number of columns.
+    pub fn in_words(&self, point: ArrayView1<'_, f64>) -> Result<Vec<String>, SpaceError> {
+        let values = self.space.to_physical(point)?.into_iter().enumerate();
+        let text = |(input, value): (usize, Value)| match value {
+            Value::Level(level) => {
+                let name = self.inputs.get(input).and_then(|column| column.levels.get(level));
+                name.cloned().unwrap_or_else(|| level.to_string())
+            }
+            other => other.to_string(),
+        };
+        Ok(values.map(text).collect())
     }
 
     /// The outputs, in the order of an answer.

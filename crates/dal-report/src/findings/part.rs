@@ -105,7 +105,8 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
                 };
                 let values = values_of(&problem.seeds, by_seed, problem.protocol.steps + 1, |run| area(run, span));
                 let ratios = paired_ratios(&problem.seeds, &values, &baseline.area);
-                Some((ratios, cell_without_tests(problem, baseline, by_seed, *target)))
+                let cell = cell_without_tests(problem, baseline, by_seed, &ratios, *target);
+                Some((ratios, cell))
             };
             let found = pool_ratios.iter().map(|ratio| of_cell(ratio).unzip());
             let (ratios, row): (Vec<Option<Vec<SeedOutcome>>>, Vec<Option<Unjudged>>) = found.unzip();
