@@ -14,6 +14,9 @@ use crate::error::SweepError;
 use crate::problem::{PlannedProblem, Split};
 use crate::sweep::ProtocolFile;
 
+/// The id of the baseline, which stands for every pool ratio whatever a catalogue means by it.
+const RANDOM: &str = "random";
+
 impl Resolver<'_> {
     pub(super) fn protocol(&self, own: &ProtocolFile, key: &str) -> Result<(ProtocolSpec, Vec<usize>), SweepError> {
         let shared = &self.sweep.file.protocol;
@@ -91,7 +94,9 @@ impl Resolver<'_> {
 pub(super) fn pools(problem: &PlannedProblem, chosen: &Chosen, ratios: &[usize]) -> Vec<PoolSpec> {
     match problem.protocol.pool {
         PoolSpec::Candidates { n } => vec![PoolSpec::Candidates { n }],
-        PoolSpec::Uniform { .. } if !chosen.found.strategy.uses_pool() => vec![PoolSpec::Uniform { ratio: 1 }],
+        PoolSpec::Uniform { .. } if chosen.id == RANDOM || !chosen.found.strategy.uses_pool() => {
+            vec![PoolSpec::Uniform { ratio: 1 }]
+        }
         PoolSpec::Uniform { .. } => ratios.iter().map(|&ratio| PoolSpec::Uniform { ratio }).collect(),
     }
 }
