@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use dal_core::{Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, RunError, Stop, run_trials};

@@ -517,7 +517,12 @@ mod tests {
 
     #[test]
     fn observers_are_told_in_order_and_of_an_end_all_of_them() {
-        let protocol = Protocol { n_initial: 4, n_queries: 1, n_steps: 1, pool: Pool::Uniform { n_candidates: 2 } };
+        let protocol = Protocol {
+            start: crate::Start::Sample { n: 4 },
+            n_queries: 1,
+            n_steps: Some(1),
+            pool: Pool::Uniform { n_candidates: 2 },
+        };
         let campaign =
             Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol, TrialSeeds::new("t", 0)).unwrap();
         let notes = std::cell::RefCell::default();
