@@ -326,8 +326,9 @@ fn tune_then_bench_then_label_ask_no_point_twice() {
     };
     let tune = |out: &'static str| {
         let sizes = ["--points", "20", "--validation", "10", "--epochs", "3", "--members", "1", "--seeds", "1"];
-        let rest = ["--budget", "6", "--space", "training", "--jobs", "1", "--proof-points", "20", "--out", out];
-        run(dir.path(), &[&["tune", "rig.toml"][..], &sizes, &rest].concat())
+        let rest =
+            ["--budget", "6", "--space", "training", "--jobs", "1", "--proof-points", "20", "--campaign-seeds", "0"];
+        run(dir.path(), &[&["tune", "rig.toml", "--out", out][..], &sizes, &rest].concat())
     };
     let label = || run(dir.path(), &["label", "rig.toml", "--input", "points.csv"]);
     let output = tune("tuned");
