@@ -1,7 +1,7 @@
 //! In what a sweep departs from the published protocol, networks and training, in words for a reader of its report.
 
 use dal_core::ModelSpec;
-use dal_core::model::{OnCollapse, norm, widths};
+use dal_core::model::{DecayReading, OnCollapse, norm, widths};
 use dal_oracles::Problem;
 use dal_store::ProtocolSpec;
 
@@ -37,8 +37,9 @@ pub(crate) fn from_published(problem: &Problem, model: &ModelSpec, protocol: &Pr
         all.extend(number("epochs", used.epochs as f64, due.epochs as f64));
         all.extend(number("learning rate", used.learning_rate, due.learning_rate));
         all.extend(number("weight decay", used.weight_decay, due.weight_decay));
-        // Where nothing decays there is nothing to read.
-        if used.decay_reading != due.decay_reading && used.weight_decay != 0.0 {
+        // Where nothing decays there is nothing to read, but a schedule may be shared.
+        let acts = used.weight_decay != 0.0 || used.decay_reading == DecayReading::CoupledLoss;
+        if used.decay_reading != due.decay_reading && acts {
             all.push(format!(
                 "weight decay {} instead of {}",
                 used.decay_reading.in_words(),

@@ -68,6 +68,53 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
     assert!(of_sine.iter().all(|t| t.spec().pool_ratio() == Some(7) && t.spec().strategy.id == "far"));
 }
 
+/// What becomes of members that do not learn, and how a decay acts: kept and as published for built-in problems, trained anew
+/// and as printed for a user's, unless a file says otherwise; what differs is among the departures and in the specification.
+#[test]
+fn readings_of_the_training_are_said_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let own =
+        "name = \"own\"\n[[inputs]]\nname = \"a\"\n[[outputs]]\nname = \"y\"\n[oracle.command]\nprogram = [\"true\"]\ntime_limit = 1.0\n";
+    std::fs::write(dir.path().join("own.toml"), own).unwrap();
+    let of = |problem: &str| {
+        let text = format!("name = \"p\"\nseeds = 1\n[[problem]]\n{problem}\n[[strategy]]\nid = \"random\"\n");
+        let sweep = Sweep::parse(&text, dir.path().join("sweep.toml")).unwrap();
+        let plan = sweep.resolve_with(&built_in()).map_err(|error| error.to_string())?;
+        let departures = plan.record().departures.values().flatten().cloned().collect::<Vec<_>>().join("; ");
+        Ok::<_, String>((plan.trials()[0].spec().training.clone(), departures))
+    };
+    let averaged = serde_json::json!({"averaged-loss": {"members": 10}});
+
+    let (training, departures) = of("id = \"hydro\"\npreset = \"published\"").unwrap();
+    assert_eq!((&training["decay_reading"], training["on_collapse"].as_str()), (&averaged, None));
+    assert_eq!(departures, "");
+    let (training, departures) = of("id = \"hydro\"\npreset = \"tuned\"").unwrap();
+    assert!(training["decay_reading"].is_null());
+    let acts = "weight decay in each member's own loss instead of on the averaged loss of 10 members";
+    assert!(departures.contains(acts), "{departures}");
+
+    let said = "training = { on_collapse = \"restart\", decay_reading = \"per-member\" }";
+    let (training, departures) = of(&format!("id = \"hydro\"\npreset = \"published\"\n{said}")).unwrap();
+    assert_eq!(training["on_collapse"], "restart");
+    assert!(training["decay_reading"].is_null());
+    assert_eq!(departures, format!("{acts}; members that do not learn are trained anew"));
+    let said = "training = { decay_reading = \"coupled-loss\" }";
+    let (training, departures) = of(&format!("id = \"sine\"\npreset = \"published\"\n{said}")).unwrap();
+    assert_eq!(training["decay_reading"], "coupled-loss");
+    assert!(departures.contains("under one schedule"), "{departures}");
+
+    let (training, departures) = of("id = \"own.toml\"").unwrap();
+    assert_eq!((training["on_collapse"].as_str(), departures.as_str()), (Some("restart"), ""));
+    assert!(training["decay_reading"].is_null());
+    let (training, _) = of("id = \"own.toml\"\ntraining = { on_collapse = \"keep\" }").unwrap();
+    assert!(training["on_collapse"].is_null());
+
+    let error = of(&format!("id = \"own.toml\"\n{said}")).unwrap_err();
+    assert!(error.contains("problem[0].training.decay_reading") && error.contains("keep"), "{error}");
+    let error = of("id = \"sine\"\ntraining = { on_collapse = \"retry\" }").unwrap_err();
+    assert!(error.contains("problem[0].training.on_collapse") && error.contains("restart"), "{error}");
+}
+
 #[test]
 fn every_mistake_is_named_with_its_place() {
     let base = small(&["far"]);

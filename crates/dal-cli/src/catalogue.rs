@@ -101,7 +101,7 @@ fn show_card(card: &Card) -> Result<Done> {
     let training = &card.published.model.training;
     let reading = match training.decay_reading {
         DecayReading::PerMember => String::new(),
-        averaged @ DecayReading::AveragedLoss { .. } => format!(" {}", averaged.in_words()),
+        reading => format!(" {}", reading.in_words()),
     };
     outln!("training  learning rate {}, weight decay {}{reading}", training.learning_rate, training.weight_decay);
     outln!("          {} members, {} epochs", training.n_members, training.epochs);

@@ -368,6 +368,7 @@ fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
         outln!("  network = {{ hidden = {hidden}, batch_norm = {norm}, batch_norm_statistics = \"{statistics}\" }}");
         let reading = match chosen.training.decay_reading {
             DecayReading::PerMember => "\"per-member\"".to_owned(),
+            DecayReading::CoupledLoss => "\"coupled-loss\"".to_owned(),
             DecayReading::AveragedLoss { members } => format!("{{ averaged-loss = {{ members = {members} }} }}"),
         };
         outln!(

@@ -9,6 +9,7 @@ use crate::masks::drop_units;
 use crate::params::Layout;
 use crate::products::{Gemm, Matrix, Products};
 use crate::real::Real;
+use crate::training::MemberState;
 use dal_core::model::NetworkSpec;
 
 /// A trained network's numbers: parameters by [`Layout`], and BatchNorm's statistics at inference.
@@ -20,6 +21,14 @@ pub struct Member {
     pub running_mean: Vec<f32>,
     /// BatchNorm's variances.
     pub running_var: Vec<f32>,
+}
+
+impl Member {
+    /// What training left.
+    pub(crate) fn of(state: MemberState<f32>) -> Self {
+        let MemberState { params, running_mean, running_var, .. } = state;
+        Self { params, running_mean, running_var }
+    }
 }
 
 /// Dropout at prediction time: masks of one pass.

@@ -12,7 +12,7 @@ use crate::platform;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::ScalingSpec;
 use crate::surrogate::CpuSurrogate;
-use crate::training::{MemberTrainer, TrainLog};
+use crate::training::{MemberState, MemberTrainer, Plateau, TrainJob, TrainLog};
 use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
 
 /// Trains ensembles of independent members on the CPU, in f32, from scratch.
@@ -131,21 +131,26 @@ impl CpuLearner {
         let n_jobs = tasks.iter().map(|task| task.job + 1).max().unwrap_or(0);
         let failed: Vec<AtomicUsize> = (0..n_jobs).map(|_| AtomicUsize::new(usize::MAX)).collect();
         let next = AtomicUsize::new(0);
-        let results: Vec<Mutex<Option<_>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
+        let units: Vec<&[Task<'_>]> = tasks.chunk_by(Task::is_coupled).collect();
+        let results: Vec<Mutex<Option<_>>> = units.iter().map(|_| Mutex::new(None)).collect();
         let worker = || {
-            while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < tasks.len()) {
+            while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < units.len()) {
                 // Only what comes after a failure is left out, so that the first one is found on any number of threads.
-                if i > failed[tasks[i].job].load(Ordering::Relaxed) {
+                let job = units[i][0].job;
+                if i > failed[job].load(Ordering::Relaxed) {
                     continue;
                 }
-                let result = self.train(&tasks[i], stop);
+                let result = match units[i] {
+                    [task] => self.train(task, stop).map(|trained| vec![trained]).map_err(|failure| (0, failure)),
+                    members => self.train_coupled(members, stop),
+                };
                 if result.is_err() {
-                    failed[tasks[i].job].fetch_min(i, Ordering::Relaxed);
+                    failed[job].fetch_min(i, Ordering::Relaxed);
                 }
                 *results[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
             }
         };
-        let n_threads = self.n_threads.min(tasks.len());
+        let n_threads = self.n_threads.min(units.len());
         if n_threads <= 1 {
             worker();
         } else {
@@ -159,7 +164,50 @@ impl CpuLearner {
                 worker();
             });
         }
-        results.into_iter().map(|slot| slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)).collect()
+        let slots = results.into_iter().zip(&units);
+        slots
+            .flat_map(|(slot, unit)| match slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+                Some(Ok(trained)) => trained.into_iter().map(|trained| Some(Ok(trained))).collect(),
+                Some(Err((at, failure))) => (0..unit.len()).map(|i| (i == at).then(|| Err(failure.clone()))).collect(),
+                None => unit.iter().map(|_| None).collect::<Vec<_>>(),
+            })
+            .collect()
+    }
+
+    /// Trains the members of a job under one schedule, which sees the mean of their losses.
+    ///
+    /// The rule lowers the rate after more than `patience` epochs without progress, so no earlier than at the end of a stretch
+    /// of `patience + 1 − stalled` epochs: each member trains that far at one rate before the others do.
+    fn train_coupled(&self, tasks: &[Task<'_>], stop: &Stop) -> Result<Vec<Trained>, (usize, Failure)> {
+        let start = self.clock.as_ref().map(|clock| clock());
+        let mut alone = self.recipe.training.clone();
+        let rule = alone.plateau.take();
+        let (mut plateau, mut epoch) = (Plateau::default(), 0);
+        let mut members: Vec<(MemberState<f32>, TrainLog)> =
+            tasks.iter().map(|task| (task.start(0), TrainLog::default())).collect();
+        while epoch < alone.epochs {
+            let stretch = rule.as_ref().map_or(alone.epochs, |rule| rule.patience + 1 - plateau.stalled);
+            let end = alone.epochs.min(epoch + stretch);
+            for (i, (task, (state, log))) in tasks.iter().zip(&mut members).enumerate() {
+                let job = TrainJob { training: &alone, ..task.job(stop) };
+                self.kernels.train(&job, state, epoch..end, log).map_err(|error| (i, error.into()))?;
+            }
+            if let Some(rule) = &rule {
+                let mut rate = members[0].0.learning_rate;
+                for e in epoch..end {
+                    let losses = members.iter().map(|(_, log)| log.losses[e]);
+                    rate = plateau.next_rate(rule, losses.sum::<f64>() / members.len() as f64, rate);
+                }
+                members.iter_mut().for_each(|(state, _)| state.learning_rate = rate);
+            }
+            epoch = end;
+        }
+        let seconds = self.clock.as_ref().zip(start).map(|(clock, start)| (clock() - start) / tasks.len() as f64);
+        let trained = tasks.iter().zip(members).map(|(task, (state, log))| {
+            let end = task.end(&log, 0);
+            Trained { member: Member::of(state), end, seconds }
+        });
+        Ok(trained.collect())
     }
 
     fn train(&self, task: &Task<'_>, stop: &Stop) -> Result<Trained, Failure> {
@@ -175,9 +223,8 @@ impl CpuLearner {
             }
             attempt += 1;
         };
-        let member = Member { params: state.params, running_mean: state.running_mean, running_var: state.running_var };
         let seconds = self.clock.as_ref().zip(start).map(|(clock, start)| clock() - start);
-        Ok(Trained { member, end, seconds })
+        Ok(Trained { member: Member::of(state), end, seconds })
     }
 }
 

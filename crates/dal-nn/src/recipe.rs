@@ -12,7 +12,7 @@ use crate::params::{Layout, LossHeadShape};
 use crate::scaling::{Affine, Scaling, ScalingSpec, scaled};
 use crate::surrogate::{CpuSurrogate, DropoutNetwork, Ensemble, Provenance};
 use crate::training::{DropoutTraining, LossHeadTraining, MemberState, TrainError, TrainJob, TrainLog};
-use dal_core::model::{NetworkSpec, OnCollapse, SpecError, TrainingSpec};
+use dal_core::model::{DecayReading, NetworkSpec, OnCollapse, SpecError, TrainingSpec};
 
 /// Networks, their training and their scaling: what a learner knows before it sees data.
 #[derive(Debug, Clone)]
@@ -57,6 +57,13 @@ impl Task<'_> {
             loss_head: self.loss_head,
             stop: Some(stop),
         }
+    }
+
+    /// Whether the next task is a member of the same ensemble that is trained under the same schedule.
+    pub(crate) fn is_coupled(&self, next: &Self) -> bool {
+        let member = |task: &Self| matches!(task.kind, Kind::Member(_));
+        let coupled = self.training.decay_reading == DecayReading::CoupledLoss;
+        coupled && self.job == next.job && member(self) && member(next)
     }
 
     /// How training number `attempt` ended; `None` after no epoch.

@@ -234,7 +234,7 @@ impl<T: Real> AdamScalars<T> {
     /// The scalars of step `step` (from 1) at `rate`; decay and eps as [`DecayReading`](dal_core::model::DecayReading) says.
     pub fn new(training: &TrainingSpec, rate: f64, step: u64) -> Self {
         let (t, spec) = (step as f64, &training.adam);
-        let factor = training.decay_reading.factor();
+        let factor = training.decay_factor();
         Self {
             beta1: T::from_f64(spec.beta1),
             one_minus_beta1: T::from_f64(1.0 - spec.beta1),

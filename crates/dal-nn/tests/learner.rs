@@ -6,9 +6,10 @@ use dal_core::{
 };
 use dal_nn::{
     AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate,
-    DecayReading, FastTrainer, Head, NetworkSpec, OnCollapse, ScalingRule, ScalingSpec, TrainingSpec,
+    DecayReading, FastTrainer, Head, Layout, MemberState, MemberTrainer, NetworkSpec, OnCollapse, Plateau, ScalingRule,
+    ScalingSpec, TrainJob, TrainLog, TrainingSpec,
 };
-use ndarray::{Array1, Array2, Array3, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
 use rand::RngExt;
 
 fn points(n: usize, columns: usize, seed: u64) -> Array2<f64> {
@@ -599,6 +600,68 @@ fn a_reading_of_the_decay_concerns_the_ensemble_alone() {
     let dropped = |model: &CpuSurrogate| model.dropout().unwrap().mean(x.view()).unwrap();
     assert_eq!(dropped(&averaged), dropped(&printed));
     assert_ne!(dropped(&averaged), dropped(&spelt_out));
+}
+
+/// The coupled loss epoch by epoch: every member's update at one rate, and the rule shown the mean of the losses.
+#[test]
+fn members_of_a_coupled_loss_share_a_schedule() {
+    let data = labelled(25, 1, 2);
+    let network = NetworkSpec::new(1, 2, vec![8, 8], bn(), Head::Linear).unwrap();
+    let coupled =
+        TrainingSpec { decay_reading: DecayReading::CoupledLoss, weight_decay: 1e-3, ..small_training(3, 90) };
+    let seeds = SeedPath::root(5);
+    let fit = |training: &TrainingSpec, threads| {
+        learner(network.clone(), training.clone()).with_threads(threads).fit(&data, &Needs::default(), &seeds).unwrap()
+    };
+    let model = fit(&coupled, 1);
+    assert_eq!(fit(&coupled, 3), model);
+
+    let single = |values: ArrayView2<'_, f64>| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+    let (x, y) = (single(data.x()), single(data.y()));
+    let layout = Layout::new(&network, None);
+    // A training that leaves the rate alone; the decay counts three members.
+    let adam = AdamSpec { eps: 3.0 * coupled.adam.eps, ..coupled.adam };
+    let alone = TrainingSpec {
+        plateau: None,
+        weight_decay: 3e-3,
+        adam,
+        decay_reading: DecayReading::PerMember,
+        ..coupled.clone()
+    };
+    let job = TrainJob {
+        network: &network,
+        layout: &layout,
+        training: &alone,
+        x: &x,
+        y: &y,
+        n: data.len(),
+        dropout: None,
+        loss_head: None,
+        stop: None,
+    };
+    let start = |m| MemberState::new(&layout, layout.initial(&mut seeds.purpose("weights").index(m).rng()), &alone);
+    let mut states: Vec<MemberState<f32>> = (0..3).map(start).collect();
+    let (mut rule, mut rates) = (Plateau::default(), Vec::new());
+    for epoch in 0..90 {
+        let mut losses = 0.0;
+        for state in &mut states {
+            let mut log = TrainLog::default();
+            FastTrainer::default().train(&job, state, epoch..epoch + 1, &mut log).unwrap();
+            losses += log.losses[0];
+        }
+        let rate = rule.next_rate(&coupled.plateau.unwrap(), losses / 3.0, states[0].learning_rate);
+        states.iter_mut().for_each(|state| state.learning_rate = rate);
+        rates.push(rate);
+    }
+    assert!(rates[89] < rates[0], "the schedule has to act for this to mean something");
+    for (member, state) in model.members().iter().zip(&states) {
+        assert_eq!(member.params, state.params);
+        assert_eq!(member.running_var, state.running_var);
+    }
+    let own = fit(&TrainingSpec { decay_reading: DecayReading::AveragedLoss { members: 3 }, ..coupled.clone() }, 1);
+    assert_ne!(own.members(), model.members());
+    let restart = TrainingSpec { on_collapse: OnCollapse::Restart, ..coupled };
+    assert!(restart.validate().unwrap_err().to_string().contains("keep"));
 }
 
 #[test]

@@ -212,7 +212,7 @@ impl fmt::Display for MlpEnsemble {
         write!(f, ", learning rate {}, weight decay {}", power(learning_rate), power(weight_decay))?;
         match self.training.decay_reading {
             DecayReading::PerMember => Ok(()),
-            averaged @ DecayReading::AveragedLoss { .. } => write!(f, " {}", averaged.in_words()),
+            reading => write!(f, " {}", reading.in_words()),
         }
     }
 }

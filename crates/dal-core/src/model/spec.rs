@@ -53,6 +53,11 @@ pub enum SpecError {
         /// Padding.
         padding: usize,
     },
+    /// Members under one schedule cannot be trained anew one by one.
+    #[error(
+        "`decay_reading = \"coupled-loss\"` trains all members under one schedule; use `on_collapse = \"keep\"` with it"
+    )]
+    CoupledRestart,
     /// The network is larger than this machine can address.
     #[error("the network has too many parameters to count")]
     TooLarge,
@@ -64,6 +69,7 @@ impl SpecError {
         let path = match self {
             Self::Zero { what } => what.as_str(),
             Self::OutOfRange { what, .. } => what,
+            Self::CoupledRestart => "decay_reading",
             _ => return None,
         };
         path.split(['.', '[']).next()
@@ -451,6 +457,9 @@ pub enum DecayReading {
         /// Members of the ensemble that the number was printed for.
         members: usize,
     },
+    /// The averaged loss itself, of the ensemble's own members: decay and eps act as in [`AveragedLoss`](Self::AveragedLoss),
+    /// and the plateau rule is shown the mean of the members' losses, so that all have one learning rate.
+    CoupledLoss,
 }
 
 impl DecayReading {
@@ -459,19 +468,12 @@ impl DecayReading {
         *self == Self::PerMember
     }
 
-    /// What weight decay and Adam's eps are multiplied by where every member is trained by itself.
-    pub fn factor(&self) -> f64 {
-        match self {
-            Self::PerMember => 1.0,
-            Self::AveragedLoss { members } => *members as f64,
-        }
-    }
-
     /// In words, behind a decay: `in each member's own loss`, `on the averaged loss of 10 members`.
     pub fn in_words(&self) -> String {
         match self {
             Self::PerMember => "in each member's own loss".to_owned(),
             Self::AveragedLoss { members } => format!("on the averaged loss of {members} members"),
+            Self::CoupledLoss => "on the members' averaged loss, under one schedule".to_owned(),
         }
     }
 }
@@ -541,6 +543,15 @@ impl Default for TrainingSpec {
 }
 
 impl TrainingSpec {
+    /// What weight decay and Adam's eps are multiplied by where every member is updated by itself.
+    pub fn decay_factor(&self) -> f64 {
+        match self.decay_reading {
+            DecayReading::PerMember => 1.0,
+            DecayReading::AveragedLoss { members } => members as f64,
+            DecayReading::CoupledLoss => self.n_members as f64,
+        }
+    }
+
     /// The same for a network whose loss is its own, whatever the ensemble beside it: its decay acts as printed.
     #[must_use]
     pub fn alone(&self) -> Self {
@@ -563,6 +574,9 @@ impl TrainingSpec {
         within("adam.eps", eps, eps > 0.0 && eps.is_finite(), "(0, ∞)")?;
         if let DecayReading::AveragedLoss { members } = self.decay_reading {
             nonzero("decay_reading.averaged-loss.members", members)?;
+        }
+        if self.decay_reading == DecayReading::CoupledLoss && self.on_collapse == OnCollapse::Restart {
+            return Err(SpecError::CoupledRestart);
         }
         if let Some(plateau) = &self.plateau {
             within("plateau.factor", plateau.factor, plateau.factor > 0.0 && plateau.factor <= 1.0, "(0, 1]")?;

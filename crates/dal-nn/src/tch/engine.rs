@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::model::{Head, NetworkSpec, TrainingSpec};
+use dal_core::model::{DecayReading, Head, NetworkSpec, TrainingSpec};
 use dal_core::{
     Clock, Engine, EngineChoice, FitJob, Labelled, Learner, ModelSpec, Needs, SeedPath, SettingError, Shape, Stop,
 };
@@ -90,6 +90,10 @@ impl Engine for TchEngine {
 
     fn learner(&self, model: &ModelSpec, shape: Shape) -> Result<Box<dyn Learner>, SettingError> {
         let (network, mlp) = ensemble(model, shape)?;
+        if mlp.training.decay_reading == DecayReading::CoupledLoss {
+            let reason = "the engine `tch` has no schedule that members share; `cpu` has";
+            return Err(SettingError::new("decay_reading", reason));
+        }
         let learner = TchLearner::new(network, mlp.training.clone(), self.options.clone());
         let refused = |error: TchSetupError| match &error {
             TchSetupError::Spec(error) => crate::engine::refused(error),
