@@ -539,11 +539,7 @@ impl Campaign {
     ///
     /// # Errors
     /// As [`absorb`](Self::absorb); no points asked for, points in flight that the space does not admit.
-    pub fn absorb_for(
-        &mut self,
-        surrogate: &dyn Surrogate,
-        ask: &Ask<'_>,
-    ) -> Result<Option<Decision>, CampaignError> {
+    pub fn absorb_for(&mut self, surrogate: &dyn Surrogate, ask: &Ask<'_>) -> Result<Option<Decision>, CampaignError> {
         if !matches!(self.phase, Phase::Fit) {
             return Err(CampaignError::NoFitPending);
         }
@@ -900,8 +896,7 @@ mod tests {
             let adopted = [batches[0].clone(), Batch { candidate_rows: None, ..batches[1].clone() }];
             let seeds = TrialSeeds::new("t", 0);
             let space = Space::continuous_unit(1);
-            let resumed =
-                Campaign::resume(space, Arc::new(First), protocol(pool.clone()), seeds, &adopted).unwrap();
+            let resumed = Campaign::resume(space, Arc::new(First), protocol(pool.clone()), seeds, &adopted).unwrap();
             assert_eq!((resumed.entry(), resumed.labelled().unwrap().len()), (1, 5));
             let mut foreign = batches.clone();
             foreign[0].x[[0, 0]] += 0.1;
@@ -1003,8 +998,7 @@ mod tests {
         let protocol = Protocol { start: Start::Given(given.clone()), n_queries: 1, n_steps: None, pool };
         let seen = Arc::new(Mutex::new(None));
         let rule = Arc::new(Looking(Arc::clone(&seen)));
-        let mut campaign =
-            Campaign::new(Space::continuous_unit(1), rule, protocol, TrialSeeds::new("t", 0)).unwrap();
+        let mut campaign = Campaign::new(Space::continuous_unit(1), rule, protocol, TrialSeeds::new("t", 0)).unwrap();
         let outside = array![[2.0]];
         let ask = |x| Ask { in_flight: Some(x), ..Ask::default() };
         assert!(matches!(campaign.absorb_for(&Zero, &ask(outside.view())), Err(CampaignError::InFlight(_))));

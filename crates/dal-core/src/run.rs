@@ -404,8 +404,8 @@ mod lock_step {
 
     use super::*;
     use crate::{
-        Batch, Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Start, Step, Strategy, StrategyError, SurrogateError,
-        TrialSeeds,
+        Batch, Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Start, Step, Strategy, StrategyError,
+        SurrogateError, TrialSeeds,
     };
 
     /// y = x.
