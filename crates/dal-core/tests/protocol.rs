@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use dal_core::model::PlateauSpec;
 use dal_core::{
     Campaign, DropoutSpec, FitJob, LearnError, Learner, LossHeadSpec, Needs, OnRow, Oracle, OracleError, Pool,
-    Proposal, Protocol, SeedPath, Space, Step, Stop, Strategy, StrategyError, Surrogate, SurrogateError, TrialSeeds,
-    WidthFactor, run_trials,
+    Proposal, Protocol, SeedPath, Space, Start, Step, Stop, Strategy, StrategyError, Surrogate, SurrogateError,
+    TrialSeeds, WidthFactor, run_trials,
 };
 use ndarray::{Array2, ArrayView2, Axis, s};
 
@@ -111,7 +111,7 @@ fn seeds() -> TrialSeeds {
 fn trial(ratio: usize) -> (Vec<Shown>, Vec<Trained>) {
     let (strategy, learner) = (Arc::new(Recorder::default()), Trainer::default());
     let pool = Pool::Uniform { n_candidates: ratio * QUERIES };
-    let protocol = Protocol { n_initial: INITIAL, n_queries: QUERIES, n_steps: STEPS, pool };
+    let protocol = Protocol { start: Start::Sample { n: INITIAL }, n_queries: QUERIES, n_steps: Some(STEPS), pool };
     let campaign = Campaign::new(space(), Arc::clone(&strategy) as Arc<dyn Strategy>, protocol, seeds()).unwrap();
     let outcomes = run_trials(&mut [campaign], &Line, &learner, &Stop::new(), &mut Silent);
     assert!(outcomes[0].is_ok());
@@ -177,8 +177,6 @@ fn published_numbers_stand() {
     assert_eq!(PlateauSpec::DEFAULT, PlateauSpec { factor: 0.8, patience: 10, threshold: 1e-4 });
     let DropoutSpec { rate, n_passes, width_factor } = DropoutSpec::default();
     assert_eq!((rate, n_passes, width_factor), (0.5, 25, WidthFactor::SqrtMembers));
-    let head = LossHeadSpec::default();
-    assert_eq!((head.n_layers, head.width, head.weight, head.margin), (3, 10, 0.001, 1.0));
-    // 60 % of the published 500 epochs.
-    assert_eq!(head.joint_epochs, 300);
+    let LossHeadSpec { n_layers, width, weight, margin, joint_share } = LossHeadSpec::default();
+    assert_eq!((n_layers, width, weight, margin, joint_share), (3, 10, 0.001, 1.0, 0.6));
 }
