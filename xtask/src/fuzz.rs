@@ -281,7 +281,7 @@ impl Case {
     }
 
     fn number(&mut self, good: &[&str]) -> OsString {
-        if self.dice.once_in(2) { self.dice.pick(good).into() } else { self.dice.pick(NUMBERS).into() }
+        if self.dice.once_in(5) { self.dice.pick(NUMBERS).into() } else { self.dice.pick(good).into() }
     }
 
     fn word(&mut self, good: &[&str]) -> OsString {
@@ -297,7 +297,7 @@ impl Case {
     /// Options with their values, each there or not.
     fn options(&mut self, args: &mut Vec<OsString>, options: &[(&str, &[&str], bool)]) {
         for (option, good, is_number) in options {
-            if self.dice.once_in(2) {
+            if !self.dice.once_in(3) {
                 continue;
             }
             args.push((*option).into());
