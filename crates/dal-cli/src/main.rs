@@ -7,6 +7,7 @@ mod data;
 mod display;
 mod effects;
 mod engines;
+mod export;
 mod label;
 mod output;
 mod problem;
@@ -15,6 +16,7 @@ mod select;
 mod show;
 mod status;
 mod tune;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,8 @@ use clap::{Parser, Subcommand};
   dal select gsx --labelled-x lx.csv --labelled-y ly.csv --pool px.csv -n 10
   dal bench run benches/sweeps/quick.toml --store runs/quick
   dal bench status runs/quick                      how its runs stand, and what did not learn
+  dal bench verify runs/quick                      every file against its seal
+  dal bench export runs/quick --out tables         the same as tables, for pandas, polars, DuckDB
   dal report runs/quick --out runs/quick/report
   dal tune sine                                    which network suits a problem
   dal new beam --problem beam.toml                 a campaign on a simulator of your own
@@ -127,6 +131,6 @@ fn complain(error: &anyhow::Error) -> u8 {
     if output::is_broken_pipe(error) {
         return 0;
     }
-    output::say!("error: {error:#}");
+    output::say!("error: {}", output::in_words(error));
     2
 }

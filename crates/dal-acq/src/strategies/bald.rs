@@ -132,6 +132,9 @@ impl Bald {
         if self.n_passes < 2 {
             return Err(("n_passes", "a variance needs at least 2 passes".into()));
         }
+        if self.n_passes > 1_000_000 {
+            return Err(("n_passes", "at most 1000000 passes are taken".into()));
+        }
         if self.epochs == Some(0) {
             return Err(("epochs", "a network that learns needs at least 1 epoch".into()));
         }
@@ -139,8 +142,8 @@ impl Bald {
             return Err(("learning_rate", "a positive number is wanted".into()));
         }
         match self.width_factor {
-            Width::Factor(factor) if !(factor > 0.0 && factor.is_finite()) => {
-                Err(("width_factor", "a positive number, `sqrt-members` or `members` is wanted".into()))
+            Width::Factor(factor) if !(factor > 0.0 && factor <= 1000.0) => {
+                Err(("width_factor", "a number above 0 and at most 1000, `sqrt-members` or `members` is wanted".into()))
             }
             _ => Ok(()),
         }

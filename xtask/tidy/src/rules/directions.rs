@@ -39,6 +39,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "dal-bench",
             "dal-report",
             "dal-tune",
+            "dal-work",
         ],
     ),
     ("dal-benches", &["dal-core", "dal-geom", "dal-acq", "dal-nn", "dal-oracles"]),
