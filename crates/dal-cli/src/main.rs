@@ -7,6 +7,7 @@ mod display;
 mod effects;
 mod engines;
 mod label;
+mod learning;
 mod output;
 mod problem;
 mod report;
