@@ -9,6 +9,7 @@ mod effects;
 mod engines;
 mod export;
 mod label;
+mod learning;
 mod output;
 mod problem;
 mod report;

@@ -9,7 +9,7 @@ use dal_store::{Status, Store};
 use serde_json::json;
 
 use crate::Done;
-use crate::bench::learning_lines;
+use crate::learning::learning_lines;
 use crate::output::{Format, Rows, say};
 
 /// A store in, a table out.
