@@ -89,6 +89,7 @@ pub fn run_fuzz(args: &Args) -> Result<()> {
                 break;
             }
             fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+            fs::remove_file(folder.with_extension("log"))?;
         }
     }
     eprintln!("{cases} cases, {ended} of them ended after {} s, {} crashed", LIMIT.as_secs(), failed.len());
@@ -550,10 +551,13 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
 
 /// Runs `dal` with limited memory and time.
 fn in_folder(dal: &Path, folder: &Path, args: &[OsString], environment: &[(&str, OsString)]) -> Result<Outcome> {
-    let log = folder.join("said.log");
+    // Beside the folder, whose files are spoilt.
+    let log = folder.with_extension("log");
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -v {MEMORY_KIB}; ulimit -c 0; exec \"$@\""), "sh"]).arg(dal).args(args);
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log)?);
+    // The words of a crash, not the way to it.
+    command.env("RUST_BACKTRACE", "0");
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     // An argument that the system does not take is thrown at nothing.
     let Ok(mut child) = command.spawn() else { return Ok(Outcome::Fine) };

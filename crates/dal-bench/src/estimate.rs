@@ -191,7 +191,8 @@ impl Plan {
 /// Duration of independent tasks on so many workers, the longest first.
 fn makespan(costs: &mut [f64], jobs: usize) -> Duration {
     costs.sort_by(|a, b| b.total_cmp(a));
-    let mut workers = vec![0.0_f64; jobs.max(1)];
+    // More workers than tasks shorten nothing.
+    let mut workers = vec![0.0_f64; jobs.clamp(1, costs.len().max(1))];
     for cost in costs {
         if let Some(idlest) = workers.iter_mut().min_by(|a, b| a.total_cmp(b)) {
             *idlest += *cost;
@@ -209,5 +210,6 @@ mod tests {
         assert_eq!(makespan(&mut [1.0, 1.0, 2.0], 2), Duration::from_secs(2));
         assert_eq!(makespan(&mut [1.0, 1.0, 2.0], 1), Duration::from_secs(4));
         assert_eq!(makespan(&mut [], 0), Duration::ZERO);
+        assert_eq!(makespan(&mut [1.0, 3.0], usize::MAX), Duration::from_secs(3));
     }
 }
