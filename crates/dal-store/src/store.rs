@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::canonical::canonical_json;
 use crate::error::StoreError;
-use crate::labels::LabelJournal;
 use crate::record::Status;
 use crate::run::{FOOTER, JOURNAL, Run, SPEC};
-use crate::spec::{ProblemSpec, RunKey, short_hash};
+use crate::spec::{RunKey, short_hash};
 use crate::sweep::SweepRecord;
 use crate::writer::RunWriter;
 
@@ -20,7 +19,6 @@ const MANIFEST: &str = "store.json";
 const LOCK: &str = "store.lock";
 const RUNS: &str = "runs";
 const SWEEPS: &str = "sweeps";
-pub(crate) const LABELS: &str = "labels";
 const FORMAT: u64 = 1;
 /// Directories and files that are not whole yet start with this.
 const HIDDEN: char = '.';
@@ -233,17 +231,6 @@ impl StoreWriter {
         RunWriter::open(dir, run.key().clone())
     }
 
-    /// The answers that this store keeps of one problem's oracle; one handle per problem at a time.
-    ///
-    /// # Errors
-    /// A file that cannot be read or belongs to another problem; a disk that refuses.
-    pub fn labels(&self, problem: &ProblemSpec) -> Result<LabelJournal, StoreError> {
-        let dir = self.store.root.join(LABELS);
-        fs::create_dir_all(&dir).map_err(StoreError::io(&dir, "create"))?;
-        let (name, key) = labels_file(problem);
-        LabelJournal::open(dir.join(name), &key)
-    }
-
     /// Keeps what a sweep planned.
     ///
     /// # Errors
@@ -254,13 +241,6 @@ impl StoreWriter {
         let path = self.store.root.join(SWEEPS).join(format!("{name}-{}.json", short_hash(text.as_bytes())));
         if path.exists() { Ok(()) } else { atomic::write(&path, text.as_bytes()) }
     }
-}
-
-/// Name of the file that keeps one problem's answers, and the key that it is bound to.
-pub(crate) fn labels_file(problem: &ProblemSpec) -> (String, String) {
-    let key = canonical_json(problem).expect("specifications are plain data with string keys");
-    let name: String = problem.id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    (format!("{name}-{}.journal", short_hash(key.as_bytes())), key)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {
