@@ -105,7 +105,7 @@ fn robo(c: &mut Criterion) {
     let seeds = SeedPath::root(1);
     let space: &Space = problem.space();
     let x = space.sample(2080, &seeds.purpose("labelled"));
-    let y = label(&**problem.oracle(), &x);
+    let y = label(&**problem.oracle().unwrap(), &x);
     let mut group = c.benchmark_group("robo");
     group.sample_size(20).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     let labelled = Labelled::with_initial(x.clone(), y.clone(), 80).expect("finite points");

@@ -91,9 +91,9 @@ pub struct Estimate {
     pub failed: usize,
     /// Runs with a checkpoint.
     pub partial: usize,
-    /// Runs still to do that lie in the store under the same name, but of another specification, platform or revision; they stay
-    /// where they are.
-    pub elsewhere: usize,
+    /// Directories of runs that lie in the store under the name of one that is still to do, but are of another
+    /// specification, platform or revision; they stay where they are.
+    pub elsewhere: Vec<String>,
     /// Runs that lie in the store damaged: they are neither taken as done nor run again until they are set aside.
     pub damaged: Vec<DamagedRun>,
     /// Entries (trainings) still to do.
@@ -115,7 +115,8 @@ impl Estimate {
 #[derive(Clone, Debug)]
 pub(crate) struct Survey {
     pub(crate) states: Vec<Option<Status>>,
-    pub(crate) elsewhere: usize,
+    /// Directories of runs of the same names with other keys.
+    pub(crate) elsewhere: Vec<String>,
     /// Runs that cannot be used, by trial.
     pub(crate) damaged: BTreeMap<usize, DamagedRun>,
 }
@@ -124,11 +125,15 @@ impl Survey {
     /// Looks every trial up and holds what is over against its seals.
     pub(crate) fn of(plan: &Plan, store: Option<&Store>) -> Result<Self, BenchError> {
         let Some(store) = store else {
-            return Ok(Self { states: vec![None; plan.trials().len()], elsewhere: 0, damaged: BTreeMap::new() });
+            return Ok(Self {
+                states: vec![None; plan.trials().len()],
+                elsewhere: Vec::new(),
+                damaged: BTreeMap::new(),
+            });
         };
         let mut states = Vec::with_capacity(plan.trials().len());
         let names = store.run_names()?;
-        let mut elsewhere = 0;
+        let mut elsewhere = Vec::new();
         let mut damaged = BTreeMap::new();
         for (i, trial) in plan.trials().iter().enumerate() {
             let found = store.find(trial.key()).and_then(|run| run.map(|run| run.verify().map(|()| run)).transpose());
@@ -140,10 +145,14 @@ impl Survey {
             if run.is_none() && !damaged.contains_key(&i) {
                 let prefix = format!("{}-", trial.spec().label());
                 let first = names.partition_point(|name| *name < prefix);
-                elsewhere += usize::from(names.get(first).is_some_and(|name| name.starts_with(&prefix)));
+                elsewhere.extend(names[first..].iter().take_while(|name| name.starts_with(&prefix)).cloned());
             }
             states.push(run.map(|run| run.status().clone()));
         }
+        // Two trials of a plan may have one name, and a name may begin another's.
+        elsewhere.sort_unstable();
+        elsewhere.dedup();
+        elsewhere.retain(|name| !plan.trials().iter().any(|trial| trial.key().directory_name() == *name));
         Ok(Self { states, elsewhere, damaged })
     }
 

@@ -75,7 +75,7 @@ pub use machine::{clock, machine};
 pub use plan::{Plan, Trial};
 pub use problem::{PlannedProblem, TestSet};
 pub use progress::{DamagedRun, Event, FailedRun, Overall, Progress, Silent, Summary};
-pub use remember::remembering;
+pub use remember::{Taken, answer_key, answers_folder, damaged_bytes, kept_answers, remembering, take_old};
 pub use schedule::{RunOptions, run};
 pub use show::Shown;
 pub use sweep::Sweep;

@@ -7,6 +7,7 @@ use dal_store::{EntryRecord, Failure, Status};
 
 use crate::learning::Learning;
 use crate::plan::Trial;
+use crate::remember::Taken;
 
 /// Watches a sweep; called from worker threads, so it must be quick.
 pub trait Progress: Sync {
@@ -43,6 +44,13 @@ pub enum Event<'a> {
         failures: &'a [(usize, LabelFailure)],
         /// Points drawn.
         of: usize,
+    },
+    /// The store is of an older version, which kept the answers of a user's problem in it.
+    OldAnswers {
+        /// The problem.
+        problem: &'a str,
+        /// What was taken over.
+        taken: &'a Taken,
     },
     /// Of the labels that earlier starts paid for, some cannot be read any more and are asked for again.
     LabelsDamaged {

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use dal_core::{Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, RunError, Stop, run_trials};
 use dal_store::{
-    AnswerDamageKind, Begin, EntryRecord, Failure, FailureKind, Provenance, Remembering, RunWriter, Standing, Status,
-    Store, StoreWriter,
+    Begin, EntryRecord, Failure, FailureKind, Provenance, Remembering, RunWriter, Status, Store, StoreWriter,
 };
 use dal_work::{Group, Kind, Outcome, Task, WorkError, grouped, panic_message, work_through};
 use ndarray::ArrayView2;
@@ -19,7 +18,7 @@ use crate::machine::peak_memory_mib;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
 use crate::progress::{Event, FailedRun, Overall, Progress, Summary};
-use crate::remember::{remembering, take_old};
+use crate::remember::{Taken, damaged_bytes, remembering, take_old};
 use crate::replay::Replay;
 use crate::watch::{
     Breaker, Doing, Evaluation, Halt, Recording, Records, Stopwatch, Timings, Yardstick, granting_committee,
@@ -76,22 +75,22 @@ pub fn run(
     let is_needed = |problem| !stop.is_draining() && open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
     let mut oracles = Vec::new();
     for (i, problem) in plan.problems().iter().enumerate() {
-        let first = plan.trials().iter().find(|trial| trial.problem() == i);
-        oracles.push(match first {
-            Some(trial) if is_needed(i) => {
-                let spec = &trial.spec().problem;
-                let memory = remembering(problem.problem(), options.answers.as_deref())?;
-                if let (Some(memory), Some(asking)) = (&memory, problem.problem().asking()) {
-                    take_old(store, spec, asking, memory.answers())?;
-                    let dropped_bytes = dropped_bytes(memory);
-                    if dropped_bytes > 0 {
-                        progress.event(&Event::LabelsDamaged { problem: &spec.id, dropped_bytes });
-                    }
-                }
-                memory
+        let memory = match is_needed(i) {
+            true => remembering(problem.problem(), options.answers.as_deref())?,
+            false => None,
+        };
+        if let Some(memory) = &memory {
+            let problem = problem.problem();
+            let taken = take_old(store, problem, memory.answers())?;
+            if taken != Taken::default() {
+                progress.event(&Event::OldAnswers { problem: problem.id(), taken: &taken });
             }
-            _ => None,
-        });
+            let dropped_bytes = damaged_bytes(memory.answers());
+            if dropped_bytes > 0 {
+                progress.event(&Event::LabelsDamaged { problem: problem.id(), dropped_bytes });
+            }
+        }
+        oracles.push(memory);
         if is_needed(i) {
             label_test_set(problem, oracles[i].as_ref(), stop, progress)?;
         }
@@ -168,16 +167,6 @@ pub fn run(
     summary.learning.sort();
     summary.elapsed = start.elapsed();
     Ok(summary)
-}
-
-/// Bytes of kept answers that say nothing. A line that its process has not finished yet is none of them.
-fn dropped_bytes(memory: &Remembering) -> u64 {
-    let damage = memory.answers().damage();
-    let bytes = damage.iter().map(|damage| match damage.kind {
-        AnswerDamageKind::Spoilt { bytes } | AnswerDamageKind::Torn { bytes, writer: Standing::Gone } => bytes,
-        _ => 0,
-    });
-    bytes.sum()
 }
 
 /// Labels a problem's test set; of a costly one only what the store does not hold, with progress.
@@ -332,7 +321,7 @@ impl Shared<'_> {
         let learner = problem.problem().scaling().learner(granting_committee(learner, problem.model()));
         let oracle: &dyn Oracle = match &self.oracles[first.trial.problem()] {
             Some(remembering) => remembering,
-            None => &**problem.problem().oracle(),
+            None => problem.oracle(),
         };
         let loose: Vec<_> =
             started.iter().filter_map(|s| s.recording.writer.checkpoint().loose_answers().cloned()).collect();

@@ -118,7 +118,7 @@ impl Plan {
 
 /// Test points and labels; labels of a program are not asked for.
 fn test_set(problem: &PlannedProblem, trial: &Trial) -> Result<(Array2<f64>, Option<Array2<f64>>), BenchError> {
-    if problem.costly_labels() {
+    if problem.problem().asking().is_some() {
         let n = trial.spec().protocol.test_points;
         return Ok((problem.problem().space().sample(n, &trial.seeds().test()), None));
     }
@@ -206,7 +206,7 @@ fn answers(problem: &PlannedProblem, run: &Run, points: ArrayView2<'_, f64>) -> 
             *place = answer.map(<[f64]>::to_vec);
         }
     });
-    let asked = problem.problem().oracle().label(points, &Stop::new(), &mut keep);
+    let asked = problem.oracle().label(points, &Stop::new(), &mut keep);
     drop(keep);
     asked.map_err(|error| error.to_string())?;
     Ok(answers)

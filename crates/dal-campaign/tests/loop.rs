@@ -147,7 +147,7 @@ fn a_table_is_its_own_pool_and_runs_out() {
         ..dal_campaign::CampaignFile::new("problem.toml", 1)
     };
     let mut folder = Folder::begin(dir.path(), &file, Hands::default().clock()).unwrap();
-    let oracle = Arc::clone(folder.subject().problem().oracle());
+    let oracle = Arc::clone(folder.subject().problem().oracle().unwrap());
     let end = folder.run(&batches(100), &oracle, NETWORKS, &Stop::new(), &mut |_: &RunEvent| {}).unwrap();
     assert_eq!((end, folder.standing().labels), (RunEnd::Exhausted, 19));
     let first: Vec<String> = folder.state().points().take(6).map(|point| point.x[0].to_string()).collect();

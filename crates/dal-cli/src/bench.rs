@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use dal_bench::{Event, Overall, Plan, Progress, RunOptions, Summary, Sweep};
+use dal_bench::{Event, Overall, Plan, PlannedProblem, Progress, RunOptions, Summary, Sweep};
 use dal_core::{Stop, StopLevel};
 use dal_store::{Provenance, Status, Store};
 use serde_json::json;
 
 use crate::Done;
-
+use crate::answers::{AnswerArgs, tell_damage, tell_taken};
 use crate::display::{Display, duration, left};
 use crate::effects;
 use crate::export;
@@ -85,9 +85,8 @@ struct RunArgs {
     /// Run failed runs again.
     #[arg(long)]
     retry_failed: bool,
-    /// Where the answers of your own programs and models are kept [default: NAME.answers beside each problem file NAME.toml].
-    #[arg(long, value_name = "DIR")]
-    answers: Option<PathBuf>,
+    #[command(flatten)]
+    answers: AnswerArgs,
     /// How --plan is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -148,10 +147,13 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
         machine: dal_bench::machine(),
         ..Provenance::default()
     };
-    let answers = args.answers.clone();
+    let answers = args.answers.folder.clone();
     let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, answers, provenance };
 
     let stop = interrupts("the steps in progress")?;
+    if !args.answers.settle(plan.problems().iter().map(PlannedProblem::problem), &stop)? {
+        return Ok(Done::Interrupted);
+    }
     let display = Display::start();
     let outcome = dal_bench::run(&plan, &store, &options, &display, &stop);
     display.finish();
@@ -208,10 +210,13 @@ fn print_estimate(plan: &Plan, store: Option<&Store>, jobs: usize) -> Result<()>
     for damaged in &estimate.damaged {
         say!("left out: {}: {}", damaged.directory, damaged.reason);
     }
-    if estimate.elsewhere > 0 {
+    if let Some(n) = Some(estimate.elsewhere.len()).filter(|n| *n > 0) {
+        let shown: Vec<&str> = estimate.elsewhere.iter().take(SHOWN_RUNS).map(String::as_str).collect();
+        let more = if n > shown.len() { format!(" and {} more", n - shown.len()) } else { String::new() };
         say!(
-            "{} runs lie in the store from another specification, platform or version of dal; they stay there, and these are run anew",
-            estimate.elsewhere
+            "{n} runs in the store are of another specification, platform or version of dal; they stay there, and those \
+             to do are run anew: {}{more}",
+            shown.join(", ")
         );
     }
     Ok(())
@@ -259,6 +264,9 @@ fn print_summary(summary: &Summary) {
     );
 }
 
+/// Runs of another specification that are named.
+const SHOWN_RUNS: usize = 5;
+
 /// Failures of a test set that are shown.
 const SHOWN_FAILURES: usize = 3;
 
@@ -283,10 +291,9 @@ impl Progress for Display {
                     self.say(&format!("  test point {row}: {failure}"));
                 }
             }
+            Event::OldAnswers { problem, taken } => tell_taken(problem, taken, &mut |text| self.say(text)),
             Event::LabelsDamaged { problem, dropped_bytes } => {
-                self.say(&format!(
-                    "{problem}: {dropped_bytes} bytes of its kept labels are cut short or damaged and left out; what they said is asked for again"
-                ));
+                tell_damage(problem, *dropped_bytes, &mut |text| self.say(text));
             }
             Event::Planned { planned, skipped, resumed, .. } if *skipped + *resumed > 0 => {
                 self.say(&format!(

@@ -155,7 +155,13 @@ fn show_card(card: &Card) -> Result<Done> {
 
 fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<Done> {
     if format == Format::Table {
-        outln!("{}: {} inputs, {} outputs", problem.id(), problem.inputs().len(), problem.outputs().len());
+        let title = problem.title().map_or(String::new(), |title| format!("{title}, "));
+        let (n_inputs, n_outputs) = (problem.inputs().len(), problem.outputs().len());
+        outln!("{}: {title}{n_inputs} inputs, {n_outputs} outputs", problem.id());
+        outln!("answers come from {}", problem.answered_by().in_words());
+        if let Some(folder) = dal_bench::answers_folder(problem, None) {
+            outln!("they are kept in {} (--answers)", folder.display());
+        }
         if let Some(candidates) = problem.candidates() {
             outln!("the pool is a table of {} points", candidates.nrows());
         }

@@ -1,5 +1,6 @@
 //! `dal`: deep active learning for regression on the command line.
 
+mod answers;
 mod bench;
 mod campaign;
 mod catalogue;

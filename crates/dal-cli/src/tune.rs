@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use dal_core::model::{DecayReading, MLP_ENSEMBLE, widths};
 use dal_core::{Clock, EngineChoice};
+use dal_oracles::Problem;
 use dal_report::{TestedNetworks, TriedNetwork, TuningPicture};
 use dal_tune::{
     BatchNorm, CampaignResult, Candidate, ChosenSets, Event, Extent, ModelEnd, Outcome, Outlook, Progress, Ranges,
@@ -15,10 +16,11 @@ use dal_tune::{
 use serde_json::{Value, json};
 
 use crate::Done;
+use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
 use crate::display::{Display, duration, left};
 use crate::output::{Format, Rows, outln, say};
-use crate::problem::{find_problem, remembered};
+use crate::problem::find_problem;
 
 /// A problem in, a network out.
 #[derive(clap::Args)]
@@ -68,9 +70,8 @@ pub struct Args {
     /// Where the search is kept [default: runs/tune-PROBLEM].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Where the answers of your own program or model are kept [default: NAME.answers beside the problem file NAME.toml].
-    #[arg(long, value_name = "DIR")]
-    answers: Option<PathBuf>,
+    #[command(flatten)]
+    answers: AnswerArgs,
     /// How much is searched around the reference network: `training` is BatchNorm, learning rate and weight decay alone.
     #[arg(long, value_enum, default_value_t)]
     space: Space,
@@ -158,18 +159,22 @@ pub fn run(args: &Args) -> Result<Done> {
         bail!("--jobs 0: at least one network has to train at a time");
     }
     let clock = dal_bench::clock();
-    let (search, jobs) = search(args, &clock)?;
+    let (problem, _) = args.answers.open(find_problem(&args.problem, &args.settings)?)?;
+    let (search, jobs) = search(args, problem.clone(), &clock)?;
     let outlook = search.outlook();
     if args.plan {
         print_candidates(&search, args.format)?;
         return print_estimate(&search, &outlook, jobs, &clock).map(|()| Done::Fully);
     }
-    let variant = find_problem(&args.problem, &args.settings)?.variant_id();
+    let variant = problem.variant_id();
     let safe = variant.replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
     let directory = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("tune-{safe}")));
     print_estimate(&search, &outlook, jobs, &clock)?;
-    let display = Display::start();
     let stop = interrupts("the trainings in progress")?;
+    if !args.answers.settle([&problem], &stop)? {
+        return Ok(Done::Interrupted);
+    }
+    let display = Display::start();
     let outcome = search.run(&directory, RunOptions { jobs }, &display, &stop);
     display.finish();
     let Outcome::Chosen(tuning) = outcome? else {
@@ -200,8 +205,7 @@ pub fn run(args: &Args) -> Result<Done> {
 }
 
 /// The search, and how many threads it runs on.
-fn search(args: &Args, clock: &Clock) -> Result<(Search, usize)> {
-    let problem = remembered(find_problem(&args.problem, &args.settings)?, args.answers.as_deref())?;
+fn search(args: &Args, problem: Problem, clock: &Clock) -> Result<(Search, usize)> {
     let choice = EngineChoice {
         id: &args.engine,
         device: args.device.as_deref(),

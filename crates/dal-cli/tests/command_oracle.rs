@@ -342,10 +342,10 @@ fn tune_then_bench_then_label_ask_no_point_twice() {
     assert_eq!(first.1, "y0\n1.25\n2.5\n99.0\n");
     assert_eq!(asked(), swept + 3);
 
-    // A comment and another network change no run; a wider range makes other runs, and no answer worthless.
+    // A comment, a title and another network change no run; a wider range makes other runs, and no answer worthless.
     let file = dir.path().join("rig.toml");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, format!("# A rig.\n{text}retries = 1\n[network]\nhidden = [6]\n")).unwrap();
+    fs::write(&file, format!("# A rig.\ntitle = \"A rig\"\n{text}retries = 1\n[network]\nhidden = [6]\n")).unwrap();
     let again = run(dir.path(), &BENCH);
     assert_eq!(again.0, 0, "{}", again.2);
     assert_eq!(tune("tuned-again").0, 0);

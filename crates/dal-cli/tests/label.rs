@@ -63,64 +63,46 @@ fn bad_points_are_named_with_file_line_and_column() {
 }
 
 #[test]
-fn labels_in_a_file_are_not_asked_for_twice() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), "x.csv", "x0\n0.1\n0.2\n0.3\n");
-    let args = ["label", "sine", "--input", "x.csv", "--out", "y.csv"];
-    succeed(dir.path(), &args);
-    let whole = std::fs::read_to_string(dir.path().join("y.csv")).unwrap();
-    assert_eq!(whole.lines().count(), 4);
-    // Killed while writing the last line: the torn line goes, the others stay, the missing one is added.
-    let cut = whole.len() - 5;
-    std::fs::write(dir.path().join("y.csv"), &whole[..cut]).unwrap();
-    let (code, _, stderr) = run(dir.path(), &args);
-    assert_eq!((code, stderr.contains("2 of 3 rows are labelled already")), (0, true), "{stderr}");
-    assert_eq!(std::fs::read_to_string(dir.path().join("y.csv")).unwrap(), whole);
-    // A row that the input does not have, another point in its place, a label too many.
-    for line in ["7,0.1,1.0", "1,0.25,1.0", "1,0.2,1.0,1.0"] {
-        let text = format!("row,x0,y0\n{line}\n");
-        write(dir.path(), "y.csv", &text);
-        refuse(dir.path(), &args, &["y.csv", "line 2", "another file"]);
-        assert_eq!(std::fs::read_to_string(dir.path().join("y.csv")).unwrap(), text);
-    }
-    write(dir.path(), "y.csv", "row,y0\n0,1.0\n");
-    refuse(dir.path(), &args, &["y.csv", "row,x0,y0"]);
-}
-
-#[test]
-fn a_file_of_labels_is_taken_for_nothing_else() {
+fn a_file_of_labels_is_replaced_and_nothing_else_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     std::fs::write(path("x.csv"), "x0\n0.1\n0.2\n0.3\n").unwrap();
     let args = ["label", "sine", "--input", "x.csv", "--out", "y.csv"];
-    assert_eq!(run(dir.path(), &args).0, 0);
+    succeed(dir.path(), &args);
     let whole = std::fs::read_to_string(path("y.csv")).unwrap();
+    assert_eq!(whole.lines().count(), 4);
     let second = whole.lines().nth(2).unwrap();
     for (damaged, says) in [
-        (whole.replace(second, "1,0.2,#@!"), "line 3"),
-        (whole.replace(second, "1,0.2,"), "line 3"),
-        (whole.replace(second, "1,0.2,nan"), "finite"),
-        (format!("{whole}1,0.2,7\n"), "a second label of row 1"),
+        (whole.replace(second, "1,0.2,#@!"), "line 3: is no label"),
+        (whole.replace(second, "1,0.2,"), "line 3: is no label"),
+        (whole.replace(second, "1,0.2,nan"), "line 3: is no label"),
+        (whole.replace(second, "1,0.2,1.0,1.0"), "line 3: is no label"),
+        (whole.replace(second, "1,1.2,1.0"), "line 3: line 3, column x0: 1.2 is outside"),
         (whole.replace("\n0,0.1,", "\n0,0.1,1"), "another problem's"),
-        ("my precious notes".to_owned(), "begins with"),
-        ("my precious notes\n".to_owned(), "begins with"),
+        ("my precious notes".to_owned(), "no header of labels"),
+        ("my precious notes\n".to_owned(), "no header of labels"),
+        ("row,y0\n0,1.0\n".to_owned(), "no header of labels"),
+        ("row,x1,y0\n0,0.1,1.0\n".to_owned(), "x1"),
     ] {
         std::fs::write(path("y.csv"), &damaged).unwrap();
         let (code, _, stderr) = run(dir.path(), &args);
-        assert!(code == 2 && stderr.contains(says), "{damaged:?}: {code} {stderr}");
+        assert!(code == 2 && stderr.contains("y.csv") && stderr.contains(says), "{damaged:?}: {code} {stderr}");
         assert_eq!(std::fs::read_to_string(path("y.csv")).unwrap(), damaged, "it is left as it was");
     }
-    // Cut in the middle of its header, or of a line, it was this program's.
-    for kept in [3, whole.len() - 4] {
-        std::fs::write(path("y.csv"), &whole[..kept]).unwrap();
-        assert_eq!(run(dir.path(), &args).0, 0);
+    // Cut in the middle of its header, or of a line, it was this program's; so is one of other points.
+    std::fs::write(path("z.csv"), "x0\n0.3\n-0.7\n").unwrap();
+    succeed(dir.path(), &["label", "sine", "--input", "z.csv", "--out", "other.csv"]);
+    let other = std::fs::read_to_string(path("other.csv")).unwrap();
+    for kept in ["", &whole[..3], &whole[..whole.len() - 4], &other] {
+        std::fs::write(path("y.csv"), kept).unwrap();
+        succeed(dir.path(), &args);
         assert_eq!(std::fs::read_to_string(path("y.csv")).unwrap(), whole);
     }
-    let lock = std::fs::OpenOptions::new().append(true).open(path("y.csv")).unwrap();
-    lock.lock().unwrap();
-    let (code, _, stderr) = run(dir.path(), &args);
-    assert!(code == 2 && stderr.contains("another process"), "{stderr}");
-    drop(lock);
+    let nowhere = ["label", "sine", "--input", "x.csv", "--out", "no/such/folder/y.csv"];
+    refuse(dir.path(), &nowhere, &["no/such/folder/y.csv", "cannot be written"]);
+    refuse(dir.path(), &["label", "sine", "--input", "x.csv", "--out", "."], &["no regular file"]);
+    refuse(dir.path(), &["label", "sine", "--kept"], &["--kept", "cost nothing"]);
+    assert_eq!(run(dir.path(), &["label", "sine"]).0, 2);
 }
 
 #[test]
@@ -327,8 +309,7 @@ fn rows_outside_the_box_fail_by_themselves() {
     let (code, _, stderr) = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
     let kept = std::fs::read_to_string(dir.path().join("y.csv")).unwrap();
     assert_eq!((code, kept.lines().count()), (1, 3), "{stderr}");
-    // What is missing is asked for again, and nothing else.
-    let (code, _, stderr) = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
-    assert!(code == 1 && stderr.contains("2 of 4 rows are labelled already"), "{stderr}");
-    assert!(stderr.contains("2 of 2 rows have no label"), "{stderr}");
+    let again = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
+    assert!(again.0 == 1 && again.2.contains("2 of 4 rows have no label"), "{}", again.2);
+    assert_eq!(std::fs::read_to_string(dir.path().join("y.csv")).unwrap(), kept);
 }

@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use dal_core::{FitJob, Labelled, Learner, Needs, Oracle, Shape, Stop, TrialSeeds, every};
+use dal_core::{FitJob, Labelled, Learner, Needs, Oracle, Stop, TrialSeeds, every};
 use dal_nn::{CpuLearner, Head, TchLearner, TchOptions};
 use ndarray::{Array2, concatenate};
 
@@ -57,7 +57,7 @@ fn main() -> anyhow::Result<()> {
     if model.head != Head::Linear {
         bail!("{id} has a convolution head; this comparison is for networks without");
     }
-    let shape = Shape { n_inputs: problem.oracle().n_inputs(), n_outputs: problem.oracle().n_outputs() };
+    let shape = problem.shape();
     let (network, training) = (model.network(shape)?, model.training.clone());
     let ours = CpuLearner::new(network.clone(), training.clone())?.with_threads(options.threads);
     let theirs = TchLearner::new(network, training, options)?;
@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     let seeds: Vec<_> = (0..n_seeds).map(|seed| TrialSeeds::new(&id, seed)).collect();
     let sample = |n: usize, stream| -> anyhow::Result<(Array2<f64>, Array2<f64>)> {
         let x = problem.space().sample(n, &stream);
-        let y = label(problem.oracle().as_ref(), &x)?;
+        let y = label(problem.oracle()?.as_ref(), &x)?;
         Ok((x, y))
     };
     let tests: Vec<_> = seeds.iter().map(|trial| sample(4000, trial.test())).collect::<anyhow::Result<_>>()?;

@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use dal_core::{Labelled, MlpOverlay, Needs, Oracle, SeedPath, Shape, Stop, Surrogate, TrialSeeds, every};
+use dal_core::{Labelled, MlpOverlay, Needs, Oracle, SeedPath, Stop, Surrogate, TrialSeeds, every};
 use dal_nn::{BatchNormStatistics, CpuLearner};
 use ndarray::{Array2, Axis};
 
@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
 
     let problem = dal_oracles::find(&id, &dal_core::Settings::default())?;
     let Some(card) = problem.card() else { bail!("{id} has no default network") };
-    let shape = Shape { n_inputs: problem.oracle().n_inputs(), n_outputs: problem.oracle().n_outputs() };
+    let shape = problem.shape();
     let overlay =
         MlpOverlay { batch_norm_statistics: Some(statistics), members: Some(n_members), ..MlpOverlay::default() };
     let model = overlay.over(&card.published.model);
@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
     let seeds = TrialSeeds::new(&id, seed);
     let sample = |n: usize, stream: SeedPath| -> anyhow::Result<(Array2<f64>, Array2<f64>)> {
         let x = problem.space().sample(n, &stream);
-        let y = label(problem.oracle().as_ref(), &x)?;
+        let y = label(problem.oracle()?.as_ref(), &x)?;
         Ok((x, y))
     };
     let (test_x, test_y) = sample(4000, seeds.test())?;

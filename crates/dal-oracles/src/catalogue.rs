@@ -17,7 +17,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Card> {
 ///
 /// ```
 /// let robo = dal_oracles::find("robo", &dal_core::Settings::default())?;
-/// assert_eq!((robo.space().n_columns(), robo.oracle().n_outputs()), (4, 2));
+/// assert_eq!((robo.space().n_columns(), robo.oracle().unwrap().n_outputs()), (4, 2));
 /// # Ok::<(), dal_core::SettingError>(())
 /// ```
 ///

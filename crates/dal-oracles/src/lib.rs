@@ -11,14 +11,14 @@
 //! let x = problem.space().sample(3, &SeedPath::root(1));
 //! let mut labels = Vec::new();
 //! let mut keep = every(|row, answer| labels.push((row, answer.map(<[f64]>::to_vec))));
-//! problem.oracle().label(x.view(), &Stop::new(), &mut keep).unwrap();
+//! problem.oracle().unwrap().label(x.view(), &Stop::new(), &mut keep).unwrap();
 //! drop(keep);
 //! assert_eq!(labels.len(), 3);
 //! # Ok::<(), dal_core::SettingError>(())
 //! ```
 //!
 //! Users bring their own as a file: [`user::load`] reads a `problem.toml` whose oracle is a table, a program, a forest or a
-//! network.
+//! network, or that has none because a laboratory answers ([`Problem::oracle`]).
 //!
 //! What this crate is not for: it knows nothing of learning, runs or stores.
 
@@ -41,5 +41,5 @@ pub mod user;
 pub use card::Card;
 pub use catalogue::{catalogue, find, find_in};
 pub use page::catalogue_page;
-pub use problem::{Column, Problem};
+pub use problem::{AnsweredBy, Column, NoOracle, Problem};
 pub use user::{Asking, ProblemFileError};

@@ -41,14 +41,14 @@ pub(crate) fn all_labels(oracle: &dyn Oracle, x: ArrayView2<'_, f64>) -> Array2<
 
 /// All labels of `x` by a built-in problem.
 pub(crate) fn labels(id: &str, settings: &[(&str, &str)], x: ArrayView2<'_, f64>) -> Array2<f64> {
-    all_labels(problem(id, settings).oracle().as_ref(), x)
+    all_labels(problem(id, settings).oracle().unwrap().as_ref(), x)
 }
 
 /// The largest difference between a problem and its golden table.
 pub(crate) fn worst_difference(id: &str, settings: &[(&str, &str)], csv: &str) -> f64 {
     let problem = problem(id, settings);
     let (x, expected) = golden(csv, problem.space().n_columns());
-    let y = all_labels(problem.oracle().as_ref(), x.view());
+    let y = all_labels(problem.oracle().unwrap().as_ref(), x.view());
     assert_eq!(y.dim(), expected.dim());
     (&y - &expected).iter().fold(0.0, |worst, d| worst.max(d.abs()))
 }

@@ -14,7 +14,6 @@ use dal_core::{Batch, LabelFailure, LabelFailureKind};
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
-use crate::atomic;
 use crate::error::StoreError;
 use crate::record::{EntryRecord, EntryTiming};
 
@@ -290,6 +289,28 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, StoreError> {
     }
 }
 
+/// Hands the frames of a journal that is bound to another key than a run's, and whose frames each stand for
+/// themselves, to `take`, and returns the bytes that were left out; `None` if the file belongs to another key.
+pub(crate) fn read_frames(
+    path: &Path,
+    key_json: &str,
+    take: &mut dyn FnMut(u8, &[u8]) -> bool,
+) -> Result<Option<u64>, StoreError> {
+    let bytes = read_bytes(path)?;
+    let Some(mut at) = first_frame(&bytes, key_json) else { return Ok(None) };
+    let mut dropped = 0;
+    while at < bytes.len() {
+        match next_frame(&bytes, at).filter(|&(kind, payload, _)| take(kind, payload)) {
+            Some((_, _, next)) => at = next,
+            None => {
+                at += 1;
+                dropped += 1;
+            }
+        }
+    }
+    Ok(Some(dropped))
+}
+
 /// A journal open for appending.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -304,56 +325,6 @@ impl Journal {
     pub(crate) fn open(path: PathBuf, spec_json: &str) -> Result<(Self, Checkpoint), StoreError> {
         let (checkpoint, valid) = replay(&read_bytes(&path)?, &path, spec_json)?;
         Ok((Self::at(path, spec_json, valid)?, checkpoint))
-    }
-
-    /// Opens or creates the journal of another key than a run's, whose frames stand each for itself, and hands them
-    /// to `take`. A spoilt frame costs what it said: the file is made anew from the others, the old one kept as
-    /// `….damaged`. With the journal come the bytes that were left out; `None` if the file belongs to another key.
-    pub(crate) fn open_frames(
-        path: PathBuf,
-        key_json: &str,
-        take: &mut dyn FnMut(u8, &[u8]) -> bool,
-    ) -> Result<Option<(Self, u64)>, StoreError> {
-        let bytes = read_bytes(&path)?;
-        let Some(mut at) = first_frame(&bytes, key_json) else { return Ok(None) };
-        let mut sound = bytes[..at].to_vec();
-        while at < bytes.len() {
-            match next_frame(&bytes, at).filter(|&(kind, payload, _)| take(kind, payload)) {
-                Some((_, _, next)) => {
-                    sound.extend(&bytes[at..next]);
-                    at = next;
-                }
-                None => at += 1,
-            }
-        }
-        let dropped = (bytes.len() - sound.len()) as u64;
-        if !bytes.starts_with(&sound) {
-            atomic::write(&path.with_added_extension("damaged"), &bytes)?;
-            atomic::write(&path, &sound)?;
-        }
-        Ok(Some((Self::at(path, key_json, sound.len())?, dropped)))
-    }
-
-    /// Hands the frames of such a journal to `take` without changing the file, and returns the bytes that were left
-    /// out; `None` if the file belongs to another key.
-    pub(crate) fn read_frames(
-        path: &Path,
-        key_json: &str,
-        take: &mut dyn FnMut(u8, &[u8]) -> bool,
-    ) -> Result<Option<u64>, StoreError> {
-        let bytes = read_bytes(path)?;
-        let Some(mut at) = first_frame(&bytes, key_json) else { return Ok(None) };
-        let mut dropped = 0;
-        while at < bytes.len() {
-            match next_frame(&bytes, at).filter(|&(kind, payload, _)| take(kind, payload)) {
-                Some((_, _, next)) => at = next,
-                None => {
-                    at += 1;
-                    dropped += 1;
-                }
-            }
-        }
-        Ok(Some(dropped))
     }
 
     /// Bytes behind the header of a journal of frames that stand each for itself which belong to no whole frame; `None`
@@ -390,17 +361,13 @@ impl Journal {
 
     pub(crate) fn append(&mut self, frame: &Frame) -> Result<(), StoreError> {
         let (kind, payload) = frame.encode();
-        self.append_frame(kind, &payload)
-    }
-
-    pub(crate) fn append_frame(&mut self, kind: u8, payload: &[u8]) -> Result<(), StoreError> {
         let length = u32::try_from(payload.len())
             .map_err(|_| StoreError::io(&self.path, "append to")(io::Error::other("a frame beyond 4 GiB")))?;
         let mut bytes = Vec::with_capacity(payload.len() + 13);
         bytes.extend(length.to_le_bytes());
         bytes.push(kind);
-        bytes.extend(payload);
-        bytes.extend(checksum(kind, payload));
+        bytes.extend(&payload);
+        bytes.extend(checksum(kind, &payload));
         self.write(&bytes)?;
         if self.synced.elapsed() >= SYNC_EVERY {
             self.sync()?;

@@ -6,7 +6,6 @@
 //! store.json                 what this directory is, and the version of its layout
 //! store.lock                 locked by the process that writes to the store
 //! sweeps/NAME-HASH.json      what was planned: the sweep file's text and the ids of its runs
-//! labels/PROBLEM-HASH.journal   answers of a user's oracle, by point, test set included
 //! runs/LABEL-ID/             one run
 //!   spec.json                what was run: specification, numeric platform, results revision      deterministic
 //!   records.jsonl            one line per entry: errors on the test set, what was chosen next     deterministic
@@ -32,6 +31,7 @@
 //! that a kill, a full disk or a power failure costs at most what was being written.
 //!
 //! Answers that cost something stand in a folder of their own, which commands share and stores do not own: [`Answers`].
+//! Stores of older versions have them in a folder `labels`, which is read and no more written: [`old_answers`].
 //!
 //! ```
 //! use dal_store::{Begin, EntryErrors, EntryRecord, Provenance, RunKey, RunSpec, Status, Store};
@@ -59,7 +59,6 @@ mod calls;
 mod canonical;
 mod error;
 mod journal;
-mod labels;
 mod lines;
 mod log;
 mod old;
@@ -81,9 +80,8 @@ pub use calls::{Call, CallNote, CallStanding, Calls};
 pub use canonical::canonical_json;
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
-pub use labels::LabelJournal;
 pub use log::{Log, LogText};
-pub use old::{OldAnswers, OldLabels, old_answers, old_labels, problems_of};
+pub use old::{OldAnswers, OldLabels, has_old_labels, old_answers, old_labels, problems_of};
 pub use process::{ProcessName, Standing};
 pub use record::{
     AuxiliaryRecord, Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind,

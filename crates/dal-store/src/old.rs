@@ -9,13 +9,21 @@ use dal_core::LabelFailure;
 use ndarray::Axis;
 
 use crate::answers::Answer;
+use crate::canonical::canonical_json;
 use crate::error::StoreError;
-use crate::journal::{Journal, KINDS};
-use crate::labels::decode;
+use crate::journal::{KINDS, decode_failure, floats, read_frames, take};
 use crate::record::Status;
 use crate::run::Run;
-use crate::spec::ProblemSpec;
-use crate::store::{LABELS, Store, labels_file};
+use crate::spec::{ProblemSpec, short_hash};
+use crate::store::Store;
+
+/// The folder of a store in which older versions kept one file of answers per problem: a journal as of a run, bound to
+/// the problem instead, with frames of the kinds below. Each frame stands for itself.
+const LABELS: &str = "labels";
+/// An answer: number of columns, the point, its outputs.
+const ANSWER: u8 = 6;
+/// A failure: number of columns, the point, kind and message.
+const FAILURE: u8 = 7;
 
 /// What an older store knows of one problem's oracle.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +34,11 @@ pub struct OldAnswers {
     pub dropped_bytes: u64,
     /// Runs that could not be read, with the reason.
     pub unreadable: Vec<String>,
+}
+
+/// Whether a store has the folder in which older versions kept answers; today's version makes none.
+pub fn has_old_labels(store: &Store) -> bool {
+    store.root().join(LABELS).is_dir()
 }
 
 /// The problems that the runs of a store are of, each once, in the order of the runs' names. Runs that cannot be read
@@ -55,16 +68,10 @@ pub fn old_answers(store: &Store, problem: &ProblemSpec) -> Result<OldAnswers, S
     let mut found = OldAnswers::default();
     let mut all: Vec<(Vec<f64>, Answer)> = Vec::new();
     let (name, key) = labels_file(problem);
-    let mut take = |kind, payload: &[u8]| match decode(kind, payload) {
-        Some((x, answer)) => {
-            all.push((x.into_iter().map(f64::from_bits).collect(), answer));
-            true
-        }
-        None => false,
-    };
+    let mut keep = |kind, payload: &[u8]| decode(kind, payload).map(|answer| all.push(answer)).is_some();
     let path = store.root().join(LABELS).join(name);
     // An absent file is an empty one, and one of another key holds nothing for this problem.
-    found.dropped_bytes = Journal::read_frames(&path, &key, &mut take)?.unwrap_or(0);
+    found.dropped_bytes = read_frames(&path, &key, &mut keep)?.unwrap_or(0);
     for run in store.runs()? {
         match run.and_then(|run| if run.spec().problem == *problem { of_run(&run) } else { Ok(Vec::new()) }) {
             Ok(answers) => all.extend(answers),
@@ -81,6 +88,26 @@ pub fn old_answers(store: &Store, problem: &ProblemSpec) -> Result<OldAnswers, S
         }
     }
     Ok(found)
+}
+
+/// Name of the file that kept one problem's answers, and the key that it is bound to.
+fn labels_file(problem: &ProblemSpec) -> (String, String) {
+    let key = canonical_json(problem).expect("specifications are plain data with string keys");
+    let name: String = problem.id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    (format!("{name}-{}.journal", short_hash(key.as_bytes())), key)
+}
+
+/// Point and answer of a frame; `None` if it says something else.
+fn decode(kind: u8, payload: &[u8]) -> Option<(Vec<f64>, Answer)> {
+    let mut rest = payload;
+    let n_columns = take(&mut rest)?;
+    let (x, rest) = rest.split_at_checked(n_columns.checked_mul(8)?)?;
+    let answer = match kind {
+        ANSWER => Ok(floats(rest)?),
+        FAILURE => Err(decode_failure(rest)?),
+        _ => return None,
+    };
+    Some((floats(x)?, answer))
 }
 
 /// The answers of one run.
@@ -259,6 +286,27 @@ mod tests {
         assert!(before == after, "nothing is changed");
         let other = ProblemSpec { digest: None, ..problems[0].clone() };
         assert_eq!(old_answers(&store, &other).unwrap(), OldAnswers::default());
+    }
+
+    #[test]
+    fn a_spoilt_byte_costs_the_answer_that_it_hits() {
+        let dir = old();
+        let store = Store::open(dir.path().join("store")).unwrap();
+        let problem = problems_of(&store).unwrap().remove(0);
+        fs::remove_dir_all(dir.path().join("store/runs")).unwrap();
+        fs::create_dir_all(dir.path().join("store/runs")).unwrap();
+        let path = dir.path().join("store").join(LABELS).join(labels_file(&problem).0);
+        let (whole, all) = (fs::read(&path).unwrap(), old_answers(&store, &problem).unwrap().answers);
+        for at in (crate::journal::HEADER..whole.len()).step_by(97) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            fs::write(&path, &bytes).unwrap();
+            let found = old_answers(&store, &problem).unwrap();
+            assert!(found.dropped_bytes > 0 && found.answers.len() + 1 >= all.len(), "{at}");
+            assert!(found.answers.iter().all(|answer| all.contains(answer)), "{at}");
+        }
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert!(old_answers(&store, &problem).unwrap().dropped_bytes > 0);
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, SpaceError, Stop, check_unit_box};
+use dal_core::{
+    LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, OutputScaling, SpaceError, Stop, check_label,
+    check_unit_box,
+};
 use ndarray::{ArrayView1, ArrayView2, Axis};
 
 use crate::answers::Answers;
@@ -15,13 +18,15 @@ type LineOf = dyn Fn(ArrayView1<'_, f64>) -> Result<String, SpaceError> + Send +
 
 /// An oracle behind the answers that a folder keeps of it.
 ///
-/// An answer is kept before the asker gets it. Callers in one process that need the same point (the initial points of one
-/// seed, say) share one question: the second waits for the answer to the first. Failures are not shared, so each call asks
-/// again, save in a test set ([`test_label`](Self::test_label)), which has to be the same points at every start.
+/// An answer is kept before the asker gets it, and as it came: whether the problem's transforms can take it is looked at
+/// when it is handed out. Callers in one process that need the same point (the initial points of one seed, say) share
+/// one question: the second waits for the answer to the first. Failures are not shared, so each call asks again, save in
+/// a test set ([`test_label`](Self::test_label)), which has to be the same points at every start.
 pub struct Remembering {
     inner: Arc<dyn Oracle>,
     line: Box<LineOf>,
-    answers: Answers,
+    answers: Arc<Answers>,
+    scaling: OutputScaling,
     /// Points that a call is asking about.
     asked: Mutex<HashSet<String>>,
     answered: Condvar,
@@ -53,21 +58,22 @@ impl Drop for Claim<'_> {
 }
 
 impl Remembering {
-    /// An oracle, the line that each point is kept under, and the answers.
+    /// An oracle, the line that each point is kept under, the answers, and the transforms that have to take them.
     pub fn new(
         inner: Arc<dyn Oracle>,
         line: impl Fn(ArrayView1<'_, f64>) -> Result<String, SpaceError> + Send + Sync + 'static,
-        answers: Answers,
+        answers: Arc<Answers>,
+        scaling: OutputScaling,
     ) -> Self {
-        Self { inner, line: Box::new(line), answers, asked: Mutex::default(), answered: Condvar::new() }
+        Self { inner, line: Box::new(line), answers, scaling, asked: Mutex::default(), answered: Condvar::new() }
     }
 
     /// What is kept.
-    pub fn answers(&self) -> &Answers {
+    pub fn answers(&self) -> &Arc<Answers> {
         &self.answers
     }
 
-    /// As [`label`](Oracle::label), but failures are kept too.
+    /// As [`label`](Oracle::label), but failures are kept too, and not asked again.
     ///
     /// # Errors
     /// As [`label`](Oracle::label); answers that cannot be read or kept.
@@ -117,7 +123,8 @@ impl Remembering {
                 drop(asked);
             }
             for (row, answer) in known {
-                if on_row(row, answer.as_deref().map_err(Clone::clone)).is_break() {
+                let answer = answer.as_deref().map_err(Clone::clone).and_then(|label| self.scaling.check(label));
+                if on_row(row, answer).is_break() {
                     return Ok(());
                 }
             }
@@ -149,7 +156,8 @@ impl Remembering {
             }
             let row = rows[k];
             let keep = match &answer {
-                Ok(label) => label.len() == n_outputs && label.iter().all(|v| v.is_finite()),
+                // One of another form is a failure that the asker tells from its numbers.
+                Ok(label) => check_label(label, n_outputs).is_ok(),
                 Err(_) => keeps_failures,
             };
             if keep {
@@ -162,7 +170,7 @@ impl Remembering {
             }
             // What arrives after an answer that could not be taken is kept here all the same: it was paid for.
             if flow.is_continue() {
-                flow = on_row(row, answer);
+                flow = on_row(row, answer.and_then(|label| self.scaling.check(label)));
             }
             flow
         };
@@ -200,7 +208,7 @@ impl Oracle for Remembering {
 mod tests {
     use super::*;
     use crate::answers::{AnswerKey, KeyInput};
-    use dal_core::every;
+    use dal_core::{OutputTransform, OutputUnits, every};
     use ndarray::{Array2, array};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
@@ -240,7 +248,8 @@ mod tests {
             version: None,
         };
         let inner: Arc<dyn Oracle> = slow.clone();
-        Remembering::new(inner, |x| Ok(x[0].to_string()), Answers::open(folder, key).unwrap())
+        let answers = Arc::new(Answers::open(folder, key).unwrap());
+        Remembering::new(inner, |x| Ok(x[0].to_string()), answers, OutputScaling::default())
     }
 
     fn answers(ask: impl FnOnce(&mut OnRow<'_>) -> Result<(), OracleError>, n: usize) -> Vec<Option<f64>> {
@@ -296,5 +305,21 @@ mod tests {
             assert_eq!(found, [None, Some(1.0)]);
             assert_eq!(slow.0.load(Ordering::SeqCst), asked);
         }
+    }
+
+    #[test]
+    fn answers_are_kept_as_they_came_and_checked_when_they_are_handed_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let slow = Arc::new(Slow::default());
+        let x = array![[0.0], [0.5]];
+        let log = OutputUnits { transform: OutputTransform::Log, standardise: true };
+        let oracle = Remembering { scaling: OutputScaling::new(vec![log]), ..remembering(&slow, dir.path()) };
+        for _ in 0..2 {
+            let found = answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 2);
+            assert_eq!(found, [None, Some(1.0)], "a logarithm takes no zero");
+        }
+        let plain = remembering(&slow, dir.path());
+        assert_eq!(answers(|on_row| plain.label(x.view(), &Stop::new(), on_row), 2), [Some(0.0), Some(1.0)]);
+        assert_eq!(slow.0.load(Ordering::SeqCst), 2, "each point was asked once");
     }
 }

@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::canonical::canonical_json;
 use crate::error::{StoreError, json_words};
-use crate::labels::LabelJournal;
 use crate::record::Status;
 use crate::run::{FOOTER, JOURNAL, Run, SPEC};
-use crate::spec::{ProblemSpec, RunKey, short_hash};
+use crate::spec::{RunKey, short_hash};
 use crate::sweep::SweepRecord;
 use crate::writer::RunWriter;
 
@@ -22,6 +21,7 @@ pub(crate) const RUNS: &str = "runs";
 pub(crate) const SWEEPS: &str = "sweeps";
 /// Where damaged things are moved to; nothing in it is read.
 pub(crate) const QUARANTINE: &str = "quarantine";
+/// Where older versions kept answers.
 pub(crate) const LABELS: &str = "labels";
 const FORMAT: u64 = 1;
 /// Directories and files that are not whole yet start with this.
@@ -265,17 +265,6 @@ impl StoreWriter {
         RunWriter::open(dir, run.key().clone())
     }
 
-    /// The answers that this store keeps of one problem's oracle; one handle per problem at a time.
-    ///
-    /// # Errors
-    /// A file that cannot be read or belongs to another problem; a disk that refuses.
-    pub fn labels(&self, problem: &ProblemSpec) -> Result<LabelJournal, StoreError> {
-        let dir = self.store.root.join(LABELS);
-        fs::create_dir_all(&dir).map_err(StoreError::io(&dir, "create"))?;
-        let (name, key) = labels_file(problem);
-        LabelJournal::open(dir.join(name), &key)
-    }
-
     /// Keeps what a sweep planned.
     ///
     /// # Errors
@@ -288,13 +277,6 @@ impl StoreWriter {
         let is_there = fs::read(&path).is_ok_and(|known| known == text.as_bytes());
         if is_there { Ok(()) } else { atomic::write(&path, text.as_bytes()) }
     }
-}
-
-/// Name of the file that keeps one problem's answers, and the key that it is bound to.
-pub(crate) fn labels_file(problem: &ProblemSpec) -> (String, String) {
-    let key = canonical_json(problem).expect("specifications are plain data with string keys");
-    let name: String = problem.id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    (format!("{name}-{}.journal", short_hash(key.as_bytes())), key)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {

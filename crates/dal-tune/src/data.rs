@@ -1,17 +1,14 @@
 //! The labels that networks are compared on: drawn from streams of their own, or parts of a user's table. Never the test set.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use std::ops::ControlFlow;
-
-use dal_core::{LabelFailure, Labelled, OracleError, SeedPath, Stop, TrialSeeds};
+use dal_core::{Labelled, Oracle, OracleError, SeedPath, Stop, TrialSeeds, check_label, every};
 use dal_oracles::Problem;
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
 use serde::Serialize;
 
 use crate::error::TuneError;
-use crate::journal::{Entry, Journal};
 
 /// The fewest rows of a table that can be tuned on, beside those kept for the test.
 const LEAST_ROWS: usize = 40;
@@ -159,35 +156,29 @@ impl Layout {
     }
 }
 
-/// Asks the oracle, and remembers the answers that cost something.
+/// Asks the oracle for the labels of a search.
 pub(crate) struct Labels<'a> {
     pub(crate) problem: &'a Problem,
+    pub(crate) oracle: &'a Arc<dyn Oracle>,
     pub(crate) layout: &'a Layout,
-    pub(crate) journal: &'a Journal,
     pub(crate) stop: &'a Stop,
-    pub(crate) known: BTreeMap<String, BTreeMap<usize, Vec<f64>>>,
 }
 
 impl Labels<'_> {
-    /// Answers of a program are kept; formulas, forests and tables are asked again.
-    fn costly(&self) -> bool {
-        self.problem.card().is_none() && self.problem.candidates().is_none()
-    }
-
     /// The divisions to compare networks on.
     pub(crate) fn folds(&self) -> Result<Vec<Fold>, TuneError> {
         match self.layout.division {
             Division::Drawn { train, validation } => {
                 let stream = tune_stream(self.problem);
                 let draw = |n, name: &str| self.problem.space().sample(n, &stream.purpose(name));
-                let train = self.labelled("train", draw(train, "train"))?;
-                let validation = self.labelled("validation", draw(validation, "validation"))?;
+                let train = self.labelled(draw(train, "train"))?;
+                let validation = self.labelled(draw(validation, "validation"))?;
                 Ok(vec![Fold { train, validation }])
             }
             Division::Split { train, validation, .. } => {
                 let rest = &self.layout.order[self.layout.n_test..];
-                let train_rows = self.rows("train", &rest[..train])?;
-                let validation = self.rows("validation", &rest[train..train + validation])?;
+                let train_rows = self.rows(&rest[..train])?;
+                let validation = self.rows(&rest[train..train + validation])?;
                 Ok(vec![Fold { train: train_rows, validation }])
             }
             Division::Folds { folds, .. } => {
@@ -197,8 +188,8 @@ impl Labels<'_> {
                     chosen.map(|(_, row)| *row).collect()
                 };
                 let fold = |k| {
-                    let train = self.rows("train", &part(k, false))?;
-                    Ok(Fold { train, validation: self.rows("validation", &part(k, true))? })
+                    let train = self.rows(&part(k, false))?;
+                    Ok(Fold { train, validation: self.rows(&part(k, true))? })
                 };
                 (0..folds).map(fold).collect()
             }
@@ -209,9 +200,9 @@ impl Labels<'_> {
     pub(crate) fn test(&self) -> Result<Points, TuneError> {
         if self.layout.order.is_empty() {
             let stream = TrialSeeds::new(&self.problem.variant_id(), 0).test();
-            return self.labelled("test", self.problem.space().sample(self.layout.n_test, &stream));
+            return self.labelled(self.problem.space().sample(self.layout.n_test, &stream));
         }
-        self.rows("test", &self.layout.order[..self.layout.n_test])
+        self.rows(&self.layout.order[..self.layout.n_test])
     }
 
     /// The first `n` training points of repetition `seed` of the proof: those that a run of the benchmark begins with, or
@@ -219,59 +210,35 @@ impl Labels<'_> {
     pub(crate) fn proof(&self, seed: u64, n: usize) -> Result<Points, TuneError> {
         if self.layout.order.is_empty() {
             let stream = TrialSeeds::new(&self.problem.variant_id(), seed).initial();
-            return self.labelled(&format!("proof-{seed}"), self.problem.space().sample(n, &stream));
+            return self.labelled(self.problem.space().sample(n, &stream));
         }
         let mut rest = self.layout.order[self.layout.n_test..].to_vec();
         rest.shuffle(&mut tune_stream(self.problem).purpose("proof").index(seed).rng());
-        self.rows("proof", &rest[..n.min(rest.len())])
+        self.rows(&rest[..n.min(rest.len())])
     }
 
-    fn rows(&self, set: &str, rows: &[usize]) -> Result<Points, TuneError> {
+    fn rows(&self, rows: &[usize]) -> Result<Points, TuneError> {
         let table = self.problem.candidates().map(|table| table.select(Axis(0), rows)).unwrap_or_default();
-        self.labelled(set, table)
+        self.labelled(table)
     }
 
     /// Labels points; those without an answer are left out, unless they are more than half.
-    fn labelled(&self, set: &str, x: Array2<f64>) -> Result<Points, TuneError> {
-        let (n, n_outputs) = (x.nrows(), self.problem.oracle().n_outputs());
+    fn labelled(&self, x: Array2<f64>) -> Result<Points, TuneError> {
+        let (n, n_outputs) = (x.nrows(), self.oracle.n_outputs());
         let mut answers: Vec<Option<Vec<f64>>> = vec![None; n];
-        for (&row, y) in self.known.get(set).into_iter().flatten() {
-            if row < n && y.len() == n_outputs {
-                answers[row] = Some(y.clone());
-            }
-        }
-        let open: Vec<usize> = (0..n).filter(|&row| answers[row].is_none()).collect();
         let mut first_failure: Option<String> = None;
-        let mut broken: Option<TuneError> = None;
-        if !open.is_empty() {
-            let asked = x.select(Axis(0), &open);
-            let mut keep = |k: usize, answer: Result<&[f64], LabelFailure>| {
-                match answer {
-                    Ok(y) if y.len() == n_outputs && y.iter().all(|v| v.is_finite()) => {
-                        answers[open[k]] = Some(y.to_vec());
-                        if self.costly() {
-                            let entry = Entry::Label { set: set.to_owned(), row: open[k], y: y.to_vec() };
-                            broken = self.journal.append(&entry).err();
-                        }
-                    }
-                    Ok(y) => {
-                        first_failure.get_or_insert_with(|| format!("row {}: {y:?} is no label", open[k]));
-                    }
-                    Err(failure) => {
-                        first_failure.get_or_insert_with(|| format!("row {}: {failure}", open[k]));
-                    }
-                }
-                if broken.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            let outcome = self.problem.oracle().label(asked.view(), self.stop, &mut keep);
-            if let Some(error) = broken {
-                return Err(error);
+        let mut keep = every(|row, answer| match answer.and_then(|y| check_label(y, n_outputs)) {
+            Ok(y) => answers[row] = Some(y.to_vec()),
+            Err(failure) => {
+                first_failure.get_or_insert_with(|| format!("row {row}: {failure}"));
             }
-            outcome.map_err(|source| match source {
-                OracleError::Stopped => TuneError::Stopped,
-                source => TuneError::Oracle { problem: self.problem.id().to_owned(), source },
-            })?;
-        }
+        });
+        let outcome = self.oracle.label(x.view(), self.stop, &mut keep);
+        drop(keep);
+        outcome.map_err(|source| match source {
+            OracleError::Stopped => TuneError::Stopped,
+            source => TuneError::Oracle { problem: self.problem.id().to_owned(), source },
+        })?;
         let there: Vec<usize> = (0..n).filter(|&row| answers[row].is_some()).collect();
         if 2 * there.len() < n || there.is_empty() {
             return Err(TuneError::Unlabelled {

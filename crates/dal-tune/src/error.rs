@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use dal_core::model::SpecError;
 use dal_core::{LearnError, OracleError, SettingError};
+use dal_oracles::NoOracle;
 use thiserror::Error;
 
 /// A search cannot be made, or cannot go on; everything trained so far is kept.
@@ -69,6 +70,9 @@ pub enum TuneError {
     /// The engine refuses a candidate.
     #[error("a network of the space cannot be trained: {0}")]
     Engine(#[from] SettingError),
+    /// A laboratory answers for the problem.
+    #[error(transparent)]
+    NoOracle(#[from] NoOracle),
     /// The oracle refused a whole batch.
     #[error("problem `{problem}`: {source}")]
     Oracle {

@@ -1,4 +1,5 @@
-//! The memory of a search: an append-only file of labels and trainings, one checksummed line each.
+//! The memory of a search: an append-only file of trainings, one checksummed line each. Answers of an oracle are kept
+//! elsewhere, by the oracle that the problem is asked through.
 //!
 //! The first line is what the search is, as canonical JSON; a journal of another search is refused. Every further line is
 //! eight hexadecimal digits (the first four bytes of the SHA-256 of what follows), a blank, and an entry as JSON. Lines stand
@@ -47,8 +48,6 @@ pub enum TrialResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Entry {
-    /// An answer of a user's oracle, with the name of the set of points that the row belongs to.
-    Label { set: String, row: usize, y: Vec<f64> },
     /// A training.
     Trial { key: TrialKey, result: TrialResult },
     /// A campaign with a candidate as its model.
@@ -58,7 +57,6 @@ pub(crate) enum Entry {
 /// What a journal holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Known {
-    pub(crate) labels: BTreeMap<String, BTreeMap<usize, Vec<f64>>>,
     pub(crate) trials: BTreeMap<TrialKey, TrialResult>,
     pub(crate) campaigns: BTreeMap<CampaignKey, CampaignResult>,
     /// Bytes that were torn or damaged.
@@ -68,9 +66,6 @@ pub(crate) struct Known {
 impl Known {
     fn add(&mut self, entry: Entry) {
         match entry {
-            Entry::Label { set, row, y } => {
-                self.labels.entry(set).or_default().insert(row, y);
-            }
             Entry::Trial { key, result } => {
                 self.trials.insert(key, result);
             }
@@ -154,11 +149,18 @@ fn replay(bytes: &[u8], path: &Path, header: &str) -> Result<(Known, usize), Tun
 }
 
 fn parse(line: &[u8]) -> Option<Entry> {
+    serde_json::from_slice(sound(line)?).ok()
+}
+
+/// What a line says, if its checksum holds.
+fn sound(line: &[u8]) -> Option<&[u8]> {
     let (sum, json) = line.split_at_checked(9)?;
-    if sum.strip_suffix(b" ")? != checksum(json).as_bytes() {
-        return None;
-    }
-    serde_json::from_slice(json).ok()
+    (sum.strip_suffix(b" ")? == checksum(json).as_bytes()).then_some(json)
+}
+
+/// What the lines say whose checksums hold.
+pub(crate) fn sound_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|&b| b == b'\n').filter_map(sound)
 }
 
 /// The first key in which two descriptions of a search differ.
@@ -204,7 +206,7 @@ mod tests {
     fn entries() -> Vec<Entry> {
         let key = |seed| TrialKey { rung: 1, candidate: 7, points: 2000, fold: 0, seed };
         vec![
-            Entry::Label { set: "train".into(), row: 3, y: vec![0.1, 1.0 / 3.0] },
+            Entry::Trial { key: key(2), result: TrialResult::Mse(1.0 / 3.0) },
             Entry::Trial { key: key(0), result: TrialResult::Mse(1e-300) },
             Entry::Trial { key: key(1), result: TrialResult::Failed("member 0 diverged in epoch 3\n".into()) },
         ]

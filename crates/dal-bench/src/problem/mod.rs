@@ -4,7 +4,7 @@ mod test_set;
 
 use std::sync::{Arc, OnceLock};
 
-use dal_core::{Engine, ModelSpec, Pool, Protocol, Start};
+use dal_core::{Engine, ModelSpec, Oracle, Pool, Protocol, Start};
 use dal_oracles::Problem;
 use dal_store::{PoolSpec, ProtocolSpec};
 use ndarray::Array2;
@@ -15,6 +15,7 @@ pub use self::test_set::TestSet;
 #[derive(Debug)]
 pub struct PlannedProblem {
     pub(crate) problem: Problem,
+    pub(crate) oracle: Arc<dyn Oracle>,
     pub(crate) model: ModelSpec,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) preset: String,
@@ -48,6 +49,11 @@ impl PlannedProblem {
         &*self.engine
     }
 
+    /// What labels its points; answers that are kept stand in front of it elsewhere.
+    pub fn oracle(&self) -> &dyn Oracle {
+        &*self.oracle
+    }
+
     /// How many of its trials the engine likes in one call, at most.
     pub(crate) fn trials_together(&self) -> usize {
         self.engine.trials_together(&self.model, self.problem.shape())
@@ -56,12 +62,7 @@ impl PlannedProblem {
     /// Whether labels cost next to nothing, as those of the built-in problems do whose answers are not as long as a spectrum
     /// of `adm` (a millisecond each).
     pub fn cheap_labels(&self) -> bool {
-        self.problem.card().is_some() && self.problem.oracle().n_outputs() <= 256
-    }
-
-    /// Whether each answer may cost a simulation, so that none is asked for twice: the problem is a user's, and no table.
-    pub fn costly_labels(&self) -> bool {
-        self.problem.card().is_none() && self.problem.candidates().is_none()
+        self.problem.card().is_some() && self.problem.outputs().len() <= 256
     }
 
     /// The protocol of a campaign.

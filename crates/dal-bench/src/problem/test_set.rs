@@ -26,8 +26,7 @@ impl PlannedProblem {
     /// # Errors
     /// A label of a built-in problem that fails; a user's problem none of whose points gets a label.
     pub fn test_set(&self) -> Result<&TestSet, BenchError> {
-        let oracle = self.problem.oracle();
-        self.test_set_from(&mut |x, on_row| oracle.label(x, &Stop::new(), on_row))
+        self.test_set_from(&mut |x, on_row| self.oracle.label(x, &Stop::new(), on_row))
     }
 
     /// As [`test_set`](Self::test_set), with labels from where the caller has them.
@@ -42,7 +41,7 @@ impl PlannedProblem {
             Some(split) => split.test_x.clone(),
             None => self.problem.space().sample(self.protocol.test_points, &seeds.test()),
         };
-        let mut y = Array2::zeros((x.nrows(), self.problem.oracle().n_outputs()));
+        let mut y = Array2::zeros((x.nrows(), self.oracle.n_outputs()));
         let missing = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row");
         let mut failures = vec![Some(missing); x.nrows()];
         let mut keep = every(|row, answer| {

@@ -200,6 +200,8 @@ impl Resolver<'_> {
             .catalogue
             .problem(entry.id.get_ref(), &settings, base)
             .map_err(|e| self.setting_refused(&entry.id, &entry.settings, key, e))?;
+        let oracle = problem.oracle().map_err(|error| self.sweep.invalid(at, key, error.to_string(), None))?;
+        let oracle = Arc::clone(oracle);
         let (model, preset) = self.model(&problem, entry, key, at)?;
         let engine = self.engine(model.kind(), key, entry)?;
         for id in &entry.skip {
@@ -229,7 +231,7 @@ impl Resolver<'_> {
             })?;
             rehearsed.push(needs);
         }
-        let planned = PlannedProblem { problem, model, engine, preset, protocol, split, test: OnceLock::new() };
+        let planned = PlannedProblem { problem, oracle, model, engine, preset, protocol, split, test: OnceLock::new() };
         Ok((planned, platform, ratios))
     }
 }

@@ -102,7 +102,7 @@ pub fn run(args: &Args) -> Result<Done> {
             );
         }
     };
-    let oracle = Arc::clone(folder.subject().problem().oracle());
+    let oracle = Arc::clone(folder.subject().problem().oracle()?);
     let outcome = folder.run(&options, &oracle, trainer, &stop, &mut on_event);
     let elapsed = display.elapsed();
     display.finish();

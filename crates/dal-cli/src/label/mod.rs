@@ -1,26 +1,35 @@
 //! `dal label`: evaluates a problem's oracle at the points of a CSV file.
 
-mod journal;
+mod earlier;
+mod export;
 mod lines;
 mod points;
 mod sink;
 
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use dal_core::{LabelFailure, OracleError, Stop};
+use dal_store::Answers;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Axis;
 
-use self::journal::Journal;
+use self::earlier::{adopt, check_replaceable, head};
+use self::export::Export;
 use self::points::{Points, points};
 use self::sink::{InOrder, Sink};
 use crate::Done;
+use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
 use crate::data::read_text;
 use crate::output::say;
-use crate::problem::{find_problem, remembered};
+use crate::problem::find_problem;
+
+/// Failures and contradictions that are shown.
+const SHOWN: usize = 3;
 
 /// Points in, labels out.
 #[derive(clap::Args)]
@@ -31,28 +40,38 @@ stand in any order; others are ignored, and named.
 
 Labels go to standard output as y0,y1,…, one line per row and in the same order. A row without a label is a line of
 empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
-problem's bounds. With --out they go to a file, each as soon as it is known, behind the 0-based input row and the point as the
-input has it; rows that the file holds already are not asked for again, so that an interrupted call (Ctrl-C) can be repeated.
-One call at a time writes a file. A file of other points is refused, and one whose labels a built-in problem does not confirm; what
-labels a user's program would give is not compared.
+problem's bounds. With --out they go to a file, behind the 0-based input row and the point as the input has it; it holds the
+rows that have a label, and is renewed every few seconds while labels arrive.
+
+Every answer of a program of your own is kept the moment it is there, in the folder of answers (--answers), which all
+commands share, and never asked for again: an interrupted call (Ctrl-C) can be repeated. The file of --out is an export, never
+read back: a file that holds something else, or labels that are not kept, is refused; --adopt takes such labels over.
 
 Examples:
   dal label sine --input x.csv > y.csv
   dal label stack --set spectrum=absorptance-256 --input x.csv
-  dal label my-simulator.toml --input points.csv --out labels.csv"
+  dal label my-simulator.toml --input points.csv --out labels.csv
+  dal label my-simulator.toml --kept --out everything.csv      every answer that is kept
+  dal label my-simulator.toml --adopt old-labels.csv           or a store of an older version, or a folder of answers"
 )]
 pub struct Args {
     /// A problem's id, or the path of a problem.toml.
     problem: String,
     /// The points; `-` reads standard input.
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
-    /// Append labels to this file as they arrive, and skip the rows that it holds.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["kept", "adopt"], conflicts_with = "kept")]
+    input: Option<PathBuf>,
+    /// Write the labels to this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Where the answers of your own program or model are kept [default: NAME.answers beside the problem file NAME.toml].
-    #[arg(long, value_name = "DIR")]
-    answers: Option<PathBuf>,
+    /// Instead of asking, print every answer that is kept of your own program or model, under the names of inputs and outputs.
+    #[arg(long)]
+    kept: bool,
+    /// First take over answers: of a file that --out wrote, of a store or of a search's journal.jsonl of dal 0.1.0, or of
+    /// another folder of answers.
+    #[arg(long, value_name = "PATH")]
+    adopt: Option<PathBuf>,
+    #[command(flatten)]
+    answers: AnswerArgs,
     /// A setting of the problem.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -60,37 +79,51 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let problem = remembered(find_problem(&args.problem, &args.settings)?, args.answers.as_deref())?;
-    let shown = args.input.display().to_string();
-    let table = read_text(&args.input)?;
+    let (problem, kept) = args.answers.open(find_problem(&args.problem, &args.settings)?)?;
+    let kept = kept.as_deref();
+    if let Some(path) = &args.adopt {
+        adopt(path, &problem, kept)?;
+    }
+    if args.kept {
+        return print_kept(args, kept);
+    }
+    let Some(input) = &args.input else { return Ok(Done::Fully) };
+    let oracle = problem.oracle()?;
+    let shown = input.display().to_string();
+    let table = read_text(input)?;
     let points = points(&problem, &table, &shown)?;
     let Points { x, outside, .. } = &points;
-    let n_outputs = problem.oracle().n_outputs();
+    let n_outputs = oracle.n_outputs();
 
     let mut sink = match &args.out {
-        Some(path) => Sink::File(Journal::open(path, &table, &points, n_outputs)?),
+        Some(path) => {
+            check_replaceable(path, &problem, kept, &head(&points, n_outputs)?)?;
+            Sink::File(Export::start(path, &table, &points, n_outputs)?)
+        }
         None => Sink::Stdout(InOrder::start(n_outputs)?),
     };
-    let open: Vec<usize> = match &sink {
-        Sink::File(journal) => {
-            journal.check(&problem)?;
-            (0..x.nrows()).filter(|i| !journal.known[*i]).collect()
-        }
-        Sink::Stdout(_) => (0..x.nrows()).collect(),
-    };
-    if open.len() < x.nrows() {
-        say!("{} of {} rows are labelled already", x.nrows() - open.len(), x.nrows());
-    }
     let mut n_failed = 0;
-    for (row, failure) in outside.iter().filter(|(row, _)| open.binary_search(row).is_ok()) {
+    for (row, failure) in outside {
         say!("row {row}: {failure}");
         sink.write(*row, None)?;
         n_failed += 1;
     }
     let is_outside = |row: &usize| outside.binary_search_by_key(row, |(row, _)| *row).is_ok();
-    let rows: Vec<usize> = open.iter().copied().filter(|row| !is_outside(row)).collect();
+    let rows: Vec<usize> = (0..x.nrows()).filter(|row| !is_outside(row)).collect();
+    if let (Some(kept), Some(asking)) = (kept, problem.asking()) {
+        let is_known = |row: &&usize| {
+            asking.line(x.row(**row)).is_ok_and(|line| kept.get(&line).is_some_and(|answer| answer.is_ok()))
+        };
+        let n_known = rows.iter().filter(is_known).count();
+        if n_known > 0 {
+            say!("{n_known} of {} rows are answered already", x.nrows());
+        }
+    }
     // A built-in problem answers at once and has nothing that Ctrl-C could not end.
     let stop = if problem.card().is_none() { interrupts("the calls in progress")? } else { Stop::new() };
+    if !args.answers.settle([&problem], &stop)? {
+        return Ok(Done::Interrupted);
+    }
     let bar = ProgressBar::new(rows.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} labels, {eta} left").expect("a valid template"));
 
@@ -119,21 +152,17 @@ pub fn run(args: &Args) -> Result<Done> {
             }
         }
     };
-    let outcome = if rows.is_empty() { Ok(()) } else { problem.oracle().label(batch.view(), &stop, &mut on_row) };
+    let outcome = if rows.is_empty() { Ok(()) } else { oracle.label(batch.view(), &stop, &mut on_row) };
     bar.finish_and_clear();
     if let Some(error) = unwritten {
         return Err(error);
     }
+    if outcome.is_err() {
+        sink.finish()?;
+    }
     if matches!(outcome, Err(OracleError::Stopped)) {
         let n = answered.iter().filter(|done| **done).count();
-        match &args.out {
-            Some(path) => say!(
-                "stopped: {n} of {} rows were answered; the same command goes on in {}",
-                rows.len(),
-                path.display()
-            ),
-            None => say!("stopped: {n} of {} rows were answered; with --out they would have been kept", rows.len()),
-        }
+        say!("stopped: {n} of {} rows were answered, and their answers are kept; the same command goes on", rows.len());
         return Ok(Done::Interrupted);
     }
     outcome.with_context(|| format!("problem `{}`", problem.id()))?;
@@ -146,6 +175,33 @@ pub fn run(args: &Args) -> Result<Done> {
     if n_failed == 0 {
         return Ok(Done::Fully);
     }
-    say!("{n_failed} of {} rows have no label", open.len());
+    say!("{n_failed} of {} rows have no label", x.nrows());
     Ok(Done::Partly)
+}
+
+/// Every answer that is kept, in the order in which they came.
+fn print_kept(args: &Args, kept: Option<&Answers>) -> Result<Done> {
+    let Some(kept) = kept else {
+        bail!("--kept: no answers of `{}` are kept, because they cost nothing", args.problem);
+    };
+    let mut out: Box<dyn Write> = match &args.out {
+        Some(path) => {
+            let created = File::create_new(path);
+            Box::new(created.with_context(|| format!("{}: cannot be made anew; name another file", path.display()))?)
+        }
+        None => Box::new(io::stdout().lock()),
+    };
+    let mut text = BufWriter::new(&mut out);
+    kept.write_csv(&mut text, false)?;
+    text.flush()?;
+    let failures = kept.failures();
+    say!("{} points, {} of them without an answer", kept.len(), failures.len());
+    for (point, failure) in failures.iter().take(SHOWN) {
+        say!("  {point}: {failure}");
+    }
+    for contradiction in kept.contradictions().iter().take(SHOWN) {
+        let others: Vec<&Vec<f64>> = contradiction.others.iter().map(|(values, _)| values).collect();
+        say!("  {}: {:?} counts, but {others:?} came later", contradiction.point, contradiction.counts.0);
+    }
+    Ok(Done::Fully)
 }

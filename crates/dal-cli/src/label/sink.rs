@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::journal::Journal;
+use super::export::Export;
 use super::lines::{cells, header};
 
 /// Labels that come slower than this are printed one by one.
@@ -14,7 +14,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(20);
 
 pub(super) enum Sink<'a> {
     Stdout(InOrder),
-    File(Journal<'a>),
+    File(Export<'a>),
 }
 
 impl Sink<'_> {
@@ -28,7 +28,7 @@ impl Sink<'_> {
     pub(super) fn finish(&mut self) -> Result<()> {
         match self {
             Self::Stdout(sink) => Ok(sink.out.flush()?),
-            Self::File(_) => Ok(()),
+            Self::File(export) => export.renew(),
         }
     }
 }

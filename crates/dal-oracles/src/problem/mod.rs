@@ -9,6 +9,7 @@ use dal_core::{
     MlpEnsemble, Oracle, OutputScaling, SettingCard, SettingError, Settings, Shape, Space, SpaceError, Value,
 };
 use ndarray::{Array2, ArrayView1};
+use thiserror::Error;
 
 use crate::card::Card;
 use crate::user::Asking;
@@ -27,14 +28,59 @@ pub struct Column {
     pub levels: Vec<String>,
 }
 
-/// A problem ready to be sampled and labelled: built in, or a user's.
+/// Who answers for a problem's points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// A formula or model of the catalogue.
+    Catalogue,
+    /// A user's table, which is the pool as well.
+    Table,
+    /// A user's program.
+    Program,
+    /// A user's forest.
+    Forest,
+    /// A user's network.
+    Network,
+    /// People who measure: this program cannot ask them.
+    Laboratory,
+}
+
+impl AnsweredBy {
+    /// In words, as in "a program".
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Catalogue => "the catalogue",
+            Self::Table => "a table",
+            Self::Program => "a program",
+            Self::Forest => "a forest",
+            Self::Network => "a network",
+            Self::Laboratory => "a laboratory",
+        }
+    }
+}
+
+/// A label was wanted of a problem that has no oracle.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "`{problem}` has no oracle: a laboratory answers for it, which this command cannot ask; give its file one of \
+     [oracle.command], [oracle.table], [oracle.forest], [oracle.network], or let `dal select` choose what to measure next"
+)]
+pub struct NoOracle {
+    /// The problem's id.
+    pub problem: String,
+}
+
+/// A problem ready to be sampled and, unless a laboratory answers for it, labelled: built in, or a user's.
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub(crate) id: String,
+    pub(crate) title: Option<String>,
     pub(crate) settings: Settings,
     pub(crate) card: Option<&'static Card>,
     pub(crate) space: Space,
-    pub(crate) oracle: Arc<dyn Oracle>,
+    pub(crate) answered_by: AnsweredBy,
+    /// None where a laboratory answers.
+    pub(crate) oracle: Option<Arc<dyn Oracle>>,
     pub(crate) inputs: Vec<Column>,
     pub(crate) outputs: Vec<Column>,
     pub(crate) candidates: Option<Array2<f64>>,
@@ -57,10 +103,12 @@ impl Problem {
         };
         Ok(Self {
             id: card.id.to_owned(),
+            title: Some(card.title.to_owned()),
             settings,
             card: Some(card),
             space: built.space,
-            oracle: built.oracle,
+            answered_by: AnsweredBy::Catalogue,
+            oracle: Some(built.oracle),
             inputs,
             outputs,
             candidates: None,
@@ -74,6 +122,11 @@ impl Problem {
     /// The id: of the catalogue, or the name in a user's problem file.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What it is in a few words: of the card, or of a user's problem file where that says it.
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
     }
 
     /// Every setting with its value, a path that is not set excepted; a user's problem has none.
@@ -141,7 +194,12 @@ impl Problem {
         self.digest.as_deref()
     }
 
-    /// Who answers; `None` for a built-in problem and for a table, whose answers cost nothing.
+    /// Who answers for the problem's points.
+    pub fn answered_by(&self) -> AnsweredBy {
+        self.answered_by
+    }
+
+    /// What kept answers depend on; `None` for a built-in problem and for a table, whose answers cost nothing.
     pub fn asking(&self) -> Option<&Asking> {
         self.asking.as_deref()
     }
@@ -153,18 +211,21 @@ impl Problem {
 
     /// Columns and outputs, as a model meets them.
     pub fn shape(&self) -> Shape {
-        Shape { n_inputs: self.space.n_columns(), n_outputs: self.oracle.n_outputs() }
+        Shape { n_inputs: self.space.n_columns(), n_outputs: self.outputs.len() }
     }
 
     /// What labels points of the unit box.
-    pub fn oracle(&self) -> &Arc<dyn Oracle> {
-        &self.oracle
+    ///
+    /// # Errors
+    /// A laboratory answers for the problem's points.
+    pub fn oracle(&self) -> Result<&Arc<dyn Oracle>, NoOracle> {
+        self.oracle.as_ref().ok_or_else(|| NoOracle { problem: self.id.clone() })
     }
 
     /// The same problem asked through another oracle, one that remembers answers, say.
     #[must_use]
     pub fn with_oracle(self, oracle: Arc<dyn Oracle>) -> Self {
-        Self { oracle, ..self }
+        Self { oracle: Some(oracle), ..self }
     }
 
     /// The inputs as the user knows them: one per dimension of the space, not per column.

@@ -1,22 +1,24 @@
-//! What the answers of a user's oracle depend on beside the point, and how a point is written when it is kept.
+//! Who answers for a user's problem: what answers depend on beside the point, and how a point is written when it is kept.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use dal_core::{Dimension, SpaceError};
+use dal_core::{Dimension, Oracle, SpaceError};
 use ndarray::ArrayView1;
 use sha2::{Digest, Sha256};
 
+use super::command::{CallDesk, CommandOracle};
 use super::inputs::Inputs;
 
-/// Who answers for a user's problem, as far as answers depend on it: a program, or a model in a file.
+/// Who answers for a user's problem, as far as answers depend on it: a program, a model in a file, or a laboratory.
 ///
-/// Bounds, scales, units, limits, retries, the network and the program's contents are not in it, so that they may change
-/// without making answers worthless.
-#[derive(Clone, Debug, PartialEq)]
+/// Bounds, scales, units, limits, retries, the network and the program's contents are not in it, so that they may
+/// change without making answers worthless.
+#[derive(Clone, Debug)]
 pub struct Asking {
-    /// The program and its arguments, as the problem file has them; empty for a model.
+    /// The program and its arguments, as the problem file has them; empty for a model and a laboratory.
     pub program: Vec<String>,
-    /// How points and answers travel: `stdin`, `files`, or `model` for a forest or a network.
+    /// How points and answers travel: `stdin`, `files`; `model` for a forest or a network, `laboratory` for that.
     pub exchange: String,
     /// Names of the outputs, in order.
     pub outputs: Vec<String>,
@@ -24,18 +26,35 @@ pub struct Asking {
     pub version: Option<String>,
     /// Where answers are kept unless told otherwise: `NAME.answers` beside the problem file `NAME.toml`.
     pub folder: PathBuf,
-    /// What older versions called [`Problem::digest`](crate::Problem::digest): the hash of the problem file's bytes and of
-    /// the model's. Points of the unit box in a store of theirs mean what they meant if it is equal.
+    /// What older versions called [`Problem::digest`](crate::Problem::digest): the hash of the problem file's bytes and
+    /// of the model's. Points of the unit box in a store of theirs mean what they meant if it is equal.
     pub old_digest: String,
     inputs: Inputs,
+    pub(super) who: Who,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug)]
+pub(super) enum Who {
+    Program(CommandOracle),
+    Model(Arc<dyn Oracle>),
+    /// People, who are not asked by this program.
+    Laboratory,
 }
 
 impl Asking {
-    /// Of a problem file at this path.
+    /// Of a problem file at this path; a laboratory's until something else is said.
     pub(super) fn new(path: &Path, outputs: Vec<String>, inputs: Inputs) -> Self {
-        let folder = path.with_extension("answers");
-        let (program, exchange, version, old_digest) = (Vec::new(), String::new(), None, String::new());
-        Self { program, exchange, outputs, version, folder, old_digest, inputs }
+        Self {
+            program: Vec::new(),
+            exchange: "laboratory".into(),
+            outputs,
+            version: None,
+            folder: path.with_extension("answers"),
+            old_digest: String::new(),
+            inputs,
+            who: Who::Laboratory,
+        }
     }
 
     /// The inputs, in order: names, and the levels of each; none for a number.
@@ -43,7 +62,8 @@ impl Asking {
         self.inputs.names().iter().map(String::as_str).zip(self.inputs.levels().iter().map(Vec::as_slice))
     }
 
-    /// The line of CSV in physical units that a program gets for a point of the unit box, without its line feed.
+    /// The line of CSV in physical units that a program gets for a point of the unit box, without its line feed. It is
+    /// what an answer is kept under.
     ///
     /// # Errors
     /// A point that is none of the unit box.
@@ -51,6 +71,16 @@ impl Asking {
         let mut line = self.inputs.csv_line(x)?;
         line.truncate(line.trim_end_matches('\n').len());
         Ok(line)
+    }
+
+    /// The program or model as it answers, before the problem's transforms are looked at; a program's calls are told to
+    /// the desk, where there is one. `None` for a laboratory.
+    pub fn oracle(&self, desk: Option<Arc<dyn CallDesk>>) -> Option<Arc<dyn Oracle>> {
+        match &self.who {
+            Who::Program(program) => Some(Arc::new(program.clone().with_desk(desk))),
+            Who::Model(model) => Some(Arc::clone(model)),
+            Who::Laboratory => None,
+        }
     }
 }
 

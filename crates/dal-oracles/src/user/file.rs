@@ -13,9 +13,13 @@ use super::table::Duplicates;
 #[serde(deny_unknown_fields)]
 pub(super) struct ProblemFile {
     pub(super) name: String,
+    #[serde(default)]
+    pub(super) title: Option<String>,
     pub(super) inputs: Vec<InputSpec>,
     pub(super) outputs: Vec<OutputSpec>,
-    pub(super) oracle: OracleSpec,
+    /// Left out where a laboratory answers.
+    #[serde(default)]
+    pub(super) oracle: Option<OracleSpec>,
     #[serde(default)]
     pub(super) network: MlpOverlay,
 }
@@ -50,13 +54,42 @@ pub(super) struct OutputSpec {
     pub(super) standardise: bool,
 }
 
+/// Who answers: the one table below `[oracle]`.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "OracleTables")]
+pub(super) enum OracleSpec {
+    Table(TableSpec),
+    Command(CommandSpec),
+    Forest(ForestSpec),
+    Network(NetworkFile),
+}
+
+/// What may stand below `[oracle]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OracleSpec {
-    pub(super) table: Option<TableSpec>,
-    pub(super) command: Option<CommandSpec>,
-    pub(super) forest: Option<ForestSpec>,
-    pub(super) network: Option<NetworkFile>,
+struct OracleTables {
+    table: Option<TableSpec>,
+    command: Option<CommandSpec>,
+    forest: Option<ForestSpec>,
+    network: Option<NetworkFile>,
+}
+
+impl TryFrom<OracleTables> for OracleSpec {
+    type Error = String;
+
+    fn try_from(tables: OracleTables) -> Result<Self, String> {
+        let OracleTables { table, command, forest, network } = tables;
+        let mut all = [table.map(Self::Table), command.map(Self::Command), forest.map(Self::Forest)]
+            .into_iter()
+            .chain([network.map(Self::Network)])
+            .flatten();
+        match (all.next(), all.next()) {
+            (Some(one), None) => Ok(one),
+            _ => Err("oracle: there must be exactly one of [oracle.table], [oracle.command], [oracle.forest], \
+                      [oracle.network]; leave [oracle] out where a laboratory answers"
+                .into()),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,17 +18,19 @@ use std::sync::Arc;
 
 use dal_core::model::OnCollapse;
 use dal_core::{MlpEnsemble, MlpOverlay, Oracle, OutputScaling, OutputTransform, OutputUnits, Settings};
+use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
-use self::asking::{Identity, hex};
+use self::asking::{Identity, Who, hex};
 use self::command::{CommandOracle, Exchange};
 use self::domain::in_domain;
 use self::file::{OracleSpec, OutputSpec, ProblemFile};
+use self::inputs::Inputs;
 use self::physical::InPhysicalUnits;
 use self::reader::Reader;
 use self::table::TableOracle;
 use crate::forest::Forest;
-use crate::problem::{Column, Problem};
+use crate::problem::{AnsweredBy, Column, Problem};
 
 pub use self::asking::Asking;
 pub use self::error::ProblemFileError;
@@ -44,13 +46,24 @@ pub fn load(path: impl AsRef<Path>) -> Result<Problem, ProblemFileError> {
     Reader { path: path.as_ref() }.open()
 }
 
+/// What is found out of a problem's oracle.
+struct Found {
+    answered_by: AnsweredBy,
+    /// None where a laboratory answers.
+    oracle: Option<Arc<dyn Oracle>>,
+    /// Of a table.
+    candidates: Option<Array2<f64>>,
+    asking: Asking,
+    old_digest: Sha256,
+    /// Of a table, forest or network alone.
+    files: Sha256,
+}
+
 impl Reader<'_> {
     fn open(&self) -> Result<Problem, ProblemFileError> {
         let bytes = self.read(self.path)?;
         let mut old_digest = Sha256::new();
         old_digest.update(&bytes);
-        // Of a table, forest or network alone.
-        let mut files = Sha256::new();
         let syntax = |message: String| ProblemFileError::Syntax { path: self.path.to_owned(), message };
         let text = String::from_utf8(bytes).map_err(|e| syntax(format!("not UTF-8 text: {e}")))?;
         let file: ProblemFile = toml::from_str(&text).map_err(|e| syntax(e.to_string().trim_end().to_owned()))?;
@@ -58,67 +71,29 @@ impl Reader<'_> {
             return Err(self.key("name", format!("`{}` is no name: use letters, digits, - and _", file.name)));
         }
         self.check_names(&file)?;
-        let table = file.oracle.table.as_ref().map(|table| self.folder().join(&table.file));
+        let table = match &file.oracle {
+            Some(OracleSpec::Table(table)) => Some(self.folder().join(&table.file)),
+            _ => None,
+        };
         let inputs = self.inputs(&file.inputs, table.as_deref())?;
         let outputs: Vec<String> = file.outputs.iter().map(|output| output.name.clone()).collect();
         let scaling = self.scaling(&file.outputs)?;
-        let mut candidates = None;
-        let mut asking = Asking::new(self.path, outputs.clone(), inputs.clone());
         let mut identity = Identity::default();
         identity.add_inputs(&inputs);
-        let oracle: Arc<dyn Oracle> = match file.oracle {
-            OracleSpec { table: Some(spec), command: None, forest: None, network: None } => {
-                let path = self.folder().join(&spec.file);
-                let bytes = self.read(&path)?;
-                old_digest.update(&bytes);
-                files.update(&bytes);
-                identity.add(format!("table {:?}", spec.duplicates));
-                let (oracle, points) = TableOracle::open(&path, &inputs, &outputs, spec.duplicates)?;
-                candidates = Some(points);
-                Arc::new(oracle)
-            }
-            OracleSpec { table: None, command: Some(spec), forest: None, network: None } => {
-                asking.version = spec.version.clone();
-                let settings = self.command(spec)?;
-                asking.program = settings.program.clone();
-                asking.exchange = match settings.exchange {
-                    Exchange::Stdin => "stdin",
-                    Exchange::Files => "files",
-                }
-                .to_owned();
-                Arc::new(CommandOracle::new(settings, inputs.clone(), outputs.clone()))
-            }
-            OracleSpec { table: None, command: None, forest: Some(spec), network: None } => {
-                let bytes = self.read(&self.folder().join(&spec.file))?;
-                old_digest.update(&bytes);
-                files.update(&bytes);
-                asking.exchange = "model".into();
-                asking.version = Some(format!("{:?} {}", spec.units, hex(files.clone())));
-                let forest = Forest::from_bytes(&bytes).map_err(|e| self.key("oracle.forest.file", e.to_string()))?;
-                let (n_inputs, n_outputs) = (forest.n_inputs(), forest.n_outputs());
-                let model = InPhysicalUnits::new(
-                    inputs.clone(),
-                    spec.units,
-                    n_inputs,
-                    n_outputs,
-                    Box::new(move |x| Ok(forest.predict(x))),
-                );
-                Arc::new(model.map_err(|problem| self.key("oracle.forest", problem))?)
-            }
-            OracleSpec { table: None, command: None, forest: None, network: Some(spec) } => {
-                let (n_inputs, n_outputs, predict) = self.network(&spec, &mut [&mut old_digest, &mut files])?;
-                asking.exchange = "model".into();
-                asking.version = Some(format!("{:?} {}", spec.units, hex(files.clone())));
-                let model = InPhysicalUnits::new(inputs.clone(), spec.units, n_inputs, n_outputs, predict);
-                Arc::new(model.map_err(|problem| self.key("oracle.network", problem))?)
-            }
-            _ => {
-                let kinds = "[oracle.table], [oracle.command], [oracle.forest], [oracle.network]";
-                return Err(self.key("oracle", format!("there must be exactly one of {kinds}")));
-            }
+        let mut found = Found {
+            answered_by: AnsweredBy::Laboratory,
+            oracle: None,
+            candidates: None,
+            asking: Asking::new(self.path, outputs, inputs.clone()),
+            old_digest,
+            files: Sha256::new(),
         };
-        if oracle.n_outputs() != outputs.len() {
-            let problem = format!("{} outputs are named, the oracle has {}", outputs.len(), oracle.n_outputs());
+        if let Some(spec) = file.oracle {
+            self.oracle(spec, &inputs, &mut identity, &mut found)?;
+        }
+        let Found { answered_by, oracle, candidates, mut asking, old_digest, files } = found;
+        if let Some(oracle) = oracle.as_ref().filter(|oracle| oracle.n_outputs() != file.outputs.len()) {
+            let problem = format!("{} outputs are named, the oracle has {}", file.outputs.len(), oracle.n_outputs());
             return Err(self.key("outputs", problem));
         }
         asking.old_digest = hex(old_digest);
@@ -131,10 +106,12 @@ impl Reader<'_> {
         };
         Ok(Problem {
             id: file.name.clone(),
+            title: file.title,
             settings: Settings::default(),
             card: None,
             space: inputs.space().clone(),
-            oracle: in_domain(oracle, &scaling),
+            answered_by,
+            oracle: oracle.map(|oracle| in_domain(oracle, &scaling)),
             scaling,
             inputs: file
                 .inputs
@@ -147,6 +124,73 @@ impl Reader<'_> {
             model: self.model(&file.network)?,
             digest: Some(identity.finish()),
         })
+    }
+
+    /// Reads what answers, and what of it tells problems apart.
+    fn oracle(
+        &self,
+        spec: OracleSpec,
+        inputs: &Inputs,
+        identity: &mut Identity,
+        found: &mut Found,
+    ) -> Result<(), ProblemFileError> {
+        let Found { answered_by, oracle, candidates, asking, old_digest, files } = found;
+        let model: Arc<dyn Oracle> = match spec {
+            OracleSpec::Table(spec) => {
+                let path = self.folder().join(&spec.file);
+                let bytes = self.read(&path)?;
+                old_digest.update(&bytes);
+                files.update(&bytes);
+                identity.add(format!("table {:?}", spec.duplicates));
+                let (table, points) = TableOracle::open(&path, inputs, &asking.outputs, spec.duplicates)?;
+                (*answered_by, *candidates) = (AnsweredBy::Table, Some(points));
+                *oracle = Some(Arc::new(table));
+                return Ok(());
+            }
+            OracleSpec::Command(spec) => {
+                asking.version = spec.version.clone();
+                let settings = self.command(spec)?;
+                asking.program = settings.program.clone();
+                asking.exchange = match settings.exchange {
+                    Exchange::Stdin => "stdin",
+                    Exchange::Files => "files",
+                }
+                .to_owned();
+                let program = CommandOracle::new(settings, inputs.clone(), asking.outputs.clone());
+                asking.who = Who::Program(program.clone());
+                *answered_by = AnsweredBy::Program;
+                *oracle = Some(Arc::new(program));
+                return Ok(());
+            }
+            OracleSpec::Forest(spec) => {
+                let bytes = self.read(&self.folder().join(&spec.file))?;
+                old_digest.update(&bytes);
+                files.update(&bytes);
+                *answered_by = AnsweredBy::Forest;
+                asking.version = Some(format!("{:?} {}", spec.units, hex(files.clone())));
+                let forest = Forest::from_bytes(&bytes).map_err(|e| self.key("oracle.forest.file", e.to_string()))?;
+                let (n_inputs, n_outputs) = (forest.n_inputs(), forest.n_outputs());
+                let model = InPhysicalUnits::new(
+                    inputs.clone(),
+                    spec.units,
+                    n_inputs,
+                    n_outputs,
+                    Box::new(move |x| Ok(forest.predict(x))),
+                );
+                Arc::new(model.map_err(|problem| self.key("oracle.forest", problem))?)
+            }
+            OracleSpec::Network(spec) => {
+                let (n_inputs, n_outputs, predict) = self.network(&spec, &mut [old_digest, files])?;
+                *answered_by = AnsweredBy::Network;
+                asking.version = Some(format!("{:?} {}", spec.units, hex(files.clone())));
+                let model = InPhysicalUnits::new(inputs.clone(), spec.units, n_inputs, n_outputs, predict);
+                Arc::new(model.map_err(|problem| self.key("oracle.network", problem))?)
+            }
+        };
+        asking.exchange = "model".into();
+        asking.who = Who::Model(Arc::clone(&model));
+        *oracle = Some(model);
+        Ok(())
     }
 
     /// How outputs are learned: standardised, unless the file says otherwise.
@@ -227,7 +271,10 @@ mod tests {
         assert!(toml::from_str::<ProblemFile>(silent).unwrap().network == MlpOverlay::default());
         assert_eq!(open(&format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n")).unwrap().model(), &default);
         assert!(whole.network.members.is_some() && whole.network.epochs.is_some());
-        assert_eq!((whole.inputs.len(), whole.outputs.len(), whole.oracle.command.is_some()), (3, 2, true));
+        assert_eq!(
+            (whole.inputs.len(), whole.outputs.len(), matches!(whole.oracle, Some(OracleSpec::Command(_)))),
+            (3, 2, true)
+        );
         for block in &blocks[1..] {
             toml::from_str::<ProblemFile>(&format!("{INPUTS}{block}")).unwrap();
         }
@@ -238,7 +285,10 @@ mod tests {
         let table = "[oracle.table]\nfile = \"t.csv\"\n";
         for (text, expected) in [
             (format!("{INPUTS}{table}colour = 1\n"), vec!["p.toml", "unknown field `colour`", "duplicates", "line 10"]),
-            (format!("{INPUTS}[oracle]\n"), vec!["oracle: there must be exactly one of"]),
+            (
+                format!("{INPUTS}[oracle]\n"),
+                vec!["line 8", "oracle: there must be exactly one of", "leave [oracle] out"],
+            ),
             (format!("{INPUTS}{table}[oracle.forest]\nfile = \"f\"\n"), vec!["oracle: there must be exactly one of"]),
             (format!("{INPUTS}[oracle.table]\nfile = \"u.csv\"\n"), vec!["u.csv"]),
             (
@@ -309,14 +359,32 @@ mod tests {
     }
 
     #[test]
+    fn without_an_oracle_a_laboratory_answers() {
+        let problem = open(&format!("title = \"A rig\"\n{INPUTS}")).unwrap();
+        assert_eq!((problem.title(), problem.answered_by()), (Some("A rig"), AnsweredBy::Laboratory));
+        let error = problem.oracle().unwrap_err().to_string();
+        assert!(error.contains("`p` has no oracle") && error.contains("dal select"), "{error}");
+        let shape = problem.shape();
+        assert_eq!((shape.n_inputs, shape.n_outputs, problem.candidates().is_none()), (1, 1, true));
+        let asking = problem.asking().unwrap();
+        assert_eq!((asking.exchange.as_str(), asking.line(array![0.0].view()).unwrap().as_str()), ("laboratory", "5"));
+        assert!(asking.oracle(None).is_none() && asking.folder.ends_with("p.answers"));
+        // A program that comes later answers for itself: measured labels are not its answers.
+        let program = open(&format!("{INPUTS}[oracle.command]\nprogram = [\"cat\"]\ntime_limit = 1\n")).unwrap();
+        assert_eq!((program.answered_by(), program.title()), (AnsweredBy::Program, None));
+        assert_ne!(program.digest(), problem.digest());
+        assert!(program.oracle().is_ok() && program.asking().unwrap().oracle(None).is_some());
+    }
+
+    #[test]
     fn a_table_is_its_own_pool() {
         let problem = open(&format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n")).unwrap();
         let candidates = problem.candidates().unwrap();
         assert_eq!(candidates.nrows(), 3);
-        assert_eq!(all_labels(problem.oracle().as_ref(), candidates.view()), array![[2.0], [4.0], [6.0]]);
+        assert_eq!(all_labels(problem.oracle().unwrap().as_ref(), candidates.view()), array![[2.0], [4.0], [6.0]]);
         let mut failure = None;
         let mut keep = every(|_, answer| failure = answer.err());
-        problem.oracle().label(array![[0.123]].view(), &Stop::new(), &mut keep).unwrap();
+        problem.oracle().unwrap().label(array![[0.123]].view(), &Stop::new(), &mut keep).unwrap();
         drop(keep);
         assert_eq!(failure.unwrap().kind, LabelFailureKind::Refused);
         assert_eq!((problem.id(), problem.inputs()[0].name.as_str(), problem.card()), ("p", "a", None));
@@ -339,7 +407,7 @@ mod tests {
         assert_eq!(words(&log), ["log, standardised"]);
         let mut answers = Vec::new();
         let mut keep = every(|_, answer| answers.push(answer.map(<[f64]>::to_vec)));
-        log.oracle().label(log.candidates().unwrap().view(), &Stop::new(), &mut keep).unwrap();
+        log.oracle().unwrap().label(log.candidates().unwrap().view(), &Stop::new(), &mut keep).unwrap();
         drop(keep);
         assert_eq!((&answers[0], &answers[2]), (&Ok(vec![2.0]), &Ok(vec![6.0])));
         assert_eq!(answers[1].as_ref().unwrap_err().kind, LabelFailureKind::OutOfDomain);
@@ -361,7 +429,7 @@ mod tests {
         let run = |duplicates: &str, csv: &str| {
             let text = format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n{duplicates}");
             let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", csv.as_bytes())]);
-            load(path).map(|p| all_labels(p.oracle().as_ref(), p.candidates().unwrap().view()))
+            load(path).map(|p| all_labels(p.oracle().unwrap().as_ref(), p.candidates().unwrap().view()))
         };
         let csv = "y,a,z\n1,0,x\n2,5,x\n4,-0,x\n";
         let error = run("", csv).unwrap_err().to_string();
@@ -387,14 +455,15 @@ mod tests {
         };
         let hydro = crate::testing::problem("hydro", &[]);
         let x = hydro.space().sample(50, &SeedPath::root(1));
-        let expected = all_labels(hydro.oracle().as_ref(), x.view());
-        assert_eq!(all_labels(make("unit-box").oracle().as_ref(), x.view()), expected);
+        let expected = all_labels(hydro.oracle().unwrap().as_ref(), x.view());
+        assert_eq!(all_labels(make("unit-box").oracle().unwrap().as_ref(), x.view()), expected);
         for units in ["unit-box", "physical"] {
             let problem = make(units);
-            crate::contract::check_oracle(problem.oracle().as_ref(), problem.space(), &SeedPath::root(2)).unwrap();
+            crate::contract::check_oracle(problem.oracle().unwrap().as_ref(), problem.space(), &SeedPath::root(2))
+                .unwrap();
         }
         let shrunk = x.mapv(|v| v / 10.0);
-        let y = all_labels(make("physical").oracle().as_ref(), shrunk.view());
+        let y = all_labels(make("physical").oracle().unwrap().as_ref(), shrunk.view());
         // A threshold may lie within a rounding of v / 10 · 10, so a few points may go the other way.
         let same = y.iter().zip(&expected).filter(|(a, b)| a == b).count();
         assert!(same >= 48, "{same} of 50");
@@ -414,9 +483,9 @@ mod tests {
         let second = "[[outputs]]\nname = \"v\"\n";
         let (x, expected) = crate::testing::golden(dal_fixtures::onnx::MLP_GOLDEN, 3);
         let close = |y: ndarray::Array2<f64>| (y - &expected).iter().all(|d| d.abs() < 1e-5);
-        assert!(close(all_labels(make("unit-box", second).unwrap().oracle().as_ref(), x.view())));
+        assert!(close(all_labels(make("unit-box", second).unwrap().oracle().unwrap().as_ref(), x.view())));
         let shrunk = x.mapv(|v| v / 10.0);
-        assert!(close(all_labels(make("physical", second).unwrap().oracle().as_ref(), shrunk.view())));
+        assert!(close(all_labels(make("physical", second).unwrap().oracle().unwrap().as_ref(), shrunk.view())));
         let error = make("physical", "").unwrap_err().to_string();
         assert!(error.contains("1 outputs are named, the oracle has 2"), "{error}");
     }

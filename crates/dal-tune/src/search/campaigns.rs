@@ -146,7 +146,7 @@ impl Search {
         let mut campaigns = keys.iter().map(|key| self.campaign(*key, data)).collect::<Result<Vec<_>, _>>()?;
         let known = Known::of(&data.train);
         let oracle: &dyn Oracle = match self.is_built_in() {
-            true => &**self.problem.oracle(),
+            true => &**self.problem.oracle()?,
             false => &known,
         };
         let mut watch = Watch {

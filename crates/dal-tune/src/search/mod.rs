@@ -50,14 +50,18 @@ pub struct Search {
 impl Search {
     /// Describes a search whose networks `engine` trains; asks for no label and trains nothing.
     ///
+    /// The search keeps trainings, not labels: where those cost something, ask the problem through an oracle that keeps
+    /// them ([`Problem::with_oracle`]).
+    ///
     /// # Errors
-    /// Settings that make no sense, a table that is too short, a budget that does not hold the finals.
+    /// A problem without an oracle, settings that make no sense, a table that is too short, a budget that does not hold the finals.
     pub fn new(
         problem: Problem,
         settings: Settings,
         space: SearchSpace,
         engine: Arc<dyn Engine>,
     ) -> Result<Self, TuneError> {
+        problem.oracle()?;
         settings.check()?;
         if space.is_empty() {
             return Err(TuneError::bad("the space", "empty", "at least one value of every property"));
@@ -152,12 +156,12 @@ impl Search {
     ) -> Result<Outcome, TuneError> {
         make_directory(directory)?;
         let (journal, known) = Journal::open(&directory.join(JOURNAL), &self.header())?;
-        let Known { labels, trials, campaigns, dropped_bytes } = known;
-        if !trials.is_empty() || !labels.is_empty() || !campaigns.is_empty() || dropped_bytes > 0 {
+        let Known { trials, campaigns, dropped_bytes } = known;
+        if !trials.is_empty() || !campaigns.is_empty() || dropped_bytes > 0 {
             progress.event(&Event::Resumed { trainings: trials.len(), campaigns: campaigns.len(), dropped_bytes });
         }
         progress.event(&Event::Labelling);
-        let labels = Labels { problem: &self.problem, layout: &self.layout, journal: &journal, known: labels, stop };
+        let labels = Labels { problem: &self.problem, oracle: self.problem.oracle()?, layout: &self.layout, stop };
         let folds = labels.folds()?;
         let (trials, campaigns) = (Mutex::new(trials), Mutex::new(campaigns));
         let shared = Shared { search: self, journal: &journal, options, progress, stop, trials, campaigns };

@@ -45,9 +45,14 @@ impl Wanted<'_> {
 impl CommandOracle {
     /// One call: `rows` are the positions of its points in the batch.
     pub(super) fn call(&self, lines: &[String], rows: &[usize], events: &Sender<Event>, wanted: &Wanted<'_>) {
+        let rows = self.open_rows(lines, rows, events);
+        let rows = rows.as_slice();
+        if rows.is_empty() {
+            return;
+        }
         let mut csv = self.inputs.header();
         rows.iter().for_each(|&row| csv.push_str(&lines[row]));
-        let mut running = match self.start(csv, wanted) {
+        let mut running = match self.start(csv, rows.len(), wanted) {
             Ok(running) => running,
             Err(message) => {
                 let _ = events.send(Event::Unavailable(message));
@@ -70,7 +75,22 @@ impl CommandOracle {
         });
     }
 
-    fn start(&self, csv: String, wanted: &Wanted<'_>) -> Result<Running, String> {
+    /// The rows that nothing has been heard of meanwhile; the others are told.
+    fn open_rows(&self, lines: &[String], rows: &[usize], events: &Sender<Event>) -> Vec<usize> {
+        let Some(desk) = &self.desk else { return rows.to_vec() };
+        let points: Vec<&str> = rows.iter().map(|&row| lines[row].as_str()).collect();
+        let mut arrived = desk.arrived(&points).into_iter();
+        let mut is_open = |row: &usize| match arrived.next().flatten() {
+            Some(values) => {
+                let _ = events.send(Event::Row(*row, Ok(values), Again::Useful));
+                false
+            }
+            None => true,
+        };
+        rows.iter().copied().filter(|row| is_open(row)).collect()
+    }
+
+    fn start(&self, csv: String, points: usize, wanted: &Wanted<'_>) -> Result<Running, String> {
         let settings = &self.settings;
         let exchange = match settings.exchange {
             Exchange::Stdin => None,
@@ -107,7 +127,12 @@ impl CommandOracle {
         };
         let child = patiently(wanted, || command.spawn())
             .map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?;
-        let mut running = Running { child, pieces: None, files: exchange, words: Vec::new(), reaped: false };
+        let mut running =
+            Running { child, pieces: None, files: exchange, words: Vec::new(), reaped: false, note: None };
+        if let Some(desk) = &self.desk {
+            // Before it gets its points: if the call cannot be told, nothing has been paid for.
+            running.note = Some(desk.begun(running.child.id(), points)?);
+        }
         running
             .connect(csv, log)
             .map_err(|e| format!("the program {} cannot be listened to: {e}", program.display()))?;

@@ -9,7 +9,9 @@ mod running;
 #[cfg(all(test, unix))]
 mod tests;
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::inputs::Inputs;
@@ -48,16 +50,35 @@ pub struct CommandSettings {
     pub stderr_file: Option<PathBuf>,
 }
 
+/// What a program's calls are told to while they run, such as the folder that its answers are kept in.
+pub trait CallDesk: fmt::Debug + Send + Sync {
+    /// For each of these points (lines of CSV, as the program gets them) the answer that has come since the batch began,
+    /// from another process say. Such points are then not asked.
+    fn arrived(&self, lines: &[&str]) -> Vec<Option<Vec<f64>>>;
+
+    /// A call of so many points has begun, in this process group. What comes back is dropped when the group has ended.
+    ///
+    /// # Errors
+    /// Why calls cannot be told: the call is ended, and the batch with it.
+    fn begun(&self, group: u32, points: usize) -> Result<Box<dyn Send>, String>;
+}
+
 /// The oracle that calls a program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CommandOracle {
     settings: CommandSettings,
     inputs: Inputs,
     outputs: Vec<String>,
+    desk: Option<Arc<dyn CallDesk>>,
 }
 
 impl CommandOracle {
     pub(super) fn new(settings: CommandSettings, inputs: Inputs, outputs: Vec<String>) -> Self {
-        Self { settings, inputs, outputs }
+        Self { settings, inputs, outputs, desk: None }
+    }
+
+    /// The same program, whose calls are told to this desk.
+    pub(super) fn with_desk(self, desk: Option<Arc<dyn CallDesk>>) -> Self {
+        Self { desk, ..self }
     }
 }

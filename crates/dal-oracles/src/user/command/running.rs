@@ -35,6 +35,8 @@ pub(super) struct Running {
     pub(super) files: Option<Files>,
     pub(super) words: Vec<u8>,
     pub(super) reaped: bool,
+    /// Says to others that the group lives; dropped behind everything else, when it does not any more.
+    pub(super) note: Option<Box<dyn Send>>,
 }
 
 impl Running {

@@ -1,12 +1,14 @@
 //! Tests of `command`: shell scripts that answer, crash, hang, print garbage and leave helpers behind.
 
-use super::{CommandOracle, CommandSettings, Exchange};
+use super::{CallDesk, CommandOracle, CommandSettings, Exchange};
 use crate::user::inputs::Inputs;
 use dal_core::{Dimension, LabelFailure, LabelFailureKind as Kind, Oracle, OracleError, Scale, Stop, StopLevel, every};
 use ndarray::Array2;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -404,4 +406,67 @@ fn after_a_break_no_row_is_handed_out_and_the_next_call_is_answered() {
     assert_eq!((seen, stopped), (3, false));
     let (labels, stopped) = ask_until(&oracle, 3, &Stop::new(), |_| ControlFlow::Continue(()));
     assert_eq!((labels, stopped), (vec![Some(0.0), Some(2.0), Some(4.0)], false));
+}
+
+/// Knows the answer to point 1, and whether calls are under way.
+#[derive(Debug, Default)]
+struct Desk {
+    under_way: Arc<AtomicUsize>,
+    begun: Mutex<Vec<(u32, usize)>>,
+    refuses: bool,
+}
+
+struct Begun(Arc<AtomicUsize>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl CallDesk for Desk {
+    fn arrived(&self, lines: &[&str]) -> Vec<Option<Vec<f64>>> {
+        let is_1 = |line: &&str| (line.trim().parse::<f64>().unwrap() - 1.0).abs() < 1e-6;
+        lines.iter().map(|line| is_1(line).then(|| vec![-7.0])).collect()
+    }
+
+    fn begun(&self, group: u32, points: usize) -> Result<Box<dyn Send>, String> {
+        if self.refuses {
+            return Err("the disk is full".into());
+        }
+        self.begun.lock().unwrap().push((group, points));
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Begun(Arc::clone(&self.under_way))))
+    }
+}
+
+#[test]
+fn what_arrived_meanwhile_is_not_asked_and_calls_are_told() {
+    for (rows_per_call, calls) in [(None, vec![3]), (Some(1), vec![1, 1, 1])] {
+        let desk = Arc::new(Desk::default());
+        let oracle = oracle_of(DOUBLE, |settings| settings.rows_per_call = rows_per_call);
+        let oracle = oracle.with_desk(Some(Arc::clone(&desk) as Arc<dyn CallDesk>));
+        let (labels, stopped) = ask_until(&oracle, 4, &Stop::new(), |row| {
+            let under_way = desk.under_way.load(Ordering::SeqCst);
+            assert!(row == 1 || under_way <= 1, "{under_way}");
+            ControlFlow::Continue(())
+        });
+        assert_eq!((labels, stopped), (vec![Some(0.0), Some(-7.0), Some(4.0), Some(6.0)], false));
+        assert_eq!(desk.under_way.load(Ordering::SeqCst), 0, "every call's note is dropped");
+        let begun = desk.begun.lock().unwrap();
+        assert_eq!(begun.iter().map(|(_, points)| *points).collect::<Vec<_>>(), calls);
+    }
+}
+
+#[test]
+fn a_call_that_cannot_be_told_is_ended_and_the_batch_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let oracle = oracle_of("read header; read -r a; echo $a >> asked; sleep 100", |settings| {
+        settings.directory = folder.path().to_owned();
+    });
+    let oracle = oracle.with_desk(Some(Arc::new(Desk { refuses: true, ..Desk::default() })));
+    let x = Array2::zeros((1, 1));
+    let error = oracle.label(x.view(), &Stop::new(), &mut every(|_, _| ())).unwrap_err().to_string();
+    assert!(error.contains("the disk is full"), "{error}");
+    assert!(!folder.path().join("asked").exists(), "it got no point");
 }

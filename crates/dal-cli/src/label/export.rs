@@ -1,0 +1,86 @@
+//! The file of `--out`: a table of the rows that have a label, renewed while labels arrive and whole at every time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::lines::{cells, header, line_of};
+use super::points::Points;
+use crate::data::TextTable;
+
+/// How often the file is renewed while labels arrive.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// A table of points with their labels, in the order of the input.
+pub(super) struct Export<'a> {
+    path: PathBuf,
+    n_outputs: usize,
+    table: &'a TextTable,
+    points: &'a Points,
+    labels: Vec<Option<Vec<f64>>>,
+    /// When the file was last written.
+    written: Instant,
+    is_behind: bool,
+}
+
+impl<'a> Export<'a> {
+    /// For labels of these points; the file is there afterwards, or the reason why it cannot be is an error.
+    pub(super) fn start(path: &Path, table: &'a TextTable, points: &'a Points, n_outputs: usize) -> Result<Self> {
+        let shown = path.display();
+        // Through a link, whose target is replaced and not the link.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if fs::metadata(&path).is_ok_and(|data| !data.is_file()) {
+            bail!("{shown}: is no regular file; leave --out away to get labels on standard output");
+        }
+        let labels = vec![None; points.x.nrows()];
+        let export = Self { path, n_outputs, table, points, labels, written: Instant::now(), is_behind: true };
+        fs::write(export.temporary(), "").with_context(|| format!("{shown}: cannot be written"))?;
+        Ok(export)
+    }
+
+    /// A failed row is left out.
+    pub(super) fn write(&mut self, row: usize, label: Option<&[f64]>) -> Result<()> {
+        let Some(label) = label else { return Ok(()) };
+        self.labels[row] = Some(label.to_vec());
+        self.is_behind = true;
+        if self.written.elapsed() >= EVERY { self.renew() } else { Ok(()) }
+    }
+
+    /// Writes what has arrived.
+    pub(super) fn renew(&mut self) -> Result<()> {
+        if !self.is_behind {
+            return Ok(());
+        }
+        let mut text =
+            [line_of("row", self.points.names.iter().map(String::as_str))?, header(self.n_outputs)].join(",");
+        text.push('\n');
+        for (row, label) in self.labels.iter().enumerate() {
+            if let Some(label) = label {
+                let input = &self.table.rows[row].1;
+                let point = self.points.places.iter().map(|&place| input[place].as_str());
+                text += &format!("{},{}\n", line_of(&row.to_string(), point)?, cells(Some(label), self.n_outputs));
+            }
+        }
+        let temporary = self.temporary();
+        fs::write(&temporary, text)
+            .and_then(|()| fs::rename(&temporary, &self.path))
+            .with_context(|| format!("{}: cannot be written", self.path.display()))?;
+        (self.written, self.is_behind) = (Instant::now(), false);
+        Ok(())
+    }
+
+    /// Beside the file, so that it can take its place at once.
+    fn temporary(&self) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        self.path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+    }
+}
+
+impl Drop for Export<'_> {
+    fn drop(&mut self) {
+        // Of an export that came to no end; it may not be there.
+        let _ = fs::remove_file(self.temporary());
+    }
+}

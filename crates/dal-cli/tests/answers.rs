@@ -1,0 +1,306 @@
+//! The folder of answers that commands share: programs that a killed `dal` left, two processes at once, older stores,
+//! exports, and a laboratory that answers instead of a program.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{dal, refuse, run, succeed, write};
+use dal_core::SeedPath;
+use rand::RngExt;
+
+/// A problem of one input in [0, 1000] whose program is `sh simulate.sh`.
+fn problem(folder: &Path, oracle: &str, script: &str) {
+    let text = format!(
+        "name = \"rig\"\n[[inputs]]\nname = \"load\"\nlow = 0\nhigh = 1000\n[[outputs]]\nname = \"y\"\n\
+         [oracle.command]\nprogram = [\"sh\", \"simulate.sh\"]\ntime_limit = 600\n{oracle}\n"
+    );
+    write(folder, "rig.toml", &text);
+    write(folder, "simulate.sh", script);
+}
+
+fn lines(folder: &Path, name: &str) -> Vec<String> {
+    fs::read_to_string(folder.join(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} does not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Files that tell of calls under way.
+fn noted(folder: &Path) -> usize {
+    let is_note = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".call");
+    let entries = fs::read_dir(folder.join("rig.answers/calls")).into_iter().flatten();
+    entries.filter(|entry| is_note(entry.as_ref().unwrap().file_name())).count()
+}
+
+/// The processes of a group that have not ended.
+#[cfg(target_os = "linux")]
+fn members(group: &str) -> usize {
+    let of_group = |stat: &str| {
+        // Behind the name in parentheses: state, parent, group.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
+        fields.len() > 2 && fields[0] != "Z" && fields[2] == group
+    };
+    let stats = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path().join("stat"));
+    stats.filter(|stat| fs::read_to_string(stat).is_ok_and(|stat| of_group(&stat))).count()
+}
+
+/// Starts a label of one point whose program leaves a helper behind, kills `dal`, and says which group is left.
+#[cfg(target_os = "linux")]
+fn leave_behind(folder: &Path) -> String {
+    let _ = fs::remove_file(folder.join("pids"));
+    let _ = fs::remove_file(folder.join("go"));
+    let args = ["label", "rig.toml", "--input", "x.csv"];
+    let mut child = dal(folder, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the call", || !lines(folder, "pids").is_empty() && noted(folder) == 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let group = lines(folder, "pids").remove(0);
+    wait_until("its helper", || members(&group) == 2);
+    write(folder, "go", "");
+    group
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn programs_that_a_killed_dal_left_are_named_and_waited_for_or_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "if ! [ -e go ]; then echo $$ >> pids; sleep 100 & wait; exit; fi\nread header; echo y; cat";
+    problem(dir.path(), "", script);
+    write(dir.path(), "x.csv", "load\n50\n");
+
+    let group = leave_behind(dir.path());
+    let args = ["label", "rig.toml", "--input", "x.csv", "--out", "y.csv"];
+    let told = || fs::read_to_string(dir.path().join("told")).unwrap();
+    let start_waiting = || {
+        let child = dal(dir.path(), &args).stderr(fs::File::create(dir.path().join("told")).unwrap()).spawn().unwrap();
+        wait_until("the waiting", || told().contains("--end-leftovers"));
+        child
+    };
+    let mut child = start_waiting();
+    let told = told();
+    assert!(told.contains(&format!("process group {group} still runs: 1 point of `rig`")), "{told}");
+    assert!(child.try_wait().unwrap().is_none() && members(&group) == 2, "it is waited for");
+    let kill = |args: &[&str]| assert!(std::process::Command::new("kill").args(args).status().unwrap().success());
+    kill(&["-KILL", "--", &format!("-{group}")]);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n");
+    assert_eq!(noted(dir.path()), 0);
+
+    // Another command may be the next one; a stop ends the waiting.
+    fs::remove_dir_all(dir.path().join("rig.answers")).unwrap();
+    fs::remove_file(dir.path().join("y.csv")).unwrap();
+    let group = leave_behind(dir.path());
+    let mut child = start_waiting();
+    kill(&["-INT", &child.id().to_string()]);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(members(&group), 2);
+    write(
+        dir.path(),
+        "sweep.toml",
+        "name = \"rig\"\nseeds = 1\n[protocol]\ninitial = 4\nqueries = 2\nsteps = 1\ntest_points = 4\npool_ratios = [2]\n\
+         [training]\nepochs = 2\nmembers = 2\n[[problem]]\nid = \"rig.toml\"\nnetwork = { hidden = [4] }\n\
+         [[strategy]]\nid = \"random\"\n",
+    );
+    let bench = ["bench", "run", "sweep.toml", "--store", "store", "--jobs", "1", "--end-leftovers"];
+    let (code, _, stderr) = run(dir.path(), &bench);
+    assert!(code == 0 && stderr.contains(&format!("process group {group} still runs")), "{stderr}");
+    assert_eq!((members(&group), noted(dir.path())), (0, 0));
+}
+
+/// Answers with the load, one point a call; writes down every point that it gets.
+const ONE: &str = "read header; read -r load; echo \"$load\" >> asked; sleep 0.01; echo y; echo \"$load\"";
+
+/// Starts a label of these points, whose program runs once per point.
+fn start(folder: &Path, input: &str) -> Child {
+    let args = ["label", "rig.toml", "--input", input];
+    dal(folder, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn of_two_processes_one_is_killed_fifty_times_and_no_arrived_answer_is_asked_again() {
+    const POINTS: usize = 300;
+    const KILLS: usize = 50;
+    let dir = tempfile::tempdir().unwrap();
+    problem(dir.path(), "rows_per_call = 1", ONE);
+    let table = |points: &mut dyn Iterator<Item = usize>| {
+        points.fold("load\n".to_owned(), |text, point| format!("{text}{point}\n"))
+    };
+    // One begins at the first point, the other at the last one: where they meet, they know of each other.
+    write(dir.path(), "up.csv", &table(&mut (0..POINTS)));
+    write(dir.path(), "down.csv", &table(&mut (0..POINTS).rev()));
+    let mut rng = SeedPath::root(16).purpose("kills").rng();
+    let mut steady = start(dir.path(), "up.csv");
+    let (mut kills, mut was_beside) = (0, 0);
+    while kills < KILLS {
+        let mut killed = start(dir.path(), "down.csv");
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..120)));
+        was_beside += usize::from(steady.try_wait().unwrap().is_none());
+        match killed.try_wait().unwrap() {
+            // It is through: the moments that are left hit it while it looks.
+            Some(status) => assert!(status.success()),
+            None => killed.kill().unwrap(),
+        }
+        killed.wait().unwrap();
+        kills += 1;
+    }
+    assert!(steady.wait().unwrap().success());
+    assert!(was_beside > KILLS / 2, "{was_beside}");
+    assert!(start(dir.path(), "down.csv").wait().unwrap().success());
+    let mut asked: BTreeMap<String, usize> = BTreeMap::new();
+    // A program whose `dal` was killed before it gave it a point reads an empty line.
+    for point in lines(dir.path(), "asked").into_iter().filter(|point| !point.is_empty()) {
+        *asked.entry(point).or_default() += 1;
+    }
+    assert_eq!(asked.len(), POINTS);
+    // A kill costs the point that was under way. Where the two meet, they may be at one point at the same time.
+    let again: usize = asked.values().map(|n| n - 1).sum();
+    assert!(again <= KILLS + 1, "{again} points were asked again after {KILLS} kills");
+    let before = lines(dir.path(), "asked").len();
+    let labels = succeed(dir.path(), &["label", "rig.toml", "--input", "up.csv"]);
+    let expected: String = (0..POINTS).map(|point| format!("{point}.0\n")).collect();
+    assert_eq!(labels, format!("y0\n{expected}"));
+    assert_eq!(lines(dir.path(), "asked").len(), before, "every answer is known");
+}
+
+/// The old store, written out, with an empty list of what was asked.
+fn old_store() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in dal_fixtures::OLD_STORE {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    fs::remove_file(dir.path().join("asked.csv")).unwrap();
+    dir
+}
+
+#[test]
+fn an_old_store_opens_and_its_answers_are_not_asked_again() {
+    let dir = old_store();
+    let asked = || lines(dir.path(), "asked.csv");
+    let is_failed = |line: &String| line.split(',').next().unwrap().parse::<f64>().unwrap() > 0.7;
+    let (code, _, stderr) =
+        run(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--jobs", "1", "--plan"]);
+    assert!(code == 0 && stderr.contains("of another specification"), "{stderr}");
+    assert!(stderr.contains("simulator-gsx-g2-s0-88026f79f2ec2918"), "{stderr}");
+    let (code, _, stderr) = run(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--jobs", "1"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("that an older version kept in the store are taken over"), "{stderr}");
+    // Points that failed are asked again, as ever, but not those of the test set.
+    let known: Vec<String> = dal_fixtures::OLD_STORE
+        .iter()
+        .filter(|(name, _)| *name == "asked.csv")
+        .flat_map(|(_, bytes)| std::str::from_utf8(bytes).unwrap().lines().map(str::to_owned))
+        .collect();
+    let again: Vec<String> = asked().into_iter().filter(|point| known.contains(point) && !is_failed(point)).collect();
+    assert!(again.is_empty(), "{again:?}");
+    assert!(known[..20].iter().all(|point| !asked().contains(point)), "the test set is asked again");
+    assert!(dir.path().join("store/labels").is_dir(), "the old store stays as it is");
+
+    // The file that `dal label --out` wrote: it is not replaced before its labels are kept.
+    let before = asked().len();
+    let label = ["label", "simulator.toml", "--input", "points.csv", "--out", "labels.csv"];
+    refuse(dir.path(), &label, &["labels.csv", "3 labels", "--adopt labels.csv"]);
+    let whole = fs::read_to_string(dir.path().join("labels.csv")).unwrap();
+    let (code, _, stderr) = run(dir.path(), &[&label[..], &["--adopt", "labels.csv"]].concat());
+    assert!(stderr.contains("3 answers taken over"), "{stderr}");
+    let rows = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(rows(&fs::read_to_string(dir.path().join("labels.csv")).unwrap()), rows(&whole));
+    // One of its points fails, and is asked again.
+    assert_eq!((code, asked().len()), (1, before + 1), "{:?}", &asked()[before..]);
+}
+
+#[test]
+fn an_old_store_of_another_text_is_left() {
+    let dir = old_store();
+    let file = dir.path().join("simulator.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("high = 1.0", "high = 2.0")).unwrap();
+    let (code, _, stderr) = run(dir.path(), &["label", "simulator.toml", "--adopt", "store"]);
+    assert!(code == 0 && stderr.contains("another text of the problem file"), "{stderr}");
+    assert!(stderr.contains("0 answers taken over"), "{stderr}");
+    fs::write(&file, &text).unwrap();
+    let (code, _, stderr) = run(dir.path(), &["label", "simulator.toml", "--adopt", "store"]);
+    assert!(code == 0 && !stderr.contains("another text") && !stderr.contains(": 0 answers"), "{stderr}");
+    // Kept, they are looked for under the line that the program gets, whatever the bounds are now.
+    fs::write(&file, text.replace("high = 1.0", "high = 2.0")).unwrap();
+    let kept = succeed(dir.path(), &["label", "simulator.toml", "--kept"]);
+    assert!(kept.starts_with("speed,material,y\n") && kept.lines().count() > 10, "{kept}");
+    let told = run(dir.path(), &["label", "simulator.toml", "--kept"]).2;
+    assert!(told.contains("of them without an answer") && told.contains("non-finite"), "{told}");
+    // Another folder's answers are copied.
+    let (code, _, stderr) =
+        run(dir.path(), &["label", "simulator.toml", "--answers", "elsewhere", "--adopt", "simulator.answers"]);
+    assert_eq!(code, 0, "{stderr}");
+    let copied = succeed(dir.path(), &["label", "simulator.toml", "--answers", "elsewhere", "--kept"]);
+    assert_eq!(copied, kept);
+    refuse(dir.path(), &["label", "simulator.toml", "--adopt", "store/runs"], &["store/runs", "no store"]);
+    refuse(dir.path(), &["label", "sine", "--adopt", "store"], &["--adopt", "cost nothing"]);
+    assert!(lines(dir.path(), "asked.csv").is_empty());
+}
+
+#[test]
+fn an_export_replaces_no_label_that_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    problem(
+        dir.path(),
+        "",
+        "read header; echo y\nwhile read -r load; do echo \"$load\" >> asked; echo \"$load\"; done",
+    );
+    write(dir.path(), "x.csv", "load\n1\n2\n");
+    let label = ["label", "rig.toml", "--input", "x.csv", "--out", "y.csv"];
+    succeed(dir.path(), &label);
+    let first = fs::read_to_string(dir.path().join("y.csv")).unwrap();
+    assert_eq!(first, "row,load,y0\n0,1,1.0\n1,2,2.0\n");
+    write(dir.path(), "x.csv", "load\n2\n3\n");
+    let (code, _, stderr) = run(dir.path(), &label);
+    assert!(code == 0 && stderr.contains("1 of 2 rows are answered already"), "{stderr}");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,2,2.0\n1,3,3.0\n");
+    assert_eq!(lines(dir.path(), "asked"), ["1", "2", "3"]);
+    assert_eq!(succeed(dir.path(), &["label", "rig.toml", "--kept"]), "load,y\n1,1.0\n2,2.0\n3,3.0\n");
+    // Another version of the program knows none of them.
+    let text = fs::read_to_string(dir.path().join("rig.toml")).unwrap();
+    write(dir.path(), "rig.toml", &format!("{text}version = \"2\"\n"));
+    refuse(dir.path(), &label, &["y.csv", "2 labels", "--adopt y.csv"]);
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,2,2.0\n1,3,3.0\n");
+    assert_eq!(lines(dir.path(), "asked").len(), 3);
+    let hidden = fs::read_dir(dir.path())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+    assert_eq!(hidden.count(), 0, "no temporary file stays");
+}
+
+#[test]
+fn a_problem_that_a_laboratory_answers_has_a_card_and_no_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "name = \"weld\"\ntitle = \"Strength of a weld\"\n[[inputs]]\nname = \"speed\"\nlow = 1\nhigh = 9\n\
+                [[inputs]]\nname = \"gas\"\nlevels = [\"argon\", \"mixed\"]\n[[outputs]]\nname = \"strength\"\nunit = \"MPa\"\n";
+    write(dir.path(), "weld.toml", text);
+    let card = succeed(dir.path(), &["problems", "weld.toml"]);
+    for words in ["weld: Strength of a weld", "a laboratory", "speed", "strength", "MPa"] {
+        assert!(card.contains(words), "{words:?} is not in\n{card}");
+    }
+    write(dir.path(), "x.csv", "speed,gas\n2,argon\n");
+    refuse(dir.path(), &["label", "weld.toml", "--input", "x.csv"], &["`weld` has no oracle", "laboratory"]);
+    refuse(dir.path(), &["tune", "weld.toml"], &["`weld` has no oracle", "laboratory"]);
+    write(
+        dir.path(),
+        "s.toml",
+        "name = \"s\"\nseeds = 1\n[[problem]]\nid = \"weld.toml\"\n[[strategy]]\nid = \"random\"\n",
+    );
+    refuse(dir.path(), &["bench", "run", "s.toml", "--store", "store"], &["s.toml:3", "problem[0]", "no oracle"]);
+    // Nothing is kept yet, and that is no mistake.
+    assert_eq!(succeed(dir.path(), &["label", "weld.toml", "--kept"]), "speed,gas,strength\n");
+}
