@@ -67,7 +67,7 @@ impl Remembering {
         &self.answers
     }
 
-    /// As [`label`](Oracle::label), but failures are kept too.
+    /// As [`label`](Oracle::label), but failures are kept too, once any point has an answer.
     ///
     /// # Errors
     /// As [`label`](Oracle::label); answers that cannot be read or kept.
@@ -116,6 +116,9 @@ impl Remembering {
             } else {
                 drop(asked);
             }
+            if let Some((row, _)) = known.iter().find(|(_, answer)| answer.is_ok()) {
+                self.inner.knows(x.row(*row));
+            }
             for (row, answer) in known {
                 if on_row(row, answer.as_deref().map_err(Clone::clone)).is_break() {
                     return Ok(());
@@ -143,17 +146,21 @@ impl Remembering {
         let n_outputs = self.inner.n_outputs();
         let batch = x.select(Axis(0), rows);
         let mut open = vec![true; rows.len()];
+        let mut failed: Vec<(usize, LabelFailure)> = Vec::new();
         let mut settle = |k: usize, answer: Result<&[f64], LabelFailure>| {
             if k >= open.len() || !std::mem::replace(&mut open[k], false) {
                 return flow;
             }
             let row = rows[k];
-            let keep = match &answer {
-                Ok(label) => label.len() == n_outputs && label.iter().all(|v| v.is_finite()),
-                Err(_) => keeps_failures,
-            };
-            if keep {
-                if let Err(error) = self.answers.put(&lines[row], answer.as_ref().copied()) {
+            match &answer {
+                Err(failure) if keeps_failures => failed.push((row, failure.clone())),
+                _ => {}
+            }
+            if let Ok(label) = &answer
+                && label.len() == n_outputs
+                && label.iter().all(|v| v.is_finite())
+            {
+                if let Err(error) = self.answers.put(&lines[row], Ok(label)) {
                     refused.get_or_insert(error);
                 }
                 // Under the lock, so that a call that has just looked is already waiting.
@@ -172,6 +179,15 @@ impl Remembering {
                 let message = "the oracle gave no answer for this row";
                 if settle(k, Err(LabelFailure::new(LabelFailureKind::Missing, message))).is_break() {
                     break;
+                }
+            }
+        }
+        // Where not one point has an answer the program may never have worked: then nothing is known of the points.
+        let some_answer = || lines.iter().any(|line| matches!(self.answers.get(line), Some(Ok(_))));
+        if !failed.is_empty() && !matches!(outcome, Err(OracleError::Down { .. })) && some_answer() {
+            for (row, failure) in &failed {
+                if let Err(error) = self.answers.put(&lines[*row], Err(failure)) {
+                    refused.get_or_insert(error);
                 }
             }
         }

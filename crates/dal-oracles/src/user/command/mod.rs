@@ -5,13 +5,16 @@ mod call;
 mod ending;
 mod files;
 mod group;
+mod health;
 mod running;
 #[cfg(all(test, unix))]
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use self::health::Health;
 use super::inputs::Inputs;
 
 /// How points reach the program and answers come back.
@@ -54,10 +57,11 @@ pub struct CommandOracle {
     settings: CommandSettings,
     inputs: Inputs,
     outputs: Vec<String>,
+    health: Mutex<Health>,
 }
 
 impl CommandOracle {
     pub(super) fn new(settings: CommandSettings, inputs: Inputs, outputs: Vec<String>) -> Self {
-        Self { settings, inputs, outputs }
+        Self { settings, inputs, outputs, health: Mutex::default() }
     }
 }
