@@ -1,22 +1,27 @@
 //! How long a plan will take: a model of cost, calibrated by timing a few epochs of each network on this machine.
 
+use std::path::Path;
 use std::time::Duration;
 
 use dal_core::{Rate, calibrate};
 use dal_store::{PoolSpec, Status, Store};
 
 use crate::error::BenchError;
+use crate::labels_due::{PlannedLabels, labels_due};
+use crate::machine::processor_clock;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
+use crate::survey::Survey;
 
 /// Trials timed together, at most.
 const TRIALS_TIMED: usize = 16;
 
-/// Expected seconds of training and evaluation, from timings of a few epochs of each network, taken with one member on random
-/// data of the smallest and the largest labelled set; on an engine that trains in lock step, with the ensembles of some trials.
+/// Expected seconds of training and evaluation, from timings of a few epochs and answers of each network, taken with one member
+/// on random data of the smallest and the largest labelled set; on an engine that trains in lock step, with the ensembles of some
+/// trials. On the engine `cpu` they are seconds of a processor, which hardly depend on what else the machine does.
 ///
-/// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to be linear in the number of labelled points; an evaluated point costs a
-/// third of a trained one; a dropout network costs as much as the ensemble, loss heads a fifth more. Sampling itself is left out.
+/// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to be linear
+/// in the number of labelled points; a dropout network costs as much as the ensemble, loss heads a fifth more. Sampling itself is left out.
 #[derive(Clone, Debug)]
 pub struct CostModel {
     rates: Vec<Option<Rate>>,
@@ -51,7 +56,7 @@ impl CostModel {
             PoolSpec::Uniform { ratio } => ratio * protocol.queries,
             PoolSpec::Candidates { n } => n,
         };
-        fit + members * rate.per_point / 3.0 * (protocol.test_points + pool) as f64
+        fit + members * rate.evaluation * (protocol.test_points + pool) as f64
     }
 
     /// Expected seconds of a trial from this entry on, on one thread.
@@ -70,7 +75,9 @@ fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchErro
     let (small, large) = sizes.fold((usize::MAX, 2), |(a, b), (c, d)| (a.min(c), b.max(d)));
     let n_trials = plan.trials().iter().filter(|t| std::ptr::eq(&plan.problems()[t.problem()], problem)).count();
     let together = problem.trials_together().min(n_trials).min(TRIALS_TIMED);
-    calibrate(problem.engine(), problem.model(), problem.problem().shape(), [small, large], together, &plan.clock)
+    // An engine that computes elsewhere, or on several threads, is not measured by the processor time of this one.
+    let clock = if problem.engine().id() == "cpu" { &processor_clock() } else { &plan.clock };
+    calibrate(problem.engine(), problem.model(), problem.problem().shape(), [small, large], together, clock)
         .map_err(|error| BenchError::Engine { engine: problem.engine().id().to_owned(), reason: error.to_string() })
 }
 
@@ -88,9 +95,13 @@ pub struct Estimate {
     /// Runs still to do that lie in the store under the same name, but of another specification, platform or revision; they stay
     /// where they are.
     pub elsewhere: usize,
+    /// Runs still to do that go on from a finished run of fewer steps.
+    pub extended: usize,
     /// Entries (trainings) still to do.
     pub entries: usize,
-    /// Expected seconds of all workers together.
+    /// Of each user's problem with open runs whose answers cost something, how many are still to be asked for.
+    pub labels: Vec<PlannedLabels>,
+    /// Expected seconds of all workers together, without asking for labels.
     pub cpu_seconds: f64,
     /// Expected duration with the workers asked for.
     pub duration: Duration,
@@ -103,53 +114,25 @@ impl Estimate {
     }
 }
 
-/// How each trial of a plan stands in a store.
-#[derive(Clone, Debug)]
-pub(crate) struct Survey {
-    pub(crate) states: Vec<Option<Status>>,
-    pub(crate) elsewhere: usize,
-}
-
-impl Survey {
-    /// Looks every trial up; reads footers, not records.
-    pub(crate) fn of(plan: &Plan, store: Option<&Store>) -> Result<Self, BenchError> {
-        let Some(store) = store else {
-            return Ok(Self { states: vec![None; plan.trials().len()], elsewhere: 0 });
-        };
-        let mut states = Vec::with_capacity(plan.trials().len());
-        let names = store.run_names()?;
-        let mut elsewhere = 0;
-        for trial in plan.trials() {
-            let run = store.find(trial.key())?;
-            if let Some(run) = &run {
-                run.check_lengths()?;
-            } else {
-                let prefix = format!("{}-", trial.spec().label());
-                let first = names.partition_point(|name| *name < prefix);
-                elsewhere += usize::from(names.get(first).is_some_and(|name| name.starts_with(&prefix)));
-            }
-            states.push(run.map(|run| run.status().clone()));
-        }
-        Ok(Self { states, elsewhere })
-    }
-
-    /// The first entry that is not recorded, or `None` for a run that is over.
-    pub(crate) fn first_open_entry(&self, trial: usize, retry_failed: bool) -> Option<usize> {
-        match &self.states[trial] {
-            None => Some(0),
-            Some(Status::Partial { entries }) => Some(*entries),
-            Some(Status::Failed(failure)) if retry_failed => Some(failure.entry),
-            Some(Status::Done | Status::Failed(_)) => None,
-        }
-    }
-}
-
 impl Plan {
     /// Counts what is to be done on a store (`None`: everything) and says roughly how long it will take with so many workers.
     ///
     /// # Errors
     /// A store that cannot be read; an engine that refuses a network.
     pub fn estimate(&self, jobs: usize, store: Option<&Store>) -> Result<Estimate, BenchError> {
+        self.estimate_with(jobs, store, None)
+    }
+
+    /// As [`estimate`](Self::estimate), with the folder in which answers are kept, if it is not the usual one.
+    ///
+    /// # Errors
+    /// As [`estimate`](Self::estimate); answers that cannot be read.
+    pub fn estimate_with(
+        &self,
+        jobs: usize,
+        store: Option<&Store>,
+        answers: Option<&Path>,
+    ) -> Result<Estimate, BenchError> {
         let survey = Survey::of(self, store)?;
         let open: Vec<(usize, usize)> =
             (0..self.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, false)?))).collect();
@@ -165,7 +148,9 @@ impl Plan {
             failed: count(|status| matches!(status, Status::Failed(_))),
             partial: count(|status| matches!(status, Status::Partial { .. })),
             elsewhere: survey.elsewhere,
+            extended: survey.n_extended(),
             entries,
+            labels: labels_due(self, &survey, &open, answers)?,
             cpu_seconds: costs.iter().sum(),
             duration: makespan(&mut costs, if self.is_timing() { 1 } else { jobs }),
         })

@@ -113,6 +113,7 @@ fn add_absent(runs: &mut Vec<RunSummary>, known: &mut HashMap<String, usize>, sw
             own: sweep.own_problems.contains_key(&planned.problem) || same_problem && runs[like].own,
             test_labels: if same_problem { runs[like].test_labels.clone() } else { None },
             status: RunStatus::Absent,
+            waiting: None,
             entries: Vec::new(),
             name: planned.directory.clone(),
             sweep: sweep.name.clone(),
@@ -153,6 +154,7 @@ fn bare(run: &Run) -> RunSummary {
         own: spec.problem.digest.is_some(),
         test_labels: run.test_labels().cloned(),
         status: RunStatus::Partial,
+        waiting: None,
         entries: Vec::new(),
         name: directory_name(run),
         sweep: String::new(),
@@ -196,7 +198,7 @@ fn summary(run: &Run) -> Result<(RunSummary, Option<Provenance>), StoreError> {
         Status::Failed(failure) => RunStatus::Failed { reason: failure.to_string() },
         Status::Partial { .. } => RunStatus::Partial,
     };
-    Ok((RunSummary { status, entries, ..bare(run) }, run.provenance()?))
+    Ok((RunSummary { status, entries, waiting: run.waiting()?, ..bare(run) }, run.provenance()?))
 }
 
 /// A network in a few words, as far as its description is of the known form: `4 × 50, batch normalisation`.

@@ -340,11 +340,16 @@ fn gaps(part: &Part) -> Option<Statement> {
     if c.done == c.total() {
         return None;
     }
+    let waiting: Vec<&String> = part.incomplete.iter().filter_map(|run| run.waiting.as_ref()).collect();
+    let waits = match waiting.first() {
+        Some(why) => format!(" Of the unfinished ones {} for a program: {why}.", waits(waiting.len())),
+        None => String::new(),
+    };
     Some(state(
         "What is missing",
         format!(
-            "Of {}, {} finished, {} failed, {} unfinished and {} never started. A cell with such a run has no value \
-             and no verdict.",
+            "Of {}, {} finished, {} failed, {} unfinished and {} never started.{waits} A cell with such a run has no \
+             value and no verdict.",
             count(c.total(), "run"),
             c.done,
             c.failed,
@@ -352,6 +357,10 @@ fn gaps(part: &Part) -> Option<Statement> {
             c.absent
         ),
     ))
+}
+
+fn waits(n: usize) -> String {
+    if n == 1 { "one waits".into() } else { format!("{n} wait") }
 }
 
 fn cautions(part: &Part) -> Vec<Statement> {

@@ -1,0 +1,66 @@
+//! How the trials of a plan stand in a store before a start.
+
+use dal_store::{EntryRecord, FailedLabel, Run, Status, Store};
+
+use crate::error::BenchError;
+use crate::goes_on::shorter;
+use crate::plan::Plan;
+
+/// How each trial of a plan stands in a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Survey {
+    pub(crate) states: Vec<Option<Status>>,
+    /// Of a trial without a run, the one that it can go on from.
+    pub(crate) shorter: Vec<Option<Run>>,
+    /// Of a run that is over and whose labels cost something, those that failed, by the entry behind them.
+    pub(crate) failed_labels: Vec<Vec<(usize, FailedLabel)>>,
+    pub(crate) elsewhere: usize,
+}
+
+impl Survey {
+    /// Looks every trial up; reads footers, and records only where labels can fail.
+    pub(crate) fn of(plan: &Plan, store: Option<&Store>) -> Result<Self, BenchError> {
+        let n = plan.trials().len();
+        let mut survey =
+            Self { states: vec![None; n], shorter: vec![None; n], failed_labels: vec![Vec::new(); n], elsewhere: 0 };
+        let Some(store) = store else { return Ok(survey) };
+        let names = store.run_names()?;
+        for (i, trial) in plan.trials().iter().enumerate() {
+            let Some(run) = store.find(trial.key())? else {
+                // A sweep that is there for its timings takes them all itself.
+                survey.shorter[i] = if plan.is_timing() { None } else { shorter(store, &names, trial) };
+                if survey.shorter[i].is_none() {
+                    let prefix = format!("{}-", trial.spec().label());
+                    let first = names.partition_point(|name| *name < prefix);
+                    survey.elsewhere += usize::from(names.get(first).is_some_and(|name| name.starts_with(&prefix)));
+                }
+                continue;
+            };
+            run.check_lengths()?;
+            if *run.status() == Status::Done && plan.problems()[trial.problem()].costly_labels() {
+                let failed =
+                    |record: EntryRecord| record.failed_labels.into_iter().map(move |failed| (record.entry, failed));
+                survey.failed_labels[i] = run.records()?.into_iter().flat_map(failed).collect();
+            }
+            survey.states[i] = Some(run.status().clone());
+        }
+        Ok(survey)
+    }
+
+    /// The first entry that is to be trained, or `None` for a run that is over.
+    pub(crate) fn first_open_entry(&self, trial: usize, retry_failed: bool) -> Option<usize> {
+        match &self.states[trial] {
+            // Its last model is trained once more, to choose.
+            None => Some(self.shorter[trial].as_ref().map_or(0, |run| run.spec().protocol.steps)),
+            Some(Status::Partial { entries }) => Some(*entries),
+            Some(Status::Failed(failure)) if retry_failed => Some(failure.entry),
+            Some(Status::Done) if retry_failed => self.failed_labels[trial].first().map(|(entry, _)| *entry),
+            Some(Status::Done | Status::Failed(_)) => None,
+        }
+    }
+
+    /// Runs that start from a shorter one.
+    pub(crate) fn n_extended(&self) -> usize {
+        self.shorter.iter().flatten().count()
+    }
+}
