@@ -332,7 +332,9 @@ fn labels(part: &Part) -> String {
         })
         .collect();
     let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join("; ")) };
-    format!("A run starts from {initial} labels and adds {queries} in each of {}{rest}.", count(*steps, "step"))
+    // Where labels failed there are fewer.
+    let asks = if part.failed_labels.is_empty() { ("starts from", "adds") } else { ("asks for", "for") };
+    format!("A run {} {initial} labels and {} {queries} in each of {}{rest}.", asks.0, asks.1, count(*steps, "step"))
 }
 
 fn gaps(part: &Part) -> Option<Statement> {

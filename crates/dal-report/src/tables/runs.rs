@@ -37,7 +37,7 @@ pub(crate) fn problems(part: &Part, prefix: &str) -> Table {
             "hidden layers",
             "training",
             "preset",
-            "labels",
+            "labels asked for",
             "test points",
             "seeds",
             "not as published",

@@ -422,7 +422,7 @@ fn rows_behind_a_crashing_one_were_not_tried() {
     assert_eq!(kinds, [Kind::Crashed, Kind::NotTried, Kind::NotTried]);
     assert!(asked.failure(2).message.contains("at an earlier point of its call"), "{}", asked.failure(2));
     assert!(asked.failure(2).message.contains("exit status 3") && asked.failure(2).message.contains("boom"));
-    // Where answers come in another order nobody knows which one it was.
+    // Where answers come in another order, which one it was is not known.
     let mixed = ask("echo row,y; echo 2,5; exit 3", 4, |_| {});
     assert!([0, 1, 3].iter().all(|row| mixed.failure(*row).kind == Kind::Crashed));
     // Tried again, each has its own outcome.
