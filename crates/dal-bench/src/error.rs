@@ -68,6 +68,14 @@ pub enum BenchError {
     /// A stop was asked for before the test set was labelled; what was answered is kept.
     #[error("stopped")]
     Stopped,
+    /// A program is down while its problem's test set is labelled; what was answered is kept.
+    #[error("problem `{problem}`: {message}")]
+    Down {
+        /// The problem's variant.
+        problem: String,
+        /// What was seen.
+        message: String,
+    },
     /// The machine starts no thread.
     #[error("this machine starts no thread for the work: {source}; end other programs, or raise its limits")]
     Threads {

@@ -1,26 +1,30 @@
 //! How long a plan will take: a model of cost, calibrated by timing a few epochs of each network on this machine.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use dal_core::{Rate, calibrate};
 use dal_store::{PoolSpec, Status, Store};
 
 use crate::error::BenchError;
+use crate::labels_due::{PlannedLabels, labels_due};
+use crate::machine::processor_clock;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
 use crate::progress::DamagedRun;
+use crate::survey::Survey;
 
 /// Trials timed together, at most.
 const TRIALS_TIMED: usize = 16;
 /// Labelled points timed, at most.
 const MOST_TIMED: usize = 20_000;
 
-/// Expected seconds of training and evaluation, from timings of a few epochs of each network, taken with one member on random
-/// data of the smallest and the largest labelled set; on an engine that trains in lock step, with the ensembles of some trials.
+/// Expected seconds of training and evaluation, from timings of a few epochs and answers of each network, taken with one member
+/// on random data of the smallest and the largest labelled set; on an engine that trains in lock step, with the ensembles of some
+/// trials. On the engine `cpu` they are seconds of a processor, which hardly depend on what else the machine does.
 ///
-/// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to be linear in the number of labelled points; an evaluated point costs a
-/// third of a trained one; a dropout network costs as much as the ensemble, loss heads a fifth more. Sampling itself is left out.
+/// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to be linear
+/// in the number of labelled points; a dropout network costs as much as the ensemble, loss heads a fifth more. Sampling itself is left out.
 #[derive(Clone, Debug)]
 pub struct CostModel {
     rates: Vec<Option<Rate>>,
@@ -55,7 +59,7 @@ impl CostModel {
             PoolSpec::Uniform { ratio } => ratio * protocol.queries,
             PoolSpec::Candidates { n } => n,
         };
-        fit + members * rate.per_point / 3.0 * (protocol.test_points + pool) as f64
+        fit + members * rate.evaluation * (protocol.test_points + pool) as f64
     }
 
     /// Expected seconds of a trial from this entry on, on one thread.
@@ -74,9 +78,11 @@ fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchErro
     let (small, large) = sizes.fold((usize::MAX, 2), |(a, b), (c, d)| (a.min(c), b.max(d)));
     let n_trials = plan.trials().iter().filter(|t| std::ptr::eq(&plan.problems()[t.problem()], problem)).count();
     let together = problem.trials_together().min(n_trials).min(TRIALS_TIMED);
+    // An engine that computes elsewhere, or on several threads, is not measured by the processor time of this one.
+    let clock = if problem.engine().id() == "cpu" { &processor_clock() } else { &plan.clock };
     // Seconds are linear in the points, and looking must not ask for the memory that running needs.
     let sizes = [small, large].map(|n| n.min(MOST_TIMED));
-    calibrate(problem.engine(), problem.model(), problem.problem().shape(), sizes, together, &plan.clock)
+    calibrate(problem.engine(), problem.model(), problem.problem().shape(), sizes, together, clock)
         .map_err(|error| BenchError::Engine { engine: problem.engine().id().to_owned(), reason: error.to_string() })
 }
 
@@ -96,9 +102,13 @@ pub struct Estimate {
     pub elsewhere: Vec<String>,
     /// Runs that lie in the store damaged: they are neither taken as done nor run again until they are set aside.
     pub damaged: Vec<DamagedRun>,
+    /// Runs still to do that go on from a finished run of fewer steps.
+    pub extended: usize,
     /// Entries (trainings) still to do.
     pub entries: usize,
-    /// Expected seconds of all workers together.
+    /// Of each user's problem with open runs whose answers cost something, how many are still to be asked for.
+    pub labels: Vec<PlannedLabels>,
+    /// Expected seconds of all workers together, without asking for labels.
     pub cpu_seconds: f64,
     /// Expected duration with the workers asked for.
     pub duration: Duration,
@@ -111,69 +121,25 @@ impl Estimate {
     }
 }
 
-/// How each trial of a plan stands in a store.
-#[derive(Clone, Debug)]
-pub(crate) struct Survey {
-    pub(crate) states: Vec<Option<Status>>,
-    /// Directories of runs of the same names with other keys.
-    pub(crate) elsewhere: Vec<String>,
-    /// Runs that cannot be used, by trial.
-    pub(crate) damaged: BTreeMap<usize, DamagedRun>,
-}
-
-impl Survey {
-    /// Looks every trial up and holds what is over against its seals.
-    pub(crate) fn of(plan: &Plan, store: Option<&Store>) -> Result<Self, BenchError> {
-        let Some(store) = store else {
-            return Ok(Self {
-                states: vec![None; plan.trials().len()],
-                elsewhere: Vec::new(),
-                damaged: BTreeMap::new(),
-            });
-        };
-        let mut states = Vec::with_capacity(plan.trials().len());
-        let names = store.run_names()?;
-        let mut elsewhere = Vec::new();
-        let mut damaged = BTreeMap::new();
-        for (i, trial) in plan.trials().iter().enumerate() {
-            let found = store.find(trial.key()).and_then(|run| run.map(|run| run.verify().map(|()| run)).transpose());
-            let run = found.unwrap_or_else(|error| {
-                let directory = plan.record().runs[i].directory.clone();
-                damaged.insert(i, DamagedRun { directory, reason: error.to_string() });
-                None
-            });
-            if run.is_none() && !damaged.contains_key(&i) {
-                let prefix = format!("{}-", trial.spec().label());
-                let first = names.partition_point(|name| *name < prefix);
-                elsewhere.extend(names[first..].iter().take_while(|name| name.starts_with(&prefix)).cloned());
-            }
-            states.push(run.map(|run| run.status().clone()));
-        }
-        // Two trials of a plan may have one name, and a name may begin another's.
-        elsewhere.sort_unstable();
-        elsewhere.dedup();
-        elsewhere.retain(|name| !plan.trials().iter().any(|trial| trial.key().directory_name() == *name));
-        Ok(Self { states, elsewhere, damaged })
-    }
-
-    /// The first entry that is not recorded, or `None` for a run that is over or damaged.
-    pub(crate) fn first_open_entry(&self, trial: usize, retry_failed: bool) -> Option<usize> {
-        match &self.states[trial] {
-            None if self.damaged.contains_key(&trial) => None,
-            None => Some(0),
-            Some(Status::Partial { entries }) => Some(*entries),
-            Some(Status::Failed(failure)) if retry_failed => Some(failure.entry),
-            Some(Status::Done | Status::Failed(_)) => None,
-        }
-    }
-}
-
 impl Plan {
     /// Counts what is to be done on a store (`None`: everything) and says roughly how long it will take with so many workers.
     ///
     /// # Errors
     /// A store that cannot be read; an engine that refuses a network.
     pub fn estimate(&self, jobs: usize, store: Option<&Store>) -> Result<Estimate, BenchError> {
+        self.estimate_with(jobs, store, None)
+    }
+
+    /// As [`estimate`](Self::estimate), with the folder in which answers are kept, if it is not the usual one.
+    ///
+    /// # Errors
+    /// As [`estimate`](Self::estimate); answers that cannot be read.
+    pub fn estimate_with(
+        &self,
+        jobs: usize,
+        store: Option<&Store>,
+        answers: Option<&Path>,
+    ) -> Result<Estimate, BenchError> {
         let survey = Survey::of(self, store)?;
         let open: Vec<(usize, usize)> =
             (0..self.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, false)?))).collect();
@@ -188,9 +154,11 @@ impl Plan {
             done: count(|status| matches!(status, Status::Done)),
             failed: count(|status| matches!(status, Status::Failed(_))),
             partial: count(|status| matches!(status, Status::Partial { .. })),
-            elsewhere: survey.elsewhere,
-            damaged: survey.damaged.into_values().collect(),
+            elsewhere: survey.elsewhere.clone(),
+            extended: survey.n_extended(),
+            damaged: survey.damaged.values().cloned().collect(),
             entries,
+            labels: labels_due(self, &survey, &open, answers)?,
             cpu_seconds: costs.iter().sum(),
             duration: makespan(&mut costs, if self.is_timing() { 1 } else { jobs }),
         })

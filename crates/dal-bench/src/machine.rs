@@ -13,6 +13,23 @@ pub fn clock() -> Clock {
     Arc::new(move || start.elapsed().as_secs_f64())
 }
 
+/// A clock of the processor time that the asking thread has used: what calibrations are measured with, so that what else
+/// the machine does changes them little. Where the system has none, it is [`clock`].
+#[cfg(unix)]
+pub fn processor_clock() -> Clock {
+    use rustix::time::{ClockId, clock_gettime};
+    Arc::new(|| {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
+    })
+}
+
+/// A clock of the processor time that the asking thread has used, where the system has one; here it is [`clock`].
+#[cfg(not(unix))]
+pub fn processor_clock() -> Clock {
+    clock()
+}
+
 /// The most memory that this process has held, in MiB; 0 where the system does not tell.
 pub(crate) fn peak_memory_mib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -43,4 +60,23 @@ fn gpus() -> Vec<String> {
     folders.sort();
     let model = |text: String| Some(text.lines().find_map(|line| line.strip_prefix("Model:"))?.trim().to_owned());
     folders.iter().filter_map(|folder| model(fs::read_to_string(folder.join("information")).ok()?)).collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_clock_stands_still_while_its_thread_sleeps() {
+        let (processor, wall) = (processor_clock(), clock());
+        let start = (processor(), wall());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let (used, passed) = (processor() - start.0, wall() - start.1);
+        assert!(used >= 0.0 && used < passed);
+        let before = processor();
+        let mut sum = 0_u64;
+        while processor() - before < 1e-3 {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+    }
 }

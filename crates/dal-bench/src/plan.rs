@@ -75,6 +75,11 @@ impl Plan {
         &self.record
     }
 
+    /// Name of a trial's directory in a store.
+    pub(crate) fn directory(&self, trial: usize) -> String {
+        self.record.runs[trial].directory.clone()
+    }
+
     /// Worker threads where the user does not say, on a machine of so many processors: what the engine with the fewest wants.
     pub fn default_jobs(&self, n_cpus: usize) -> usize {
         self.problems.iter().map(|problem| problem.engine.default_jobs(n_cpus)).min().unwrap_or(n_cpus)

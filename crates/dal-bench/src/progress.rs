@@ -1,9 +1,10 @@
 //! What a sweep tells whoever watches it, and how it ended.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dal_core::LabelFailure;
-use dal_store::{EntryRecord, Failure, Status};
+use dal_store::{EntryRecord, FailedLabel, Failure, Status};
 
 use crate::learning::Learning;
 use crate::plan::Trial;
@@ -67,6 +68,8 @@ pub enum Event<'a> {
         skipped: usize,
         /// Of these with a checkpoint that is taken up.
         resumed: usize,
+        /// Of these that go on from a finished run of fewer steps.
+        extended: usize,
         /// Expected duration of what is left.
         remaining: Option<Duration>,
     },
@@ -91,6 +94,33 @@ pub enum Event<'a> {
         record: &'a EntryRecord,
         /// The sweep as a whole.
         overall: Overall,
+    },
+    /// Labels of a batch failed, before the model of an entry that was just recorded.
+    LabelsFailed {
+        /// The run.
+        trial: &'a Trial,
+        /// 0-based entry.
+        entry: usize,
+        /// The failed ones.
+        failed: &'a [FailedLabel],
+        /// Points that were asked for.
+        of: usize,
+        /// Whether it is the first time in this run.
+        is_first: bool,
+    },
+    /// A finished run with failed labels was looked at again and stands as it is.
+    RunStands {
+        /// The run.
+        trial: &'a Trial,
+        /// Why; `None` where the labels failed again.
+        why: Option<&'a str>,
+    },
+    /// A program answers nothing any more, not even what it answered before; what needs it is left at its checkpoint.
+    ProgramDown {
+        /// The problem's variant.
+        problem: &'a str,
+        /// What was seen.
+        message: &'a str,
     },
     /// A run is over, or was left at its checkpoint because of a stop.
     RunEnded {
@@ -135,6 +165,10 @@ pub struct Summary {
     pub learning: Learning,
     /// Runs that lie in the store damaged: they are neither taken as done nor run again until they are set aside.
     pub damaged: Vec<DamagedRun>,
+    /// Runs that were left at their checkpoints, or not begun, because the program that answers their queries is down.
+    pub waiting: Vec<WaitingRun>,
+    /// Failed labels of all the runs that were looked at, those done before included.
+    pub failed_labels: FailedLabels,
     /// Whether a stop was asked for; what is missing stands at its checkpoints.
     pub stopped: bool,
     /// Duration of this start.
@@ -164,4 +198,37 @@ pub struct FailedRun {
     pub directory: String,
     /// Why.
     pub failure: Failure,
+}
+
+/// A run that waits for its program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingRun {
+    /// Name of its directory.
+    pub directory: String,
+    /// What was seen of the program.
+    pub message: String,
+}
+
+/// Labels that failed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FailedLabels {
+    /// How many.
+    pub labels: usize,
+    /// Runs that they are missing in.
+    pub runs: usize,
+    /// How many of each kind, by its id.
+    pub kinds: BTreeMap<String, usize>,
+    /// The message of the last one.
+    pub message: String,
+}
+
+impl FailedLabels {
+    /// Takes note of those of one run's entry.
+    pub(crate) fn add(&mut self, failed: &[FailedLabel]) {
+        self.labels += failed.len();
+        for label in failed {
+            *self.kinds.entry(label.kind.clone()).or_default() += 1;
+            self.message.clone_from(&label.message);
+        }
+    }
 }

@@ -1,25 +1,31 @@
 //! Runs a plan: workers take up trials or groups of them, the longest first, and leave finished runs, recorded failures or checkpoints.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dal_core::{Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, RunError, Stop, run_trials};
+use dal_core::{
+    Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, OracleError, RunError, Stop, run_trials,
+};
 use dal_store::{
-    Begin, EntryRecord, Failure, FailureKind, Provenance, Remembering, RunWriter, Status, Store, StoreWriter,
+    Begin, EntryRecord, FailedLabel, Failure, FailureKind, Provenance, Remembering, Run, RunWriter, Status, Store,
+    StoreWriter,
 };
 use dal_work::{Group, Kind, Outcome, Task, WorkError, grouped, panic_message, work_through};
 use ndarray::ArrayView2;
 
 use crate::error::BenchError;
-use crate::estimate::{CostModel, Survey};
+use crate::estimate::CostModel;
+use crate::goes_on::{asked_again, from_shorter, whole};
 use crate::machine::peak_memory_mib;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
-use crate::progress::{Event, FailedRun, Overall, Progress, Summary};
+use crate::progress::{Event, FailedLabels, FailedRun, Overall, Progress, Summary, WaitingRun};
 use crate::remember::{Taken, damaged_bytes, remembering, take_old};
 use crate::replay::Replay;
+use crate::survey::Survey;
 use crate::watch::{
     Breaker, Doing, Evaluation, Halt, Recording, Records, Stopwatch, Timings, Yardstick, granting_committee,
 };
@@ -70,10 +76,11 @@ pub fn run(
             writer.clean(trial.key())?;
         }
     }
-    let open: Vec<(usize, usize)> =
+    let mut open: Vec<(usize, usize)> =
         (0..plan.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, options.retry_failed)?))).collect();
     let is_needed = |problem| !stop.is_draining() && open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
     let mut oracles = Vec::new();
+    let mut down: Vec<Option<String>> = vec![None; plan.problems().len()];
     for (i, problem) in plan.problems().iter().enumerate() {
         let memory = match is_needed(i) {
             true => remembering(problem.problem(), options.answers.as_deref())?,
@@ -92,9 +99,24 @@ pub fn run(
         }
         oracles.push(memory);
         if is_needed(i) {
-            label_test_set(problem, oracles[i].as_ref(), stop, progress)?;
+            down[i] = label_test_set(problem, oracles[i].as_ref(), stop, progress)?;
         }
     }
+    // Without its test set nothing of a problem can be recorded; the other problems are run.
+    let is_down = |trial: usize| down[plan.trials()[trial].problem()].clone();
+    let is_done = |i: usize| survey.states[i] == Some(Status::Done);
+    let mut waiting = Vec::new();
+    for &(i, _) in open.iter().filter(|(i, _)| !is_done(*i)) {
+        let Some(message) = is_down(i) else { continue };
+        let trial = &plan.trials()[i];
+        let from_shorter = || from_shorter(survey.shorter[i].as_ref()?, trial, &plan.problems()[trial.problem()]);
+        if let Begin::Open(run) = writer.begin_with(trial.key(), from_shorter)? {
+            run.wait(&message)?;
+        }
+        waiting.push(WaitingRun { directory: plan.directory(i), message });
+    }
+    open.retain(|&(i, _)| is_down(i).is_none());
+    let is_needed = |problem| !stop.is_draining() && open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
     let model = CostModel::measure(plan, &is_needed)?;
     let jobs = if plan.is_timing() { 1 } else { options.jobs.max(1) };
     let cost = |&(i, from): &(usize, usize)| model.trial_seconds(plan, &plan.trials()[i], from);
@@ -110,9 +132,10 @@ pub fn run(
     let skipped_failed = if options.retry_failed { 0 } else { over(|s| matches!(s, Status::Failed(_))) };
     let summary = Summary {
         planned: plan.trials().len(),
-        skipped: over(|s| *s == Status::Done),
+        skipped: over(|s| *s == Status::Done) - open.iter().filter(|(i, _)| is_done(*i)).count(),
         skipped_failed,
         damaged: survey.damaged.values().cloned().collect(),
+        waiting,
         ..Default::default()
     };
     let ledger = Ledger {
@@ -127,12 +150,19 @@ pub fn run(
         planned: summary.planned,
         skipped: ledger.runs_over,
         resumed: over(|s| matches!(s, Status::Partial { .. })),
+        extended: survey.n_extended(),
         remaining: ledger.overall().remaining,
     });
     let provenance =
         Provenance { sweep: plan.name().to_owned(), jobs, device: plan.device(), ..options.provenance.clone() };
+    let mut failed_labels = Tally::default();
+    for (i, failed) in survey.failed_labels.iter().enumerate().filter(|(i, _)| open.iter().all(|(open, _)| open != i)) {
+        failed_labels.add_all(i, failed);
+    }
     let shared = Shared {
         plan,
+        survey: &survey,
+        failed_labels: Mutex::new(failed_labels),
         oracles,
         writer: &writer,
         retry_failed: options.retry_failed,
@@ -165,18 +195,21 @@ pub fn run(
     summary.stopped = stop.is_draining() && summary.left() > 0;
     summary.failed.sort_by(|a, b| a.directory.cmp(&b.directory));
     summary.learning.sort();
+    summary.waiting.sort_by(|a, b| a.directory.cmp(&b.directory));
+    summary.failed_labels = into_inner(shared.failed_labels).labels;
     summary.elapsed = start.elapsed();
     Ok(summary)
 }
 
-/// Labels a problem's test set; of a costly one only what the store does not hold, with progress.
+/// Labels a problem's test set; of a costly one only what is not kept, with progress. What is returned says that its program is
+/// down, and why.
 fn label_test_set(
     problem: &PlannedProblem,
     oracle: Option<&Remembering>,
     stop: &Stop,
     progress: &dyn Progress,
-) -> Result<(), BenchError> {
-    let Some(oracle) = oracle else { return problem.test_set().map(|_| ()) };
+) -> Result<Option<String>, BenchError> {
+    let Some(oracle) = oracle else { return problem.test_set().map(|_| None) };
     let variant = problem.problem().variant_id();
     let mut label = |x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>| {
         let (mut answered, of) = (0, x.nrows());
@@ -190,14 +223,18 @@ fn label_test_set(
     let test = match problem.test_set_from(&mut label) {
         Ok(test) => test,
         // Nothing is trained then; what was answered is kept.
-        Err(BenchError::Stopped) => return Ok(()),
+        Err(BenchError::Stopped) => return Ok(None),
+        Err(BenchError::Down { message, .. }) => {
+            progress.event(&Event::ProgramDown { problem: &variant, message: &message });
+            return Ok(Some(message));
+        }
         Err(error) => return Err(error),
     };
     if !test.failures.is_empty() {
         let of = test.x.nrows() + test.failures.len();
         progress.event(&Event::TestPointsFailed { problem: &variant, failures: &test.failures, of });
     }
-    Ok(())
+    Ok(None)
 }
 
 /// An open trial: its index and first open entry, and its expected cost.
@@ -259,8 +296,38 @@ impl Ledger {
     }
 }
 
+/// Failed labels, each entry of a run once: a group that is run again after a panic reads its checkpoints again.
+#[derive(Default)]
+struct Tally {
+    entries: BTreeSet<(usize, usize)>,
+    labels: FailedLabels,
+}
+
+impl Tally {
+    /// Takes note of the failed labels before an entry; whether they are the first of their run.
+    fn add(&mut self, trial: usize, entry: usize, failed: &[FailedLabel]) -> bool {
+        let is_known = self.entries.range((trial, 0)..=(trial, usize::MAX)).next().is_some();
+        if failed.is_empty() || !self.entries.insert((trial, entry)) {
+            return false;
+        }
+        self.labels.add(failed);
+        self.labels.runs += usize::from(!is_known);
+        !is_known
+    }
+
+    /// Takes note of those of a run that is over.
+    fn add_all(&mut self, trial: usize, failed: &[(usize, FailedLabel)]) {
+        for of_entry in failed.chunk_by(|a, b| a.0 == b.0) {
+            let labels: Vec<FailedLabel> = of_entry.iter().map(|(_, label)| label.clone()).collect();
+            self.add(trial, of_entry[0].0, &labels);
+        }
+    }
+}
+
 struct Shared<'a> {
     plan: &'a Plan,
+    survey: &'a Survey,
+    failed_labels: Mutex<Tally>,
     /// Per problem, the answers that are kept and who is asked for the others, where that costs something.
     oracles: Vec<Option<Remembering>>,
     writer: &'a StoreWriter,
@@ -277,7 +344,14 @@ struct Shared<'a> {
 /// How one trial of a group ended.
 enum Ended {
     Over(Status),
-    Left { entries: usize },
+    Left {
+        entries: usize,
+    },
+    /// Its program is down; it stands at its checkpoint.
+    Waits {
+        entries: usize,
+        message: String,
+    },
 }
 
 /// A trial of a group, ready to go.
@@ -319,10 +393,7 @@ impl Shared<'_> {
         let learner =
             engine.learner(problem.model(), problem.problem().shape()).map_err(|error| refused(error.to_string()))?;
         let learner = problem.problem().scaling().learner(granting_committee(learner, problem.model()));
-        let oracle: &dyn Oracle = match &self.oracles[first.trial.problem()] {
-            Some(remembering) => remembering,
-            None => problem.oracle(),
-        };
+        let oracle = self.oracle(first.trial.problem());
         let loose: Vec<_> =
             started.iter().filter_map(|s| s.recording.writer.checkpoint().loose_answers().cloned()).collect();
         let replay = Replay::new(oracle, &loose);
@@ -381,17 +452,24 @@ impl Shared<'_> {
     /// Takes a trial up; `None` if nothing is left to do in it.
     fn start(&self, worker: usize, index: usize, yardstick: &Yardstick<'_>) -> Result<Option<Started<'_>>, BenchError> {
         let trial = &self.plan.trials()[index];
-        let mut writer = match self.writer.begin(trial.key())? {
+        let problem = &self.plan.problems()[trial.problem()];
+        let from_shorter = || from_shorter(self.survey.shorter[index].as_ref()?, trial, problem);
+        let mut writer = match self.writer.begin_with(trial.key(), from_shorter)? {
             Begin::Open(writer) => writer,
             Begin::Over(run) if self.retry_failed && matches!(run.status(), Status::Failed(_)) => {
                 self.writer.retry(&run)?
+            }
+            Begin::Over(run) if self.retry_failed && !self.survey.failed_labels[index].is_empty() => {
+                match self.ask_again(index, trial, &run)? {
+                    Some(writer) => writer,
+                    None => return Ok(None),
+                }
             }
             Begin::Over(run) => {
                 self.run_ended(worker, index, trial, Ended::Over(run.status().clone()));
                 return Ok(None);
             }
         };
-        let problem = &self.plan.problems()[trial.problem()];
         if problem.problem().card().is_none() {
             // A user's answers cost something, so they outlive the run.
             writer.keep_labels();
@@ -404,6 +482,9 @@ impl Shared<'_> {
             entries_done: checkpoint.records.len(),
             dropped_bytes: checkpoint.dropped_bytes,
         });
+        for record in &checkpoint.records {
+            lock(&self.failed_labels).add(index, record.entry, &record.failed_labels);
+        }
         if checkpoint.records.last().is_some_and(|record| record.choice.is_none()) {
             // Killed between the last entry and the footer.
             let ended = self.end(writer, Ok(()), 1)?;
@@ -433,11 +514,45 @@ impl Shared<'_> {
         }
     }
 
+    /// Asks again for the failed labels of a finished run, and takes it back to the first batch where one is answered; `None`
+    /// where it stands as it is.
+    fn ask_again(&self, index: usize, trial: &Trial, run: &Run) -> Result<Option<RunWriter>, BenchError> {
+        let problem = &self.plan.problems()[trial.problem()];
+        let outcome = match whole(run, trial, problem) {
+            Some(checkpoint) => asked_again(&checkpoint, self.oracle(trial.problem()), self.stop).map_err(Some),
+            None => Err(None),
+        };
+        let why = match outcome {
+            Ok(Some(checkpoint)) => return Ok(Some(self.writer.take_back(run, &checkpoint)?)),
+            Ok(None) => None,
+            Err(None) => Some("it was made by a version that did not keep its answers".to_owned()),
+            Err(Some(OracleError::Stopped)) => return Ok(None),
+            Err(Some(error)) => Some(error.to_string()),
+        };
+        lock(&self.failed_labels).add_all(index, &self.survey.failed_labels[index]);
+        lock(&self.summary).skipped += 1;
+        lock(&self.ledger).runs_over += 1;
+        self.progress.event(&Event::RunStands { trial, why: why.as_deref() });
+        Ok(None)
+    }
+
+    /// Who answers for a problem.
+    fn oracle(&self, problem: usize) -> &dyn Oracle {
+        match &self.oracles[problem] {
+            Some(remembering) => remembering,
+            None => self.plan.problems()[problem].oracle(),
+        }
+    }
+
     fn end(&self, writer: RunWriter, outcome: Result<(), RunError>, group: usize) -> Result<Ended, BenchError> {
         let entry = writer.checkpoint().records.len();
         let kind = match &outcome {
             Ok(()) => return Ok(Ended::Over(writer.finish(&self.provenance_now(group))?.status().clone())),
             Err(RunError::Stopped) => return Ok(Ended::Left { entries: entry }),
+            Err(RunError::Oracle(OracleError::Down { message })) => {
+                writer.wait(message)?;
+                return Ok(Ended::Waits { entries: entry, message: message.clone() });
+            }
             Err(RunError::Learn { source: LearnError::Diverged { .. }, .. }) => FailureKind::Diverged,
             Err(RunError::Learn { .. }) => FailureKind::Training,
             Err(RunError::Oracle(_) | RunError::Campaign(CampaignError::NothingLabelled { .. })) => {
@@ -470,7 +585,14 @@ impl Shared<'_> {
     }
 
     fn entry_finished(&self, worker: usize, (index, trial): (usize, &Trial), record: &EntryRecord) {
-        lock(&self.summary).learning.add(&self.plan.record().runs[index].directory, record);
+        lock(&self.summary).learning.add(&self.plan.directory(index), record);
+        if !record.failed_labels.is_empty() {
+            let is_first = lock(&self.failed_labels).add(index, record.entry, &record.failed_labels);
+            let protocol = &trial.spec().protocol;
+            let of = if record.entry == 0 { protocol.initial } else { protocol.queries };
+            let (entry, failed) = (record.entry, &record.failed_labels[..]);
+            self.progress.event(&Event::LabelsFailed { trial, entry, failed, of, is_first });
+        }
         let overall = {
             let mut ledger = lock(&self.ledger);
             ledger.done += self.model.entry_seconds(self.plan, trial, record.entry);
@@ -484,15 +606,23 @@ impl Shared<'_> {
             Ended::Over(status) => {
                 let mut summary = lock(&self.summary);
                 match &status {
-                    Status::Failed(failure) => summary.failed.push(FailedRun {
-                        directory: self.plan.record().runs[index].directory.clone(),
-                        failure: failure.clone(),
-                    }),
+                    Status::Failed(failure) => summary
+                        .failed
+                        .push(FailedRun { directory: self.plan.directory(index), failure: failure.clone() }),
                     _ => summary.finished += 1,
                 }
                 status
             }
             Ended::Left { entries } => Status::Partial { entries },
+            Ended::Waits { entries, message } => {
+                let mut summary = lock(&self.summary);
+                let problem = &trial.spec().problem.variant;
+                if summary.waiting.iter().all(|waiting| waiting.message != message) {
+                    self.progress.event(&Event::ProgramDown { problem, message: &message });
+                }
+                summary.waiting.push(WaitingRun { directory: self.plan.directory(index), message });
+                Status::Partial { entries }
+            }
         };
         let overall = {
             let mut ledger = lock(&self.ledger);

@@ -313,6 +313,7 @@ pub(crate) fn may_be_the_machines(kind: LabelFailureKind) -> bool {
         LabelFailureKind::Refused | LabelFailureKind::NonFinite | LabelFailureKind::OutOfDomain => false,
         LabelFailureKind::Crashed
         | LabelFailureKind::TimedOut
+        | LabelFailureKind::NotTried
         | LabelFailureKind::Missing
         | LabelFailureKind::Malformed => true,
     }

@@ -1,21 +1,22 @@
 //! `dal bench`: a sweep file against a store, with progress and an estimate.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use dal_bench::{Event, Overall, Plan, PlannedProblem, Progress, RunOptions, Summary, Sweep};
+use dal_bench::{Estimate, Event, Overall, Plan, PlannedProblem, Progress, RunOptions, Summary, Sweep};
 use dal_core::{Stop, StopLevel};
 use dal_store::{Provenance, Status, Store};
 use serde_json::json;
 
 use crate::Done;
 use crate::answers::{AnswerArgs, tell_damage, tell_taken};
-use crate::display::{Display, duration, left};
+use crate::display::{Display, duration, left, seconds};
 use crate::effects;
 use crate::export;
 use crate::learning::{learning_lines, unlearned};
-use crate::output::{Format, Rows, say};
+use crate::output::{Format, Rows, outln, say};
 use crate::verify;
 
 /// `dal bench`.
@@ -46,7 +47,8 @@ same bytes whatever --jobs is. Ctrl-C stops after the trainings and the calls of
 them. Neither loses a step, nor an answer of a program of your own: each is on disk as soon as it is there, and never asked for again.
 
 Examples:
-  dal bench run benches/sweeps/quick.toml --store runs/quick --plan    how many runs, how long; nothing is run
+  dal bench run benches/sweeps/quick.toml --plan                       how many runs, how long; nothing is run
+  dal bench run my/sweep.toml --store runs/mine --plan --call-time 90s with a program of your own that takes 90 s for a point
   dal bench run benches/sweeps/quick.toml --store runs/quick --jobs 2
   dal bench run benches/sweeps/sine-full.toml --store runs/sine-full
   dal bench run benches/sweeps/paper.toml --store runs/paper --engine tch --device cuda:0    docs/gpu.md says what it takes"
@@ -54,9 +56,9 @@ Examples:
 struct RunArgs {
     /// The sweep file.
     sweep: PathBuf,
-    /// Where runs are kept; created if it does not exist.
-    #[arg(long, value_name = "DIR")]
-    store: PathBuf,
+    /// Where runs are kept; created if it does not exist. With --plan: what it holds need not be done.
+    #[arg(long, value_name = "DIR", required_unless_present = "plan")]
+    store: Option<PathBuf>,
     /// Trials, or groups of them, that run at the same time, one thread each [default: one per core; on a CUDA device 2].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -76,13 +78,16 @@ struct RunArgs {
     /// Trials that the engine tch trains together, at most [default: as many as it likes].
     #[arg(long, value_name = "N")]
     together: Option<usize>,
-    /// Print the runs and the estimate, and stop.
+    /// Print what it would cost (runs, trainings, calls of your own programs, the time of each), then the runs, and stop.
     #[arg(long)]
     plan: bool,
     /// With --plan: the store whose results tell how far seeds differ, and so what effects can be decided [default: --store].
     #[arg(long, value_name = "STORE", requires = "plan")]
     spread_from: Option<PathBuf>,
-    /// Run failed runs again.
+    /// How long your own program takes for a point, as in 90s or 2h; `measure` asks for one point of its test set, which is kept.
+    #[arg(long, value_name = "TIME", requires = "plan", value_parser = call_time)]
+    call_time: Option<CallTime>,
+    /// Run failed runs again, and ask again for failed labels of finished ones: a run goes back to the first that is answered.
     #[arg(long)]
     retry_failed: bool,
     #[command(flatten)]
@@ -127,18 +132,40 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     let jobs = args.jobs.unwrap_or_else(|| plan.default_jobs(n_cpus));
     // A sweep that is there for its timings runs alone.
     let jobs = if plan.is_timing() { 1 } else { jobs };
+    let answers = args.answers.folder.clone();
     if args.plan {
         // Looking must not create anything.
-        let store = if args.store.exists() { Some(Store::open(&args.store)?) } else { None };
-        let done = print_plan(&plan, store.as_ref(), jobs, args.format)?;
+        let store = match &args.store {
+            Some(path) if path.exists() => Some(Store::open(path)?),
+            _ => None,
+        };
+        let call_times = match args.call_time {
+            Some(CallTime::Measure) => plan.time_a_call(answers.as_deref(), &interrupts("the call in progress")?)?,
+            _ => Vec::new(),
+        };
+        let estimate = plan.estimate_with(jobs, store.as_ref(), answers.as_deref())?;
+        let line = headline(&plan, &estimate, jobs, &|problem| match args.call_time {
+            Some(CallTime::Given(seconds)) => Some(seconds),
+            _ => call_times.iter().find(|(of, _)| of == problem).map(|(_, seconds)| *seconds),
+        });
+        // A machine that reads the rows wants nothing else.
+        match args.format {
+            Format::Table => outln!("{line}"),
+            _ => say!("{line}"),
+        }
+        notes(&estimate);
+        let done = print_plan(&plan, args.format)?;
         let other = args.spread_from.as_ref().map(Store::open).transpose()?;
         for line in effects::lines(&plan, other.as_ref().or(store.as_ref()))? {
             say!("{line}");
         }
         return Ok(done);
     }
-    let store = Store::open_or_create(&args.store)?;
-    print_estimate(&plan, Some(&store), jobs)?;
+    let Some(store_path) = &args.store else { bail!("--store DIR says where the runs are kept") };
+    let store = Store::open_or_create(store_path)?;
+    let estimate = plan.estimate_with(jobs, Some(&store), answers.as_deref())?;
+    say!("{}", headline(&plan, &estimate, jobs, &|_| None));
+    notes(&estimate);
     let provenance = Provenance {
         dal_version: env!("CARGO_PKG_VERSION").into(),
         compiler: env!("DAL_COMPILER").into(),
@@ -147,7 +174,6 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
         machine: dal_bench::machine(),
         ..Provenance::default()
     };
-    let answers = args.answers.folder.clone();
     let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, answers, provenance };
 
     let stop = interrupts("the steps in progress")?;
@@ -157,11 +183,12 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     let display = Display::start();
     let outcome = dal_bench::run(&plan, &store, &options, &display, &stop);
     display.finish();
-    let summary = outcome.with_context(|| format!("store {}", args.store.display()))?;
+    let summary = outcome.with_context(|| format!("store {}", store_path.display()))?;
     print_summary(&summary);
     Ok(match &summary {
         s if s.stopped => Done::Interrupted,
         s if !s.failed.is_empty() || s.skipped_failed > 0 || !s.damaged.is_empty() => Done::Partly,
+        s if !s.waiting.is_empty() || s.failed_labels.labels > 0 => Done::Partly,
         _ => Done::Fully,
     })
 }
@@ -178,7 +205,7 @@ pub fn interrupts(what: &'static str) -> Result<Stop> {
     Ok(stop)
 }
 
-fn print_plan(plan: &Plan, store: Option<&Store>, jobs: usize, format: Format) -> Result<Done> {
+fn print_plan(plan: &Plan, format: Format) -> Result<Done> {
     let mut groups: Vec<(Vec<serde_json::Value>, usize)> = Vec::new();
     for trial in plan.trials() {
         let spec = trial.spec();
@@ -193,12 +220,26 @@ fn print_plan(plan: &Plan, store: Option<&Store>, jobs: usize, format: Format) -
         key
     });
     Rows { columns: vec!["problem", "strategy", "pool_ratio", "seeds"], rows: rows.collect() }.print(format)?;
-    print_estimate(plan, store, jobs)?;
     Ok(Done::Fully)
 }
 
-fn print_estimate(plan: &Plan, store: Option<&Store>, jobs: usize) -> Result<()> {
-    let estimate = plan.estimate(jobs, store)?;
+/// How long a user's program takes for a point.
+#[derive(Clone, Copy, Debug)]
+enum CallTime {
+    Given(f64),
+    Measure,
+}
+
+fn call_time(text: &str) -> Result<CallTime, String> {
+    if text == "measure" {
+        return Ok(CallTime::Measure);
+    }
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; give 0.5s, 90s, 2h, … or measure"))?;
+    Ok(CallTime::Given(time.as_secs_f64()))
+}
+
+/// What a start would do and how long it would take, in one line. `call_time` knows how long a problem's program takes.
+fn headline(plan: &Plan, estimate: &Estimate, jobs: usize, call_time: &dyn Fn(&str) -> Option<f64>) -> String {
     let mut line = format!("{}: {} runs, {} finished", plan.name(), estimate.planned, estimate.done);
     let others = [(estimate.failed, "failed"), (estimate.partial, "begun"), (estimate.damaged.len(), "damaged")];
     for (count, what) in others {
@@ -206,7 +247,32 @@ fn print_estimate(plan: &Plan, store: Option<&Store>, jobs: usize) -> Result<()>
             line += &format!(", {count} {what}");
         }
     }
-    say!("{line}; {} trainings to do, about {} with {jobs} at a time", estimate.entries, duration(estimate.duration));
+    line += &format!("; {} trainings to do", estimate.entries);
+    if estimate.entries > 0 {
+        line += &format!(", {} of processor time each", seconds(estimate.cpu_seconds / estimate.entries as f64));
+    }
+    let (mut calls, mut unknown) = (0.0, false);
+    for labels in estimate.labels.iter().filter(|labels| labels.points > 0) {
+        let time = call_time(&labels.problem);
+        let each = time.map_or("unknown time".into(), seconds);
+        line += &format!("; up to {} simulator calls for {}, {each} each", labels.points, labels.problem);
+        calls += labels.points as f64 * time.unwrap_or(0.0);
+        unknown |= time.is_none();
+    }
+    // Calls of one program at the same time, which its problem file may allow, make it shorter.
+    let calls = Duration::try_from_secs_f64(calls / jobs as f64).unwrap_or(Duration::MAX);
+    line += &format!("; about {} with {jobs} at a time", duration(estimate.duration.saturating_add(calls)));
+    if unknown {
+        line += " and the calls (--plan --call-time TIME or measure)";
+    }
+    line
+}
+
+/// What else there is to say of an estimate.
+fn notes(estimate: &Estimate) {
+    if estimate.extended > 0 {
+        say!("{} runs go on where finished ones of fewer steps ended", estimate.extended);
+    }
     for damaged in &estimate.damaged {
         say!("left out: {}: {}", damaged.directory, damaged.reason);
     }
@@ -219,7 +285,6 @@ fn print_estimate(plan: &Plan, store: Option<&Store>, jobs: usize) -> Result<()>
             shown.join(", ")
         );
     }
-    Ok(())
 }
 
 /// The date and time for provenance, UTC; a clock that was never set has none.
@@ -251,6 +316,23 @@ fn print_summary(summary: &Summary) {
     }
     if summary.skipped_failed > 0 {
         say!("{} runs failed earlier and were not tried again (--retry-failed does)", summary.skipped_failed);
+    }
+    if summary.failed_labels.labels > 0 {
+        let failed = &summary.failed_labels;
+        let kinds: Vec<String> = failed.kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        say!(
+            "{} labels failed in {} runs ({}), the last one because {}; `dal report` says where, --retry-failed asks again",
+            failed.labels,
+            failed.runs,
+            kinds.join(", "),
+            failed.message
+        );
+    }
+    for (i, waiting) in summary.waiting.iter().enumerate() {
+        if i == 0 || summary.waiting[i - 1].message != waiting.message {
+            say!("{}", waiting.message);
+        }
+        say!("waiting: {}", waiting.directory);
     }
     say!(
         "{} of {} runs are finished ({} before, {} now, {} failed, {} left) after {}",
@@ -295,11 +377,28 @@ impl Progress for Display {
             Event::LabelsDamaged { problem, dropped_bytes } => {
                 tell_damage(problem, *dropped_bytes, &mut |text| self.say(text));
             }
-            Event::Planned { planned, skipped, resumed, .. } if *skipped + *resumed > 0 => {
+            Event::Planned { planned, skipped, resumed, extended, .. } if *skipped + *resumed + *extended > 0 => {
+                let mut line =
+                    format!("{skipped} of {planned} runs are finished already, {resumed} go on where they stopped");
+                if *extended > 0 {
+                    line += &format!(", {extended} where a finished run of fewer steps ended");
+                }
+                self.say(&line);
+            }
+            Event::LabelsFailed { trial, entry, failed, of, is_first } if *is_first || failed.len() >= *of => {
+                let last = failed.last().map(|failed| format!(": {}: {}", failed.kind, failed.message));
                 self.say(&format!(
-                    "{skipped} of {planned} runs are finished already, {resumed} go on where they stopped"
+                    "{}: {} of {of} labels before entry {entry} failed{}",
+                    trial.spec().label(),
+                    failed.len(),
+                    last.unwrap_or_default()
                 ));
             }
+            Event::RunStands { trial, why } => {
+                let why = why.unwrap_or("its failed labels failed again");
+                self.say(&format!("{} stands as it is: {why}", trial.spec().label()));
+            }
+            Event::ProgramDown { problem, message } => self.say(&format!("{problem}: {message}")),
             Event::RunStarted { trial, dropped_bytes, .. } if *dropped_bytes > 0 => {
                 self.say(&format!(
                     "{}: {dropped_bytes} damaged bytes at the end of its checkpoint are done again",

@@ -98,6 +98,19 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// A time of any length, with two digits below ten seconds: `0.012 s`, `3.4 s`, `48 s`, `3 min 20 s`.
+pub fn seconds(s: f64) -> String {
+    match s {
+        s if !s.is_finite() => "unknown".into(),
+        s if s >= 9.95 => duration(Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX)),
+        s if s <= 0.0 => "0 s".into(),
+        s => {
+            let digits = (1 - s.log10().floor() as i32).clamp(0, 9) as usize;
+            format!("{s:.digits$} s")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +119,10 @@ mod tests {
     fn durations_read_well() {
         let texts = [0.2, 59.0, 200.0, 18_600.0, 187_200.0].map(|s| duration(Duration::from_secs_f64(s)));
         assert_eq!(texts, ["1 s", "59 s", "3 min 20 s", "5 h 10 min", "2 d 4 h"]);
+    }
+    #[test]
+    fn short_times_keep_two_digits() {
+        let texts = [0.0, 0.000_123, 0.0123, 0.5, 3.44, 9.96, 200.0].map(seconds);
+        assert_eq!(texts, ["0 s", "0.00012 s", "0.012 s", "0.50 s", "3.4 s", "10 s", "3 min 20 s"]);
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::Done;
 use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
-use crate::display::{Display, duration, left};
+use crate::display::{Display, duration, left, seconds};
 use crate::output::{Format, Rows, outln, say};
 use crate::problem::find_problem;
 
@@ -162,14 +162,24 @@ pub fn run(args: &Args) -> Result<Done> {
     let (problem, _) = args.answers.open(find_problem(&args.problem, &args.settings)?)?;
     let (search, jobs) = search(args, problem.clone(), &clock)?;
     let outlook = search.outlook();
-    if args.plan {
-        print_candidates(&search, args.format)?;
-        return print_estimate(&search, &outlook, jobs, &clock).map(|()| Done::Fully);
-    }
     let variant = problem.variant_id();
+    let seconds_per_work = search.seconds_per_work(&match args.engine.as_str() {
+        "cpu" => dal_bench::processor_clock(),
+        _ => clock,
+    })?;
+    let line = headline(&variant, &outlook, jobs, seconds_per_work);
+    if args.plan {
+        // A machine that reads the rows wants nothing else.
+        match args.format {
+            Format::Table => outln!("{line}"),
+            _ => say!("{line}"),
+        }
+        return print_candidates(&search, args.format).map(|()| Done::Fully);
+    }
+
     let safe = variant.replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
     let directory = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("tune-{safe}")));
-    print_estimate(&search, &outlook, jobs, &clock)?;
+    say!("{line}");
     let stop = interrupts("the trainings in progress")?;
     if !args.answers.settle([&problem], &stop)? {
         return Ok(Done::Interrupted);
@@ -275,25 +285,30 @@ fn described(candidate: &Candidate) -> [Value; 4] {
     ]
 }
 
-fn print_estimate(search: &Search, outlook: &Outlook, jobs: usize, clock: &Clock) -> Result<()> {
-    let seconds_per_work = search.seconds_per_work(clock)?;
-    let time = |work: f64| duration(Duration::from_secs_f64(work * seconds_per_work / jobs as f64));
-    say!(
-        "{} of {} networks, {}; {}",
-        outlook.networks,
-        outlook.space,
-        outlook.division.sentence(),
-        match outlook.admission + outlook.proof > 0.0 {
-            true => format!(
-                "about {} for the search, {} for each network on chosen training sets and {} for the proof with {jobs} at a time",
-                time(outlook.search),
-                time(outlook.admission),
-                time(outlook.proof)
-            ),
-            false => format!("about {} with {jobs} at a time", time(outlook.search)),
-        }
+/// What a search would do and how long it would take, in one line.
+fn headline(variant: &str, outlook: &Outlook, jobs: usize, seconds_per_work: f64) -> String {
+    let time = |work: f64| duration(Duration::try_from_secs_f64(work * seconds_per_work).unwrap_or(Duration::MAX));
+    let each = seconds(outlook.search * seconds_per_work / outlook.trainings.max(1) as f64);
+    let at_a_time = |work: f64| time(work / jobs as f64);
+    let mut line = format!(
+        "{variant}: {} of {} networks, about {} trainings, {each} of processor time each on average",
+        outlook.networks, outlook.space, outlook.trainings
     );
-    Ok(())
+    if outlook.labels > 0 {
+        line += &format!("; up to {} simulator calls (answers that are kept are not asked for again)", outlook.labels);
+    }
+    line += &format!("; about {} for the search", at_a_time(outlook.search));
+    for (trainings, work, what) in [
+        (outlook.admission_trainings, outlook.admission, "of each network's admission on chosen training sets"),
+        (outlook.proof_trainings, outlook.proof, "of the proof"),
+    ] {
+        if trainings > 0 {
+            line += &format!(", {} for the {trainings} trainings {what}", at_a_time(work));
+        }
+    }
+    line += &format!(" with {jobs} at a time");
+    line += &format!("; {}", outlook.division.sentence());
+    line
 }
 
 /// The networks that came to the finals, or all of them.

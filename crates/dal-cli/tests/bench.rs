@@ -101,6 +101,29 @@ fn a_plan_runs_nothing_and_creates_nothing() {
     let out = succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--plan", "--format", "csv"]);
     assert_eq!(out.lines().count(), 1 + 2 * (1 + 2 * 2));
     assert!(!dir.path().join("store").exists());
+    // The one line that matters comes first, and needs no store: 4 entries of 20 runs.
+    let out = succeed(dir.path(), &["bench", "run", "sweep.toml", "--plan", "--jobs", "2"]);
+    let first = out.lines().next().unwrap();
+    assert!(first.starts_with("small: 20 runs, 0 finished; 80 trainings to do, "), "{first}");
+    assert!(first.contains("of processor time each") && first.contains("with 2 at a time"), "{first}");
+    assert!(!first.contains("simulator"), "{first}");
+    refuse(dir.path(), &["bench", "run", "sweep.toml"], &["--store"]);
+}
+
+#[test]
+fn more_steps_cost_only_what_is_new() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", &sweep(5));
+    bench(dir.path(), "store", "2");
+    write(dir.path(), "sweep.toml", &sweep(5).replace("steps = 3", "steps = 5"));
+    let first = bench(dir.path(), "store", "2");
+    assert!(first.contains("20 runs, 0 finished; 60 trainings to do"), "two new steps and one: {first}");
+    assert!(first.contains("20 runs go on where finished ones of fewer steps ended"), "{first}");
+    bench(dir.path(), "anew", "2");
+    let anew = deterministic_files(&dir.path().join("anew"));
+    let extended = deterministic_files(&dir.path().join("store"));
+    assert_eq!(anew.len(), 20 * 4);
+    assert!(anew.iter().all(|(name, bytes)| extended.get(name) == Some(bytes)));
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_bench_goes_on_over_failed_labels_and_records_the_programs_last_words() {
     problem(dir.path(), "time_limit = 2\nrows_per_call = 1\nparallel = 16", FAULTS);
     sweep(dir.path(), "initial = 60\nqueries = 12\nsteps = 2\ntest_points = 40");
     let (code, _, stderr) = run(dir.path(), &BENCH);
-    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(code, 1, "labels failed: {stderr}");
     assert!(stderr.contains("test points have no label and are left out"), "{stderr}");
     let failures = failed_labels(&dir.path().join("store"));
     for (kind, words) in [
@@ -116,7 +116,7 @@ fn a_bench_goes_on_over_failed_labels_and_records_the_programs_last_words() {
 #[test]
 fn a_fault_in_the_middle_of_a_call_leaves_the_rows_before_it() {
     let dir = tempfile::tempdir().unwrap();
-    problem(dir.path(), "time_limit = 2", FAULTS);
+    problem(dir.path(), "time_limit = 2\nretries = 0", FAULTS);
     for (fault, kind, words) in [
         ("7", "crashed", "mesh is degenerate"),
         ("12", "crashed", "out of memory at 12"),
@@ -136,6 +136,9 @@ fn a_fault_in_the_middle_of_a_call_leaves_the_rows_before_it() {
         let own = ["non-finite", "refused"].contains(&kind);
         assert_eq!(stdout.lines().last(), Some(if own { "62.0" } else { "\"\"" }), "{fault}");
         assert_eq!(stderr.contains("row 3"), !own, "{fault}: {stderr}");
+        // It is not known of the row behind a crash whether the program would crash there, too.
+        let was_ended = ["crashed", "timed-out"].contains(&kind);
+        assert_eq!(stderr.contains("row 3: not-tried"), was_ended, "{fault}: {stderr}");
     }
     // A row too many: which one is wrong cannot be known, so all that follows is doubtful.
     write(dir.path(), "x.csv", "load\n60\n37\n61\n");

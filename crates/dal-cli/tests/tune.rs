@@ -67,6 +67,13 @@ fn results(directory: &Path) -> Vec<(String, Vec<u8>)> {
 fn jobs_and_kills_leave_no_trace_in_the_answer() {
     let dir = tempfile::tempdir().unwrap();
     let told = succeed(dir.path(), &small(&["--jobs", "1", "--out", "alone"]));
+    // As many trainings as the plan says: exactly in the proof, about so many in the search.
+    let plan = succeed(dir.path(), &small(&["--plan"]));
+    let trials = fs::read_to_string(dir.path().join("alone/trials.csv")).unwrap();
+    let (proof, search): (Vec<&str>, Vec<&str>) = trials.lines().skip(1).partition(|line| line.starts_with("proof,"));
+    let planned: usize = plan.split("about ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(planned.abs_diff(search.len()) * 10 <= search.len(), "{planned} planned, {} done", search.len());
+    assert_eq!(proof.len(), 8);
     assert!(told.contains("reached the finals") && told.contains("batch_norm_statistics"), "{told}");
     let expected = results(&dir.path().join("alone"));
     let names: Vec<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
@@ -164,6 +171,10 @@ fn a_plan_trains_nothing_and_bad_input_is_refused() {
     let (code, stdout, stderr) = run(dir.path(), &small(&["--plan", "--format", "csv"]));
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.lines().count() > 10 && stderr.contains("about"), "{stdout}{stderr}");
+    let plan = succeed(dir.path(), &small(&["--plan"]));
+    let first = plan.lines().next().unwrap();
+    assert!(first.starts_with("sine: ") && first.contains(" trainings, "), "{first}");
+    assert!(first.contains("the 8 trainings of the proof"), "two networks, two sizes, two seeds: {first}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     for (more, words) in [
         (["--budget", "1"], &["budget of 1", "need 10"][..]),

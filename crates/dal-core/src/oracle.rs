@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 use thiserror::Error;
 
 use crate::Stop;
@@ -54,6 +54,9 @@ pub trait Oracle: fmt::Debug + Send + Sync {
     /// A batch that cannot be labelled at all: a wrong width, a value outside the unit box, a program that is missing.
     /// [`OracleError::Stopped`] where rows were left unanswered because of `stop`: they have not failed.
     fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError>;
+    /// Tells of a point of the unit box whose label is known, such as one answered at an earlier start: an oracle that can
+    /// be out of order may ask about it again to find out whether it is ([`OracleError::Down`]). Does nothing by default.
+    fn knows(&self, _known: ArrayView1<'_, f64>) {}
 }
 
 /// One row has no label, and why.
@@ -86,6 +89,8 @@ pub enum LabelFailureKind {
     TimedOut,
     /// The program ended with an error status or by a signal.
     Crashed,
+    /// The program ended, or its time was up, at an earlier point of its call: whether it has a label here is not known.
+    NotTried,
     /// An output is a value that the transform of the problem cannot take, such as zero under a logarithm.
     OutOfDomain,
     /// The oracle has no answer for this input, such as a point that a table does not hold.
@@ -93,6 +98,23 @@ pub enum LabelFailureKind {
 }
 
 impl LabelFailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::NonFinite,
+        Self::Malformed,
+        Self::Missing,
+        Self::TimedOut,
+        Self::Crashed,
+        Self::NotTried,
+        Self::OutOfDomain,
+        Self::Refused,
+    ];
+
+    /// The kind with this id.
+    pub fn of_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.id() == id)
+    }
+
     /// The id used in records.
     pub fn id(self) -> &'static str {
         match self {
@@ -101,6 +123,7 @@ impl LabelFailureKind {
             Self::Missing => "missing",
             Self::TimedOut => "timed-out",
             Self::Crashed => "crashed",
+            Self::NotTried => "not-tried",
             Self::OutOfDomain => "out-of-domain",
             Self::Refused => "refused",
         }
@@ -147,6 +170,14 @@ pub enum OracleError {
     /// A stop was asked for before every row was answered; the rows that were not are as if they had never been asked.
     #[error("stopped before every point was answered")]
     Stopped,
+    /// A program that used to answer answers nothing any more, not even a point that it answered before. Its failures since
+    /// then say nothing about the points: they were not handed out, and the rows without an answer are as if they had
+    /// never been asked.
+    #[error("{message}")]
+    Down {
+        /// What was seen, with the program's last words.
+        message: String,
+    },
     /// The oracle itself is out of order: a missing program, an unreadable table.
     #[error("{message}")]
     Unavailable {

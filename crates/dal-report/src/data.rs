@@ -111,6 +111,8 @@ pub struct RunSummary {
     pub test_labels: Option<TestLabels>,
     /// How it stands.
     pub status: RunStatus,
+    /// Why it waits at its checkpoint, where its program was down.
+    pub waiting: Option<String>,
     /// What was recorded, entry 0 first.
     pub entries: Vec<Entry>,
     /// Name of its directory in the store, or of the planned run.

@@ -25,6 +25,7 @@
 //!         own: false,
 //!         test_labels: None,
 //!         status: RunStatus::Done,
+//!         waiting: None,
 //!         entries: (0..=5).map(|t| Entry { n_labelled: 80 + 40 * t, mse: rate.powi(t as i32), ..Entry::default() }).collect(),
 //!         name: String::new(),
 //!         sweep: String::new(),

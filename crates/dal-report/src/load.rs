@@ -136,6 +136,7 @@ fn add_absent(
             own: sweep.own_problems.contains_key(&planned.problem) || same_problem && runs[like].own,
             test_labels: if same_problem { runs[like].test_labels.clone() } else { None },
             status,
+            waiting: None,
             entries: Vec::new(),
             name: planned.directory.clone(),
             sweep: sweep.name.clone(),
@@ -176,6 +177,7 @@ fn bare(run: &Run) -> RunSummary {
         own: spec.problem.digest.is_some(),
         test_labels: run.test_labels().cloned(),
         status: RunStatus::Partial,
+        waiting: None,
         entries: Vec::new(),
         name: directory_name(run),
         sweep: String::new(),
@@ -220,7 +222,7 @@ fn summary(run: &Run, timings: Vec<EntryTiming>) -> Result<RunSummary, StoreErro
         Status::Failed(failure) => RunStatus::Failed { reason: failure.to_string() },
         Status::Partial { .. } => RunStatus::Partial,
     };
-    Ok(RunSummary { status, entries, ..bare(run) })
+    Ok(RunSummary { status, entries, waiting: run.waiting()?, ..bare(run) })
 }
 
 /// A network in a few words, as far as its description is of the known form: `4 × 50, batch normalisation`.

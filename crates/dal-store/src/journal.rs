@@ -68,6 +68,21 @@ impl Checkpoint {
         self.batches.iter().find(|batch| batch.answers.iter().any(Option::is_none))
     }
 
+    /// The frames that add up to this state, in the order of a journal: each batch with its answers, then its entry.
+    pub(crate) fn frames(&self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        for (index, batch) in self.batches.iter().enumerate() {
+            let (x, candidate_rows) = (batch.x.clone(), batch.candidate_rows.clone());
+            frames.push(Frame::Batch { index, x, candidate_rows });
+            for (row, answer) in batch.answers.iter().enumerate() {
+                frames.extend(answer.clone().map(|answer| Frame::Answer { batch: index, row, answer }));
+            }
+            frames.extend(self.timings.iter().find(|timing| timing.entry == index).map(|t| Frame::Timing(*t)));
+            frames.extend(self.records.get(index).map(|record| Frame::Record(Box::new(record.clone()))));
+        }
+        frames
+    }
+
     /// Takes a frame in; `Err` says why it does not fit.
     pub(crate) fn apply(&mut self, frame: &Frame) -> Result<(), String> {
         match frame {
@@ -193,19 +208,9 @@ pub(crate) fn encode_failure(failure: &LabelFailure) -> Vec<u8> {
 
 pub(crate) fn decode_failure(bytes: &[u8]) -> Option<LabelFailure> {
     let (id, message) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
-    let kind = KINDS.into_iter().find(|kind| kind.id() == id)?;
+    let kind = LabelFailureKind::of_id(id)?;
     Some(LabelFailure::new(kind, message))
 }
-
-pub(crate) const KINDS: [LabelFailureKind; 7] = [
-    LabelFailureKind::NonFinite,
-    LabelFailureKind::Malformed,
-    LabelFailureKind::Missing,
-    LabelFailureKind::TimedOut,
-    LabelFailureKind::Crashed,
-    LabelFailureKind::Refused,
-    LabelFailureKind::OutOfDomain,
-];
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("records are plain data")

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use dal_core::LabelFailure;
+use dal_core::{LabelFailure, LabelFailureKind};
 use ndarray::Axis;
 
 use crate::answers::Answer;
 use crate::canonical::canonical_json;
 use crate::error::StoreError;
-use crate::journal::{KINDS, decode_failure, floats, read_frames, take};
+use crate::journal::{decode_failure, floats, read_frames, take};
 use crate::record::Status;
 use crate::run::Run;
 use crate::spec::{ProblemSpec, short_hash};
@@ -127,7 +127,7 @@ fn of_run(run: &Run) -> Result<Vec<(Vec<f64>, Answer)>, StoreError> {
     let mut size = labels.nrows().saturating_sub(n_queries);
     for record in &records {
         for failed in &record.failed_labels {
-            if let Some(kind) = KINDS.into_iter().find(|kind| kind.id() == failed.kind) {
+            if let Some(kind) = LabelFailureKind::of_id(&failed.kind) {
                 failures.insert(first + failed.row, LabelFailure::new(kind, failed.message.clone()));
             }
         }
@@ -225,7 +225,7 @@ fn row(record: &csv::StringRecord, n_names: usize, n_outputs: usize) -> Option<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dal_core::{Dimension, LabelFailureKind, Scale, Space, Value};
+    use dal_core::{Dimension, Scale, Space, Value};
     use std::collections::BTreeSet;
 
     /// The folder of the old store, written out.

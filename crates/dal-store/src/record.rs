@@ -257,7 +257,7 @@ pub struct Choice {
 pub struct FailedLabel {
     /// 0-based row of its batch.
     pub row: usize,
-    /// Id of the kind: `crashed`, `timed-out`, `non-finite`, `malformed`, `missing`, `refused`.
+    /// Id of the kind, such as `crashed`: [`dal_core::LabelFailureKind`] has them all.
     pub kind: String,
     /// The oracle's own words.
     pub message: String,

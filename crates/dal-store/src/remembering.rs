@@ -73,7 +73,7 @@ impl Remembering {
         &self.answers
     }
 
-    /// As [`label`](Oracle::label), but failures are kept too, and not asked again.
+    /// As [`label`](Oracle::label), but failures are kept too, once any point has an answer.
     ///
     /// # Errors
     /// As [`label`](Oracle::label); answers that cannot be read or kept.
@@ -122,6 +122,9 @@ impl Remembering {
             } else {
                 drop(asked);
             }
+            if let Some((row, _)) = known.iter().find(|(_, answer)| answer.is_ok()) {
+                self.inner.knows(x.row(*row));
+            }
             for (row, answer) in known {
                 let answer = answer.as_deref().map_err(Clone::clone).and_then(|label| self.scaling.check(label));
                 if on_row(row, answer).is_break() {
@@ -150,18 +153,21 @@ impl Remembering {
         let n_outputs = self.inner.n_outputs();
         let batch = x.select(Axis(0), rows);
         let mut open = vec![true; rows.len()];
+        let mut failed: Vec<(usize, LabelFailure)> = Vec::new();
         let mut settle = |k: usize, answer: Result<&[f64], LabelFailure>| {
             if k >= open.len() || !std::mem::replace(&mut open[k], false) {
                 return flow;
             }
             let row = rows[k];
-            let keep = match &answer {
-                // One of another form is a failure that the asker tells from its numbers.
-                Ok(label) => check_label(label, n_outputs).is_ok(),
-                Err(_) => keeps_failures,
-            };
-            if keep {
-                if let Err(error) = self.answers.put(&lines[row], answer.as_ref().copied()) {
+            match &answer {
+                Err(failure) if keeps_failures => failed.push((row, failure.clone())),
+                _ => {}
+            }
+            // One of another form is a failure that the asker tells from its numbers.
+            if let Ok(label) = &answer
+                && check_label(label, n_outputs).is_ok()
+            {
+                if let Err(error) = self.answers.put(&lines[row], Ok(label)) {
                     refused.get_or_insert(error);
                 }
                 // Under the lock, so that a call that has just looked is already waiting.
@@ -180,6 +186,15 @@ impl Remembering {
                 let message = "the oracle gave no answer for this row";
                 if settle(k, Err(LabelFailure::new(LabelFailureKind::Missing, message))).is_break() {
                     break;
+                }
+            }
+        }
+        // Where not one point has an answer the program may never have worked: then nothing is known of the points.
+        let some_answer = || lines.iter().any(|line| matches!(self.answers.get(line), Some(Ok(_))));
+        if !failed.is_empty() && !matches!(outcome, Err(OracleError::Down { .. })) && some_answer() {
+            for (row, failure) in &failed {
+                if let Err(error) = self.answers.put(&lines[*row], Err(failure)) {
+                    refused.get_or_insert(error);
                 }
             }
         }

@@ -23,6 +23,15 @@ pub(crate) const FOOTER: &str = "footer.json";
 pub(crate) const TIMING: &str = "timing.jsonl";
 pub(crate) const PROVENANCE: &str = "provenance.json";
 pub(crate) const JOURNAL: &str = "checkpoint.journal";
+/// Why the run waits at its checkpoint.
+pub(crate) const WAITING: &str = "waiting.txt";
+/// Beside the folder of runs: those that are being made anew.
+pub(crate) const SUPERSEDED: &str = "superseded";
+
+/// Where the old form of a run is kept while it is made anew.
+pub(crate) fn superseded(run_dir: &Path) -> Option<PathBuf> {
+    Some(run_dir.parent()?.parent()?.join(SUPERSEDED).join(run_dir.file_name()?))
+}
 
 /// One run as a reader sees it: specification and status at once, everything else on demand.
 ///
@@ -99,6 +108,33 @@ impl Run {
     /// How the run stands.
     pub fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// Entries that are recorded, once it is over.
+    pub fn n_entries(&self) -> Option<usize> {
+        self.footer.as_ref().map(|footer| footer.entries)
+    }
+
+    /// Why it waits at its checkpoint, where it was left because the program that answers its queries was down.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn waiting(&self) -> Result<Option<String>, StoreError> {
+        match self.status {
+            Status::Partial { .. } => Ok(read_optional(&self.dir.join(WAITING))?.map(|text| text.trim().to_owned())),
+            _ => Ok(None),
+        }
+    }
+
+    /// The finished form that it had before it was made anew, which is kept until it is finished again.
+    ///
+    /// # Errors
+    /// A run that cannot be read.
+    pub fn superseded(&self) -> Result<Option<Self>, StoreError> {
+        match superseded(&self.dir).filter(|dir| dir.exists()) {
+            Some(dir) => Self::open(dir).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What its errors are held against; `None` until the run is over, and of older stores.
@@ -256,6 +292,14 @@ fn footer(path: &Path, text: &str) -> Result<Footer, StoreError> {
         }
     }
     Ok(footer)
+}
+
+/// What a run was before it was made anew is no longer needed.
+pub(crate) fn remove_superseded(run_dir: &Path) -> Result<(), StoreError> {
+    match superseded(run_dir) {
+        Some(old) if old.exists() => fs::remove_dir_all(&old).map_err(StoreError::io(&old, "remove")),
+        _ => Ok(()),
+    }
 }
 
 fn missing(path: &Path, error: io::Error) -> StoreError {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::canonical::canonical_json;
 use crate::error::{StoreError, json_words};
+use crate::journal::{Checkpoint, Journal};
 use crate::record::Status;
-use crate::run::{FOOTER, JOURNAL, Run, SPEC};
+use crate::run::{FOOTER, JOURNAL, Run, SPEC, remove_superseded, superseded};
 use crate::spec::{RunKey, short_hash};
 use crate::sweep::SweepRecord;
 use crate::writer::RunWriter;
@@ -218,7 +219,25 @@ impl StoreWriter {
     /// # Errors
     /// A run that cannot be read, or whose files are not as long as its footer says; a disk that refuses.
     pub fn begin(&self, key: &RunKey) -> Result<Begin, StoreError> {
+        self.begin_with(key, || None)
+    }
+
+    /// As [`begin`](Self::begin), but a run that the store does not have starts from this checkpoint, if there is one.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_with(
+        &self,
+        key: &RunKey,
+        checkpoint: impl FnOnce() -> Option<Checkpoint>,
+    ) -> Result<Begin, StoreError> {
         let dir = self.store.run_dir(key);
+        if !dir.exists()
+            && let Some(old) = superseded(&dir).filter(|old| old.exists())
+        {
+            // A kill while it was being replaced: it stands.
+            fs::rename(&old, &dir).map_err(StoreError::io(&dir, "put back"))?;
+        }
         if let Some(run) = self.store.find(key)? {
             if matches!(run.status(), Status::Partial { .. }) {
                 return RunWriter::open(dir, key.clone()).map(Begin::Open);
@@ -226,19 +245,54 @@ impl StoreWriter {
             run.check_lengths()?;
             if *run.status() == Status::Done {
                 self.clean(key)?;
+                remove_superseded(&dir)?;
             }
             return Ok(Begin::Over(run));
         }
-        // The directory appears with its specification in it or not at all.
+        let unborn = self.unborn(key, &checkpoint().unwrap_or_default())?;
+        fs::rename(&unborn, &dir).map_err(StoreError::io(&dir, "create"))?;
+        atomic::sync_parent(&dir);
+        RunWriter::open(dir, key.clone()).map(Begin::Open)
+    }
+
+    /// Takes a run back to a checkpoint, to be made anew from there. What it was is kept beside the runs
+    /// ([`Run::superseded`]) until it is finished again.
+    ///
+    /// # Errors
+    /// A disk that refuses; the run then stands as it was.
+    pub fn take_back(&self, run: &Run, checkpoint: &Checkpoint) -> Result<RunWriter, StoreError> {
+        let dir = run.directory().to_owned();
+        let unborn = self.unborn(run.key(), checkpoint)?;
+        let Some(old) = superseded(&dir) else { return Err(StoreError::Absent { path: dir }) };
+        if old.exists() {
+            // Taken back before, and not finished since: the form that was finished stays.
+            fs::remove_dir_all(&dir).map_err(StoreError::io(&dir, "remove"))?;
+        } else {
+            if let Some(folder) = old.parent() {
+                fs::create_dir_all(folder).map_err(StoreError::io(folder, "create"))?;
+            }
+            fs::rename(&dir, &old).map_err(StoreError::io(&dir, "set aside"))?;
+        }
+        fs::rename(&unborn, &dir).map_err(StoreError::io(&dir, "create"))?;
+        atomic::sync_parent(&dir);
+        RunWriter::open(dir, run.key().clone())
+    }
+
+    /// A hidden directory with the specification and a checkpoint in it, so that a run appears whole or not at all.
+    fn unborn(&self, key: &RunKey, checkpoint: &Checkpoint) -> Result<PathBuf, StoreError> {
         let unborn = self.store.root.join(RUNS).join(format!("{HIDDEN}{}", key.directory_name()));
         if unborn.exists() {
             fs::remove_dir_all(&unborn).map_err(StoreError::io(&unborn, "remove"))?;
         }
         fs::create_dir_all(&unborn).map_err(StoreError::io(&unborn, "create"))?;
         atomic::write(&unborn.join(SPEC), key.to_json().as_bytes())?;
-        fs::rename(&unborn, &dir).map_err(StoreError::io(&dir, "create"))?;
-        atomic::sync_parent(&dir);
-        RunWriter::open(dir, key.clone()).map(Begin::Open)
+        let frames = checkpoint.frames();
+        if !frames.is_empty() {
+            let (mut journal, _) = Journal::open(unborn.join(JOURNAL), &key.to_json())?;
+            frames.iter().try_for_each(|frame| journal.append(frame))?;
+            journal.sync()?;
+        }
+        Ok(unborn)
     }
 
     /// Removes the checkpoint of a run that is done, which a kill between footer and clean-up leaves behind. What the

@@ -13,7 +13,9 @@ use crate::canonical::canonical_json;
 use crate::error::StoreError;
 use crate::journal::{Checkpoint, Frame, Journal};
 use crate::record::{EntryRecord, EntryTiming, Failure, FileSeal, Footer, Provenance, TestLabels};
-use crate::run::{FOOTER, JOURNAL, LABELS, PROVENANCE, QUERIES, RECORDS, Run, SPEC, TIMING};
+use crate::run::{
+    FOOTER, JOURNAL, LABELS, PROVENANCE, QUERIES, RECORDS, Run, SPEC, TIMING, WAITING, remove_superseded,
+};
 use crate::spec::{RunKey, hash};
 
 /// One run being written.
@@ -38,6 +40,10 @@ impl RunWriter {
         if !state.batches.is_empty() {
             journal.append(&Frame::Resumed)?;
             state.resumed += 1;
+        }
+        let waiting = dir.join(WAITING);
+        if waiting.exists() {
+            fs::remove_file(&waiting).map_err(StoreError::io(&waiting, "remove"))?;
         }
         Ok(Self { dir, key, journal, state, keeps_labels: false, test_labels: None })
     }
@@ -130,6 +136,16 @@ impl RunWriter {
         Ok(())
     }
 
+    /// Leaves the run at its checkpoint and notes why it waits there, for a reader ([`Run::waiting`]); taking it up
+    /// again strikes the note.
+    ///
+    /// # Errors
+    /// A disk that refuses.
+    pub fn wait(mut self, why: &str) -> Result<(), StoreError> {
+        self.journal.sync()?;
+        atomic::write(&self.dir.join(WAITING), format!("{why}\n").as_bytes())
+    }
+
     /// The run is complete: writes its files and removes the checkpoint.
     ///
     /// # Errors
@@ -173,6 +189,7 @@ impl RunWriter {
             drop(self.journal);
             let path = self.dir.join(JOURNAL);
             fs::remove_file(&path).map_err(StoreError::io(&path, "remove"))?;
+            remove_superseded(&self.dir)?;
         }
         Ok(Run::assembled(self.dir, self.key, Some(footer)))
     }

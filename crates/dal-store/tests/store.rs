@@ -153,6 +153,64 @@ fn a_failed_run_keeps_its_reason_and_its_answers() {
 }
 
 #[test]
+fn a_run_taken_back_keeps_its_old_form_until_it_is_finished_again() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    steps().iter().for_each(|step| step(&mut run).unwrap());
+    let whole = run.checkpoint().clone();
+    let run = run.finish(&Provenance::default()).unwrap();
+    let expected = deterministic_files(run.directory());
+    let back = dal_store::Checkpoint {
+        batches: whole.batches[..2].to_vec(),
+        records: whole.records[..1].to_vec(),
+        timings: Vec::new(),
+        ..Default::default()
+    };
+    for taken_back in 1..=2 {
+        let mut again = writer.take_back(&store.find(&key(0)).unwrap().unwrap(), &back).unwrap();
+        assert_eq!((&again.checkpoint().batches, &again.checkpoint().records), (&back.batches, &back.records));
+        let partial = store.find(&key(0)).unwrap().unwrap();
+        assert_eq!(*partial.status(), Status::Partial { entries: 1 });
+        let old = partial.superseded().unwrap().unwrap();
+        assert_eq!((old.status(), deterministic_files(old.directory())), (&Status::Done, expected.clone()));
+        if taken_back == 2 {
+            steps()[4..].iter().for_each(|step| step(&mut again).unwrap());
+            let done = again.finish(&Provenance::default()).unwrap();
+            assert!(done.superseded().unwrap().is_none());
+            assert_eq!(deterministic_files(done.directory()), expected);
+        }
+    }
+    // A kill between setting the old form aside and placing the new one.
+    let dir = run.directory();
+    let aside = store.root().join("superseded").join(dir.file_name().unwrap());
+    fs::create_dir_all(aside.parent().unwrap()).unwrap();
+    fs::rename(dir, &aside).unwrap();
+    assert!(store.find(&key(0)).unwrap().is_none());
+    let Begin::Over(run) = writer.begin(&key(0)).unwrap() else { panic!("the old form stands") };
+    assert_eq!(deterministic_files(run.directory()), expected);
+}
+
+#[test]
+fn a_run_may_start_from_a_checkpoint_and_wait_there() {
+    let (_dir, store) = store();
+    let writer = store.lock().unwrap();
+    let mut run = open(&writer, &key(0));
+    steps()[..7].iter().for_each(|step| step(&mut run).unwrap());
+    let checkpoint = run.checkpoint().clone();
+    drop(run);
+    let Begin::Open(other) = writer.begin_with(&key(1), || Some(checkpoint.clone())).unwrap() else { panic!("open") };
+    assert_eq!((&other.checkpoint().batches, &other.checkpoint().records), (&checkpoint.batches, &checkpoint.records));
+    other.wait("the licence server is down").unwrap();
+    let found = store.find(&key(1)).unwrap().unwrap();
+    assert_eq!(found.waiting().unwrap().as_deref(), Some("the licence server is down"));
+    // What is there is taken up, whatever is offered; and it waits no longer.
+    let Begin::Open(again) = writer.begin_with(&key(1), || panic!("not asked for")).unwrap() else { panic!("open") };
+    assert_eq!(again.checkpoint().records, checkpoint.records);
+    assert_eq!(store.find(&key(1)).unwrap().unwrap().waiting().unwrap(), None);
+}
+
+#[test]
 fn an_initial_set_without_any_answer_is_asked_for_again() {
     let (_dir, store) = store();
     let writer = store.lock().unwrap();

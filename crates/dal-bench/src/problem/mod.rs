@@ -65,6 +65,11 @@ impl PlannedProblem {
         self.problem.card().is_some() && self.problem.outputs().len() <= 256
     }
 
+    /// Whether each answer may cost a simulation, so that none is asked for twice: the problem is a user's, and no table.
+    pub fn costly_labels(&self) -> bool {
+        self.problem.card().is_none() && self.problem.candidates().is_none()
+    }
+
     /// The protocol of a campaign.
     pub fn protocol(&self, spec: &ProtocolSpec) -> Protocol {
         let pool = match (spec.pool, &self.split) {

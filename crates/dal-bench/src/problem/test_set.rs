@@ -29,6 +29,15 @@ impl PlannedProblem {
         self.test_set_from(&mut |x, on_row| self.oracle.label(x, &Stop::new(), on_row))
     }
 
+    /// The points that are drawn for the test set, shape (n, n_columns).
+    pub(crate) fn test_points(&self) -> Array2<f64> {
+        let seeds = TrialSeeds::new(&self.problem.variant_id(), 0);
+        match &self.split {
+            Some(split) => split.test_x.clone(),
+            None => self.problem.space().sample(self.protocol.test_points, &seeds.test()),
+        }
+    }
+
     /// As [`test_set`](Self::test_set), with labels from where the caller has them.
     pub(crate) fn test_set_from(&self, label: &mut LabelWith<'_>) -> Result<&TestSet, BenchError> {
         if let Some(test) = self.test.get() {
@@ -36,11 +45,7 @@ impl PlannedProblem {
         }
         let variant = self.problem.variant_id();
         let failed = |reason: String| BenchError::TestSet { problem: variant.clone(), reason };
-        let seeds = TrialSeeds::new(&variant, 0);
-        let x = match &self.split {
-            Some(split) => split.test_x.clone(),
-            None => self.problem.space().sample(self.protocol.test_points, &seeds.test()),
-        };
+        let x = self.test_points();
         let mut y = Array2::zeros((x.nrows(), self.oracle.n_outputs()));
         let missing = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row");
         let mut failures = vec![Some(missing); x.nrows()];
@@ -52,6 +57,7 @@ impl PlannedProblem {
         });
         label(x.view(), &mut keep).map_err(|error| match error {
             OracleError::Stopped => BenchError::Stopped,
+            OracleError::Down { message } => BenchError::Down { problem: variant.clone(), message },
             error => failed(error.to_string()),
         })?;
         drop(keep);

@@ -165,6 +165,11 @@ pub fn run(args: &Args) -> Result<Done> {
         say!("stopped: {n} of {} rows were answered, and their answers are kept; the same command goes on", rows.len());
         return Ok(Done::Interrupted);
     }
+    if let Err(OracleError::Down { message }) = &outcome {
+        let n = answered.iter().filter(|done| **done).count();
+        say!("{n} of {} rows were answered; {message}", rows.len());
+        return Ok(Done::Partly);
+    }
     outcome.with_context(|| format!("problem `{}`", problem.id()))?;
     for (k, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {
         say!("row {}: missing: the oracle gave no answer for this row", rows[k]);

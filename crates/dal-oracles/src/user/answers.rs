@@ -163,8 +163,23 @@ impl<'a> Answers<'a> {
                 None => on_row(row, answer, Again::Useful),
             }
         }
+        // A program works through its points in order, as far as its answers show. What ended it then met it at the first
+        // point without an answer; those behind it were not tried.
+        let first = self.answered.iter().position(|answered| !answered);
+        let ended_at = first.filter(|&first| {
+            self.lost.is_none()
+                && matches!(kind, LabelFailureKind::Crashed | LabelFailureKind::TimedOut)
+                && self.answered[first..].iter().all(|answered| !answered)
+        });
         for row in (0..n).filter(|&row| !self.answered[row]) {
-            on_row(row, Err(LabelFailure::new(kind, format!("{reason}{words}"))), again);
+            let failure = match ended_at {
+                Some(first) if row > first => {
+                    let reason = format!("not tried: the program {} at an earlier point of its call", end.how);
+                    LabelFailure::new(LabelFailureKind::NotTried, format!("{reason}{words}"))
+                }
+                _ => LabelFailure::new(kind, format!("{reason}{words}")),
+            };
+            on_row(row, Err(failure), again);
         }
     }
 

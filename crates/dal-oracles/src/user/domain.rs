@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dal_core::outputs::{OutputScaling, OutputTransform};
 use dal_core::{OnRow, Oracle, OracleError, Stop};
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 
 #[derive(Debug)]
 struct InDomain {
@@ -29,5 +29,9 @@ impl Oracle for InDomain {
 
     fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         self.inner.label(x, stop, &mut |row, answer| on_row(row, answer.and_then(|label| self.scaling.check(label))))
+    }
+
+    fn knows(&self, known: ArrayView1<'_, f64>) {
+        self.inner.knows(known);
     }
 }

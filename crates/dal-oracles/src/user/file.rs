@@ -116,7 +116,7 @@ pub(super) struct CommandSpec {
     #[serde(default = "one")]
     pub(super) parallel: usize,
     pub(super) time_limit: f64,
-    #[serde(default)]
+    #[serde(default = "one")]
     pub(super) retries: usize,
     pub(super) stderr_file: Option<PathBuf>,
 }

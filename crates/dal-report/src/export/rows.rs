@@ -99,7 +99,7 @@ impl RunRow {
         let (status, reason) = match &from.status {
             RunStatus::Done => ("done", ""),
             RunStatus::Failed { reason } => ("failed", reason.as_str()),
-            RunStatus::Partial => ("partial", ""),
+            RunStatus::Partial => ("partial", from.waiting.as_deref().unwrap_or("")),
             RunStatus::Absent => ("absent", ""),
         };
         Self {
@@ -133,6 +133,7 @@ impl RunRow {
 
     /// The run without entries; `Err` says what is wrong with it.
     pub(super) fn into_run(self) -> Result<RunSummary, String> {
+        let waiting = Some(self.reason.clone()).filter(|reason| self.status == "partial" && !reason.is_empty());
         let status = match self.status.as_str() {
             "done" => RunStatus::Done,
             "failed" => RunStatus::Failed { reason: self.reason },
@@ -163,6 +164,7 @@ impl RunRow {
             own: self.own,
             test_labels: self.test_n.zip(self.test_variance).map(labels),
             status,
+            waiting,
             entries: Vec::new(),
             name: self.name,
             sweep: self.sweep,

@@ -121,7 +121,7 @@ pub const EXPORTED: &[TableCard] = &[
             ("platform", Text, "", "the numeric platform"),
             ("results_revision", Integer, "", "revision of the program's results"),
             ("status", Text, "", "`done`, `failed`, `partial` (unfinished), `absent` (planned, not begun)"),
-            ("reason", Text, "", "why it failed"),
+            ("reason", Text, "", "why it failed, or waits at its checkpoint"),
             ("test_n", Integer, "", "test points with a label"),
             (
                 "test_variance",

@@ -332,7 +332,9 @@ fn labels(part: &Part) -> String {
         })
         .collect();
     let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join("; ")) };
-    format!("A run starts from {initial} labels and adds {queries} in each of {}{rest}.", count(*steps, "step"))
+    // Where labels failed there are fewer.
+    let asks = if part.failed_labels.is_empty() { ("starts from", "adds") } else { ("asks for", "for") };
+    format!("A run {} {initial} labels and {} {queries} in each of {}{rest}.", asks.0, asks.1, count(*steps, "step"))
 }
 
 fn gaps(part: &Part) -> Option<Statement> {
@@ -340,11 +342,16 @@ fn gaps(part: &Part) -> Option<Statement> {
     if c.done == c.total() {
         return None;
     }
+    let waiting: Vec<&String> = part.incomplete.iter().filter_map(|run| run.waiting.as_ref()).collect();
+    let waits = match waiting.first() {
+        Some(why) => format!(" Of the unfinished ones {} for a program: {why}.", waits(waiting.len())),
+        None => String::new(),
+    };
     Some(state(
         "What is missing",
         format!(
-            "Of {}, {} finished, {} failed, {} unfinished and {} never started. A cell with such a run has no value \
-             and no verdict.",
+            "Of {}, {} finished, {} failed, {} unfinished and {} never started.{waits} A cell with such a run has no \
+             value and no verdict.",
             count(c.total(), "run"),
             c.done,
             c.failed,
@@ -352,6 +359,10 @@ fn gaps(part: &Part) -> Option<Statement> {
             c.absent
         ),
     ))
+}
+
+fn waits(n: usize) -> String {
+    if n == 1 { "one waits".into() } else { format!("{n} wait") }
 }
 
 fn cautions(part: &Part) -> Vec<Statement> {

@@ -37,7 +37,7 @@ pub(crate) fn problems(part: &Part, prefix: &str) -> Table {
             "hidden layers",
             "training",
             "preset",
-            "labels",
+            "labels asked for",
             "test points",
             "seeds",
             "not as published",
@@ -89,6 +89,9 @@ pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
             let (word, why, class) = match &run.status {
                 RunStatus::Done => ("done", String::new(), ""),
                 RunStatus::Failed { reason } => ("failed", reason.clone(), "worse"),
+                RunStatus::Partial if run.waiting.is_some() => {
+                    ("waiting", run.waiting.clone().unwrap_or_default(), "worse")
+                }
                 RunStatus::Partial => ("unfinished", String::new(), "open"),
                 RunStatus::Absent => ("not started", String::new(), "none"),
             };
@@ -110,7 +113,7 @@ pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
         .collect();
     Some(Table {
         id: format!("{prefix}incomplete"),
-        caption: "Runs that failed, are unfinished or never started".into(),
+        caption: "Runs that failed, wait for their program, are unfinished or never started".into(),
         columns: strings(&["problem", "method", "γ", "seed", "state", "entries", "reason"]),
         n_labels: 4,
         rows,

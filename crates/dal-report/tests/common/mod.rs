@@ -77,6 +77,7 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
                     own: false,
                     test_labels: None,
                     status: RunStatus::Done,
+                    waiting: None,
                     entries,
                     name: format!("{problem}-{strategy}-{ratio}-{seed}"),
                     sweep: "planted".into(),

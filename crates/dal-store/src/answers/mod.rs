@@ -27,7 +27,6 @@ use dal_core::{LabelFailure, LabelFailureKind};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::journal::KINDS;
 use crate::process::{ProcessName, Standing};
 
 pub use key::{AnswerKey, KeyInput, answer_keys};
@@ -378,7 +377,7 @@ fn parse(text: &str, n_outputs: usize) -> Option<(u64, String, Answer)> {
     let answer = match (line.values, line.failure) {
         (Some(values), None) if values.len() == n_outputs => Ok(values),
         (None, Some(failure)) => {
-            let kind: LabelFailureKind = KINDS.into_iter().find(|kind| kind.id() == failure.kind)?;
+            let kind = LabelFailureKind::of_id(&failure.kind)?;
             Err(LabelFailure::new(kind, failure.words))
         }
         _ => return None,

@@ -4,8 +4,10 @@ use dal_core::{Clock, calibrate};
 
 use super::Search;
 use crate::chosen::Method;
+use crate::chosen::{ChosenSets, Method};
 use crate::data::Division;
 use crate::error::TuneError;
+use crate::settings::Rung;
 
 /// Share of a rung's candidates that go on to the next, as a divisor.
 const HALVING: usize = 3;
@@ -29,6 +31,15 @@ pub struct Outlook {
     pub unit: f64,
     /// How the labels come about.
     pub division: Division,
+    /// Trainings of the search: exact in the first rung, expected in the later ones.
+    pub trainings: usize,
+    /// Trainings of one network's campaigns.
+    pub admission_trainings: usize,
+    /// Trainings of the proof.
+    pub proof_trainings: usize,
+    /// Answers of a user's program or model that it needs in all, those kept from before included; none where labels cost
+    /// nothing.
+    pub labels: usize,
 }
 
 impl Search {
@@ -44,7 +55,44 @@ impl Search {
             proof: self.proof_work(0),
             unit: self.unit(),
             division: self.layout.division.clone(),
+            trainings: self.expected_trainings(),
+            admission_trainings: self.admission_trainings(),
+            proof_trainings: 2 * self.proof_sizes().len() * self.settings.proof_seeds,
+            labels: self.labels_needed(),
         }
+    }
+
+    fn expected_trainings(&self) -> usize {
+        let mut n = self.candidates.len();
+        let each = self.points().len() * self.layout.division.n_folds();
+        let of_rung = |(r, rung): (usize, &Rung)| {
+            if r > 0 {
+                n = self.expected_networks(r, n);
+            }
+            n * each * (rung.seeds.end - rung.seeds.start) as usize
+        };
+        self.rungs.iter().enumerate().map(of_rung).sum()
+    }
+
+    /// Networks of a rung after one of `n`, if they are of average cost: as many as go on, and as its share of the budget holds.
+    fn expected_networks(&self, rung: usize, n: usize) -> usize {
+        let average = self.costs[..self.candidates.len()].iter().sum::<f64>() / self.candidates.len() as f64;
+        let each = self.work(rung, 0) * average / self.costs[0];
+        let held = (self.rungs[rung].share * self.settings.budget * self.unit() / each) as usize;
+        self.limit(rung, n).min(held.max(2)).min(n)
+    }
+
+    fn labels_needed(&self) -> usize {
+        if self.problem.card().is_some() || self.problem.candidates().is_some() {
+            return 0;
+        }
+        let Division::Drawn { train, validation } = self.layout.division else { return 0 };
+        let seeds = self.settings.proof_seeds;
+        let proof = match seeds {
+            0 => 0,
+            _ => self.settings.test_points + seeds * self.proof_sizes().last().copied().unwrap_or(0),
+        };
+        train + validation + proof
     }
 
     /// Times the reference network on random data of the largest size and returns the seconds that a unit of
@@ -93,12 +141,22 @@ impl Search {
             .sum()
     }
 
-    /// Work of a candidate's campaigns.
-    pub(super) fn admission_work(&self, candidate: usize) -> f64 {
-        let sets = match self.is_built_in() {
+    /// What a network's campaigns are, as far as that is known before any label is.
+    fn planned_sets(&self) -> ChosenSets {
+        match self.is_built_in() {
             true => self.settings.chosen.clone(),
             false => self.settings.chosen.among(self.layout.division.n_train()),
-        };
+        }
+    }
+
+    fn admission_trainings(&self) -> usize {
+        let sets = self.planned_sets();
+        (sets.steps + 1) * sets.seeds * Method::ALL.len()
+    }
+
+    /// Work of a candidate's campaigns.
+    pub(super) fn admission_work(&self, candidate: usize) -> f64 {
+        let sets = self.planned_sets();
         let campaigns = (sets.seeds * Method::ALL.len()) as f64;
         campaigns * self.campaign_work(candidate, sets.labels_trained_on())
     }

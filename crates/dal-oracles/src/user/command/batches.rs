@@ -6,24 +6,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
-use dal_core::{OnRow, Oracle, OracleError, Stop, check_unit_box};
-use ndarray::ArrayView2;
+use dal_core::{LabelFailure, OnRow, Oracle, OracleError, Stop, check_unit_box};
+use ndarray::{ArrayView1, ArrayView2};
 
 use super::CommandOracle;
 use super::call::{Event, Wanted};
+use super::health::Verdict;
 use crate::user::answers::{Again, Answer};
 
 impl CommandOracle {
-    /// Calls the program for each group of rows, several at a time, and hands out rows as they are settled, until one breaks.
+    /// Calls the program for each group of rows, several at a time, and hands out what happens, until told to break. While
+    /// that is being looked at after a call's end, no other call begins.
     fn run_round(
         &self,
         lines: &[String],
         groups: VecDeque<Vec<usize>>,
         stop: &Stop,
-        on_event: &mut dyn FnMut(usize, Answer, Again) -> ControlFlow<()>,
+        on_event: &mut dyn FnMut(Happened) -> ControlFlow<()>,
     ) -> Result<(), OracleError> {
         let n_workers = self.settings.parallel.min(groups.len());
         let (queue, abandoned) = (Mutex::new(groups), AtomicBool::new(false));
+        let gate = Mutex::new(());
         let (sender, receiver) = mpsc::channel();
         let mut unavailable = None;
         thread::scope(|scope| {
@@ -31,13 +34,22 @@ impl CommandOracle {
             let _abandon = SetOnDrop(&abandoned);
             let wanted = Wanted { stop, abandoned: &abandoned };
             for worker in 0..n_workers {
-                let (sender, queue) = (sender.clone(), &queue);
+                let (sender, queue, gate) = (sender.clone(), &queue, &gate);
                 let work = move || {
-                    while wanted.may_start() {
+                    loop {
+                        drop(gate.lock().unwrap_or_else(PoisonError::into_inner));
+                        if !wanted.may_start() {
+                            break;
+                        }
                         let Some(rows) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
                             break;
                         };
                         self.call(lines, &rows, &sender, &wanted);
+                        // What comes of this call may be that no other is wanted.
+                        let (looked_at, wait) = mpsc::channel();
+                        if sender.send(Event::LookedAt { _sender: looked_at }).is_ok() {
+                            let _ = wait.recv();
+                        }
                     }
                 };
                 if let Err(error) = thread::Builder::new().spawn_scoped(scope, work) {
@@ -50,19 +62,26 @@ impl CommandOracle {
             }
             drop(sender);
             let mut broken = false;
+            // Owned here, so that a panic of `on_event` ends what waits for an event to be looked at.
+            let receiver = receiver;
             for event in &receiver {
-                match event {
-                    Event::Row(row, answer, again) if !broken => {
-                        if on_event(row, answer, again).is_break() {
-                            broken = true;
-                            abandoned.store(true, Ordering::Relaxed);
-                        }
-                    }
-                    Event::Row(..) => {}
+                let happened = match event {
+                    Event::Row(row, answer, again) => Happened::Row(row, answer, again),
+                    Event::Ended { answered } => Happened::CallEnded { answered },
+                    Event::LookedAt { .. } => continue,
                     Event::Unavailable(message) => {
                         abandoned.store(true, Ordering::Relaxed);
                         unavailable.get_or_insert(message);
+                        continue;
                     }
+                };
+                if broken {
+                    continue;
+                }
+                let _gate = matches!(happened, Happened::CallEnded { .. }).then(|| gate.lock());
+                if on_event(happened).is_break() {
+                    broken = true;
+                    abandoned.store(true, Ordering::Relaxed);
                 }
             }
         });
@@ -86,38 +105,120 @@ impl Oracle for CommandOracle {
             .map(|point| self.inputs.csv_line(point))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| OracleError::Unavailable { message: e.to_string() })?;
+        let mut batch = BatchSoFar { oracle: self, stop, on_row, held: Vec::new(), answered: false, end: None };
+        let _ = batch.judge(self.is_back(stop));
         let mut open: Vec<usize> = (0..x.nrows()).collect();
         for attempt in 0..=self.settings.retries {
+            if batch.end.is_some() || open.is_empty() {
+                break;
+            }
+            if attempt > 0 && stop.is_draining() {
+                return Err(OracleError::Stopped);
+            }
             let last = attempt == self.settings.retries;
             let share = open.len().div_ceil(self.settings.parallel.max(1)).max(1);
             // A row that takes a whole call down with it must not do so twice.
             let size = if attempt == 0 { self.settings.rows_per_call.unwrap_or(share).min(share) } else { 1 };
             let groups = open.chunks(size.max(1)).map(<[usize]>::to_vec).collect();
             let mut settled = vec![false; x.nrows()];
-            let mut broken = false;
-            self.run_round(&lines, groups, stop, &mut |row, answer, again| {
-                let flow = match answer {
-                    Ok(values) => on_row(row, Ok(&values)),
-                    Err(failure) if last || again == Again::WouldHide => on_row(row, Err(failure)),
-                    // It stays open: it is tried again, after a stop too.
-                    Err(_) => return ControlFlow::Continue(()),
-                };
-                settled[row] = true;
-                broken = flow.is_break();
-                flow
+            self.run_round(&lines, groups, stop, &mut |happened| match happened {
+                Happened::CallEnded { answered } => batch.judge(self.call_ended(answered, stop)),
+                Happened::Row(row, Ok(values), _) => {
+                    self.note_answer(&lines[row]);
+                    settled[row] = true;
+                    batch.answered = true;
+                    batch.hand_out(row, Ok(&values))
+                }
+                Happened::Row(row, Err(failure), again) if last || again == Again::WouldHide => {
+                    settled[row] = true;
+                    batch.held.push((row, failure));
+                    ControlFlow::Continue(())
+                }
+                // It stays open: it is tried again, after a stop too.
+                Happened::Row(..) => ControlFlow::Continue(()),
             })?;
-            if broken {
-                return Ok(());
-            }
             open.retain(|&row| !settled[row]);
-            if open.is_empty() {
-                break;
-            }
-            if stop.is_draining() {
-                return Err(OracleError::Stopped);
-            }
         }
-        Ok(())
+        batch.finish(!open.is_empty() && stop.is_draining())
+    }
+
+    fn knows(&self, known: ArrayView1<'_, f64>) {
+        if self.health().known.is_none()
+            && let Ok(line) = self.inputs.csv_line(known)
+        {
+            self.note_answer(&line);
+        }
+    }
+}
+
+/// What happens in a round.
+enum Happened {
+    Row(usize, Answer, Again),
+    CallEnded { answered: bool },
+}
+
+/// Why no more is to be asked for a batch.
+enum BatchEnd {
+    /// An answer could not be kept.
+    Broken,
+    Error(OracleError),
+}
+
+/// A batch being answered. Failures are held back until the program is seen to work after them, so that those of a program
+/// that is down are never handed out.
+struct BatchSoFar<'a, 'b> {
+    oracle: &'a CommandOracle,
+    stop: &'a Stop,
+    on_row: &'a mut OnRow<'b>,
+    held: Vec<(usize, LabelFailure)>,
+    /// Whether any row was answered.
+    answered: bool,
+    end: Option<BatchEnd>,
+}
+
+impl BatchSoFar<'_, '_> {
+    fn hand_out(&mut self, row: usize, answer: Result<&[f64], LabelFailure>) -> ControlFlow<()> {
+        if (self.on_row)(row, answer).is_break() {
+            self.end = Some(BatchEnd::Broken);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn hand_out_held(&mut self) -> ControlFlow<()> {
+        for (row, failure) in std::mem::take(&mut self.held) {
+            self.hand_out(row, Err(failure))?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn judge(&mut self, verdict: Result<Verdict, OracleError>) -> ControlFlow<()> {
+        let error = match verdict {
+            Ok(Verdict::Open) => return ControlFlow::Continue(()),
+            Ok(Verdict::Stand) => return self.hand_out_held(),
+            Ok(Verdict::Down(words)) => self.oracle.down(&words),
+            Ok(Verdict::Stopped) => OracleError::Stopped,
+            Err(error) => error,
+        };
+        self.end = Some(BatchEnd::Error(error));
+        ControlFlow::Break(())
+    }
+
+    /// Hands out what is still held. Of a batch without a single answer only once a known point has been answered.
+    fn finish(mut self, is_open: bool) -> Result<(), OracleError> {
+        if self.end.is_none() && !self.held.is_empty() && !self.answered {
+            let verdict = self.oracle.ask_known(self.stop);
+            let _ = self.judge(verdict);
+        }
+        if self.end.is_none() {
+            let _ = self.hand_out_held();
+        }
+        match self.end {
+            Some(BatchEnd::Error(error)) => Err(error),
+            Some(BatchEnd::Broken) => Ok(()),
+            None if is_open => Err(OracleError::Stopped),
+            None => Ok(()),
+        }
     }
 }
 

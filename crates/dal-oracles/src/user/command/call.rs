@@ -1,5 +1,6 @@
 //! One call: the program is started on some rows, listened to, and what it said about them is told.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
@@ -20,6 +21,14 @@ use crate::user::answers::{Again, Answer, Answers, Shape};
 
 pub(super) enum Event {
     Row(usize, Answer, Again),
+    /// A call has ended by itself, and every row of it was told: whether any was answered.
+    Ended {
+        answered: bool,
+    },
+    /// Nothing; dropping it tells its sender that all before it was looked at.
+    LookedAt {
+        _sender: Sender<()>,
+    },
     /// The program cannot be started at all.
     Unavailable(String),
 }
@@ -61,8 +70,12 @@ impl CommandOracle {
         };
         let shape = Shape { outputs: &self.outputs, header: self.settings.header, n_rows: rows.len() };
         let mut answers = Answers::new(shape);
+        let answered = Cell::new(false);
         // The receiver outlives the calls unless it panics, and then nobody wants the rows.
-        let settle = |row: usize, answer: Answer, again: Again| drop(events.send(Event::Row(rows[row], answer, again)));
+        let settle = |row: usize, answer: Answer, again: Again| {
+            answered.set(answered.get() || answer.is_ok());
+            drop(events.send(Event::Row(rows[row], answer, again)));
+        };
         let mut on_row = |row: usize, answer: Answer| settle(row, answer, Again::Useful);
         let heard = running.listen(&mut answers, &mut on_row, self.settings.time_limit, wanted);
         let (status, words) = running.end(&mut answers, &mut on_row, &heard);
@@ -73,6 +86,9 @@ impl CommandOracle {
                 settle(row, answer, again);
             }
         });
+        if heard != Heard::Abandoned {
+            drop(events.send(Event::Ended { answered: answered.get() }));
+        }
     }
 
     /// The rows that nothing has been heard of meanwhile; the others are told.

@@ -5,15 +5,17 @@ mod call;
 mod ending;
 mod files;
 mod group;
+mod health;
 mod running;
 #[cfg(all(test, unix))]
 mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use self::health::Health;
 use super::inputs::Inputs;
 
 /// How points reach the program and answers come back.
@@ -70,11 +72,13 @@ pub struct CommandOracle {
     inputs: Inputs,
     outputs: Vec<String>,
     desk: Option<Arc<dyn CallDesk>>,
+    /// Of the program, which clones share.
+    health: Arc<Mutex<Health>>,
 }
 
 impl CommandOracle {
     pub(super) fn new(settings: CommandSettings, inputs: Inputs, outputs: Vec<String>) -> Self {
-        Self { settings, inputs, outputs, desk: None }
+        Self { settings, inputs, outputs, desk: None, health: Arc::default() }
     }
 
     /// The same program, whose calls are told to this desk.

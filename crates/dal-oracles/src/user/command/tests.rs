@@ -162,7 +162,7 @@ fn a_crash_fails_the_unanswered_rows_with_the_last_words() {
 fn a_signal_in_the_middle_of_a_line_fails_that_row() {
     let asked = ask("echo y; echo 1; printf 2.5; kill -9 $$", 3, |_| {});
     assert_eq!(asked.labels(), [Some(1.0), None, None]);
-    assert_eq!(asked.failure(2).kind, Kind::Crashed);
+    assert_eq!((asked.failure(1).kind, asked.failure(2).kind), (Kind::Crashed, Kind::NotTried));
     assert!(asked.failure(1).message.contains("signal 9") && asked.failure(1).message.contains("2.5"));
     assert!(asked.failure(1).message.contains("wrote nothing to stderr"));
 }
@@ -469,4 +469,96 @@ fn a_call_that_cannot_be_told_is_ended_and_the_batch_with_it() {
     let error = oracle.label(x.view(), &Stop::new(), &mut every(|_, _| ())).unwrap_err().to_string();
     assert!(error.contains("the disk is full"), "{error}");
     assert!(!folder.path().join("asked").exists(), "it got no point");
+}
+
+/// Doubles each point, with a call for each; says down and fails while the file `down` is there, or at a negative point
+/// number. Writes down what it is asked.
+const FRAIL: &str = "read header; while read -r a; do echo $a >> asked; \
+    if [ -e down ] || [ ${a%.*} -ge 1000 ]; then echo no licence >&2; exit 7; fi; echo y; awk -v a=$a 'BEGIN {print 2*a}'; done";
+
+fn asked(folder: &Path) -> usize {
+    std::fs::read_to_string(folder.join("asked")).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn rows_behind_a_crashing_one_were_not_tried() {
+    let asked = ask("echo y; echo 1; echo boom >&2; exit 3", 4, |_| {});
+    let kinds: Vec<Kind> = (1..4).map(|row| asked.failure(row).kind).collect();
+    assert_eq!(kinds, [Kind::Crashed, Kind::NotTried, Kind::NotTried]);
+    assert!(asked.failure(2).message.contains("at an earlier point of its call"), "{}", asked.failure(2));
+    assert!(asked.failure(2).message.contains("exit status 3") && asked.failure(2).message.contains("boom"));
+    // Where answers come in another order, which one it was is not known.
+    let mixed = ask("echo row,y; echo 2,5; exit 3", 4, |_| {});
+    assert!([0, 1, 3].iter().all(|row| mixed.failure(*row).kind == Kind::Crashed));
+    // Tried again, each has its own outcome.
+    let script = "read header; echo y; while read -r a; do case $a in 1|1.0*|0.99*) exit 3;; esac; awk -v a=$a 'BEGIN {print 2*a}'; done";
+    let again = ask(script, 4, |s| s.retries = 1);
+    assert_eq!(round(&again.labels()), [Some(0), None, Some(4), Some(6)]);
+    assert_eq!(again.failure(1).kind, Kind::Crashed);
+}
+
+#[test]
+fn failures_of_a_program_that_is_down_are_not_handed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let down = folder.path().join("down");
+    let set = |s: &mut CommandSettings| (s.rows_per_call, s.directory) = (Some(1), folder.path().to_owned());
+    let oracle = oracle_of(FRAIL, set);
+    let label = |n: usize| {
+        let x = Array2::from_shape_fn((n, 1), |(i, _)| 2.0 * (i as f64 / HIGH) - 1.0);
+        let mut rows = vec![None; n];
+        let mut keep = every(|row, answer| rows[row] = Some(answer.map(|y| y[0].round()).map_err(|e| e.kind)));
+        let result = oracle.label(x.view(), &Stop::new(), &mut keep);
+        drop(keep);
+        (rows, result)
+    };
+    // Nothing was ever answered: there is no telling, and failures stand.
+    std::fs::write(&down, "").unwrap();
+    let (rows, result) = label(8);
+    assert!(result.is_ok() && rows.iter().all(|row| *row == Some(Err(Kind::Crashed))), "{rows:?}");
+    std::fs::remove_file(&down).unwrap();
+    assert_eq!(label(2).0, [Some(Ok(0.0)), Some(Ok(2.0))]);
+    // Five calls fail, and so does the known point.
+    std::fs::write(&down, "").unwrap();
+    let before = asked(folder.path());
+    let (rows, result) = label(8);
+    let Err(OracleError::Down { message }) = result else { panic!("{result:?}") };
+    assert!(message.contains("no licence") && message.contains("the same command goes on"), "{message}");
+    assert!(rows.iter().all(Option::is_none), "{rows:?}");
+    assert_eq!(asked(folder.path()) - before, 5 + 1);
+    // Fewer points than that, too: not one of the batch is answered. While it is down, only the known point is asked.
+    let (rows, result) = label(2);
+    assert!(matches!(result, Err(OracleError::Down { .. })) && rows == [None, None]);
+    assert_eq!(asked(folder.path()) - before, 5 + 1 + 1);
+    // It comes back.
+    std::fs::remove_file(&down).unwrap();
+    assert_eq!(label(3).0, [Some(Ok(0.0)), Some(Ok(2.0)), Some(Ok(4.0))]);
+}
+
+#[test]
+fn failures_of_a_program_that_works_stand_however_many_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |s: &mut CommandSettings| (s.rows_per_call, s.directory) = (Some(1), folder.path().to_owned());
+    let oracle = oracle_of(FRAIL, set);
+    let ask = |points: &[f64]| {
+        let x = Array2::from_shape_fn((points.len(), 1), |(i, _)| 2.0 * (points[i] / HIGH) - 1.0);
+        let mut rows = vec![None; points.len()];
+        let mut keep = every(|row, answer| rows[row] = Some(answer.is_ok()));
+        oracle.label(x.view(), &Stop::new(), &mut keep).unwrap();
+        drop(keep);
+        rows.into_iter().map(Option::unwrap).collect::<Vec<bool>>()
+    };
+    assert_eq!(ask(&[1.0]), [true]);
+    // Twelve in a row: twice the known point is asked again.
+    let bad: Vec<f64> = (0..12).map(|i| 2000.0 + i as f64).collect();
+    let before = asked(folder.path());
+    assert_eq!(ask(&bad), [false; 12]);
+    // After the fifth and the tenth, and at the end of a batch without an answer.
+    assert_eq!(asked(folder.path()) - before, 12 + 3);
+    // A known point may come from elsewhere.
+    let other = oracle_of(FRAIL, set);
+    other.knows(ndarray::array![-1.0].view());
+    std::fs::write(folder.path().join("down"), "").unwrap();
+    let x = ndarray::array![[-0.5]];
+    let outcome = other.label(x.view(), &Stop::new(), &mut every(|_, _| panic!("nothing is handed out")));
+    assert!(matches!(outcome, Err(OracleError::Down { .. })));
 }

@@ -1,0 +1,90 @@
+//! How the trials of a plan stand in a store before a start.
+
+use std::collections::BTreeMap;
+
+use dal_store::{EntryRecord, FailedLabel, Run, Status, Store};
+
+use crate::error::BenchError;
+use crate::goes_on::shorter;
+use crate::plan::Plan;
+use crate::progress::DamagedRun;
+
+/// How each trial of a plan stands in a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Survey {
+    pub(crate) states: Vec<Option<Status>>,
+    /// Of a trial without a run, the one that it can go on from.
+    pub(crate) shorter: Vec<Option<Run>>,
+    /// Of a run that is over and whose labels cost something, those that failed, by the entry behind them.
+    pub(crate) failed_labels: Vec<Vec<(usize, FailedLabel)>>,
+    /// Directories of runs of the same names with other keys.
+    pub(crate) elsewhere: Vec<String>,
+    /// Runs that cannot be used, by trial.
+    pub(crate) damaged: BTreeMap<usize, DamagedRun>,
+}
+
+impl Survey {
+    /// Looks every trial up and holds what is over against its seals; reads records only where labels can fail.
+    pub(crate) fn of(plan: &Plan, store: Option<&Store>) -> Result<Self, BenchError> {
+        let n = plan.trials().len();
+        let mut survey = Self {
+            states: vec![None; n],
+            shorter: vec![None; n],
+            failed_labels: vec![Vec::new(); n],
+            elsewhere: Vec::new(),
+            damaged: BTreeMap::new(),
+        };
+        let Some(store) = store else { return Ok(survey) };
+        let names = store.run_names()?;
+        for (i, trial) in plan.trials().iter().enumerate() {
+            let found = store.find(trial.key()).and_then(|run| run.map(|run| run.verify().map(|()| run)).transpose());
+            let found = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    let directory = plan.record().runs[i].directory.clone();
+                    survey.damaged.insert(i, DamagedRun { directory, reason: error.to_string() });
+                    continue;
+                }
+            };
+            let Some(run) = found else {
+                // A sweep that is there for its timings takes them all itself.
+                survey.shorter[i] = if plan.is_timing() { None } else { shorter(store, &names, trial) };
+                if survey.shorter[i].is_none() {
+                    let prefix = format!("{}-", trial.spec().label());
+                    let first = names.partition_point(|name| *name < prefix);
+                    survey.elsewhere.extend(names[first..].iter().take_while(|n| n.starts_with(&prefix)).cloned());
+                }
+                continue;
+            };
+            if *run.status() == Status::Done && plan.problems()[trial.problem()].costly_labels() {
+                let failed =
+                    |record: EntryRecord| record.failed_labels.into_iter().map(move |failed| (record.entry, failed));
+                survey.failed_labels[i] = run.records()?.into_iter().flat_map(failed).collect();
+            }
+            survey.states[i] = Some(run.status().clone());
+        }
+        // Two trials of a plan may have one name, and a name may begin another's.
+        survey.elsewhere.sort_unstable();
+        survey.elsewhere.dedup();
+        survey.elsewhere.retain(|name| !plan.trials().iter().any(|trial| trial.key().directory_name() == *name));
+        Ok(survey)
+    }
+
+    /// The first entry that is to be trained, or `None` for a run that is over or damaged.
+    pub(crate) fn first_open_entry(&self, trial: usize, retry_failed: bool) -> Option<usize> {
+        match &self.states[trial] {
+            None if self.damaged.contains_key(&trial) => None,
+            // Its last model is trained once more, to choose.
+            None => Some(self.shorter[trial].as_ref().map_or(0, |run| run.spec().protocol.steps)),
+            Some(Status::Partial { entries }) => Some(*entries),
+            Some(Status::Failed(failure)) if retry_failed => Some(failure.entry),
+            Some(Status::Done) if retry_failed => self.failed_labels[trial].first().map(|(entry, _)| *entry),
+            Some(Status::Done | Status::Failed(_)) => None,
+        }
+    }
+
+    /// Runs that start from a shorter one.
+    pub(crate) fn n_extended(&self) -> usize {
+        self.shorter.iter().flatten().count()
+    }
+}
