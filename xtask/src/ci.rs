@@ -51,6 +51,9 @@ const FULL_STAGES: &[Stage] = &[
     ("recompute", recompute),
     ("page", || page::run_browser(&page::Args { page: None })),
     ("valgrind", valgrind::run_memcheck),
+    ("tutorial", || {
+        run(&mut cargo(&["test", "-p", "dal-cli", "--test", "tutorial", "--locked", "--quiet", "--", "--ignored"]))
+    }),
     // Off by default for the time it takes to compile.
     ("features", || {
         run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))

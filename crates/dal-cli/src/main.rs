@@ -1,6 +1,7 @@
 //! `dal`: deep active learning for regression on the command line.
 
 mod bench;
+mod campaign;
 mod catalogue;
 mod data;
 mod display;
@@ -35,6 +36,8 @@ use clap::{Parser, Subcommand};
   dal bench status runs/quick                      how its runs stand, and what did not learn
   dal report runs/quick --out runs/quick/report
   dal tune sine                                    which network suits a problem
+  dal new beam --problem beam.toml                 a campaign on a simulator of your own
+  dal run beam --budget 100
 
 Exit codes: 0 done, 1 some runs or rows failed, 2 bad input, 130 interrupted."
 )]
@@ -59,6 +62,26 @@ enum Command {
     Report(report::Args),
     /// Search for the network and training that suit a problem.
     Tune(Box<tune::Args>),
+    /// Begin a campaign: from a simulator or a laboratory to a surrogate.
+    New(campaign::new::Args),
+    /// Spread points over a problem's space: a Latin hypercube, Sobol or uniform points.
+    Design(campaign::design::Args),
+    /// Ask a campaign for points to be labelled elsewhere.
+    Ask(campaign::ask::Args),
+    /// Tell a campaign answers.
+    Tell(campaign::tell::Args),
+    /// Take points of a campaign back that are not wanted any more.
+    Withdraw(campaign::withdraw::Args),
+    /// Take back what was said last in a campaign.
+    Undo(campaign::undo::Args),
+    /// Close a campaign's loop over its program, table, forest or network.
+    Run(campaign::run::Args),
+    /// Show where a campaign stands.
+    Status(campaign::status::Args),
+    /// Predict at points of a table with a campaign's model.
+    Predict(campaign::predict::Args),
+    /// Bring out a campaign's points or its model.
+    Export(campaign::export::Args),
 }
 
 /// What a command that went through has to say: whether everything in it succeeded.
@@ -80,6 +103,16 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::New(args) => campaign::new::run(&args),
+        Command::Design(args) => campaign::design::run(&args),
+        Command::Ask(args) => campaign::ask::run(&args),
+        Command::Tell(args) => campaign::tell::run(&args),
+        Command::Withdraw(args) => campaign::withdraw::run(&args),
+        Command::Undo(args) => campaign::undo::run(&args),
+        Command::Run(args) => campaign::run::run(&args),
+        Command::Status(args) => campaign::status::run(&args),
+        Command::Predict(args) => campaign::predict::run(&args),
+        Command::Export(args) => campaign::export::run(&args),
     };
     match outcome {
         Ok(Done::Fully) => ExitCode::SUCCESS,

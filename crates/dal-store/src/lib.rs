@@ -57,6 +57,7 @@ mod error;
 mod journal;
 mod labels;
 mod lines;
+mod log;
 mod old;
 mod process;
 mod record;
@@ -76,6 +77,7 @@ pub use canonical::canonical_json;
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
 pub use labels::LabelJournal;
+pub use log::{Log, LogText};
 pub use old::{OldAnswers, OldLabels, old_answers, old_labels, problems_of};
 pub use process::{ProcessName, Standing};
 pub use record::{
