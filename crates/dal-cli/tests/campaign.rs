@@ -122,7 +122,7 @@ fn a_loop_to_a_budget_with_free_slots() {
     assert!(status.contains("network") && status.contains("not on the whole space"), "{status}");
     // A second process is refused while one is at work.
     let mut child =
-        dal(at, &["run", "c", "--budget", "40"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        dal(at, &["run", "c", "--budget", "4000"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(300));
     if child.try_wait().unwrap().is_none() {
         succeed(at, &["status", "c"]);
