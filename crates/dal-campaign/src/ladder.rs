@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use dal_core::model::{BatchNormSpec, MlpEnsemble, TrainingSpec};
+use dal_core::model::{BatchNormSpec, MlpEnsemble, OnCollapse, TrainingSpec};
 use dal_core::{FitJob, Labelled, Needs, OutputScaling, SeedPath, Shape, Stop};
 use dal_nn::CpuLearner;
 use ndarray::{Array1, Array2, Axis};
@@ -91,6 +91,7 @@ pub fn ladder(n_labels: usize, shape: Shape) -> Vec<MlpEnsemble> {
                 n_members: FINAL_MEMBERS,
                 learning_rate,
                 weight_decay: 1e-5,
+                on_collapse: OnCollapse::Restart,
                 ..TrainingSpec::DEFAULT
             },
             ..MlpEnsemble::DEFAULT

@@ -309,13 +309,7 @@ impl fmt::Display for Failure {
 
 /// Whether a failure may be the machine's or the program's: the same point may well be answered at another try.
 pub(crate) fn may_be_the_machines(kind: LabelFailureKind) -> bool {
-    match kind {
-        LabelFailureKind::Refused | LabelFailureKind::NonFinite | LabelFailureKind::OutOfDomain => false,
-        LabelFailureKind::Crashed
-        | LabelFailureKind::TimedOut
-        | LabelFailureKind::Missing
-        | LabelFailureKind::Malformed => true,
-    }
+    !matches!(kind, LabelFailureKind::Refused | LabelFailureKind::NonFinite | LabelFailureKind::OutOfDomain)
 }
 
 /// Points that are not wanted any more.
