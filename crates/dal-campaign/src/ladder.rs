@@ -10,7 +10,6 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CampaignError;
-use crate::words::Errors;
 
 /// Parts that labels are divided into.
 const FOLDS: usize = 3;
@@ -49,6 +48,19 @@ pub struct Rung {
     /// The standard error of that mean over points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standard_error: Option<f64>,
+}
+
+/// Errors of a model in cross-validation. They are those of the points that were asked for, not of the whole domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Errors {
+    /// Labels that they were taken over.
+    pub n: usize,
+    /// The root of the mean squared error of each output, in its own units.
+    pub rmse: Vec<f64>,
+    /// One minus the mean squared error over the variance of each output; none for one that is constant.
+    pub r2: Vec<Option<f64>>,
+    /// Whether squared errors were weighted by one over the probability of the draw.
+    pub weighted: bool,
 }
 
 impl Choice {

@@ -5,7 +5,7 @@ use std::fmt;
 use dal_core::{LabelFailure, LabelFailureKind, Settings};
 use serde::{Deserialize, Serialize};
 
-use crate::ladder::Choice;
+pub use crate::ladder::{Choice, Errors};
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,19 +194,6 @@ pub struct Predicted {
     pub mean: Vec<f64>,
     /// The members' standard deviation of each output.
     pub sd: Vec<f64>,
-}
-
-/// Errors of a model in cross-validation. They are those of the points that were asked for, not of the whole domain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Errors {
-    /// Labels that they were taken over.
-    pub n: usize,
-    /// The root of the mean squared error of each output, in its own units.
-    pub rmse: Vec<f64>,
-    /// One minus the mean squared error over the variance of each output; none for one that is constant.
-    pub r2: Vec<Option<f64>>,
-    /// Whether squared errors were weighted by one over the probability of the draw.
-    pub weighted: bool,
 }
 
 /// Points that were handed out.
