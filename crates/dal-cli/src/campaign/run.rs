@@ -11,6 +11,7 @@ use dal_core::StopLevel;
 
 use super::{is_stop, time, trainer, write};
 use crate::Done;
+use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
 use crate::display::{Display, duration, left};
 use crate::output::{outln, say};
@@ -52,6 +53,8 @@ pub struct Args {
     /// Threads that train [default: one per processor].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    #[command(flatten)]
+    answers: AnswerArgs,
 }
 
 /// Runs the command.
@@ -102,7 +105,12 @@ pub fn run(args: &Args) -> Result<Done> {
             );
         }
     };
-    let oracle = Arc::clone(folder.subject().problem().oracle()?);
+    // Answers that other commands paid for are not asked again.
+    let (problem, _) = args.answers.open(folder.subject().problem().clone())?;
+    if !args.answers.settle([&problem], &stop)? {
+        return Ok(Done::Interrupted);
+    }
+    let oracle = Arc::clone(problem.oracle()?);
     let outcome = folder.run(&options, &oracle, trainer, &stop, &mut on_event);
     let elapsed = display.elapsed();
     display.finish();
