@@ -48,7 +48,7 @@ TIMED = [
     ("foil", 480, 128, "f32", False),
 ]
 # Passes over activations and over parameters in an epoch, read off the engine's code (docs/gpu.md).
-PASSES = {"activations": 26, "parameters": 36}
+PASSES = {"activations": 24, "parameters": 20}
 # Entry 0 after ten epochs: too few for rounding to grow far, so models are nearly equal. The bound of crates/dal-bench/tests/tch.rs.
 ENTRY_0 = 1e-2
 SECONDS = {"check": 120.0, "time": 240.0, "evidence": math.inf}

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use dal_core::{
     Capability, DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath,
-    Stop, StopLevel, Surrogate, SurrogateError,
+    Stop, StopLevel, Surrogate, SurrogateError, TrainingEnd, TrainingReport,
 };
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head, Layout,
-    MemberState, NetworkSpec, ScalingRule, ScalingSpec, TchDevice, TchLearner, TchOptions, TchSetupError, TchSurrogate,
-    TchTrainError, TchTrainer, TrainError, TrainJob, TrainingSpec,
+    MemberState, NetworkSpec, OnCollapse, ScalingRule, ScalingSpec, TchDevice, TchLearner, TchOptions, TchSetupError,
+    TchSurrogate, TchTrainError, TchTrainer, TrainError, TrainJob, TrainingSpec,
 };
 use ndarray::{Array1, Array2, Array3, ArrayBase, Axis, Data, Dimension};
 use rand::RngExt;
@@ -419,6 +419,53 @@ fn a_stop_is_seen_before_the_epoch_that_it_forbids() {
     let stopped = trainer.train_together(&[job], &mut states, 3..10);
     assert_eq!(stopped, [Err(TchTrainError::Train(TrainError::Stopped { epoch: 3 }))]);
     assert_eq!(states, before);
+}
+
+/// Reports are those of the CPU engine up to rounding; a member that collapsed is trained anew on this engine as on that
+/// one, and the others stay what they are.
+#[test]
+fn trainings_are_reported_and_collapsed_members_trained_anew() {
+    let data = labelled(40, 2, 1, 11);
+    let all = everything();
+    let reports = |epochs| {
+        let network = linear(2, 1, &[12, 12], bn());
+        let theirs = tch(&network, &training(3, epochs)).fit(&data, &all, &SeedPath::root(1)).unwrap();
+        let ours = cpu(&network, &training(3, epochs)).fit(&data, &all, &SeedPath::root(1)).unwrap();
+        (theirs.training_report().cloned(), ours.training_report().cloned())
+    };
+    assert_eq!(reports(0), (None, None));
+    let (theirs, ours) = reports(3);
+    let ends = |report: TrainingReport| -> Vec<_> { report.members.into_iter().chain(report.dropout).collect() };
+    let (theirs, ours) = (ends(theirs.unwrap()), ends(ours.unwrap()));
+    assert_eq!((theirs.len(), ours.len()), (4, 4));
+    for (found, expected) in theirs.iter().zip(&ours) {
+        assert_eq!((found.label_variance, found.restarts), (expected.label_variance, expected.restarts));
+        for (found, expected) in [(found.final_loss, expected.final_loss), (found.best_loss, expected.best_loss)] {
+            assert!((found / expected - 1.0).abs() < 1e-2, "{found} beside {expected}");
+        }
+    }
+
+    // Deep and narrow, without BatchNorm: many members predict a constant for ever.
+    let network = linear(2, 1, &[4; 9], None);
+    let needs = Needs { dropout: Some(DropoutSpec::default()), ..Needs::default() };
+    let fit = |on_collapse, epochs| {
+        let learner = tch(&network, &TrainingSpec { on_collapse, ..training(8, epochs) });
+        learner.fit(&data, &needs, &SeedPath::root(2)).unwrap()
+    };
+    let ends = |model: &TchSurrogate| model.training_report().unwrap().members.clone();
+    let collapsed = |end: &TrainingEnd| end.final_over_variance().is_some_and(|share| share > 0.5);
+    let (kept, anew) = (fit(OnCollapse::Keep, 400), fit(OnCollapse::Restart, 400));
+    let dead: Vec<bool> = ends(&kept).iter().map(collapsed).collect();
+    assert!(dead.contains(&true) && dead.contains(&false), "{:?}", ends(&kept));
+    for (m, (before, after)) in ends(&kept).iter().zip(ends(&anew)).enumerate() {
+        assert_eq!(before.restarts, 0);
+        assert_eq!(after.restarts > 0, dead[m]);
+        assert_eq!(kept.to_cpu().members()[m] == anew.to_cpu().members()[m], !dead[m]);
+        assert!(!collapsed(&after) || after.restarts == OnCollapse::MOST_RESTARTS);
+    }
+    assert_eq!(anew.training_report().unwrap().dropout, kept.training_report().unwrap().dropout);
+    // In one epoch nothing is learned, however often.
+    assert!(ends(&fit(OnCollapse::Restart, 1)).iter().all(|end| end.restarts == OnCollapse::MOST_RESTARTS));
 }
 
 #[test]

@@ -1,4 +1,15 @@
-//! Adam, the plateau schedule and the log of losses for many members at once, without waiting for the device.
+//! Adam and the plateau schedule for many members at once, without waiting for the device.
+//!
+//! On the processor a fused kernel takes the step. Elsewhere operators do, each of which reads and writes its operands
+//! once in memory, so that what counts is how few there are (docs/gpu.md has the counts). With rows for members, rates are
+//! a column. In place of the second moment `v` its root `S = √(v / (1 − β2))` is kept:
+//!
+//! - `S` becomes `hypot(√β2 S, g)`, and `m` becomes `m + (1 − β1) (g − m)`;
+//! - `θ` becomes `θ + m / (A S + B)` with `A = −root_scale √(1 − β2) / step` and `B = −eps / step`.
+//!
+//! They are `v ← β2 v + (1 − β2) g²`, `m ← β1 m + (1 − β1) g` and `θ ← θ − step m / (root_scale √v + eps)` rewritten.
+//! The root of a number that was squared and rounded is that number again, so that a state that is written back and read
+//! goes on as if it had stayed.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -13,71 +24,67 @@ type Result<T> = std::result::Result<T, TchError>;
 
 /// The optimiser's side of a batch: moments, rates and the schedule's memory.
 pub(super) struct Optimiser {
-    memory: Memory,
     training: TrainingSpec,
     packing: Packing,
-    pub first: Tensor,
-    pub second: Tensor,
+    moments: Moments,
     /// Rate of the next epoch, f64 `(members,)`.
     rate: Tensor,
     /// Best loss, f64, and epochs since, i64.
     best: Tensor,
     stalled: Tensor,
     steps: u64,
-    /// Where tensors live on the processor: the fused step. Else, for every parameter, the member it belongs to.
-    kernels: Option<&'static Kernels>,
-    owner: Option<Tensor>,
+}
+
+/// First and second moments of all parameters.
+enum Moments {
+    /// As they are, in the memory of the processor.
+    Fused { kernels: &'static Kernels, first: Tensor, second: Tensor },
+    /// `m` and `S` of the module's head, `(members, row)`.
+    ByTensors { first: Tensor, root: Tensor },
 }
 
 impl Optimiser {
-    /// Starts from `states`, which have taken equally many steps.
+    /// Starts from `states`, which have taken equally many steps. Elsewhere than on the processor members are rows.
     pub fn new(
         memory: Memory,
         packing: &Packing,
         training: &TrainingSpec,
         states: &[MemberState<f32>],
+        by_tensors: bool,
     ) -> Result<Self> {
         let m = states.len() as i64;
-        let flat = [packing.len() as i64];
+        let (flat, rows) = ([packing.len() as i64], [m, -1]);
+        let first = memory.upload(&packing.pack(|m| &states[m].first_moment), &flat)?;
+        let mut second = packing.pack(|m| &states[m].second_moment);
+        let moments = if by_tensors {
+            let share = 1.0 - training.adam.beta2;
+            second.iter_mut().for_each(|v| *v = (f64::from(*v) / share).sqrt() as f32);
+            let root = memory.upload(&second, &flat)?.f_view(rows)?;
+            Moments::ByTensors { first: first.f_view(rows)?, root }
+        } else {
+            Moments::Fused { kernels: kernels::available()[0], first, second: memory.upload(&second, &flat)? }
+        };
         let column = |of: &dyn Fn(&MemberState<f32>) -> f64| -> Result<Tensor> {
             memory.upload(&states.iter().map(of).collect::<Vec<_>>(), &[m])
         };
         let stalled: Vec<_> = states.iter().map(|state| state.plateau.stalled as i64).collect();
-        let mut optimiser = Self {
-            first: memory.upload(&packing.pack(|m| &states[m].first_moment), &flat)?,
-            second: memory.upload(&packing.pack(|m| &states[m].second_moment), &flat)?,
+        Ok(Self {
+            moments,
             rate: column(&|state| state.learning_rate)?,
             best: column(&|state| state.plateau.best)?,
             stalled: memory.upload(&stalled, &[m])?,
             steps: states.first().map_or(0, |state| state.steps),
-            kernels: memory.is_host().then(|| kernels::available()[0]),
-            owner: None,
-            memory,
             training: training.clone(),
             packing: packing.clone(),
-        };
-        if optimiser.kernels.is_none() {
-            optimiser.use_tensors()?;
-        }
-        Ok(optimiser)
-    }
-
-    /// Takes steps by tensor operations, wherever the tensors live.
-    pub fn use_tensors(&mut self) -> Result<()> {
-        let mut owner = vec![0i64; self.packing.len()];
-        self.packing.each_stretch(|m, range| owner[range].fill(m as i64));
-        self.owner = Some(self.memory.upload(&owner, &[self.packing.len() as i64])?);
-        self.kernels = None;
-        Ok(())
+        })
     }
 
     /// One Adam step of all members along `gradient`, then the schedule's view of `loss`, f64 `(members,)`.
     pub fn step(&mut self, params: &mut Tensor, gradient: &mut Tensor, loss: &Tensor) -> Result<()> {
         self.steps += 1;
-        match (self.kernels, &self.owner) {
-            (Some(kernels), _) => self.step_on_host(kernels, params, gradient)?,
-            (None, Some(_)) => self.step_on_device(params, gradient)?,
-            (None, None) => unreachable!("an optimiser without kernels knows who owns what"),
+        match self.moments {
+            Moments::Fused { .. } => self.step_fused(params, gradient)?,
+            Moments::ByTensors { .. } => self.step_by_tensors(params, gradient)?,
         }
         if let Some(spec) = self.training.plateau {
             self.see(&spec, loss)?;
@@ -85,9 +92,10 @@ impl Optimiser {
         Ok(())
     }
 
-    fn step_on_host(&mut self, kernels: &Kernels, params: &mut Tensor, gradient: &mut Tensor) -> Result<()> {
+    fn step_fused(&mut self, params: &mut Tensor, gradient: &mut Tensor) -> Result<()> {
         let rates = download::<f64>(&self.rate)?;
-        let Self { first, second, training, packing, steps, .. } = self;
+        let Self { moments, training, packing, steps, .. } = self;
+        let Moments::Fused { kernels, first, second } = moments else { return Ok(()) };
         let (Some(params), Some(first), Some(second), Some(gradient)) =
             (host_slice(params), host_slice(first), host_slice(second), host_slice(gradient))
         else {
@@ -116,21 +124,23 @@ impl Optimiser {
         Ok(())
     }
 
-    fn step_on_device(&mut self, params: &mut Tensor, gradient: &mut Tensor) -> Result<()> {
-        let Some(owner) = &self.owner else { return Ok(()) };
+    /// The module's head says how.
+    fn step_by_tensors(&mut self, params: &mut Tensor, gradient: &mut Tensor) -> Result<()> {
+        let Moments::ByTensors { first, root } = &mut self.moments else { return Ok(()) };
         // All members have taken equally many steps: only the rate differs.
         let s = AdamScalars::<f64>::new(&self.training, 1.0, self.steps);
-        if self.training.weight_decay != 0.0 {
-            gradient.f_add_(&params.f_mul_scalar(s.weight_decay)?).done()?;
+        let (mut params, mut gradient) = (params.f_view_as(first)?, gradient.f_view_as(first)?);
+        if s.weight_decay != 0.0 {
+            let decay = Tensor::f_full([1, 1], s.weight_decay, (Kind::Float, params.device()))?;
+            gradient.f_addcmul_(&params, &decay).done()?;
         }
-        self.first.f_mul_scalar_(s.beta1)?.f_add_(&gradient.f_mul_scalar(s.one_minus_beta1)?).done()?;
-        flush(&mut self.first)?;
-        self.second.f_mul_scalar_(s.beta2)?.f_add_(&gradient.f_square_()?.f_mul_scalar_(s.one_minus_beta2)?).done()?;
-        self.second.f_threshold_(f64::from(f32::FLUSH), 0.0).done()?;
-        let step = self.rate.f_mul_scalar(s.step_size)?.f_to_kind(Kind::Float)?.f_index_select(0, owner)?;
-        let under = self.second.f_sqrt()?.f_mul_scalar_(s.root_scale)?.f_add_scalar_(s.eps)?;
-        params.f_sub_(&self.first.f_mul(&step)?.f_div_(&under)?).done()?;
-        flush(params)
+        root.f_mul_scalar_(s.beta2.sqrt())?.f_hypot_(&gradient).done()?;
+        first.f_lerp_(&gradient, s.one_minus_beta1).done()?;
+        let per_rate = self.rate.f_reciprocal()?.f_mul_scalar_(-1.0 / s.step_size)?.f_view((-1, 1))?;
+        let column = |scale: f64| per_rate.f_mul_scalar(scale)?.f_to_kind(Kind::Float);
+        let slope = column(s.root_scale * s.one_minus_beta2.sqrt())?;
+        column(s.eps)?.f_addcmul_out(&gradient, &slope, root).done()?;
+        params.f_addcdiv_(first, &gradient).done()
     }
 
     /// [`Plateau::next_rate`] for every member.
@@ -150,7 +160,15 @@ impl Optimiser {
 
     /// Writes moments, rates and the schedule's memory back.
     pub fn store(&self, states: &mut [MemberState<f32>]) -> Result<()> {
-        let (first, second) = (download::<f32>(&self.first)?, download::<f32>(&self.second)?);
+        let (first, second) = match &self.moments {
+            Moments::Fused { first, second, .. } => (download::<f32>(first)?, download::<f32>(second)?),
+            Moments::ByTensors { first, root } => {
+                let (first, mut second) = (download::<f32>(first)?, download::<f32>(root)?);
+                let share = 1.0 - self.training.adam.beta2;
+                second.iter_mut().for_each(|s| *s = (f64::from(*s) * f64::from(*s) * share) as f32);
+                (first, second)
+            }
+        };
         let (rate, best) = (download::<f64>(&self.rate)?, download::<f64>(&self.best)?);
         let stalled = download::<i64>(&self.stalled)?;
         for (m, state) in states.iter_mut().enumerate() {
@@ -164,9 +182,92 @@ impl Optimiser {
     }
 }
 
-/// Magnitudes below [`Real::FLUSH`] become zero.
-fn flush(tensor: &mut Tensor) -> Result<()> {
-    let kept = tensor.f_abs()?.f_ge(f64::from(f32::FLUSH))?;
-    tensor.f_mul_(&kept).done()?;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::super::blocks::Order;
+    use super::*;
+    use crate::params::Layout;
+    use dal_core::SeedPath;
+    use dal_core::model::{AdamSpec, Head, NetworkSpec};
+
+    /// Both ways beside the formula in f64, also where a moment does not last at all. The state is written back and read
+    /// again half-way.
+    #[test]
+    fn both_ways_take_the_steps_of_the_formula() {
+        let network = NetworkSpec::new(2, 1, vec![3], None, Head::Linear).unwrap();
+        let layout = Layout::new(&network, None);
+        let memory = Memory(tch::Device::Cpu);
+        for (beta1, beta2, weight_decay) in [(0.9, 0.999, 0.0), (0.9, 0.5, 1e-2), (0.0, 0.9, 1e-1), (0.0, 0.0, 1e-2)] {
+            let adam = AdamSpec { beta1, beta2, ..AdamSpec::DEFAULT };
+            let training = TrainingSpec { adam, weight_decay, plateau: None, ..TrainingSpec::default() };
+            let mut rng = SeedPath::root(3).rng();
+            let n = layout.n_parameters();
+            let mut vector = || (0..n).map(|_| rng.random_range(-1.0f32..1.0)).collect::<Vec<_>>();
+            let gradients: Vec<[Vec<f32>; 2]> = (0..60).map(|_| [vector(), vector()]).collect();
+            let start: Vec<_> = [1e-3, 1e-2]
+                .iter()
+                .map(|&rate| {
+                    let mut state = MemberState::new(&layout, vector(), &training);
+                    state.learning_rate = rate;
+                    state
+                })
+                .collect();
+
+            let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+            let mut exact: Vec<_> =
+                start.iter().map(|state| [wide(&state.params), vec![0.0; n], vec![0.0; n]]).collect();
+            for (step, gradients) in gradients.iter().enumerate() {
+                for ((state, gradient), start) in exact.iter_mut().zip(gradients).zip(&start) {
+                    let s = AdamScalars::<f64>::new(&training, start.learning_rate, step as u64 + 1);
+                    let [params, first, second] = state;
+                    for (i, &g) in gradient.iter().enumerate() {
+                        let g = f64::from(g) + s.weight_decay * params[i];
+                        first[i] = s.beta1 * first[i] + s.one_minus_beta1 * g;
+                        second[i] = s.beta2 * second[i] + s.one_minus_beta2 * g * g;
+                        params[i] -= s.step_size * first[i] / (second[i].sqrt() * s.root_scale + s.eps);
+                    }
+                }
+            }
+
+            for by_tensors in [false, true] {
+                let order = if by_tensors { Order::ByMember } else { Order::ByTensor };
+                let packing = Packing::new(&layout, 2, order);
+                let mut states = start.clone();
+                for half in gradients.chunks(30) {
+                    let mut optimiser = Optimiser::new(memory, &packing, &training, &states, by_tensors).unwrap();
+                    let flat = [packing.len() as i64];
+                    let mut params = memory.upload(&packing.pack(|m| &states[m].params), &flat).unwrap();
+                    for pair in half {
+                        let packed = packing.pack(|m| &pair[m]);
+                        let mut gradient = memory.upload(&packed, &flat).unwrap();
+                        let loss = Tensor::from_slice(&[1.0f64, 1.0]);
+                        optimiser.step(&mut params, &mut gradient, &loss).unwrap();
+                    }
+                    optimiser.store(&mut states).unwrap();
+                    let params = download::<f32>(&params).unwrap();
+                    for (m, state) in states.iter_mut().enumerate() {
+                        packing.unpack(&params, m, &mut state.params);
+                    }
+                }
+                for (state, [params, first, second]) in states.iter().zip(&exact) {
+                    assert_eq!(state.steps, 60);
+                    for (what, found, exact) in [
+                        ("parameters", &state.params, params),
+                        ("first moments", &state.first_moment, first),
+                        ("second moments", &state.second_moment, second),
+                    ] {
+                        for (&found, &exact) in found.iter().zip(exact) {
+                            let gap = (f64::from(found) - exact).abs();
+                            assert!(
+                                gap <= 1e-5 * (1e-2 + exact.abs()),
+                                "{what}: {found} beside {exact}, {beta1}, {beta2}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

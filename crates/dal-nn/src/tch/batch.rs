@@ -5,7 +5,7 @@ use std::ops::Range;
 use tch::{Kind, TchError, Tensor};
 
 use super::adam::Optimiser;
-use super::blocks::Packing;
+use super::blocks::{Order, Packing, Views};
 use super::device::{Done, Memory, download};
 use super::pass::{Pass, Shape};
 use crate::params::Layout;
@@ -24,8 +24,8 @@ pub(super) struct BatchSpec<'a> {
     pub n: usize,
     pub memory: Memory,
     pub bf16: bool,
-    /// Takes optimiser steps by tensor operations even where a fused one exists.
-    pub tensors_only: bool,
+    /// Operators, optimiser and order as on other devices even on the processor.
+    pub by_tensors: bool,
     /// Looked at before each epoch, if given.
     pub stop: Option<&'a Stop>,
 }
@@ -43,6 +43,9 @@ pub(super) struct BatchMember<'a> {
 struct Batch<'a> {
     packing: Packing,
     params: Tensor,
+    views: Views,
+    gradient: Tensor,
+    gradient_views: Views,
     running_mean: Tensor,
     running_var: Tensor,
     pass: Pass<'a>,
@@ -62,7 +65,7 @@ fn columns(members: &[&[f32]], n: usize, n_columns: usize) -> Vec<f32> {
 impl<'a> Batch<'a> {
     fn new(spec: BatchSpec<'a>, members: &[BatchMember<'_>], states: &[MemberState<f32>], end: usize) -> Result<Self> {
         let m = members.len();
-        let packing = Packing::new(spec.layout, m);
+        let packing = Packing::new(spec.layout, m, if spec.by_tensors { Order::ByMember } else { Order::ByTensor });
         let (memory, n) = (spec.memory, spec.n);
         let data = |of: &dyn Fn(&BatchMember<'_>) -> Vec<f32>, n_columns: usize| -> Result<Tensor> {
             let rows: Vec<_> = members.iter().map(of).collect();
@@ -73,16 +76,37 @@ impl<'a> Batch<'a> {
         let y = data(&|member| member.y.to_vec(), spec.network.n_outputs())?;
         let dropout: Vec<_> = members.iter().filter_map(|member| member.dropout).collect();
         let loss_heads: Vec<_> = members.iter().filter_map(|member| member.loss_head).collect();
-        let shape = Shape { network: spec.network, layout: spec.layout, n, n_members: m, memory, bf16: spec.bf16 };
+        let BatchSpec { network, layout, bf16, by_tensors, .. } = spec;
+        let shape = Shape { network, layout, n, n_members: m, memory, bf16, by_tensors };
         let pass = Pass::new(shape, x, y, Some(&dropout), Some(&loss_heads), end)?;
         let flat = |packed: Vec<f32>| memory.upload(&packed, &[packed.len() as i64]);
+        let params = memory.upload(&packing.pack(|m| &states[m].params), &[packing.len() as i64])?;
+        let gradient = params.f_zeros_like()?;
         Ok(Self {
-            params: memory.upload(&packing.pack(|m| &states[m].params), &[packing.len() as i64])?,
+            views: packing.views(network, layout, &params)?,
+            gradient_views: packing.views(network, layout, &gradient)?,
+            params,
+            gradient,
             running_mean: flat(packing.pack_statistics(spec.layout, |m| &states[m].running_mean))?,
             running_var: flat(packing.pack_statistics(spec.layout, |m| &states[m].running_var))?,
             packing,
             pass,
         })
+    }
+
+    /// The loss of every member in epoch `epoch`.
+    fn forward(&mut self, epoch: usize) -> Result<Tensor> {
+        self.views.fetch_norms()?;
+        self.pass.forward(&self.views, epoch)
+    }
+
+    fn backward(&mut self, epoch: usize) -> Result<()> {
+        self.pass.backward(&self.views, &mut self.gradient_views, epoch)?;
+        self.gradient_views.put_norms()
+    }
+
+    fn move_statistics(&mut self, momentum: f64) -> Result<()> {
+        self.pass.move_statistics(&self.views, &mut self.running_mean, &mut self.running_var, momentum)
     }
 }
 
@@ -101,37 +125,25 @@ pub(super) fn train(
 ) -> Result<Vec<(TrainLog, std::result::Result<(), TrainError>)>> {
     let m = members.len();
     let mut batch = Batch::new(spec, members, states, epochs.end)?;
-    let mut optimiser = Optimiser::new(spec.memory, &batch.packing, spec.training, states)?;
-    if spec.tensors_only {
-        optimiser.use_tensors()?;
-    }
-    let views = batch.packing.views(spec.network, spec.layout, &batch.params)?;
-    let mut gradient = batch.params.f_zeros_like()?;
-    let mut gradient_views = batch.packing.views(spec.network, spec.layout, &gradient)?;
+    let mut optimiser = Optimiser::new(spec.memory, &batch.packing, spec.training, states, spec.by_tensors)?;
     let losses = Tensor::f_zeros([epochs.len() as i64, m as i64], (Kind::Double, spec.memory.0))?;
-    let zero_biases = spec.layout.n_statistics() > 0;
     for (e, epoch) in epochs.clone().enumerate() {
         if spec.stop.is_some_and(Stop::is_now) {
             let stopped = || (TrainLog::default(), Err(TrainError::Stopped { epoch }));
             return Ok(members.iter().map(|_| stopped()).collect());
         }
-        let loss = batch.pass.forward(&views, epoch)?;
+        let loss = batch.forward(epoch)?;
         losses.f_select(0, e as i64)?.f_copy_(&loss)?;
         if let Some(bn) = spec.network.batch_norm() {
-            let (mean, var) = (&mut batch.running_mean, &mut batch.running_var);
-            batch.pass.move_statistics(&views, mean, var, bn.momentum)?;
+            batch.move_statistics(bn.momentum)?;
         }
-        if zero_biases {
-            // A step by tensors leaves its own numbers where the gradient was.
-            gradient_views.norm_biases.f_zero_().done()?;
-        }
-        batch.pass.backward(&views, &mut gradient_views, epoch)?;
-        optimiser.step(&mut batch.params, &mut gradient, &loss)?;
+        batch.backward(epoch)?;
+        optimiser.step(&mut batch.params, &mut batch.gradient, &loss)?;
     }
     let recomputed = |bn: &crate::BatchNormSpec| bn.statistics == BatchNormStatistics::Recomputed;
     if epochs.end == spec.training.epochs && spec.network.batch_norm().is_some_and(recomputed) {
-        batch.pass.forward(&views, epochs.end).done()?;
-        batch.pass.move_statistics(&views, &mut batch.running_mean, &mut batch.running_var, 1.0)?;
+        batch.forward(epochs.end).done()?;
+        batch.move_statistics(1.0)?;
     }
     let params = download::<f32>(&batch.params)?;
     let (mean, var) = (download::<f32>(&batch.running_mean)?, download::<f32>(&batch.running_var)?);
@@ -169,12 +181,9 @@ pub(super) fn gradient(
     gradients: &mut [&mut [f32]],
 ) -> Result<Vec<f64>> {
     let mut batch = Batch::new(spec, members, states, epoch + 1)?;
-    let views = batch.packing.views(spec.network, spec.layout, &batch.params)?;
-    let gradient = batch.params.f_zeros_like()?;
-    let mut gradient_views = batch.packing.views(spec.network, spec.layout, &gradient)?;
-    let losses = batch.pass.forward(&views, epoch)?;
-    batch.pass.backward(&views, &mut gradient_views, epoch)?;
-    let packed = download::<f32>(&gradient)?;
+    let losses = batch.forward(epoch)?;
+    batch.backward(epoch)?;
+    let packed = download::<f32>(&batch.gradient)?;
     for (m, to) in gradients.iter_mut().enumerate() {
         batch.packing.unpack(&packed, m, to);
     }

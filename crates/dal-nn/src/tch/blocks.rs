@@ -1,9 +1,11 @@
 //! How the parameters of many members lie in one tensor: tensor by tensor, so that each layer's weights of all members
-//! are one contiguous `(members, n_out, n_in)`.
+//! are one contiguous `(members, n_out, n_in)`, or member by member, so that what differs from member to member is a
+//! column beside the rows.
 //!
 //! First come, for networks with BatchNorm, all biases that feed it, layer after layer (the order of the running
-//! statistics), then all γ, then all β, each group without gaps: what is done to every layer's statistics alike is done to
-//! a group at once. The rest starts at multiples of a cache line; gaps hold zeros and stay so.
+//! statistics), then all γ, then all β, each group without gaps. The rest starts at multiples of a cache line; gaps hold
+//! zeros and stay so. Passes see the three groups tensor by tensor: where the tensor is ordered by members they are
+//! fetched before a pass and put back after it, which moves a few numbers per unit.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,11 +18,21 @@ use dal_core::model::{ConvKind, NetworkSpec};
 /// Elements of a cache line.
 const LINE: usize = 16;
 
+/// What lies beside what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// All members' values of one tensor: what libtorch's batched products on the processor want to write to.
+    ByTensor,
+    /// All tensors of one member, `(members, row)`: what differs from member to member is a column in operators.
+    ByMember,
+}
+
 /// Where the members' vectors lie in the tensor.
 #[derive(Debug, Clone)]
 pub(super) struct Packing {
+    order: Order,
     n_members: usize,
-    /// Range in a member's vector, and where it starts in the tensor for member 0; member `m` follows at `m · length`.
+    /// Range in a member's vector, and where it starts in the tensor for member 0.
     blocks: Vec<(Range<usize>, usize)>,
     /// By start of the range.
     starts: HashMap<usize, usize>,
@@ -29,9 +41,9 @@ pub(super) struct Packing {
 }
 
 impl Packing {
-    pub fn new(layout: &Layout, n_members: usize) -> Self {
-        let mut packing =
-            Self { n_members, blocks: Vec::new(), starts: HashMap::new(), len: 0, n_statistics: layout.n_statistics() };
+    pub fn new(layout: &Layout, n_members: usize, order: Order) -> Self {
+        let n_statistics = layout.n_statistics();
+        let mut packing = Self { order, n_members, blocks: Vec::new(), starts: HashMap::new(), len: 0, n_statistics };
         let normed = || layout.hidden().iter().filter_map(|block| block.batch_norm.as_ref().map(|bn| (block, bn)));
         for range in normed()
             .map(|(block, _)| &block.linear.bias)
@@ -56,6 +68,9 @@ impl Packing {
             }
         }
         packing.len = packing.len.next_multiple_of(LINE);
+        if order == Order::ByMember {
+            packing.len *= n_members;
+        }
         packing
     }
 
@@ -66,7 +81,20 @@ impl Packing {
         let start = self.len.next_multiple_of(align);
         self.starts.insert(range.start, start);
         self.blocks.push((range.clone(), start));
-        self.len = start + self.n_members * range.len();
+        self.len = start
+            + range.len()
+                * match self.order {
+                    Order::ByTensor => self.n_members,
+                    Order::ByMember => 1,
+                };
+    }
+
+    /// Distance from a member's values to the next member's, of a tensor of so many values.
+    fn stride(&self, values: usize) -> usize {
+        match self.order {
+            Order::ByTensor => values,
+            Order::ByMember => self.len / self.n_members.max(1),
+        }
     }
 
     /// Length of the tensor.
@@ -80,7 +108,8 @@ impl Packing {
         for m in 0..self.n_members {
             let values = member(m);
             for (range, start) in &self.blocks {
-                packed[start + m * range.len()..][..range.len()].copy_from_slice(&values[range.clone()]);
+                let at = start + m * self.stride(range.len());
+                packed[at..at + range.len()].copy_from_slice(&values[range.clone()]);
             }
         }
         packed
@@ -89,7 +118,8 @@ impl Packing {
     /// Member `m`'s vector.
     pub fn unpack(&self, packed: &[f32], m: usize, values: &mut [f32]) {
         for (range, start) in &self.blocks {
-            values[range.clone()].copy_from_slice(&packed[start + m * range.len()..][..range.len()]);
+            let at = start + m * self.stride(range.len());
+            values[range.clone()].copy_from_slice(&packed[at..at + range.len()]);
         }
     }
 
@@ -97,7 +127,7 @@ impl Packing {
     pub fn each_stretch(&self, mut on: impl FnMut(usize, Range<usize>)) {
         for (range, start) in &self.blocks {
             for m in 0..self.n_members {
-                let at = start + m * range.len();
+                let at = start + m * self.stride(range.len());
                 on(m, at..at + range.len());
             }
         }
@@ -123,42 +153,54 @@ impl Packing {
         }
     }
 
-    /// One tensor of all members, flat.
-    fn flat(&self, buffer: &Tensor, range: &Range<usize>) -> Result<Tensor, TchError> {
+    /// A tensor `(members, rows, columns)` inside `buffer`.
+    fn block(&self, buffer: &Tensor, range: &Range<usize>, columns: usize) -> Result<Tensor, TchError> {
         let start = self.starts.get(&range.start).copied().unwrap_or(0);
-        buffer.f_narrow(0, start as i64, (self.n_members * range.len()) as i64)
+        let (rows, columns) = (range.len() / columns.max(1), columns as i64);
+        let shape = [self.n_members as i64, rows as i64, columns];
+        buffer.f_as_strided(shape, [self.stride(range.len()) as i64, columns, 1], start as i64)
     }
 
     fn linear(&self, buffer: &Tensor, linear: &LinearRange) -> Result<LinearView, TchError> {
-        let (m, n_out, n_in) = (self.n_members as i64, linear.n_out as i64, linear.n_in as i64);
-        let flat = self.flat(buffer, &linear.bias)?;
         Ok(LinearView {
-            weight: self.flat(buffer, &linear.weight)?.f_view((m, n_out, n_in))?,
-            bias: flat.f_view((m, n_out, 1))?,
-            flat_bias: flat,
+            weight: self.block(buffer, &linear.weight, linear.n_in)?,
+            bias: self.block(buffer, &linear.bias, 1)?,
         })
     }
 
     /// The tensors of a network inside `buffer`, which has [`len`](Self::len) elements.
     pub fn views(&self, network: &NetworkSpec, layout: &Layout, buffer: &Tensor) -> Result<Views, TchError> {
-        let m = self.n_members as i64;
+        let (m, n_statistics) = (self.n_members as i64, self.n_statistics as i64);
+        let groups = match self.order {
+            Order::ByTensor => buffer.f_narrow(0, 0, 3 * m * n_statistics)?,
+            Order::ByMember => buffer.f_new_zeros([3 * m * n_statistics], (buffer.kind(), buffer.device()))?,
+        };
+        let mut copies = Vec::new();
         let hidden: Result<Vec<_>, TchError> = layout
             .hidden()
             .iter()
             .map(|block| {
                 let width = block.linear.n_out as i64;
-                let norm = match &block.batch_norm {
-                    None => None,
-                    Some(bn) => {
-                        let (gamma, beta) = (self.flat(buffer, &bn.gamma)?, self.flat(buffer, &bn.beta)?);
-                        Some(NormView {
-                            gamma: gamma.f_view((m, width, 1))?,
-                            beta: beta.f_view((m, width, 1))?,
-                            flat_beta: beta,
-                        })
-                    }
+                let linear = self.linear(buffer, &block.linear)?;
+                if block.batch_norm.is_none() {
+                    return Ok(HiddenView { linear, norm: None });
+                }
+                let at = block.statistics.start as i64;
+                if self.order == Order::ByMember {
+                    let row = self.stride(0) as i64;
+                    copies.push((
+                        groups.f_as_strided([3, m, width], [m * n_statistics, width, 1], m * at)?,
+                        buffer.f_as_strided([3, m, width], [n_statistics, row, 1], at)?,
+                    ));
+                }
+                let group = |g: i64| groups.f_narrow(0, g * m * n_statistics + m * at, m * width);
+                let (gamma, beta) = (group(1)?, group(2)?);
+                let norm = NormView {
+                    gamma: gamma.f_view((m, width, 1))?,
+                    beta: beta.f_view((m, width, 1))?,
+                    flat_beta: beta,
                 };
-                Ok(HiddenView { linear: self.linear(buffer, &block.linear)?, norm })
+                Ok(HiddenView { linear, norm: Some(norm) })
             })
             .collect();
         let layers = network.conv_head().map_or(&[][..], |head| &head.layers);
@@ -166,15 +208,16 @@ impl Packing {
             .iter()
             .zip(layout.conv())
             .map(|(spec, range)| {
-                let (n_in, n_out, kernel) = (spec.n_in as i64, spec.n_out as i64, spec.kernel as i64);
                 // As matrices: (out, in · kernel), transposed (in, out · kernel).
-                let shape = match spec.kind {
-                    ConvKind::Plain => (m, n_out, n_in * kernel),
-                    ConvKind::Transposed => (m, n_in, n_out * kernel),
-                };
-                let flat = self.flat(buffer, &range.bias)?;
-                let weight = self.flat(buffer, &range.weight)?.f_view(shape)?;
-                Ok(LinearView { weight, bias: flat.f_view((m, n_out, 1))?, flat_bias: flat })
+                let columns = spec.kernel
+                    * match spec.kind {
+                        ConvKind::Plain => spec.n_in,
+                        ConvKind::Transposed => spec.n_out,
+                    };
+                Ok(LinearView {
+                    weight: self.block(buffer, &range.weight, columns)?,
+                    bias: self.block(buffer, &range.bias, 1)?,
+                })
             })
             .collect();
         let (features, score) = match layout.loss_head() {
@@ -185,10 +228,10 @@ impl Packing {
                 (features?, Some(self.linear(buffer, &head.score)?))
             }
         };
-        let n_norm = (self.n_members * self.n_statistics) as i64;
         Ok(Views {
             hidden: hidden?,
-            norm_biases: buffer.f_narrow(0, 0, n_norm)?,
+            norm_biases: groups.f_narrow(0, 0, m * n_statistics)?,
+            copies,
             last: self.linear(buffer, layout.last())?,
             conv: conv?,
             features,
@@ -203,8 +246,6 @@ pub(super) struct LinearView {
     pub weight: Tensor,
     /// `(members, n_out, 1)`.
     pub bias: Tensor,
-    /// The same, `(members · n_out,)`.
-    pub flat_bias: Tensor,
 }
 
 /// BatchNorm's parameters of all members, `(members, width, 1)`; β also flat.
@@ -225,8 +266,22 @@ pub(super) struct Views {
     pub hidden: Vec<HiddenView>,
     /// The biases that feed BatchNorm, in the order of the running statistics.
     pub norm_biases: Tensor,
+    /// Of each normed layer the three groups, `(3, members, width)`: as passes see them, and where they lie.
+    copies: Vec<(Tensor, Tensor)>,
     pub last: LinearView,
     pub conv: Vec<LinearView>,
     pub features: Vec<LinearView>,
     pub score: Option<LinearView>,
+}
+
+impl Views {
+    /// Brings the parameters of BatchNorm to where passes see them.
+    pub fn fetch_norms(&mut self) -> Result<(), TchError> {
+        self.copies.iter_mut().try_for_each(|(seen, stored)| seen.f_copy_(stored))
+    }
+
+    /// Brings what passes left of them back.
+    pub fn put_norms(&mut self) -> Result<(), TchError> {
+        self.copies.iter_mut().try_for_each(|(seen, stored)| stored.f_copy_(seen))
+    }
 }

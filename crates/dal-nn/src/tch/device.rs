@@ -12,7 +12,7 @@ use dal_core::model::SpecError;
 const LIBTORCH: &str = "2.11.0";
 
 /// Raised when the order of an epoch's operations changes, so that its rounding may.
-const OPERATIONS: &str = "members-2";
+const OPERATIONS: &str = "members-3";
 
 /// A device of libtorch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::blocks::{LinearView, Packing, Views};
+use super::blocks::{LinearView, Order, Packing, Views};
 use super::device::{Done, Memory};
 use super::masks::{Counter, Masks};
 use super::pass::{Products, add_at_taps, at_taps, conv_forward, t};
@@ -48,7 +48,7 @@ impl DeviceEnsemble {
     pub fn new(memory: Memory, ensemble: &Ensemble) -> Result<Self> {
         let (network, layout, members) = (&ensemble.network, &ensemble.layout, &ensemble.members);
         let m = members.len();
-        let packing = Packing::new(layout, m);
+        let packing = Packing::new(layout, m, Order::ByTensor);
         let params = memory.upload(&packing.pack(|m| &members[m].params), &[packing.len() as i64])?;
         let evaluators: Vec<_> = members.iter().map(|member| Evaluator::single(network, layout, member)).collect();
         let mut normed = Vec::new();
@@ -124,8 +124,7 @@ impl DeviceEnsemble {
                     let (_, a, b) = tensor.size3()?;
                     tensor.f_expand([models, a, b], false)
                 };
-                let bias = spread(&map.bias)?;
-                let map = LinearView { weight: spread(&map.weight)?, flat_bias: bias.shallow_clone(), bias };
+                let map = LinearView { weight: spread(&map.weight)?, bias: spread(&map.bias)? };
                 conv_forward(Products::new(false), conv, &map, &prediction, &mut after)?;
             }
             prediction = after;

@@ -4,6 +4,9 @@
 //! feature is one number per row. With `z = W h` (the bias is subtracted again, so it is left out), `c = z − mean` and
 //! `s = γ / √(variance + eps)`, a layer gives `relu(s c + β)`; and from the derivative `δ` at its output before the ReLU,
 //! `dβ = Σ δ`, `dγ = Σ δ c / √(variance + eps)` and `dz = s (δ − dβ/n − c Σ δ c / (n (variance + eps)))`.
+//!
+//! Elsewhere than on the processor what counts is how often activations pass through memory (docs/gpu.md has the counts):
+//! there `z` is not centred, but its mean is made part of what is added to a row.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -26,6 +29,8 @@ pub(super) struct Shape<'a> {
     pub n_members: usize,
     pub memory: Memory,
     pub bf16: bool,
+    /// Operators as on other devices even on the processor.
+    pub by_tensors: bool,
 }
 
 /// Matrix products of a batch.
@@ -78,16 +83,16 @@ pub(super) fn t(tensor: &Tensor) -> Result<Tensor> {
     tensor.f_transpose(1, 2)
 }
 
-/// `out = offset + scale values` with one offset and one scale for every row.
+/// `out = offset + scale values` with one offset and one scale for every row, on the processor: libtorch's loops use
+/// vectors there with one operand that stands still, not with two, and two passes take less than half the time of one.
 fn rows_affine(offset: &Tensor, scale: &Tensor, values: &Tensor, out: &Tensor) -> Result<()> {
-    if out.device() == tch::Device::Cpu {
-        // libtorch's loops on the processor use vectors with one operand that stands still, not with two: two passes take
-        // less than half the time of one.
-        values.f_mul_out(out, scale).done()?;
-        out.shallow_clone().f_add_(offset).done()
-    } else {
-        offset.f_addcmul_out(out, scale, values).done()
-    }
+    values.f_mul_out(out, scale).done()?;
+    out.shallow_clone().f_add_(offset).done()
+}
+
+/// `into[..] = Σ over points` of every row.
+fn sum_rows(values: &Tensor, into: &Tensor) -> Result<()> {
+    values.f_sum_intlist_out(into, [2i64].as_slice(), true, Kind::Float).done()
 }
 
 /// What the forward pass keeps of a hidden layer.
@@ -97,11 +102,11 @@ struct Hidden {
     norm: Option<Norm>,
 }
 
-/// BatchNorm's statistics of a layer, in the tensors of all layers.
+/// BatchNorm's statistics of a layer, in the tensors of all layers; by tensors mean and variance are its own.
 struct Norm {
-    /// `c`, `(members, width, points)` and `(members · width, points)`.
-    centred: Tensor,
-    centred_rows: Tensor,
+    /// `c`, by tensors `z`: `(members, width, points)` and `(members · width, points)`.
+    values: Tensor,
+    rows: Tensor,
     /// Batch mean of `W h`, flat and `(members, width, 1)`.
     flat_mean: Tensor,
     mean: Tensor,
@@ -172,10 +177,10 @@ impl<'a> Pass<'a> {
             let norm = if block.batch_norm.is_some() {
                 let part = |all: &Tensor| all.f_narrow(0, at, m * width);
                 let column = |all: &Tensor| part(all)?.f_view((m, width, 1));
-                let centred = memory.zeros(&[m, width, n])?;
+                let values = memory.zeros(&[m, width, n])?;
                 let norm = Norm {
-                    centred_rows: centred.f_view((m * width, n))?,
-                    centred,
+                    rows: values.f_view((m * width, n))?,
+                    values,
                     flat_mean: part(&means)?,
                     mean: column(&means)?,
                     variance: column(&variances)?,
@@ -253,16 +258,25 @@ impl<'a> Pass<'a> {
             let map = &params.hidden[l];
             match (&mut here.norm, &map.norm) {
                 (Some(norm), Some(parameters)) => {
-                    self.products.into(&map.linear.weight, input, &norm.centred)?;
-                    norm.centred_rows.f_mv_out(&norm.flat_mean, &self.ones).done()?;
-                    norm.flat_mean.f_mul_scalar_(1.0 / n as f64).done()?;
-                    norm.centred.f_sub_(&norm.mean).done()?;
-                    norm.centred.f_norm_out(&norm.length, 2.0, 2, true).done()?;
-                    norm.length.f_mul_out(&norm.variance, &norm.length).done()?;
-                    norm.variance.f_mul_scalar_(1.0 / n as f64).done()?;
-                    norm.variance.f_add_scalar(eps)?.f_rsqrt_out(&norm.inverse).done()?;
-                    parameters.gamma.f_mul_out(&norm.scale, &norm.inverse).done()?;
-                    rows_affine(&parameters.beta, &norm.scale, &norm.centred, &here.out)?;
+                    self.products.into(&map.linear.weight, input, &norm.values)?;
+                    let inverse_of = |variance: &Tensor| variance.f_add_scalar(eps)?.f_rsqrt_out(&norm.inverse).done();
+                    if self.shape.by_tensors {
+                        (norm.variance, norm.mean) = norm.values.f_var_mean_correction([2i64].as_slice(), 0, true)?;
+                        inverse_of(&norm.variance)?;
+                        parameters.gamma.f_mul_out(&norm.scale, &norm.inverse).done()?;
+                        let offset = parameters.beta.f_sub(&norm.mean.f_mul(&norm.scale)?)?;
+                        offset.f_addcmul_out(&here.out, &norm.scale, &norm.values).done()?;
+                    } else {
+                        norm.rows.f_mv_out(&norm.flat_mean, &self.ones).done()?;
+                        norm.flat_mean.f_mul_scalar_(1.0 / n as f64).done()?;
+                        norm.values.f_sub_(&norm.mean).done()?;
+                        norm.values.f_norm_out(&norm.length, 2.0, 2, true).done()?;
+                        norm.length.f_mul_out(&norm.variance, &norm.length).done()?;
+                        norm.variance.f_mul_scalar_(1.0 / n as f64).done()?;
+                        inverse_of(&norm.variance)?;
+                        parameters.gamma.f_mul_out(&norm.scale, &norm.inverse).done()?;
+                        rows_affine(&parameters.beta, &norm.scale, &norm.values, &here.out)?;
+                    }
                 }
                 _ => self.products.affine(&map.linear, input, &here.out)?,
             }
@@ -302,11 +316,19 @@ impl<'a> Pass<'a> {
         variance: &mut Tensor,
         momentum: f64,
     ) -> Result<()> {
-        let mut batch = self.means.f_add(&params.norm_biases)?;
+        let all = |together: &Tensor, of: &dyn Fn(&Norm) -> &Tensor| {
+            if !self.shape.by_tensors || self.shape.layout.n_statistics() == 0 {
+                return Ok(together.shallow_clone());
+            }
+            let parts = self.hidden.iter().filter_map(|hidden| hidden.norm.as_ref().map(of));
+            let parts: Result<Vec<_>> = parts.map(|part| part.f_view([-1])).collect();
+            Tensor::f_cat(&parts?, 0)
+        };
+        let mut batch = all(&self.means, &|norm| &norm.mean)?.f_add(&params.norm_biases)?;
         mean.f_mul_scalar_(1.0 - momentum)?.f_add_(&batch.f_mul_scalar_(momentum)?).done()?;
         if self.shape.n > 1 {
             let n = self.shape.n as f64;
-            let batch = self.variances.f_mul_scalar(momentum * n / (n - 1.0))?;
+            let batch = all(&self.variances, &|norm| &norm.variance)?.f_mul_scalar(momentum * n / (n - 1.0))?;
             variance
                 .f_mul_scalar_(1.0 - momentum)?
                 .f_add_(&batch)?
@@ -325,18 +347,9 @@ impl<'a> Pass<'a> {
         self.tail[end].f_mul_scalar_(2.0 / (n as f64 * self.shape.network.n_outputs() as f64)).done()?;
         for (c, conv) in self.convolutions.iter().enumerate().rev() {
             let (before, after) = self.tail.split_at_mut(c + 1);
-            conv_backward(
-                self.products,
-                conv,
-                &params.conv[c],
-                &mut gradient.conv[c],
-                &mut before[c],
-                &after[0],
-                &self.ones,
-            )?;
+            conv_backward(self.products, conv, &params.conv[c], &gradient.conv[c], &mut before[c], &after[0])?;
         }
-        let n_last = self.shape.layout.last().n_out as i64;
-        self.tail[0].f_view((m * n_last, n as i64))?.f_mv_out(&gradient.last.flat_bias, &self.ones).done()?;
+        sum_rows(&self.tail[0], &gradient.last.bias)?;
         let n_hidden = self.hidden.len();
         let input = self.hidden.last().map_or(&self.x, |hidden| &hidden.out);
         self.products.into(&self.tail[0], &t(input)?, &gradient.last.weight)?;
@@ -354,26 +367,31 @@ impl<'a> Pass<'a> {
             if let Some((_, kept)) = &self.dropout {
                 signal.f_mul_scalar_(*kept).done()?;
             }
-            let signal_rows = signal.f_view((m * width, n as i64))?;
             let map = &mut gradient.hidden[l];
             match (&mut here.norm, &mut map.norm) {
                 (Some(norm), Some(into)) => {
-                    signal_rows.f_mv_out(&into.flat_beta, &self.ones).done()?;
-                    signal.f_mul_out(scratch, &norm.centred).done()?;
+                    signal.f_view((m * width, n as i64))?.f_mv_out(&into.flat_beta, &self.ones).done()?;
+                    signal.f_mul_out(scratch, &norm.values).done()?;
                     scratch.f_view((m * width, n as i64))?.f_mv_out(&norm.flat_dot, &self.ones).done()?;
-                    norm.dot.f_mul_(&norm.inverse).done()?;
-                    into.gamma.f_copy_(&norm.dot)?;
+                    if self.shape.by_tensors {
+                        // Σ δ c = Σ δ z − mean Σ δ
+                        norm.dot.f_sub_(&norm.mean.f_mul(&into.beta)?).done()?;
+                    }
+                    norm.dot.f_mul_out(&into.gamma, &norm.inverse).done()?;
                     // dz = scale δ − scale dβ / n − c · scale · inverse · dγ / n
                     let per_point = -1.0 / n as f64;
                     let offset = norm.scale.f_mul(&into.beta)?.f_mul_scalar_(per_point)?;
-                    let slope = norm.dot.f_mul_(&norm.scale)?.f_mul_(&norm.inverse)?.f_mul_scalar_(per_point)?;
-                    rows_affine(&offset, &norm.scale, &signal, scratch)?;
-                    scratch.f_addcmul_(&norm.centred, &slope).done()?;
+                    let slope = into.gamma.f_mul(&norm.scale)?.f_mul_(&norm.inverse)?.f_mul_scalar_(per_point)?;
+                    if self.shape.by_tensors {
+                        let offset = offset.f_sub(&slope.f_mul(&norm.mean)?)?;
+                        offset.f_addcmul_out(scratch, &norm.scale, &signal).done()?;
+                    } else {
+                        rows_affine(&offset, &norm.scale, &signal, scratch)?;
+                    }
+                    scratch.f_addcmul_(&norm.values, &slope).done()?;
                     std::mem::swap(&mut signal, scratch);
                 }
-                _ => {
-                    signal_rows.f_mv_out(&map.linear.flat_bias, &self.ones).done()?;
-                }
+                _ => sum_rows(&signal, &map.linear.bias)?,
             }
             let input_transposed = if l == 0 { self.x_transposed.shallow_clone() } else { t(&self.hidden[l - 1].out)? };
             self.products.into(&signal, &input_transposed, &gradient.hidden[l].linear.weight)?;
@@ -424,8 +442,8 @@ impl<'a> Pass<'a> {
             delta.f_scatter_(1, &i, &slope.f_neg()?).done()?;
             delta.f_scatter_(1, &j, &slope).done()?;
         }
-        delta.f_mv_out(&into.flat_bias, &self.ones).done()?;
         let delta = delta.f_view((m, 1, n as i64))?;
+        sum_rows(&delta, &into.bias)?;
         let parts: Result<Vec<_>> = head.features.iter().map(|features| delta.f_bmm(&t(features)?)).collect();
         into.weight.f_copy_(&Tensor::f_cat(&parts?, 2)?)?;
         Ok(Some(delta))
@@ -446,11 +464,11 @@ impl<'a> Pass<'a> {
             return Ok(());
         };
         let Some(f) = range.features.iter().position(|(layer, _)| *layer == l) else { return Ok(()) };
-        let (m, n, width) = (self.shape.n_members as i64, self.shape.n as i64, head.training.shape.width as i64);
+        let width = head.training.shape.width as i64;
         let weight = score.weight.f_narrow(2, f as i64 * width, width)?;
         let signal = t(&weight)?.f_mul(delta)?;
         head.features[f].f_threshold_backward_grad_input(&signal, &signal, 0).done()?;
-        signal.f_view((m * width, n))?.f_mv_out(&gradient.features[f].flat_bias, &self.ones).done()?;
+        sum_rows(&signal, &gradient.features[f].bias)?;
         self.products.into(&signal, &t(&self.hidden[l].out)?, &gradient.features[f].weight)?;
         if epoch < head.training.joint_epochs {
             self.products.add(&t(&params.features[f].weight)?, &signal, &self.scratch[l].0)?;
@@ -544,20 +562,14 @@ fn conv_backward(
     products: Products,
     conv: &Conv,
     map: &LinearView,
-    into: &mut LinearView,
+    into: &LinearView,
     before: &mut Tensor,
     after: &Tensor,
-    ones: &Tensor,
 ) -> Result<()> {
     let (m, _, n) = before.size3()?;
     let (n_in, n_out, kernel) = (conv.spec.n_in as i64, conv.spec.n_out as i64, conv.spec.kernel as i64);
     let (n_before, n_after) = (conv.n_before as i64, conv.n_after as i64);
-    let sums = after.f_view((m * n_out * n_after, n))?.f_mv(ones)?;
-    into.flat_bias.f_copy_(&sums.f_view((m * n_out, n_after))?.f_sum_dim_intlist(
-        [1i64].as_slice(),
-        false,
-        Kind::Float,
-    )?)?;
+    sum_rows(&after.f_view((m, n_out, n_after * n))?, &into.bias)?;
     match conv.spec.kind {
         ConvKind::Plain => {
             let gradient = after.f_view((m, n_out, n_after * n))?;

@@ -4,7 +4,7 @@
 use ndarray::{Array3, ArrayView1, s};
 use tch::{Kind, TchError, Tensor};
 
-use super::blocks::{LinearView, Packing, Views};
+use super::blocks::{LinearView, Order, Packing, Views};
 use super::device::{Done, Memory, download};
 use super::evaluate::conv_signal;
 use super::pass::{Products, at_taps, conv_forward, t};
@@ -78,7 +78,7 @@ impl DeviceTangent {
     pub fn new(memory: Memory, ensemble: &Ensemble) -> Result<Self> {
         let (network, layout, members) = (&ensemble.network, &ensemble.layout, &ensemble.members);
         let m = members.len();
-        let packing = Packing::new(layout, m);
+        let packing = Packing::new(layout, m, Order::ByTensor);
         let params: Vec<f64> = packing.pack(|m| &members[m].params).into_iter().map(f64::from).collect();
         let views = packing.views(network, layout, &memory.upload(&params, &[params.len() as i64])?)?;
         let evaluators: Vec<_> = members.iter().map(|member| Evaluator::double(network, layout, member)).collect();

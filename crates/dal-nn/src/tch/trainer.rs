@@ -69,8 +69,8 @@ impl From<tch::TchError> for TchTrainError {
 #[derive(Debug, Clone)]
 pub struct TchTrainer {
     options: TchOptions,
-    /// Takes optimiser steps by tensor operations even on the processor.
-    tensors_only: bool,
+    /// Trains as on other devices even on the processor.
+    by_tensors: bool,
 }
 
 /// What is left of a member's training: its log or failure, and its share of the time.
@@ -83,7 +83,8 @@ impl TchTrainer {
     /// [`TchSetupError`] where the device is not there or lacks an option.
     pub fn new(options: TchOptions) -> Result<Self, TchSetupError> {
         options.open()?;
-        Ok(Self { options, tensors_only: false })
+        let by_tensors = options.device != TchDevice::Cpu;
+        Ok(Self { options, by_tensors })
     }
 
     /// How it runs.
@@ -96,10 +97,10 @@ impl TchTrainer {
         bytes_per_member(job.network, job.layout, job.n)
     }
 
-    /// Takes optimiser steps by tensor operations, as on other devices, even on the processor.
+    /// Trains as on other devices even on the processor.
     #[cfg(test)]
     pub(super) fn by_tensors(mut self) -> Self {
-        self.tensors_only = true;
+        self.by_tensors = true;
         self
     }
 
@@ -206,7 +207,7 @@ impl TchTrainer {
             n: job.n,
             memory: Memory(self.options.device.device()),
             bf16: self.options.bf16,
-            tensors_only: self.tensors_only,
+            by_tensors: self.by_tensors,
             stop: job.stop,
         }
     }
