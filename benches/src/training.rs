@@ -50,18 +50,28 @@ impl Workload {
         })
     }
 
-    /// A smooth function of one output on uniform points, for a network of [`NETWORKS`].
+    /// [`Self::invented`] with one output, for a network of [`NETWORKS`].
     ///
     /// # Errors
     /// Sizes that are no network.
     pub fn made_up((inputs, depth, width): (usize, usize, usize), n: usize, n_members: usize) -> Result<Self> {
         let mut widths = vec![width; depth + 2];
         (widths[0], widths[depth + 1]) = (inputs, 1);
-        let network = network(&widths, false)?;
+        Self::invented(&widths, n, n_members)
+    }
+
+    /// A smooth function on uniform points, for a network of these widths (inputs, hidden layers, outputs).
+    ///
+    /// # Errors
+    /// Widths that are no network.
+    pub fn invented(widths: &[usize], n: usize, n_members: usize) -> Result<Self> {
+        let network = network(widths, false)?;
+        let (inputs, outputs) = (network.n_inputs(), network.n_outputs());
         let layout = Layout::new(&network, None);
         let mut stream = ChaCha8Rng::seed_from_u64(1);
         let x: Vec<f32> = (0..n * inputs).map(|_| stream.random_range(-1.0f32..1.0)).collect();
-        let y = x.chunks_exact(inputs).map(|row| (row.iter().sum::<f32>() * 3.0).sin()).collect();
+        let label = |row: &[f32], output: usize| (row.iter().sum::<f32>() * 3.0 + 0.1 * output as f32).sin();
+        let y = x.chunks_exact(inputs).flat_map(|row| (0..outputs).map(move |output| label(row, output))).collect();
         let initial = (0..n_members).map(|_| layout.initial::<f32>(&mut stream)).collect();
         Ok(Self { network, layout, n, x, y, initial })
     }

@@ -1,5 +1,7 @@
 //! `cargo xtask ci`: the checks of continuous integration, stage by stage, with their times.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -46,12 +48,14 @@ const STAGES: &[Stage] = &[
 
 const FULL_STAGES: &[Stage] = &[
     ("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None })),
+    ("recompute", recompute),
     ("page", || page::run_browser(&page::Args { page: None })),
     ("valgrind", valgrind::run_memcheck),
     // Off by default for the time it takes to compile.
     ("features", || {
         run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))
     }),
+    ("room", || drop_test_programs(&target_dir().join("debug/deps"))),
 ];
 
 const TCH_STAGES: &[Stage] = &[
@@ -76,6 +80,19 @@ const WITH_TCH: &[&str] = &[
     "dal-nn/tch,dal-bench/tch,dal-cli/tch",
 ];
 
+/// Deletes the programs of tests that have passed: together they take as much as libtorch, which comes next, and a
+/// machine for continuous integration has little disk. Cargo links again what it finds missing.
+fn drop_test_programs(deps: &Path) -> Result<()> {
+    for entry in fs::read_dir(deps).with_context(|| deps.display().to_string())? {
+        let path = entry?.path();
+        // Libraries, metadata and lists of dependencies have other endings; a program has none but on Windows.
+        if path.is_file() && path.extension().is_none_or(|ending| ending == "exe") {
+            fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
 /// A default build knows nothing of libtorch.
 fn no_libtorch() -> Result<()> {
     let tree = capture(&mut cargo(&["tree", "--workspace", "--locked", "--prefix", "none", "--format", "{p}"]))?;
@@ -84,6 +101,35 @@ fn no_libtorch() -> Result<()> {
         Some(name) => bail!("`{name}` is among the dependencies of a default build"),
         None => Ok(()),
     }
+}
+
+/// A small store whose picks and figures a script that shares no code with us computes again from its files.
+fn recompute() -> Result<()> {
+    run(&mut cargo(&["build", "--locked", "--quiet", "-p", "dal-cli"]))?;
+    let (dal, folder) = (target_dir().join("debug/dal"), root().join("fixtures/recompute"));
+    let python = fixtures::python_with(&folder)?;
+    let store = target_dir().join("recompute");
+    if store.exists() {
+        std::fs::remove_dir_all(&store).with_context(|| store.display().to_string())?;
+    }
+    let report = store.join("report");
+    run(Command::new(&dal).args(["bench", "run"]).arg(folder.join("sweep.toml")).arg("--store").arg(&store))?;
+    run(Command::new(&dal).arg("report").arg(&store).arg("--out").arg(&report))?;
+    let mut script = Command::new(python);
+    script.arg(folder.join("recompute.py")).arg(&store).arg(report.join("tables/cells.csv"));
+    for entry in std::fs::read_dir(store.join("runs"))? {
+        let of_run = entry?;
+        if of_run.file_name().to_string_lossy().contains("-random-") {
+            continue;
+        }
+        for step in ["0", "2"] {
+            let out = store.join("shown").join(of_run.file_name()).join(step);
+            let mut show = Command::new(&dal);
+            run(show.args(["bench", "show"]).arg(of_run.path()).args(["--step", step, "--out"]).arg(&out))?;
+            script.arg(out);
+        }
+    }
+    run(&mut script)
 }
 
 /// Everything of the engine's own crate, whose conformance suite covers both engines; of the others what uses the
@@ -101,7 +147,7 @@ fn tch_sweep() -> Result<()> {
     let dal = target_dir().join("debug/dal");
     let store = target_dir().join("tch-smoke");
     if store.exists() {
-        std::fs::remove_dir_all(&store).with_context(|| store.display().to_string())?;
+        fs::remove_dir_all(&store).with_context(|| store.display().to_string())?;
     }
     let sweep = root().join("benches/sweeps/smoke.toml");
     run(Command::new(&dal).args(["bench", "run"]).arg(sweep).arg("--store").arg(&store).args(["--engine", "tch"]))?;

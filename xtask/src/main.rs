@@ -5,6 +5,7 @@ mod bench_all;
 mod bench_peers;
 mod ci;
 mod fixtures;
+mod gpu_bundle;
 mod libtorch;
 mod package;
 mod page;
@@ -37,6 +38,8 @@ enum Task {
     /// Bring libtorch for the feature `tch`, or find an installed one.
     #[command(disable_help_flag = true)]
     Libtorch(libtorch::Args),
+    /// Build the folder that checks and times the engine `tch` on a machine with a GPU.
+    GpuBundle(gpu_bundle::Args),
     /// Remake the fixtures, or check that they can be remade.
     Fixtures(fixtures::Args),
     /// Test the report page in a real browser.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Ci(args) => ci::run_stages(&args),
         Task::Tidy(args) => tidy::run_task(&args.rest),
         Task::Libtorch(args) => libtorch::run_task(&args.rest),
+        Task::GpuBundle(args) => gpu_bundle::run_bundling(&args),
         Task::Fixtures(args) => fixtures::run_scripts(&args),
         Task::Page(args) => page::run_browser(&args),
         Task::Valgrind => valgrind::run_memcheck(),

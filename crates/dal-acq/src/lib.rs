@@ -31,6 +31,7 @@ mod build;
 mod card;
 mod catalogue;
 pub mod contract;
+pub mod designs;
 mod given;
 mod greedy;
 mod rule;

@@ -6,10 +6,20 @@ use ndarray::Array1;
 
 /// Implements [`Strategy`](dal_core::Strategy) for a settings struct that has `fn requires(&self) -> Needs` and
 /// `fn choose(&self, &Step, n_queries, &SeedPath) -> Result<Proposal, StrategyError>`; `choose` is called with
-/// `1 <= n_queries <= n_pool` only.
+/// `1 <= n_queries <= n_pool` only. `any_pool` after its name: the size of the pool does not matter to it.
 macro_rules! pool_strategy {
     ($rule:ty) => {
+        pool_strategy!($rule, true);
+    };
+    ($rule:ty, any_pool) => {
+        pool_strategy!($rule, false);
+    };
+    ($rule:ty, $uses_pool:literal) => {
         impl dal_core::Strategy for $rule {
+            fn uses_pool(&self) -> bool {
+                $uses_pool
+            }
+
             fn needs(&self) -> dal_core::Needs {
                 self.requires()
             }

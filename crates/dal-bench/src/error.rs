@@ -104,4 +104,12 @@ pub enum BenchError {
         /// What happened.
         reason: String,
     },
+    /// A step of a run cannot be shown.
+    #[error("run {run}: {reason}")]
+    Show {
+        /// Its id.
+        run: String,
+        /// Why.
+        reason: String,
+    },
 }

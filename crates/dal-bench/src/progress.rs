@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use dal_core::LabelFailure;
-use dal_store::{Failure, Status};
+use dal_store::{EntryRecord, Failure, Status};
 
+use crate::learning::Learning;
 use crate::plan::Trial;
 
 /// Watches a sweep; called from worker threads, so it must be quick.
@@ -78,10 +79,8 @@ pub enum Event<'a> {
         worker: usize,
         /// The run.
         trial: &'a Trial,
-        /// 0-based entry.
-        entry: usize,
-        /// Test MSE.
-        mse: f64,
+        /// What was recorded.
+        record: &'a EntryRecord,
         /// The sweep as a whole.
         overall: Overall,
     },
@@ -124,6 +123,8 @@ pub struct Summary {
     pub finished: usize,
     /// Runs that failed in this start.
     pub failed: Vec<FailedRun>,
+    /// What did not learn among the models that this start trained.
+    pub learning: Learning,
     /// Whether a stop was asked for; what is missing stands at its checkpoints.
     pub stopped: bool,
     /// Duration of this start.

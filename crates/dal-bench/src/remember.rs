@@ -1,277 +1,81 @@
-//! Asks a user's oracle once per point: answers are kept in the store, and shared by all runs of the sweep.
+//! The answers of a user's oracle: opened beside the problem file, and taken over from stores of older versions.
 
-use std::collections::HashSet;
-use std::ops::ControlFlow;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::path::Path;
+use std::sync::Arc;
 
-use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop};
-use dal_store::{LabelJournal, StoreError};
-use ndarray::{ArrayView1, ArrayView2, Axis};
+use dal_oracles::{Asking, Problem};
+use dal_store::{AnswerKey, Answers, KeyInput, ProblemSpec, Remembering, Store, StoreError, old_answers};
+use ndarray::aview1;
 
-/// An oracle behind the answers that a store keeps of it.
+/// A problem's oracle behind the answers kept of it, in this folder or beside the problem file; `None` where answers cost
+/// nothing (built-in problems, tables).
 ///
-/// An answer is on disk before whoever asked for it gets it. Runs that need the same point (the initial points of one seed, say)
-/// share one question: the second waits for the answer to the first. Failures are not shared, so each run asks again, save in the
-/// test set ([`test_label`](Self::test_label)), which has to be the same points at every start.
-#[derive(Debug)]
-pub(crate) struct Remembering<'a> {
-    inner: &'a dyn Oracle,
-    state: Mutex<State>,
-    answered: Condvar,
+/// # Errors
+/// A folder or a file that cannot be read.
+pub fn remembering(problem: &Problem, folder: Option<&Path>) -> Result<Option<Remembering>, StoreError> {
+    let Some(asking) = problem.asking() else { return Ok(None) };
+    let inputs = asking.inputs().map(|(name, levels)| KeyInput { name: name.to_owned(), levels: levels.to_vec() });
+    let key = AnswerKey {
+        program: asking.program.clone(),
+        exchange: asking.exchange.clone(),
+        inputs: inputs.collect(),
+        outputs: asking.outputs.clone(),
+        version: asking.version.clone(),
+    };
+    let answers = Answers::open(folder.unwrap_or(&asking.folder), key)?;
+    let lines = asking.clone();
+    Ok(Some(Remembering::new(Arc::clone(problem.oracle()), move |x| lines.line(x), answers)))
 }
 
-#[derive(Debug)]
-struct State {
-    journal: LabelJournal,
-    /// Points that somebody is asking about.
-    asked: HashSet<Vec<u64>>,
-}
-
-/// Points that a call asks about; others may ask about them again when it is dropped.
-struct Claim<'a, 'b> {
-    oracle: &'a Remembering<'b>,
-    points: Vec<Vec<u64>>,
-}
-
-impl Drop for Claim<'_, '_> {
-    fn drop(&mut self) {
-        let mut state = self.oracle.lock();
-        for point in &self.points {
-            state.asked.remove(point);
-        }
-        self.oracle.answered.notify_all();
-    }
-}
-
-impl<'a> Remembering<'a> {
-    pub(crate) fn new(inner: &'a dyn Oracle, journal: LabelJournal) -> Self {
-        let state = State { journal, asked: HashSet::new() };
-        Self { inner, state: Mutex::new(state), answered: Condvar::new() }
-    }
-
-    /// As [`label`](Oracle::label), but failures are kept too.
-    pub(crate) fn test_label(
-        &self,
-        x: ArrayView2<'_, f64>,
-        stop: &Stop,
-        on_row: &mut OnRow<'_>,
-    ) -> Result<(), OracleError> {
-        self.ask(x, true, stop, on_row)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn ask(
-        &self,
-        x: ArrayView2<'_, f64>,
-        keeps_failures: bool,
-        stop: &Stop,
-        on_row: &mut OnRow<'_>,
-    ) -> Result<(), OracleError> {
-        let mut open: Vec<usize> = (0..x.nrows()).collect();
-        while !open.is_empty() {
-            let mut claim = Claim { oracle: self, points: Vec::new() };
-            let (mut known, mut mine, mut others) = (Vec::new(), Vec::new(), Vec::new());
-            let mut state = self.lock();
-            for &row in &open {
-                match state.journal.get(x.row(row)) {
-                    Some(Ok(label)) => known.push((row, Ok(label.to_vec()))),
-                    Some(Err(failure)) if keeps_failures => known.push((row, Err(failure.clone()))),
-                    _ => {
-                        let point = bits(x.row(row));
-                        if state.asked.insert(point.clone()) {
-                            claim.points.push(point);
-                            mine.push(row);
-                        } else {
-                            others.push(row);
-                        }
-                    }
-                }
-            }
-            if known.is_empty() && mine.is_empty() {
-                // Somebody else is asking; whatever comes of it, look again.
-                drop(self.answered.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner()));
-            } else {
-                drop(state);
-            }
-            for (row, answer) in known {
-                if on_row(row, answer.as_deref().map_err(Clone::clone)).is_break() {
-                    return Ok(());
-                }
-            }
-            if !mine.is_empty() && self.ask_inner(x, &mine, keeps_failures, stop, on_row)?.is_break() {
-                return Ok(());
-            }
-            open = others;
-        }
-        Ok(())
-    }
-
-    fn ask_inner(
-        &self,
-        x: ArrayView2<'_, f64>,
-        rows: &[usize],
-        keeps_failures: bool,
-        stop: &Stop,
-        on_row: &mut OnRow<'_>,
-    ) -> Result<ControlFlow<()>, OracleError> {
-        let mut flow = ControlFlow::Continue(());
-        let mut refused: Option<StoreError> = None;
-        let n_outputs = self.inner.n_outputs();
-        let batch = x.select(Axis(0), rows);
-        let mut open = vec![true; rows.len()];
-        let mut settle = |k: usize, answer: Result<&[f64], LabelFailure>| {
-            if k >= open.len() || !std::mem::replace(&mut open[k], false) {
-                return flow;
-            }
-            let row = rows[k];
-            let keep = match &answer {
-                Ok(label) => label.len() == n_outputs && label.iter().all(|v| v.is_finite()),
-                Err(_) => keeps_failures,
-            };
-            if keep {
-                let kept = self.lock().journal.add(x.row(row), answer.as_ref().copied());
-                if let Err(error) = kept {
-                    refused.get_or_insert(error);
-                }
-                self.answered.notify_all();
-            }
-            // What arrives after an answer that could not be taken is kept here all the same: it was paid for.
-            if flow.is_continue() {
-                flow = on_row(row, answer);
-            }
-            flow
-        };
-        let outcome = self.inner.label(batch.view(), stop, &mut settle);
-        if outcome.is_ok() {
-            for k in 0..rows.len() {
-                let message = "the oracle gave no answer for this row";
-                if settle(k, Err(LabelFailure::new(LabelFailureKind::Missing, message))).is_break() {
-                    break;
-                }
-            }
-        }
-        match refused {
-            Some(error) => Err(OracleError::Unavailable { message: format!("keeping answers: {error}") }),
-            None => outcome.map(|()| flow),
+/// Takes over what an older version kept in a store, where the problem file is still the one that it was asked with:
+/// such a store has points of the unit box, which mean something else where a bound has changed.
+pub(crate) fn take_old(
+    store: &Store,
+    spec: &ProblemSpec,
+    asking: &Asking,
+    answers: &Answers,
+) -> Result<(), StoreError> {
+    let old = ProblemSpec { digest: Some(asking.old_digest.clone()), ..spec.clone() };
+    for (x, answer) in old_answers(store, &old)?.answers {
+        let Ok(line) = asking.line(aview1(&x)) else { continue };
+        if answers.get(&line).is_none() {
+            answers.put(&line, answer.as_deref())?;
         }
     }
-}
-
-fn bits(x: ArrayView1<'_, f64>) -> Vec<u64> {
-    x.iter().map(|v| v.to_bits()).collect()
-}
-
-impl Oracle for Remembering<'_> {
-    fn n_inputs(&self) -> usize {
-        self.inner.n_inputs()
-    }
-
-    fn n_outputs(&self) -> usize {
-        self.inner.n_outputs()
-    }
-
-    fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
-        self.ask(x, false, stop, on_row)
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dal_core::every;
-    use dal_store::{ProblemSpec, Store};
-    use ndarray::{Array2, array};
     use std::collections::BTreeMap;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
-    /// Slow; fails below 0; counts what it is asked.
-    #[derive(Debug, Default)]
-    struct Slow(AtomicUsize);
-
-    impl Oracle for Slow {
-        fn n_inputs(&self) -> usize {
-            1
-        }
-        fn n_outputs(&self) -> usize {
-            1
-        }
-        fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
-            for (row, point) in x.outer_iter().enumerate() {
-                std::thread::sleep(Duration::from_millis(2));
-                self.0.fetch_add(1, Ordering::SeqCst);
-                let label = [2.0 * point[0]];
-                let negative = || LabelFailure::new(LabelFailureKind::Crashed, "negative");
-                if on_row(row, if point[0] < 0.0 { Err(negative()) } else { Ok(&label) }).is_break() {
-                    break;
-                }
-            }
-            Ok(())
-        }
-    }
-
-    fn journal(store: &Store) -> LabelJournal {
-        let problem = ProblemSpec { id: "p".into(), variant: "p".into(), settings: BTreeMap::new(), digest: None };
-        store.lock().unwrap().labels(&problem).unwrap()
-    }
-
-    fn answers(ask: impl FnOnce(&mut OnRow<'_>) -> Result<(), OracleError>, n: usize) -> Vec<Option<f64>> {
-        let mut answers = vec![None; n];
-        let mut keep = every(|row, answer| {
-            assert!(answers[row].is_none(), "row {row} twice");
-            answers[row] = Some(answer.map_or(f64::NAN, |label| label[0]));
-        });
-        ask(&mut keep).unwrap();
-        drop(keep);
-        answers.into_iter().map(|answer| answer.filter(|v| !v.is_nan())).collect()
-    }
+    use std::fs;
 
     #[test]
-    fn points_are_asked_once_over_threads_and_starts() {
+    fn an_old_store_is_taken_in_unless_the_file_changed() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open_or_create(dir.path().join("store")).unwrap();
-        let x: Array2<f64> = Array2::from_shape_fn((20, 1), |(i, _)| (i / 2) as f64 / 10.0);
-        let expected: Vec<Option<f64>> = x.iter().map(|v| Some(2.0 * v)).collect();
-        let slow = Slow::default();
-        let oracle = Remembering::new(&slow, journal(&store));
-        std::thread::scope(|scope| {
-            for shift in 0..4 {
-                let (x, oracle, expected) = (&x, &oracle, &expected);
-                scope.spawn(move || {
-                    let part = x.select(Axis(0), &(shift..20).collect::<Vec<_>>());
-                    assert_eq!(
-                        answers(|on_row| oracle.label(part.view(), &Stop::new(), on_row), 20 - shift),
-                        expected[shift..]
-                    );
-                });
-            }
-        });
-        assert_eq!(slow.0.load(Ordering::SeqCst), 10, "ten different points");
-        drop(oracle);
-        let again = Slow::default();
-        let oracle = Remembering::new(&again, journal(&store));
-        assert_eq!(answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 20), expected);
-        assert_eq!(again.0.load(Ordering::SeqCst), 0);
-    }
-
-    #[test]
-    fn failures_are_asked_again_but_not_in_the_test_set() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open_or_create(dir.path().join("store")).unwrap();
-        let slow = Slow::default();
-        let x = array![[-0.5], [0.5]];
-        let oracle = Remembering::new(&slow, journal(&store));
-        // Whether it is the test set, and how many questions there were in all.
-        for (test, asked) in [(false, 2), (false, 3), (true, 4), (true, 4), (false, 5)] {
-            let found = match test {
-                true => answers(|on_row| oracle.test_label(x.view(), &Stop::new(), on_row), 2),
-                false => answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 2),
-            };
-            assert_eq!(found, [None, Some(1.0)]);
-            assert_eq!(slow.0.load(Ordering::SeqCst), asked);
+        for (name, bytes) in dal_fixtures::OLD_STORE {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
         }
+        let store = Store::open(dir.path().join("store")).unwrap();
+        let file = dir.path().join("simulator.toml");
+        let take = |folder: &str| {
+            let problem = dal_oracles::user::load(&file).unwrap();
+            let (id, variant) = (problem.id().to_owned(), problem.variant_id());
+            let digest = problem.digest().map(str::to_owned);
+            let spec = ProblemSpec { id, variant, settings: BTreeMap::new(), digest };
+            let memory = remembering(&problem, Some(&dir.path().join(folder))).unwrap().unwrap();
+            take_old(&store, &spec, problem.asking().unwrap(), memory.answers()).unwrap();
+            memory.answers().rows()
+        };
+        let taken = take("first");
+        let asked = fs::read_to_string(dir.path().join("asked.csv")).unwrap();
+        assert!(taken.len() > 35 && taken.iter().all(|(line, _)| asked.lines().any(|asked| asked == line)));
+        let is_failed = |line: &str| line.split(',').next().unwrap().parse::<f64>().unwrap() > 0.7;
+        assert!(taken.iter().all(|(line, answer)| answer.is_err() == is_failed(line)));
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace("high = 1.0", "high = 2.0")).unwrap();
+        assert!(take("second").is_empty());
     }
 }

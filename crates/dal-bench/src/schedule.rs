@@ -1,11 +1,15 @@
 //! Runs a plan: workers take up trials or groups of them, the longest first, and leave finished runs, recorded failures or checkpoints.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dal_core::{Campaign, CampaignError, LearnError, OnRow, Oracle, RunError, Stop, run_trials};
-use dal_store::{Begin, EntryRecord, Failure, FailureKind, Provenance, RunWriter, Status, Store, StoreWriter};
+use dal_core::{Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, RunError, Stop, run_trials};
+use dal_store::{
+    AnswerDamageKind, Begin, EntryRecord, Failure, FailureKind, Provenance, Remembering, RunWriter, Standing, Status,
+    Store, StoreWriter,
+};
 use dal_work::{Group, Kind, Outcome, Task, WorkError, grouped, panic_message, work_through};
 use ndarray::ArrayView2;
 
@@ -15,9 +19,11 @@ use crate::machine::peak_memory_mib;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
 use crate::progress::{Event, FailedRun, Overall, Progress, Summary};
-use crate::recorder::{Halt, Recorder, Recording};
-use crate::remember::Remembering;
+use crate::remember::{remembering, take_old};
 use crate::replay::Replay;
+use crate::watch::{
+    Breaker, Doing, Evaluation, Halt, Recording, Records, Stopwatch, Timings, Yardstick, granting_committee,
+};
 
 /// How a plan is run; none of it changes results.
 #[derive(Clone, Debug)]
@@ -28,13 +34,15 @@ pub struct RunOptions {
     pub retry_failed: bool,
     /// Trials driven together at most, on an engine that trains in lock step; `None`: as many as the engine likes.
     pub together: Option<usize>,
+    /// Where the answers of users' oracles are kept; `None`: beside each problem file.
+    pub answers: Option<PathBuf>,
     /// What is known of this program and machine; name of the sweep, workers and number of resumptions are filled in.
     pub provenance: Provenance,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { jobs: 1, retry_failed: false, together: None, provenance: Provenance::default() }
+        Self { jobs: 1, retry_failed: false, together: None, answers: None, provenance: Provenance::default() }
     }
 }
 
@@ -65,14 +73,17 @@ pub fn run(
     for (i, problem) in plan.problems().iter().enumerate() {
         let first = plan.trials().iter().find(|trial| trial.problem() == i);
         oracles.push(match first {
-            Some(trial) if is_needed(i) && problem.costly_labels() => {
+            Some(trial) if is_needed(i) => {
                 let spec = &trial.spec().problem;
-                let journal = writer.labels(spec)?;
-                let dropped_bytes = journal.dropped_bytes();
-                if dropped_bytes > 0 {
-                    progress.event(&Event::LabelsDamaged { problem: &spec.id, dropped_bytes });
+                let memory = remembering(problem.problem(), options.answers.as_deref())?;
+                if let (Some(memory), Some(asking)) = (&memory, problem.problem().asking()) {
+                    take_old(store, spec, asking, memory.answers())?;
+                    let dropped_bytes = dropped_bytes(memory);
+                    if dropped_bytes > 0 {
+                        progress.event(&Event::LabelsDamaged { problem: &spec.id, dropped_bytes });
+                    }
                 }
-                Some(Remembering::new(&**problem.problem().oracle(), journal))
+                memory
             }
             _ => None,
         });
@@ -148,14 +159,25 @@ pub fn run(
     let mut summary = into_inner(shared.summary);
     summary.stopped = stop.is_draining() && summary.left() > 0;
     summary.failed.sort_by(|a, b| a.directory.cmp(&b.directory));
+    summary.learning.sort();
     summary.elapsed = start.elapsed();
     Ok(summary)
+}
+
+/// Bytes of kept answers that say nothing. A line that its process has not finished yet is none of them.
+fn dropped_bytes(memory: &Remembering) -> u64 {
+    let damage = memory.answers().damage();
+    let bytes = damage.iter().map(|damage| match damage.kind {
+        AnswerDamageKind::Spoilt { bytes } | AnswerDamageKind::Torn { bytes, writer: Standing::Gone } => bytes,
+        _ => 0,
+    });
+    bytes.sum()
 }
 
 /// Labels a problem's test set; of a costly one only what the store does not hold, with progress.
 fn label_test_set(
     problem: &PlannedProblem,
-    oracle: Option<&Remembering<'_>>,
+    oracle: Option<&Remembering>,
     stop: &Stop,
     progress: &dyn Progress,
 ) -> Result<(), BenchError> {
@@ -244,8 +266,8 @@ impl Ledger {
 
 struct Shared<'a> {
     plan: &'a Plan,
-    /// Per problem, the store's answers and who is asked for the others, where that costs something.
-    oracles: Vec<Option<Remembering<'a>>>,
+    /// Per problem, the answers that are kept and who is asked for the others, where that costs something.
+    oracles: Vec<Option<Remembering>>,
     writer: &'a StoreWriter,
     retry_failed: bool,
     provenance: Provenance,
@@ -286,21 +308,22 @@ impl Shared<'_> {
 
     /// Runs a group once. What comes back is to be run anew, each trial from its checkpoint, because another one panicked.
     fn attempt(&self, worker: usize, group: &[usize]) -> Result<Vec<Vec<usize>>, BenchError> {
+        let Some(&first) = group.first() else { return Ok(Vec::new()) };
+        let problem = &self.plan.problems()[self.plan.trials()[first].problem()];
+        let yardstick = Yardstick::of(problem)?;
         let mut started = Vec::new();
         for &index in group {
-            if let Some(start) = self.start(worker, index)? {
+            if let Some(start) = self.start(worker, index, &yardstick)? {
                 started.push(start);
             }
         }
         let Some(first) = started.first() else { return Ok(Vec::new()) };
         let n_together = started.len();
-        let problem = &self.plan.problems()[first.trial.problem()];
         let engine = problem.engine();
         let refused = |reason| BenchError::Engine { engine: engine.id().to_owned(), reason };
         let learner =
             engine.learner(problem.model(), problem.problem().shape()).map_err(|error| refused(error.to_string()))?;
-        let learner = problem.problem().scaling().learner(learner);
-        let test = problem.test_set()?;
+        let learner = problem.problem().scaling().learner(granting_committee(learner, problem.model()));
         let oracle: &dyn Oracle = match &self.oracles[first.trial.problem()] {
             Some(remembering) => remembering,
             None => &**problem.problem().oracle(),
@@ -314,23 +337,17 @@ impl Shared<'_> {
             trials.push((start.index, start.trial));
             recordings.push(start.recording);
         }
-        let mut on_entry = |i: usize, record: &EntryRecord| self.entry_finished(worker, trials[i].1, record);
-        let began = Instant::now();
-        let mut recorder = Recorder {
-            recordings,
-            test,
-            cheap_oracle: problem.cheap_labels().then_some(oracle),
-            on_entry: &mut on_entry,
-            last: began,
-            clock: Arc::new(move || began.elapsed().as_secs_f64()),
-            training_share: 0.0,
-            at: None,
-            broken: false,
-        };
-        let outcomes =
-            catch_unwind(AssertUnwindSafe(|| run_trials(&mut campaigns, &replay, &*learner, self.stop, &mut recorder)));
-        let (recordings, at) = (std::mem::take(&mut recorder.recordings), recorder.at);
-        drop(recorder);
+        let mut on_entry = |i: usize, record: &EntryRecord| self.entry_finished(worker, trials[i], record);
+        let timings = Timings::of(n_together);
+        let evaluation = Evaluation { yardstick, cheap_oracle: problem.cheap_labels().then_some(oracle) };
+        let mut records =
+            Records { recordings, problem: problem.problem(), evaluation, timings: &timings, on_entry: &mut on_entry };
+        let (mut doing, mut stopwatch, mut breaker) = (Doing::default(), Stopwatch::new(&timings), Breaker::default());
+        let outcomes = catch_unwind(AssertUnwindSafe(|| {
+            let mut all = Observers::new(vec![&mut doing, &mut stopwatch, &mut breaker, &mut records]);
+            run_trials(&mut campaigns, &replay, &*learner, self.stop, &mut all)
+        }));
+        let (recordings, at) = (records.recordings, doing.at);
         let payload = match outcomes {
             Ok(outcomes) => {
                 let some_failed = outcomes.iter().any(Result::is_err);
@@ -367,7 +384,7 @@ impl Shared<'_> {
     }
 
     /// Takes a trial up; `None` if nothing is left to do in it.
-    fn start(&self, worker: usize, index: usize) -> Result<Option<Started<'_>>, BenchError> {
+    fn start(&self, worker: usize, index: usize, yardstick: &Yardstick<'_>) -> Result<Option<Started<'_>>, BenchError> {
         let trial = &self.plan.trials()[index];
         let mut writer = match self.writer.begin(trial.key())? {
             Begin::Open(writer) => writer,
@@ -384,6 +401,7 @@ impl Shared<'_> {
             // A user's answers cost something, so they outlive the run.
             writer.keep_labels();
         }
+        writer.set_test_labels(yardstick.test_labels())?;
         let checkpoint = writer.checkpoint();
         self.progress.event(&Event::RunStarted {
             worker,
@@ -456,14 +474,14 @@ impl Shared<'_> {
         Ok(Ended::Over(run.status().clone()))
     }
 
-    fn entry_finished(&self, worker: usize, trial: &Trial, record: &EntryRecord) {
+    fn entry_finished(&self, worker: usize, (index, trial): (usize, &Trial), record: &EntryRecord) {
+        lock(&self.summary).learning.add(&self.plan.record().runs[index].directory, record);
         let overall = {
             let mut ledger = lock(&self.ledger);
             ledger.done += self.model.entry_seconds(self.plan, trial, record.entry);
             ledger.overall()
         };
-        let (entry, mse) = (record.entry, record.errors.mse);
-        self.progress.event(&Event::EntryFinished { worker, trial, entry, mse, overall });
+        self.progress.event(&Event::EntryFinished { worker, trial, record, overall });
     }
 
     fn run_ended(&self, worker: usize, index: usize, trial: &Trial, ended: Ended) {

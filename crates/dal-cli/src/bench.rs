@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use dal_bench::{Event, Overall, Plan, Progress, RunOptions, Summary, Sweep};
+use dal_bench::{Event, Learning, Overall, Plan, Progress, RunOptions, Summary, Sweep};
 use dal_core::{Stop, StopLevel};
-use dal_store::{Provenance, Status, Store};
+use dal_eval::MemberCounts;
+use dal_store::{EntryRecord, Provenance, Status, Store};
 use serde_json::json;
 
 use crate::Done;
+
 use crate::display::{Display, duration, left};
+use crate::effects;
 use crate::output::{Format, Rows, say};
 
 /// `dal bench`.
@@ -24,6 +27,10 @@ pub struct Args {
 enum Command {
     /// Run what a sweep file describes and the store does not hold yet.
     Run(RunArgs),
+    /// How the runs of a store stand, and what did not learn in them.
+    Status(crate::status::Args),
+    /// Write what a run saw and chose at one step as NumPy files, so that other programs can recompute it.
+    Show(crate::show::Args),
 }
 
 #[derive(clap::Args)]
@@ -66,9 +73,15 @@ struct RunArgs {
     /// Print the runs and the estimate, and stop.
     #[arg(long)]
     plan: bool,
+    /// With --plan: the store whose results tell how far seeds differ, and so what effects can be decided [default: --store].
+    #[arg(long, value_name = "STORE", requires = "plan")]
+    spread_from: Option<PathBuf>,
     /// Run failed runs again.
     #[arg(long)]
     retry_failed: bool,
+    /// Where the answers of your own programs and models are kept [default: NAME.answers beside each problem file NAME.toml].
+    #[arg(long, value_name = "DIR")]
+    answers: Option<PathBuf>,
     /// How --plan is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -76,7 +89,14 @@ struct RunArgs {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let Command::Run(args) = &args.command;
+    match &args.command {
+        Command::Run(args) => run_sweep(args),
+        Command::Status(args) => crate::status::run(args),
+        Command::Show(args) => crate::show::run(args),
+    }
+}
+
+fn run_sweep(args: &RunArgs) -> Result<Done> {
     for (flag, value) in [("--jobs", args.jobs), ("--together", args.together)] {
         if value == Some(0) {
             bail!("{flag} 0: at least one trial has to run at a time");
@@ -103,7 +123,12 @@ pub fn run(args: &Args) -> Result<Done> {
     if args.plan {
         // Looking must not create anything.
         let store = if args.store.exists() { Some(Store::open(&args.store)?) } else { None };
-        return print_plan(&plan, store.as_ref(), jobs, args.format);
+        let done = print_plan(&plan, store.as_ref(), jobs, args.format)?;
+        let other = args.spread_from.as_ref().map(Store::open).transpose()?;
+        for line in effects::lines(&plan, other.as_ref().or(store.as_ref()))? {
+            say!("{line}");
+        }
+        return Ok(done);
     }
     let store = Store::open_or_create(&args.store)?;
     print_estimate(&plan, Some(&store), jobs)?;
@@ -115,7 +140,8 @@ pub fn run(args: &Args) -> Result<Done> {
         machine: dal_bench::machine(),
         ..Provenance::default()
     };
-    let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, provenance };
+    let answers = args.answers.clone();
+    let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, answers, provenance };
 
     let stop = interrupts("the steps in progress")?;
     let display = Display::start();
@@ -190,6 +216,9 @@ fn print_summary(summary: &Summary) {
     for failed in &summary.failed {
         say!("failed: {}: {}", failed.directory, failed.failure);
     }
+    for line in learning_lines(&summary.learning) {
+        say!("{line}");
+    }
     if summary.skipped_failed > 0 {
         say!("{} runs failed earlier and were not tried again (--retry-failed does)", summary.skipped_failed);
     }
@@ -203,6 +232,59 @@ fn print_summary(summary: &Summary) {
         summary.left(),
         duration(summary.elapsed),
     );
+}
+
+/// What to say of a model that has not learned, or some of whose members have not.
+fn unlearned(record: &EntryRecord) -> String {
+    let mut words = String::new();
+    if record.learned == Some(false) {
+        words += ", has not learned";
+    }
+    let members = dal_bench::member_counts(&record.members);
+    for (n, what) in [(members.collapsed, "collapsed"), (members.unsettled, "unsettled")] {
+        if n > 0 {
+            words += &format!(", {n} of {} members {what}", members.trained);
+        }
+    }
+    words
+}
+
+/// Runs and places that are listed of what did not learn.
+const SHOWN_UNLEARNED: usize = 5;
+
+/// Lines about what did not learn; none where everything did.
+pub fn learning_lines(learning: &Learning) -> Vec<String> {
+    let mut lines = Vec::new();
+    let shortened = |mut all: Vec<String>| {
+        let more = all.len().saturating_sub(SHOWN_UNLEARNED);
+        all.truncate(SHOWN_UNLEARNED);
+        all.extend((more > 0).then(|| format!("{more} more")));
+        all.join(", ")
+    };
+    if !learning.not_learned.is_empty() {
+        lines.push(format!(
+            "{} of {} runs have not learned (their last test error is not below the variance of the test labels): {}",
+            learning.not_learned.len(),
+            learning.known,
+            shortened(learning.not_learned.clone())
+        ));
+    }
+    let MemberCounts { trained, collapsed, unsettled } = learning.members;
+    if collapsed + unsettled > 0 {
+        // The worst first; places are in order, and the sort keeps that.
+        let mut places: Vec<_> = learning.places.iter().collect();
+        places.sort_by_key(|place| std::cmp::Reverse((place.members.collapsed, place.members.unsettled)));
+        let place = |p: &dal_bench::MemberPlace| {
+            let MemberCounts { trained, collapsed, unsettled } = p.members;
+            format!("{} at step {} ({collapsed} and {unsettled} of {trained})", p.directory, p.entry)
+        };
+        lines.push(format!(
+            "of {trained} trained members {collapsed} collapsed (they predict hardly better than a constant) and {unsettled} are \
+             unsettled (their loss ends in a spike); most at {}",
+            shortened(places.into_iter().map(place).collect())
+        ));
+    }
+    lines
 }
 
 /// Failures of a test set that are shown.
@@ -245,8 +327,13 @@ impl Progress for Display {
                     trial.spec().label()
                 ));
             }
-            Event::EntryFinished { trial, entry, mse, overall, .. } => {
-                show(self, overall, &format!("{} at step {entry}, MSE {mse:.3e}", trial.spec().label()));
+            Event::EntryFinished { trial, record, overall, .. } => {
+                let (entry, mse) = (record.entry, record.errors.mse);
+                let label = trial.spec().label();
+                if record.choice.is_none() && record.learned == Some(false) {
+                    self.say(&format!("{label}: has not learned: its last test error is not below the variance"));
+                }
+                show(self, overall, &format!("{label} at step {entry}, MSE {mse:.3e}{}", unlearned(record)));
             }
             Event::RunEnded { trial, status, overall, .. } => {
                 if let Status::Failed(failure) = status {

@@ -4,12 +4,15 @@ mod bench;
 mod catalogue;
 mod data;
 mod display;
+mod effects;
 mod engines;
 mod label;
 mod output;
 mod problem;
 mod report;
 mod select;
+mod show;
+mod status;
 mod tune;
 
 use std::process::ExitCode;
@@ -29,6 +32,7 @@ use clap::{Parser, Subcommand};
   dal label sine --input x.csv                     evaluate an oracle at your points
   dal select gsx --labelled-x lx.csv --labelled-y ly.csv --pool px.csv -n 10
   dal bench run benches/sweeps/quick.toml --store runs/quick
+  dal bench status runs/quick                      how its runs stand, and what did not learn
   dal report runs/quick --out runs/quick/report
   dal tune sine                                    which network suits a problem
 

@@ -1,6 +1,7 @@
 //! The problem that a command names: a built-in one or a user's problem file.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use dal_oracles::Problem;
@@ -18,4 +19,12 @@ pub fn find_problem(name: &str, given: &[String]) -> Result<Problem> {
         return Ok(dal_oracles::user::load(Path::new(name))?);
     }
     dal_oracles::find(name, &settings).map_err(refused)
+}
+
+/// The problem, asked through the answers kept in this folder or beside the problem file, where answers cost something.
+pub fn remembered(problem: Problem, folder: Option<&Path>) -> Result<Problem> {
+    Ok(match dal_bench::remembering(&problem, folder)? {
+        Some(memory) => problem.with_oracle(Arc::new(memory)),
+        None => problem,
+    })
 }

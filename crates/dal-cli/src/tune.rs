@@ -18,7 +18,7 @@ use crate::Done;
 use crate::bench::interrupts;
 use crate::display::{Display, duration, left};
 use crate::output::{Format, Rows, outln, say};
-use crate::problem::find_problem;
+use crate::problem::{find_problem, remembered};
 
 /// A problem in, a network out.
 #[derive(clap::Args)]
@@ -68,6 +68,9 @@ pub struct Args {
     /// Where the search is kept [default: runs/tune-PROBLEM].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Where the answers of your own program or model are kept [default: NAME.answers beside the problem file NAME.toml].
+    #[arg(long, value_name = "DIR")]
+    answers: Option<PathBuf>,
     /// How much is searched around the reference network: `training` is BatchNorm, learning rate and weight decay alone.
     #[arg(long, value_enum, default_value_t)]
     space: Space,
@@ -198,7 +201,7 @@ pub fn run(args: &Args) -> Result<Done> {
 
 /// The search, and how many threads it runs on.
 fn search(args: &Args, clock: &Clock) -> Result<(Search, usize)> {
-    let problem = find_problem(&args.problem, &args.settings)?;
+    let problem = remembered(find_problem(&args.problem, &args.settings)?, args.answers.as_deref())?;
     let choice = EngineChoice {
         id: &args.engine,
         device: args.device.as_deref(),

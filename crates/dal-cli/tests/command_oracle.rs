@@ -308,3 +308,54 @@ fn the_first_interrupt_waits_for_the_running_call_and_keeps_its_answer() {
     assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n1,75,75.0\n");
     assert_eq!(lines(dir.path(), "asked"), ["50", "75"], "nothing is asked twice");
 }
+
+/// The program of a user who pays for every point.
+#[test]
+fn tune_then_bench_then_label_ask_no_point_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = "read header; echo y\nwhile read -r load; do echo \"$load\" >> asked.csv; echo \"$load\"; done\n";
+    problem(dir.path(), "time_limit = 60", count);
+    sweep(dir.path(), "initial = 8\nqueries = 4\nsteps = 1\ntest_points = 20");
+    write(dir.path(), "points.csv", "load\n1.25\n2.5\n99\n");
+    let asked = || {
+        let text = fs::read_to_string(dir.path().join("asked.csv")).unwrap();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let different: BTreeSet<&String> = lines.iter().collect();
+        assert_eq!(different.len(), lines.len(), "a point was asked twice");
+        lines.len()
+    };
+    let tune = |out: &'static str| {
+        let sizes = ["--points", "20", "--validation", "10", "--epochs", "3", "--members", "1", "--seeds", "1"];
+        let rest =
+            ["--budget", "6", "--space", "training", "--jobs", "1", "--proof-points", "20", "--campaign-seeds", "0"];
+        run(dir.path(), &[&["tune", "rig.toml", "--out", out][..], &sizes, &rest].concat())
+    };
+    let label = || run(dir.path(), &["label", "rig.toml", "--input", "points.csv"]);
+    let output = tune("tuned");
+    assert_eq!(output.0, 0, "{}", output.2);
+    let tuned = asked();
+    assert!(tuned >= 30);
+    assert_eq!(run(dir.path(), &BENCH).0, 0);
+    let swept = asked();
+    assert!(swept > tuned);
+    let first = label();
+    assert_eq!(first.1, "y0\n1.25\n2.5\n99.0\n");
+    assert_eq!(asked(), swept + 3);
+
+    // A comment and another network change no run; a wider range makes other runs, and no answer worthless.
+    let file = dir.path().join("rig.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("# A rig.\n{text}retries = 1\n[network]\nhidden = [6]\n")).unwrap();
+    let again = run(dir.path(), &BENCH);
+    assert_eq!(again.0, 0, "{}", again.2);
+    assert_eq!(tune("tuned-again").0, 0);
+    assert_eq!(label().1, first.1);
+    assert_eq!(asked(), swept + 3);
+    assert_eq!(fs::read_dir(dir.path().join("store/runs")).unwrap().count(), 2);
+    fs::write(&file, text.replace("high = 100", "high = 200")).unwrap();
+    assert_eq!(label().1, first.1);
+    assert_eq!(asked(), swept + 3);
+    assert_eq!(run(dir.path(), &BENCH).0, 0);
+    asked();
+    assert_eq!(fs::read_dir(dir.path().join("store/runs")).unwrap().count(), 4);
+}

@@ -140,9 +140,9 @@ fn labels_that_nobody_can_take_end_the_calls() {
     };
     let (code, calls) = script("> /dev/full 2> /dev/null");
     assert!(code == Some(2) && calls < 50, "{code:?} {calls}");
-    // Standard error that cannot be written costs no label.
-    let (code, calls) = script("--out out.csv 2> /dev/full");
-    assert_eq!((code, calls), (Some(1), 50));
+    // Standard error that cannot be written costs no label, and what was answered before is kept.
+    let (code, others) = script("--out out.csv 2> /dev/full");
+    assert!(code == Some(1) && (50 - calls..=50).contains(&others), "{code:?} {calls} {others}");
     assert_eq!(std::fs::read_to_string(dir.path().join("out.csv")).unwrap().lines().count(), 50);
 }
 

@@ -1,14 +1,15 @@
 //! One active-learning loop as a state machine: it asks for labels or for a model, and moves on when it is told.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use thiserror::Error;
 
 use crate::{
-    Clock, FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, Step, Strategy,
-    StrategyError, Surrogate, TrialSeeds,
+    Clock, Course, FitJob, LabelFailure, Labelled, LabelledError, Needs, Proposal, Queries, Space, SpaceError, Step,
+    Strategy, StrategyError, Surrogate, TrialSeeds,
 };
 
 /// Where queries are chosen from.
@@ -23,15 +24,27 @@ pub enum Pool {
     Candidates(Array2<f64>),
 }
 
+/// What the first model is trained on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// So many points, drawn uniformly from the space or from the candidates, that are labelled first.
+    Sample {
+        /// How many, at least one.
+        n: usize,
+    },
+    /// Points whose answers are known, all admitted by the space. Candidates that are the same points count as asked for.
+    Given(Labelled),
+}
+
 /// How many points are labelled when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Protocol {
-    /// Points labelled before the first model.
-    pub n_initial: usize,
-    /// Queries per step.
+    /// What the first model is trained on.
+    pub start: Start,
+    /// Queries per step, where [`Campaign::absorb`] is not told another number ([`Ask::n_queries`]).
     pub n_queries: usize,
-    /// Steps; a model is fitted before each and after the last.
-    pub n_steps: usize,
+    /// Steps; a model is fitted before each and after the last. `None`: the campaign has no end of its own.
+    pub n_steps: Option<usize>,
     /// Where queries are chosen from.
     pub pool: Pool,
 }
@@ -45,6 +58,18 @@ pub struct Batch {
     pub candidate_rows: Option<Vec<usize>>,
     /// One answer per point.
     pub answers: Vec<Result<Vec<f64>, LabelFailure>>,
+}
+
+/// How a choice differs from the protocol's.
+#[derive(Clone, Copy, Default)]
+pub struct Ask<'a> {
+    /// How many points to choose; `None`: the protocol's number.
+    pub n_queries: Option<usize>,
+    /// Points that are being labelled elsewhere, shape (n, n_columns). The strategy sees them as labelled with the model's
+    /// prediction, so that a rule of distances keeps away from them; the model does not learn them.
+    pub in_flight: Option<ArrayView2<'a, f64>>,
+    /// Measures how long the model takes to answer ([`Decision::model_seconds`]).
+    pub clock: Option<&'a Clock>,
 }
 
 /// What a campaign waits for.
@@ -114,6 +139,15 @@ pub enum CampaignError {
         /// What differs.
         reason: String,
     },
+    /// Points that cannot be adopted.
+    #[error("points that were not asked for cannot be adopted: {reason}")]
+    BadAdoption {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Points in flight that are none of the space.
+    #[error("points in flight: {0}")]
+    InFlight(SpaceError),
     /// A strategy proposed points that may not be asked for.
     #[error("the strategy proposed {reason}")]
     BadProposal {
@@ -187,14 +221,20 @@ pub struct Campaign {
     remaining: Vec<usize>,
     failures: Vec<(usize, usize, LabelFailure)>,
     n_batches: usize,
+    /// Points that came after the first ones, adopted and failed ones included.
+    n_asked: usize,
     phase: Phase,
 }
 
 impl Campaign {
-    /// A campaign that waits for its initial labels.
+    /// A campaign that waits for its initial labels, or for a model of the given ones.
+    ///
+    /// One that begins with given labels goes on as one that sampled the same points: [`entry`](Self::entry) is 0 for the
+    /// model of either.
     ///
     /// # Errors
-    /// A protocol without initial points or queries, a pool smaller than the queries, candidates outside the unit box.
+    /// A protocol without initial points or queries, a pool smaller than the queries, candidates outside the unit box, given
+    /// points that the space does not admit.
     pub fn new(
         space: Space,
         strategy: Arc<dyn Strategy>,
@@ -202,13 +242,17 @@ impl Campaign {
         seeds: TrialSeeds,
     ) -> Result<Self, CampaignError> {
         let bad = |reason: String| CampaignError::BadProtocol { reason };
-        if protocol.n_initial == 0 || protocol.n_queries == 0 {
+        let n_initial = match &protocol.start {
+            Start::Sample { n } => *n,
+            Start::Given(labelled) => labelled.len(),
+        };
+        if n_initial == 0 || protocol.n_queries == 0 {
             return Err(bad(format!(
-                "initial points and queries per step must be positive, but are {} and {}",
-                protocol.n_initial, protocol.n_queries
+                "initial points and queries per step must be positive, but are {n_initial} and {}",
+                protocol.n_queries
             )));
         }
-        let (initial, remaining) = match &protocol.pool {
+        let n_pool = match &protocol.pool {
             Pool::Uniform { n_candidates } => {
                 if *n_candidates < protocol.n_queries {
                     return Err(bad(format!(
@@ -216,41 +260,60 @@ impl Campaign {
                         protocol.n_queries
                     )));
                 }
-                (Asked::new(space.sample(protocol.n_initial, &seeds.initial()), None), Vec::new())
+                None
             }
             Pool::Candidates(candidates) => {
                 crate::check_unit_box(candidates.view(), space.n_columns())
                     .map_err(|e| bad(format!("candidates: {e}")))?;
-                if candidates.nrows() < protocol.n_initial {
-                    return Err(bad(format!(
-                        "{} initial points of {} candidates",
-                        protocol.n_initial,
-                        candidates.nrows()
-                    )));
-                }
-                let mut rows = shuffled(candidates.nrows(), &seeds);
-                let mut remaining = rows.split_off(protocol.n_initial);
-                remaining.sort_unstable();
-                (Asked::new(candidates.select(Axis(0), &rows), Some(rows)), remaining)
+                Some(candidates.nrows())
             }
         };
+        let (phase, labelled, remaining) = match &protocol.start {
+            Start::Given(given) => {
+                space.check(given.x()).map_err(|e| bad(format!("given points: {e}")))?;
+                (Phase::Fit, Some(given.clone()), (0..n_pool.unwrap_or(0)).collect())
+            }
+            Start::Sample { n } => match &protocol.pool {
+                Pool::Uniform { .. } => {
+                    (Phase::Label(Asked::new(space.sample(*n, &seeds.initial()), None)), None, Vec::new())
+                }
+                Pool::Candidates(candidates) => {
+                    if candidates.nrows() < *n {
+                        return Err(bad(format!("{n} initial points of {} candidates", candidates.nrows())));
+                    }
+                    let mut rows = shuffled(candidates.nrows(), &seeds);
+                    let mut remaining = rows.split_off(*n);
+                    remaining.sort_unstable();
+                    let initial = Asked::new(candidates.select(Axis(0), &rows), Some(rows));
+                    (Phase::Label(initial), None, remaining)
+                }
+            },
+        };
         let needs = strategy.needs();
-        Ok(Self {
+        let mut campaign = Self {
             space,
             strategy,
             needs,
             protocol,
             seeds,
-            labelled: None,
-            n_outputs: None,
+            n_outputs: labelled.as_ref().map(Labelled::n_outputs),
+            n_batches: usize::from(labelled.is_some()),
+            n_asked: 0,
+            labelled,
             remaining,
             failures: Vec::new(),
-            n_batches: 0,
-            phase: Phase::Label(initial),
-        })
+            phase,
+        };
+        if let Start::Given(given) = &campaign.protocol.start {
+            let x = given.x().to_owned();
+            campaign.strike(x.view());
+        }
+        Ok(campaign)
     }
 
-    /// A campaign that has gone through these batches already: the initial one and one per finished step, in order.
+    /// A campaign that has gone through these batches already: the initial one (unless its labels were given) and one per
+    /// finished step, in order. A batch of adopted points stands among them, one that came while the initial points were
+    /// pending behind these.
     ///
     /// # Errors
     /// As [`new`](Self::new); batches that this campaign would not have asked for.
@@ -271,12 +334,17 @@ impl Campaign {
                 Phase::Label(asked) if asked.x != batch.x => return Err(foreign("its initial points are others")),
                 Phase::Label(_) => {}
                 Phase::Fit => {
-                    if campaign.entry() >= campaign.protocol.n_steps {
+                    if campaign.is_last_entry() {
                         return Err(foreign("the campaign ends before it"));
                     }
                     crate::check_unit_box(batch.x.view(), campaign.space.n_columns())
                         .map_err(|e| foreign(&e.to_string()))?;
-                    campaign.take_candidates(batch.candidate_rows.as_deref()).map_err(|reason| foreign(&reason))?;
+                    match (&campaign.protocol.pool, &batch.candidate_rows) {
+                        // Adopted: its points need not be candidates.
+                        (Pool::Candidates(_), None) => campaign.strike(batch.x.view()),
+                        (_, rows) => campaign.take_candidates(rows.as_deref()).map_err(|reason| foreign(&reason))?,
+                    }
+                    campaign.n_asked += batch.x.nrows();
                     campaign.phase = Phase::Label(Asked::new(batch.x.clone(), batch.candidate_rows.clone()));
                 }
                 Phase::Done => return Err(foreign("the campaign ends before it")),
@@ -348,6 +416,82 @@ impl Campaign {
         if asked.n_open == 0 { self.settle() } else { Ok(()) }
     }
 
+    /// Takes points that were never asked for, `x` (n, n_columns) with their answers `y` (n, n_outputs), into the labelled
+    /// set, as a batch of its own: the next model learns them, and they count as one step. Candidates that are the same points
+    /// are not asked for any more. Pending points stay pending.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use dal_core::*;
+    /// # use ndarray::array;
+    /// # #[derive(Debug)]
+    /// # struct Rule;
+    /// # impl Strategy for Rule {
+    /// #     fn needs(&self) -> Needs { Needs::default() }
+    /// #     fn propose(&self, _: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+    /// #         Ok(Proposal::picked((0..n).collect()))
+    /// #     }
+    /// # }
+    /// let protocol = Protocol {
+    ///     start: Start::Given(Labelled::new(array![[0.0], [0.5]], array![[1.0], [2.0]])?),
+    ///     n_queries: 4,
+    ///     n_steps: None,
+    ///     pool: Pool::Uniform { n_candidates: 100 },
+    /// };
+    /// let mut campaign = Campaign::new(Space::continuous_unit(1), Arc::new(Rule), protocol, TrialSeeds::new("mine", 0))?;
+    /// campaign.adopt(array![[-0.5]].view(), array![[1.5]].view())?;
+    /// assert_eq!((campaign.entry(), campaign.labelled().map(Labelled::len)), (1, Some(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No points, points that the space does not admit, answers that are not finite or of another number than earlier ones, a
+    /// campaign that is at its end; the campaign is then unchanged.
+    pub fn adopt(&mut self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Result<(), CampaignError> {
+        let bad = |reason: String| CampaignError::BadAdoption { reason };
+        if x.nrows() == 0 {
+            return Err(bad("there are none".into()));
+        }
+        let ended = match self.phase {
+            Phase::Done => true,
+            Phase::Fit => self.is_last_entry(),
+            Phase::Label(_) => false,
+        };
+        if ended {
+            return Err(bad("the campaign is at its end".into()));
+        }
+        self.space.check(x).map_err(|e| bad(e.to_string()))?;
+        match &mut self.labelled {
+            Some(labelled) => labelled.extend(x, y)?,
+            None => {
+                if let Some(expected) = self.n_outputs.filter(|n| *n != y.ncols()) {
+                    return Err(bad(format!("{} outputs where earlier answers have {expected}", y.ncols())));
+                }
+                self.labelled = Some(Labelled::new(x.to_owned(), y.to_owned())?);
+            }
+        }
+        self.n_outputs = Some(y.ncols());
+        self.n_batches += 1;
+        self.n_asked += x.nrows();
+        self.strike(x);
+        Ok(())
+    }
+
+    /// Strikes candidates off that are these very points.
+    fn strike(&mut self, x: ArrayView2<'_, f64>) {
+        if let Pool::Candidates(candidates) = &self.protocol.pool {
+            // Zeros of both signs are one coordinate.
+            let bits = |point: ArrayView1<'_, f64>| point.iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>();
+            let known: HashSet<Vec<u64>> = x.outer_iter().map(bits).collect();
+            self.remaining.retain(|&row| !known.contains(&bits(candidates.row(row))));
+        }
+    }
+
+    /// Whether the model that is pending is the last one.
+    fn is_last_entry(&self) -> bool {
+        self.protocol.n_steps.is_some_and(|n_steps| self.entry() >= n_steps)
+    }
+
     /// All pending rows are answered: they join the labelled set.
     fn settle(&mut self) -> Result<(), CampaignError> {
         let Phase::Label(asked) = std::mem::replace(&mut self.phase, Phase::Fit) else {
@@ -393,31 +537,33 @@ impl Campaign {
     /// than is due, none at all, rows that are not distinct rows of the pool, points that the space does not admit. The
     /// campaign is then unchanged.
     pub fn absorb(&mut self, surrogate: &dyn Surrogate) -> Result<Option<Decision>, CampaignError> {
-        self.absorb_timed(surrogate, None)
+        self.absorb_for(surrogate, &Ask::default())
     }
 
-    /// [`absorb`](Self::absorb) that measures how long the model took to answer.
+    /// [`absorb`](Self::absorb) for another number of points, beside points in flight, or measured.
     ///
     /// # Errors
-    /// As [`absorb`](Self::absorb).
-    pub fn absorb_timed(
-        &mut self,
-        surrogate: &dyn Surrogate,
-        clock: Option<&Clock>,
-    ) -> Result<Option<Decision>, CampaignError> {
+    /// As [`absorb`](Self::absorb); no points asked for, points in flight that the space does not admit.
+    pub fn absorb_for(&mut self, surrogate: &dyn Surrogate, ask: &Ask<'_>) -> Result<Option<Decision>, CampaignError> {
         if !matches!(self.phase, Phase::Fit) {
             return Err(CampaignError::NoFitPending);
         }
         let step = self.entry();
-        if step >= self.protocol.n_steps {
+        if self.is_last_entry() {
             self.phase = Phase::Done;
             return Ok(None);
         }
+        let wanted = ask.n_queries.unwrap_or(self.protocol.n_queries);
+        if wanted == 0 {
+            return Err(CampaignError::BadProtocol { reason: "at least one query must be asked for".into() });
+        }
         let (pool, pool_rows) = match &self.protocol.pool {
-            Pool::Uniform { n_candidates } => (self.space.sample(*n_candidates, &self.seeds.candidates(step)), None),
+            Pool::Uniform { n_candidates } => {
+                (self.space.sample((*n_candidates).max(wanted), &self.seeds.candidates(step)), None)
+            }
             Pool::Candidates(candidates) => (candidates.select(Axis(0), &self.remaining), Some(self.remaining.clone())),
         };
-        let n_queries = self.protocol.n_queries.min(pool.nrows());
+        let n_queries = wanted.min(pool.nrows());
         if n_queries == 0 {
             self.phase = Phase::Done;
             return Ok(None);
@@ -425,8 +571,22 @@ impl Campaign {
         let labelled = self.labelled.as_ref().expect("a fit follows labels");
         let (labelled, surrogate) =
             surrogate.model_units().map_or((labelled, surrogate), |units| (units.labelled, units.surrogate));
-        let view = Step::new(&self.space, labelled, pool.view(), Some(surrogate), self.needs.clone())?;
-        let view = view.with_clock(clock);
+        let with_flying = match ask.in_flight.filter(|x| x.nrows() > 0) {
+            Some(x) => {
+                self.space.check(x).map_err(CampaignError::InFlight)?;
+                let y = surrogate.mean(x).map_err(StrategyError::Surrogate)?;
+                let (x, y) = (concatenate![Axis(0), labelled.x(), x], concatenate![Axis(0), labelled.y(), y]);
+                Some(Labelled::with_initial(x, y, labelled.n_initial())?)
+            }
+            None => None,
+        };
+        let seen = with_flying.as_ref().unwrap_or(labelled);
+        let view = Step::new(&self.space, seen, pool.view(), Some(surrogate), self.needs.clone())?;
+        let view = view.with_clock(ask.clock).with_course(Course {
+            seeds: self.seeds.course(),
+            asked: self.n_asked,
+            own_points: matches!(self.protocol.pool, Pool::Uniform { .. }),
+        });
         let proposal = self.strategy.propose(&view, n_queries, &self.seeds.strategy(step))?;
         let (notes, model_seconds) = (view.notes(), view.model_seconds());
         drop(view);
@@ -453,6 +613,7 @@ impl Campaign {
             (None, _) => None,
         };
         self.take_candidates(candidate_rows.as_deref()).map_err(bad)?;
+        self.n_asked += queries.nrows();
         self.phase = Phase::Label(Asked::new(queries.clone(), candidate_rows.clone()));
         Ok(Some(Decision { step, pool, proposal, queries, candidate_rows, notes, model_seconds }))
     }
@@ -584,6 +745,32 @@ mod tests {
         }
     }
 
+    /// Picks the last rows of the pool, the last one first.
+    #[derive(Debug)]
+    struct Last;
+    impl Strategy for Last {
+        fn needs(&self) -> Needs {
+            Needs::default()
+        }
+        fn propose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+            step.check_request(n)?;
+            Ok(Proposal::picked((0..step.pool().nrows()).rev().take(n).collect()))
+        }
+    }
+
+    /// Keeps the labelled set that it is shown.
+    #[derive(Debug)]
+    struct Looking(Arc<Mutex<Option<Labelled>>>);
+    impl Strategy for Looking {
+        fn needs(&self) -> Needs {
+            Needs::default()
+        }
+        fn propose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+            *self.0.lock().unwrap() = Some(step.labelled().clone());
+            Ok(Proposal::picked((0..n).collect()))
+        }
+    }
+
     struct Zero;
     impl Surrogate for Zero {
         fn n_inputs(&self) -> usize {
@@ -669,7 +856,7 @@ mod tests {
     }
 
     fn protocol(pool: Pool) -> Protocol {
-        Protocol { n_initial: 3, n_queries: 2, n_steps: 2, pool }
+        Protocol { start: Start::Sample { n: 3 }, n_queries: 2, n_steps: Some(2), pool }
     }
 
     fn start(pool: Pool) -> Campaign {
@@ -715,6 +902,12 @@ mod tests {
                 }
                 assert_eq!(resumed.labelled(), campaign.labelled());
             }
+            // Adopted points name no candidates.
+            let adopted = [batches[0].clone(), Batch { candidate_rows: None, ..batches[1].clone() }];
+            let seeds = TrialSeeds::new("t", 0);
+            let space = Space::continuous_unit(1);
+            let resumed = Campaign::resume(space, Arc::new(First), protocol(pool.clone()), seeds, &adopted).unwrap();
+            assert_eq!((resumed.entry(), resumed.labelled().unwrap().len()), (1, 5));
             let mut foreign = batches.clone();
             foreign[0].x[[0, 0]] += 0.1;
             let resumed = Campaign::resume(
@@ -726,6 +919,104 @@ mod tests {
             );
             assert!(matches!(resumed, Err(CampaignError::ForeignBatch { batch: 0, .. })));
         }
+    }
+
+    /// What a campaign decides at each model until its end, given labels of x² or adopted ones.
+    fn decisions(campaign: &mut Campaign, mut on: impl FnMut(&mut Campaign, usize)) -> Vec<Array2<f64>> {
+        let mut queries = Vec::new();
+        loop {
+            on(campaign, queries.len());
+            match campaign.pending() {
+                Pending::Label(_) => drop(answer_all(campaign)),
+                Pending::Fit(_) => match campaign.absorb(&Zero).unwrap() {
+                    Some(decision) => queries.push(decision.queries),
+                    None => return queries,
+                },
+                Pending::Done => return queries,
+            }
+        }
+    }
+
+    #[test]
+    fn a_campaign_that_begins_with_given_data_and_adopts_points_goes_on_as_one_that_sampled_them() {
+        let candidates = Pool::Candidates(Space::continuous_unit(1).sample(12, &SeedPath::root(1)));
+        for pool in [Pool::Uniform { n_candidates: 8 }, candidates] {
+            let of = |start| Protocol { start, n_queries: 2, n_steps: Some(4), pool: pool.clone() };
+            let make = |protocol| {
+                Campaign::new(Space::continuous_unit(1), Arc::new(Last), protocol, TrialSeeds::new("t", 0)).unwrap()
+            };
+            let mut sampling = make(of(Start::Sample { n: 3 }));
+            let all = decisions(&mut sampling, |_, _| {});
+            assert_eq!(all.len(), 4);
+            // Given what the other sampled, then given what it asked for in its first steps before being asked.
+            for n_adopted in 0..4 {
+                let first = sampling.labelled().unwrap();
+                let part = |from: usize, to: usize| {
+                    let rows: Vec<usize> = (from..to).collect();
+                    (first.x().select(Axis(0), &rows), first.y().select(Axis(0), &rows))
+                };
+                let (x, y) = part(0, 3);
+                let mut given = make(of(Start::Given(Labelled::new(x, y).unwrap())));
+                for k in 0..n_adopted {
+                    let (x, y) = part(3 + 2 * k, 5 + 2 * k);
+                    given.adopt(x.view(), y.view()).unwrap();
+                }
+                let (Pending::Fit(ours), 0) = (given.pending(), given.failures().len()) else { panic!("a fit is due") };
+                assert_eq!((given.entry(), ours.seeds), (n_adopted, sampling.seeds().fit(n_adopted)));
+                assert_eq!(decisions(&mut given, |_, _| {}), all[n_adopted..]);
+                assert_eq!(given.labelled(), sampling.labelled());
+            }
+        }
+    }
+
+    #[test]
+    fn points_are_adopted_while_others_are_pending_and_bad_ones_change_nothing() {
+        let candidates = array![[-1.0], [-0.5], [0.0], [0.5], [1.0], [0.25]];
+        let start = Start::Given(Labelled::new(array![[-0.0]], array![[0.0]]).unwrap());
+        let protocol = Protocol { start, n_queries: 1, n_steps: None, pool: Pool::Candidates(candidates) };
+        let seeds = TrialSeeds::new("t", 0);
+        let mut campaign = Campaign::new(Space::continuous_unit(1), Arc::new(Last), protocol, seeds).unwrap();
+        let one = |x: f64, y: f64| (array![[x]], array![[y]]);
+        let first = campaign.absorb(&Zero).unwrap().unwrap();
+        assert_eq!(first.queries, array![[0.25]]);
+        for (x, y) in [one(1.5, 0.0), one(0.5, f64::NAN), (array![[0.5]], array![[0.0, 1.0]])] {
+            assert!(campaign.adopt(x.view(), y.view()).is_err());
+        }
+        assert!(campaign.adopt(Array2::zeros((0, 1)).view(), Array2::zeros((0, 1)).view()).is_err());
+        assert_eq!((campaign.entry(), campaign.labelled().unwrap().len()), (0, 1));
+        let (x, y) = one(1.0, 1.0);
+        campaign.adopt(x.view(), y.view()).unwrap();
+        assert_eq!((campaign.outstanding(), campaign.entry()), (vec![0], 1));
+        answer_all(&mut campaign);
+        assert_eq!(campaign.labelled().unwrap().x(), array![[-0.0], [1.0], [0.25]]);
+        // 1.0 is no candidate any more; there is no end but that of the candidates, and each step asks for its own number.
+        let ask = |n| Ask { n_queries: Some(n), ..Ask::default() };
+        assert!(matches!(campaign.absorb_for(&Zero, &ask(0)), Err(CampaignError::BadProtocol { .. })));
+        let decision = campaign.absorb_for(&Zero, &ask(2)).unwrap().unwrap();
+        assert_eq!((decision.step, decision.queries), (2, array![[0.5], [-0.5]]));
+        answer_all(&mut campaign);
+        assert_eq!(campaign.absorb_for(&Zero, &ask(9)).unwrap().unwrap().queries, array![[-1.0]]);
+        answer_all(&mut campaign);
+        assert!(campaign.absorb(&Zero).unwrap().is_none());
+    }
+
+    #[test]
+    fn points_in_flight_are_seen_as_labelled_with_the_prediction_and_not_learned() {
+        let (x, y) = (array![[0.1], [0.2]], array![[3.0], [4.0]]);
+        let given = Labelled::new(x, y).unwrap();
+        let pool = Pool::Uniform { n_candidates: 3 };
+        let protocol = Protocol { start: Start::Given(given.clone()), n_queries: 1, n_steps: None, pool };
+        let seen = Arc::new(Mutex::new(None));
+        let rule = Arc::new(Looking(Arc::clone(&seen)));
+        let mut campaign = Campaign::new(Space::continuous_unit(1), rule, protocol, TrialSeeds::new("t", 0)).unwrap();
+        let outside = array![[2.0]];
+        let ask = |x| Ask { in_flight: Some(x), ..Ask::default() };
+        assert!(matches!(campaign.absorb_for(&Zero, &ask(outside.view())), Err(CampaignError::InFlight(_))));
+        let flying = array![[-0.5], [0.75]];
+        campaign.absorb_for(&Zero, &ask(flying.view())).unwrap();
+        let (x, y) = (array![[0.1], [0.2], [-0.5], [0.75]], array![[3.0], [4.0], [0.0], [0.0]]);
+        assert_eq!(seen.lock().unwrap().take(), Some(Labelled::with_initial(x, y, 2).unwrap()));
+        assert_eq!(campaign.labelled(), Some(&given));
     }
 
     #[test]
@@ -762,9 +1053,13 @@ mod tests {
         let make =
             |protocol| Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol, TrialSeeds::new("t", 0));
         let pool = Pool::Uniform { n_candidates: 8 };
-        assert!(make(Protocol { n_initial: 0, n_queries: 2, n_steps: 1, pool: pool.clone() }).is_err());
-        assert!(make(Protocol { n_initial: 1, n_queries: 0, n_steps: 1, pool: pool.clone() }).is_err());
-        assert!(make(Protocol { n_initial: 1, n_queries: 9, n_steps: 1, pool }).is_err());
+        let of = |start, n_queries| Protocol { start, n_queries, n_steps: Some(1), pool: pool.clone() };
+        assert!(make(of(Start::Sample { n: 0 }, 2)).is_err());
+        assert!(make(of(Start::Sample { n: 1 }, 0)).is_err());
+        assert!(make(of(Start::Sample { n: 1 }, 9)).is_err());
+        let given = |x: f64| Start::Given(Labelled::new(array![[x]], array![[0.0]]).unwrap());
+        assert!(make(of(given(1.5), 2)).is_err());
+        assert!(make(of(given(1.0), 2)).is_ok());
         assert!(make(protocol(Pool::Candidates(array![[2.0], [0.0], [0.0], [0.0]]))).is_err());
     }
 }

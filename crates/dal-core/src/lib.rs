@@ -89,7 +89,12 @@
 //! }
 //!
 //! let space = Space::continuous_unit(1);
-//! let protocol = Protocol { n_initial: 4, n_queries: 2, n_steps: 3, pool: Pool::Uniform { n_candidates: 16 } };
+//! let protocol = Protocol {
+//!     start: Start::Sample { n: 4 },
+//!     n_queries: 2,
+//!     n_steps: Some(3),
+//!     pool: Pool::Uniform { n_candidates: 16 },
+//! };
 //! let seeds = TrialSeeds::new("square", 0);
 //! let mut campaigns = vec![Campaign::new(space, Arc::new(Farthest), protocol, seeds)?];
 //! let mut count = Count::default();
@@ -115,19 +120,19 @@ pub mod stop;
 pub mod strategy;
 pub mod surrogate;
 
-pub use campaign::{Batch, Campaign, CampaignError, Decision, Pending, Pool, Protocol};
+pub use campaign::{Ask, Batch, Campaign, CampaignError, Decision, Pending, Pool, Protocol, Start};
 pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, Rate, calibrate, open_engine, rehearse};
 pub use labelled::{Labelled, LabelledError};
 pub use model::{MlpEnsemble, MlpOverlay, ModelSpec, Shape};
 pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every};
 pub use outputs::{OutputScaling, OutputTransform, OutputUnits};
 pub use philox::Philox;
-pub use run::{Fitted, Observer, ObserverError, Proposed, RunError, run_trials};
+pub use run::{Fitted, Observer, ObserverError, Observers, Proposed, RunError, run_trials};
 pub use seeds::{SeedPath, TrialSeeds};
 pub use settings::{Choice, SettingCard, SettingError, SettingValues, Settings};
 pub use space::{Dimension, Scale, Space, SpaceError, Value};
 pub use stop::{Stop, StopLevel};
-pub use strategy::{Proposal, Queries, Step, Strategy, StrategyError, top_scored};
+pub use strategy::{Course, Proposal, Queries, Step, Strategy, StrategyError, top_scored};
 pub use surrogate::{
     Capability, Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec,
     ModelUnits, Moments, Needs, OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost,

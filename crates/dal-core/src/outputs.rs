@@ -132,6 +132,20 @@ impl OutputScaling {
         }
     }
 
+    /// Whether an output goes through a function before it is standardised.
+    pub fn has_transform(&self) -> bool {
+        self.outputs.iter().any(|output| output.transform != OutputTransform::None)
+    }
+
+    /// Outputs after their transforms, not standardised; shape (n, n_outputs), not finite where a value cannot be transformed.
+    pub fn transformed(&self, y: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut z = y.to_owned();
+        for (mut column, units) in z.columns_mut().into_iter().zip(&self.outputs) {
+            column.mapv_inplace(|v| units.transform.forward(v));
+        }
+        z
+    }
+
     /// The learner that trains in model units, and whose models speak the outputs' own; `inner` itself where nothing is done.
     #[must_use]
     pub fn learner(&self, inner: Box<dyn Learner>) -> Box<dyn Learner> {
@@ -213,6 +227,16 @@ impl Fit {
         transform.backward(offset + factor * z)
     }
 
+    fn is_transformed(&self) -> bool {
+        self.columns.iter().any(|column| column.transform != OutputTransform::None)
+    }
+
+    /// Of outputs without a transform.
+    fn undo_moments(&self, moments: Moments) -> Result<Moments, SurrogateError> {
+        let squares: Array1<f64> = self.columns.iter().map(|column| column.factor * column.factor).collect();
+        Ok(Moments { mean: self.undo_all(moments.mean)?, variance: moments.variance * squares })
+    }
+
     fn undo_all(&self, mut z: Array2<f64>) -> Result<Array2<f64>, SurrogateError> {
         for ((row, output), value) in z.indexed_iter_mut() {
             *value = self.undo(output, *value);
@@ -287,6 +311,12 @@ impl Surrogate for Rescaled {
         self.fit.undo_all(self.inner.mean(x)?)
     }
 
+    /// Of a model without members only where no output is transformed: a variance in model units does not carry over.
+    fn uncertainty(&self) -> Option<&dyn Uncertainty> {
+        let is_carried = !self.fit.is_transformed() && self.inner.uncertainty().is_some();
+        (is_carried || self.inner.committee().is_some()).then_some(self)
+    }
+
     fn committee(&self) -> Option<&dyn Committee> {
         self.inner.committee().map(|_| self as &dyn Committee)
     }
@@ -313,9 +343,14 @@ fn lacking(what: &str) -> SurrogateError {
 }
 
 impl Uncertainty for Rescaled {
-    /// Over the members' predictions in the outputs' own units. Under a transform their mean is not the prediction, which is the
+    /// Over the members' predictions in the outputs' own units; of a model without members its own variance in them. Under a transform their mean is not the prediction, which is the
     /// inverse of the mean in model units.
     fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+        if let (None, Some(uncertainty), false) =
+            (self.inner.committee(), self.inner.uncertainty(), self.fit.is_transformed())
+        {
+            return self.fit.undo_moments(uncertainty.moments(x)?);
+        }
         let shape = (x.nrows(), self.n_outputs());
         let (mut mean, mut variance) = (Array2::zeros(shape), Array2::zeros(shape));
         self.members(x, CHUNK_ROWS, &mut |first, members| {
@@ -374,13 +409,10 @@ impl Dropout for Rescaled {
 
     /// Of outputs without a transform alone: passes are averaged in model units, which a transform does not carry over.
     fn moments(&self, x: ArrayView2<'_, f64>, seeds: &SeedPath) -> Result<Moments, SurrogateError> {
-        if self.fit.columns.iter().any(|column| column.transform != OutputTransform::None) {
+        if self.fit.is_transformed() {
             return Err(lacking("moments over dropout passes in the units of a transformed output"));
         }
-        let Moments { mean, variance } =
-            self.inner.dropout().ok_or_else(|| lacking("dropout network"))?.moments(x, seeds)?;
-        let squares: Array1<f64> = self.fit.columns.iter().map(|column| column.factor * column.factor).collect();
-        Ok(Moments { mean: self.fit.undo_all(mean)?, variance: variance * squares })
+        self.fit.undo_moments(self.inner.dropout().ok_or_else(|| lacking("dropout network"))?.moments(x, seeds)?)
     }
 
     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
@@ -498,6 +530,50 @@ mod tests {
         close(model.mean(x.view()).unwrap()[[0, 1]], 1.0);
     }
 
+    /// A model that is unsure without having members.
+    struct Unsure(Recall);
+    impl Surrogate for Unsure {
+        fn n_inputs(&self) -> usize {
+            1
+        }
+        fn n_outputs(&self) -> usize {
+            self.0.n_outputs()
+        }
+        fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+            self.0.mean(x)
+        }
+        fn uncertainty(&self) -> Option<&dyn Uncertainty> {
+            Some(&self.0)
+        }
+    }
+
+    struct UnsureLearner;
+    impl Learner for UnsureLearner {
+        fn platform(&self) -> String {
+            "unsure".into()
+        }
+        fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+            jobs.iter().map(|job| Ok(Box::new(Unsure(Recall(job.labelled.clone()))) as Box<dyn Surrogate>)).collect()
+        }
+    }
+
+    #[test]
+    fn a_model_without_members_is_unsure_in_the_outputs_own_units_unless_they_are_transformed() {
+        let labelled = Labelled::new(array![[-1.0], [1.0]], array![[10.0], [30.0]]).unwrap();
+        let needs = Needs::default();
+        let of = |transform| {
+            let learner = OutputScaling::new(vec![standardised(transform)]).learner(Box::new(UnsureLearner));
+            let jobs = [FitJob { labelled: &labelled, needs: &needs, seeds: SeedPath::root(0) }];
+            learner.fit_all(&jobs, &Stop::new()).pop().unwrap().unwrap()
+        };
+        let model = of(OutputTransform::None);
+        let moments = model.uncertainty().unwrap().moments(labelled.x()).unwrap();
+        assert!(model.committee().is_none());
+        assert_eq!(moments.mean, labelled.y());
+        assert!((moments.variance[[0, 0]] - 100.0 * 2.0 / 3.0).abs() < 1e-9);
+        assert!(of(OutputTransform::Log).uncertainty().is_none());
+    }
+
     #[test]
     fn without_scaling_the_learner_is_the_one_that_was_given() {
         let scaling = OutputScaling::new(vec![OutputUnits::default(); 4]);
@@ -541,6 +617,15 @@ mod tests {
         let scaling = OutputScaling::new([OutputTransform::None, OutputTransform::Log].map(standardised).to_vec());
         // Standard deviations 1 and ln 10; each output is off by one of them at the first point.
         assert!((scaling.mse(predicted.view(), truth.view()) - 2.0 / 4.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn outputs_are_transformed_one_by_one() {
+        let scaling = OutputScaling::new([OutputTransform::None, OutputTransform::Log].map(standardised).to_vec());
+        assert!(scaling.has_transform() && !OutputScaling::default().has_transform());
+        let y = array![[2.0, 1.0], [3.0, 10.0]];
+        assert_eq!(scaling.transformed(y.view()), array![[2.0, 0.0], [3.0, libm::log(10.0)]]);
+        assert_eq!(OutputScaling::default().transformed(y.view()), y);
     }
 
     #[test]

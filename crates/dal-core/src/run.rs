@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use ndarray::ArrayView2;
 use thiserror::Error;
 
-use crate::campaign::Decision;
+use crate::campaign::{Ask, Decision};
 use crate::{
     Campaign, CampaignError, Clock, FitJob, LabelFailure, LabelFailureKind, Labelled, LearnError, Learner, Oracle,
     OracleError, Pending, Stop, Surrogate, check_label,
@@ -71,6 +71,8 @@ pub trait Observer {
     fn proposed(&mut self, campaign: usize, proposed: &Proposed<'_>) -> Result<(), ObserverError> {
         Ok(())
     }
+    /// The oracle is about to be asked for this campaign's pending points.
+    fn asking(&mut self, campaign: usize) {}
     /// One row of the pending points was answered.
     ///
     /// # Errors
@@ -92,6 +94,103 @@ pub trait Observer {
     }
     /// A campaign cannot go on.
     fn failed(&mut self, campaign: usize, error: &RunError) {}
+}
+
+/// Several observers as one: every hook reaches each of them, in this order.
+///
+/// Where one fails, those after it do not get that call: the campaign ends, and all of them are told so by
+/// [`failed`](Observer::failed). The clock is the first that any of them has. A stopwatch that stands first therefore
+/// measures what those after it do: their work on a model lies between its `fitted` and its `proposing`.
+///
+/// ```
+/// use dal_core::{Observer, Observers};
+/// #[derive(Default)]
+/// struct Trainings(usize);
+/// impl Observer for Trainings {
+///     fn fitting(&mut self, campaigns: &[usize]) { self.0 += campaigns.len(); }
+/// }
+/// let (mut one, mut other) = (Trainings::default(), Trainings::default());
+/// Observers::new(vec![&mut one, &mut other]).fitting(&[0, 3]);
+/// assert_eq!((one.0, other.0), (2, 2));
+/// ```
+#[derive(Default)]
+pub struct Observers<'a> {
+    all: Vec<&'a mut dyn Observer>,
+}
+
+impl<'a> Observers<'a> {
+    /// These, in this order.
+    pub fn new(all: Vec<&'a mut dyn Observer>) -> Self {
+        Self { all }
+    }
+
+    fn tell(&mut self, mut hook: impl FnMut(&mut dyn Observer)) {
+        self.all.iter_mut().for_each(|observer| hook(&mut **observer));
+    }
+
+    fn ask(
+        &mut self,
+        mut hook: impl FnMut(&mut dyn Observer) -> Result<(), ObserverError>,
+    ) -> Result<(), ObserverError> {
+        self.all.iter_mut().try_for_each(|observer| hook(&mut **observer))
+    }
+}
+
+impl std::fmt::Debug for Observers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observers").field("n", &self.all.len()).finish()
+    }
+}
+
+impl Observer for Observers<'_> {
+    fn starting(&mut self, campaign: usize) -> Result<(), ObserverError> {
+        self.ask(|observer| observer.starting(campaign))
+    }
+
+    fn fitting(&mut self, campaigns: &[usize]) {
+        self.tell(|observer| observer.fitting(campaigns));
+    }
+
+    fn fit_ended(&mut self, campaigns: &[usize]) {
+        self.tell(|observer| observer.fit_ended(campaigns));
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.all.iter().find_map(|observer| observer.clock())
+    }
+
+    fn fitted(&mut self, campaign: usize, fitted: &Fitted<'_>) -> Result<(), ObserverError> {
+        self.ask(|observer| observer.fitted(campaign, fitted))
+    }
+
+    fn proposing(&mut self, campaign: usize) {
+        self.tell(|observer| observer.proposing(campaign));
+    }
+
+    fn proposed(&mut self, campaign: usize, proposed: &Proposed<'_>) -> Result<(), ObserverError> {
+        self.ask(|observer| observer.proposed(campaign, proposed))
+    }
+
+    fn asking(&mut self, campaign: usize) {
+        self.tell(|observer| observer.asking(campaign));
+    }
+
+    fn labelled(
+        &mut self,
+        campaign: usize,
+        row: usize,
+        answer: Result<&[f64], &LabelFailure>,
+    ) -> Result<(), ObserverError> {
+        self.ask(|observer| observer.labelled(campaign, row, answer))
+    }
+
+    fn finished(&mut self, campaign: usize) -> Result<(), ObserverError> {
+        self.ask(|observer| observer.finished(campaign))
+    }
+
+    fn failed(&mut self, campaign: usize, error: &RunError) {
+        self.tell(|observer| observer.failed(campaign, error));
+    }
 }
 
 /// Why a campaign could not go on.
@@ -245,7 +344,8 @@ fn advance(
     let fitted = Fitted { entry, labelled, surrogate: &*surrogate };
     observer.fitted(i, &fitted).map_err(RunError::Observer)?;
     observer.proposing(i);
-    if let Some(decision) = campaign.absorb_timed(&*surrogate, observer.clock().as_ref())? {
+    let clock = observer.clock();
+    if let Some(decision) = campaign.absorb_for(&*surrogate, &Ask { clock: clock.as_ref(), ..Ask::default() })? {
         let proposed = Proposed { decision: &decision, surrogate: &*surrogate };
         observer.proposed(i, &proposed).map_err(RunError::Observer)?;
     }
@@ -268,6 +368,7 @@ fn label(
     let x = x.select(ndarray::Axis(0), &rows);
     let mut problem: Option<RunError> = None;
     let mut open = vec![true; rows.len()];
+    observer.asking(i);
     let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
         if problem.is_some() {
             return ControlFlow::Break(());
@@ -307,7 +408,9 @@ fn label(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Step, Strategy, StrategyError, TrialSeeds};
+    use crate::{
+        Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Start, Step, Strategy, StrategyError, TrialSeeds,
+    };
     use std::sync::Arc;
 
     #[derive(Debug)]
@@ -343,6 +446,11 @@ mod tests {
         }
     }
 
+    fn protocol(n_queries: usize, n_steps: usize, n_candidates: usize) -> Protocol {
+        let pool = Pool::Uniform { n_candidates };
+        Protocol { start: Start::Sample { n: 4 }, n_queries, n_steps: Some(n_steps), pool }
+    }
+
     struct Never;
     impl Learner for Never {
         fn platform(&self) -> String {
@@ -376,7 +484,7 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_kept_is_the_last_one() {
         for refuses in [false, true] {
-            let protocol = Protocol { n_initial: 4, n_queries: 1, n_steps: 1, pool: Pool::Uniform { n_candidates: 2 } };
+            let protocol = protocol(1, 1, 2);
             let seeds = TrialSeeds::new("t", 0);
             let campaign = Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol, seeds).unwrap();
             let mut clumsy = Clumsy::default();
@@ -385,6 +493,47 @@ mod tests {
             let error = outcomes[0].as_ref().unwrap_err().to_string();
             assert!(error.contains("no room for row 2"), "{error}");
         }
+    }
+
+    /// Notes what it is told, under its name.
+    struct Scribe<'a>(&'static str, &'a std::cell::RefCell<Vec<String>>);
+    impl Scribe<'_> {
+        fn note(&self, what: impl std::fmt::Display) {
+            self.1.borrow_mut().push(format!("{} {what}", self.0));
+        }
+    }
+    impl Observer for Scribe<'_> {
+        fn asking(&mut self, _: usize) {
+            self.note("asking");
+        }
+        fn labelled(&mut self, _: usize, row: usize, _: Result<&[f64], &LabelFailure>) -> Result<(), ObserverError> {
+            self.note(row);
+            Ok(())
+        }
+        fn failed(&mut self, _: usize, _: &RunError) {
+            self.note("failed");
+        }
+    }
+
+    #[test]
+    fn observers_are_told_in_order_and_of_an_end_all_of_them() {
+        let protocol = Protocol {
+            start: crate::Start::Sample { n: 4 },
+            n_queries: 1,
+            n_steps: Some(1),
+            pool: Pool::Uniform { n_candidates: 2 },
+        };
+        let campaign =
+            Campaign::new(Space::continuous_unit(1), Arc::new(First), protocol, TrialSeeds::new("t", 0)).unwrap();
+        let notes = std::cell::RefCell::default();
+        let (mut first, mut clumsy, mut last) = (Scribe("first", &notes), Clumsy::default(), Scribe("last", &notes));
+        let mut all = Observers::new(vec![&mut first, &mut clumsy, &mut last]);
+        let outcomes = run_trials(&mut [campaign], &Backwards { refuses: false }, &Never, &Stop::new(), &mut all);
+        assert!(outcomes[0].is_err());
+        assert_eq!(clumsy.kept, [(3, 3.0)]);
+        // The last one is not told of the answer that the one before it could not keep.
+        let due = ["first asking", "last asking", "first 3", "last 3", "first 2", "first failed", "last failed"];
+        assert_eq!(*notes.borrow(), due);
     }
 }
 
@@ -396,8 +545,8 @@ mod lock_step {
 
     use super::*;
     use crate::{
-        Batch, Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Step, Strategy, StrategyError, SurrogateError,
-        TrialSeeds,
+        Batch, Needs, OnRow, Pool, Proposal, Protocol, SeedPath, Space, Start, Step, Strategy, StrategyError,
+        SurrogateError, TrialSeeds,
     };
 
     /// y = x.
@@ -481,7 +630,8 @@ mod lock_step {
     }
 
     fn campaign(seed: u64, batches: &[Batch]) -> Campaign {
-        let protocol = Protocol { n_initial: 4, n_queries: 2, n_steps: 2, pool: Pool::Uniform { n_candidates: 6 } };
+        let pool = Pool::Uniform { n_candidates: 6 };
+        let protocol = Protocol { start: Start::Sample { n: 4 }, n_queries: 2, n_steps: Some(2), pool };
         let strategy = Arc::new(First(seed % 2 == 1));
         let (space, seeds) = (Space::continuous_unit(1), TrialSeeds::new("same", seed));
         Campaign::resume(space, strategy, protocol, seeds, batches).unwrap()

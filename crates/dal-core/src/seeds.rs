@@ -82,6 +82,7 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
 /// | candidates | problem, seed, step |
 /// | fit (weights, dropout masks, pairings; the member comes below) | problem, seed, step |
 /// | strategy | problem, seed, step |
+/// | course (a design over all steps) | problem, seed |
 ///
 /// Neither strategy nor pool ratio is in a path: runs that differ only in those start from the same points and weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,11 @@ impl TrialSeeds {
     /// The stream of the training that precedes this step; engines go on with `purpose("weights").index(member)` and the like.
     pub fn fit(&self, step: usize) -> SeedPath {
         self.trial.purpose("fit").index(step as u64)
+    }
+
+    /// The strategy's stream for all steps together: a design that goes on from step to step.
+    pub fn course(&self) -> SeedPath {
+        self.trial.purpose("course")
     }
 
     /// The strategy's stream of a step.

@@ -207,11 +207,22 @@ impl Space {
     /// Rows are drawn one after another, one number per input, so that fewer points are a prefix of more.
     pub fn sample(&self, n: usize, seeds: &SeedPath) -> Array2<f64> {
         let mut rng = seeds.rng();
-        let mut points = Array2::zeros((n, self.n_columns));
-        for mut row in points.outer_iter_mut() {
+        let draw = || (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64);
+        self.at_quantiles(Array2::from_shape_simple_fn((n, self.dimensions.len()), draw).view())
+    }
+
+    /// The points at these quantiles, one column of `quantiles` (n, inputs) per input, each in `[0, 1)`: a number lies at
+    /// −1 + 2u, an integer and a level take equal shares of `[0, 1)` in their order. What [`sample`](Self::sample) does with
+    /// uniform numbers, and what a space-filling design does with its own; shape (n, n_columns).
+    ///
+    /// # Panics
+    /// With another number of columns than inputs.
+    pub fn at_quantiles(&self, quantiles: ArrayView2<'_, f64>) -> Array2<f64> {
+        assert_eq!(quantiles.ncols(), self.dimensions.len(), "one quantile per input");
+        let mut points = Array2::zeros((quantiles.nrows(), self.n_columns));
+        for (mut row, quantiles) in points.outer_iter_mut().zip(quantiles.outer_iter()) {
             let mut column = 0;
-            for dimension in &self.dimensions {
-                let u = (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64);
+            for (dimension, &u) in self.dimensions.iter().zip(quantiles) {
                 match *dimension {
                     Dimension::Continuous { .. } => row[column] = 2.0 * u - 1.0,
                     Dimension::Integer { low, high } => {
@@ -230,6 +241,33 @@ impl Space {
             }
         }
         points
+    }
+
+    /// The quantiles of points of the box (n, n_columns), shape (n, inputs): (x + 1) / 2 of a number, the middle of its share
+    /// for an integer and a level. [`at_quantiles`](Self::at_quantiles) leads back.
+    ///
+    /// # Errors
+    /// As [`project`](Self::project), which decides what integer or level a point stands for.
+    pub fn quantiles(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SpaceError> {
+        let x = self.project(x)?;
+        let mut quantiles = Array2::zeros((x.nrows(), self.dimensions.len()));
+        for (mut quantiles, row) in quantiles.outer_iter_mut().zip(x.outer_iter()) {
+            let mut column = 0;
+            for (quantile, dimension) in quantiles.iter_mut().zip(&self.dimensions) {
+                *quantile = match *dimension {
+                    Dimension::Continuous { .. } => (row[column] + 1.0) / 2.0,
+                    Dimension::Integer { low, high } => {
+                        let steps = (high - low) as f64;
+                        (((row[column] + 1.0) / 2.0 * steps).round() + 0.5) / (steps + 1.0)
+                    }
+                    Dimension::Categorical { n_levels } => {
+                        (highest(row, column, n_levels) as f64 + 0.5) / n_levels as f64
+                    }
+                };
+                column += dimension.n_columns();
+            }
+        }
+        Ok(quantiles)
     }
 
     /// The nearest points, in Euclidean distance, that the space admits, one for each of `x` (n, n_columns): bounded columns

@@ -19,6 +19,10 @@ use crate::{
 pub trait Strategy: fmt::Debug + Send + Sync {
     /// What it will ask the surrogate for; anything else is refused by the [`Step`].
     fn needs(&self) -> Needs;
+    /// Whether what it chooses depends on how large the pool is. One run of a rule that does not stands for every pool ratio.
+    fn uses_pool(&self) -> bool {
+        true
+    }
     /// Chooses `n_queries` points. Ties go to the lowest pool index.
     ///
     /// # Errors
@@ -184,6 +188,17 @@ pub enum StrategyError {
     },
 }
 
+/// What stays the same over the steps of a campaign, and how far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Course {
+    /// The strategy's stream for all steps; [`Strategy::propose`] gets one per step.
+    pub seeds: SeedPath,
+    /// Points that came after the first ones: asked for, failed ones included, or adopted.
+    pub asked: usize,
+    /// Whether points of the strategy's own making may be asked for, not only rows of the pool.
+    pub own_points: bool,
+}
+
 /// What a strategy sees of one step: space, labelled set, pool, and the surrogate's answers, granted only where declared.
 /// Answers at the pool that many rules want are computed lazily and once. It asks the surrogate itself and hands out no
 /// model, so that what was used and how long that took is known here.
@@ -194,6 +209,7 @@ pub struct Step<'a> {
     surrogate: Option<&'a dyn Surrogate>,
     needs: Needs,
     clock: Option<&'a Clock>,
+    course: Option<Course>,
     mean: OnceCell<Array2<f64>>,
     moments: OnceCell<Moments>,
     used: RefCell<Needs>,
@@ -229,6 +245,7 @@ impl<'a> Step<'a> {
             surrogate,
             needs,
             clock: None,
+            course: None,
             mean: OnceCell::new(),
             moments: OnceCell::new(),
             used: RefCell::default(),
@@ -241,6 +258,17 @@ impl<'a> Step<'a> {
     #[must_use]
     pub fn with_clock(self, clock: Option<&'a Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    /// The same step with the campaign's course.
+    #[must_use]
+    pub fn with_course(self, course: Course) -> Self {
+        Self { course: Some(course), ..self }
+    }
+
+    /// Where the campaign stands, if there is one: what a design that goes on from step to step has to know.
+    pub fn course(&self) -> Option<&Course> {
+        self.course.as_ref()
     }
 
     /// The inputs of the problem: what a point of the strategy's own making has to keep to ([`Space::project`]).

@@ -157,6 +157,25 @@ impl MemberCounts {
         counts
     }
 
+    /// Counts members of which only ratios were kept: final loss over the variance of the labels (`None` where these are
+    /// all equal, which is no collapse) and over the best loss (`None` where that was 0 and the end is not, which is
+    /// unsettled).
+    ///
+    /// ```
+    /// # use dal_eval::MemberCounts;
+    /// let counts = MemberCounts::of_ratios([(Some(0.01), Some(1.0)), (Some(0.98), Some(1.1)), (None, None)]);
+    /// assert_eq!((counts.trained, counts.collapsed, counts.unsettled), (3, 1, 1));
+    /// ```
+    pub fn of_ratios(members: impl IntoIterator<Item = (Option<f64>, Option<f64>)>) -> Self {
+        let mut counts = Self::default();
+        for (over_variance, over_best) in members {
+            counts.trained += 1;
+            counts.collapsed += usize::from(over_variance.is_some_and(|share| share > COLLAPSED_SHARE));
+            counts.unsettled += usize::from(over_best.is_none_or(|factor| factor > UNSETTLED_FACTOR));
+        }
+        counts
+    }
+
     /// Both counts added up.
     pub fn plus(self, other: Self) -> Self {
         Self {

@@ -246,7 +246,7 @@ fn predictions(case: &Case, state: &MemberState<f32>, x: &[f32]) -> Vec<(&'stati
         .forward(x, case.n, None, false, &mut trace);
     let ours = vec![("cpu", trace.prediction().to_vec())];
     #[cfg(feature = "tch")]
-    let ours = [ours, vec![("tch", crate::tch::conformance_predictions(&ensemble, x, case.n))]].concat();
+    let ours = [ours, crate::tch::conformance_predictions(&ensemble, x, case.n)].concat();
     ours
 }
 

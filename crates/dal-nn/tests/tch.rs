@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use dal_core::{
     Capability, DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath,
-    Stop, Surrogate, SurrogateError,
+    Stop, StopLevel, Surrogate, SurrogateError,
 };
 use dal_nn::{
-    BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head,
-    NetworkSpec, ScalingRule, ScalingSpec, TchDevice, TchLearner, TchOptions, TchSetupError, TchSurrogate,
-    TrainingSpec,
+    BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head, Layout,
+    MemberState, NetworkSpec, ScalingRule, ScalingSpec, TchDevice, TchLearner, TchOptions, TchSetupError, TchSurrogate,
+    TchTrainError, TchTrainer, TrainError, TrainJob, TrainingSpec,
 };
 use ndarray::{Array1, Array2, Array3, ArrayBase, Axis, Data, Dimension};
 use rand::RngExt;
@@ -342,6 +343,82 @@ fn jobs_in_lock_step_are_what_they_are_alone_and_fail_alone() {
             }
         }
     }
+}
+
+#[test]
+fn a_stop_ends_a_training_within_an_epoch_and_training_anew_gives_the_same_model() {
+    let network = linear(2, 1, &[6, 5], bn());
+    let data = labelled(30, 2, 1, 1);
+    let (plain, all) = (Needs::default(), everything());
+    let job = |needs| FitJob { labelled: &data, needs, seeds: SeedPath::root(1) };
+    let jobs = [job(&plain), job(&all)];
+    // So many epochs take many minutes: only the stop ends them. (Losses of all epochs are kept on the device: no more of them.)
+    let long = training(3, 1 << 22);
+    for options in [
+        TchOptions::default(),
+        TchOptions { threads: 2, ..TchOptions::default() },
+        TchOptions { memory: Some(1), ..TchOptions::default() },
+    ] {
+        let learner =
+            |training: &TrainingSpec| TchLearner::new(network.clone(), training.clone(), options.clone()).unwrap();
+        let means = |stop: &Stop| -> Vec<_> {
+            let fits = learner(&training(3, 40)).fit_all(&jobs, stop).into_iter();
+            fits.map(|model| model.unwrap().mean(points(9, 2, 3).view()).unwrap()).collect()
+        };
+        let undisturbed = means(&Stop::new());
+        let long = learner(&long);
+        let stop = Stop::new();
+        let fits = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // A drain lets a training go on.
+                std::thread::sleep(Duration::from_millis(20));
+                stop.raise(StopLevel::Drain);
+                std::thread::sleep(Duration::from_millis(100));
+                stop.raise(StopLevel::Now);
+            });
+            long.fit_all(&jobs, &stop)
+        });
+        // Neither a model nor a failure of a member, of the data or of the device.
+        assert!(fits.iter().all(|fit| matches!(fit, Err(LearnError::Stopped))));
+        assert!(stop.is_now(), "it ended by the stop");
+        // The process and its learners go on as if nothing had been; after a drain a training comes to its end.
+        assert_eq!(means(&Stop::new()), undisturbed);
+        let draining = Stop::new();
+        draining.raise(StopLevel::Drain);
+        assert_eq!(means(&draining), undisturbed);
+    }
+}
+
+/// A trained part tells the epoch before which it ended.
+#[test]
+fn a_stop_is_seen_before_the_epoch_that_it_forbids() {
+    let network = linear(2, 1, &[6], bn());
+    let training = training(1, 10);
+    let layout = Layout::new(&network, None);
+    let data = labelled(12, 2, 1, 1);
+    let values = |of: ndarray::ArrayView2<'_, f64>| of.iter().map(|&v| v as f32).collect::<Vec<_>>();
+    let (x, y) = (values(data.x()), values(data.y()));
+    let stop = Stop::new();
+    let job = TrainJob {
+        network: &network,
+        layout: &layout,
+        training: &training,
+        x: &x,
+        y: &y,
+        n: 12,
+        dropout: None,
+        loss_head: None,
+        stop: Some(&stop),
+    };
+    let trainer = TchTrainer::new(TchOptions::default()).unwrap();
+    let mut rng = SeedPath::root(4).rng();
+    let mut states = [MemberState::new(&layout, layout.initial::<f32>(&mut rng), &training)];
+    assert!(trainer.train_together(&[job], &mut states, 0..3)[0].is_ok());
+    let before = states.clone();
+    stop.raise(StopLevel::Now);
+    let stopped = trainer.train_together(&[job], &mut states, 3..10);
+    assert_eq!(stopped, [Err(TchTrainError::Train(TrainError::Stopped { epoch: 3 }))]);
+    assert_eq!(states, before);
 }
 
 #[test]

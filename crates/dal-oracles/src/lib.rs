@@ -42,4 +42,4 @@ pub use card::Card;
 pub use catalogue::{catalogue, find, find_in};
 pub use page::catalogue_page;
 pub use problem::{Column, Problem};
-pub use user::ProblemFileError;
+pub use user::{Asking, ProblemFileError};

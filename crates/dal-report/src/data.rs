@@ -214,9 +214,17 @@ pub const FIXED_LIST: usize = 0;
 /// The id of the baseline, which every method is divided by.
 pub const BASELINE: &str = "random";
 
+/// Ids of the rules that do not depend on the size of the pool, settings aside: one run stands for every pool ratio.
+pub const ANY_POOL: [&str; 3] = [BASELINE, "sobol", "lhs"];
+
+/// Whether one run of a method (its id with settings, as in `random?stream=1`) stands for every pool ratio.
+pub fn stands_for_every_ratio(method: &str) -> bool {
+    ANY_POOL.contains(&method.split('?').next().unwrap_or(method))
+}
+
 /// Methods in the order in which colours are given out, so that a method looks the same in every report; unknown ones come
 /// after these, by name.
-const KNOWN_ORDER: [&str; 12] = [
+const KNOWN_ORDER: [&str; 14] = [
     "random",
     "gsx",
     "gsxy",
@@ -229,6 +237,8 @@ const KNOWN_ORDER: [&str; 12] = [
     "learning-loss",
     "dacs",
     "cluster-variance",
+    "sobol",
+    "lhs",
 ];
 
 /// Sorts method ids for display and numbers them for colours, dashes and markers.

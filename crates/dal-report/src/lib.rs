@@ -58,12 +58,13 @@ mod write;
 
 pub use compare::{Change, ComparedCell, ComparedMethod, Comparison, compare};
 pub use data::{
-    BASELINE, Circumstances, Entry, FIXED_LIST, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds,
-    Setting, Sweep,
+    ANY_POOL, BASELINE, Circumstances, Entry, FIXED_LIST, Made, Model, Protocol, ReportData, RunStatus, RunSummary,
+    Seconds, Setting, Sweep, stands_for_every_ratio,
 };
 pub use findings::{
     AuxiliaryFinding, Band, CellDetail, Counts, Curves, Deciding, ErrorKind, FailedLabels, FinalErrors, Findings,
-    Judged, Learning, Method, NowErrors, Part, Place, Problem, Time, TrainingTime, UncertaintyFinding, findings,
+    Judged, Learning, Method, NowErrors, Part, Place, Problem, SeedSpread, Time, TrainingTime, UncertaintyFinding,
+    findings,
 };
 pub use load::load;
 pub use summary::{Statement, statements, terminal_summary};

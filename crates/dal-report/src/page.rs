@@ -28,6 +28,8 @@ pub(crate) struct PartContent {
     pub(crate) times: Table,
     pub(crate) training: Table,
     pub(crate) problems: Table,
+    /// Inputs and outputs of users' problems.
+    pub(crate) columns: Option<Table>,
     pub(crate) errors: Table,
     pub(crate) cells: Table,
     /// How much of the area a method could change.
@@ -309,6 +311,7 @@ fn part_section(
             (content.times.html_folded())
             (heading(&prefix, "problems"))
             (content.problems.html())
+            @if let Some(table) = &content.columns { (table.html()) }
             @if let Some(table) = &content.failed_labels {
                 (heading(&prefix, "failed-labels"))
                 (table.html_folded())

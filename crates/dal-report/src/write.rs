@@ -122,7 +122,7 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
             n_figures += 1;
         }
         let optional = content.ranks.iter().chain(&content.transfer).chain(&content.incomplete).chain(&content.beside);
-        let optional = optional.chain(content.learned.iter()).chain(&content.failed_labels);
+        let optional = optional.chain(content.learned.iter()).chain(&content.failed_labels).chain(&content.columns);
         let always = [
             &content.robustness,
             &content.overview,
@@ -193,6 +193,7 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
         times: tables::times(part, prefix),
         training: tables::training(part, prefix),
         problems: tables::problems(part, prefix),
+        columns: tables::columns(part, prefix),
         errors: tables::final_errors(part, prefix),
         cells: tables::cells(part, prefix),
         area: tables::area(part, prefix),

@@ -532,7 +532,10 @@ fn boiler() -> ReportData {
     let own = OwnProblem {
         title: "Boiler of unit 3".into(),
         inputs: vec![column("load", "MW"), column("fuel", "1")],
-        outputs: vec![column("pressure", "Pa"), column("temperature", "K")],
+        outputs: vec![
+            ColumnRecord { transform: "log, standardised".into(), ..column("pressure", "Pa") },
+            ColumnRecord { transform: "standardised".into(), ..column("temperature", "K") },
+        ],
     };
     data.sweeps[0].own_problems = [("boiler".to_owned(), own)].into();
     for run in &mut data.runs {
@@ -590,6 +593,11 @@ fn a_users_problem_is_spoken_of_in_the_users_words() {
     assert!(page.contains("load from 80 to 95.5; fuel oil") && page.contains("floating point exception"));
     assert!(page.contains("id=\"section-failed-labels\"") && page.contains("36 of 960"), "{said}");
     assert!(page.contains("test MSE, outputs scaled"));
+    let columns = fs::read_to_string(dir.path().join("tables/columns.csv")).unwrap();
+    let due = "problem,,name,unit,learned\nboiler,input,load,MW,\nboiler,input,fuel,,\n\
+               boiler,output,pressure,Pa,\"log, standardised\"\nboiler,output,temperature,K,standardised\n";
+    assert_eq!(columns, due);
+    assert!(page.contains("Inputs and outputs of your problems"));
     // The curve stands at the labels that exist.
     let csv = fs::read_to_string(dir.path().join("tables/curves-boiler-2.csv")).unwrap();
     assert_eq!(part.problems[0].random.mean_labels(6), Some(320.0));
@@ -612,4 +620,22 @@ fn a_users_problem_that_is_not_learned_says_so() {
     let (found, said) = part_of(&data);
     assert!(!found.parts[0].problems[0].pooled && found.parts[0].judged.is_some());
     assert!(said.contains("Boiler of unit 3 (2 inputs): the error of your models is now RMSE"), "{said}");
+}
+
+#[test]
+fn one_run_of_a_design_stands_for_every_pool_ratio() {
+    let mut data = planted(&plan(12));
+    data.runs.retain(|run| run.strategy != "gsx" || run.pool_ratio == Some(2));
+    for run in data.runs.iter_mut().filter(|run| run.strategy == "gsx") {
+        (run.strategy, run.pool_ratio) = ("sobol".into(), Some(1));
+    }
+    let found = findings(&data, VerdictRules::default(), CurveSpan::FromInitial).unwrap();
+    let part = &found.parts[0];
+    assert_eq!(part.pool_ratios, [2, 8], "the design's own ratio is no column");
+    let sobol = part.methods.iter().find(|m| m.id == "sobol").unwrap();
+    for of_problem in &sobol.cells {
+        let values: Vec<f64> = of_problem.iter().map(|cell| cell.as_ref().unwrap().n_auc.value.unwrap()).collect();
+        assert_eq!(values[0], values[1]);
+    }
+    assert_eq!(sobol.robustness.as_ref().unwrap().verdict, Verdict::Robust);
 }

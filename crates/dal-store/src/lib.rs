@@ -60,6 +60,7 @@ mod lines;
 mod old;
 mod process;
 mod record;
+mod remembering;
 mod run;
 mod spec;
 mod store;
@@ -82,6 +83,7 @@ pub use record::{
     MOST_SINGLE_OUTPUTS, Machine, MemberRecord, OUTPUT_QUANTILES, OutputErrorRecord, OutputErrorsRecord, PooledErrors,
     Provenance, Status, TestLabels, UncertaintyRecord,
 };
+pub use remembering::Remembering;
 pub use run::Run;
 pub use spec::{PoolSpec, ProblemSpec, ProtocolSpec, RunKey, RunSpec, StrategySpec};
 pub use store::{Begin, Store, StoreWriter};

@@ -59,7 +59,7 @@ pub struct ColumnRecord {
     pub name: String,
     /// Its unit; `1` for none.
     pub unit: String,
-    /// How the model sees it, where that is not as it is: `log`, `asinh from 0.001`.
+    /// How the model sees it, where that is not as it is: `standardised`, `log, standardised`, `asinh from 0.001`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub transform: String,
 }

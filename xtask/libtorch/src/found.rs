@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 pub struct Found {
     /// Its folder, which holds `include` and `lib`.
     pub dir: PathBuf,
-    /// As it calls itself, such as `2.13.0+cpu`.
+    /// As it calls itself, such as `2.11.0+cpu`.
     pub version: String,
     /// Whether its CUDA library is there; a device and driver are another matter.
     pub has_cuda: bool,
@@ -57,7 +57,7 @@ fn version(dir: &Path) -> Result<String> {
     line.map(|version| version.trim_matches(['\'', '"']).to_owned()).context("version.py names no version")
 }
 
-/// `2.13.0+cu130` is a `2.13.0`.
+/// `2.11.0+cu130` is a `2.11.0`.
 fn check_version(found: &str, wanted: &str) -> Result<()> {
     if found.split('+').next() == Some(wanted) {
         return Ok(());
@@ -158,17 +158,17 @@ mod tests {
     #[test]
     fn an_installed_pytorch_is_linked_and_named_for_what_it_is() {
         let _alone = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
-        for (version, cuda) in [("2.13.0+cpu", false), ("2.13.0+cu130", true)] {
+        for (version, cuda) in [("2.11.0+cpu", false), ("2.11.0+cu130", true)] {
             let dir = tempfile::tempdir().unwrap();
             let python = pytorch(dir.path(), version, cuda);
             let own = dir.path().join("libtorch");
-            let found = link_python(&python, &own, "2.13.0").unwrap();
+            let found = link_python(&python, &own, "2.11.0").unwrap();
             assert_eq!((found.version.as_str(), found.has_cuda), (version, cuda));
             assert!(found.to_string().contains(version) && found.to_string().contains("CUDA") == cuda, "{found}");
             // Again, over the first.
-            link_python(&python, &own, "2.13.0").unwrap();
+            link_python(&python, &own, "2.11.0").unwrap();
             // The same PyTorch named directly.
-            assert_eq!(look(&dir.path().join("site/torch"), "2.13.0").unwrap().version, version);
+            assert_eq!(look(&dir.path().join("site/torch"), "2.11.0").unwrap().version, version);
         }
     }
 
@@ -178,29 +178,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let python = pytorch(dir.path(), "2.12.0", false);
         let own = dir.path().join("libtorch");
-        let error = format!("{:#}", link_python(&python, &own, "2.13.0").unwrap_err());
-        assert!(error.contains("2.12.0") && error.contains("2.13.0"), "{error}");
+        let error = format!("{:#}", link_python(&python, &own, "2.11.0").unwrap_err());
+        assert!(error.contains("2.12.0") && error.contains("2.11.0"), "{error}");
         assert!(!own.exists());
         fs::write(&python, "#!/bin/sh\necho 'ModuleNotFoundError: no torch' >&2\nexit 1\n").unwrap();
-        let error = format!("{:#}", link_python(&python, &own, "2.13.0").unwrap_err());
+        let error = format!("{:#}", link_python(&python, &own, "2.11.0").unwrap_err());
         assert!(error.contains("no PyTorch") && error.contains("ModuleNotFoundError"), "{error}");
-        let error = format!("{:#}", link_python(&dir.path().join("absent"), &own, "2.13.0").unwrap_err());
+        let error = format!("{:#}", link_python(&dir.path().join("absent"), &own, "2.11.0").unwrap_err());
         assert!(error.contains("absent"), "{error}");
         // Something of the user's in the way.
-        let python = pytorch(dir.path(), "2.13.0", false);
+        let python = pytorch(dir.path(), "2.11.0", false);
         fs::create_dir(&own).unwrap();
         fs::write(own.join("thesis.tex"), "").unwrap();
-        assert!(link_python(&python, &own, "2.13.0").unwrap_err().to_string().contains("left as it is"));
+        assert!(link_python(&python, &own, "2.11.0").unwrap_err().to_string().contains("left as it is"));
         assert!(own.join("thesis.tex").exists());
     }
 
     #[test]
     fn a_folder_that_lacks_a_part_is_no_libtorch() {
         let dir = tempfile::tempdir().unwrap();
-        pytorch(dir.path(), "2.13.0", false);
+        pytorch(dir.path(), "2.11.0", false);
         let torch = dir.path().join("site/torch");
         fs::remove_file(torch.join(format!("lib/libc10{DLL}"))).unwrap();
-        assert!(look(&torch, "2.13.0").unwrap_err().to_string().contains("libc10"));
-        assert!(look(dir.path(), "2.13.0").unwrap_err().to_string().contains("no libtorch"));
+        assert!(look(&torch, "2.11.0").unwrap_err().to_string().contains("libc10"));
+        assert!(look(dir.path(), "2.11.0").unwrap_err().to_string().contains("no libtorch"));
     }
 }

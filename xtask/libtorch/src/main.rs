@@ -314,17 +314,17 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("torch-9.whl"), &bytes).unwrap();
         bring(&args(None, Some(folder)), &platform(&bytes), "9", &places).unwrap();
-        let pins = Pins { version: "2.13.0".into(), platforms: Vec::new() };
-        for (version, good) in [("2.13.0+cpu\n", true), ("2.12.1", false), ("", false)] {
+        let pins = Pins { version: "2.11.0".into(), platforms: Vec::new() };
+        for (version, good) in [("2.11.0+cpu\n", true), ("2.12.1", false), ("", false)] {
             fs::write(places.own.join("build-version"), version).unwrap();
             for users in [None, Some(places.own.clone())] {
                 places.users = users;
                 let outcome = run(&args(None, None), &pins, &places);
                 match outcome {
-                    Ok(found) => assert!(good && found.to_string().contains("2.13.0") && !found.has_cuda),
+                    Ok(found) => assert!(good && found.to_string().contains("2.11.0") && !found.has_cuda),
                     Err(error) => {
                         let error = format!("{error:#}");
-                        assert!(!good && error.contains("2.13.0"), "{error}");
+                        assert!(!good && error.contains("2.11.0"), "{error}");
                         assert!(error.contains(if places.users.is_some() { "LIBTORCH" } else { "delete" }), "{error}");
                     }
                 }

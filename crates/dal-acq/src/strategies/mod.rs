@@ -8,6 +8,7 @@ mod gsx;
 mod gsxy;
 mod gsy;
 mod learning_loss;
+mod passive;
 mod qbc;
 mod qbc_diversity;
 mod qbc_diversity_density;
@@ -21,6 +22,7 @@ pub use gsx::Gsx;
 pub use gsxy::Gsxy;
 pub use gsy::Gsy;
 pub use learning_loss::LearningLoss;
+pub use passive::{Lhs, Sobol};
 pub use qbc::Qbc;
 pub use qbc_diversity::{QbcDiversity, Scaling};
 pub use qbc_diversity_density::{CosineDensity, QbcDiversityDensity};
@@ -42,4 +44,6 @@ pub(crate) static CATALOGUE: &[&Card] = &[
     &learning_loss::CARD,
     &dacs::CARD,
     &cluster_variance::CARD,
+    &passive::SOBOL,
+    &passive::LHS,
 ];

@@ -5,7 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::build::{build, no_check};
-use crate::card::{Card, PickScore};
+use crate::card::{Card, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What the rule says of itself.
@@ -17,7 +17,11 @@ pub(super) static CARD: Card = Card {
     source: "baseline",
     pick_score: PickScore::None,
     invariances: &[],
-    settings: &[],
+    settings: &[SettingCard {
+        key: "stream",
+        help: "number of the stream; another one makes a control that has to come out equal",
+        values: SettingValues::Described("a whole number"),
+    }],
     build: |card, given| build(card, given, no_check::<Random>),
 };
 
@@ -26,7 +30,11 @@ pub(super) static CARD: Card = Card {
 /// Needs nothing. Cost O(N). The order of the picks is random too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Random {}
+pub struct Random {
+    /// Number of the stream. Another one than 0 draws points of its own where it may, which no other run has seen: a control
+    /// that has to come out equal to the baseline.
+    pub stream: u64,
+}
 
 impl Random {
     fn requires(&self) -> Needs {
@@ -34,8 +42,15 @@ impl Random {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+        let mut picks = seeds.purpose("picks");
+        if self.stream > 0 {
+            picks = picks.index(self.stream);
+            if step.course().is_some_and(|course| course.own_points) {
+                return Ok(Proposal::synthesised(step.space().sample(n, &picks)));
+            }
+        }
         let mut rows: Vec<usize> = (0..step.pool().nrows()).collect();
-        let mut rng = seeds.purpose("picks").rng();
+        let mut rng = picks.rng();
         // The first n places of a Fisher–Yates shuffle. u64 draws, so that 32-bit platforms pick the same rows.
         for place in 0..n {
             let other = rng.random_range(place as u64..rows.len() as u64) as usize;
@@ -46,7 +61,7 @@ impl Random {
     }
 }
 
-pool_strategy!(Random);
+pool_strategy!(Random, any_pool);
 
 #[cfg(test)]
 mod tests {
@@ -61,8 +76,11 @@ mod tests {
         let pool = Array2::zeros((10, 1));
         let space = Space::continuous_unit(1);
         let step = Step::new(&space, &labelled, pool.view(), None, Needs::default()).unwrap();
-        let pick = |seed: u64| Random {}.propose(&step, 4, &SeedPath::root(seed)).unwrap().rows().unwrap().to_vec();
+        let pick =
+            |seed: u64| Random::default().propose(&step, 4, &SeedPath::root(seed)).unwrap().rows().unwrap().to_vec();
         assert_eq!(pick(0), PINNED);
+        let other = Random { stream: 1 }.propose(&step, 4, &SeedPath::root(0)).unwrap();
+        assert_ne!(other.rows().unwrap(), PINNED);
         let mut counts = [0_u32; 10];
         for seed in 0..5000 {
             for i in pick(seed) {

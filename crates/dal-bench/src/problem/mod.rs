@@ -4,7 +4,7 @@ mod test_set;
 
 use std::sync::{Arc, OnceLock};
 
-use dal_core::{Engine, ModelSpec, Pool, Protocol};
+use dal_core::{Engine, ModelSpec, Pool, Protocol, Start};
 use dal_oracles::Problem;
 use dal_store::{PoolSpec, ProtocolSpec};
 use ndarray::Array2;
@@ -71,6 +71,7 @@ impl PlannedProblem {
             (PoolSpec::Uniform { ratio }, None) => Pool::Uniform { n_candidates: ratio * spec.queries },
             (PoolSpec::Candidates { n }, None) => Pool::Uniform { n_candidates: n },
         };
-        Protocol { n_initial: spec.initial, n_queries: spec.queries, n_steps: spec.steps, pool }
+        let start = Start::Sample { n: spec.initial };
+        Protocol { start, n_queries: spec.queries, n_steps: Some(spec.steps), pool }
     }
 }

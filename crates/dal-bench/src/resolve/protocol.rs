@@ -14,7 +14,7 @@ use crate::error::SweepError;
 use crate::problem::{PlannedProblem, Split};
 use crate::sweep::ProtocolFile;
 
-/// The id of the baseline: one run per (problem, seed), which stands for every pool ratio.
+/// The id of the baseline, which stands for every pool ratio whatever a catalogue means by it.
 const RANDOM: &str = "random";
 
 impl Resolver<'_> {
@@ -90,11 +90,13 @@ impl Resolver<'_> {
     }
 }
 
-/// The pools that a strategy is run with.
+/// The pools that a strategy is run with: one for a rule that the pool's size does not matter to, such as `random`.
 pub(super) fn pools(problem: &PlannedProblem, chosen: &Chosen, ratios: &[usize]) -> Vec<PoolSpec> {
     match problem.protocol.pool {
         PoolSpec::Candidates { n } => vec![PoolSpec::Candidates { n }],
-        PoolSpec::Uniform { .. } if chosen.id == RANDOM => vec![PoolSpec::Uniform { ratio: 1 }],
+        PoolSpec::Uniform { .. } if chosen.id == RANDOM || !chosen.found.strategy.uses_pool() => {
+            vec![PoolSpec::Uniform { ratio: 1 }]
+        }
         PoolSpec::Uniform { .. } => ratios.iter().map(|&ratio| PoolSpec::Uniform { ratio }).collect(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dal_core::{ModelSpec, OutputScaling, Shape};
+use dal_core::{ModelSpec, OutputScaling, OutputUnits, Shape};
 use dal_store::{ColumnRecord, OwnProblem, PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunSpec, StrategySpec};
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ pub(super) fn own_problems(problems: &[PlannedProblem]) -> BTreeMap<String, OwnP
         let record = |(k, c): (usize, &dal_oracles::Column)| ColumnRecord {
             name: c.name.clone(),
             unit: c.unit.clone(),
-            transform: scaling.outputs().get(k).map_or_else(String::new, |units| units.transform.in_words()),
+            transform: scaling.outputs().get(k).map_or_else(String::new, OutputUnits::in_words),
         };
         columns.iter().enumerate().map(record).collect()
     };

@@ -20,7 +20,7 @@ use crate::Done;
 use crate::bench::interrupts;
 use crate::data::read_text;
 use crate::output::say;
-use crate::problem::find_problem;
+use crate::problem::{find_problem, remembered};
 
 /// Points in, labels out.
 #[derive(clap::Args)]
@@ -50,6 +50,9 @@ pub struct Args {
     /// Append labels to this file as they arrive, and skip the rows that it holds.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Where the answers of your own program or model are kept [default: NAME.answers beside the problem file NAME.toml].
+    #[arg(long, value_name = "DIR")]
+    answers: Option<PathBuf>,
     /// A setting of the problem.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -57,7 +60,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let problem = find_problem(&args.problem, &args.settings)?;
+    let problem = remembered(find_problem(&args.problem, &args.settings)?, args.answers.as_deref())?;
     let shown = args.input.display().to_string();
     let table = read_text(&args.input)?;
     let points = points(&problem, &table, &shown)?;

@@ -9,7 +9,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use dal_core::model::SpecError;
 
 /// Version of libtorch that this engine is built against; the build refuses any other.
-const LIBTORCH: &str = "2.13.0";
+const LIBTORCH: &str = "2.11.0";
 
 /// Raised when the order of an epoch's operations changes, so that its rounding may.
 const OPERATIONS: &str = "members-2";
@@ -230,7 +230,7 @@ pub fn load_cuda_backend(path: &Path) -> Result<(), TchSetupError> {
 /// ```
 /// use dal_nn::{TchOptions, tch_platform};
 ///
-/// assert!(tch_platform(&TchOptions::default()).starts_with("tch/2.13.0/cpu"));
+/// assert!(tch_platform(&TchOptions::default()).starts_with("tch/2.11.0/cpu"));
 /// ```
 pub fn tch_platform(options: &TchOptions) -> String {
     let device = match options.device {

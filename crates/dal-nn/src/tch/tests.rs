@@ -1,14 +1,15 @@
 //! The engine's parts in the conformance suite, and what only a batch can get wrong.
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use dal_core::{Labelled, Needs, SeedPath, Surrogate, Tangent};
 use ndarray::{Array1, Array2};
 use rand::RngExt;
-use tch::Device;
 
 use super::batch;
-use super::device::{Memory, TchOptions, download};
+use super::device::{Memory, TchDevice, TchOptions, download, load_cuda_backend};
 use super::evaluate::DeviceEnsemble;
 use super::surrogate::TchSurrogate;
 use super::trainer::{TchTrainError, TchTrainer, member};
@@ -23,23 +24,58 @@ struct Alone(TchTrainer);
 /// One member in the middle of a batch of three, the others with data, weights and keys of their own.
 struct Beside(TchTrainer);
 
-/// The engine's entries in the conformance suite.
+/// The engine on the first CUDA device, or why it is not to be had.
+fn on_cuda() -> &'static Result<TchTrainer, String> {
+    static TRAINER: OnceLock<Result<TchTrainer, String>> = OnceLock::new();
+    TRAINER.get_or_init(|| {
+        // A libtorch with CUDA at build time has loaded it by itself.
+        let loaded = load_cuda_backend(Path::new("libtorch_cuda.so"));
+        let options = TchOptions { device: TchDevice::Cuda(0), ..TchOptions::default() };
+        TchTrainer::new(options).map_err(|error| match loaded {
+            Ok(()) => error.to_string(),
+            Err(library) => format!("{error} ({library})"),
+        })
+    })
+}
+
+/// The engine's entries in the conformance suite: on the processor, and on the first CUDA device where there is one.
 pub(crate) fn conformance_engines() -> Vec<(String, Box<dyn MemberTrainer<f32>>)> {
     let trainer = TchTrainer::new(TchOptions::default()).unwrap();
-    vec![
+    let mut engines: Vec<(String, Box<dyn MemberTrainer<f32>>)> = vec![
         ("tch".into(), Box::new(Alone(trainer.clone()))),
         ("tch by tensors".into(), Box::new(Alone(trainer.clone().by_tensors()))),
         ("tch beside others".into(), Box::new(Beside(trainer))),
-    ]
+    ];
+    if let Ok(trainer) = on_cuda() {
+        engines.push(("tch on cuda:0".into(), Box::new(Alone(trainer.clone()))));
+        engines.push(("tch on cuda:0 beside others".into(), Box::new(Beside(trainer.clone()))));
+    }
+    engines
 }
 
-/// The first member's predictions of the points `x` (n, n_inputs), row by row, made beside a second one.
-pub(crate) fn conformance_predictions(ensemble: &Ensemble, x: &[f32], n: usize) -> Vec<f32> {
+/// The suite covers a device only where one is found. Who wants to know that it was (the bundle's `check`, docs/gpu.md) runs this.
+#[test]
+#[ignore = "needs a CUDA device"]
+fn conformance_covers_a_cuda_device() {
+    if let Err(reason) = on_cuda() {
+        panic!("{reason}");
+    }
+    assert_eq!(conformance_engines().iter().filter(|(name, _)| name.contains("cuda:0")).count(), 2);
+}
+
+/// The first member's predictions of the points `x` (n, n_inputs), row by row, made beside a second one; by device.
+pub(crate) fn conformance_predictions(ensemble: &Ensemble, x: &[f32], n: usize) -> Vec<(&'static str, Vec<f32>)> {
+    let mut options = vec![("tch", TchOptions::default())];
+    options.extend(on_cuda().as_ref().ok().map(|trainer| ("tch on cuda:0", trainer.options().clone())));
+    let on = |(name, options): (_, TchOptions)| (name, predictions_on(Memory(options.device.device()), ensemble, x, n));
+    options.into_iter().map(on).collect()
+}
+
+fn predictions_on(memory: Memory, ensemble: &Ensemble, x: &[f32], n: usize) -> Vec<f32> {
     let mut ensemble = ensemble.clone();
     let mut other = ensemble.members[0].clone();
     other.params.iter_mut().for_each(|v| *v *= 1.25);
     ensemble.members.push(other);
-    let memory = Memory(Device::Cpu);
     let (d, k) = (ensemble.network.n_inputs(), ensemble.network.n_outputs());
     let columns: Vec<f32> = (0..n * d).map(|at| x[at % n * d + at / n]).collect();
     let x = memory.upload(&columns, &[1, d as i64, n as i64]).unwrap();

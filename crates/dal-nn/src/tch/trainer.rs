@@ -91,6 +91,11 @@ impl TchTrainer {
         &self.options
     }
 
+    /// Bytes that one member of a job needs while it trains, estimated: by it members are dealt out to batches.
+    pub fn bytes_per_member(&self, job: &TrainJob<'_, f32>) -> usize {
+        bytes_per_member(job.network, job.layout, job.n)
+    }
+
     /// Takes optimiser steps by tensor operations, as on other devices, even on the processor.
     #[cfg(test)]
     pub(super) fn by_tensors(mut self) -> Self {

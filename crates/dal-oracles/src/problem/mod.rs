@@ -5,10 +5,13 @@ mod presets;
 
 use std::sync::Arc;
 
-use dal_core::{MlpEnsemble, Oracle, OutputScaling, SettingCard, SettingError, Settings, Shape, Space};
-use ndarray::Array2;
+use dal_core::{
+    MlpEnsemble, Oracle, OutputScaling, SettingCard, SettingError, Settings, Shape, Space, SpaceError, Value,
+};
+use ndarray::{Array2, ArrayView1};
 
 use crate::card::Card;
+use crate::user::Asking;
 
 pub use self::definition::{Built, Definition};
 pub use self::presets::{PUBLISHED, TUNED};
@@ -38,6 +41,7 @@ pub struct Problem {
     pub(crate) model: MlpEnsemble,
     pub(crate) scaling: OutputScaling,
     pub(crate) digest: Option<String>,
+    pub(crate) asking: Option<Arc<Asking>>,
 }
 
 impl Problem {
@@ -63,6 +67,7 @@ impl Problem {
             model: card.published.model.clone(),
             scaling: OutputScaling::default(),
             digest: None,
+            asking: None,
         })
     }
 
@@ -129,10 +134,16 @@ impl Problem {
         }
     }
 
-    /// For a user's problem the SHA-256, in hexadecimal, of the problem file and then of the table, forest or network it
-    /// names: what must be equal for two runs to be of the same problem.
+    /// For a user's problem a SHA-256, in hexadecimal, of what must be equal for two runs to be of the same problem: who
+    /// answers (see [`Asking`]), the inputs with their bounds and scales, and the table, forest or network. A comment, a
+    /// unit, a limit, retries and the network to be trained are not in it.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
+    }
+
+    /// Who answers; `None` for a built-in problem and for a table, whose answers cost nothing.
+    pub fn asking(&self) -> Option<&Asking> {
+        self.asking.as_deref()
     }
 
     /// Where the problem's points come from; its columns are the oracle's inputs.
@@ -150,9 +161,31 @@ impl Problem {
         &self.oracle
     }
 
+    /// The same problem asked through another oracle, one that remembers answers, say.
+    #[must_use]
+    pub fn with_oracle(self, oracle: Arc<dyn Oracle>) -> Self {
+        Self { oracle, ..self }
+    }
+
     /// The inputs as the user knows them: one per dimension of the space, not per column.
     pub fn inputs(&self) -> &[Column] {
         &self.inputs
+    }
+
+    /// The inputs of a point of the unit box in their units, as text; a level by its name.
+    ///
+    /// # Errors
+    /// A wrong number of columns.
+    pub fn in_words(&self, point: ArrayView1<'_, f64>) -> Result<Vec<String>, SpaceError> {
+        let values = self.space.to_physical(point)?.into_iter().enumerate();
+        let text = |(input, value): (usize, Value)| match value {
+            Value::Level(level) => {
+                let name = self.inputs.get(input).and_then(|column| column.levels.get(level));
+                name.cloned().unwrap_or_else(|| level.to_string())
+            }
+            other => other.to_string(),
+        };
+        Ok(values.map(text).collect())
     }
 
     /// The outputs, in the order of an answer.

@@ -72,6 +72,8 @@ pub(super) struct TableSpec {
 pub(super) struct CommandSpec {
     pub(super) program: Vec<String>,
     #[serde(default)]
+    pub(super) version: Option<String>,
+    #[serde(default)]
     pub(super) directory: PathBuf,
     #[serde(default)]
     pub(super) exchange: Exchange,

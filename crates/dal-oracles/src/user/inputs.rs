@@ -28,6 +28,11 @@ impl Inputs {
         &self.names
     }
 
+    /// The level names of each categorical input; empty for the others.
+    pub(super) fn levels(&self) -> &[Vec<String>] {
+        &self.levels
+    }
+
     /// The header of a CSV file of points, with its line break.
     pub(super) fn header(&self) -> String {
         csv_record(self.names.iter().map(String::as_str))

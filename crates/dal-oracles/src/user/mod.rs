@@ -1,6 +1,7 @@
 //! Problems that users bring: one `problem.toml` names inputs, outputs and the oracle; `docs/problems.md` explains it.
 
 mod answers;
+mod asking;
 mod columns;
 pub mod command;
 mod domain;
@@ -19,7 +20,8 @@ use dal_core::model::OnCollapse;
 use dal_core::{MlpEnsemble, MlpOverlay, Oracle, OutputScaling, OutputTransform, OutputUnits, Settings};
 use sha2::{Digest, Sha256};
 
-use self::command::CommandOracle;
+use self::asking::{Identity, hex};
+use self::command::{CommandOracle, Exchange};
 use self::domain::in_domain;
 use self::file::{OracleSpec, OutputSpec, ProblemFile};
 use self::physical::InPhysicalUnits;
@@ -28,12 +30,12 @@ use self::table::TableOracle;
 use crate::forest::Forest;
 use crate::problem::{Column, Problem};
 
+pub use self::asking::Asking;
 pub use self::error::ProblemFileError;
 
 /// Reads a problem file and everything it names; a program is not called, only looked for.
 ///
-/// Paths in the file are relative to the file's folder. [`Problem::digest`] then changes with the file and with any
-/// table, forest or network it names (but not with a program).
+/// Paths in the file are relative to the file's folder. [`Problem::digest`] says which changes make another problem of it.
 ///
 /// # Errors
 /// A file that cannot be read, an unknown key, a value that makes no sense, a table, forest or network that does not fit;
@@ -45,8 +47,10 @@ pub fn load(path: impl AsRef<Path>) -> Result<Problem, ProblemFileError> {
 impl Reader<'_> {
     fn open(&self) -> Result<Problem, ProblemFileError> {
         let bytes = self.read(self.path)?;
-        let mut digest = Sha256::new();
-        digest.update(&bytes);
+        let mut old_digest = Sha256::new();
+        old_digest.update(&bytes);
+        // Of a table, forest or network alone.
+        let mut files = Sha256::new();
         let syntax = |message: String| ProblemFileError::Syntax { path: self.path.to_owned(), message };
         let text = String::from_utf8(bytes).map_err(|e| syntax(format!("not UTF-8 text: {e}")))?;
         let file: ProblemFile = toml::from_str(&text).map_err(|e| syntax(e.to_string().trim_end().to_owned()))?;
@@ -59,21 +63,37 @@ impl Reader<'_> {
         let outputs: Vec<String> = file.outputs.iter().map(|output| output.name.clone()).collect();
         let scaling = self.scaling(&file.outputs)?;
         let mut candidates = None;
+        let mut asking = Asking::new(self.path, outputs.clone(), inputs.clone());
+        let mut identity = Identity::default();
+        identity.add_inputs(&inputs);
         let oracle: Arc<dyn Oracle> = match file.oracle {
             OracleSpec { table: Some(spec), command: None, forest: None, network: None } => {
                 let path = self.folder().join(&spec.file);
-                digest.update(self.read(&path)?);
+                let bytes = self.read(&path)?;
+                old_digest.update(&bytes);
+                files.update(&bytes);
+                identity.add(format!("table {:?}", spec.duplicates));
                 let (oracle, points) = TableOracle::open(&path, &inputs, &outputs, spec.duplicates)?;
                 candidates = Some(points);
                 Arc::new(oracle)
             }
             OracleSpec { table: None, command: Some(spec), forest: None, network: None } => {
+                asking.version = spec.version.clone();
                 let settings = self.command(spec)?;
+                asking.program = settings.program.clone();
+                asking.exchange = match settings.exchange {
+                    Exchange::Stdin => "stdin",
+                    Exchange::Files => "files",
+                }
+                .to_owned();
                 Arc::new(CommandOracle::new(settings, inputs.clone(), outputs.clone()))
             }
             OracleSpec { table: None, command: None, forest: Some(spec), network: None } => {
                 let bytes = self.read(&self.folder().join(&spec.file))?;
-                digest.update(&bytes);
+                old_digest.update(&bytes);
+                files.update(&bytes);
+                asking.exchange = "model".into();
+                asking.version = Some(format!("{:?} {}", spec.units, hex(files.clone())));
                 let forest = Forest::from_bytes(&bytes).map_err(|e| self.key("oracle.forest.file", e.to_string()))?;
                 let (n_inputs, n_outputs) = (forest.n_inputs(), forest.n_outputs());
                 let model = InPhysicalUnits::new(
@@ -86,7 +106,9 @@ impl Reader<'_> {
                 Arc::new(model.map_err(|problem| self.key("oracle.forest", problem))?)
             }
             OracleSpec { table: None, command: None, forest: None, network: Some(spec) } => {
-                let (n_inputs, n_outputs, predict) = self.network(&spec, &mut digest)?;
+                let (n_inputs, n_outputs, predict) = self.network(&spec, &mut [&mut old_digest, &mut files])?;
+                asking.exchange = "model".into();
+                asking.version = Some(format!("{:?} {}", spec.units, hex(files.clone())));
                 let model = InPhysicalUnits::new(inputs.clone(), spec.units, n_inputs, n_outputs, predict);
                 Arc::new(model.map_err(|problem| self.key("oracle.network", problem))?)
             }
@@ -99,6 +121,9 @@ impl Reader<'_> {
             let problem = format!("{} outputs are named, the oracle has {}", outputs.len(), oracle.n_outputs());
             return Err(self.key("outputs", problem));
         }
+        asking.old_digest = hex(old_digest);
+        identity.add_asking(&asking);
+        identity.add(hex(files));
         let column = |name: &str, unit: &Option<String>, levels: &[String]| Column {
             name: name.to_owned(),
             unit: unit.clone().unwrap_or_else(|| "1".into()),
@@ -117,9 +142,10 @@ impl Reader<'_> {
                 .map(|input| column(&input.name, &input.unit, input.levels.as_deref().unwrap_or_default()))
                 .collect(),
             outputs: file.outputs.iter().map(|output| column(&output.name, &output.unit, &[])).collect(),
+            asking: candidates.is_none().then(|| Arc::new(asking)),
             candidates,
             model: self.model(&file.network)?,
-            digest: Some(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            digest: Some(identity.finish()),
         })
     }
 
@@ -405,7 +431,46 @@ mod tests {
         let first = digest(&table, b"a,y\n1,2\n");
         assert_eq!(first, digest(&table, b"a,y\n1,2\n"));
         assert_ne!(first, digest(&table, b"a,y\n1,3\n"));
-        assert_ne!(first, digest(&format!("{table}# a note\n"), b"a,y\n1,2\n"));
+        assert_eq!(first, digest(&format!("{table}# a note\n[network]\nhidden = [3]\n"), b"a,y\n1,2\n"));
+        assert_eq!(first, digest(&table.replace("low", "unit = \"m\"\nlow"), b"a,y\n1,2\n"));
+        // Points of the unit box, which runs hold, mean something else then.
+        assert_ne!(first, digest(&table.replace("high = 10", "high = 11"), b"a,y\n1,2\n"));
         assert_eq!(first.len(), 64);
+    }
+
+    #[test]
+    fn answers_depend_on_the_program_and_the_columns_alone() {
+        let text = format!("{INPUTS}[oracle.command]\nprogram = [\"x\", \"1\"]\ntime_limit = 1\n");
+        let look = |text: &str| {
+            let problem = open(text).unwrap();
+            let asking = problem.asking().unwrap();
+            let inputs: Vec<_> = asking.inputs().map(|(name, levels)| (name.to_owned(), levels.to_vec())).collect();
+            let parts = (asking.program.clone(), asking.exchange.clone(), inputs, asking.outputs.clone());
+            ((parts, asking.version.clone()), problem.digest().unwrap().to_owned())
+        };
+        let first = look(&text);
+        let (parts, version) = &first.0;
+        assert_eq!(
+            (parts.0.join(" "), parts.1.as_str(), parts.3.join(" "), version),
+            ("x 1".into(), "stdin", "y".into(), &None)
+        );
+        let more = "retries = 3\nparallel = 2\n# a note\n[network]\nhidden = [3]\n";
+        assert_eq!(look(&format!("{text}{more}")), first);
+        let wider = look(&text.replace("high = 10", "high = 20"));
+        assert!(wider.0 == first.0 && wider.1 != first.1);
+        for other in [
+            text.replace("\"1\"", "\"2\""),
+            text.replace("\"a\"", "\"b\""),
+            text.replace("\"y\"", "\"z\""),
+            text.replace("low = 0\nhigh = 10", "levels = [\"u\", \"v\"]"),
+            format!("{text}version = \"2\"\n"),
+        ] {
+            let other = look(&other);
+            assert!(other.0 != first.0 && other.1 != first.1, "{other:?}");
+        }
+        // The line is that of the physical values, whatever the bounds are.
+        let at = |text: &str, x: f64| open(text).unwrap().asking().unwrap().line(array![x].view()).unwrap();
+        assert_eq!((at(&text, 0.0), at(&text.replace("high = 10", "high = 20"), -0.5)), ("5".into(), "5".into()));
+        assert!(open(&format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\n")).unwrap().asking().is_none());
     }
 }

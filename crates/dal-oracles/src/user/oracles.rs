@@ -17,18 +17,20 @@ impl Reader<'_> {
     pub(super) fn network(
         &self,
         spec: &NetworkFile,
-        digest: &mut Sha256,
+        digests: &mut [&mut Sha256],
     ) -> Result<(usize, usize, Predict), ProblemFileError> {
         match (&spec.folder, &spec.file) {
             (Some(folder), None) => {
                 let folder = self.folder().join(folder);
-                self.digest_folder(&folder, digest)?;
+                for digest in digests {
+                    self.digest_folder(&folder, digest)?;
+                }
                 let network = Network::load(&folder).map_err(|e| self.key("oracle.network.folder", e.to_string()))?;
                 Ok((network.n_inputs(), network.n_outputs(), Box::new(move |x| network.evaluate(x))))
             }
             (None, Some(file)) => {
                 let bytes = self.read(&self.folder().join(file))?;
-                digest.update(&bytes);
+                digests.iter_mut().for_each(|digest| digest.update(&bytes));
                 self.onnx(&bytes)
             }
             _ => {

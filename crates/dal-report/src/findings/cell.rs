@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{
-    Cell, CellFinding, CurveMetric, CurvePair, CurveSpan, LabelsToReach, MetricFinding, Outcome, SignSplit,
-    labels_to_reach, median, paired_ratios, sign_split,
+    Cell, CellFinding, CurveMetric, CurvePair, CurveSpan, LabelsToReach, MetricFinding, Outcome, SeedOutcome,
+    SignSplit, labels_to_reach, median, paired_ratios, pooled_spread, sign_split,
 };
 
 use super::curves::{curves, final_errors};
@@ -35,6 +35,7 @@ const BESIDE_LEVEL: f64 = 0.95;
 
 /// A cell before its tests are known.
 pub(super) struct Unjudged {
+    spread: Option<f64>,
     n_div: Option<Cell>,
     labels: Option<Vec<LabelsToReach>>,
     beside: Vec<MetricFinding>,
@@ -49,9 +50,11 @@ pub(super) struct Unjudged {
 
 impl Unjudged {
     pub(super) fn judged(self, n_auc: CellFinding) -> CellDetail {
-        let Self { n_div, labels, beside, split, learning, correlation, curves, final_errors, time, notes } = self;
+        let Self { spread, n_div, labels, beside, split, learning, correlation, curves, final_errors, time, notes } =
+            self;
         CellDetail {
             n_auc,
+            spread,
             p_holm: None,
             n_div,
             labels,
@@ -71,6 +74,7 @@ pub(super) fn cell_without_tests(
     problem: &Problem,
     baseline: &Baseline,
     by_seed: &BySeed<'_>,
+    n_auc: &[SeedOutcome],
     target: Option<f64>,
 ) -> Unjudged {
     let n_entries = problem.protocol.steps + 1;
@@ -94,6 +98,7 @@ pub(super) fn cell_without_tests(
         notes.extend(run.entries.iter().flat_map(|e| e.notes.iter().cloned()));
     }
     Unjudged {
+        spread: spread(n_auc),
         n_div,
         labels,
         split: sign_split(&beside),
@@ -105,6 +110,12 @@ pub(super) fn cell_without_tests(
         time: time(by_seed),
         notes: notes.into_iter().collect(),
     }
+}
+
+/// Standard deviation over seeds of the ln ratios of a complete cell.
+fn spread(outcomes: &[SeedOutcome]) -> Option<f64> {
+    let logs: Option<Vec<f64>> = outcomes.iter().map(|o| o.outcome.as_ref().ok().map(|ratio| ratio.ln())).collect();
+    pooled_spread([logs?.as_slice()]).ok()
 }
 
 /// Every metric of complete curves that is defined for all seeds.

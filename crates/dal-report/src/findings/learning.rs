@@ -1,6 +1,6 @@
 //! What models and members learned: runs and members that did not, networks of strategies, uncertainty, errors by output.
 
-use dal_eval::{COLLAPSED_SHARE, MemberCounts, UNSETTLED_FACTOR, has_learned, median};
+use dal_eval::{MemberCounts, has_learned, median};
 use dal_store::{MemberRecord, OutputErrorRecord};
 
 use crate::data::{Entry, RunStatus, RunSummary};
@@ -101,14 +101,7 @@ fn middle(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 fn count(members: &[MemberRecord]) -> MemberCounts {
-    let collapsed = |m: &&MemberRecord| m.final_over_variance.is_some_and(|share| share > COLLAPSED_SHARE);
-    // Without a ratio the best loss was 0 and the last is not.
-    let unsettled = |m: &&MemberRecord| m.final_over_best.is_none_or(|factor| factor > UNSETTLED_FACTOR);
-    MemberCounts {
-        trained: members.len(),
-        collapsed: members.iter().filter(collapsed).count(),
-        unsettled: members.iter().filter(unsettled).count(),
-    }
+    MemberCounts::of_ratios(members.iter().map(|m| (m.final_over_variance, m.final_over_best)))
 }
 
 /// Whether the model of an entry has learned, as recorded, or by the variance of the test labels.
@@ -221,7 +214,8 @@ pub(super) fn now(runs: &[&RunSummary], variance: Option<f64>) -> Option<NowErro
     let mut cells: std::collections::BTreeMap<(&str, usize), Vec<&Entry>> = std::collections::BTreeMap::new();
     for run in runs {
         if let Some(entry) = run.entries.get(furthest - 1) {
-            let pool_ratio = if run.strategy == crate::data::BASELINE { 0 } else { run.pool_ratio.unwrap_or(0) };
+            let any = crate::data::stands_for_every_ratio(&run.strategy);
+            let pool_ratio = if any { 0 } else { run.pool_ratio.unwrap_or(0) };
             cells.entry((&run.strategy, pool_ratio)).or_default().push(entry);
         }
     }

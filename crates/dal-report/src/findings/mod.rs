@@ -257,6 +257,8 @@ impl Method {
 pub struct CellDetail {
     /// nAUC with tests and verdict.
     pub n_auc: CellFinding,
+    /// Standard deviation over seeds of its ln ratios; `None` below two seeds and where one has none.
+    pub spread: Option<f64>,
     /// Two-sided Wilcoxon p of nAUC after Holm over the methods of this (problem, γ).
     pub p_holm: Option<f64>,
     /// nDiv; `None` where batches of one point have no diversity.
@@ -309,6 +311,31 @@ pub struct TrainingTime {
     pub n_runs: usize,
     /// Seconds of everything in all of these runs together.
     pub total: f64,
+}
+
+/// How far seeds differ: for planning how many are needed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SeedSpread {
+    /// The root of the mean variance over cells of their ln ratios to Random.
+    pub sd: f64,
+    /// Complete cells of at least two seeds behind it.
+    pub n_cells: usize,
+}
+
+impl Findings {
+    /// The spread between seeds over the cells of these problems; timings apart. `None` where no cell has one.
+    pub fn seed_spread(&self, is_wanted: impl Fn(&str) -> bool) -> Option<SeedSpread> {
+        let mut spreads = Vec::new();
+        for part in self.parts.iter().filter(|part| !part.setting.timing) {
+            for (p, _) in part.problems.iter().enumerate().filter(|(_, problem)| is_wanted(&problem.variant)) {
+                let of_methods = part.methods.iter().flat_map(|method| method.cells[p].iter().flatten());
+                spreads.extend(of_methods.filter_map(|cell| cell.spread));
+            }
+        }
+        let n_cells = spreads.len();
+        let variance = spreads.iter().map(|sd| sd * sd).sum::<f64>() / n_cells as f64;
+        (n_cells > 0).then(|| SeedSpread { sd: variance.sqrt(), n_cells })
+    }
 }
 
 /// Computes the findings; `span` says which entries count towards nAUC.

@@ -15,7 +15,10 @@ use super::labels::failed_labels;
 use super::learning::{Learning, now};
 use super::runs::{BySeed, area, finished, time, training_time, values_of};
 use super::{CellDetail, Counts, Curves, Method, Part, Problem};
-use crate::data::{BASELINE, FIXED_LIST, Model, ReportData, RunStatus, RunSummary, Setting, Sweep, method_styles};
+use crate::data::{
+    BASELINE, FIXED_LIST, Model, ReportData, RunStatus, RunSummary, Setting, Sweep, method_styles,
+    stands_for_every_ratio,
+};
 
 /// What every part is computed with.
 pub(super) struct Context<'a> {
@@ -47,6 +50,15 @@ fn problem_names<'a>(runs: &[&'a RunSummary]) -> BTreeMap<(&'a str, &'a Model), 
     names
 }
 
+/// The runs of a rule that the pool does not matter to, at whatever ratio they were made.
+fn runs_of_design<'c, 'a>(
+    cells: &'c BTreeMap<(String, String, usize), BySeed<'a>>,
+    problem: &str,
+    method: &str,
+) -> Option<&'c BySeed<'a>> {
+    cells.iter().find(|((of, id, _), _)| of == problem && id == method).map(|(_, runs)| runs)
+}
+
 pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_>) -> Result<Part, EvalError> {
     let Context { rules, span, .. } = *context;
     let names = problem_names(runs);
@@ -58,7 +70,7 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
     for run in runs {
         let problem = names[&(run.problem.as_str(), &run.model)].as_str();
         by_problem.entry(problem).or_default().push(run);
-        // Random chooses from the first candidates whatever γ is, so one run stands for every pool ratio.
+        // Random chooses from the first candidates whatever γ is, so one run stands for every pool ratio, as that of a design.
         let by_seed = if run.strategy == BASELINE {
             random.entry(problem).or_default()
         } else {
@@ -72,8 +84,11 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         .collect();
     let baselines: Vec<Baseline> = problems.iter().map(|p| Baseline::of(p, &by_problem[p.id.as_str()], span)).collect();
     let targets: Vec<Option<f64>> = problems.iter().map(|p| target(p, &by_problem[p.id.as_str()])).collect();
-    let pool_ratios: Vec<usize> =
-        cells.keys().map(|(_, _, ratio)| *ratio).collect::<BTreeSet<_>>().into_iter().collect();
+    let of_pool = cells.keys().filter(|(_, id, _)| !stands_for_every_ratio(id)).map(|(_, _, ratio)| *ratio);
+    let mut pool_ratios: Vec<usize> = of_pool.collect::<BTreeSet<_>>().into_iter().collect();
+    if pool_ratios.is_empty() {
+        pool_ratios = cells.keys().map(|(_, _, ratio)| *ratio).collect::<BTreeSet<_>>().into_iter().collect();
+    }
     let mut ids: Vec<&String> = cells.keys().map(|(_, id, _)| id).collect::<BTreeSet<_>>().into_iter().collect();
     ids.sort_by_key(|id| styles[*id]);
 
@@ -84,10 +99,14 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         let mut rows = Vec::new();
         for ((problem, baseline), target) in problems.iter().zip(&baselines).zip(&targets) {
             let of_cell = |ratio: &usize| -> Option<(Vec<SeedOutcome>, Unjudged)> {
-                let by_seed = cells.get(&(problem.id.clone(), id.clone(), *ratio))?;
+                let by_seed = match cells.get(&(problem.id.clone(), id.clone(), *ratio)) {
+                    None if stands_for_every_ratio(id) => runs_of_design(&cells, &problem.id, id)?,
+                    found => found?,
+                };
                 let values = values_of(&problem.seeds, by_seed, problem.protocol.steps + 1, |run| area(run, span));
                 let ratios = paired_ratios(&problem.seeds, &values, &baseline.area);
-                Some((ratios, cell_without_tests(problem, baseline, by_seed, *target)))
+                let cell = cell_without_tests(problem, baseline, by_seed, &ratios, *target);
+                Some((ratios, cell))
             };
             let found = pool_ratios.iter().map(|ratio| of_cell(ratio).unzip());
             let (ratios, row): (Vec<Option<Vec<SeedOutcome>>>, Vec<Option<Unjudged>>) = found.unzip();

@@ -12,7 +12,7 @@ pub(crate) use self::beside::{area, beside};
 pub(crate) use self::learned::{failed_labels, learned};
 pub(crate) use self::measures::{final_errors, labels, n_div};
 pub(crate) use self::ranking::{ranks, transfer, wins};
-pub(crate) use self::runs::{incomplete, problems, provenance};
+pub(crate) use self::runs::{columns, incomplete, problems, provenance};
 pub(crate) use self::times::{times, training};
 pub(crate) use self::verdicts::{cells, n_auc, overview, robustness};
 use crate::findings::{CellDetail, Learning, Part};

@@ -47,6 +47,34 @@ pub(crate) fn problems(part: &Part, prefix: &str) -> Table {
     }
 }
 
+/// Inputs and outputs of users' problems, and how models see them; `None` where every problem is a built-in one.
+pub(crate) fn columns(part: &Part, prefix: &str) -> Option<Table> {
+    let mut rows = Vec::new();
+    for problem in &part.problems {
+        let Some(own) = &problem.own else { continue };
+        let inputs = own.inputs.iter().map(|column| ("input", column));
+        for (kind, column) in inputs.chain(own.outputs.iter().map(|column| ("output", column))) {
+            let unit = if column.unit == "1" { "" } else { column.unit.as_str() };
+            let seen = match (kind, column.transform.as_str()) {
+                ("output", "") => "as it is",
+                (_, transform) => transform,
+            };
+            let cells = [problem.id.as_str(), kind, &column.name, unit, seen].map(Entry::text).to_vec();
+            rows.push(Row { cells, problem: Some(problem.id.clone()), ..Row::default() });
+        }
+    }
+    (!rows.is_empty()).then(|| Table {
+        id: format!("{prefix}columns"),
+        caption: "Inputs and outputs of your problems. How an output is learned: transformed and standardised as said, the latter over the \
+                  labels that a model is trained on. A prediction is the inverse of the members' mean, which under a logarithm estimates the \
+                  median. Pooled errors hold each transformed output against its standard deviation over the test labels."
+            .into(),
+        columns: strings(&["problem", "", "name", "unit", "learned"]),
+        n_labels: 3,
+        rows,
+    })
+}
+
 /// Runs without a complete result.
 pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
     if part.incomplete.is_empty() {

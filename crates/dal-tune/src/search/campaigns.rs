@@ -120,7 +120,12 @@ impl Search {
             // Answers of a user's program have been paid for, and a table has no others.
             false => Pool::Candidates(data.train.x.clone()),
         };
-        let protocol = Protocol { n_initial: sets.initial, n_queries: sets.queries, n_steps: sets.steps, pool };
+        let protocol = Protocol {
+            start: dal_core::Start::Sample { n: sets.initial },
+            n_queries: sets.queries,
+            n_steps: Some(sets.steps),
+            pool,
+        };
         let strategy: Arc<dyn Strategy> = Arc::from(dal_acq::find(key.method.id(), &Settings::default())?.strategy);
         // No id of a problem has a blank, so that these streams are those of no benchmark.
         let seeds = TrialSeeds::new(&format!("tune {}", self.problem.variant_id()), key.seed);

@@ -1,0 +1,87 @@
+//! What effects a planned sweep can decide, from the spread between seeds that stored results show.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use dal_bench::Plan;
+use dal_eval::{CurveSpan, MOST_PLANNED_SEEDS, SweepPlan, VerdictRules, detectable_effects};
+use dal_report::{BASELINE, SeedSpread, findings, load};
+use dal_store::Store;
+
+/// The chance to find an effect.
+const POWER: f64 = 0.8;
+
+/// How far the seeds of a store differ: over the plan's problems, or over all where it has none of these.
+fn stored_spread(plan: &Plan, store: &Store) -> Result<Option<(SeedSpread, bool)>> {
+    let variants: BTreeSet<String> = plan.problems().iter().map(|p| p.problem().variant_id()).collect();
+    let found = findings(&load(store)?, VerdictRules::default(), CurveSpan::FromInitial)?;
+    let of_plan = found.seed_spread(|variant| variants.contains(variant));
+    Ok(of_plan.map(|spread| (spread, true)).or_else(|| Some((found.seed_spread(|_| true)?, false))))
+}
+
+/// What can be decided at each look, in words.
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn lines(plan: &Plan, store: Option<&Store>) -> Result<Vec<String>> {
+    let runs = &plan.record().runs;
+    let methods: BTreeSet<&str> = runs.iter().map(|r| r.strategy.as_str()).filter(|id| *id != BASELINE).collect();
+    let others = || runs.iter().filter(|r| r.strategy != BASELINE);
+    let problems: BTreeSet<&str> = others().map(|r| r.problem.as_str()).collect();
+    let pool_ratios: BTreeSet<usize> = others().map(|r| r.pool_ratio.unwrap_or(0)).collect();
+    let seeds: BTreeSet<u64> = runs.iter().map(|r| r.seed).collect();
+    if plan.is_timing() || methods.is_empty() || runs.iter().all(|r| r.strategy != BASELINE) {
+        return Ok(Vec::new());
+    }
+    let spread = store.map(|store| stored_spread(plan, store)).transpose()?.flatten();
+    let Some((spread, of_plan)) = spread else {
+        return Ok(vec![
+            "what effects these seeds decide depends on how far seeds differ, which no stored results tell yet: \
+             --spread-from names a store of like runs"
+                .to_owned(),
+        ]);
+    };
+    let rules = VerdictRules::default();
+    let looks: Vec<(usize, f64)> = match plan.record().looks.as_slice() {
+        [] => vec![(seeds.len(), rules.level)],
+        looks => looks.iter().map(|look| (look.seeds, look.level)).collect(),
+    };
+    let whose = if of_plan { "" } else { " of other problems" };
+    let mut lines = vec![format!(
+        "seeds differ by a standard deviation of {:.3} of a cell's ln ratio to random sampling (from {} stored cells{whose}); \
+         with a chance of {} % each,",
+        spread.sd,
+        spread.n_cells,
+        100.0 * POWER
+    )];
+    for (n_seeds, level) in looks {
+        let begin = format!("  {n_seeds} seeds, level {} %:", 100.0 * level);
+        if n_seeds > MOST_PLANNED_SEEDS {
+            lines.push(format!(
+                "{begin} more than the {MOST_PLANNED_SEEDS} seeds that are simulated decide smaller effects"
+            ));
+            continue;
+        }
+        let effects = detectable_effects(&SweepPlan {
+            n_seeds,
+            sd: spread.sd,
+            n_methods: methods.len(),
+            n_problems: problems.len(),
+            n_pool_ratios: pool_ratios.len(),
+            level,
+            power: POWER,
+            seed: rules.flip_seed,
+        })?;
+        let percent = |factor: f64| format!("{:.1} %", 100.0 * (factor - 1.0).abs());
+        let robust = match effects.robust {
+            Some(x) => format!("a method {} better in every one of its cells is called robust", percent((-x).exp())),
+            None => "no method can be called robust, whatever the numbers".to_owned(),
+        };
+        let worse = match effects.worse {
+            Some(x) => format!("a single cell {} worse is found", percent(x.exp())),
+            None => "no cell can be found worse".to_owned(),
+        };
+        lines.push(format!("{begin} {robust}; {worse}"));
+    }
+    Ok(lines)
+}

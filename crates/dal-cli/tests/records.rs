@@ -1,0 +1,164 @@
+//! What a store says of itself: what did not learn, what seeds decide, and a step of a run as files for other programs.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{refuse, run, succeed, write};
+use ndarray::{Array1, Array2, Array3};
+use ndarray_npy::read_npy;
+
+const SWEEP: &str = r#"
+name = "small"
+seeds = 3
+
+[protocol]
+initial = 12
+queries = 4
+steps = 3
+test_points = 50
+pool_ratios = [3]
+
+[training]
+epochs = 30
+members = 2
+
+[[problem]]
+id = "sine"
+preset = "published"
+network = { hidden = [8, 8] }
+
+[[strategy]]
+id = "random"
+
+[[strategy]]
+id = "gsx"
+
+[[strategy]]
+id = "qbc"
+"#;
+
+/// The folder of the run whose name begins so.
+fn folder(store: &Path, begin: &str) -> PathBuf {
+    let runs = fs::read_dir(store.join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    let is_it = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(begin);
+    runs.into_iter().find(is_it).unwrap_or_else(|| panic!("no run {begin}"))
+}
+
+#[test]
+fn a_step_of_a_run_is_written_and_is_what_the_run_did() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", SWEEP);
+    succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
+    for begin in ["sine-gsx-g3-s1", "sine-qbc-g3-s0"] {
+        let of_run = folder(&dir.path().join("store"), begin);
+        let name = of_run.to_str().unwrap();
+        succeed(dir.path(), &["bench", "show", name, "--step", "2", "--out", "shown"]);
+        let at = |file: &str| dir.path().join("shown").join(file);
+        let points = |file: &str| read_npy::<_, Array2<f64>>(at(file)).unwrap();
+        let (pool, queries) = (points("pool.npy"), points("queries.npy"));
+        assert_eq!((pool.nrows(), queries.nrows(), points("initial.npy").nrows()), (12, 4, 12));
+        assert_eq!((points("labelled_x.npy").nrows(), points("labelled_y.npy").dim()), (20, (20, 1)));
+        assert_eq!((points("test_x.npy").nrows(), points("test_y.npy").nrows()), (50, 50));
+        assert_eq!((points("labels.npy").dim(), points("curve.npy").dim()), ((4, 1), (4, 2)));
+        let rows: Array1<i64> = read_npy(at("chosen.npy")).unwrap();
+        for (row, query) in rows.iter().zip(queries.outer_iter()) {
+            assert_eq!(pool.row(*row as usize), query);
+        }
+        let recorded: Array2<f64> = read_npy(of_run.join("queries.npy")).unwrap();
+        assert_eq!(recorded.slice(ndarray::s![8..12, ..]), queries);
+        let members: Array3<f64> = read_npy(at("members.npy")).unwrap();
+        assert_eq!(members.dim(), (2, 12, 1));
+        if begin.contains("qbc") {
+            // The picks are those of the largest variance over members.
+            let variance = members.var_axis(ndarray::Axis(0), 0.0).mean_axis(ndarray::Axis(1)).unwrap();
+            let mut order: Vec<usize> = (0..12).collect();
+            order.sort_by(|&a, &b| variance[b].total_cmp(&variance[a]));
+            assert_eq!(rows.iter().map(|row| *row as usize).collect::<Vec<_>>(), order[..4]);
+        }
+        let about: serde_json::Value = serde_json::from_str(&fs::read_to_string(at("about.json")).unwrap()).unwrap();
+        assert_eq!((about["agrees"].as_bool(), about["step"].as_u64()), (Some(true), Some(2)));
+    }
+    let name = folder(&dir.path().join("store"), "sine-gsx-g3-s1");
+    let name = name.to_str().unwrap();
+    refuse(dir.path(), &["bench", "show", name, "--step", "3", "--out", "x"], &["step 3", "0 to 2"]);
+    refuse(dir.path(), &["bench", "show", "sweep.toml", "--step", "0", "--out", "x"], &["STORE/runs/NAME"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_users_run_is_shown_with_its_own_labels_and_nothing_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let problem = "name = \"mine\"\ninputs = [{ name = \"a\", low = 0.0, high = 1.0 }]\noutputs = [{ name = \"y\" }]\n\
+                   [oracle.command]\nprogram = [\"sh\", \"simulator.sh\"]\ntime_limit = 60\n";
+    write(dir.path(), "problem.toml", problem);
+    // Notes every point that it is asked for.
+    let simulator = "read names\necho y\nwhile IFS=, read -r a; do echo \"$a\" >> asked.txt; echo \"$a\"; done\n";
+    write(dir.path(), "simulator.sh", simulator);
+    let sweep = SWEEP
+        .replace("id = \"sine\"\npreset = \"published\"", "id = \"problem.toml\"")
+        .replace("seeds = 3", "seeds = 1");
+    write(dir.path(), "sweep.toml", &sweep);
+    succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
+    let asked = fs::read_to_string(dir.path().join("asked.txt")).unwrap();
+    let of_run = folder(&dir.path().join("store"), "mine-qbc");
+    let args = ["bench", "show", of_run.to_str().unwrap(), "--step", "1", "--out", "shown", "--sweep", "sweep.toml"];
+    succeed(dir.path(), &args);
+    assert_eq!(fs::read_to_string(dir.path().join("asked.txt")).unwrap(), asked);
+    let points = |file: &str| read_npy::<_, Array2<f64>>(dir.path().join("shown").join(file)).unwrap();
+    let (x, y) = (points("queries.npy"), points("labels.npy"));
+    // The unit box [-1, 1] stands for [0, 1], and the program answers with its input.
+    assert!(x.iter().zip(&y).all(|(x, y)| ((x + 1.0) / 2.0 - y).abs() < 1e-9));
+    assert_eq!(points("test_x.npy").nrows(), 50);
+    assert!(!dir.path().join("shown/test_y.npy").exists());
+}
+
+#[test]
+fn what_did_not_learn_is_said_at_the_end_and_by_status() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", &SWEEP.replace("epochs = 30", "epochs = 1\nlearning_rate = 1e-12"));
+    let (code, _, said) = run(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("have not learned") && said.contains("of 72 trained members"), "{said}");
+    assert!(said.contains("has not learned: its last test error is not below the variance"), "{said}");
+    let (code, table, said) = run(dir.path(), &["bench", "status", "store", "--format", "csv"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("of 72 trained members"), "{said}");
+    let row = table.lines().find(|line| line.starts_with("sine,gsx,3,3,0,0,0,0,")).unwrap_or_else(|| panic!("{table}"));
+    assert!(row.contains(",24,"), "two members, four entries, three seeds: {row}");
+    // A sweep that was only begun has runs that are not there yet.
+    fs::remove_dir_all(folder(&dir.path().join("store"), "sine-gsx-g3-s2")).unwrap();
+    let table = succeed(dir.path(), &["bench", "status", "store", "--format", "csv"]);
+    assert!(table.contains("sine,gsx,3,2,0,0,1,0,"), "{table}");
+}
+
+#[test]
+fn a_plan_says_what_its_seeds_decide() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", SWEEP);
+    let plan = |more: &[&str]| {
+        let args = [&["bench", "run", "large.toml", "--store", "store", "--plan"], more].concat();
+        let (code, _, said) = run(dir.path(), &args);
+        assert_eq!(code, 0, "{said}");
+        said
+    };
+    write(dir.path(), "large.toml", &SWEEP.replace("seeds = 3", "seeds = 12"));
+    assert!(plan(&[]).contains("--spread-from"));
+    succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
+    let said = plan(&[]);
+    assert!(said.contains("from 2 stored cells)"), "{said}");
+    assert!(said.contains("12 seeds, level 5 %: a method") && said.contains("worse is found"), "{said}");
+    // Of another problem's seeds it is said that they are that.
+    write(
+        dir.path(),
+        "large.toml",
+        &SWEEP
+            .replace("\"sine\"", "\"hydro\"")
+            .replace("seeds = 3", "seeds = 20\nlooks = [{ seeds = 5, level = 0.01 }, { seeds = 20, level = 0.04 }]"),
+    );
+    let said = plan(&["--spread-from", "store"]);
+    assert!(said.contains("stored cells of other problems"), "{said}");
+    assert!(said.contains("5 seeds, level 1 %: no method can be called robust"), "{said}");
+    assert!(said.contains("20 seeds, level 4 %: a method"), "{said}");
+}

@@ -1,0 +1,112 @@
+//! What the answers of a user's oracle depend on beside the point, and how a point is written when it is kept.
+
+use std::path::{Path, PathBuf};
+
+use dal_core::{Dimension, SpaceError};
+use ndarray::ArrayView1;
+use sha2::{Digest, Sha256};
+
+use super::inputs::Inputs;
+
+/// Who answers for a user's problem, as far as answers depend on it: a program, or a model in a file.
+///
+/// Bounds, scales, units, limits, retries, the network and the program's contents are not in it, so that they may change
+/// without making answers worthless.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asking {
+    /// The program and its arguments, as the problem file has them; empty for a model.
+    pub program: Vec<String>,
+    /// How points and answers travel: `stdin`, `files`, or `model` for a forest or a network.
+    pub exchange: String,
+    /// Names of the outputs, in order.
+    pub outputs: Vec<String>,
+    /// The version that the problem file gives the program, if any; of a model the hash of its files and its units.
+    pub version: Option<String>,
+    /// Where answers are kept unless told otherwise: `NAME.answers` beside the problem file `NAME.toml`.
+    pub folder: PathBuf,
+    /// What older versions called [`Problem::digest`](crate::Problem::digest): the hash of the problem file's bytes and of
+    /// the model's. Points of the unit box in a store of theirs mean what they meant if it is equal.
+    pub old_digest: String,
+    inputs: Inputs,
+}
+
+impl Asking {
+    /// Of a problem file at this path.
+    pub(super) fn new(path: &Path, outputs: Vec<String>, inputs: Inputs) -> Self {
+        let folder = path.with_extension("answers");
+        let (program, exchange, version, old_digest) = (Vec::new(), String::new(), None, String::new());
+        Self { program, exchange, outputs, version, folder, old_digest, inputs }
+    }
+
+    /// The inputs, in order: names, and the levels of each; none for a number.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.inputs.names().iter().map(String::as_str).zip(self.inputs.levels().iter().map(Vec::as_slice))
+    }
+
+    /// The line of CSV in physical units that a program gets for a point of the unit box, without its line feed.
+    ///
+    /// # Errors
+    /// A point that is none of the unit box.
+    pub fn line(&self, x: ArrayView1<'_, f64>) -> Result<String, SpaceError> {
+        let mut line = self.inputs.csv_line(x)?;
+        line.truncate(line.trim_end_matches('\n').len());
+        Ok(line)
+    }
+}
+
+/// The hash that tells users' problems apart: every part counts with its length.
+#[derive(Default)]
+pub(super) struct Identity(Sha256);
+
+impl Identity {
+    pub(super) fn add(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    fn add_all<'a>(&mut self, parts: impl ExactSizeIterator<Item = &'a String>) {
+        self.add((parts.len() as u64).to_le_bytes());
+        parts.for_each(|part| self.add(part));
+    }
+
+    /// Everything of the inputs that points of the unit box depend on.
+    pub(super) fn add_inputs(&mut self, inputs: &Inputs) {
+        self.add_all(inputs.names().iter());
+        for (dimension, levels) in inputs.space().dimensions().iter().zip(inputs.levels()) {
+            match dimension {
+                Dimension::Continuous { low, high, scale } => {
+                    self.add(format!("{scale:?}"));
+                    self.add(low.to_le_bytes());
+                    self.add(high.to_le_bytes());
+                }
+                Dimension::Integer { low, high } => {
+                    self.add("Integer");
+                    self.add(low.to_le_bytes());
+                    self.add(high.to_le_bytes());
+                }
+                Dimension::Categorical { .. } => {
+                    self.add("Levels");
+                    self.add_all(levels.iter());
+                }
+            }
+        }
+    }
+
+    pub(super) fn add_asking(&mut self, asking: &Asking) {
+        self.add_all(asking.program.iter());
+        self.add(&asking.exchange);
+        self.add_all(asking.outputs.iter());
+        self.add_all(asking.version.iter().collect::<Vec<_>>().into_iter());
+    }
+
+    /// 64 hexadecimal digits.
+    pub(super) fn finish(self) -> String {
+        hex(self.0)
+    }
+}
+
+/// 64 hexadecimal digits.
+pub(super) fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,300 @@
+//! Asks a user's oracle once per point: answers are kept in a folder that all commands share.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, SpaceError, Stop, check_unit_box};
+use ndarray::{ArrayView1, ArrayView2, Axis};
+
+use crate::answers::Answers;
+use crate::error::StoreError;
+
+/// The line that a point of the unit box is kept under.
+type LineOf = dyn Fn(ArrayView1<'_, f64>) -> Result<String, SpaceError> + Send + Sync;
+
+/// An oracle behind the answers that a folder keeps of it.
+///
+/// An answer is kept before the asker gets it. Callers in one process that need the same point (the initial points of one
+/// seed, say) share one question: the second waits for the answer to the first. Failures are not shared, so each call asks
+/// again, save in a test set ([`test_label`](Self::test_label)), which has to be the same points at every start.
+pub struct Remembering {
+    inner: Arc<dyn Oracle>,
+    line: Box<LineOf>,
+    answers: Answers,
+    /// Points that a call is asking about.
+    asked: Mutex<HashSet<String>>,
+    answered: Condvar,
+}
+
+impl std::fmt::Debug for Remembering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remembering")
+            .field("inner", &self.inner)
+            .field("answers", &self.answers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Points that a call asks about; others may ask about them again when it is dropped.
+struct Claim<'a> {
+    oracle: &'a Remembering,
+    points: Vec<String>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut asked = self.oracle.lock();
+        for point in &self.points {
+            asked.remove(point);
+        }
+        self.oracle.answered.notify_all();
+    }
+}
+
+impl Remembering {
+    /// An oracle, the line that each point is kept under, and the answers.
+    pub fn new(
+        inner: Arc<dyn Oracle>,
+        line: impl Fn(ArrayView1<'_, f64>) -> Result<String, SpaceError> + Send + Sync + 'static,
+        answers: Answers,
+    ) -> Self {
+        Self { inner, line: Box::new(line), answers, asked: Mutex::default(), answered: Condvar::new() }
+    }
+
+    /// What is kept.
+    pub fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// As [`label`](Oracle::label), but failures are kept too.
+    ///
+    /// # Errors
+    /// As [`label`](Oracle::label); answers that cannot be read or kept.
+    pub fn test_label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        self.ask(x, true, stop, on_row)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(
+        &self,
+        x: ArrayView2<'_, f64>,
+        keeps_failures: bool,
+        stop: &Stop,
+        on_row: &mut OnRow<'_>,
+    ) -> Result<(), OracleError> {
+        check_unit_box(x, self.n_inputs())?;
+        let unavailable = |message: String| OracleError::Unavailable { message };
+        let lines: Vec<String> = x
+            .outer_iter()
+            .map(|point| (self.line)(point))
+            .collect::<Result<_, _>>()
+            .map_err(|error| unavailable(error.to_string()))?;
+        // What another process has learned meanwhile.
+        self.answers.refresh().map_err(|error| unavailable(format!("reading answers: {error}")))?;
+        let mut open: Vec<usize> = (0..x.nrows()).collect();
+        while !open.is_empty() {
+            let mut claim = Claim { oracle: self, points: Vec::new() };
+            let (mut known, mut mine, mut others) = (Vec::new(), Vec::new(), Vec::new());
+            let mut asked = self.lock();
+            for &row in &open {
+                match self.answers.get(&lines[row]) {
+                    Some(answer) if answer.is_ok() || keeps_failures => known.push((row, answer)),
+                    _ if asked.insert(lines[row].clone()) => {
+                        claim.points.push(lines[row].clone());
+                        mine.push(row);
+                    }
+                    _ => others.push(row),
+                }
+            }
+            if known.is_empty() && mine.is_empty() {
+                // Another call is asking; whatever comes of it, look again.
+                drop(self.answered.wait(asked).unwrap_or_else(PoisonError::into_inner));
+            } else {
+                drop(asked);
+            }
+            for (row, answer) in known {
+                if on_row(row, answer.as_deref().map_err(Clone::clone)).is_break() {
+                    return Ok(());
+                }
+            }
+            if !mine.is_empty() && self.ask_inner(x, &lines, &mine, keeps_failures, stop, on_row)?.is_break() {
+                return Ok(());
+            }
+            open = others;
+        }
+        Ok(())
+    }
+
+    fn ask_inner(
+        &self,
+        x: ArrayView2<'_, f64>,
+        lines: &[String],
+        rows: &[usize],
+        keeps_failures: bool,
+        stop: &Stop,
+        on_row: &mut OnRow<'_>,
+    ) -> Result<ControlFlow<()>, OracleError> {
+        let mut flow = ControlFlow::Continue(());
+        let mut refused: Option<StoreError> = None;
+        let n_outputs = self.inner.n_outputs();
+        let batch = x.select(Axis(0), rows);
+        let mut open = vec![true; rows.len()];
+        let mut settle = |k: usize, answer: Result<&[f64], LabelFailure>| {
+            if k >= open.len() || !std::mem::replace(&mut open[k], false) {
+                return flow;
+            }
+            let row = rows[k];
+            let keep = match &answer {
+                Ok(label) => label.len() == n_outputs && label.iter().all(|v| v.is_finite()),
+                Err(_) => keeps_failures,
+            };
+            if keep {
+                if let Err(error) = self.answers.put(&lines[row], answer.as_ref().copied()) {
+                    refused.get_or_insert(error);
+                }
+                // Under the lock, so that a call that has just looked is already waiting.
+                let _asked = self.lock();
+                self.answered.notify_all();
+            }
+            // What arrives after an answer that could not be taken is kept here all the same: it was paid for.
+            if flow.is_continue() {
+                flow = on_row(row, answer);
+            }
+            flow
+        };
+        let outcome = self.inner.label(batch.view(), stop, &mut settle);
+        if outcome.is_ok() {
+            for k in 0..rows.len() {
+                let message = "the oracle gave no answer for this row";
+                if settle(k, Err(LabelFailure::new(LabelFailureKind::Missing, message))).is_break() {
+                    break;
+                }
+            }
+        }
+        match refused {
+            Some(error) => Err(OracleError::Unavailable { message: format!("keeping answers: {error}") }),
+            None => outcome.map(|()| flow),
+        }
+    }
+}
+
+impl Oracle for Remembering {
+    fn n_inputs(&self) -> usize {
+        self.inner.n_inputs()
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.inner.n_outputs()
+    }
+
+    fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        self.ask(x, false, stop, on_row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::{AnswerKey, KeyInput};
+    use dal_core::every;
+    use ndarray::{Array2, array};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    /// Slow; fails below 0; counts what it is asked.
+    #[derive(Debug, Default)]
+    struct Slow(AtomicUsize);
+
+    impl Oracle for Slow {
+        fn n_inputs(&self) -> usize {
+            1
+        }
+        fn n_outputs(&self) -> usize {
+            1
+        }
+        fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+            for (row, point) in x.outer_iter().enumerate() {
+                std::thread::sleep(Duration::from_millis(2));
+                self.0.fetch_add(1, Ordering::SeqCst);
+                let label = [2.0 * point[0]];
+                let negative = || LabelFailure::new(LabelFailureKind::Crashed, "negative");
+                if on_row(row, if point[0] < 0.0 { Err(negative()) } else { Ok(&label) }).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// The oracle behind the answers of a folder; a point is its only number.
+    fn remembering(slow: &Arc<Slow>, folder: &std::path::Path) -> Remembering {
+        let key = AnswerKey {
+            program: vec!["slow".into()],
+            exchange: "stdin".into(),
+            inputs: vec![KeyInput { name: "a".into(), levels: vec![] }],
+            outputs: vec!["y".into()],
+            version: None,
+        };
+        let inner: Arc<dyn Oracle> = slow.clone();
+        Remembering::new(inner, |x| Ok(x[0].to_string()), Answers::open(folder, key).unwrap())
+    }
+
+    fn answers(ask: impl FnOnce(&mut OnRow<'_>) -> Result<(), OracleError>, n: usize) -> Vec<Option<f64>> {
+        let mut answers = vec![None; n];
+        let mut keep = every(|row, answer| {
+            assert!(answers[row].is_none(), "row {row} twice");
+            answers[row] = Some(answer.map_or(f64::NAN, |label| label[0]));
+        });
+        ask(&mut keep).unwrap();
+        drop(keep);
+        answers.into_iter().map(|answer| answer.filter(|v| !v.is_nan())).collect()
+    }
+
+    #[test]
+    fn points_are_asked_once_over_threads_and_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let x: Array2<f64> = Array2::from_shape_fn((20, 1), |(i, _)| (i / 2) as f64 / 10.0);
+        let expected: Vec<Option<f64>> = x.iter().map(|v| Some(2.0 * v)).collect();
+        let slow = Arc::new(Slow::default());
+        let oracle = remembering(&slow, dir.path());
+        std::thread::scope(|scope| {
+            for shift in 0..4 {
+                let (x, oracle, expected) = (&x, &oracle, &expected);
+                scope.spawn(move || {
+                    let part = x.select(Axis(0), &(shift..20).collect::<Vec<_>>());
+                    assert_eq!(
+                        answers(|on_row| oracle.label(part.view(), &Stop::new(), on_row), 20 - shift),
+                        expected[shift..]
+                    );
+                });
+            }
+        });
+        assert_eq!(slow.0.load(Ordering::SeqCst), 10, "ten different points");
+        drop(oracle);
+        let again = Arc::new(Slow::default());
+        let oracle = remembering(&again, dir.path());
+        assert_eq!(answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 20), expected);
+        assert_eq!(again.0.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn failures_are_asked_again_but_not_in_the_test_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let slow = Arc::new(Slow::default());
+        let x = array![[-0.5], [0.5]];
+        let oracle = remembering(&slow, dir.path());
+        // Whether it is the test set, and how many questions there were in all.
+        for (test, asked) in [(false, 2), (false, 3), (true, 4), (true, 4), (false, 5)] {
+            let found = match test {
+                true => answers(|on_row| oracle.test_label(x.view(), &Stop::new(), on_row), 2),
+                false => answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 2),
+            };
+            assert_eq!(found, [None, Some(1.0)]);
+            assert_eq!(slow.0.load(Ordering::SeqCst), asked);
+        }
+    }
+}
