@@ -6,8 +6,8 @@ use dal_core::{
 };
 use dal_nn::{
     AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate,
-    DecayReading, FastTrainer, Head, Layout, MemberState, MemberTrainer, NetworkSpec, OnCollapse, Plateau, ScalingRule,
-    ScalingSpec, TrainJob, TrainLog, TrainingSpec,
+    DecayReading, FastTrainer, Head, Layout, MemberState, MemberTrainer, NetworkSpec, OnCollapse, Plateau, PlateauSpec,
+    ScalingRule, ScalingSpec, TrainJob, TrainLog, TrainingSpec,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
 use rand::RngExt;
@@ -607,8 +607,15 @@ fn a_reading_of_the_decay_concerns_the_ensemble_alone() {
 fn members_of_a_coupled_loss_share_a_schedule() {
     let data = labelled(25, 1, 2);
     let network = NetworkSpec::new(1, 2, vec![8, 8], bn(), Head::Linear).unwrap();
-    let coupled =
-        TrainingSpec { decay_reading: DecayReading::CoupledLoss, weight_decay: 1e-3, ..small_training(3, 90) };
+    // Hard to please, so that the schedule acts often.
+    let plateau = Some(PlateauSpec { patience: 2, threshold: 0.2, ..PlateauSpec::DEFAULT });
+    let coupled = TrainingSpec {
+        decay_reading: DecayReading::CoupledLoss,
+        learning_rate: 3e-2,
+        weight_decay: 1e-3,
+        plateau,
+        ..small_training(3, 90)
+    };
     let seeds = SeedPath::root(5);
     let fit = |training: &TrainingSpec, threads| {
         learner(network.clone(), training.clone()).with_threads(threads).fit(&data, &Needs::default(), &seeds).unwrap()

@@ -273,6 +273,7 @@ mod tests {
                 2 => RunStatus::Absent,
                 _ => RunStatus::Done,
             },
+            waiting: (i == 1).then(|| (*text).into()),
             entries: if i == 2 {
                 Vec::new()
             } else {
