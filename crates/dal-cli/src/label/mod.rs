@@ -2,39 +2,41 @@
 
 mod journal;
 mod lines;
-mod points;
 mod sink;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use dal_core::{LabelFailure, OracleError, Stop};
+use dal_core::{LabelFailure, LabelFailureKind, OracleError, Stop};
+use dal_files::Source;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Axis;
 
-use self::journal::Journal;
-use self::points::{Points, points};
-use self::sink::{InOrder, Sink};
+use self::journal::{Journal, Outputs};
+use self::sink::{Sink, Stdout};
 use crate::Done;
 use crate::bench::interrupts;
-use crate::data::read_text;
+use crate::data::say_notes;
 use crate::output::say;
-use crate::problem::{find_problem, remembered};
+use crate::problem::{Columns, find_problem, remembered};
 
 /// Points in, labels out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The input is a CSV file with a header. Under x0,x1,… it holds points of the unit box [-1, 1]; under the
-problem's own input names (see `dal problems NAME`) it holds physical values, levels of categories by name. Columns may
-stand in any order; others are ignored, and named.
+    after_help = "The input is a table with a header: CSV of any dialect, gzip, NumPy. Under x0,x1,… it holds points of the unit
+box [-1, 1]; under the problem's own input names (see `dal problems NAME`) it holds physical values, levels of
+categories by name. Columns may stand in any order; others are ignored, and named.
 
-Labels go to standard output as y0,y1,…, one line per row and in the same order. A row without a label is a line of
+Labels go to standard output under the names of a user's outputs (y0,y1,… of a built-in problem), one line per row and in
+the same order, or, with --as-they-come, each at once behind the number of its row. A row without a label is a line of
 empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
-problem's bounds. With --out they go to a file, each as soon as it is known, behind the 0-based input row and the point as the
-input has it; rows that the file holds already are not asked for again, so that an interrupted call (Ctrl-C) can be repeated.
-One call at a time writes a file. A file of other points is refused, and one whose labels a built-in problem does not confirm; what
-labels a user's program would give is not compared.
+problem's bounds. With --out they go to a file, each as soon as it is known, behind the 0-based input row and the point as
+the input has it, failures with their reason in the last column; at the end the file is brought into the order of the
+input, unless --as-they-come. Rows that the file holds a label of are not asked for again, so that an interrupted call
+(Ctrl-C) can be repeated; rows that failed are. A spreadsheet may save the file in between. One call at a time writes a
+file. A file of other points is refused, and one whose labels a built-in problem does not confirm; what labels a user's
+program would give is not compared.
 
 Examples:
   dal label sine --input x.csv > y.csv
@@ -53,6 +55,9 @@ pub struct Args {
     /// Where the answers of your own program or model are kept [default: NAME.answers beside the problem file NAME.toml].
     #[arg(long, value_name = "DIR")]
     answers: Option<PathBuf>,
+    /// Leave the lines in the order in which they come.
+    #[arg(long)]
+    as_they_come: bool,
     /// A setting of the problem.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -61,15 +66,17 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let problem = remembered(find_problem(&args.problem, &args.settings)?, args.answers.as_deref())?;
-    let shown = args.input.display().to_string();
-    let table = read_text(&args.input)?;
-    let points = points(&problem, &table, &shown)?;
-    let Points { x, outside, .. } = &points;
-    let n_outputs = problem.oracle().n_outputs();
+    let columns = Columns::of(&problem);
+    let (points, notes) = dal_files::points(Source::open(&args.input)?, &columns.inputs(&problem))?;
+    say_notes(notes);
+    let (x, outside) = (&points.x, &points.outside);
+    let numbered: Vec<String> = (0..problem.oracle().n_outputs()).map(|k| format!("y{k}")).collect();
+    let own = || problem.outputs().iter().map(|output| output.name.clone()).collect();
+    let outputs = Outputs { names: if problem.card().is_none() { own() } else { numbered.clone() }, numbered };
 
     let mut sink = match &args.out {
-        Some(path) => Sink::File(Journal::open(path, &table, &points, n_outputs)?),
-        None => Sink::Stdout(InOrder::start(n_outputs)?),
+        Some(path) => Sink::File(Journal::open(path, &points, &outputs, args.as_they_come)?),
+        None => Sink::Stdout(Stdout::start(&outputs.names, args.as_they_come)?),
     };
     let open: Vec<usize> = match &sink {
         Sink::File(journal) => {
@@ -82,9 +89,10 @@ pub fn run(args: &Args) -> Result<Done> {
         say!("{} of {} rows are labelled already", x.nrows() - open.len(), x.nrows());
     }
     let mut n_failed = 0;
-    for (row, failure) in outside.iter().filter(|(row, _)| open.binary_search(row).is_ok()) {
+    for (row, reason) in outside.iter().filter(|(row, _)| open.binary_search(row).is_ok()) {
+        let failure = LabelFailure::new(LabelFailureKind::Refused, reason.clone());
         say!("row {row}: {failure}");
-        sink.write(*row, None)?;
+        sink.write(*row, Err(&failure))?;
         n_failed += 1;
     }
     let is_outside = |row: &usize| outside.binary_search_by_key(row, |(row, _)| *row).is_ok();
@@ -103,11 +111,11 @@ pub fn run(args: &Args) -> Result<Done> {
         }
         bar.inc(1);
         let written = match answer {
-            Ok(label) => sink.write(rows[k], Some(label)),
+            Ok(label) => sink.write(rows[k], Ok(label)),
             Err(failure) => {
                 bar.suspend(|| say!("row {}: {failure}", rows[k]));
                 n_failed += 1;
-                sink.write(rows[k], None)
+                sink.write(rows[k], Err(&failure))
             }
         };
         match written {
@@ -125,6 +133,7 @@ pub fn run(args: &Args) -> Result<Done> {
         return Err(error);
     }
     if matches!(outcome, Err(OracleError::Stopped)) {
+        sink.finish()?;
         let n = answered.iter().filter(|done| **done).count();
         match &args.out {
             Some(path) => say!(
@@ -138,8 +147,9 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     outcome.with_context(|| format!("problem `{}`", problem.id()))?;
     for (k, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {
-        say!("row {}: missing: the oracle gave no answer for this row", rows[k]);
-        sink.write(rows[k], None)?;
+        let failure = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row");
+        say!("row {}: {failure}", rows[k]);
+        sink.write(rows[k], Err(&failure))?;
         n_failed += 1;
     }
     sink.finish()?;
