@@ -51,7 +51,14 @@ impl CommandOracle {
                 return;
             }
         };
-        let shape = Shape { outputs: &self.outputs, header: self.settings.header, n_rows: rows.len() };
+        let asked = rows.iter().map(|&row| lines[row].as_str()).collect();
+        let shape = Shape {
+            outputs: &self.outputs,
+            header: self.settings.header,
+            n_rows: rows.len(),
+            inputs: &self.inputs,
+            asked,
+        };
         let mut answers = Answers::new(shape);
         // The receiver outlives the calls unless it panics, and then nobody wants the rows.
         let settle = |row: usize, answer: Answer, again: Again| drop(events.send(Event::Row(rows[row], answer, again)));
