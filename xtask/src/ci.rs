@@ -50,6 +50,7 @@ const FULL_STAGES: &[Stage] = &[
     ("valgrind", valgrind::run_memcheck),
     // Off by default for the time it takes to compile.
     ("features", || {
+        run(&mut cargo(&["test", "-p", "dal-files", "--features", "parquet", "--locked", "--quiet"]))?;
         run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))
     }),
 ];

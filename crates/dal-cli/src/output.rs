@@ -16,6 +16,16 @@ macro_rules! outln {
 }
 pub(crate) use outln;
 
+/// Prints text as it is.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn out(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
 /// `eprintln!` for a program that outlives its terminal: what cannot be said is dropped, and the work goes on.
 macro_rules! say {
     ($($arg:tt)*) => {{

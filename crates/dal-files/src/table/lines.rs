@@ -42,6 +42,13 @@ pub(super) fn split(file: &str, text: &str, separator: Separator) -> Result<Vec<
     }
 }
 
+/// The cells of one line, without blanks at their ends; none of an empty one. A quotation mark that is never closed makes
+/// one cell of what follows.
+pub fn cells(line: &str, separator: Separator) -> Vec<String> {
+    let first = lines(line, separator, Some(1)).pop();
+    first.map_or_else(Vec::new, |line| line.cells.iter().map(str::to_owned).collect())
+}
+
 /// The first rows of a text, for a guess at how it is written.
 pub(super) fn sample(text: &str, separator: Separator, n: usize) -> Vec<Line> {
     let end = text.match_indices('\n').nth(2 * n).map_or(text.len(), |(at, _)| at + 1);

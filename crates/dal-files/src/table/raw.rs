@@ -8,7 +8,7 @@ use super::{Body, Expect, Table, check_names, list, parquet, shortened, wanted};
 use crate::dialect::Dialect;
 use crate::error::{At, FileError, Note};
 use crate::names::{is_index, places};
-use crate::number::{Cell, Decimal, NumberFault, cell, number, short};
+use crate::number::{Cell, Decimal, NumberFault, cell, is_thousands, number, short};
 use crate::source::{Content, Source};
 
 /// What the first line of a text may be.
@@ -301,7 +301,15 @@ impl Raw {
         let first = self.first();
         let Self { file, body, dialect, mut notes, index, n_columns, .. } = self;
         let mut lines = match body {
-            RawBody::Done(table) => {
+            RawBody::Done(mut table) => {
+                // Numbers without names are columns of the unit box where their number is right.
+                if let Expect::Named { bare: Some(bare), .. } = expect
+                    && table.header.is_none()
+                    && bare.names.len() == table.n_columns
+                {
+                    notes.push(Note::NoHeader { file, names: Some(list(bare.names)) });
+                    table.header = Some((At::Row(0), bare.names.to_vec()));
+                }
                 check_names(&table, expect)?;
                 return Ok((table, notes));
             }
@@ -386,14 +394,7 @@ fn check_thousands(file: &str, lines: &[Line], expect: &Expect<'_>) -> Result<()
         for (_, text) in
             line.cells.iter().enumerate().filter(|(column, text)| text.contains(',') && !skip.contains(column))
         {
-            let digits = text.trim_start_matches(['+', '-']);
-            let thousands = digits.split_once(',').is_some_and(|(whole, rest)| {
-                (1..=3).contains(&whole.len())
-                    && !whole.starts_with('0')
-                    && rest.len() == 3
-                    && digits.bytes().all(|b| b.is_ascii_digit() || b == b',')
-            });
-            match (thousands, number(text, Decimal::Comma)) {
+            match (is_thousands(text), number(text, Decimal::Comma)) {
                 (false, Ok(_)) => return Ok(()),
                 (true, _) => example = example.or(Some((line.at, text))),
                 _ => {}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dal_core::{Dimension, SpaceError};
+use dal_core::{Dimension, Scale, SpaceError};
 use ndarray::ArrayView1;
 use sha2::{Digest, Sha256};
 
@@ -80,10 +80,14 @@ impl Identity {
                     self.add(low.to_le_bytes());
                     self.add(high.to_le_bytes());
                 }
-                Dimension::Integer { low, high } => {
-                    self.add("Integer");
+                Dimension::Integer { low, high, scale } => {
+                    self.add(if *scale == Scale::Log { "Integer Log" } else { "Integer" });
                     self.add(low.to_le_bytes());
                     self.add(high.to_le_bytes());
+                }
+                Dimension::Fixed { value } => {
+                    self.add("Fixed");
+                    self.add(value.to_le_bytes());
                 }
                 Dimension::Categorical { .. } => {
                     self.add("Levels");

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use dal_core::{MlpOverlay, OutputTransform, Scale};
-use serde::Deserialize;
+use dal_files::number::short;
+use serde::{Deserialize, Deserializer};
 
 use super::command::Exchange;
 use super::physical::Units;
@@ -34,7 +35,7 @@ pub(super) struct InputSpec {
     pub(super) scale: Option<Scale>,
     #[serde(default)]
     pub(super) integer: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "levels")]
     pub(super) levels: Option<Vec<String>>,
 }
 
@@ -57,6 +58,30 @@ pub(super) struct OracleSpec {
     pub(super) command: Option<CommandSpec>,
     pub(super) forest: Option<ForestSpec>,
     pub(super) network: Option<NetworkFile>,
+}
+
+impl OracleSpec {
+    /// Who answers, for a person.
+    pub(super) fn in_words(&self) -> String {
+        let units = |units: Units| match units {
+            Units::Physical => "in physical units",
+            Units::UnitBox => "on the unit box",
+        };
+        let table = self.table.as_ref().map(|table| format!("the table {}", table.file.display()));
+        let command = self.command.as_ref().map(|command| {
+            let rows = command.rows_per_call.map_or_else(String::new, |n| format!(", {n} point{} a call at most", if n == 1 { "" } else { "s" }));
+            let calls = if command.parallel > 1 { format!(", {} calls at a time", command.parallel) } else { String::new() };
+            format!("the program {}{rows}{calls}, {} s a call at most", command.program.join(" "), command.time_limit)
+        });
+        let forest =
+            self.forest.as_ref().map(|forest| format!("the forest {} {}", forest.file.display(), units(forest.units)));
+        let network = self.network.as_ref().map(|network| {
+            let path = network.folder.as_ref().or(network.file.as_ref());
+            let path = path.map_or_else(String::new, |path| path.display().to_string());
+            format!("the network {path} {}", units(network.units))
+        });
+        table.or(command).or(forest).or(network).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,6 +128,26 @@ pub(super) struct NetworkFile {
     pub(super) file: Option<PathBuf>,
     #[serde(default)]
     pub(super) units: Units,
+}
+
+/// Names of levels; those that are numbers may be written as such.
+fn levels<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Level {
+        Whole(i64),
+        Number(f64),
+        Truth(bool),
+        Name(String),
+    }
+    let levels = Vec::<Level>::deserialize(from)?;
+    let name = |level| match level {
+        Level::Whole(v) => v.to_string(),
+        Level::Number(v) => short(v),
+        Level::Truth(v) => v.to_string(),
+        Level::Name(name) => name,
+    };
+    Ok(Some(levels.into_iter().map(name).collect()))
 }
 
 fn yes() -> bool {

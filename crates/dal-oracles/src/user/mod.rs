@@ -17,6 +17,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dal_core::{MlpEnsemble, MlpOverlay, Oracle, OutputScaling, OutputTransform, OutputUnits, Settings};
+use dal_files::Source;
+use ndarray::Axis;
 use sha2::{Digest, Sha256};
 
 use self::asking::{Identity, hex};
@@ -25,7 +27,7 @@ use self::domain::in_domain;
 use self::file::{OracleSpec, OutputSpec, ProblemFile};
 use self::physical::InPhysicalUnits;
 use self::reader::Reader;
-use self::table::TableOracle;
+use self::table::{Rows, TableOracle};
 use crate::forest::Forest;
 use crate::problem::{Column, Problem};
 
@@ -51,17 +53,22 @@ impl Reader<'_> {
         // Of a table, forest or network alone.
         let mut files = Sha256::new();
         let syntax = |message: String| ProblemFileError::Syntax { path: self.path.to_owned(), message };
-        let text = String::from_utf8(bytes).map_err(|e| syntax(format!("not UTF-8 text: {e}")))?;
+        let source = Source::from_bytes(self.path.display().to_string(), bytes);
+        let text = source
+            .plain_text()
+            .map_err(|error| ProblemFileError::Text { path: self.path.to_owned(), message: error.to_string() })?;
         let file: ProblemFile = toml::from_str(&text).map_err(|e| syntax(e.to_string().trim_end().to_owned()))?;
         if file.name.is_empty() || !file.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
             return Err(self.key("name", format!("`{}` is no name: use letters, digits, - and _", file.name)));
         }
         self.check_names(&file)?;
-        let table = file.oracle.table.as_ref().map(|table| self.folder().join(&table.file));
-        let inputs = self.inputs(&file.inputs, table.as_deref())?;
         let outputs: Vec<String> = file.outputs.iter().map(|output| output.name.clone()).collect();
+        let table = self.table(&file, &outputs)?;
+        let inputs = self.inputs(&file.inputs, table.as_ref())?;
         let scaling = self.scaling(&file.outputs)?;
         let mut candidates = None;
+        let mut notes = Vec::new();
+        let oracle_in_words = Some(file.oracle.in_words());
         let mut asking = Asking::new(self.path, outputs.clone(), inputs.clone());
         let mut identity = Identity::default();
         identity.add_inputs(&inputs);
@@ -72,7 +79,9 @@ impl Reader<'_> {
                 old_digest.update(&bytes);
                 files.update(&bytes);
                 identity.add(format!("table {:?}", spec.duplicates));
-                let (oracle, points) = TableOracle::open(&path, &inputs, &outputs, spec.duplicates)?;
+                let rows = table.as_ref().ok_or_else(|| self.key("oracle.table", "is not read"))?;
+                let (oracle, points, said) = TableOracle::new(rows, &inputs, spec.duplicates)?;
+                notes.extend(said.iter().map(ToString::to_string));
                 candidates = Some(points);
                 Arc::new(oracle)
             }
@@ -95,12 +104,18 @@ impl Reader<'_> {
                 asking.version = Some(format!("{:?} {}", spec.units, hex(files.clone())));
                 let forest = Forest::from_bytes(&bytes).map_err(|e| self.key("oracle.forest.file", e.to_string()))?;
                 let (n_inputs, n_outputs) = (forest.n_inputs(), forest.n_outputs());
+                let order = self.forest_order(&forest, &inputs, spec.units)?;
                 let model = InPhysicalUnits::new(
                     inputs.clone(),
                     spec.units,
                     n_inputs,
                     n_outputs,
-                    Box::new(move |x| Ok(forest.predict(x))),
+                    Box::new(move |x| {
+                        Ok(match &order {
+                            Some(order) => forest.predict(x.select(Axis(1), order).view()),
+                            None => forest.predict(x),
+                        })
+                    }),
                 );
                 Arc::new(model.map_err(|problem| self.key("oracle.forest", problem))?)
             }
@@ -143,9 +158,20 @@ impl Reader<'_> {
             outputs: file.outputs.iter().map(|output| column(&output.name, &output.unit, &[])).collect(),
             asking: candidates.is_none().then(|| Arc::new(asking)),
             candidates,
+            notes,
+            oracle_in_words,
             model: self.model(&file.network)?,
             digest: Some(identity.finish()),
         })
+    }
+
+    /// The table that is named, if one is.
+    fn table(&self, file: &ProblemFile, outputs: &[String]) -> Result<Option<Rows>, ProblemFileError> {
+        let Some(table) = &file.oracle.table else { return Ok(None) };
+        let inputs: Vec<String> = file.inputs.iter().map(|input| input.name.clone()).collect();
+        let worded = file.inputs.iter().filter(|input| input.levels.is_some());
+        let words: Vec<String> = worded.map(|input| input.name.clone()).collect();
+        Rows::read(&self.folder().join(&table.file), &inputs, &words, outputs).map(Some)
     }
 
     /// How outputs are learned: standardised, unless the file says otherwise.
@@ -235,10 +261,10 @@ mod tests {
             (format!("{INPUTS}[oracle.table]\nfile = \"u.csv\"\n"), vec!["u.csv"]),
             (
                 format!("{INPUTS}[oracle.forest]\nfile = \"t.csv\"\n"),
-                vec!["oracle.forest.file", "DALFRST1", "forest.py"],
+                vec!["oracle.forest.file", "DALFRST", "forest.py"],
             ),
             (INPUTS.replace("low = 0", "low = 20") + table, vec!["inputs[0].low (`a`)", "low must be below high"]),
-            (INPUTS.replace("low = 0", "low = 2") + table, vec!["t.csv", "line 2", "`a`", "1 lies outside [2, 10]"]),
+            (INPUTS.replace("low = 0", "low = 2") + table, vec!["t.csv, line 2, column a", "`1` lies outside [2, 10]"]),
             (INPUTS.replace("low = 0", "low = 0\nscale = \"log\"") + table, vec!["inputs[0].scale", "low above 0"]),
             (INPUTS.replace("low = 0", "low = 0.5\ninteger = true") + table, vec!["inputs[0].integer", "0.5"]),
             (INPUTS.replace("low = 0", "levels = [\"u\", \"v\"]") + table, vec!["inputs[0].levels", "no low, high"]),
@@ -250,7 +276,7 @@ mod tests {
             (INPUTS.replace("\"a\"", "\"row\"") + table, vec!["inputs[0].name", "choose another"]),
             (INPUTS.replace("\"a\"", "\"1\"") + table, vec!["inputs[0].name", "looks like a number"]),
             (INPUTS.replace("\"a\"", "\"x1\"") + table, vec!["inputs[0].name", "unit box", "choose another"]),
-            (INPUTS.replace("\"a\"", "\"b\"") + table, vec!["t.csv", "the header", "no column `b`; it has a, y"]),
+            (INPUTS.replace("\"a\"", "\"b\"") + table, vec!["t.csv, line 1", "no column `b`; it has a, y", "begin with"]),
             (INPUTS.replace("\"p\"", "\"p q\"") + table, vec!["name", "use letters"]),
             (
                 INPUTS.replace("low = 0\n", "") + "[oracle.command]\nprogram = [\"x\"]\ntime_limit = 1\n",
@@ -362,7 +388,7 @@ mod tests {
         assert_eq!(run("duplicates = \"mean\"\n", csv).unwrap(), array![[2.5], [2.0]]);
         assert_eq!(run("", "a,y\n1,2\n1,2\n").unwrap(), array![[2.0]]);
         for bad in ["a,y\n", "a,y\n1,\n", "a,y\n1,nan\n", "a,y\n1\n", "a,y\n1,2,3\n", "a,a,y\n1,1,2\n", ""] {
-            assert!(matches!(run("", bad), Err(ProblemFileError::Data { .. })), "{bad:?}");
+            assert!(matches!(run("", bad), Err(ProblemFileError::Table { .. })), "{bad:?}");
         }
     }
 
@@ -390,6 +416,41 @@ mod tests {
         // A threshold may lie within a rounding of v / 10 · 10, so a few points may go the other way.
         let same = y.iter().zip(&expected).filter(|(a, b)| a == b).count();
         assert!(same >= 48, "{same} of 50");
+    }
+
+    #[test]
+    fn a_forest_with_names_is_given_its_columns_by_name() {
+        // DALFRST2 with the columns reversed: the embedded forest, its inputs called x5 to x0.
+        let names: String = (0..6).map(|i| format!("c{}\0", 5 - i)).collect();
+        let plain = dal_fixtures::HYDRO_FOREST;
+        let mut bytes = b"DALFRST2".to_vec();
+        bytes.extend(&plain[8..28]);
+        bytes.extend((names.len() as u32).to_le_bytes());
+        bytes.extend(names.as_bytes());
+        bytes.extend(&plain[28..plain.len() - 4]);
+        let sum = crate::forest::crc32(&bytes);
+        bytes.extend(sum.to_le_bytes());
+        let make = |names: &[&str], units: &str| {
+            let input = |name: &&str| format!("[[inputs]]\nname = \"{name}\"\nlow = -1\nhigh = 1\n");
+            let text = format!(
+                "name = \"f\"\n{}[[outputs]]\nname = \"y\"\n[oracle.forest]\nfile = \"h.forest\"\nunits = \"{units}\"\n",
+                names.iter().map(input).collect::<String>()
+            );
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("h.forest", &bytes)]);
+            load(path)
+        };
+        let hydro = crate::testing::problem("hydro", &[]);
+        let x = hydro.space().sample(50, &SeedPath::root(1));
+        let expected = all_labels(hydro.oracle().as_ref(), x.view());
+        let turned = x.select(Axis(1), &[5, 4, 3, 2, 1, 0]);
+        for units in ["physical", "unit-box"] {
+            let same = make(&["c5", "c4", "c3", "c2", "c1", "c0"], units).unwrap();
+            assert_eq!(all_labels(same.oracle().as_ref(), x.view()), expected);
+            let other = make(&["c0", "c1", "c2", "c3", "c4", "c5"], units).unwrap();
+            assert_eq!(all_labels(other.oracle().as_ref(), turned.view()), expected);
+            let error = make(&["c0", "c1", "c2", "c3", "c4", "d5"], units).unwrap_err().to_string();
+            assert!(error.contains("oracle.forest") && error.contains("no one input `c5`"), "{error}");
+        }
     }
 
     #[cfg(feature = "onnx")]
