@@ -202,7 +202,7 @@ pub struct Chosen {
     /// Pool rows in the order in which they were picked, distinct.
     pub picked: Vec<usize>,
     /// The score of each pick at the moment it was picked, shape (n_queries,), where the rule has one;
-    /// [`PickScore`](crate::PickScore) says what it is.
+    /// [`PickScore`](crate::PickScore) says what it is. NaN of a first pick that was made without labelled points.
     pub picked_scores: Option<Array1<f64>>,
     /// The probability of each pick given the earlier ones, shape (n_queries,), where the rule knows it.
     pub probabilities: Option<Array1<f64>>,
@@ -290,7 +290,9 @@ pub fn select_known(
     let (strategy, labels) = (&*found.strategy, found.card.labels);
     let n_outputs = known.y.map(|y| y.ncols()).or(known.predictions.map(GivenPredictions::n_outputs)).unwrap_or(1);
     let choose = |x: Array2<f64>, n: usize| {
-        let y = known.y.map_or_else(|| Array2::zeros((x.nrows(), n_outputs)), |y| y.to_owned());
+        // Answers without their points say nothing of the point that stands in for them.
+        let y = known.y.filter(|_| known.x.is_some());
+        let y = y.map_or_else(|| Array2::zeros((x.nrows(), n_outputs)), |y| y.to_owned());
         choose(strategy, known.space, &Labelled::new(x, y)?, pool, known.predictions, n, seeds)
     };
     if labels == Labels::Outputs && known.y.is_none() {

@@ -103,7 +103,8 @@ fn a_file_of_labels_is_taken_for_nothing_else() {
         (format!("{whole}1,0.2,7,\n"), "a second label of row 1"),
         (whole.replace("\n0,0.1,", "\n0,0.1,1"), "another problem's"),
         ("my precious notes".to_owned(), "begins with"),
-        ("my precious notes\n".to_owned(), "no column `row`"),
+        ("my precious notes\n".to_owned(), "begins with"),
+        ("my precious notes\nof a day\n".to_owned(), "no column `row`"),
     ] {
         std::fs::write(path("y.csv"), &damaged).unwrap();
         let (code, _, stderr) = run(dir.path(), &args);
@@ -328,7 +329,7 @@ fn rows_outside_the_box_fail_by_themselves() {
     let (code, _, stderr) = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
     let kept = std::fs::read_to_string(dir.path().join("y.csv")).unwrap();
     assert_eq!((code, kept.lines().count()), (1, 5), "{stderr}");
-    assert!(kept.contains("\n1,1.5,,refused: ") && kept.contains("\n2,NaN,,refused: "), "{kept}");
+    assert!(kept.contains("\n1,1.5,,\"refused: ") && kept.contains("\n2,NaN,,\"refused: "), "{kept}");
     // What is missing is asked for again, and nothing else.
     let (code, _, stderr) = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
     assert!(code == 1 && stderr.contains("2 of 4 rows are labelled already"), "{stderr}");
@@ -452,6 +453,7 @@ fn points_and_tables_of_every_dialect_are_read() {
     for words in [
         "t.csv: read with `;` between cells and decimal commas",
         "t.csv: its first column, a running number without a name, was left out",
+        "t.csv: column angle holds 7 in every row",
         "x.csv: read with tabs between cells",
         "x.csv: 1 value beyond a bound by no more than rounding",
         "row 2: refused: the table",
@@ -463,7 +465,7 @@ fn points_and_tables_of_every_dialect_are_read() {
     let latin: Vec<u8> = "speed,angle,force,T [?C]\n1,2,3,4\n".bytes().map(|b| if b == b'?' { 0xb0 } else { b }).collect();
     std::fs::write(dir.path().join("t.csv"), latin).unwrap();
     refuse(dir.path(), &["label", "t.toml", "--input", "x.csv"], &["t.csv, line 1", "Windows-1252", "save it as UTF-8"]);
-    write(dir.path(), "t.csv", "speed,angle,force\n1,2,3\n1,2,4\n");
+    write(dir.path(), "t.csv", "speed,angle,force\n1,2,3\n1,2,4\n5,2,4\n");
     refuse(dir.path(), &["label", "t.toml", "--input", "x.csv"], &["t.csv, line 3, column force", "duplicates"]);
     // A table says of its own bounds what is wrong with them.
     write(dir.path(), "t.csv", "speed,angle,force\n0,2,3\n1,3,4\n");

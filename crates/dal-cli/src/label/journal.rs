@@ -122,11 +122,18 @@ impl<'a> Journal<'a> {
             names.len() == head.len() && names.iter().zip(head).all(|(a, b)| places(std::slice::from_ref(a), b) == [0])
         };
         if is_alone {
-            let cells = dal_files::table::cells(first, Dialect::default().separator);
-            if let Some((_, failures)) = own.iter().find(|(head, _)| same(&cells, head)) {
-                self.failures = *failures;
+            let found = |dialect: Dialect| {
+                let cells = dal_files::table::cells(first, dialect.separator);
+                own.iter().find(|(head, _)| same(&cells, head)).map(|(_, failures)| *failures)
+            };
+            if let Some(failures) = found(Dialect::default()) {
+                self.failures = failures;
                 return self.replace(whole as u64, "");
             }
+            if !Dialect::ALL.into_iter().any(|dialect| found(dialect).is_some()) {
+                bail!("{}: begins with `{}`, not with `{}`", self.shown, excerpt(first), head_line.trim_end());
+            }
+            return self.replace(0, &head_line);
         }
         let sets = [self.header(&outputs.names, false), self.header(&outputs.numbered, false)];
         let words: Vec<String> = self.points.names.clone();

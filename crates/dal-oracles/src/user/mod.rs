@@ -82,6 +82,7 @@ impl Reader<'_> {
                 let rows = table.as_ref().ok_or_else(|| self.key("oracle.table", "is not read"))?;
                 let (oracle, points, said) = TableOracle::new(rows, &inputs, spec.duplicates)?;
                 notes.extend(said.iter().map(ToString::to_string));
+                notes.extend(rows.constants(&inputs));
                 candidates = Some(points);
                 Arc::new(oracle)
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, Value, check_unit_box};
+use dal_core::{Dimension, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, Value, check_unit_box};
 use dal_files::edge::value;
 use dal_files::number::{excerpt, short};
 use dal_files::{Expect, FileError, Note, Source, Table};
@@ -65,6 +65,20 @@ impl Rows {
             (low, high) = (low.min(v), high.max(v));
         }
         Ok((low, high))
+    }
+
+    /// A sentence on each input that the table's rows never vary.
+    pub(super) fn constants(&self, inputs: &Inputs) -> Vec<String> {
+        let of = inputs.names().iter().zip(inputs.space().dimensions());
+        let sentence = |(name, dimension): (&String, &Dimension)| match *dimension {
+            Dimension::Fixed { value } => Some(format!(
+                "{}: column {name} holds {} in every row: this input is kept and not varied",
+                self.file(),
+                short(value)
+            )),
+            _ => None,
+        };
+        of.filter_map(sentence).collect()
     }
 
     /// The table's name for messages.
