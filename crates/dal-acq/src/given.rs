@@ -301,7 +301,9 @@ pub fn select_known(
     if let Some(x) = known.x {
         return choose(x.to_owned(), n_queries);
     }
-    let Some(centre) = pool.mean_axis(Axis(0)) else { return Err(StrategyError::PoolTooSmall { requested: n_queries, available: 0 }.into()) };
+    let Some(centre) = pool.mean_axis(Axis(0)) else {
+        return Err(StrategyError::PoolTooSmall { requested: n_queries, available: 0 }.into());
+    };
     let square = |row: &ArrayView1<'_, f64>| row.iter().zip(&centre).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
     let rows = pool.outer_iter().map(|row| square(&row));
     let first = rows.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(row, _)| row);

@@ -160,7 +160,8 @@ fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<D
         outln!();
     }
     let input = |(c, dimension): (&dal_oracles::Column, &Dimension)| {
-        let on_scale = |kind: &str, scale: &Scale| if *scale == Scale::Log { format!("{kind}, log scale") } else { kind.into() };
+        let on_scale =
+            |kind: &str, scale: &Scale| if *scale == Scale::Log { format!("{kind}, log scale") } else { kind.into() };
         let (kind, low, high) = match dimension {
             Dimension::Continuous { low, high, scale } => (on_scale("number", scale), json!(low), json!(high)),
             Dimension::Integer { low, high, scale } => (on_scale("whole number", scale), json!(low), json!(high)),
@@ -174,7 +175,16 @@ fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<D
     let output = |(k, c): (usize, &dal_oracles::Column)| {
         let learned = problem.scaling().outputs().get(k).map_or_else(String::new, OutputUnits::in_words);
         let none = Value::Null;
-        vec![json!("output"), json!(c.name), json!(c.unit), json!("number"), none.clone(), none.clone(), none, json!(learned)]
+        vec![
+            json!("output"),
+            json!(c.name),
+            json!(c.unit),
+            json!("number"),
+            none.clone(),
+            none.clone(),
+            none,
+            json!(learned),
+        ]
     };
     let inputs = problem.inputs().iter().zip(problem.space().dimensions()).map(input);
     let mut rows: Vec<Vec<Value>> = inputs.chain(problem.outputs().iter().enumerate().map(output)).collect();

@@ -414,13 +414,14 @@ fn labels_come_in_the_order_of_the_input_or_as_they_come() {
     let rows = |text: String| -> Vec<String> {
         text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
     };
-    let come = succeed(dir.path(), &[&args[..], &["--as-they-come"]].concat());
+    // Answers that are kept come at once, so each call has its own.
+    let come = succeed(dir.path(), &[&args[..], &["--as-they-come", "--answers", "1"]].concat());
     assert!(come.starts_with("row,drag\n"), "{come}");
     assert_eq!(rows(come), ["3", "2", "1", "0"]);
     let kept = |name: &str| rows(std::fs::read_to_string(dir.path().join(name)).unwrap());
-    succeed(dir.path(), &[&args[..], &["--out", "sorted.csv"]].concat());
+    succeed(dir.path(), &[&args[..], &["--out", "sorted.csv", "--answers", "2"]].concat());
     assert_eq!(kept("sorted.csv"), ["0", "1", "2", "3"]);
-    succeed(dir.path(), &[&args[..], &["--out", "come.csv", "--as-they-come"]].concat());
+    succeed(dir.path(), &[&args[..], &["--out", "come.csv", "--as-they-come", "--answers", "3"]].concat());
     assert_eq!(kept("come.csv"), ["3", "2", "1", "0"]);
 }
 
@@ -428,11 +429,20 @@ fn labels_come_in_the_order_of_the_input_or_as_they_come() {
 fn a_users_card_shows_inputs_bounds_levels_and_the_oracle() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "twice.sh", TWICE_SH);
-    let text = TWICE.replace("[[outputs]]", "[[inputs]]\nname = \"n\"\nlow = 1\nhigh = 64\ninteger = true\nscale = \"log\"\n\
-                                             [[inputs]]\nname = \"load\"\nlow = 7.5\nhigh = 7.5\n[[outputs]]");
+    let text = TWICE.replace(
+        "[[outputs]]",
+        "[[inputs]]\nname = \"n\"\nlow = 1\nhigh = 64\ninteger = true\nscale = \"log\"\n\
+                                             [[inputs]]\nname = \"load\"\nlow = 7.5\nhigh = 7.5\n[[outputs]]",
+    );
     write(dir.path(), "t.toml", &text);
     let card = succeed(dir.path(), &["problems", "t.toml"]);
-    for words in ["answered by the program sh twice.sh", "1 point a call", "1, 2, Strömung", "whole number, log scale", "not varied"] {
+    for words in [
+        "answered by the program sh twice.sh",
+        "1 point a call",
+        "1, 2, Strömung",
+        "whole number, log scale",
+        "not varied",
+    ] {
         assert!(card.contains(words), "{words:?} is not in\n{card}");
     }
     let json: serde_json::Value =
@@ -462,9 +472,14 @@ fn points_and_tables_of_every_dialect_are_read() {
     ] {
         assert!(stderr.contains(words), "{words:?} is not in\n{stderr}");
     }
-    let latin: Vec<u8> = "speed,angle,force,T [?C]\n1,2,3,4\n".bytes().map(|b| if b == b'?' { 0xb0 } else { b }).collect();
+    let latin: Vec<u8> =
+        "speed,angle,force,T [?C]\n1,2,3,4\n".bytes().map(|b| if b == b'?' { 0xb0 } else { b }).collect();
     std::fs::write(dir.path().join("t.csv"), latin).unwrap();
-    refuse(dir.path(), &["label", "t.toml", "--input", "x.csv"], &["t.csv, line 1", "Windows-1252", "save it as UTF-8"]);
+    refuse(
+        dir.path(),
+        &["label", "t.toml", "--input", "x.csv"],
+        &["t.csv, line 1", "Windows-1252", "save it as UTF-8"],
+    );
     write(dir.path(), "t.csv", "speed,angle,force\n1,2,3\n1,2,4\n5,2,4\n");
     refuse(dir.path(), &["label", "t.toml", "--input", "x.csv"], &["t.csv, line 3, column force", "duplicates"]);
     // A table says of its own bounds what is wrong with them.

@@ -34,7 +34,11 @@ fn select(folder: &Path, args: &[&str]) -> String {
 }
 
 fn pool(folder: &Path) {
-    write(folder, "px.csv", "blades;material;speed\n2;steel;1\n4,0;wood;10\n6;steel;100\n2;steel;1,5\n".replace("wood", "'=wood").as_str());
+    write(
+        folder,
+        "px.csv",
+        "blades;material;speed\n2;steel;1\n4,0;wood;10\n6;steel;100\n2;steel;1,5\n".replace("wood", "'=wood").as_str(),
+    );
 }
 
 #[test]
@@ -42,7 +46,11 @@ fn distances_are_those_of_the_box_and_picks_are_told_by_value() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "p.toml", PROPELLER);
     pool(dir.path());
-    write(dir.path(), "l.csv", "row,speed,blades,material,thrust,failure\n0,1,2,steel,3.5,\n1,700,2,steel,,refused: outside\n");
+    write(
+        dir.path(),
+        "l.csv",
+        "row,speed,blades,material,thrust,failure\n0,1,2,steel,3.5,\n1,700,2,steel,,refused: outside\n",
+    );
     let args = ["gsx", "--problem", "p.toml", "--labelled", "l.csv", "--pool", "px.csv", "-n", "3"];
     // On the box: (-1, -1, 1, -1) is labelled; row 2 is 2√2 away, row 1 √(1 + 1 + 8), row 3 2 ln 1.5 / ln 100.
     let csv = select(dir.path(), &args);
@@ -79,10 +87,9 @@ fn a_pool_is_drawn_and_labels_are_asked_for_only_where_they_are_looked_at() {
     let csv = select(dir.path(), &["gsx", "--problem", "p.toml", "-n", "3"]);
     assert!(csv.lines().count() == 4 && csv.lines().nth(1).unwrap().ends_with(','), "{csv}");
     pool(dir.path());
-    for (method, words) in [
-        ("gsy", ["gsy", "--labelled-y", "answers of labelled points"]),
-        ("qbc", ["qbc", "--members", "uncertainty"]),
-    ] {
+    for (method, words) in
+        [("gsy", ["gsy", "--labelled-y", "answers of labelled points"]), ("qbc", ["qbc", "--members", "uncertainty"])]
+    {
         refuse(dir.path(), &["select", method, "--problem", "p.toml", "--pool", "px.csv", "-n", "1"], &words);
     }
     write(dir.path(), "bad.csv", "speed,blades,material\n1,2,steel\n0.5,2,steel\n");
@@ -96,7 +103,11 @@ fn a_pool_is_drawn_and_labels_are_asked_for_only_where_they_are_looked_at() {
 fn a_tables_rows_are_its_pool_without_those_that_are_labelled() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "t.csv", "a,y\n1,5\n2,6\n3,7\n9,8\n");
-    write(dir.path(), "t.toml", "name = \"t\"\n[[inputs]]\nname = \"a\"\n[[outputs]]\nname = \"y\"\n[oracle.table]\nfile = \"t.csv\"\n");
+    write(
+        dir.path(),
+        "t.toml",
+        "name = \"t\"\n[[inputs]]\nname = \"a\"\n[[outputs]]\nname = \"y\"\n[oracle.table]\nfile = \"t.csv\"\n",
+    );
     write(dir.path(), "l.csv", "a,y\n1,5\n9,8\n");
     let csv = select(dir.path(), &["random", "--problem", "t.toml", "--labelled", "l.csv", "-n", "2"]);
     let mut rows: Vec<&str> = csv.lines().skip(1).collect();
@@ -122,7 +133,8 @@ fn members_of_one_output_may_have_two_dimensions_and_any_type() {
 #[test]
 fn first_lines_are_judged_by_all_files_together() {
     let dir = tempfile::tempdir().unwrap();
-    let (lx, ly, px) = ("6.5,2.75\n0.5,0.25\n8.25,9.5\n", "-0.5\n0.75\n-1.25\n", "8.5,0.5\n7.25,1.75\n0.75,5.5\n3.5,4.25\n");
+    let (lx, ly, px) =
+        ("6.5,2.75\n0.5,0.25\n8.25,9.5\n", "-0.5\n0.75\n-1.25\n", "8.5,0.5\n7.25,1.75\n0.75,5.5\n3.5,4.25\n");
     let args = ["gsx", "--labelled-x", "lx.csv", "--labelled-y", "ly.csv", "--pool", "px.csv", "-n", "3"];
     let put = |lx: &str, ly: &str, px: &str| {
         write(dir.path(), "lx.csv", lx);

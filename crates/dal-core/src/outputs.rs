@@ -178,11 +178,8 @@ impl OutputScaling {
         let labels = labels.as_ref().map(|_| z);
         let Some(mut members) = members else { return Ok((labels, None)) };
         if members.len_of(Axis(2)) != fit.columns.len() {
-            let message = format!(
-                "{} outputs are scaled, but predictions have {}",
-                fit.columns.len(),
-                members.len_of(Axis(2))
-            );
+            let message =
+                format!("{} outputs are scaled, but predictions have {}", fit.columns.len(), members.len_of(Axis(2)));
             return Err(LearnError::Other { message });
         }
         for ((member, row, output), value) in members.indexed_iter_mut() {

@@ -376,10 +376,7 @@ mod tests {
         assert!(reason(0.0, 9_007_199_254_740_992.0, LINEAR, true).contains("2^53"));
         let of = |low, high, scale, integer| bounds(low, high, scale, integer).unwrap();
         assert_eq!(of(7.0, 7.0, LINEAR, false), Dimension::Fixed { value: 7.0 });
-        assert_eq!(
-            of(1.0, 1000.0, Scale::Log, true),
-            Dimension::Integer { low: 1, high: 1000, scale: Scale::Log }
-        );
+        assert_eq!(of(1.0, 1000.0, Scale::Log, true), Dimension::Integer { low: 1, high: 1000, scale: Scale::Log });
         assert_eq!(of(0.0, 2.0, LINEAR, false), Dimension::Continuous { low: 0.0, high: 2.0, scale: LINEAR });
         assert_eq!(bounds(f64::NAN, 1.0, LINEAR, true).unwrap_err().key(), "low");
     }

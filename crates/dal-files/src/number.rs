@@ -64,8 +64,23 @@ pub enum NumberFault {
 
 /// Words for "no value", in lower case.
 const NO_VALUE: &[&str] = &[
-    "none", "na", "n/a", "n.a.", "n.d.", "null", "nil", "<na>", "nat", "missing", "nothing", "undefined", "-", "--", "---",
-    "?", ".",
+    "none",
+    "na",
+    "n/a",
+    "n.a.",
+    "n.d.",
+    "null",
+    "nil",
+    "<na>",
+    "nat",
+    "missing",
+    "nothing",
+    "undefined",
+    "-",
+    "--",
+    "---",
+    "?",
+    ".",
 ];
 
 /// What a cell says.
@@ -94,7 +109,10 @@ pub fn number(text: &str, decimal: Decimal) -> Result<f64, NumberFault> {
     if is_no_value(text) {
         return Err(NumberFault::NoValue);
     }
-    if !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b',' | b'e' | b'E' | b'd' | b'D' | b'q' | b'Q')) {
+    if !text
+        .bytes()
+        .all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b',' | b'e' | b'E' | b'd' | b'D' | b'q' | b'Q'))
+    {
         return Err(why_text(text));
     }
     let text = match (decimal, text.contains(','), text.contains('.')) {
@@ -269,7 +287,9 @@ mod tests {
 
     #[test]
     fn words_for_no_value_and_for_numbers_that_are_not_finite() {
-        for text in ["None", "NA", "n/a", "N/A", "null", "********", "*", "", "  ", "#N/A", "#REF!", "-", "<NA>", "Undefined"] {
+        for text in
+            ["None", "NA", "n/a", "N/A", "null", "********", "*", "", "  ", "#N/A", "#REF!", "-", "<NA>", "Undefined"]
+        {
             assert_eq!(cell(text, Decimal::Point), Cell::NoValue, "{text}");
         }
         for text in ["nan", "-NaN", "-nan(ind)", "nan(0x8)", "1.#IND", "-1.#IND00", "1.#QNAN"] {

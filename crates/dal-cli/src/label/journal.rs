@@ -87,7 +87,9 @@ impl<'a> Journal<'a> {
             known: vec![false; points.table.n_rows()],
             earlier: Vec::new(),
         };
-        journal.take_back(&bytes, outputs).with_context(|| "this file of labels is not taken; name another with --out")?;
+        journal
+            .take_back(&bytes, outputs)
+            .with_context(|| "this file of labels is not taken; name another with --out")?;
         Ok(journal)
     }
 
@@ -185,7 +187,11 @@ impl<'a> Journal<'a> {
             text += &self.line(*row, vec![Out::Empty; self.n_outputs], reason)?;
         }
         self.replace(0, &text)?;
-        say!("note: {}: was saved by another program and is written anew; {} is what it was", self.shown, path.display());
+        say!(
+            "note: {}: was saved by another program and is written anew; {} is what it was",
+            self.shown,
+            path.display()
+        );
         Ok(())
     }
 
@@ -221,9 +227,8 @@ impl<'a> Journal<'a> {
                 continue;
             }
             let values: Result<Vec<f64>, _> = answer.iter().map(|&column| table.number(at, column)).collect();
-            let values = values.context(format!(
-                "it is no label of row {row}; take the line out, and the row is asked for again"
-            ))?;
+            let values = values
+                .context(format!("it is no label of row {row}; take the line out, and the row is asked for again"))?;
             if std::mem::replace(&mut self.known[row], true) {
                 bail!("{}: a second label of row {row}; take out the wrong one", place());
             }

@@ -63,7 +63,9 @@ impl Given {
 
     fn of_numbers(args: &Args) -> Result<Self> {
         let Some(pool) = &args.pool else {
-            bail!("--pool is missing: give the pool's points, or a problem with --problem, whose space is then sampled");
+            bail!(
+                "--pool is missing: give the pool's points, or a problem with --problem, whose space is then sampled"
+            );
         };
         for (given, flag) in [(args.labelled.is_some(), "--labelled"), (args.pool_size.is_some(), "--pool-size")] {
             if given {
@@ -186,7 +188,8 @@ impl Given {
         let Some(x) = &self.x else { return Ok(()) };
         let key = |row: ndarray::ArrayView1<'_, f64>| row.iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<u64>>();
         let labelled: std::collections::HashSet<Vec<u64>> = x.outer_iter().map(key).collect();
-        let open: Vec<usize> = (0..self.pool.nrows()).filter(|&at| !labelled.contains(&key(self.pool.row(at)))).collect();
+        let open: Vec<usize> =
+            (0..self.pool.nrows()).filter(|&at| !labelled.contains(&key(self.pool.row(at)))).collect();
         if open.is_empty() {
             bail!("{}: every point is labelled already", self.pool_name);
         }

@@ -7,11 +7,11 @@ use dal_core::Dimension;
 use dal_files::edge::bounds;
 use dal_files::number::short;
 
+use super::answers;
 use super::error::ProblemFileError;
 use super::file::{InputSpec, ProblemFile};
 use super::inputs::Inputs;
 use super::reader::Reader;
-use super::answers;
 use super::table::Rows;
 
 impl Reader<'_> {

@@ -69,8 +69,11 @@ impl OracleSpec {
         };
         let table = self.table.as_ref().map(|table| format!("the table {}", table.file.display()));
         let command = self.command.as_ref().map(|command| {
-            let rows = command.rows_per_call.map_or_else(String::new, |n| format!(", {n} point{} a call at most", if n == 1 { "" } else { "s" }));
-            let calls = if command.parallel > 1 { format!(", {} calls at a time", command.parallel) } else { String::new() };
+            let rows = command
+                .rows_per_call
+                .map_or_else(String::new, |n| format!(", {n} point{} a call at most", if n == 1 { "" } else { "s" }));
+            let calls =
+                if command.parallel > 1 { format!(", {} calls at a time", command.parallel) } else { String::new() };
             format!("the program {}{rows}{calls}, {} s a call at most", command.program.join(" "), command.time_limit)
         });
         let forest =

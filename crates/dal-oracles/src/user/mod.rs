@@ -277,7 +277,10 @@ mod tests {
             (INPUTS.replace("\"a\"", "\"row\"") + table, vec!["inputs[0].name", "choose another"]),
             (INPUTS.replace("\"a\"", "\"1\"") + table, vec!["inputs[0].name", "looks like a number"]),
             (INPUTS.replace("\"a\"", "\"x1\"") + table, vec!["inputs[0].name", "unit box", "choose another"]),
-            (INPUTS.replace("\"a\"", "\"b\"") + table, vec!["t.csv, line 1", "no column `b`; it has a, y", "begin with"]),
+            (
+                INPUTS.replace("\"a\"", "\"b\"") + table,
+                vec!["t.csv, line 1", "no column `b`; it has a, y", "begin with"],
+            ),
             (INPUTS.replace("\"p\"", "\"p q\"") + table, vec!["name", "use letters"]),
             (
                 INPUTS.replace("low = 0\n", "") + "[oracle.command]\nprogram = [\"x\"]\ntime_limit = 1\n",

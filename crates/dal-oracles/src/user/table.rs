@@ -120,11 +120,7 @@ impl TableOracle {
         Self::open(rows, inputs, duplicates).map_err(|error| fault(&rows.path, &error))
     }
 
-    fn open(
-        from: &Rows,
-        inputs: &Inputs,
-        duplicates: Duplicates,
-    ) -> Result<(Self, Array2<f64>, Vec<Note>), FileError> {
+    fn open(from: &Rows, inputs: &Inputs, duplicates: Duplicates) -> Result<(Self, Array2<f64>, Vec<Note>), FileError> {
         let table = &from.table;
         let ranges = inputs.of_files();
         let n_outputs = from.outputs.len();
@@ -146,7 +142,8 @@ impl TableOracle {
             }
             let answer: Vec<f64> =
                 from.outputs.iter().map(|&column| table.number(row, column)).collect::<Result<_, _>>()?;
-            let unit = ranges.space.to_unit(&values).map_err(|e| table.cell_error(row, from.inputs[0], e.to_string()))?;
+            let unit =
+                ranges.space.to_unit(&values).map_err(|e| table.cell_error(row, from.inputs[0], e.to_string()))?;
             match rows.entry(key(unit.iter())) {
                 Entry::Vacant(entry) => {
                     entry.insert(counts.len());
@@ -228,10 +225,7 @@ impl TableOracle {
             };
             format!("{} = {}{away}", files.names[index], shown(index, &there[index]))
         });
-        Some(format!(
-            "the table {} has no row at {lacks}; the nearest, {}, has {has}",
-            self.name, self.places[nearest]
-        ))
+        Some(format!("the table {} has no row at {lacks}; the nearest, {}, has {has}", self.name, self.places[nearest]))
     }
 }
 

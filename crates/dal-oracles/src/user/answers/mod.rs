@@ -211,7 +211,8 @@ impl<'a> Answers<'a> {
             self.blanks += usize::from(!keyed);
             return;
         }
-        let lines: Vec<Line> = readings.iter().map(|way| way.read(line, self.n_answered + self.blanks, &self.shape)).collect();
+        let lines: Vec<Line> =
+            readings.iter().map(|way| way.read(line, self.n_answered + self.blanks, &self.shape)).collect();
         for _ in 0..std::mem::take(&mut self.blanks) {
             if self.n_answered == self.shape.n_rows {
                 break;
@@ -433,7 +434,8 @@ mod tests {
     #[test]
     fn words_for_no_value_fail_their_row_alone() {
         use LabelFailureKind::NonFinite;
-        for word in ["None", "NA", "N/A", "null", "-nan(ind)", "-1.#IND", "1.#QNAN", "********", "<NA>", "#N/A", "nan"] {
+        for word in ["None", "NA", "N/A", "null", "-nan(ind)", "-1.#IND", "1.#QNAN", "********", "<NA>", "#N/A", "nan"]
+        {
             let rows = read(&["a"], 3, &["a\n1\n", word, "\n3\n"], &orderly());
             assert_eq!(kinds(&rows), [None, Some(NonFinite), None], "{word}");
             let rows = read(&["a", "b"], 3, &["a,b\n1,2\n1,", word, "\n3,4\n"], &orderly());
@@ -450,7 +452,11 @@ mod tests {
             "  a   b\n  5.0D-01  -2.25\n 1.5E+03   3\n",
             "\u{feff}\"a\";\"b\"\n\"0,5\";\"-2,25\"\n1500;3\n",
         ] {
-            assert_eq!(read(&["a", "b"], 2, &[text], &orderly()), [Ok(vec![0.5, -2.25]), Ok(vec![1500.0, 3.0])], "{text}");
+            assert_eq!(
+                read(&["a", "b"], 2, &[text], &orderly()),
+                [Ok(vec![0.5, -2.25]), Ok(vec![1500.0, 3.0])],
+                "{text}"
+            );
         }
         assert_eq!(read(&["a"], 3, &["a\n7\n1,5\n2,250\n"], &orderly()), [7.0, 1.5, 2.25].map(|v| Ok(vec![v])));
         let rows = read(&["a"], 2, &["a\n1,500\n2,250\n"], &orderly());
@@ -461,13 +467,15 @@ mod tests {
     #[test]
     fn inputs_beside_the_outputs_are_compared_and_never_used_to_reorder() {
         use LabelFailureKind::Malformed;
-        let rows = read(&["a"], 3, &["material,speed,a\nsteel,0.12345679,5\nsteel,2.123457,6\n2,2.123457,7\n"], &orderly());
+        let rows =
+            read(&["a"], 3, &["material,speed,a\nsteel,0.12345679,5\nsteel,2.123457,6\n2,2.123457,7\n"], &orderly());
         assert_eq!(kinds(&rows), [None, Some(Malformed), Some(Malformed)]);
         let words = |row: usize| rows[row].as_ref().unwrap_err().message.clone();
         assert!(words(1).contains("`speed` is `2.123457` where 1.123456789 was asked"), "{}", words(1));
         assert!(words(2).contains("`material` is `2` where steel was asked"), "{}", words(2));
         // A level's number, a failed row's empty cells, and rows in their own order.
-        let rows = read(&["a"], 3, &["row,a,speed,material\n2,7,2.1234567,0\n0,nan,,\n1,6,1.1234568,steel\n"], &orderly());
+        let rows =
+            read(&["a"], 3, &["row,a,speed,material\n2,7,2.1234567,0\n0,nan,,\n1,6,1.1234568,steel\n"], &orderly());
         assert_eq!(kinds(&rows), [Some(LabelFailureKind::NonFinite), None, None]);
     }
 

@@ -119,9 +119,7 @@ impl Reading {
                     continue;
                 }
                 Cell::NotFinite(value) => (LabelFailureKind::NonFinite, format!("output `{name}` is {value}")),
-                Cell::NoValue if text.is_empty() => {
-                    (LabelFailureKind::Malformed, format!("output `{name}` is empty"))
-                }
+                Cell::NoValue if text.is_empty() => (LabelFailureKind::Malformed, format!("output `{name}` is empty")),
                 Cell::NoValue => (LabelFailureKind::NonFinite, format!("output `{name}` is `{}`", excerpt(text))),
                 Cell::Text if lower.starts_with("error") || lower.starts_with("fail") => {
                     (LabelFailureKind::Refused, format!("the program answered `{}`", excerpt(text)))
