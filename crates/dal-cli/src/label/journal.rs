@@ -22,8 +22,8 @@ const COMPARED: usize = 32;
 /// Numbers that differ by no more, relative to their size, are the same: spreadsheets save the digits that they show.
 const SHOWN: f64 = 1e-5;
 
-/// The column that says why a row has no label.
-const FAILURE: &str = "failure";
+/// The column that says why a row has no label: the first of these that is no name of the problem.
+const FAILURE: [&str; 3] = ["failure", "failure_reason", "failure_reason_"];
 
 /// Names of the outputs in a file of labels.
 pub(super) struct Outputs {
@@ -40,8 +40,9 @@ pub(super) struct Journal<'a> {
     path: PathBuf,
     shown: String,
     n_outputs: usize,
-    /// Whether failures have a column.
+    /// Whether failures have a column, and its name.
     failures: bool,
+    failure: &'static str,
     as_they_come: bool,
     points: &'a Points,
     pub(super) known: Vec<bool>,
@@ -82,6 +83,10 @@ impl<'a> Journal<'a> {
             shown,
             n_outputs: outputs.names.len(),
             failures: true,
+            failure: FAILURE
+                .into_iter()
+                .find(|name| !points.names.iter().chain(&outputs.names).any(|other| other == name))
+                .unwrap_or(FAILURE[0]),
             as_they_come,
             points,
             known: vec![false; points.table.n_rows()],
@@ -95,7 +100,7 @@ impl<'a> Journal<'a> {
 
     /// The header of a file of labels.
     fn header(&self, outputs: &[String], failures: bool) -> Vec<String> {
-        let failure = failures.then(|| FAILURE.to_owned());
+        let failure = failures.then(|| self.failure.to_owned());
         ["row".to_owned()].into_iter().chain(self.points.names.iter().chain(outputs).cloned()).chain(failure).collect()
     }
 
@@ -125,7 +130,7 @@ impl<'a> Journal<'a> {
         };
         if is_alone {
             let found = |dialect: Dialect| {
-                let cells = dal_files::table::cells(first, dialect.separator);
+                let cells = dal_files::cells(first, dialect.separator);
                 own.iter().find(|(head, _)| same(&cells, head)).map(|(_, failures)| *failures)
             };
             if let Some(failures) = found(Dialect::default()) {
@@ -199,7 +204,7 @@ impl<'a> Journal<'a> {
     fn earlier(&mut self, table: &Table, columns: &[usize]) -> Result<Earlier> {
         let decimal = table.dialect().decimal;
         let (point, answer) = columns[1..].split_at(self.points.places.len());
-        let failure = table.header().and_then(|header| places(header, FAILURE).first().copied());
+        let failure = table.header().and_then(|header| places(header, self.failure).first().copied());
         let mut earlier = Earlier::default();
         for at in 0..table.n_rows() {
             let place = || format!("{}, {}", self.shown, table.at(at));
@@ -325,7 +330,7 @@ fn sorted(text: &str, first_output: usize, n_outputs: usize) -> Option<String> {
     let (head, rest) = text.split_once('\n')?;
     let mut rows: Vec<(usize, bool, &str)> = Vec::new();
     for line in rest.lines() {
-        let cells = dal_files::table::cells(line, Dialect::default().separator);
+        let cells = dal_files::cells(line, Dialect::default().separator);
         let row = cells.first()?.parse().ok()?;
         let has_label = !cells.get(first_output..first_output + n_outputs)?.iter().all(String::is_empty);
         rows.push((row, has_label, line));

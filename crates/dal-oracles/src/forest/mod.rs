@@ -9,8 +9,6 @@ use dal_core::{OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 pub use self::error::ForestError;
-#[cfg(test)]
-pub(crate) use self::read::crc32;
 
 /// Rows that walk down a tree together: their loads overlap, so that none waits for another.
 const LANES: usize = 16;
@@ -202,7 +200,7 @@ impl Oracle for Forest {
 
 #[cfg(test)]
 mod tests {
-    use super::read::{CHECKSUM, HEADER, LEAF, MAGIC, MAGIC_NAMED};
+    use super::read::{CHECKSUM, HEADER, LEAF, MAGIC, MAGIC_NAMED, crc32};
     use super::*;
     use crate::testing::{golden, uniform};
     use proptest::prelude::*;
@@ -355,6 +353,15 @@ mod tests {
         named.extend(names);
         named.extend(&bytes[HEADER..]);
         seal(named)
+    }
+
+    #[test]
+    fn a_forest_on_a_data_frame_says_its_columns_and_predicts_as_scikit_learn() {
+        let forest = Forest::from_bytes(dal_fixtures::NAMED_FOREST).unwrap();
+        assert_eq!(forest.names().unwrap(), ["speed", "T [\u{b0}C]", "load"]);
+        let (x, expected) = golden(dal_fixtures::golden::NAMED, 3);
+        let worst = (&forest.predict(x.view()) - &expected).iter().fold(0.0_f64, |m, d| m.max(d.abs()));
+        assert!(worst <= 1e-12, "worst difference {worst:e}");
     }
 
     #[test]

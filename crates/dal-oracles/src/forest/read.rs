@@ -169,7 +169,7 @@ fn u32s(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// CRC-32 with the IEEE polynomial, reflected, as zlib computes it.
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
         let mut i = 0;

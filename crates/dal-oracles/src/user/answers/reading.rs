@@ -26,7 +26,7 @@ pub(super) struct Reading {
 pub(super) fn below(header: &str, shape: &Shape<'_>) -> Vec<Reading> {
     let mut readings = Vec::new();
     for dialect in Dialect::ALL {
-        let names = dal_files::table::cells(header, dialect.separator);
+        let names = dal_files::cells(header, dialect.separator);
         // A name that stands there twice says nothing.
         let find = |name: &String| match places(&names, name)[..] {
             [place] => Some(place),
@@ -78,7 +78,7 @@ impl Reading {
 
     /// What a line says; `next` is the point that is meant where no column says which.
     pub(super) fn read(&self, line: &str, next: usize, shape: &Shape<'_>) -> Line {
-        let cells = dal_files::table::cells(line, self.dialect.separator);
+        let cells = dal_files::cells(line, self.dialect.separator);
         let whole = cells.len() == self.n;
         let whole_number = |text: &String| {
             let value = number(text, self.dialect.decimal).ok();
@@ -140,7 +140,7 @@ impl Reading {
         if self.echoed.is_empty() {
             return None;
         }
-        let asked = dal_files::table::cells(shape.asked.get(row)?, Separator::Comma);
+        let asked = dal_files::cells(shape.asked.get(row)?, Separator::Comma);
         let inputs = shape.inputs.of_files();
         self.echoed.iter().find_map(|&(input, column)| {
             let (asked, echo) = (asked.get(input)?, &cells[column]);
