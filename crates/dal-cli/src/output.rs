@@ -113,11 +113,6 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// A number as short as it can be while reading back as the same number.
-pub fn number(value: f64) -> String {
-    format!("{value:?}")
-}
-
 /// Whether the reader of our output went away, as `head` does: no error to tell anyone about.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

@@ -338,7 +338,7 @@ fn tune_then_bench_then_label_ask_no_point_twice() {
     let swept = asked();
     assert!(swept > tuned);
     let first = label();
-    assert_eq!(first.1, "y0\n1.25\n2.5\n99.0\n");
+    assert_eq!(first.1, "y\n1.25\n2.5\n99.0\n");
     assert_eq!(asked(), swept + 3);
 
     // A comment and another network change no run; a wider range makes other runs, and no answer worthless.
