@@ -59,6 +59,7 @@ const FULL_STAGES: &[Stage] = &[
     }),
     // Off by default for the time it takes to compile.
     ("features", || {
+        run(&mut cargo(&["test", "-p", "dal-files", "--features", "parquet", "--locked", "--quiet"]))?;
         run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))
     }),
     ("room", || drop_test_programs(&target_dir().join("debug/deps"))),

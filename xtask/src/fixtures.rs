@@ -45,6 +45,7 @@ enum Data {
 const FIXTURES: &[Fixture] = &[
     Fixture { folder: "fixtures/golden", script: "golden.py", args: &[], data: Data::Unused },
     Fixture { folder: "fixtures/forest", script: "forest.py", args: &["fit"], data: Data::Required },
+    Fixture { folder: "fixtures/forest", script: "exported.py", args: &[], data: Data::Unused },
     // Fitting and training take minutes and packages of their own, so they are called by hand: see the folder's README.
     Fixture { folder: "fixtures/adm", script: "adm.py", args: &["--keep"], data: Data::Optional },
     Fixture { folder: "fixtures/onnx", script: "onnx_models.py", args: &[], data: Data::Unused },

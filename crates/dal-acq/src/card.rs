@@ -22,6 +22,8 @@ pub struct Card {
     pub source: &'static str,
     /// What the score of a single pick is.
     pub pick_score: PickScore,
+    /// What it looks at of the labelled set, beside the model that was trained on it.
+    pub labels: Labels,
     /// What provably leaves the picks alone, or holds of them; each is tested over random cases.
     pub invariances: &'static [Invariance],
     /// What can be set.
@@ -92,6 +94,18 @@ pub enum PickScore {
     Variance,
     /// What the rule's formula adds up to.
     Combined,
+}
+
+/// What a rule looks at of the labelled set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Labels {
+    /// Nothing.
+    None,
+    /// The labelled points.
+    Inputs,
+    /// The labelled points' answers; of some rules the points, too.
+    Outputs,
 }
 
 /// A promise of a strategy about its picks.

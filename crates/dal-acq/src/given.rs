@@ -1,11 +1,15 @@
 //! Selection on a user's own data: predictions made elsewhere, at the pool only, in the place of a model.
 
+use std::iter::once;
+
 use dal_core::{
-    Committee, Dimension, Labelled, Moments, OnChunk, Proposal, Queries, Scale, SeedPath, Space, SpaceError, Step,
-    Strategy, StrategyError, Surrogate, SurrogateError, Uncertainty,
+    Committee, Dimension, Labelled, LabelledError, Moments, Needs, OnChunk, Proposal, Queries, Scale, SeedPath, Space,
+    SpaceError, Step, Strategy, StrategyError, Surrogate, SurrogateError, Uncertainty,
 };
-use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use thiserror::Error;
+
+use crate::card::{Found, Labels};
 
 /// Numbers of a member looked at together: with those of nine others they stay in the first-level cache.
 const PIECE: usize = 512;
@@ -198,7 +202,7 @@ pub struct Chosen {
     /// Pool rows in the order in which they were picked, distinct.
     pub picked: Vec<usize>,
     /// The score of each pick at the moment it was picked, shape (n_queries,), where the rule has one;
-    /// [`PickScore`](crate::PickScore) says what it is.
+    /// [`PickScore`](crate::PickScore) says what it is. NaN of a first pick that was made without labelled points.
     pub picked_scores: Option<Array1<f64>>,
     /// The probability of each pick given the earlier ones, shape (n_queries,), where the rule knows it.
     pub probabilities: Option<Array1<f64>>,
@@ -229,6 +233,15 @@ pub enum SelectError {
         /// What it needs.
         need: &'static str,
     },
+    /// The strategy looks at labelled points, and there are none.
+    #[error("the strategy looks at {need}: supply them")]
+    NeedsLabels {
+        /// What it looks at.
+        need: &'static str,
+    },
+    /// The labelled points and their answers do not make a labelled set.
+    #[error(transparent)]
+    Labelled(#[from] LabelledError),
     /// Predictions and labelled set differ in their number of outputs.
     #[error("the labelled set has {labelled} outputs, the predictions have {predicted}")]
     OutputsDiffer {
@@ -248,6 +261,67 @@ pub enum SelectError {
     Strategy(#[from] StrategyError),
 }
 
+/// What is known of a problem beside its pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The space of the points; none where the inputs count as numbers and nothing is known of them.
+    pub space: Option<&'a Space>,
+    /// Labelled points, shape (n, d).
+    pub x: Option<ArrayView2<'a, f64>>,
+    /// Their answers, shape (n, J).
+    pub y: Option<ArrayView2<'a, f64>>,
+    /// The members' predictions at the pool.
+    pub predictions: Option<&'a GivenPredictions>,
+}
+
+/// Chooses with what there is: labelled points or their answers may be missing where the strategy does not look at them.
+/// A rule of coordinates alone begins without labelled points at the pool point nearest to the mean of the pool, as
+/// greedy sampling does (Wu, Lin, Huang, Information Sciences 474, 2019).
+///
+/// # Errors
+/// As [`select`]; labelled points or answers that the strategy looks at and that are missing.
+pub fn select_known(
+    found: &Found,
+    known: &Known<'_>,
+    pool: ArrayView2<'_, f64>,
+    n_queries: usize,
+    seeds: &SeedPath,
+) -> Result<Chosen, SelectError> {
+    let (strategy, labels) = (&*found.strategy, found.card.labels);
+    let n_outputs = known.y.map(|y| y.ncols()).or(known.predictions.map(GivenPredictions::n_outputs)).unwrap_or(1);
+    let choose = |x: Array2<f64>, n: usize| {
+        // Answers without their points say nothing of the point that stands in for them.
+        let y = known.y.filter(|_| known.x.is_some());
+        let y = y.map_or_else(|| Array2::zeros((x.nrows(), n_outputs)), |y| y.to_owned());
+        choose(strategy, known.space, &Labelled::new(x, y)?, pool, known.predictions, n, seeds)
+    };
+    if labels == Labels::Outputs && known.y.is_none() {
+        return Err(SelectError::NeedsLabels { need: "the answers of labelled points" });
+    }
+    if let Some(x) = known.x {
+        return choose(x.to_owned(), n_queries);
+    }
+    let Some(centre) = pool.mean_axis(Axis(0)) else {
+        return Err(StrategyError::PoolTooSmall { requested: n_queries, available: 0 }.into());
+    };
+    let square = |row: &ArrayView1<'_, f64>| row.iter().zip(&centre).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+    let rows = pool.outer_iter().map(|row| square(&row));
+    let first = rows.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(row, _)| row);
+    let start = pool.slice(s![first..=first, ..]).to_owned();
+    match labels {
+        // Whatever stands there is not looked at.
+        Labels::None => choose(start, n_queries),
+        Labels::Inputs if strategy.needs() == Needs::default() && n_queries > 0 => {
+            let mut chosen = choose(start, n_queries - 1)?;
+            chosen.picked.insert(0, first);
+            chosen.picked_scores = chosen.picked_scores.map(|scores| once(f64::NAN).chain(scores).collect());
+            chosen.notes.push(format!("nothing is labelled: it begins at row {first}, nearest to the pool's mean"));
+            Ok(chosen)
+        }
+        _ => Err(SelectError::NeedsLabels { need: "labelled points" }),
+    }
+}
+
 /// Chooses `n_queries` rows of `pool` (N, d), with the members' predictions at it where they are given. The inputs count as
 /// numbers: nothing is known of integers and levels among them.
 ///
@@ -255,6 +329,18 @@ pub enum SelectError {
 /// A need that the data cannot meet, with what to supply; shapes that do not fit; what the strategy refuses.
 pub fn select(
     strategy: &dyn Strategy,
+    labelled: &Labelled,
+    pool: ArrayView2<'_, f64>,
+    predictions: Option<&GivenPredictions>,
+    n_queries: usize,
+    seeds: &SeedPath,
+) -> Result<Chosen, SelectError> {
+    choose(strategy, None, labelled, pool, predictions, n_queries, seeds)
+}
+
+fn choose(
+    strategy: &dyn Strategy,
+    space: Option<&Space>,
     labelled: &Labelled,
     pool: ArrayView2<'_, f64>,
     predictions: Option<&GivenPredictions>,
@@ -279,9 +365,16 @@ pub fn select(
         Some(_) => {}
     }
     let surrogate = predictions.map(|given| given as &dyn Surrogate);
-    let number = Dimension::Continuous { low: -1.0, high: 1.0, scale: Scale::Linear };
-    let space = Space::new(vec![number; labelled.n_inputs()])?;
-    let step = Step::new(&space, labelled, pool.reborrow(), surrogate, needs)?;
+    let numbers;
+    let space = match space {
+        Some(space) => space,
+        None => {
+            let number = Dimension::Continuous { low: -1.0, high: 1.0, scale: Scale::Linear };
+            numbers = Space::new(vec![number; labelled.n_inputs()])?;
+            &numbers
+        }
+    };
+    let step = Step::new(space, labelled, pool.reborrow(), surrogate, needs)?;
     let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
     match queries {
         Queries::Picked(picked) => Ok(Chosen { picked, picked_scores, probabilities, scores, notes: step.notes() }),
@@ -296,6 +389,7 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+    use crate::contract::Case;
     use crate::find;
 
     fn labelled() -> Labelled {
@@ -335,6 +429,49 @@ mod tests {
         let wide = GivenPredictions::new(pool.clone(), Array3::zeros((2, 2, 3))).unwrap();
         assert!(matches!(run("qbc", Some(&wide), 1), Err(SelectError::OutputsDiffer { labelled: 1, predicted: 3 })));
         assert!(matches!(run("gsx", None, 3), Err(SelectError::Strategy(StrategyError::PoolTooSmall { .. }))));
+    }
+
+    #[test]
+    fn labels_may_be_missing_where_they_are_not_looked_at() {
+        let pool = array![[0.9, 0.9], [0.1, 0.0], [-0.7, -0.8], [0.8, -0.9]];
+        let given = GivenPredictions::new(pool.clone(), Array3::from_shape_fn((2, 4, 1), |(m, i, _)| (m * i) as f64));
+        let given = given.unwrap();
+        let x = array![[0.9, 0.9]];
+        let run = |id: &str, x: Option<&Array2<f64>>, predictions| {
+            let known = Known { space: None, x: x.map(|x| x.view()), y: None, predictions };
+            let found = find(id, &Settings::default()).unwrap();
+            select_known(&found, &known, pool.view(), 3, &SeedPath::root(0)).map(|chosen| chosen.picked)
+        };
+        assert_eq!(run("random", None, None).unwrap().len(), 3);
+        assert_eq!(run("qbc", None, Some(&given)).unwrap(), [3, 2, 1]);
+        // The greedy rules begin near the mean, which is row 1, and go on as if it were labelled.
+        assert_eq!(run("gsx", None, None).unwrap(), [1, 0, 3]);
+        assert_eq!(run("gsx", Some(&x), None).unwrap()[0], 2);
+        for (id, need) in [("gsy", "answers"), ("gsxy", "answers"), ("qbc-diversity", "labelled points")] {
+            let error = run(id, None, Some(&given)).unwrap_err().to_string();
+            assert!(error.contains(need), "{id}: {error}");
+        }
+        assert!(run("qbc-diversity", Some(&x), Some(&given)).is_ok());
+    }
+
+    #[test]
+    fn cards_say_truly_what_is_looked_at_of_the_labelled_set() {
+        let case = Case::random(6, 40, 2, 2, 4, &SeedPath::root(8));
+        let other = Case::random(6, 40, 2, 2, 4, &SeedPath::root(9));
+        let given = GivenPredictions::new(case.pool.clone(), case.members.clone()).unwrap();
+        for card in crate::catalogue() {
+            let strategy = card.default_strategy();
+            let run = |x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>| {
+                let labelled = Labelled::new(x.to_owned(), y.to_owned()).unwrap();
+                select(&*strategy, &labelled, case.pool.view(), Some(&given), 5, &SeedPath::root(1)).map(|c| c.picked)
+            };
+            // Rules that need more than predictions cannot be asked here.
+            let Ok(picked) = run(case.labelled.x(), case.labelled.y()) else { continue };
+            let other_y = run(case.labelled.x(), other.labelled.y()).unwrap();
+            let other_x = run(other.labelled.x(), case.labelled.y()).unwrap();
+            assert_eq!(other_y == picked, card.labels != Labels::Outputs, "{}: outputs", card.id);
+            assert!(other_x == picked || card.labels != Labels::None, "{}: inputs", card.id);
+        }
     }
 
     #[test]

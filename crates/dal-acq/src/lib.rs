@@ -38,6 +38,6 @@ mod rule;
 mod settings;
 pub mod strategies;
 
-pub use card::{Card, Found, Invariance, PickScore};
+pub use card::{Card, Found, Invariance, Labels, PickScore};
 pub use catalogue::{card, catalogue, find};
-pub use given::{Chosen, GivenError, GivenPredictions, SelectError, select};
+pub use given::{Chosen, GivenError, GivenPredictions, Known, SelectError, select, select_known};

@@ -34,7 +34,7 @@ impl Strategy for Climb {
 fn mixed() -> Space {
     Space::new(vec![
         Dimension::Continuous { low: 1e-3, high: 1e3, scale: Scale::Log },
-        Dimension::Integer { low: 1, high: 6 },
+        Dimension::Integer { low: 1, high: 6, scale: Scale::Linear },
         Dimension::Categorical { n_levels: 3 },
         Dimension::Continuous { low: -5.0, high: 5.0, scale: Scale::Linear },
     ])

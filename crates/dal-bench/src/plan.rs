@@ -60,6 +60,11 @@ impl Trial {
 }
 
 impl Plan {
+    /// What was assumed of users' tables, a sentence each.
+    pub fn notes(&self) -> impl Iterator<Item = &String> {
+        self.problems.iter().flat_map(|planned| planned.problem.notes())
+    }
+
     /// The sweep's name.
     pub fn name(&self) -> &str {
         &self.record.name

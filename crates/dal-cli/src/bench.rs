@@ -128,6 +128,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
         sweep = sweep.with_platform(platform);
     }
     let plan = sweep.resolve_with(&crate::engines::catalogue())?;
+    crate::data::say_notes(plan.notes());
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or_else(|| plan.default_jobs(n_cpus));
     // A sweep that is there for its timings runs alone.

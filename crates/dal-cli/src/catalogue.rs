@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use dal_core::model::{DecayReading, Head, widths};
-use dal_core::{OutputUnits, SettingCard, SettingValues};
+use dal_core::{Dimension, OutputUnits, Scale, SettingCard, SettingValues};
 use dal_oracles::Card;
 use dal_oracles::card::Knowledge;
 use serde_json::{Value, json};
@@ -154,11 +154,12 @@ fn show_card(card: &Card) -> Result<Done> {
 }
 
 fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<Done> {
+    let oracle = problem.oracle_in_words().unwrap_or_else(|| problem.answered_by().in_words());
     if format == Format::Table {
         let title = problem.title().map_or(String::new(), |title| format!("{title}, "));
         let (n_inputs, n_outputs) = (problem.inputs().len(), problem.outputs().len());
         outln!("{}: {title}{n_inputs} inputs, {n_outputs} outputs", problem.id());
-        outln!("answers come from {}", problem.answered_by().in_words());
+        outln!("answers come from {oracle}");
         if let Some(folder) = dal_bench::answers_folder(problem, None) {
             outln!("they are kept in {} (--answers)", folder.display());
         }
@@ -167,14 +168,41 @@ fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<D
         }
         outln!();
     }
-    let row = |role: &'static str, c: &dal_oracles::Column, learned: String| {
-        vec![json!(role), json!(c.name), json!(c.unit), json!(learned)]
+    let input = |(c, dimension): (&dal_oracles::Column, &Dimension)| {
+        let on_scale =
+            |kind: &str, scale: &Scale| if *scale == Scale::Log { format!("{kind}, log scale") } else { kind.into() };
+        let (kind, low, high) = match dimension {
+            Dimension::Continuous { low, high, scale } => (on_scale("number", scale), json!(low), json!(high)),
+            Dimension::Integer { low, high, scale } => (on_scale("whole number", scale), json!(low), json!(high)),
+            Dimension::Categorical { .. } => ("levels".into(), Value::Null, Value::Null),
+            Dimension::Fixed { value } => ("fixed".into(), json!(value), json!(value)),
+        };
+        let levels = if c.levels.is_empty() { Value::Null } else { json!(c.levels.join(", ")) };
+        let learned = if dimension.n_columns() == 0 { "not varied" } else { "on the unit box" };
+        vec![json!("input"), json!(c.name), json!(c.unit), json!(kind), low, high, levels, json!(learned)]
     };
-    let learned = |k: usize| problem.scaling().outputs().get(k).map_or_else(String::new, OutputUnits::in_words);
-    let inputs = problem.inputs().iter().map(|c| row("input", c, "on the unit box".into()));
-    let outputs = problem.outputs().iter().enumerate().map(|(k, c)| row("output", c, learned(k)));
-    let rows = inputs.chain(outputs).collect();
-    Rows { columns: vec!["role", "name", "unit", "learned"], rows }.print(format)?;
+    let output = |(k, c): (usize, &dal_oracles::Column)| {
+        let learned = problem.scaling().outputs().get(k).map_or_else(String::new, OutputUnits::in_words);
+        let none = Value::Null;
+        vec![
+            json!("output"),
+            json!(c.name),
+            json!(c.unit),
+            json!("number"),
+            none.clone(),
+            none.clone(),
+            none,
+            json!(learned),
+        ]
+    };
+    let inputs = problem.inputs().iter().zip(problem.space().dimensions()).map(input);
+    let mut rows: Vec<Vec<Value>> = inputs.chain(problem.outputs().iter().enumerate().map(output)).collect();
+    if format != Format::Table {
+        let mut row = vec![Value::Null; 8];
+        (row[0], row[1]) = (json!("oracle"), json!(oracle));
+        rows.push(row);
+    }
+    Rows { columns: vec!["role", "name", "unit", "kind", "low", "high", "levels", "learned"], rows }.print(format)?;
     Ok(Done::Fully)
 }
 

@@ -16,6 +16,16 @@ macro_rules! outln {
 }
 pub(crate) use outln;
 
+/// Prints text as it is.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn out(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
 /// `eprintln!` for a program that outlives its terminal: what cannot be said is dropped, and the work goes on.
 macro_rules! say {
     ($($arg:tt)*) => {{
@@ -101,11 +111,6 @@ fn plain(value: &Value) -> String {
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }
-}
-
-/// A number as short as it can be while reading back as the same number.
-pub fn number(value: f64) -> String {
-    format!("{value:?}")
 }
 
 /// An error with its causes, each said once: many messages of libraries hold their cause already.

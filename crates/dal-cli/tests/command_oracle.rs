@@ -130,7 +130,7 @@ fn a_fault_in_the_middle_of_a_call_leaves_the_rows_before_it() {
         write(dir.path(), "x.csv", &format!("load\n60\n61\n{fault}\n62\n"));
         let (code, stdout, stderr) = run(dir.path(), &["label", "rig.toml", "--input", "x.csv"]);
         assert_eq!(code, 1, "{fault}: {stderr}");
-        assert!(stdout.starts_with("y0\n60.0\n61.0\n\"\"\n"), "{fault}: {stdout}");
+        assert!(stdout.starts_with("y\n60.0\n61.0\n\"\"\n"), "{fault}: {stdout}");
         assert!(stderr.contains(&format!("row 2: {kind}")) && stderr.contains(words), "{fault}: {stderr}");
         // Only a fault that concerns its own row alone leaves the next one standing.
         let own = ["non-finite", "refused"].contains(&kind);
@@ -148,7 +148,7 @@ fn a_fault_in_the_middle_of_a_call_leaves_the_rows_before_it() {
     problem(dir.path(), "time_limit = 2\nrows_per_call = 1\nparallel = 4", FAULTS);
     write(dir.path(), "x.csv", "load\n60\n7\n12\n22\n27\n32\n61\n");
     let (code, stdout, _) = run(dir.path(), &["label", "rig.toml", "--input", "x.csv"]);
-    assert_eq!((code, stdout.as_str()), (1, "y0\n60.0\n\"\"\n\"\"\n\"\"\n\"\"\n\"\"\n61.0\n"));
+    assert_eq!((code, stdout.as_str()), (1, "y\n60.0\n\"\"\n\"\"\n\"\"\n\"\"\n\"\"\n61.0\n"));
 }
 
 /// Answers with the load, 30 ms a row, and writes down what it was asked, before and after.
@@ -278,7 +278,7 @@ fn an_interrupt_ends_the_programs_too_and_keeps_what_they_said() {
         }
     }
     for answers in ["y.csv", "files.csv"] {
-        assert_eq!(fs::read_to_string(dir.path().join(answers)).unwrap(), "row,load,y0\n0,50,50.0\n");
+        assert_eq!(fs::read_to_string(dir.path().join(answers)).unwrap(), "row,load,y,failure\n0,50,50.0,\n");
     }
     let is_of_a_call = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(".dal-call-");
     let left = fs::read_dir(dir.path()).unwrap().filter(|entry| is_of_a_call(&entry.as_ref().unwrap().file_name()));
@@ -306,9 +306,9 @@ fn the_first_interrupt_waits_for_the_running_call_and_keeps_its_answer() {
     assert!(child.try_wait().unwrap().is_none(), "the running call is waited for");
     write(dir.path(), "go", "");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y,failure\n0,50,50.0,\n");
     assert!(dal(dir.path(), &label).stderr(Stdio::null()).status().unwrap().success());
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n1,75,75.0\n");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y,failure\n0,50,50.0,\n1,75,75.0,\n");
     assert_eq!(lines(dir.path(), "asked"), ["50", "75"], "nothing is asked twice");
 }
 
@@ -342,7 +342,7 @@ fn tune_then_bench_then_label_ask_no_point_twice() {
     let swept = asked();
     assert!(swept > tuned);
     let first = label();
-    assert_eq!(first.1, "y0\n1.25\n2.5\n99.0\n");
+    assert_eq!(first.1, "y\n1.25\n2.5\n99.0\n");
     assert_eq!(asked(), swept + 3);
 
     // A comment, a title and another network change no run; a wider range makes other runs, and no answer worthless.

@@ -43,14 +43,15 @@ fn settings_choose_the_variant() {
 fn bad_points_are_named_with_file_line_and_column() {
     let dir = tempfile::tempdir().unwrap();
     let cases = [
-        ("other.csv", "a,b\n0,0\n", &["other.csv", "a,b", "without x", "takes x0"][..]),
-        ("wide.csv", "0.5,0.5\n", &["wide.csv", "no header and 2 columns", "takes x0"]),
-        ("twice.csv", "x0,x0\n0,0\n", &["twice.csv", "two columns are called x0"]),
+        ("other.csv", "a,b\n0,0\n", &["other.csv, line 1", "no column `x0`", "it has a, b", "names: x0 or x"][..]),
+        ("wide.csv", "0.5,0.5\n", &["wide.csv, line 1", "no header and 2 columns", "names: x0 or x"]),
+        ("twice.csv", "x0,x0\n0,0\n", &["twice.csv", "two columns are called `x0`"]),
         ("both.csv", "x,x0\n0,0\n", &["both.csv", "each point twice"]),
         ("text.csv", "x0\n0.5\nhello\n", &["text.csv", "line 3", "hello"]),
-        ("ragged.csv", "x0\n0.5\n0.5,0.5\n", &["ragged.csv", "line 3", "2 columns"]),
-        ("empty.csv", "", &["empty.csv", "no rows"]),
+        ("ragged.csv", "x0\n0.5\n0.5,0.5\n", &["ragged.csv, line 3", "2 cells"]),
+        ("empty.csv", "", &["empty.csv", "holds nothing"]),
         ("header.csv", "x0\n", &["header.csv", "no rows"]),
+        ("number.csv", "0\n0.5\n0.5\n", &["number.csv, line 1", "two ways", "header of numbers", "as the first row"]),
     ];
     for (name, text, words) in cases {
         write(dir.path(), name, text);
@@ -125,7 +126,8 @@ fn labels_that_nobody_can_take_end_the_calls() {
     // Standard error that cannot be written costs no label, and what was answered before is kept.
     let (code, others) = script("--out out.csv 2> /dev/full");
     assert!(code == Some(1) && (50 - calls..=50).contains(&others), "{code:?} {calls} {others}");
-    assert_eq!(std::fs::read_to_string(dir.path().join("out.csv")).unwrap().lines().count(), 50);
+    let kept = std::fs::read_to_string(dir.path().join("out.csv")).unwrap();
+    assert!(kept.lines().count() == 51 && kept.contains("\n7,7,,refused: "), "{kept}");
 }
 
 /// Doubles its point, in calls of one row; refuses point 7.
@@ -200,17 +202,17 @@ done
     let (code, stdout, stderr) = run(dir.path(), &["label", "simulator.toml", "--input", "x.csv"]);
     assert_eq!(code, 1, "{stderr}");
     // The row behind it is tried again by itself.
-    assert_eq!(stdout, "y0\n5.0\n6.5\n\"\"\n8.0\n");
+    assert_eq!(stdout, "deflection\n5.0\n6.5\n\"\"\n8.0\n");
     assert!(stderr.contains("row 2: crashed") && stderr.contains("mesh failed"), "{stderr}");
     // Points outside the bounds never reach the program; columns in another order and beside others do.
     write(dir.path(), "x.csv", "run,material,load\na,glass,5\nb,wood,11\nc,wood,6\nd,steel,nan\n");
     let (code, stdout, stderr) = run(dir.path(), &["label", "simulator.toml", "--input", "x.csv"]);
-    assert_eq!((code, stdout.as_str()), (1, "y0\n\"\"\n\"\"\n6.5\n\"\"\n"), "{stderr}");
+    assert_eq!((code, stdout.as_str()), (1, "deflection\n\"\"\n\"\"\n6.5\n\"\"\n"), "{stderr}");
     for words in [
-        "row 0: refused: line 2, column material: \"glass\" is none of steel, wood",
-        "row 1: refused: line 3, column load: 11 is outside [0, 10]",
-        "row 3: refused: line 5, column load: NaN is outside [0, 10]",
-        "ignored, no inputs of `simulator`: run",
+        "row 0: refused: line 2, column material: `glass` is none of the levels steel, wood",
+        "row 1: refused: line 3, column load: `11` lies outside [0, 10]",
+        "row 3: refused: line 5, column load: `nan` is no finite number",
+        "x.csv: ignored columns: run",
         "3 of 4 rows have no label",
     ] {
         assert!(stderr.contains(words), "{words:?} is not in\n{stderr}");
@@ -219,7 +221,7 @@ done
     refuse(
         dir.path(),
         &["label", "simulator.toml", "--input", "x.csv"],
-        &["without material", "load,material (physical values)", "x0,x1,x2 (unit box)"],
+        &["x.csv, line 1", "no column `material`", "names: x0,x1,x2 or load,material"],
     );
     write(dir.path(), "x.csv", "load,material\nfive,wood\n");
     refuse(dir.path(), &["label", "simulator.toml", "--input", "x.csv"], &["line 2", "load", "five"]);
@@ -262,7 +264,7 @@ fn built_in_problems_take_physical_values() {
     write(dir.path(), "x.csv", "alpha,z\n3.5,2.5\n10,1\n3,2.5\n");
     let (code, stdout, stderr) = run(dir.path(), &["label", "bessel", "--input", "x.csv"]);
     assert_eq!((code, stdout.lines().count()), (1, 4), "{stderr}");
-    assert!(stderr.contains("row 0: refused: line 2, column alpha: 3.5 is not a whole number from 0 to 9"), "{stderr}");
+    assert!(stderr.contains("row 0: refused: line 2, column alpha: `3.5` is no whole number"), "{stderr}");
     assert!(stderr.contains("row 1: refused") && !stderr.contains("row 2"), "{stderr}");
 
     // a exp(-b t) cos(α t), t = 0.1 k.
@@ -304,7 +306,7 @@ fn rows_outside_the_box_fail_by_themselves() {
     let lines: Vec<&str> = stdout.lines().collect();
     assert_eq!((code, lines.len(), lines[2], lines[3]), (1, 5, "\"\"", "\"\""), "{stderr}");
     assert!(lines[1].parse::<f64>().is_ok() && lines[4].parse::<f64>().is_ok());
-    for words in ["row 1: refused: line 3, column x0: 1.5 is outside [-1, 1]", "row 2: refused", "2 of 4 rows"] {
+    for words in ["row 1: refused: line 3, column x0: `1.5` lies outside [-1, 1]", "row 2: refused", "2 of 4 rows"] {
         assert!(stderr.contains(words), "{words:?} is not in\n{stderr}");
     }
     let (code, _, stderr) = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
@@ -313,4 +315,123 @@ fn rows_outside_the_box_fail_by_themselves() {
     let again = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
     assert!(again.0 == 1 && again.2.contains("2 of 4 rows have no label"), "{}", again.2);
     assert_eq!(std::fs::read_to_string(dir.path().join("y.csv")).unwrap(), kept);
+}
+
+/// Twice the input; refuses 7 while the file `down` is there.
+const TWICE: &str = r#"
+name = "twice"
+[[inputs]]
+name = "a"
+low = 0
+high = 100
+[[inputs]]
+name = "material"
+levels = [1, 2, "Strömung"]
+[[outputs]]
+name = "drag"
+[oracle.command]
+program = ["sh", "twice.sh"]
+rows_per_call = 1
+time_limit = 30
+"#;
+
+const TWICE_SH: &str = r#"
+IFS=, read -r header; echo drag
+while IFS=, read -r a material; do
+  echo "$a,$material" >> asked
+  if [ "$a" = 7 ] && [ -e down ]; then echo "error: no licence"; else echo "${a%.*}.5"; fi
+done
+"#;
+
+#[test]
+fn labels_come_in_the_order_of_the_input_or_as_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "t.toml", &TWICE.replace("rows_per_call = 1", "rows_per_call = 1\nparallel = 4"));
+    write(dir.path(), "twice.sh", &TWICE_SH.replace("echo \"${a%.*}.5\"", "sleep \"0.$a\"; echo \"$a.5\""));
+    write(dir.path(), "x.csv", "a,material\n9,2\n6,2\n3,2\n1,1\n");
+    let args = ["label", "t.toml", "--input", "x.csv"];
+    assert_eq!(succeed(dir.path(), &args), "drag\n9.5\n6.5\n3.5\n1.5\n");
+    let rows = |text: String| -> Vec<String> {
+        text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
+    };
+    // Answers that are kept come at once, so each call has its own.
+    let come = succeed(dir.path(), &[&args[..], &["--as-they-come", "--answers", "1"]].concat());
+    assert!(come.starts_with("row,drag\n"), "{come}");
+    assert_eq!(rows(come), ["3", "2", "1", "0"]);
+    let kept = |name: &str| rows(std::fs::read_to_string(dir.path().join(name)).unwrap());
+    succeed(dir.path(), &[&args[..], &["--out", "sorted.csv", "--answers", "2"]].concat());
+    assert_eq!(kept("sorted.csv"), ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn a_users_card_shows_inputs_bounds_levels_and_the_oracle() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "twice.sh", TWICE_SH);
+    let text = TWICE.replace(
+        "[[outputs]]",
+        "[[inputs]]\nname = \"n\"\nlow = 1\nhigh = 64\ninteger = true\nscale = \"log\"\n\
+                                             [[inputs]]\nname = \"load\"\nlow = 7.5\nhigh = 7.5\n[[outputs]]",
+    );
+    write(dir.path(), "t.toml", &text);
+    let card = succeed(dir.path(), &["problems", "t.toml"]);
+    for words in [
+        "answered by the program sh twice.sh",
+        "1 point a call",
+        "1, 2, Strömung",
+        "whole number, log scale",
+        "not varied",
+    ] {
+        assert!(card.contains(words), "{words:?} is not in\n{card}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&succeed(dir.path(), &["problems", "t.toml", "--format", "json"])).unwrap();
+    assert_eq!((&json[0]["low"], &json[0]["high"], &json[2]["high"]), (&0.0.into(), &100.0.into(), &64.into()));
+}
+
+#[test]
+fn points_and_tables_of_every_dialect_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = "name = \"t\"\n[[inputs]]\nname = \"speed\"\n[[inputs]]\nname = \"angle\"\n[[outputs]]\nname = \"force\"\n\
+                 [oracle.table]\nfile = \"t.csv\"\n";
+    write(dir.path(), "t.toml", table);
+    write(dir.path(), "t.csv", "\u{feff};speed;angle;force;note\r\n0;1,5;7;3,25;x\r\n1;2,5;7,0;1,5D+03;\r\n;;;;\r\n");
+    write(dir.path(), "x.csv", "angle\tspeed\n7\t2.5000000000000004\n7\t1.5\n7\t2\n7.5\t2.5\n");
+    let (code, stdout, stderr) = run(dir.path(), &["label", "t.toml", "--input", "x.csv"]);
+    assert_eq!((code, stdout.as_str()), (1, "force\n1500.0\n3.25\n\"\"\n\"\"\n"), "{stderr}");
+    for words in [
+        "t.csv: read with `;` between cells and decimal commas",
+        "t.csv: its first column, a running number without a name, was left out",
+        "t.csv: column angle holds 7 in every row",
+        "x.csv: read with tabs between cells",
+        "x.csv: 1 value beyond a bound by no more than rounding",
+        "row 2: refused: the table",
+        "has no row at speed = 2; the nearest, line ",
+        "row 3: refused: line 5, column angle: `7.5` is another value than 7, at which this input is fixed",
+    ] {
+        assert!(stderr.contains(words), "{words:?} is not in\n{stderr}");
+    }
+    let latin: Vec<u8> =
+        "speed,angle,force,T [?C]\n1,2,3,4\n".bytes().map(|b| if b == b'?' { 0xb0 } else { b }).collect();
+    std::fs::write(dir.path().join("t.csv"), latin).unwrap();
+    refuse(
+        dir.path(),
+        &["label", "t.toml", "--input", "x.csv"],
+        &["t.csv, line 1", "Windows-1252", "save it as UTF-8"],
+    );
+    write(dir.path(), "t.csv", "speed,angle,force\n1,2,3\n1,2,4\n5,2,4\n");
+    refuse(dir.path(), &["label", "t.toml", "--input", "x.csv"], &["t.csv, line 3, column force", "duplicates"]);
+    // A table says of its own bounds what is wrong with them.
+    write(dir.path(), "t.csv", "speed,angle,force\n0,2,3\n1,3,4\n");
+    write(dir.path(), "t.toml", &table.replacen("\"speed\"\n", "\"speed\"\nscale = \"log\"\n", 1));
+    let words = ["t.csv: column speed runs from 0 to 1", "low above 0", "give low and high in t.toml"];
+    refuse(dir.path(), &["label", "t.toml", "--input", "x.csv"], &words);
+    for (keys, words) in [
+        ("low = 0\nhigh = inf\n", ["inputs[0].high (`speed`)", "high is inf; bounds must be finite"]),
+        ("low = 1e-300\nhigh = 1e300\nscale = \"log\"\n", ["inputs[0].scale", "their ratio"]),
+        ("low = -1e308\nhigh = 1e308\n", ["inputs[0].low", "their difference"]),
+        ("low = 0\nhigh = 9007199254740993\ninteger = true\n", ["inputs[0].high", "2^53"]),
+    ] {
+        write(dir.path(), "t.toml", &table.replacen("\"speed\"\n", &format!("\"speed\"\n{keys}"), 1));
+        refuse(dir.path(), &["label", "t.toml", "--input", "x.csv"], &words);
+    }
 }

@@ -166,11 +166,11 @@ fn a_header_that_promises_more_than_the_file_holds_is_refused() {
     spoilt[at..at + lie.len()].copy_from_slice(lie);
     refused(&answer(&spoilt), &["spoilt.npy", "promises"]);
     // A sound file of another type is not called damaged.
-    let mut halves = members;
-    let at = halves.windows(3).position(|bytes| bytes == b"<f8").expect("the header's type");
-    halves[at..at + 3].copy_from_slice(b"<f2");
-    let output = answer(&halves);
-    refused(&output, &["spoilt.npy", "no NumPy array of floats"]);
+    let mut complex = members;
+    let at = complex.windows(3).position(|bytes| bytes == b"<f8").expect("the header's type");
+    complex[at..at + 3].copy_from_slice(b"<c8");
+    let output = answer(&complex);
+    refused(&output, &["spoilt.npy", "complex numbers"]);
     assert!(!text(&output.stderr).contains("damaged"), "{}", text(&output.stderr));
 }
 

@@ -763,7 +763,7 @@ mod tests {
     fn what_may_not_be_asked_for_is_refused_and_changes_nothing() {
         let space = Space::new(vec![
             Dimension::Continuous { low: 0.1, high: 10.0, scale: Scale::Log },
-            Dimension::Integer { low: 0, high: 4 },
+            Dimension::Integer { low: 0, high: 4, scale: Scale::Linear },
             Dimension::Categorical { n_levels: 2 },
         ])
         .unwrap();

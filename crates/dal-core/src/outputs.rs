@@ -1,6 +1,6 @@
 //! Model units: how answers are transformed and standardised before a model learns them, and how that is undone.
 
-use ndarray::{Array1, Array2, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -186,6 +186,46 @@ impl OutputScaling {
         let labelled = Labelled::with_initial(x, y, n_initial)
             .map_err(|error| LearnError::Other { message: error.to_string() })?;
         Ok((labelled.clone(), FromModelUnits { fit, labelled }))
+    }
+
+    /// Labels (n, J) and members' predictions (M, N, J), both in the outputs' own units, in the model units of a model that
+    /// was trained on the labels; where there are none, in those of the predictions.
+    ///
+    /// # Errors
+    /// An output that its transform cannot take, outputs of another number.
+    pub fn given_in_model_units(
+        &self,
+        labels: Option<Array2<f64>>,
+        members: Option<Array3<f64>>,
+    ) -> Result<(Option<Array2<f64>>, Option<Array3<f64>>), LearnError> {
+        let all = members.as_ref().map(|members| {
+            let (n_members, n, n_outputs) = members.dim();
+            members.to_shape((n_members * n, n_outputs)).expect("as many values").to_owned()
+        });
+        let Some(fitted_to) = labels.as_ref().or(all.as_ref()).filter(|_| !self.is_none()) else {
+            return Ok((labels, members));
+        };
+        let (fit, z) = self.fit(fitted_to.view())?;
+        let labels = labels.as_ref().map(|_| z);
+        let Some(mut members) = members else { return Ok((labels, None)) };
+        if members.len_of(Axis(2)) != fit.columns.len() {
+            let message =
+                format!("{} outputs are scaled, but predictions have {}", fit.columns.len(), members.len_of(Axis(2)));
+            return Err(LearnError::Other { message });
+        }
+        for ((member, row, output), value) in members.indexed_iter_mut() {
+            let Column { transform, offset, factor } = fit.columns[output];
+            let z = (transform.forward(*value) - offset) / factor;
+            if !z.is_finite() {
+                let message = format!(
+                    "output {output} of member {member} at pool point {row} is {value}, which is no finite number in \
+                     model units"
+                );
+                return Err(LearnError::Other { message });
+            }
+            *value = z;
+        }
+        Ok((labels, Some(members)))
     }
 
     /// Fits offsets and factors to these labels, and gives the labels in model units.
@@ -468,7 +508,7 @@ impl Dropout for Rescaled {
 mod tests {
     use super::*;
     use crate::{Needs, Uncertainty};
-    use ndarray::{Array3, array};
+    use ndarray::array;
 
     /// Remembers labels: member m predicts the label of the row given by the input's place, plus m − 1 in its units.
     struct Recall(Labelled);
@@ -535,6 +575,25 @@ mod tests {
             [1e6, 3.0, 0.0, 7.0]
         ];
         Labelled::with_initial(x, y, 2).unwrap()
+    }
+
+    #[test]
+    fn given_labels_and_predictions_meet_in_model_units() {
+        let log = OutputUnits { transform: OutputTransform::Log, standardise: true };
+        let scaling = OutputScaling::new(vec![log, OutputUnits::default()]);
+        let e = std::f64::consts::E;
+        let y = array![[1.0, 5.0], [e * e, 6.0]];
+        let members = Array3::from_shape_vec((1, 2, 2), vec![e, 7.0, 1.0, 8.0]).unwrap();
+        let (z, m) = scaling.given_in_model_units(Some(y), Some(members.clone())).unwrap();
+        let close = |found: &[f64], due: &[f64]| found.iter().zip(due).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(close(z.unwrap().as_slice().unwrap(), &[-1.0, 5.0, 1.0, 6.0]));
+        assert!(close(m.unwrap().as_slice().unwrap(), &[0.0, 7.0, -1.0, 8.0]));
+        let (z, m) = scaling.given_in_model_units(None, Some(members.clone())).unwrap();
+        assert!(z.is_none() && close(m.unwrap().as_slice().unwrap(), &[1.0, 7.0, -1.0, 8.0]));
+        assert!(scaling.given_in_model_units(Some(array![[-1.0, 5.0]]), None).is_err());
+        assert!(scaling.given_in_model_units(Some(array![[1.0, 5.0]]), Some(-members.clone())).is_err());
+        let none = OutputScaling::default().given_in_model_units(None, Some(members.clone())).unwrap();
+        assert_eq!(none, (None, Some(members)));
     }
 
     #[test]

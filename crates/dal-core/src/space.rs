@@ -32,17 +32,25 @@ pub enum Dimension {
         /// Spread.
         scale: Scale,
     },
-    /// A whole number from `low` to `high`, both included: one column, value v at −1 + 2 (v − low) / (high − low).
+    /// A whole number from `low` to `high`, both included: one column, value v at −1 + 2 (v − low) / (high − low), on a
+    /// log scale at −1 + 2 ln(v / low) / ln(high / low).
     Integer {
         /// Smallest value.
         low: i64,
         /// Largest value, above `low`.
         high: i64,
+        /// Spread.
+        scale: Scale,
     },
     /// One of several levels: one column per level, +1 for the level that holds and −1 elsewhere.
     Categorical {
         /// How many levels, at least two.
         n_levels: usize,
+    },
+    /// A number that is never varied: no column.
+    Fixed {
+        /// The number.
+        value: f64,
     },
 }
 
@@ -51,7 +59,8 @@ impl Dimension {
     pub fn n_columns(&self) -> usize {
         match self {
             Self::Categorical { n_levels } => *n_levels,
-            _ => 1,
+            Self::Fixed { .. } => 0,
+            Self::Continuous { .. } | Self::Integer { .. } => 1,
         }
     }
 
@@ -66,7 +75,11 @@ impl Dimension {
             Self::Continuous { low, scale: Scale::Log, .. } if low <= 0.0 => {
                 format!("a log scale needs positive bounds, but low is {low}")
             }
-            Self::Integer { low, high } if low >= high || high.checked_sub(low).is_none_or(|d| d > 1 << 52) => {
+            Self::Integer { low, scale: Scale::Log, .. } if low <= 0 => {
+                format!("a log scale needs positive bounds, but low is {low}")
+            }
+            Self::Fixed { value } if !value.is_finite() => format!("a fixed input must be finite, but is {value}"),
+            Self::Integer { low, high, .. } if low >= high || high.checked_sub(low).is_none_or(|d| d > 1 << 52) => {
                 format!("an integer input needs low < high (at most 2^52 apart), but has {low} and {high}")
             }
             Self::Categorical { n_levels } if n_levels < 2 => {
@@ -102,8 +115,8 @@ impl fmt::Display for Value {
 /// A space or a point that makes no sense.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum SpaceError {
-    /// No inputs.
-    #[error("a space needs at least one input")]
+    /// No inputs, or all of them fixed.
+    #[error("a space needs at least one input that varies")]
     Empty,
     /// An input's bounds or levels are wrong.
     #[error("input {index}: {reason}")]
@@ -171,15 +184,15 @@ impl Space {
     /// A space of these inputs.
     ///
     /// # Errors
-    /// No inputs, bounds in the wrong order, a log scale across zero, fewer than two values or levels.
+    /// No inputs that vary, bounds in the wrong order, a log scale across zero, fewer than two values or levels.
     pub fn new(dimensions: Vec<Dimension>) -> Result<Self, SpaceError> {
-        if dimensions.is_empty() {
-            return Err(SpaceError::Empty);
-        }
         for (index, dimension) in dimensions.iter().enumerate() {
             dimension.check(index)?;
         }
         let n_columns = dimensions.iter().map(Dimension::n_columns).sum();
+        if n_columns == 0 {
+            return Err(SpaceError::Empty);
+        }
         Ok(Self { dimensions, n_columns })
     }
 
@@ -202,13 +215,19 @@ impl Space {
         self.n_columns
     }
 
-    /// `n` points drawn uniformly (integers and levels with equal weight), shape (n, n_columns).
+    /// `n` points drawn uniformly (integers and levels with equal weight; integers v on a log scale with ln((v + 1) / v)),
+    /// shape (n, n_columns).
     ///
-    /// Rows are drawn one after another, one number per input, so that fewer points are a prefix of more.
+    /// Rows are drawn one after another, one number per input that varies, so that fewer points are a prefix of more.
     pub fn sample(&self, n: usize, seeds: &SeedPath) -> Array2<f64> {
         let mut rng = seeds.rng();
-        let draw = || (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64);
-        self.at_quantiles(Array2::from_shape_simple_fn((n, self.dimensions.len()), draw).view())
+        let mut quantiles = Array2::zeros((n, self.dimensions.len()));
+        for mut row in quantiles.outer_iter_mut() {
+            for (u, _) in row.iter_mut().zip(&self.dimensions).filter(|(_, dimension)| dimension.n_columns() > 0) {
+                *u = (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64);
+            }
+        }
+        self.at_quantiles(quantiles.view())
     }
 
     /// The points at these quantiles, one column of `quantiles` (n, inputs) per input, each in `[0, 1)`: a number lies at
@@ -225,7 +244,12 @@ impl Space {
             for (dimension, &u) in self.dimensions.iter().zip(quantiles) {
                 match *dimension {
                     Dimension::Continuous { .. } => row[column] = 2.0 * u - 1.0,
-                    Dimension::Integer { low, high } => {
+                    Dimension::Integer { low, high, scale: Scale::Log } => {
+                        let end = (high as f64 + 1.0) / low as f64;
+                        let value = (low as f64 * libm::exp(u * libm::log(end))).floor() as i64;
+                        row[column] = whole_to_unit(value.clamp(low, high), low, high, Scale::Log);
+                    }
+                    Dimension::Integer { low, high, scale: Scale::Linear } => {
                         let steps = (high - low) as f64;
                         let k = (u * (steps + 1.0)).floor().min(steps);
                         row[column] = 2.0 * (k / steps) - 1.0;
@@ -236,6 +260,7 @@ impl Space {
                             row[column + k] = if k == level { 1.0 } else { -1.0 };
                         }
                     }
+                    Dimension::Fixed { .. } => {}
                 }
                 column += dimension.n_columns();
             }
@@ -244,7 +269,7 @@ impl Space {
     }
 
     /// The quantiles of points of the box (n, n_columns), shape (n, inputs): (x + 1) / 2 of a number, the middle of its share
-    /// for an integer and a level. [`at_quantiles`](Self::at_quantiles) leads back.
+    /// for an integer, a level and a fixed input. [`at_quantiles`](Self::at_quantiles) leads back.
     ///
     /// # Errors
     /// As [`project`](Self::project), which decides what integer or level a point stands for.
@@ -256,10 +281,17 @@ impl Space {
             for (quantile, dimension) in quantiles.iter_mut().zip(&self.dimensions) {
                 *quantile = match *dimension {
                     Dimension::Continuous { .. } => (row[column] + 1.0) / 2.0,
-                    Dimension::Integer { low, high } => {
+                    Dimension::Integer { low, high, scale: Scale::Log } => {
+                        let value = whole_from_unit(row[column], low, high) as f64;
+                        let place = |v: f64| libm::log(v / low as f64) / libm::log((high as f64 + 1.0) / low as f64);
+                        (place(value) + place(value + 1.0)) / 2.0
+                    }
+                    Dimension::Integer { low, high, scale: Scale::Linear } => {
                         let steps = (high - low) as f64;
                         (((row[column] + 1.0) / 2.0 * steps).round() + 0.5) / (steps + 1.0)
                     }
+                    // Its one value is the whole range.
+                    Dimension::Fixed { .. } => 0.5,
                     Dimension::Categorical { n_levels } => {
                         (highest(row, column, n_levels) as f64 + 0.5) / n_levels as f64
                     }
@@ -275,9 +307,10 @@ impl Space {
     /// the higher integer and to the first level, as in [`to_physical`](Self::to_physical).
     ///
     /// ```
-    /// use dal_core::{Dimension, Space};
+    /// use dal_core::{Dimension, Scale, Space};
     /// use ndarray::array;
-    /// let space = Space::new(vec![Dimension::Integer { low: 0, high: 2 }, Dimension::Categorical { n_levels: 2 }])?;
+    /// let blades = Dimension::Integer { low: 0, high: 2, scale: Scale::Linear };
+    /// let space = Space::new(vec![blades, Dimension::Categorical { n_levels: 2 }])?;
     /// assert_eq!(space.project(array![[0.4, -0.2, 0.1]].view())?, array![[0.0, -1.0, 1.0]]);
     /// # Ok::<(), dal_core::SpaceError>(())
     /// ```
@@ -292,7 +325,14 @@ impl Space {
             for dimension in &self.dimensions {
                 match *dimension {
                     Dimension::Continuous { .. } => row[column] = row[column].clamp(-1.0, 1.0),
-                    Dimension::Integer { low, high } => row[column] = nearest_integer(row[column], low, high),
+                    Dimension::Integer { low, high, scale: Scale::Linear } => {
+                        row[column] = nearest_integer(row[column], low, high);
+                    }
+                    Dimension::Integer { low, high, scale: Scale::Log } => {
+                        let value = whole_from_unit(row[column], low, high);
+                        row[column] = whole_to_unit(value, low, high, Scale::Log);
+                    }
+                    Dimension::Fixed { .. } => {}
                     Dimension::Categorical { n_levels } => {
                         let highest = highest(row.view(), column, n_levels);
                         for k in 0..n_levels {
@@ -319,7 +359,8 @@ impl Space {
                 let columns = column..column + dimension.n_columns();
                 let (allowed, due) = match *dimension {
                     Dimension::Continuous { .. } => (0.0, "between -1 and 1".to_owned()),
-                    Dimension::Integer { low, high } => (
+                    Dimension::Fixed { .. } => continue,
+                    Dimension::Integer { low, high, .. } => (
                         ROUNDING,
                         format!("one of the {} values from -1 to 1 that stand for {low}..{high}", high - low + 1),
                     ),
@@ -360,7 +401,8 @@ impl Space {
         }
         let mut column = 0;
         let values = self.dimensions.iter().map(|dimension| {
-            let u = (point[column] + 1.0) / 2.0;
+            // Of a fixed input behind all others there is no column.
+            let u = (point.get(column).copied().unwrap_or_default() + 1.0) / 2.0;
             let value = match *dimension {
                 Dimension::Continuous { low, high, scale: Scale::Linear } => {
                     Value::Number(of_few_digits(low + u * (high - low), (low, high, Scale::Linear), point[column]))
@@ -369,7 +411,11 @@ impl Space {
                     let value = libm::exp(libm::log(low) + u * libm::log(high / low));
                     Value::Number(of_few_digits(value, (low, high, Scale::Log), point[column]))
                 }
-                Dimension::Integer { low, high } => {
+                Dimension::Fixed { value } => Value::Number(value),
+                Dimension::Integer { low, high, scale: Scale::Log } => {
+                    Value::Integer(whole_from_unit(point[column], low, high))
+                }
+                Dimension::Integer { low, high, scale: Scale::Linear } => {
                     Value::Integer((low + (u * (high - low) as f64).round() as i64).clamp(low, high))
                 }
                 Dimension::Categorical { n_levels } => Value::Level(highest(point, column, n_levels)),
@@ -399,16 +445,18 @@ impl Space {
                 (&Dimension::Continuous { low, high, scale }, Value::Number(v)) if v >= low && v <= high => {
                     point.push(unit_of(v, low, high, scale));
                 }
-                (&Dimension::Integer { low, high }, Value::Integer(v)) if v >= low && v <= high => {
-                    point.push(2.0 * ((v - low) as f64 / (high - low) as f64) - 1.0);
+                (&Dimension::Integer { low, high, scale }, Value::Integer(v)) if v >= low && v <= high => {
+                    point.push(whole_to_unit(v, low, high, scale));
                 }
+                (&Dimension::Fixed { value }, Value::Number(v)) if v == value => {}
                 (&Dimension::Categorical { n_levels }, Value::Level(v)) if v < n_levels => {
                     point.extend((0..n_levels).map(|k| if k == v { 1.0 } else { -1.0 }));
                 }
                 (Dimension::Continuous { low, high, .. }, _) => return Err(out_of_range(format!("[{low}, {high}]"))),
-                (Dimension::Integer { low, high }, _) => {
+                (Dimension::Integer { low, high, .. }, _) => {
                     return Err(out_of_range(format!("the whole numbers {low}..{high}")));
                 }
+                (Dimension::Fixed { value }, _) => return Err(out_of_range(format!("{value} alone"))),
                 (Dimension::Categorical { n_levels }, _) => {
                     return Err(out_of_range(format!("the levels 0..{}", n_levels - 1)));
                 }
@@ -431,6 +479,30 @@ fn nearest_integer(u: f64, low: i64, high: i64) -> f64 {
     let candidates = [near, near - 1.0, near + 1.0].into_iter().filter(|k| (0.0..=steps).contains(k));
     let coordinates = candidates.map(|k| 2.0 * (k / steps) - 1.0);
     coordinates.min_by(|a, b| (a - u).abs().total_cmp(&(b - u).abs())).unwrap_or(-1.0)
+}
+
+/// Where a whole number lies on [-1, 1]: evenly in its value or in its logarithm.
+fn whole_to_unit(value: i64, low: i64, high: i64, scale: Scale) -> f64 {
+    match scale {
+        Scale::Linear => 2.0 * ((value - low) as f64 / (high - low) as f64) - 1.0,
+        Scale::Log => {
+            let share = libm::log(value as f64 / low as f64) / libm::log(high as f64 / low as f64);
+            (2.0 * share - 1.0).clamp(-1.0, 1.0)
+        }
+    }
+}
+
+/// The whole number on a log scale whose place on [-1, 1] is nearest; of two equally near ones the smaller.
+fn whole_from_unit(unit: f64, low: i64, high: i64) -> i64 {
+    let share = ((unit + 1.0) / 2.0).clamp(0.0, 1.0);
+    let guess = libm::exp(libm::log(low as f64) + share * libm::log(high as f64 / low as f64));
+    let guess = (guess.round() as i64).clamp(low, high);
+    let distance = |value: i64| (whole_to_unit(value, low, high, Scale::Log) - unit).abs();
+    // Rounding in the value is not rounding in the logarithm; the nearest is a neighbour at most.
+    let candidates = [guess - 1, guess, guess + 1].map(|value| value.clamp(low, high));
+    candidates
+        .into_iter()
+        .fold(candidates[0], |best, value| if distance(value) < distance(best) { value } else { best })
 }
 
 fn unit_of(v: f64, low: f64, high: f64, scale: Scale) -> f64 {
@@ -470,7 +542,7 @@ mod tests {
         Space::new(vec![
             Dimension::Continuous { low: 2.0, high: 5.0, scale: Scale::Linear },
             Dimension::Continuous { low: 1e-3, high: 1e3, scale: Scale::Log },
-            Dimension::Integer { low: 0, high: 9 },
+            Dimension::Integer { low: 0, high: 9, scale: Scale::Linear },
             Dimension::Categorical { n_levels: 3 },
         ])
         .unwrap()
@@ -502,13 +574,16 @@ mod tests {
             Dimension::Continuous { low: 1.0, high: 1.0, scale: Scale::Linear },
             Dimension::Continuous { low: f64::NAN, high: 1.0, scale: Scale::Linear },
             Dimension::Continuous { low: 0.0, high: 1.0, scale: Scale::Log },
-            Dimension::Integer { low: 3, high: 3 },
-            Dimension::Integer { low: i64::MIN, high: i64::MAX },
+            Dimension::Integer { low: 3, high: 3, scale: Scale::Linear },
+            Dimension::Integer { low: i64::MIN, high: i64::MAX, scale: Scale::Linear },
+            Dimension::Integer { low: 0, high: 3, scale: Scale::Log },
+            Dimension::Fixed { value: f64::NAN },
             Dimension::Categorical { n_levels: 1 },
         ] {
             assert!(matches!(Space::new(vec![bad]), Err(SpaceError::BadDimension { index: 0, .. })));
         }
         assert_eq!(Space::new(vec![]), Err(SpaceError::Empty));
+        assert_eq!(Space::new(vec![Dimension::Fixed { value: 1.0 }]), Err(SpaceError::Empty));
     }
 
     #[test]
@@ -531,7 +606,51 @@ mod tests {
         assert!(matches!(space.project(narrow), Err(SpaceError::WrongLength { expected: 6, found: 5, .. })));
     }
 
+    #[test]
+    fn a_fixed_input_is_a_value_without_a_column() {
+        let fixed = Dimension::Fixed { value: 7.5 };
+        let number = Dimension::Continuous { low: 0.0, high: 4.0, scale: Scale::Linear };
+        let space = Space::new(vec![fixed.clone(), number.clone(), fixed]).unwrap();
+        assert_eq!(space.n_columns(), 1);
+        let x = space.sample(20, &SeedPath::root(6));
+        assert_eq!(x, Space::new(vec![number]).unwrap().sample(20, &SeedPath::root(6)), "nothing is drawn for it");
+        assert_eq!((space.check(x.view()), &space.project(x.view()).unwrap()), (Ok(()), &x));
+        let values = space.to_physical(x.row(0)).unwrap();
+        assert_eq!((values[0], values[2]), (Value::Number(7.5), Value::Number(7.5)));
+        assert_eq!(space.to_unit(&[values[0], Value::Number(4.0), values[2]]).unwrap(), [1.0]);
+        let error = space.to_unit(&[Value::Number(7.0), values[1], values[2]]).unwrap_err().to_string();
+        assert!(error.contains("input 0") && error.contains("7.5 alone"), "{error}");
+    }
+
+    #[test]
+    fn whole_numbers_on_a_log_scale_are_drawn_by_their_logarithm() {
+        let space = Space::new(vec![Dimension::Integer { low: 1, high: 3, scale: Scale::Log }]).unwrap();
+        let mut counts = [0_usize; 3];
+        for point in space.sample(20_000, &SeedPath::root(7)).outer_iter() {
+            let Value::Integer(v) = space.to_physical(point).unwrap()[0] else { panic!("it is whole") };
+            counts[(v - 1) as usize] += 1;
+        }
+        // ln((v + 1) / v) / ln 4: 1/2, .2925, .2075.
+        assert!((9_700..10_300).contains(&counts[0]) && (5_600..6_100).contains(&counts[1]), "{counts:?}");
+    }
+
     proptest! {
+        #[test]
+        fn whole_numbers_find_back_from_a_log_scale(low in 1_i64..2000, more in 1_i64..2000, at in 0.0..=1.0_f64) {
+            let high = low + more;
+            let unit_of = |v: i64| whole_to_unit(v, low, high, Scale::Log);
+            let v = low + (at * more as f64) as i64;
+            prop_assert_eq!(whole_from_unit(unit_of(v), low, high), v);
+            // The naive nearest of all.
+            let unit = 2.0 * at - 1.0;
+            let distance = |v: i64| (unit_of(v) - unit).abs();
+            let nearest = (low..=high).fold(low, |best, v| if distance(v) < distance(best) { v } else { best });
+            prop_assert_eq!(distance(whole_from_unit(unit, low, high)), distance(nearest));
+            let space = Space::new(vec![Dimension::Integer { low, high, scale: Scale::Log }]).unwrap();
+            let x = Array2::from_shape_vec((1, 1), space.to_unit(&[Value::Integer(v)]).unwrap()).unwrap();
+            prop_assert_eq!((space.check(x.view()), &space.project(x.view()).unwrap()), (Ok(()), &x));
+        }
+
         #[test]
         fn numbers_of_few_digits_come_back(
             low in -1000i64..1000, span in 1i64..100_000, part in 0.0..1.0f64, decimals in 0u32..5, is_log: bool,
@@ -582,7 +701,7 @@ mod tests {
 
         #[test]
         fn integers_of_any_range_stay_where_they_are(low in -(1i64 << 51)..0, span in 1i64..1 << 51, part in 0.0..=1.0f64) {
-            let space = Space::new(vec![Dimension::Integer { low, high: low + span }]).unwrap();
+            let space = Space::new(vec![Dimension::Integer { low, high: low + span, scale: Scale::Linear }]).unwrap();
             let value = Value::Integer(low + (part * span as f64) as i64);
             let x = Array2::from_shape_vec((1, 1), space.to_unit(&[value]).unwrap()).unwrap();
             prop_assert_eq!(space.project(x.view()).unwrap(), x.clone());

@@ -29,7 +29,7 @@ pub struct Dialect {
 
 impl Dialect {
     /// Every reading that is tried; of those that say the same the first is taken.
-    pub(crate) const ALL: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self { separator: Separator::Comma, decimal: Decimal::Point },
         Self { separator: Separator::Semicolon, decimal: Decimal::Point },
         Self { separator: Separator::Semicolon, decimal: Decimal::Comma },

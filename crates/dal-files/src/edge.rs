@@ -54,31 +54,6 @@ fn ulps(a: f64, b: f64) -> i128 {
     (place(a) - place(b)).abs()
 }
 
-/// What a problem says of an input's range.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Bounds {
-    /// A number.
-    Number {
-        /// Lower bound.
-        low: f64,
-        /// Upper bound, above `low`.
-        high: f64,
-        /// Spread.
-        scale: Scale,
-    },
-    /// A whole number.
-    Whole {
-        /// Smallest value.
-        low: i64,
-        /// Largest value, above `low`.
-        high: i64,
-        /// Spread.
-        scale: Scale,
-    },
-    /// One value that is never varied: `low` is `high`.
-    Fixed(f64),
-}
-
 /// Why bounds cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 pub enum BoundsFault {
@@ -136,7 +111,7 @@ pub enum BoundsFault {
     },
     /// A whole number that 64-bit floats cannot tell from its neighbours.
     #[error(
-        "{key} is {}: beyond 2^53 = 9007199254740992 whole numbers cannot be told from their neighbours; shift or scale \
+        "{key} is {}: from 2^53 = 9007199254740992 on whole numbers cannot be told from their neighbours; shift or scale \
          the input", short(*.value)
     )]
     BeyondWhole {
@@ -166,11 +141,23 @@ pub enum BoundsFault {
     },
 }
 
-/// The range that bounds describe.
+impl BoundsFault {
+    /// The key of an input that is to blame: `low`, `high`, `scale` or `integer`.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NotFinite { key, .. } | Self::BeyondWhole { key, .. } => key,
+            Self::Reversed { .. } | Self::Difference { .. } | Self::NoRoom { .. } => "low",
+            Self::LogOfZero { .. } | Self::Ratio { .. } => "scale",
+            Self::NotWhole { .. } | Self::WholeRange { .. } => "integer",
+        }
+    }
+}
+
+/// The input that bounds describe: a number, a whole number, or one value that is never varied where both are the same.
 ///
 /// # Errors
 /// The real reason why they describe none.
-pub fn bounds(low: f64, high: f64, scale: Scale, integer: bool) -> Result<Bounds, BoundsFault> {
+pub fn bounds(low: f64, high: f64, scale: Scale, integer: bool) -> Result<Dimension, BoundsFault> {
     for (key, value) in [("low", low), ("high", high)] {
         if !value.is_finite() {
             return Err(BoundsFault::NotFinite { key, value });
@@ -178,7 +165,7 @@ pub fn bounds(low: f64, high: f64, scale: Scale, integer: bool) -> Result<Bounds
         if integer && value.fract() != 0.0 {
             return Err(BoundsFault::NotWhole { key, value });
         }
-        if integer && value.abs() > WHOLE {
+        if integer && value.abs() >= WHOLE {
             return Err(BoundsFault::BeyondWhole { key, value });
         }
     }
@@ -186,7 +173,7 @@ pub fn bounds(low: f64, high: f64, scale: Scale, integer: bool) -> Result<Bounds
         return Err(BoundsFault::Reversed { low, high });
     }
     if low == high {
-        return Ok(Bounds::Fixed(low));
+        return Ok(Dimension::Fixed { value: low });
     }
     if scale == Scale::Log && low <= 0.0 {
         return Err(BoundsFault::LogOfZero { low });
@@ -201,38 +188,13 @@ pub fn bounds(low: f64, high: f64, scale: Scale, integer: bool) -> Result<Bounds
         return Err(BoundsFault::NoRoom { low, high });
     }
     if !integer {
-        return Ok(Bounds::Number { low, high, scale });
+        return Ok(Dimension::Continuous { low, high, scale });
     }
     let (low, high) = (low as i64, high as i64);
     if high - low > WHOLE_RANGE {
         return Err(BoundsFault::WholeRange { low, high });
     }
-    Ok(Bounds::Whole { low, high, scale })
-}
-
-/// Where a whole number lies on [-1, 1] between whole bounds: evenly in its value or in its logarithm.
-pub fn whole_to_unit(value: i64, low: i64, high: i64, scale: Scale) -> f64 {
-    let share = match scale {
-        Scale::Linear => (value - low) as f64 / (high - low) as f64,
-        Scale::Log => libm::log(value as f64 / low as f64) / libm::log(high as f64 / low as f64),
-    };
-    (2.0 * share - 1.0).clamp(-1.0, 1.0)
-}
-
-/// The whole number between whole bounds whose place on [-1, 1] is nearest; of two equally near ones the smaller.
-pub fn whole_from_unit(unit: f64, low: i64, high: i64, scale: Scale) -> i64 {
-    let share = ((unit + 1.0) / 2.0).clamp(0.0, 1.0);
-    let guess = match scale {
-        Scale::Linear => low as f64 + share * (high - low) as f64,
-        Scale::Log => libm::exp(libm::log(low as f64) + share * libm::log(high as f64 / low as f64)),
-    };
-    let guess = (guess.round() as i64).clamp(low, high);
-    let distance = |value: i64| (whole_to_unit(value, low, high, scale) - unit).abs();
-    // Rounding in the value is not rounding in the logarithm; the nearest is a neighbour at most.
-    let candidates = [guess.saturating_sub(1), guess, guess.saturating_add(1)].map(|value| value.clamp(low, high));
-    candidates
-        .into_iter()
-        .fold(candidates[0], |best, value| if distance(value) < distance(best) { value } else { best })
+    Ok(Dimension::Integer { low, high, scale })
 }
 
 /// Why a cell is no value of an input.
@@ -260,8 +222,14 @@ pub enum ValueFault {
         /// Largest value.
         high: i64,
     },
-    /// A whole number that 64-bit floats cannot hold.
-    #[error("is beyond 2^53 = 9007199254740992, where whole numbers cannot be told from their neighbours")]
+    /// Another value of an input that is never varied.
+    #[error("is another value than {value}, at which this input is fixed")]
+    Fixed {
+        /// The value.
+        value: String,
+    },
+    /// A whole number that 64-bit floats cannot tell from its neighbours.
+    #[error("lies beyond 2^53 = 9007199254740992, where whole numbers cannot be told from their neighbours")]
     BeyondWhole,
     /// None of the levels.
     #[error("is none of the levels {levels}")]
@@ -307,10 +275,20 @@ pub fn value(
             let placed = placed.ok_or_else(|| ValueFault::Outside { low: short(low), high: short(high) })?;
             Ok(Placed { value: Value::Number(placed.value), moved: placed.moved })
         }
-        Dimension::Integer { low, high } => {
+        Dimension::Fixed { value: only } => {
+            let v = number(text, decimal).map_err(|fault| ValueFault::Number { fault })?;
+            if v == only {
+                return Ok(Placed { value: Value::Number(v), moved: None });
+            }
+            let near = v.is_finite() && (ulps(v, only) <= ULPS || (v - only).abs() <= SHARE * only.abs());
+            let moved = Some((v - only).abs());
+            near.then_some(Placed { value: Value::Number(only), moved })
+                .ok_or_else(|| ValueFault::Fixed { value: short(only) })
+        }
+        Dimension::Integer { low, high, .. } => {
             let v = number(text, decimal).map_err(|fault| ValueFault::Number { fault })?;
             let placed = whole(v, high - low).ok_or(ValueFault::NotWhole { low, high })?;
-            if placed.value.abs() > WHOLE {
+            if placed.value.abs() >= WHOLE {
                 return Err(ValueFault::BeyondWhole);
             }
             let whole = placed.value as i64;
@@ -393,11 +371,14 @@ mod tests {
         assert!(reason(1e-300, 1e300, Scale::Log, false).contains("their ratio"));
         assert!(reason(0.0, 1.0, Scale::Log, true).contains("low above 0"));
         assert!(reason(0.5, 2.0, LINEAR, true).contains("low is 0.5"));
-        assert!(reason(0.0, 1e16, LINEAR, true).contains("high is 1e16: beyond 2^53"));
+        assert!(reason(0.0, 1e16, LINEAR, true).contains("high is 1e16: from 2^53"));
         assert!(reason(-9e15, 9e15, LINEAR, true).contains("2^52"));
-        assert_eq!(bounds(7.0, 7.0, LINEAR, false), Ok(Bounds::Fixed(7.0)));
-        assert_eq!(bounds(1.0, 1000.0, Scale::Log, true), Ok(Bounds::Whole { low: 1, high: 1000, scale: Scale::Log }));
-        assert_eq!(bounds(0.0, 2.0, LINEAR, false), Ok(Bounds::Number { low: 0.0, high: 2.0, scale: LINEAR }));
+        assert!(reason(0.0, 9_007_199_254_740_992.0, LINEAR, true).contains("2^53"));
+        let of = |low, high, scale, integer| bounds(low, high, scale, integer).unwrap();
+        assert_eq!(of(7.0, 7.0, LINEAR, false), Dimension::Fixed { value: 7.0 });
+        assert_eq!(of(1.0, 1000.0, Scale::Log, true), Dimension::Integer { low: 1, high: 1000, scale: Scale::Log });
+        assert_eq!(of(0.0, 2.0, LINEAR, false), Dimension::Continuous { low: 0.0, high: 2.0, scale: LINEAR });
+        assert_eq!(bounds(f64::NAN, 1.0, LINEAR, true).unwrap_err().key(), "low");
     }
 
     #[test]
@@ -414,7 +395,7 @@ mod tests {
         assert_eq!(level(&twice, "1.0", Decimal::Point), Ok(1));
         assert!(matches!(level(&twice, "1.00", Decimal::Point), Err(ValueFault::TwoLevels { .. })));
 
-        let blades = Dimension::Integer { low: 2, high: 6 };
+        let blades = Dimension::Integer { low: 2, high: 6, scale: Scale::Linear };
         let of = |text: &str| value(&blades, &[], text, Decimal::Point);
         assert_eq!(of("3.0"), Ok(Placed { value: Value::Integer(3), moved: None }));
         assert_eq!(of("3.0000000000000004").unwrap().value, Value::Integer(3));
@@ -422,26 +403,16 @@ mod tests {
         assert_eq!(of("7").unwrap_err().to_string(), "lies outside [2, 6]");
         assert_eq!(of("9007199254740994"), Err(ValueFault::BeyondWhole));
         assert!(!of("NA").unwrap_err().is_of_row() && of("nan").unwrap_err().is_of_row());
+        let fixed = Dimension::Fixed { value: 0.3 };
+        let of = |text: &str| value(&fixed, &[], text, Decimal::Point);
+        assert_eq!(of("0.30000000000000004").unwrap().value, Value::Number(0.3));
+        assert_eq!(of("0.31").unwrap_err().to_string(), "is another value than 0.3, at which this input is fixed");
         let speed = Dimension::Continuous { low: 0.0, high: 1e300, scale: LINEAR };
         let error = value(&speed, &[], "-1e299", Decimal::Point).unwrap_err();
         assert_eq!(error.to_string(), "lies outside [0, 1e300]");
     }
 
     proptest! {
-        #[test]
-        fn whole_numbers_find_back_from_the_box(
-            low in 1_i64..2000, more in 1_i64..2000, at in 0.0..=1.0_f64, log in any::<bool>(),
-        ) {
-            let (high, scale) = (low + more, if log { Scale::Log } else { LINEAR });
-            let v = low + (at * more as f64) as i64;
-            prop_assert_eq!(whole_from_unit(whole_to_unit(v, low, high, scale), low, high, scale), v);
-            // The naive nearest of all.
-            let unit = 2.0 * at - 1.0;
-            let distance = |v: i64| (whole_to_unit(v, low, high, scale) - unit).abs();
-            let nearest = (low..=high).fold(low, |best, v| if distance(v) < distance(best) { v } else { best });
-            prop_assert_eq!(distance(whole_from_unit(unit, low, high, scale)), distance(nearest));
-        }
-
         #[test]
         fn what_lies_within_is_not_touched_and_what_lies_out_is_moved_little(
             low in -1e3..1e3_f64, width in 1e-6..1e6_f64, at in -0.5..1.5_f64,

@@ -265,6 +265,11 @@ pub enum Note {
         /// The column's name.
         column: String,
     },
+    /// A first column of running numbers has a name, or there are no names: it was taken for an input.
+    RunningColumn {
+        /// The file.
+        file: String,
+    },
     /// The first line holds numbers and was taken for a header.
     HeaderOfNumbers {
         /// The file.
@@ -319,6 +324,11 @@ impl fmt::Display for Note {
             Self::IndexLeftOut { file, column } => {
                 write!(f, "{file}: its first column, the running number `{column}`, was left out")
             }
+            Self::RunningColumn { file } => write!(
+                f,
+                "{file}: its first column is a running number 0, 1, … and is taken like the others; if it is an index, \
+                 take it out"
+            ),
             Self::HeaderOfNumbers { file, header } => {
                 write!(f, "{file}: its first line, {}, was taken for a header", excerpt(header))
             }

@@ -33,4 +33,4 @@ pub use error::{At, FileError, Note};
 pub use npy::members;
 pub use points::{Inputs, Points, Units, points};
 pub use source::Source;
-pub use table::{Bare, Expect, Member, Table, read, read_together};
+pub use table::{Bare, Expect, Member, Table, cells, read, read_together};

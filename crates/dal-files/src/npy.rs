@@ -11,12 +11,12 @@ use crate::error::{FileError, joined};
 use crate::source::{Content, Source, kind};
 
 /// Members' predictions, shape (members, points, outputs), from a NumPy array. With one output the last axis may be
-/// missing.
+/// missing; where the number of outputs is not known, the array says it.
 ///
 /// # Errors
 /// No NumPy array, another shape than (members, `n_points`, `n_outputs`), values that are no finite numbers or would
 /// lose digits.
-pub fn members(source: Source, n_points: usize, n_outputs: usize) -> Result<Array3<f64>, FileError> {
+pub fn members(source: Source, n_points: usize, n_outputs: Option<usize>) -> Result<Array3<f64>, FileError> {
     let file = source.file().to_owned();
     let bytes = match source.content()? {
         Content::Npy(bytes) => bytes,
@@ -35,6 +35,7 @@ pub fn members(source: Source, n_points: usize, n_outputs: usize) -> Result<Arra
         ));
     }
     let found = array.shape().to_vec();
+    let n_outputs = n_outputs.unwrap_or_else(|| found.get(2).copied().unwrap_or(1));
     let due = format!("(members, {n_points}, {n_outputs}), that is members, points, outputs,");
     let refuse = |remedy: &str| FileError::Shape {
         file: file.clone(),
@@ -262,9 +263,9 @@ mod tests {
             npy(&m.t().as_standard_layout().t().to_owned()),
             halves,
         ] {
-            assert_eq!(members(source(bytes), 3, 1).unwrap(), due);
+            assert_eq!(members(source(bytes), 3, Some(1)).unwrap(), due);
         }
-        assert_eq!(members(source(npy(&array![[true, false]])), 2, 1).unwrap(), array![[[1.0], [0.0]]]);
+        assert_eq!(members(source(npy(&array![[true, false]])), 2, None).unwrap(), array![[[1.0], [0.0]]]);
     }
 
     #[test]
@@ -280,7 +281,7 @@ mod tests {
             (npy(&array![[f64::NAN]]), 1, 1, "[0, 0] is NaN"),
             (b"1,2\n".to_vec(), 1, 1, "numpy.save"),
         ] {
-            let error = members(source(bytes), n_points, n_outputs).unwrap_err().to_string();
+            let error = members(source(bytes), n_points, Some(n_outputs)).unwrap_err().to_string();
             assert!(error.contains("m.npy") && error.contains(words), "{error}");
         }
         for (from, to, words) in
@@ -289,7 +290,7 @@ mod tests {
             let mut bytes = npy(&m);
             let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
             bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
-            let error = members(source(bytes), 3, 1).unwrap_err().to_string();
+            let error = members(source(bytes), 3, Some(1)).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
     }

@@ -63,7 +63,25 @@ pub enum NumberFault {
 }
 
 /// Words for "no value", in lower case.
-const NO_VALUE: &[&str] = &["none", "na", "n/a", "null", "nil", "<na>", "nat", "missing", "-", "--", "---", "?", "."];
+const NO_VALUE: &[&str] = &[
+    "none",
+    "na",
+    "n/a",
+    "n.a.",
+    "n.d.",
+    "null",
+    "nil",
+    "<na>",
+    "nat",
+    "missing",
+    "nothing",
+    "undefined",
+    "-",
+    "--",
+    "---",
+    "?",
+    ".",
+];
 
 /// What a cell says.
 pub fn cell(text: &str, decimal: Decimal) -> Cell {
@@ -75,7 +93,7 @@ pub fn cell(text: &str, decimal: Decimal) -> Cell {
     }
 }
 
-/// The finite number that a cell holds. Exponents may be Fortran's: `1.5D+03`, `1.5d3` and `0.25-101`, which Fortran
+/// The finite number that a cell holds. Exponents may be Fortran's: `1.5D+03`, `1.5d3`, `1.5Q+03` and `0.25-101`, which Fortran
 /// writes where an exponent has three digits.
 ///
 /// # Errors
@@ -91,7 +109,10 @@ pub fn number(text: &str, decimal: Decimal) -> Result<f64, NumberFault> {
     if is_no_value(text) {
         return Err(NumberFault::NoValue);
     }
-    if !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b',' | b'e' | b'E' | b'd' | b'D')) {
+    if !text
+        .bytes()
+        .all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b',' | b'e' | b'E' | b'd' | b'D' | b'q' | b'Q'))
+    {
         return Err(why_text(text));
     }
     let text = match (decimal, text.contains(','), text.contains('.')) {
@@ -120,13 +141,24 @@ fn fortran(text: &str) -> Option<String> {
     if text.contains(['e', 'E']) {
         return None;
     }
-    if let Some(at) = text.find(['d', 'D']) {
+    if let Some(at) = text.find(['d', 'D', 'q', 'Q']) {
         return Some(format!("{}E{}", &text[..at], &text[at + 1..]));
     }
     let at = text.rfind(['+', '-']).filter(|&at| at > 0)?;
     let (mantissa, exponent) = text.split_at(at);
     let whole = mantissa.contains('.') && mantissa.ends_with(|c: char| c.is_ascii_digit() || c == '.');
     (whole && exponent.len() == 4).then(|| format!("{mantissa}E{exponent}"))
+}
+
+/// Whether a comma in a number may stand before decimals as well as between thousands: `1,500`.
+pub fn is_thousands(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches(['+', '-']);
+    digits.split_once(',').is_some_and(|(whole, rest)| {
+        (1..=3).contains(&whole.len())
+            && !whole.starts_with('0')
+            && rest.len() == 3
+            && digits.bytes().all(|b| b.is_ascii_digit() || b == b',')
+    })
 }
 
 fn looks_numeric(text: &str) -> bool {
@@ -157,7 +189,7 @@ pub fn is_no_value(text: &str) -> bool {
     text.is_empty()
         || text.bytes().all(|b| b == b'*')
         || spreadsheet()
-        || (text.len() <= 7 && NO_VALUE.contains(&text.to_ascii_lowercase().as_str()))
+        || (text.len() <= 9 && NO_VALUE.contains(&text.to_ascii_lowercase().as_str()))
 }
 
 /// NaN or the infinity that a word states.
@@ -212,6 +244,7 @@ mod tests {
             ("1.5D+03", 1500.0),
             ("-2.000000d-01", -0.2),
             ("1.25-101", 1.25e-101),
+            ("2.5Q-01", 0.25),
             ("-1.25+101", -1.25e101),
             (".5", 0.5),
             ("5.", 5.0),
@@ -254,7 +287,9 @@ mod tests {
 
     #[test]
     fn words_for_no_value_and_for_numbers_that_are_not_finite() {
-        for text in ["None", "NA", "n/a", "N/A", "null", "********", "*", "", "  ", "#N/A", "#REF!", "-", "<NA>"] {
+        for text in
+            ["None", "NA", "n/a", "N/A", "null", "********", "*", "", "  ", "#N/A", "#REF!", "-", "<NA>", "Undefined"]
+        {
             assert_eq!(cell(text, Decimal::Point), Cell::NoValue, "{text}");
         }
         for text in ["nan", "-NaN", "-nan(ind)", "nan(0x8)", "1.#IND", "-1.#IND00", "1.#QNAN"] {

@@ -39,27 +39,41 @@ pub struct Points {
     pub units: Units,
     /// The table's columns that name a point, in the order of the inputs or of the unit box.
     pub places: Vec<usize>,
+    /// What stands in them: `x0`, `x1`, … or the inputs' names, those of fixed inputs only where the table has them.
+    pub names: Vec<String>,
     /// On the unit box, shape (rows, columns); rows in `outside` hold 0.
     pub x: Array2<f64>,
     /// 0-based rows that are no points of the problem, in order, each with its place and the reason.
     pub outside: Vec<(usize, String)>,
 }
 
-/// Reads points. A table without a header is taken as columns of the unit box where their number is right.
+/// Reads points. A table without a header is taken as columns of the unit box where their number is right; inputs that are
+/// fixed may be left out.
 ///
 /// # Errors
 /// A file that cannot be read, names that are missing or given in both units, a cell that is not even a number.
 pub fn points(source: Source, inputs: &Inputs<'_>) -> Result<(Points, Vec<Note>), FileError> {
     let unit: Vec<String> = (0..inputs.space.n_columns()).map(|i| format!("x{i}")).collect();
-    let sets = [unit.clone(), inputs.names.to_vec()];
+    let is_fixed = |index: usize| matches!(inputs.space.dimensions()[index], Dimension::Fixed { .. });
+    let varied: Vec<String> =
+        (0..inputs.names.len()).filter(|&index| !is_fixed(index)).map(|index| inputs.names[index].clone()).collect();
+    let mut sets = vec![unit.clone(), inputs.names.to_vec()];
+    if varied.len() < inputs.names.len() {
+        sets.push(varied.clone());
+    }
     let has_levels = |(_, levels): &(&String, &Vec<String>)| !levels.is_empty();
     let words: Vec<String> =
         inputs.names.iter().zip(inputs.levels).filter(has_levels).map(|(name, _)| name.clone()).collect();
     let bare = Some(Bare { names: &unit, within: (-1.0, 1.0) });
     let (table, mut notes) = read(source, &Expect::Named { sets: &sets, words: &words, bare })?;
-    let (units, places) = match (table.find(&unit), table.find(inputs.names)) {
-        (Ok(places), Err(_)) => (Units::UnitBox, places),
-        (_, Ok(places)) if unit == inputs.names => (Units::Physical, places),
+    let physical = table.find(inputs.names).map(|places| (places, inputs.names.to_vec()));
+    let physical = physical.or_else(|error| match table.find(&varied) {
+        Ok(places) if !varied.is_empty() => Ok((places, varied.clone())),
+        _ => Err(error),
+    });
+    let (units, (places, names)) = match (table.find(&unit), physical) {
+        (Ok(places), Err(_)) => (Units::UnitBox, (places, unit.clone())),
+        (_, Ok(found)) if unit == inputs.names => (Units::Physical, found),
         (Ok(_), Ok(_)) => {
             let wanted = format!("{} on the unit box and {} in physical values", list(&unit), list(inputs.names));
             return Err(FileError::NoHeader {
@@ -69,12 +83,12 @@ pub fn points(source: Source, inputs: &Inputs<'_>) -> Result<(Points, Vec<Note>)
                 remedy: "leave one out".into(),
             });
         }
-        (Err(_), Ok(places)) => (Units::Physical, places),
+        (Err(_), Ok(found)) => (Units::Physical, found),
         (Err(error), Err(_)) => return Err(error),
     };
     notes.extend(table.ignored(&places));
-    let mut points =
-        Points { x: Array2::zeros((table.n_rows(), unit.len())), table, units, places, outside: Vec::new() };
+    let x = Array2::zeros((table.n_rows(), unit.len()));
+    let mut points = Points { x, table, units, places, names, outside: Vec::new() };
     let (mut n_moved, mut furthest) = (0, 0.0_f64);
     for row in 0..points.table.n_rows() {
         match points.point(row, inputs)? {
@@ -105,8 +119,9 @@ impl Points {
         };
         let decimal = self.table.dialect().decimal;
         let mut unit = Vec::with_capacity(self.places.len());
-        let mut values = Vec::with_capacity(self.places.len());
-        for (index, &column) in self.places.iter().enumerate() {
+        let mut values = Vec::with_capacity(inputs.names.len());
+        let mut inputs_left = 0..inputs.names.len();
+        for (at, &column) in self.places.iter().enumerate() {
             let cell = self.table.cell(row, column);
             match self.units {
                 Units::UnitBox => {
@@ -124,6 +139,13 @@ impl Points {
                     }
                 }
                 Units::Physical => {
+                    let index = loop {
+                        match inputs_left.next() {
+                            Some(index) if inputs.names[index] == self.names[at] => break index,
+                            Some(index) => values.extend(fixed(&inputs.space.dimensions()[index])),
+                            None => break at,
+                        }
+                    };
                     match value(&inputs.space.dimensions()[index], &inputs.levels[index], &cell, decimal) {
                         Ok(placed) => {
                             values.push(placed.value);
@@ -135,6 +157,7 @@ impl Points {
                 }
             }
         }
+        values.extend(inputs_left.filter_map(|index| fixed(&inputs.space.dimensions()[index])));
         if let Some(reason) = outside {
             return Ok(Err(reason));
         }
@@ -145,6 +168,14 @@ impl Points {
             };
         }
         Ok(Ok((unit, moves)))
+    }
+}
+
+/// The value of an input that is never varied.
+fn fixed(dimension: &Dimension) -> Option<Value> {
+    match *dimension {
+        Dimension::Fixed { value } => Some(Value::Number(value)),
+        _ => None,
     }
 }
 
@@ -168,7 +199,7 @@ mod tests {
         let levels = vec![vec![], vec![], ["steel", "-2", "a; \"b\", c"].map(str::to_owned).to_vec()];
         let space = Space::new(vec![
             Dimension::Continuous { low: 0.5, high: 80.0, scale: Scale::Log },
-            Dimension::Integer { low: 2, high: 6 },
+            Dimension::Integer { low: 2, high: 6, scale: Scale::Linear },
             Dimension::Categorical { n_levels: 3 },
         ]);
         (names, levels, space.unwrap())
@@ -211,6 +242,19 @@ mod tests {
         );
         let said: Vec<String> = notes.iter().map(Note::to_string).collect();
         assert!(said[0].contains("ignored columns: note") && said[1].contains("1 value beyond a bound"), "{said:?}");
+    }
+
+    #[test]
+    fn inputs_that_are_fixed_may_be_left_out() {
+        let names = ["load", "a", "b"].map(str::to_owned);
+        let number = Dimension::Continuous { low: 0.0, high: 4.0, scale: Scale::Linear };
+        let fixed = Dimension::Fixed { value: 7.0 };
+        let space = Space::new(vec![fixed.clone(), number, fixed]).unwrap();
+        let inputs = Inputs { names: &names, levels: &[vec![], vec![], vec![]], space: &space };
+        for (text, n_outside) in [("a\n4\n", 0), ("b,a,load\n7,4,7.0\n", 0), ("b,a,load\n7,4,6\n", 1), ("x0\n1\n", 0)] {
+            let (points, _) = points(Source::from_bytes("p.csv", text), &inputs).unwrap();
+            assert_eq!((points.outside.len(), points.x[[0, 0]]), (n_outside, 1.0 - n_outside as f64), "{text}");
+        }
     }
 
     #[test]

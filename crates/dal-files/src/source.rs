@@ -80,6 +80,18 @@ impl Source {
         }
     }
 
+    /// The text of a UTF-8 file that is no table, without its byte-order mark.
+    ///
+    /// # Errors
+    /// Another encoding.
+    pub fn plain_text(self) -> Result<String, FileError> {
+        let utf16 = [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| self.bytes.starts_with(*mark));
+        if utf16 {
+            return Err(kind(&self.file, "is text in UTF-16", "save it as UTF-8"));
+        }
+        text(&self.file, self.bytes)
+    }
+
     pub(crate) fn content(self) -> Result<Content, FileError> {
         let Self { file, mut bytes } = self;
         if bytes.starts_with(&[0x1f, 0x8b]) {
@@ -244,6 +256,10 @@ mod tests {
             let text = refusal(bytes);
             assert!(text.starts_with("t.csv") && words.iter().all(|word| text.contains(word)), "{text}");
         }
+        let toml = |bytes: &[u8]| Source::from_bytes("p.toml", bytes).plain_text().map_err(|error| error.to_string());
+        assert_eq!(toml(b"\xef\xbb\xbf[[inputs]]\n").unwrap(), "[[inputs]]\n");
+        assert!(toml(b"\xff\xfea\0").unwrap_err().contains("UTF-16"));
+        assert!(toml(b"a = 1\nb = \"\xb5\"\n").unwrap_err().contains("p.toml, line 2"));
         let folder = tempfile::tempdir().unwrap();
         assert!(Source::open(folder.path()).unwrap_err().to_string().contains("is a folder"));
         assert!(matches!(Source::open(&folder.path().join("none")), Err(FileError::Io { .. })));

@@ -125,6 +125,15 @@ fn the_index_of_pandas_is_left_out() {
         let notes = same_as_clean(indexed(LX, name), indexed(LY, name), indexed(PX, name));
         assert!(notes.len() == 3 && notes[0].contains("running number"), "{notes:?}");
     }
+    // Under a name, or under none at all, it is taken like the others, and said.
+    for (lx, ly, px) in [
+        (indexed(LX, "id"), indexed(LY, "id"), indexed(PX, "id")),
+        (headless(&indexed(LX, "")), headless(&indexed(LY, "")), headless(&indexed(PX, ""))),
+    ] {
+        let (tables, notes) = select(lx, ly, px).unwrap();
+        let said = notes.iter().filter(|note| note.to_string().contains("if it is an index")).count();
+        assert_eq!((tables[0].n_columns(), said), (3, 3));
+    }
     let shuffled = ",a,b\n5,6.5,2.75\n0,0.5,0.25\n3,8.25,9.5\n";
     refusal(shuffled, LY, PX, &["lx.csv, line 1", "column 1 has no name", "index=False"]);
 }
@@ -153,6 +162,9 @@ fn every_dialect_is_read() {
 fn two_readings_are_refused_with_both() {
     refusal("x;z\n1,500;2,250\n", "y\n1\n", "x;z\n1,5;2,5\n", &["lx.csv, line 2", "`1,500` as 1.500", "as 1500"]);
     refusal("1,5\n2,7\n", "1\n2\n", "3,5\n", &["lx.csv, line 1", "two ways", "decimal commas"]);
+    // The other files show how decimals are written.
+    let comma = |text: &str| headless(text).replace(',', ";").replace('.', ",");
+    same_as_clean(comma(LX), comma(LY), comma(PX));
     select("1,5\n2,7\n", "1.5\n2\n", "3,5\n").unwrap();
     let names = vec!["x".to_owned()];
     let expect = Expect::Named { sets: &[names], words: &[], bare: None };

@@ -129,7 +129,7 @@ proptest! {
                 let _ = table.numbers();
             }
             let _ = read_named(&bytes, &names(2));
-            let _ = dal_files::members(source(), 2, 1);
+            let _ = dal_files::members(source(), 2, Some(1));
             let expect = Expect::Free;
             let member = |columns_like, rows_like| Member { source: source(), expect, columns_like, rows_like };
             let members = vec![member(None, None), member(None, Some(0)), member(Some(0), None)];

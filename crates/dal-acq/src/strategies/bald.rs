@@ -5,7 +5,7 @@ use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, PickScore, SettingCard, SettingValues};
+use crate::card::{Card, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What the rule says of itself.
@@ -16,6 +16,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N) beyond the passes",
     source: "Gal, Ghahramani, ICML 2016; Ren et al., arXiv 2302.00098",
     pick_score: PickScore::Variance,
+    labels: Labels::None,
     // Masks belong to rows of the pool, so its order matters.
     invariances: &[],
     settings: &[

@@ -5,7 +5,7 @@ use dal_geom::{DEFAULT_MATRIX_BUDGET, average_linkage};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, Invariance, PickScore, SettingCard, SettingValues};
+use crate::card::{Card, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::{check_scores, geometry, note_if_constant, pool_strategy};
 
 /// What the rule says of itself.
@@ -16,6 +16,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N^2) time, 2 N (N - 1) bytes",
     source: "after Citovsky et al., NeurIPS 2021",
     pick_score: PickScore::Variance,
+    labels: Labels::None,
     // Clusters of equal size go by their lowest index, so the pool's order matters there.
     invariances: &[Invariance::AxisFlips, Invariance::Rotations, Invariance::MemberShift, Invariance::MemberScale],
     settings: &[

@@ -6,7 +6,7 @@ use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, Choice, Invariance, PickScore, SettingCard, SettingValues};
+use crate::card::{Card, Choice, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::greedy::{cover, space};
 use crate::rule::{check_scores, geometry, pool_strategy};
 
@@ -18,6 +18,7 @@ pub(super) static CARD: Card = Card {
     cost: "a search of nearest neighbours and O(N |L| d)",
     source: "after Kim, Shin, KDD 2022",
     pick_score: PickScore::Distance,
+    labels: Labels::Inputs,
     invariances: &[Invariance::PoolOrder, Invariance::AxisFlips, Invariance::Rotations],
     settings: &[
         SettingCard {

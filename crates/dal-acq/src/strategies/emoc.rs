@@ -5,7 +5,7 @@ use ndarray::{Array1, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, Invariance, PickScore, SettingCard, SettingValues};
+use crate::card::{Card, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What the rule says of itself.
@@ -16,6 +16,7 @@ pub(super) static CARD: Card = Card {
     cost: "N |L0| products of gradients a member and output",
     source: "Käding et al., BMVC 2018; Ren et al., arXiv 2302.00098",
     pick_score: PickScore::Combined,
+    labels: Labels::Inputs,
     invariances: &[Invariance::PoolOrder],
     settings: &[SettingCard {
         key: "n_parameters",

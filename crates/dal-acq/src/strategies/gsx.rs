@@ -4,7 +4,7 @@ use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{build, no_check};
-use crate::card::{Card, Invariance, PickScore};
+use crate::card::{Card, Invariance, Labels, PickScore};
 use crate::greedy::{cover, input_space};
 use crate::rule::pool_strategy;
 
@@ -19,6 +19,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N |L| d)",
     source: WU,
     pick_score: PickScore::Distance,
+    labels: Labels::Inputs,
     invariances: &[
         Invariance::PoolOrder,
         Invariance::AxisFlips,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gsx::WU;
 use crate::build::{build, no_check};
-use crate::card::{Card, Invariance, PickScore};
+use crate::card::{Card, Invariance, Labels, PickScore};
 use crate::greedy::{cover, input_space, output_space};
 use crate::rule::pool_strategy;
 
@@ -17,6 +17,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N |L| (d + n_outputs))",
     source: WU,
     pick_score: PickScore::Distance,
+    labels: Labels::Outputs,
     invariances: &[Invariance::PoolOrder, Invariance::AxisFlips, Invariance::Rotations, Invariance::OutputScale],
     settings: &[],
     build: |card, given| build(card, given, no_check::<Gsxy>),

@@ -4,7 +4,7 @@ use dal_core::{LossHeadSpec, Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
-use crate::card::{Card, Invariance, PickScore, SettingCard, SettingValues};
+use crate::card::{Card, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What the rule says of itself.
@@ -15,6 +15,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N) beyond the predictions",
     source: "Yoo, Kweon, CVPR 2019; Ren et al., arXiv 2302.00098",
     pick_score: PickScore::Combined,
+    labels: Labels::None,
     invariances: &[Invariance::PoolOrder],
     settings: &[
         SettingCard {

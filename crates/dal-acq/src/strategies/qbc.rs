@@ -4,7 +4,7 @@ use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{build, no_check};
-use crate::card::{Card, Invariance, PickScore};
+use crate::card::{Card, Invariance, Labels, PickScore};
 use crate::rule::{note_if_constant, pool_strategy};
 
 /// What the rule says of itself.
@@ -15,6 +15,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N)",
     source: "Seung, Opper, Sompolinsky, COLT 1992; Burbidge, Rowland, King, IDEAL 2007",
     pick_score: PickScore::Variance,
+    labels: Labels::None,
     invariances: &[Invariance::PoolOrder, Invariance::MemberShift, Invariance::MemberScale],
     settings: &[],
     build: |card, given| build(card, given, no_check::<Qbc>),

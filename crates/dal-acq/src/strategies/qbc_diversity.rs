@@ -5,7 +5,7 @@ use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use crate::build::{build, no_check};
-use crate::card::{Card, Choice, Invariance, PickScore, SettingCard, SettingValues};
+use crate::card::{Card, Choice, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::greedy::{Rescale, TermSum, minmax};
 use crate::rule::{check_scores, pool_strategy};
 
@@ -27,6 +27,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N |L| d + n N d)",
     source: "Ren et al., arXiv 2302.00098 and 2201.12632",
     pick_score: PickScore::Combined,
+    labels: Labels::Inputs,
     invariances: &[
         Invariance::PoolOrder,
         Invariance::AxisFlips,

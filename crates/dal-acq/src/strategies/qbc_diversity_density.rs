@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::qbc_diversity::SCALING;
 use super::qbc_diversity::{Scaling, scaled_disagreement};
 use crate::build::build;
-use crate::card::{Card, Choice, Invariance, PickScore, SettingCard, SettingValues};
+use crate::card::{Card, Choice, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::greedy::{Moving, TermSum};
 use crate::rule::{geometry, pool_strategy};
 
@@ -19,6 +19,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N |L| d + n N d) and a search of nearest neighbours",
     source: "Ren et al., arXiv 2302.00098 and 2201.12632",
     pick_score: PickScore::Combined,
+    labels: Labels::Inputs,
     invariances: &[
         Invariance::PoolOrder,
         Invariance::AxisFlips,

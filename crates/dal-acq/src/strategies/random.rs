@@ -5,7 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::build::{build, no_check};
-use crate::card::{Card, PickScore, SettingCard, SettingValues};
+use crate::card::{Card, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What the rule says of itself.
@@ -16,6 +16,7 @@ pub(super) static CARD: Card = Card {
     cost: "O(N)",
     source: "baseline",
     pick_score: PickScore::None,
+    labels: Labels::None,
     invariances: &[],
     settings: &[SettingCard {
         key: "stream",

@@ -7,15 +7,16 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use dal_bench::take_old;
 use dal_core::{Stop, every};
+use dal_files::write::{Out, record};
+use dal_files::{Points, Source};
 use dal_oracles::Problem;
 use dal_store::{Answers, Store, StoreError, answer_keys, merge_answers, old_labels};
 use ndarray::{Axis, aview1};
 
-use super::lines::{cells, header, line_of};
-use super::points::{Points, points};
+use super::lines::line;
 use crate::answers::tell_taken;
-use crate::data::TextTable;
 use crate::output::say;
+use crate::problem::Columns;
 
 /// Labels of an earlier call that are compared with those of a problem whose answers are not kept.
 const COMPARED: usize = 32;
@@ -43,20 +44,23 @@ fn read(path: &Path, problem: &Problem) -> Result<Option<Earlier>> {
     if found.rows.is_empty() {
         return Ok(None);
     }
-    let (mut rows, mut labels, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut labels, mut lines) = (Vec::new(), Vec::new());
+    // The points alone, for the reader of points.
+    let mut text = record(found.names.iter().map(|name| Out::Text(name)));
     let numbers = (2u64..).filter(|line| !found.skipped.contains(&(*line as usize)));
     for ((cells, label), line) in found.rows.into_iter().zip(numbers) {
-        rows.push((line, cells));
+        text += &record(cells.iter().map(|cell| Out::Text(cell)));
         labels.push(label);
         lines.push(line);
     }
-    let table = TextTable { header: Some(found.names), rows };
-    let points = points(problem, &table, &shown)?;
-    if let Some((row, failure)) = points.outside.first() {
+    let columns = Columns::of(problem);
+    let source = Source::from_bytes(shown.clone(), text.as_bytes());
+    let (points, _) = dal_files::points(source, &columns.inputs(problem))?;
+    if let Some((row, reason)) = points.outside.first() {
         bail!(
             "{shown}, line {}: {}; the file is another problem's, or bounds have changed: name another file",
             lines[*row],
-            failure.message
+            reason
         );
     }
     Ok(Some(Earlier { points, labels, lines }))
@@ -102,18 +106,22 @@ pub(super) fn check_replaceable(path: &Path, problem: &Problem, kept: Option<&An
             bail!(
                 "{shown}, line {line}: its label is {}, but `{}` says {}: the file is another problem's, or was made \
                  with other settings; name another with --out",
-                cells(Some(label), n_outputs),
+                line(Ok(label), n_outputs).trim_end(),
                 problem.variant_id(),
-                today.as_ref().map_or("that it has none".into(), |today| cells(Some(today), n_outputs))
+                today
+                    .as_ref()
+                    .map_or("that it has none".into(), |today| line(Ok(today), n_outputs).trim_end().to_owned())
             );
         }
     }
     Ok(())
 }
 
-/// The header of a file of labels of these points.
-pub(super) fn head(points: &Points, n_outputs: usize) -> Result<String> {
-    Ok([line_of("row", points.names.iter().map(String::as_str))?, header(n_outputs)].join(","))
+/// The header of a file of labels of these points, as a line.
+pub(super) fn head(points: &Points, n_outputs: usize) -> String {
+    let outputs: Vec<String> = (0..n_outputs).map(|j| format!("y{j}")).collect();
+    let names = points.names.iter().chain(&outputs).map(|name| Out::Text(name));
+    record([Out::Text("row")].into_iter().chain(names))
 }
 
 /// Takes answers over into those of a problem: from a file of `dal label --out`, from a store or a search of an older

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::lines::{cells, header, line_of};
-use super::points::Points;
-use crate::data::TextTable;
+use dal_files::Points;
+use dal_files::write::{Out, record};
+
+use super::lines::{Answer, cells};
 
 /// How often the file is renewed while labels arrive.
 const EVERY: Duration = Duration::from_secs(5);
@@ -16,8 +17,8 @@ const EVERY: Duration = Duration::from_secs(5);
 /// A table of points with their labels, in the order of the input.
 pub(super) struct Export<'a> {
     path: PathBuf,
+    head: String,
     n_outputs: usize,
-    table: &'a TextTable,
     points: &'a Points,
     labels: Vec<Option<Vec<f64>>>,
     /// When the file was last written.
@@ -27,7 +28,7 @@ pub(super) struct Export<'a> {
 
 impl<'a> Export<'a> {
     /// For labels of these points; the file is there afterwards, or the reason why it cannot be is an error.
-    pub(super) fn start(path: &Path, table: &'a TextTable, points: &'a Points, n_outputs: usize) -> Result<Self> {
+    pub(super) fn start(path: &Path, head: String, points: &'a Points, n_outputs: usize) -> Result<Self> {
         let shown = path.display();
         // Through a link, whose target is replaced and not the link.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -35,14 +36,14 @@ impl<'a> Export<'a> {
             bail!("{shown}: is no regular file; leave --out away to get labels on standard output");
         }
         let labels = vec![None; points.x.nrows()];
-        let export = Self { path, n_outputs, table, points, labels, written: Instant::now(), is_behind: true };
+        let export = Self { path, head, n_outputs, points, labels, written: Instant::now(), is_behind: true };
         fs::write(export.temporary(), "").with_context(|| format!("{shown}: cannot be written"))?;
         Ok(export)
     }
 
     /// A failed row is left out.
-    pub(super) fn write(&mut self, row: usize, label: Option<&[f64]>) -> Result<()> {
-        let Some(label) = label else { return Ok(()) };
+    pub(super) fn write(&mut self, row: usize, answer: Answer<'_>) -> Result<()> {
+        let Ok(label) = answer else { return Ok(()) };
         self.labels[row] = Some(label.to_vec());
         self.is_behind = true;
         if self.written.elapsed() >= EVERY { self.renew() } else { Ok(()) }
@@ -53,14 +54,13 @@ impl<'a> Export<'a> {
         if !self.is_behind {
             return Ok(());
         }
-        let mut text =
-            [line_of("row", self.points.names.iter().map(String::as_str))?, header(self.n_outputs)].join(",");
-        text.push('\n');
+        let mut text = self.head.clone();
         for (row, label) in self.labels.iter().enumerate() {
             if let Some(label) = label {
-                let input = &self.table.rows[row].1;
-                let point = self.points.places.iter().map(|&place| input[place].as_str());
-                text += &format!("{},{}\n", line_of(&row.to_string(), point)?, cells(Some(label), self.n_outputs));
+                let point: Vec<_> = self.points.places.iter().map(|&at| self.points.table.cell(row, at)).collect();
+                let row = Out::Whole(i64::try_from(row)?);
+                let point = point.iter().map(|cell| Out::Text(cell));
+                text += &record([row].into_iter().chain(point).chain(cells(Ok(label), self.n_outputs)));
             }
         }
         let temporary = self.temporary();

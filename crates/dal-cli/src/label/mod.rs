@@ -3,7 +3,6 @@
 mod earlier;
 mod export;
 mod lines;
-mod points;
 mod sink;
 
 use std::fs::File;
@@ -12,21 +11,21 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use dal_core::{LabelFailure, OracleError, Stop};
+use dal_core::{LabelFailure, LabelFailureKind, OracleError, Stop};
+use dal_files::Source;
 use dal_store::Answers;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Axis;
 
 use self::earlier::{adopt, check_replaceable, head};
 use self::export::Export;
-use self::points::{Points, points};
-use self::sink::{InOrder, Sink};
+use self::sink::{Sink, Stdout};
 use crate::Done;
 use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
-use crate::data::read_text;
+use crate::data::say_notes;
 use crate::output::say;
-use crate::problem::find_problem;
+use crate::problem::{Columns, find_problem};
 
 /// Failures and contradictions that are shown.
 const SHOWN: usize = 3;
@@ -34,11 +33,12 @@ const SHOWN: usize = 3;
 /// Points in, labels out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The input is a CSV file with a header. Under x0,x1,… it holds points of the unit box [-1, 1]; under the
-problem's own input names (see `dal problems NAME`) it holds physical values, levels of categories by name. Columns may
-stand in any order; others are ignored, and named.
+    after_help = "The input is a table with a header: CSV of any dialect, gzip, NumPy. Under x0,x1,… it holds points of the unit
+box [-1, 1]; under the problem's own input names (see `dal problems NAME`) it holds physical values, levels of
+categories by name. Columns may stand in any order; others are ignored, and named.
 
-Labels go to standard output as y0,y1,…, one line per row and in the same order. A row without a label is a line of
+Labels go to standard output under the names of a user's outputs (y0,y1,… of a built-in problem), one line per row and in
+the same order, or, with --as-they-come, each at once behind the number of its row. A row without a label is a line of
 empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
 problem's bounds. With --out they go to a file, behind the 0-based input row and the point as the input has it; it holds the
 rows that have a label, and is renewed every few seconds while labels arrive.
@@ -70,6 +70,9 @@ pub struct Args {
     /// another folder of answers.
     #[arg(long, value_name = "PATH")]
     adopt: Option<PathBuf>,
+    /// On standard output: print each label at once, behind the number of its row.
+    #[arg(long, conflicts_with = "out")]
+    as_they_come: bool,
     #[command(flatten)]
     answers: AnswerArgs,
     /// A setting of the problem.
@@ -89,23 +92,29 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     let Some(input) = &args.input else { return Ok(Done::Fully) };
     let oracle = problem.oracle()?;
-    let shown = input.display().to_string();
-    let table = read_text(input)?;
-    let points = points(&problem, &table, &shown)?;
-    let Points { x, outside, .. } = &points;
+    let columns = Columns::of(&problem);
+    let (points, notes) = dal_files::points(Source::open(input)?, &columns.inputs(&problem))?;
+    say_notes(notes);
+    let (x, outside) = (&points.x, &points.outside);
     let n_outputs = oracle.n_outputs();
+    let names: Vec<String> = match problem.card() {
+        None => problem.outputs().iter().map(|output| output.name.clone()).collect(),
+        Some(_) => (0..n_outputs).map(|k| format!("y{k}")).collect(),
+    };
 
     let mut sink = match &args.out {
         Some(path) => {
-            check_replaceable(path, &problem, kept, &head(&points, n_outputs)?)?;
-            Sink::File(Export::start(path, &table, &points, n_outputs)?)
+            let head = head(&points, n_outputs);
+            check_replaceable(path, &problem, kept, head.trim_end())?;
+            Sink::File(Export::start(path, head, &points, n_outputs)?)
         }
-        None => Sink::Stdout(InOrder::start(n_outputs)?),
+        None => Sink::Stdout(Stdout::start(&names, args.as_they_come)?),
     };
     let mut n_failed = 0;
-    for (row, failure) in outside {
+    for (row, reason) in outside {
+        let failure = LabelFailure::new(LabelFailureKind::Refused, reason.clone());
         say!("row {row}: {failure}");
-        sink.write(*row, None)?;
+        sink.write(*row, Err(&failure))?;
         n_failed += 1;
     }
     let is_outside = |row: &usize| outside.binary_search_by_key(row, |(row, _)| *row).is_ok();
@@ -136,11 +145,11 @@ pub fn run(args: &Args) -> Result<Done> {
         }
         bar.inc(1);
         let written = match answer {
-            Ok(label) => sink.write(rows[k], Some(label)),
+            Ok(label) => sink.write(rows[k], Ok(label)),
             Err(failure) => {
                 bar.suspend(|| say!("row {}: {failure}", rows[k]));
                 n_failed += 1;
-                sink.write(rows[k], None)
+                sink.write(rows[k], Err(&failure))
             }
         };
         match written {
@@ -172,8 +181,9 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     outcome.with_context(|| format!("problem `{}`", problem.id()))?;
     for (k, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {
-        say!("row {}: missing: the oracle gave no answer for this row", rows[k]);
-        sink.write(rows[k], None)?;
+        let failure = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this row");
+        say!("row {}: {failure}", rows[k]);
+        sink.write(rows[k], Err(&failure))?;
         n_failed += 1;
     }
     sink.finish()?;

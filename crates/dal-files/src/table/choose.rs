@@ -6,7 +6,7 @@ use super::raw::{drop_comment_sign, has_index};
 use crate::dialect::{Dialect, Separator};
 use crate::error::FileError;
 use crate::names::places;
-use crate::number::{Cell, Decimal, cell, number};
+use crate::number::{Cell, Decimal, NumberFault, cell, number};
 
 /// Rows that a guess at the reading looks at.
 const LOOKED_AT: usize = 100;
@@ -137,6 +137,11 @@ fn look(text: &str, dialect: Dialect, expect: &Expect<'_>) -> Look {
                     n_good += 1;
                     says.push(value.to_string());
                 }
+                // What stands for no value is written alike in every reading.
+                Err(NumberFault::Empty | NumberFault::NoValue | NumberFault::NotFinite) => {
+                    n_good += 1;
+                    says.push(text.to_owned());
+                }
                 Err(_) => says.push(text.to_owned()),
             }
         }
@@ -149,7 +154,7 @@ fn look(text: &str, dialect: Dialect, expect: &Expect<'_>) -> Look {
         && look.even
         && lines.iter().all(|line| line.cells[width - 1].is_empty());
     if trailing {
-        n_cells -= data.len();
+        (n_cells, n_good) = (n_cells - data.len(), n_good - data.len());
     }
     look.good = if n_cells == 0 { f64::from(u8::from(look.n_found > 0)) } else { n_good as f64 / n_cells as f64 };
     look.holds = complete && look.even && n_good == n_cells && !(n_cells == 0 && look.n_found == 0);

@@ -42,6 +42,30 @@ pub(super) fn split(file: &str, text: &str, separator: Separator) -> Result<Vec<
     }
 }
 
+/// The cells of one line, without blanks at their ends; none of an empty one. A quotation mark that is never closed makes
+/// one cell of what follows.
+pub fn cells(line: &str, separator: Separator) -> Vec<String> {
+    let line = line.trim_matches(['\n', '\r']);
+    let is_empty = match separator {
+        Separator::Tab => line.trim_matches(' ').is_empty(),
+        _ => line.trim().is_empty(),
+    };
+    if is_empty {
+        return Vec::new();
+    }
+    // A program's answers are read line by line, and few hold a quotation mark.
+    if !line.contains(['"', '\n', '\r']) {
+        return match separator {
+            Separator::Comma => line.split(',').map(|cell| cell.trim().to_owned()).collect(),
+            Separator::Semicolon => line.split(';').map(|cell| cell.trim().to_owned()).collect(),
+            Separator::Tab => line.split('\t').map(|cell| cell.trim().to_owned()).collect(),
+            Separator::Blanks => line.split_ascii_whitespace().map(str::to_owned).collect(),
+        };
+    }
+    let first = lines(line, separator, Some(1)).pop();
+    first.map_or_else(Vec::new, |line| line.cells.iter().map(str::to_owned).collect())
+}
+
 /// The first rows of a text, for a guess at how it is written.
 pub(super) fn sample(text: &str, separator: Separator, n: usize) -> Vec<Line> {
     let end = text.match_indices('\n').nth(2 * n).map_or(text.len(), |(at, _)| at + 1);
@@ -181,6 +205,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn cells_are_those_of_the_reader_of_files(line in "[ab1,; \t.]{0,12}") {
+            for dialect in Dialect::ALL {
+                let read = lines(&line, dialect.separator, Some(1)).pop();
+                let naive = read.map_or_else(Vec::new, |line| line.cells.iter().map(str::to_owned).collect::<Vec<_>>());
+                prop_assert_eq!(cells(&line, dialect.separator), naive, "{:?}", dialect.separator);
+            }
+        }
+
         #[test]
         fn line_numbers_are_the_naive_ones(
             pieces in prop::collection::vec("[ab1,; ]{0,3}", 0..12), ends in prop::collection::vec(0..3_usize, 12),

@@ -16,6 +16,7 @@ use crate::error::{At, FileError, Note};
 use crate::names::{canonical, places};
 use crate::number::{excerpt, number};
 use crate::source::Source;
+pub use lines::cells;
 pub use together::{Member, read_together};
 
 /// What is known of a table before it is read.

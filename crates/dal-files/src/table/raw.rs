@@ -8,7 +8,7 @@ use super::{Body, Expect, Table, check_names, list, parquet, shortened, wanted};
 use crate::dialect::Dialect;
 use crate::error::{At, FileError, Note};
 use crate::names::{is_index, places};
-use crate::number::{Cell, Decimal, NumberFault, cell, number, short};
+use crate::number::{Cell, Decimal, NumberFault, cell, is_thousands, number, short};
 use crate::source::{Content, Source};
 
 /// What the first line of a text may be.
@@ -32,8 +32,8 @@ pub(super) struct Raw {
     /// Whether the first column is an index; known where the first line is a header.
     index: bool,
     n_columns: usize,
-    /// Another reading that is possible as long as no other file speaks against it.
-    doubt: Option<Dialect>,
+    /// Another reading that is possible as long as no other file speaks against it, and the text to read in it.
+    doubt: Option<(Dialect, String)>,
 }
 
 #[derive(Debug)]
@@ -63,6 +63,20 @@ impl Raw {
 
     fn of_text(file: String, text: &str, expect: &Expect<'_>) -> Result<Self, FileError> {
         let (dialect, doubt) = choose(&file, text, expect)?;
+        let mut raw = Self::in_dialect(file, text, dialect, expect)?;
+        raw.doubt = doubt.map(|other| (other, text.to_owned()));
+        Ok(raw)
+    }
+
+    /// The same text in the reading that was in doubt.
+    pub(super) fn doubted(self, expect: &Expect<'_>) -> Result<Self, FileError> {
+        match self.doubt {
+            Some((dialect, text)) => Self::in_dialect(self.file, &text, dialect, expect),
+            None => Ok(self),
+        }
+    }
+
+    fn in_dialect(file: String, text: &str, dialect: Dialect, expect: &Expect<'_>) -> Result<Self, FileError> {
         let mut lines = split(&file, text, dialect.separator)?;
         let mut notes = Vec::new();
         if let Some(first) = lines.first_mut() {
@@ -103,7 +117,7 @@ impl Raw {
         if dialect.decimal == Decimal::Comma {
             check_thousands(&file, &lines, expect)?;
         }
-        Ok(Self { file, body: RawBody::Text(lines), dialect, notes, index, n_columns, doubt })
+        Ok(Self { file, body: RawBody::Text(lines), dialect, notes, index, n_columns, doubt: None })
     }
 
     pub(super) fn file(&self) -> &str {
@@ -152,7 +166,7 @@ impl Raw {
     }
 
     pub(super) fn doubt(&self) -> Option<Dialect> {
-        self.doubt
+        self.doubt.as_ref().map(|(dialect, _)| *dialect)
     }
 
     pub(super) fn dialect(&self) -> Dialect {
@@ -301,7 +315,15 @@ impl Raw {
         let first = self.first();
         let Self { file, body, dialect, mut notes, index, n_columns, .. } = self;
         let mut lines = match body {
-            RawBody::Done(table) => {
+            RawBody::Done(mut table) => {
+                // Numbers without names are columns of the unit box where their number is right.
+                if let Expect::Named { bare: Some(bare), .. } = expect
+                    && table.header.is_none()
+                    && bare.names.len() == table.n_columns
+                {
+                    notes.push(Note::NoHeader { file, names: Some(list(bare.names)) });
+                    table.header = Some((At::Row(0), bare.names.to_vec()));
+                }
                 check_names(&table, expect)?;
                 return Ok((table, notes));
             }
@@ -334,6 +356,14 @@ impl Raw {
         };
         if lines.is_empty() {
             return Err(FileError::NoRows { file, what: "a header and no rows" });
+        }
+        let counts = |(row, line): (usize, &Line)| line.cells[from] == *row.to_string();
+        if matches!(expect, Expect::Free)
+            && n_columns - from > 1
+            && lines.len() > 2
+            && lines.iter().enumerate().all(counts)
+        {
+            notes.push(Note::RunningColumn { file: file.clone() });
         }
         let rows = lines.into_iter().map(|line| (At::Line(line.at), line.cells)).collect();
         let table = Table { file, dialect, header, from, n_columns: n_columns - from, body: Body::Text(rows) };
@@ -386,14 +416,7 @@ fn check_thousands(file: &str, lines: &[Line], expect: &Expect<'_>) -> Result<()
         for (_, text) in
             line.cells.iter().enumerate().filter(|(column, text)| text.contains(',') && !skip.contains(column))
         {
-            let digits = text.trim_start_matches(['+', '-']);
-            let thousands = digits.split_once(',').is_some_and(|(whole, rest)| {
-                (1..=3).contains(&whole.len())
-                    && !whole.starts_with('0')
-                    && rest.len() == 3
-                    && digits.bytes().all(|b| b.is_ascii_digit() || b == b',')
-            });
-            match (thousands, number(text, Decimal::Comma)) {
+            match (is_thousands(text), number(text, Decimal::Comma)) {
                 (false, Ok(_)) => return Ok(()),
                 (true, _) => example = example.or(Some((line.at, text))),
                 _ => {}

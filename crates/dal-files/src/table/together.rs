@@ -31,7 +31,7 @@ pub fn read_together(members: Vec<Member<'_>>) -> Result<(Vec<Table>, Vec<Note>)
     for Member { source, expect, columns_like, rows_like } in members {
         files.push(One { raw: Raw::read(source, &expect)?, expect, columns_like, rows_like });
     }
-    check_decimals(&files)?;
+    let files = decide_decimals(files)?;
     let heads = resolve(&files)?;
     let (mut tables, mut notes) = (Vec::new(), Vec::new());
     for (file, head) in files.into_iter().zip(heads) {
@@ -49,15 +49,19 @@ struct One<'a> {
     rows_like: Option<usize>,
 }
 
-/// Pairs of whole numbers may be numbers with decimal commas, unless another file shows how decimals are written.
-fn check_decimals(files: &[One<'_>]) -> Result<(), FileError> {
+/// Pairs of whole numbers may be numbers with decimal commas: another file tells, which shows how decimals are written.
+fn decide_decimals<'a>(files: Vec<One<'a>>) -> Result<Vec<One<'a>>, FileError> {
     let points = files.iter().any(|file| file.raw.shows_points());
-    for file in files {
-        if let Some(other) = file.raw.doubt().filter(|_| !points) {
-            return Err(file.raw.doubtful(other));
+    let commas = files.iter().any(|file| file.raw.dialect().decimal == Decimal::Comma);
+    let decide = |file: One<'a>| match file.raw.doubt() {
+        Some(other) if points == commas => Err(file.raw.doubtful(other)),
+        Some(_) if commas => {
+            let raw = file.raw.doubted(&file.expect)?;
+            Ok(One { raw, ..file })
         }
-    }
-    Ok(())
+        _ => Ok(file),
+    };
+    files.into_iter().map(decide).collect()
 }
 
 fn resolve(files: &[One<'_>]) -> Result<Vec<Head>, FileError> {

@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum ForestError {
     /// The file begins otherwise.
-    #[error("not a forest file: it does not begin with DALFRST1; export the forest with forest.py (dal-fixtures)")]
+    #[error("not a forest file: it does not begin with DALFRST; export the forest with forest.py (dal-fixtures)")]
     NotAForest,
     /// The file has another length than its header says.
     #[error("the forest file has {found} bytes, its header asks for {expected}")]
@@ -29,6 +29,12 @@ pub enum ForestError {
     Empty {
         /// `inputs`, `outputs` or `trees`.
         what: &'static str,
+    },
+    /// The names of the inputs cannot be read.
+    #[error("the names of the forest's inputs {problem}")]
+    Names {
+        /// What is wrong with them.
+        problem: &'static str,
     },
     /// More inputs than a node can name.
     #[error("the header says {n_inputs} inputs, but a forest file can name at most 65535")]

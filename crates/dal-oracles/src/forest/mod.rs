@@ -19,7 +19,8 @@ const BLOCK: usize = 1024;
 /// (f64) summed in the order of the trees and divided by their number.
 ///
 /// The file layout is that of `forest/README.md` in `dal-fixtures`, whose script writes it: little endian, no padding;
-/// `DALFRST1`; five u32 (inputs, outputs, trees, nodes, leaves); per tree its nodes, u32; per node in preorder its feature,
+/// `DALFRST1`; five u32 (inputs, outputs, trees, nodes, leaves); with `DALFRST2` instead the length of the inputs' names,
+/// u32, and the names in UTF-8, each ended by a NUL; per tree its nodes, u32; per node in preorder its feature,
 /// u16, 0xFFFF for a leaf; per split its threshold, f32; per leaf its outputs, f64; CRC-32 of all that, u32. The preorder
 /// alone gives the structure, so that no file can describe a cycle.
 ///
@@ -33,6 +34,7 @@ const BLOCK: usize = 1024;
 pub struct Forest {
     n_inputs: usize,
     n_outputs: usize,
+    names: Option<Vec<String>>,
     trees: Vec<Tree>,
     nodes: Vec<Node>,
     /// Row of `values` of each node; meaningless for splits.
@@ -61,6 +63,11 @@ impl Forest {
     /// Columns of the inputs.
     pub fn n_inputs(&self) -> usize {
         self.n_inputs
+    }
+
+    /// Names of the inputs, in order, where the forest was fitted on columns with names.
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     /// Numbers in a prediction.
@@ -193,7 +200,7 @@ impl Oracle for Forest {
 
 #[cfg(test)]
 mod tests {
-    use super::read::{CHECKSUM, HEADER, LEAF, MAGIC, crc32};
+    use super::read::{CHECKSUM, HEADER, LEAF, MAGIC, MAGIC_NAMED, crc32};
     use super::*;
     use crate::testing::{golden, uniform};
     use proptest::prelude::*;
@@ -336,6 +343,47 @@ mod tests {
         let mut unsealed = good.clone();
         unsealed[values] ^= 1;
         assert!(matches!(Forest::from_bytes(&unsealed), Err(ForestError::Checksum { .. })));
+    }
+
+    /// The same forest with names of its inputs.
+    fn with_names(bytes: &[u8], names: &[u8]) -> Vec<u8> {
+        let mut named = MAGIC_NAMED.to_vec();
+        named.extend(&bytes[MAGIC.len()..HEADER]);
+        named.extend((names.len() as u32).to_le_bytes());
+        named.extend(names);
+        named.extend(&bytes[HEADER..]);
+        seal(named)
+    }
+
+    #[test]
+    fn a_forest_on_a_data_frame_says_its_columns_and_predicts_as_scikit_learn() {
+        let forest = Forest::from_bytes(dal_fixtures::NAMED_FOREST).unwrap();
+        assert_eq!(forest.names().unwrap(), ["speed", "T [\u{b0}C]", "load"]);
+        let (x, expected) = golden(dal_fixtures::golden::NAMED, 3);
+        let worst = (&forest.predict(x.view()) - &expected).iter().fold(0.0_f64, |m, d| m.max(d.abs()));
+        assert!(worst <= 1e-12, "worst difference {worst:e}");
+    }
+
+    #[test]
+    fn names_of_inputs_are_kept() {
+        let leaf = || Box::new(Plain::Leaf(vec![1.0]));
+        let plain = encode(2, 1, &[Plain::Split(1, 0.5, leaf(), leaf())]);
+        assert_eq!(Forest::from_bytes(&plain).unwrap().names(), None);
+        let named = with_names(&plain, "speed\0Str\u{f6}mung\0".as_bytes());
+        let forest = Forest::from_bytes(&named).unwrap();
+        assert_eq!(forest.names().unwrap(), ["speed", "Str\u{f6}mung"]);
+        let x = uniform(20, 2, 3);
+        assert_eq!(forest.predict(x.view()), Forest::from_bytes(&plain).unwrap().predict(x.view()));
+        for bad in [&b"speed\0"[..], b"a\0b", b"a\0b\0c\0", b"a\0\xff\0", b""] {
+            let error = Forest::from_bytes(&with_names(&plain, bad)).unwrap_err();
+            assert!(matches!(error, ForestError::Names { .. }), "{error}");
+        }
+        for end in 0..named.len() {
+            assert!(Forest::from_bytes(&named[..end]).is_err(), "{end} bytes were taken");
+        }
+        let mut far = named;
+        far[HEADER..HEADER + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(matches!(Forest::from_bytes(&seal(far)), Err(ForestError::Length { .. })));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::error::ForestError;
 use super::{Forest, Node, Tree};
 
 pub(super) const MAGIC: &[u8; 8] = b"DALFRST1";
+/// With the names of the inputs.
+pub(super) const MAGIC_NAMED: &[u8; 8] = b"DALFRST2";
 pub(super) const HEADER: usize = MAGIC.len() + 5 * 4;
 pub(super) const CHECKSUM: usize = 4;
 pub(super) const LEAF: u16 = u16::MAX;
@@ -15,7 +17,8 @@ impl Forest {
     /// # Errors
     /// Any [`ForestError`]: bytes that `forest.py` did not write.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ForestError> {
-        if bytes.len() < MAGIC.len() || &bytes[..MAGIC.len()] != MAGIC {
+        let named = bytes.starts_with(MAGIC_NAMED);
+        if !named && !bytes.starts_with(MAGIC) {
             return Err(ForestError::NotAForest);
         }
         let found = bytes.len() as u64;
@@ -25,8 +28,12 @@ impl Forest {
         let mut header = u32s(&bytes[MAGIC.len()..HEADER]);
         let [n_inputs, n_outputs, n_trees, n_nodes, n_leaves] =
             std::array::from_fn(|_| u64::from(header.next().unwrap_or(0)));
+        let behind = &bytes[HEADER..];
+        let n_name_bytes = if named { u32s(&behind[..4]).next().unwrap_or(0) } else { 0 };
+        let names_end = HEADER as u64 + if named { 4 + u64::from(n_name_bytes) } else { 0 };
         // Every factor is below 2^32, so u128 cannot overflow.
-        let expected = (HEADER + CHECKSUM) as u128
+        let expected = u128::from(names_end)
+            + CHECKSUM as u128
             + 4 * u128::from(n_trees)
             + 2 * u128::from(n_nodes)
             + 4 * u128::from(n_nodes.saturating_sub(n_leaves))
@@ -51,7 +58,9 @@ impl Forest {
         // The length was checked, so these fit a usize on any machine that holds the bytes.
         let (n_trees, n_nodes, n_leaves) = (n_trees as usize, n_nodes as usize, n_leaves as usize);
         let (n_inputs, n_outputs) = (n_inputs as usize, n_outputs as usize);
-        let (sizes, rest) = body[HEADER..].split_at(4 * n_trees);
+        let names_end = names_end as usize;
+        let names = if named { Some(names(&body[HEADER + 4..names_end], n_inputs)?) } else { None };
+        let (sizes, rest) = body[names_end..].split_at(4 * n_trees);
         let (tags, rest) = rest.split_at(2 * n_nodes);
         let (thresholds, values) = rest.split_at(4 * n_nodes.saturating_sub(n_leaves));
 
@@ -79,6 +88,7 @@ impl Forest {
         let mut forest = Self {
             n_inputs,
             n_outputs,
+            names,
             trees: Vec::with_capacity(n_trees),
             nodes: Vec::with_capacity(n_nodes),
             leaf_of: Vec::with_capacity(n_nodes),
@@ -140,6 +150,17 @@ impl Forest {
         }
         self.trees.push(Tree { root: root as u32, depth: deepest });
         Ok(())
+    }
+}
+
+/// The names of the inputs, each ended by a NUL.
+fn names(bytes: &[u8], n_inputs: usize) -> Result<Vec<String>, ForestError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| ForestError::Names { problem: "are not UTF-8" })?;
+    let mut names: Vec<String> = text.split('\0').map(str::to_owned).collect();
+    // Behind the last NUL stands nothing.
+    match names.pop() {
+        Some(rest) if rest.is_empty() && names.len() == n_inputs => Ok(names),
+        _ => Err(ForestError::Names { problem: "are not one for each input" }),
     }
 }
 

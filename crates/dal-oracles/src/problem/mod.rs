@@ -88,6 +88,8 @@ pub struct Problem {
     pub(crate) scaling: OutputScaling,
     pub(crate) digest: Option<String>,
     pub(crate) asking: Option<Arc<Asking>>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) oracle_in_words: Option<String>,
 }
 
 impl Problem {
@@ -116,6 +118,8 @@ impl Problem {
             scaling: OutputScaling::default(),
             digest: None,
             asking: None,
+            notes: Vec::new(),
+            oracle_in_words: None,
         })
     }
 
@@ -202,6 +206,16 @@ impl Problem {
     /// What kept answers depend on; `None` for a built-in problem and for a table, whose answers cost nothing.
     pub fn asking(&self) -> Option<&Asking> {
         self.asking.as_deref()
+    }
+
+    /// Who answers for a user's problem, in words: `the program python3 simulate.py`; none of a built-in one.
+    pub fn oracle_in_words(&self) -> Option<&str> {
+        self.oracle_in_words.as_deref()
+    }
+
+    /// What was assumed of a user's table, a sentence each, for the caller to print.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Where the problem's points come from; its columns are the oracle's inputs.

@@ -15,7 +15,9 @@ pub(super) fn not_loaded(problem: &str, key: &str, message: &str) -> SettingErro
 /// The space of a card's inputs, with their physical ranges.
 pub(super) fn space_of(card: &Card) -> Result<Space, SettingError> {
     let dimension = |input: &InputCard| match *input {
-        InputCard { low, high, integer: true, .. } => Dimension::Integer { low: low as i64, high: high as i64 },
+        InputCard { low, high, integer: true, .. } => {
+            Dimension::Integer { low: low as i64, high: high as i64, scale: Scale::Linear }
+        }
         InputCard { low, high, .. } => Dimension::Continuous { low, high, scale: Scale::Linear },
     };
     Space::new(card.inputs.iter().map(dimension).collect()).map_err(|e| not_loaded(card.id, "id", &e.to_string()))

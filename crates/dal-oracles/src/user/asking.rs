@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dal_core::{Dimension, Oracle, SpaceError};
+use dal_core::{Dimension, Oracle, Scale, SpaceError};
 use ndarray::ArrayView1;
 use sha2::{Digest, Sha256};
 
@@ -110,10 +110,14 @@ impl Identity {
                     self.add(low.to_le_bytes());
                     self.add(high.to_le_bytes());
                 }
-                Dimension::Integer { low, high } => {
-                    self.add("Integer");
+                Dimension::Integer { low, high, scale } => {
+                    self.add(if *scale == Scale::Log { "Integer Log" } else { "Integer" });
                     self.add(low.to_le_bytes());
                     self.add(high.to_le_bytes());
+                }
+                Dimension::Fixed { value } => {
+                    self.add("Fixed");
+                    self.add(value.to_le_bytes());
                 }
                 Dimension::Categorical { .. } => {
                     self.add("Levels");

@@ -1,15 +1,18 @@
 //! What a problem file says of its columns: their names, and the dimension that each input is.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::PathBuf;
 
-use dal_core::{Dimension, Scale};
+use dal_core::Dimension;
+use dal_files::edge::bounds;
+use dal_files::number::short;
 
+use super::answers;
 use super::error::ProblemFileError;
 use super::file::{InputSpec, ProblemFile};
 use super::inputs::Inputs;
 use super::reader::Reader;
-use super::{answers, table};
+use super::table::Rows;
 
 impl Reader<'_> {
     pub(super) fn check_names(&self, file: &ProblemFile) -> Result<(), ProblemFileError> {
@@ -53,7 +56,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn inputs(&self, specs: &[InputSpec], table: Option<&Path>) -> Result<Inputs, ProblemFileError> {
+    pub(super) fn inputs(&self, specs: &[InputSpec], table: Option<&Rows>) -> Result<Inputs, ProblemFileError> {
         let mut inputs = Vec::new();
         for (index, spec) in specs.iter().enumerate() {
             let dimension = self.dimension(index, spec, table)?;
@@ -62,7 +65,7 @@ impl Reader<'_> {
         Inputs::new(inputs).map_err(|e| self.key("inputs", e.to_string()))
     }
 
-    fn dimension(&self, index: usize, spec: &InputSpec, table: Option<&Path>) -> Result<Dimension, ProblemFileError> {
+    fn dimension(&self, index: usize, spec: &InputSpec, table: Option<&Rows>) -> Result<Dimension, ProblemFileError> {
         let at = |key: &str| format!("inputs[{index}].{key} (`{}`)", spec.name);
         if let Some(levels) = &spec.levels {
             if spec.low.is_some() || spec.high.is_some() || spec.scale.is_some() || spec.integer {
@@ -82,7 +85,7 @@ impl Reader<'_> {
         let (low, high) = match (spec.low, spec.high, table) {
             (Some(low), Some(high), _) => (low, high),
             (low, high, Some(table)) => {
-                let data = table::range(table, &spec.name)?;
+                let data = table.range(index)?;
                 (low.unwrap_or(data.0), high.unwrap_or(data.1))
             }
             (low, _, None) => {
@@ -92,23 +95,20 @@ impl Reader<'_> {
             }
         };
         let scale = spec.scale.unwrap_or_default();
-        // A comparison that is false for NaN as well.
-        if !(low.is_finite() && high.is_finite() && low < high) {
-            return Err(self.key(at("low"), format!("low must be below high, but they are {low} and {high}")));
-        }
-        if !spec.integer {
-            if scale == Scale::Log && low <= 0.0 {
-                return Err(self.key(at("scale"), format!("a log scale needs low above 0, but it is {low}")));
-            }
-            return Ok(Dimension::Continuous { low, high, scale });
-        }
-        if scale == Scale::Log {
-            return Err(self.key(at("scale"), "a whole number has no log scale; drop integer or scale"));
-        }
-        let limit = 2_f64.powi(51);
-        match [low, high].iter().find(|v| v.fract() != 0.0 || v.abs() > limit) {
-            Some(v) => Err(self.key(at("integer"), format!("low and high must be whole numbers, but one is {v}"))),
-            None => Ok(Dimension::Integer { low: low as i64, high: high as i64 }),
-        }
+        bounds(low, high, scale, spec.integer).map_err(|fault| match table {
+            // What a table says of itself is told of the table.
+            Some(table) if spec.low.is_none() || spec.high.is_none() => ProblemFileError::Table {
+                path: PathBuf::from(table.file()),
+                message: format!(
+                    "{}: column {} runs from {} to {}: {fault}; or give low and high in {}",
+                    table.file(),
+                    spec.name,
+                    short(low),
+                    short(high),
+                    self.path.display()
+                ),
+            },
+            _ => self.key(at(fault.key()), fault.to_string()),
+        })
     }
 }

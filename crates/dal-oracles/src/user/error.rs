@@ -33,14 +33,20 @@ pub enum ProblemFileError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// The file is no text in UTF-8.
+    #[error("{message}")]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// What it is, where that shows, and what to do; it begins with the file.
+        message: String,
+    },
     /// A table cannot be used.
-    #[error("{}: {place}: {problem}", path.display())]
-    Data {
+    #[error("{message}")]
+    Table {
         /// The table's file.
         path: PathBuf,
-        /// Where in it.
-        place: String,
-        /// What is wrong and what to do.
-        problem: String,
+        /// What is wrong in it, where, and what to do; it begins with the file.
+        message: String,
     },
 }

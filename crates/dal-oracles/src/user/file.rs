@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use dal_core::{MlpOverlay, OutputTransform, Scale};
-use serde::Deserialize;
+use dal_files::number::short;
+use serde::{Deserialize, Deserializer};
 
 use super::command::Exchange;
 use super::physical::Units;
@@ -38,7 +39,7 @@ pub(super) struct InputSpec {
     pub(super) scale: Option<Scale>,
     #[serde(default)]
     pub(super) integer: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "levels")]
     pub(super) levels: Option<Vec<String>>,
 }
 
@@ -92,6 +93,39 @@ impl TryFrom<OracleTables> for OracleSpec {
     }
 }
 
+impl OracleSpec {
+    /// Who answers, for a person.
+    pub(super) fn in_words(&self) -> String {
+        let units = |units: Units| match units {
+            Units::Physical => "in physical units",
+            Units::UnitBox => "on the unit box",
+        };
+        match self {
+            Self::Table(table) => format!("the table {}", table.file.display()),
+            Self::Command(command) => {
+                let rows = command.rows_per_call.map_or_else(String::new, |n| {
+                    format!(", {n} point{} a call at most", if n == 1 { "" } else { "s" })
+                });
+                let calls = match command.parallel {
+                    0 | 1 => String::new(),
+                    n => format!(", {n} calls at a time"),
+                };
+                format!(
+                    "the program {}{rows}{calls}, {} s a call at most",
+                    command.program.join(" "),
+                    command.time_limit
+                )
+            }
+            Self::Forest(forest) => format!("the forest {} {}", forest.file.display(), units(forest.units)),
+            Self::Network(network) => {
+                let path = network.folder.as_ref().or(network.file.as_ref());
+                let path = path.map_or_else(String::new, |path| path.display().to_string());
+                format!("the network {path} {}", units(network.units))
+            }
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableSpec {
@@ -136,6 +170,26 @@ pub(super) struct NetworkFile {
     pub(super) file: Option<PathBuf>,
     #[serde(default)]
     pub(super) units: Units,
+}
+
+/// Names of levels; those that are numbers may be written as such.
+fn levels<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Level {
+        Whole(i64),
+        Number(f64),
+        Truth(bool),
+        Name(String),
+    }
+    let levels = Vec::<Level>::deserialize(from)?;
+    let name = |level| match level {
+        Level::Whole(v) => v.to_string(),
+        Level::Number(v) => short(v),
+        Level::Truth(v) => v.to_string(),
+        Level::Name(name) => name,
+    };
+    Ok(Some(levels.into_iter().map(name).collect()))
 }
 
 fn yes() -> bool {

@@ -1,6 +1,7 @@
 //! A user's inputs: names and levels beside the space, and the way between points, physical values and text.
 
 use dal_core::{Dimension, Space, SpaceError, Value};
+use dal_files::write::{Out, record};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 /// The inputs of a user's problem, in order.
@@ -33,9 +34,14 @@ impl Inputs {
         &self.levels
     }
 
+    /// As the reader of tables takes them.
+    pub(super) fn of_files(&self) -> dal_files::Inputs<'_> {
+        dal_files::Inputs { names: &self.names, levels: &self.levels, space: &self.space }
+    }
+
     /// The header of a CSV file of points, with its line break.
     pub(super) fn header(&self) -> String {
-        csv_record(self.names.iter().map(String::as_str))
+        record(self.names.iter().map(|name| Out::Exact(name)))
     }
 
     /// A point of the unit box as a line of CSV in physical units, numbers in the shortest form that reads back the same.
@@ -45,7 +51,7 @@ impl Inputs {
             Value::Level(level) => levels[level].clone(),
             other => other.to_string(),
         });
-        Ok(csv_record(text.collect::<Vec<_>>().iter().map(String::as_str)))
+        Ok(record(text.collect::<Vec<_>>().iter().map(|cell| Out::Exact(cell))))
     }
 
     /// Points of the unit box as numbers in physical units, shape (n, inputs); a level is its 0-based number.
@@ -62,52 +68,20 @@ impl Inputs {
         }
         Ok(physical)
     }
-
-    /// The value that `text` states for input `index`, or what is wrong with it.
-    pub(super) fn parse(&self, index: usize, text: &str) -> Result<Value, String> {
-        let text = text.trim();
-        let dimension = &self.space.dimensions()[index];
-        match *dimension {
-            Dimension::Continuous { low, high, .. } => match text.parse::<f64>() {
-                Ok(v) if v >= low && v <= high => Ok(Value::Number(v)),
-                Ok(v) => Err(format!("{v} lies outside [{low}, {high}]")),
-                Err(_) => Err(format!("`{text}` is not a number")),
-            },
-            // `3.0` is how tools write a whole number in a column of floats.
-            Dimension::Integer { low, high } => match text.parse::<f64>() {
-                Ok(v) if v.fract() == 0.0 && v >= low as f64 && v <= high as f64 => Ok(Value::Integer(v as i64)),
-                _ => Err(format!("`{text}` is not a whole number from {low} to {high}")),
-            },
-            Dimension::Categorical { .. } => match self.levels[index].iter().position(|level| level == text) {
-                Some(level) => Ok(Value::Level(level)),
-                None => Err(format!("`{text}` is none of the levels {}", self.levels[index].join(", "))),
-            },
-        }
-    }
-}
-
-/// One line of CSV, quoted where it must be, with its line break.
-fn csv_record<'a>(fields: impl Iterator<Item = &'a str>) -> String {
-    let quoted = fields.map(|field| {
-        if field.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", field.replace('"', "\"\""))
-        } else {
-            field.to_owned()
-        }
-    });
-    quoted.collect::<Vec<_>>().join(",") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use dal_core::{Scale, SeedPath};
+    use dal_files::edge::value;
+    use dal_files::number::Decimal;
 
     fn inputs() -> Inputs {
         let levels = ["steel", "a \"soft\", light one"].map(str::to_owned).to_vec();
         Inputs::new(vec![
             ("speed".into(), vec![], Dimension::Continuous { low: 0.5, high: 80.0, scale: Scale::Log }),
-            ("blades".into(), vec![], Dimension::Integer { low: 2, high: 6 }),
+            ("blades".into(), vec![], Dimension::Integer { low: 2, high: 6, scale: Scale::Linear }),
             ("material".into(), levels, Dimension::Categorical { n_levels: 2 }),
         ])
         .unwrap()
@@ -119,19 +93,13 @@ mod tests {
         assert_eq!(inputs.header(), "speed,blades,material\n");
         for point in inputs.space().sample(200, &SeedPath::root(2)).outer_iter() {
             let line = inputs.csv_line(point).unwrap();
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
-            let record = reader.records().next().unwrap().unwrap();
-            let values: Vec<Value> = (0..3).map(|i| inputs.parse(i, &record[i]).unwrap()).collect();
+            let record = dal_files::cells(&line, dal_files::Separator::Comma);
+            let read = |i: usize| {
+                let dimension = &inputs.space().dimensions()[i];
+                value(dimension, &inputs.levels[i], &record[i], Decimal::Point).unwrap().value
+            };
+            let values: Vec<Value> = (0..3).map(read).collect();
             assert_eq!(values, inputs.space().to_physical(point).unwrap());
-        }
-    }
-
-    #[test]
-    fn values_are_parsed_strictly() {
-        let inputs = inputs();
-        assert_eq!(inputs.parse(1, " 3.0 "), Ok(Value::Integer(3)));
-        for (index, text) in [(0, "0.1"), (0, "nan"), (0, "fast"), (1, "2.5"), (1, "7"), (1, ""), (2, "brass")] {
-            assert!(inputs.parse(index, text).is_err(), "{text}");
         }
     }
 

@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use dal_core::model::OnCollapse;
 use dal_core::{MlpEnsemble, MlpOverlay, Oracle, OutputScaling, OutputTransform, OutputUnits, Settings};
-use ndarray::Array2;
+use dal_files::Source;
+use ndarray::{Array2, Axis};
 use sha2::{Digest, Sha256};
 
 use self::asking::{Identity, Who, hex};
@@ -28,7 +29,7 @@ use self::file::{OracleSpec, OutputSpec, ProblemFile};
 use self::inputs::Inputs;
 use self::physical::InPhysicalUnits;
 use self::reader::Reader;
-use self::table::TableOracle;
+use self::table::{Rows, TableOracle};
 use crate::forest::Forest;
 use crate::problem::{AnsweredBy, Column, Problem};
 
@@ -57,6 +58,8 @@ struct Found {
     old_digest: Sha256,
     /// Of a table, forest or network alone.
     files: Sha256,
+    /// What was assumed of a table.
+    notes: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -65,18 +68,18 @@ impl Reader<'_> {
         let mut old_digest = Sha256::new();
         old_digest.update(&bytes);
         let syntax = |message: String| ProblemFileError::Syntax { path: self.path.to_owned(), message };
-        let text = String::from_utf8(bytes).map_err(|e| syntax(format!("not UTF-8 text: {e}")))?;
+        let source = Source::from_bytes(self.path.display().to_string(), bytes);
+        let text = source
+            .plain_text()
+            .map_err(|error| ProblemFileError::Text { path: self.path.to_owned(), message: error.to_string() })?;
         let file: ProblemFile = toml::from_str(&text).map_err(|e| syntax(e.to_string().trim_end().to_owned()))?;
         if file.name.is_empty() || !file.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
             return Err(self.key("name", format!("`{}` is no name: use letters, digits, - and _", file.name)));
         }
         self.check_names(&file)?;
-        let table = match &file.oracle {
-            Some(OracleSpec::Table(table)) => Some(self.folder().join(&table.file)),
-            _ => None,
-        };
-        let inputs = self.inputs(&file.inputs, table.as_deref())?;
         let outputs: Vec<String> = file.outputs.iter().map(|output| output.name.clone()).collect();
+        let table = self.table(&file, &outputs)?;
+        let inputs = self.inputs(&file.inputs, table.as_ref())?;
         let scaling = self.scaling(&file.outputs)?;
         let mut identity = Identity::default();
         identity.add_inputs(&inputs);
@@ -87,11 +90,13 @@ impl Reader<'_> {
             asking: Asking::new(self.path, outputs, inputs.clone()),
             old_digest,
             files: Sha256::new(),
+            notes: Vec::new(),
         };
+        let oracle_in_words = file.oracle.as_ref().map(OracleSpec::in_words);
         if let Some(spec) = file.oracle {
-            self.oracle(spec, &inputs, &mut identity, &mut found)?;
+            self.oracle(spec, table.as_ref(), &inputs, &mut identity, &mut found)?;
         }
-        let Found { answered_by, oracle, candidates, mut asking, old_digest, files } = found;
+        let Found { answered_by, oracle, candidates, mut asking, old_digest, files, notes } = found;
         if let Some(oracle) = oracle.as_ref().filter(|oracle| oracle.n_outputs() != file.outputs.len()) {
             let problem = format!("{} outputs are named, the oracle has {}", file.outputs.len(), oracle.n_outputs());
             return Err(self.key("outputs", problem));
@@ -121,6 +126,8 @@ impl Reader<'_> {
             outputs: file.outputs.iter().map(|output| column(&output.name, &output.unit, &[])).collect(),
             asking: candidates.is_none().then(|| Arc::new(asking)),
             candidates,
+            notes,
+            oracle_in_words,
             model: self.model(&file.network)?,
             digest: Some(identity.finish()),
         })
@@ -130,19 +137,22 @@ impl Reader<'_> {
     fn oracle(
         &self,
         spec: OracleSpec,
+        table: Option<&Rows>,
         inputs: &Inputs,
         identity: &mut Identity,
         found: &mut Found,
     ) -> Result<(), ProblemFileError> {
-        let Found { answered_by, oracle, candidates, asking, old_digest, files } = found;
+        let Found { answered_by, oracle, candidates, asking, old_digest, files, notes } = found;
         let model: Arc<dyn Oracle> = match spec {
             OracleSpec::Table(spec) => {
-                let path = self.folder().join(&spec.file);
-                let bytes = self.read(&path)?;
+                let bytes = self.read(&self.folder().join(&spec.file))?;
                 old_digest.update(&bytes);
                 files.update(&bytes);
                 identity.add(format!("table {:?}", spec.duplicates));
-                let (table, points) = TableOracle::open(&path, inputs, &asking.outputs, spec.duplicates)?;
+                let rows = table.ok_or_else(|| self.key("oracle.table", "is not read"))?;
+                let (table, points, said) = TableOracle::new(rows, inputs, spec.duplicates)?;
+                notes.extend(said.iter().map(ToString::to_string));
+                notes.extend(rows.constants(inputs));
                 (*answered_by, *candidates) = (AnsweredBy::Table, Some(points));
                 *oracle = Some(Arc::new(table));
                 return Ok(());
@@ -170,12 +180,18 @@ impl Reader<'_> {
                 asking.version = Some(format!("{:?} {}", spec.units, hex(files.clone())));
                 let forest = Forest::from_bytes(&bytes).map_err(|e| self.key("oracle.forest.file", e.to_string()))?;
                 let (n_inputs, n_outputs) = (forest.n_inputs(), forest.n_outputs());
+                let order = self.forest_order(&forest, inputs, spec.units)?;
                 let model = InPhysicalUnits::new(
                     inputs.clone(),
                     spec.units,
                     n_inputs,
                     n_outputs,
-                    Box::new(move |x| Ok(forest.predict(x))),
+                    Box::new(move |x| {
+                        Ok(match &order {
+                            Some(order) => forest.predict(x.select(Axis(1), order).view()),
+                            None => forest.predict(x),
+                        })
+                    }),
                 );
                 Arc::new(model.map_err(|problem| self.key("oracle.forest", problem))?)
             }
@@ -191,6 +207,15 @@ impl Reader<'_> {
         asking.who = Who::Model(Arc::clone(&model));
         *oracle = Some(model);
         Ok(())
+    }
+
+    /// The table that is named, if one is.
+    fn table(&self, file: &ProblemFile, outputs: &[String]) -> Result<Option<Rows>, ProblemFileError> {
+        let Some(OracleSpec::Table(table)) = &file.oracle else { return Ok(None) };
+        let inputs: Vec<String> = file.inputs.iter().map(|input| input.name.clone()).collect();
+        let worded = file.inputs.iter().filter(|input| input.levels.is_some());
+        let words: Vec<String> = worded.map(|input| input.name.clone()).collect();
+        Rows::read(&self.folder().join(&table.file), &inputs, &words, outputs).map(Some)
     }
 
     /// How outputs are learned: standardised, unless the file says otherwise.
@@ -293,10 +318,10 @@ mod tests {
             (format!("{INPUTS}[oracle.table]\nfile = \"u.csv\"\n"), vec!["u.csv"]),
             (
                 format!("{INPUTS}[oracle.forest]\nfile = \"t.csv\"\n"),
-                vec!["oracle.forest.file", "DALFRST1", "forest.py"],
+                vec!["oracle.forest.file", "DALFRST", "forest.py"],
             ),
             (INPUTS.replace("low = 0", "low = 20") + table, vec!["inputs[0].low (`a`)", "low must be below high"]),
-            (INPUTS.replace("low = 0", "low = 2") + table, vec!["t.csv", "line 2", "`a`", "1 lies outside [2, 10]"]),
+            (INPUTS.replace("low = 0", "low = 2") + table, vec!["t.csv, line 2, column a", "`1` lies outside [2, 10]"]),
             (INPUTS.replace("low = 0", "low = 0\nscale = \"log\"") + table, vec!["inputs[0].scale", "low above 0"]),
             (INPUTS.replace("low = 0", "low = 0.5\ninteger = true") + table, vec!["inputs[0].integer", "0.5"]),
             (INPUTS.replace("low = 0", "levels = [\"u\", \"v\"]") + table, vec!["inputs[0].levels", "no low, high"]),
@@ -308,7 +333,10 @@ mod tests {
             (INPUTS.replace("\"a\"", "\"row\"") + table, vec!["inputs[0].name", "choose another"]),
             (INPUTS.replace("\"a\"", "\"1\"") + table, vec!["inputs[0].name", "looks like a number"]),
             (INPUTS.replace("\"a\"", "\"x1\"") + table, vec!["inputs[0].name", "unit box", "choose another"]),
-            (INPUTS.replace("\"a\"", "\"b\"") + table, vec!["t.csv", "the header", "no column `b`; it has a, y"]),
+            (
+                INPUTS.replace("\"a\"", "\"b\"") + table,
+                vec!["t.csv, line 1", "no column `b`; it has a, y", "begin with"],
+            ),
             (INPUTS.replace("\"p\"", "\"p q\"") + table, vec!["name", "use letters"]),
             (
                 INPUTS.replace("low = 0\n", "") + "[oracle.command]\nprogram = [\"x\"]\ntime_limit = 1\n",
@@ -438,7 +466,7 @@ mod tests {
         assert_eq!(run("duplicates = \"mean\"\n", csv).unwrap(), array![[2.5], [2.0]]);
         assert_eq!(run("", "a,y\n1,2\n1,2\n").unwrap(), array![[2.0]]);
         for bad in ["a,y\n", "a,y\n1,\n", "a,y\n1,nan\n", "a,y\n1\n", "a,y\n1,2,3\n", "a,a,y\n1,1,2\n", ""] {
-            assert!(matches!(run("", bad), Err(ProblemFileError::Data { .. })), "{bad:?}");
+            assert!(matches!(run("", bad), Err(ProblemFileError::Table { .. })), "{bad:?}");
         }
     }
 
@@ -467,6 +495,35 @@ mod tests {
         // A threshold may lie within a rounding of v / 10 · 10, so a few points may go the other way.
         let same = y.iter().zip(&expected).filter(|(a, b)| a == b).count();
         assert!(same >= 48, "{same} of 50");
+    }
+
+    #[test]
+    fn a_forest_with_names_is_given_its_columns_by_name() {
+        let make = |names: &[&str], units: &str| {
+            let input = |name: &&str| format!("[[inputs]]\nname = \"{name}\"\nlow = -10\nhigh = 10\n");
+            let text = format!(
+                "name = \"f\"\n{}[[outputs]]\nname = \"y\"\n[oracle.forest]\nfile = \"n.forest\"\nunits = \"{units}\"\n",
+                names.iter().map(input).collect::<String>()
+            );
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("n.forest", dal_fixtures::NAMED_FOREST)]);
+            load(path)
+        };
+        let (x, expected) = crate::testing::golden(dal_fixtures::golden::NAMED, 3);
+        // The same points on the box of a forest in physical values; a threshold may lie within a rounding.
+        let same = |problem: &Problem, order: &[usize]| {
+            let y = all_labels(problem.oracle().as_ref(), (x.select(Axis(1), order) / 10.0).view());
+            y.iter().zip(&expected).filter(|(a, b)| (**a - **b).abs() < 1e-9).count()
+        };
+        assert!(same(&make(&["speed", "T [°C]", "load"], "physical").unwrap(), &[0, 1, 2]) >= 39);
+        assert!(same(&make(&["load", "speed", "T [°C]"], "physical").unwrap(), &[2, 0, 1]) >= 39);
+        let error = make(&["load", "speed", "T"], "physical").unwrap_err().to_string();
+        assert!(error.contains("oracle.forest") && error.contains("no one input `T [°C]`"), "{error}");
+        // On the box the columns are called alike, or x0, x1, …, which these are not.
+        let shrunk = x.mapv(|v| v / 10.0);
+        let plain = Forest::from_bytes(dal_fixtures::NAMED_FOREST).unwrap().predict(shrunk.view());
+        let on_box = make(&["load", "speed", "T [°C]"], "unit-box").unwrap();
+        assert_eq!(all_labels(on_box.oracle().as_ref(), shrunk.select(Axis(1), &[2, 0, 1]).view()), plain);
+        assert!(make(&["a", "b", "c"], "unit-box").is_err());
     }
 
     #[cfg(feature = "onnx")]

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use dal_files::names::places;
 use sha2::{Digest, Sha256};
 
 use super::command::{CommandSettings, Exchange};
 use super::error::ProblemFileError;
 use super::file::{CommandSpec, NetworkFile};
-use super::physical::Predict;
+use super::inputs::Inputs;
+use super::physical::{Predict, Units};
 use super::reader::Reader;
+use crate::forest::Forest;
 use crate::network::Network;
 
 impl Reader<'_> {
@@ -35,6 +38,50 @@ impl Reader<'_> {
             }
             _ => {
                 Err(self.key("oracle.network", "give either a folder (network.toml and safetensors) or a file (.onnx)"))
+            }
+        }
+    }
+
+    /// Where each input of a forest with names stands among what the problem offers; none where it stands there already,
+    /// or has no name.
+    pub(super) fn forest_order(
+        &self,
+        forest: &Forest,
+        inputs: &Inputs,
+        units: Units,
+    ) -> Result<Option<Vec<usize>>, ProblemFileError> {
+        let Some(names) = forest.names() else { return Ok(None) };
+        let unit: Vec<String> = (0..inputs.space().n_columns()).map(|i| format!("x{i}")).collect();
+        // On the unit box an input without levels is one column, so its name will do.
+        let offered: Vec<&[String]> = match units {
+            Units::Physical => vec![inputs.names()],
+            Units::UnitBox if inputs.space().dimensions().iter().all(|dimension| dimension.n_columns() == 1) => {
+                vec![&unit, inputs.names()]
+            }
+            Units::UnitBox => vec![&unit],
+        };
+        let find = |header: &&[String]| -> Option<Vec<usize>> {
+            let place = |name: &String| match places(header, name)[..] {
+                [place] => Some(place),
+                _ => None,
+            };
+            names.iter().map(place).collect::<Option<Vec<_>>>().filter(|found| {
+                let distinct: std::collections::HashSet<&usize> = found.iter().collect();
+                distinct.len() == found.len()
+            })
+        };
+        match offered.iter().find_map(find) {
+            Some(order) if order.iter().enumerate().all(|(at, place)| at == *place) => Ok(None),
+            Some(order) => Ok(Some(order)),
+            None => {
+                let header = offered[offered.len() - 1];
+                let missing = names.iter().find(|name| places(header, name).len() != 1).unwrap_or(&names[0]);
+                let problem = format!(
+                    "the forest was fitted on columns called {}, and the problem has no one input `{missing}`; name the \
+                     inputs as those columns, in any order, or fit the forest on an array without names",
+                    names.iter().take(12).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+                );
+                Err(self.key("oracle.forest", problem))
             }
         }
     }

@@ -1,10 +1,13 @@
-//! An oracle that is a table of inputs and outputs, CSV or Parquet: its rows are the only points with labels.
+//! An oracle that is a table of inputs and outputs: its rows are the only points with labels.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, check_unit_box};
+use dal_core::{Dimension, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, Value, check_unit_box};
+use dal_files::edge::value;
+use dal_files::number::{excerpt, short};
+use dal_files::{Expect, FileError, Note, Source, Table};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::error::ProblemFileError;
@@ -23,87 +26,212 @@ pub enum Duplicates {
     Mean,
 }
 
+/// A user's table, read once: where its inputs and outputs stand.
+#[derive(Debug)]
+pub(super) struct Rows {
+    path: PathBuf,
+    table: Table,
+    /// Columns of the inputs, in order.
+    inputs: Vec<usize>,
+    /// Columns of the outputs, in order.
+    outputs: Vec<usize>,
+    /// What was assumed of the file.
+    notes: Vec<Note>,
+}
+
+impl Rows {
+    /// Reads the table; `words` are the inputs that have levels.
+    pub(super) fn read(
+        path: &Path,
+        inputs: &[String],
+        words: &[String],
+        outputs: &[String],
+    ) -> Result<Self, ProblemFileError> {
+        let names: Vec<String> = inputs.iter().chain(outputs).cloned().collect();
+        let open = || -> Result<Self, FileError> {
+            let expect = Expect::Named { sets: std::slice::from_ref(&names), words, bare: None };
+            let (table, notes) = dal_files::read(Source::open(path)?, &expect)?;
+            let (inputs, outputs) = (table.find(inputs)?, table.find(outputs)?);
+            Ok(Self { path: path.to_owned(), table, inputs, outputs, notes })
+        };
+        open().map_err(|error| fault(path, &error))
+    }
+
+    /// The smallest and largest number of an input, for a bound that is left to the data.
+    pub(super) fn range(&self, input: usize) -> Result<(f64, f64), ProblemFileError> {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for row in 0..self.table.n_rows() {
+            let v = self.table.number(row, self.inputs[input]).map_err(|error| fault(&self.path, &error))?;
+            (low, high) = (low.min(v), high.max(v));
+        }
+        Ok((low, high))
+    }
+
+    /// A sentence on each input that the table's rows never vary.
+    pub(super) fn constants(&self, inputs: &Inputs) -> Vec<String> {
+        let of = inputs.names().iter().zip(inputs.space().dimensions());
+        let sentence = |(name, dimension): (&String, &Dimension)| match *dimension {
+            Dimension::Fixed { value } => Some(format!(
+                "{}: column {name} holds {} in every row: this input is kept and not varied",
+                self.file(),
+                short(value)
+            )),
+            _ => None,
+        };
+        of.filter_map(sentence).collect()
+    }
+
+    /// The table's name for messages.
+    pub(super) fn file(&self) -> &str {
+        self.table.file()
+    }
+}
+
+fn fault(path: &Path, error: &FileError) -> ProblemFileError {
+    ProblemFileError::Table { path: path.to_owned(), message: error.to_string() }
+}
+
 /// The oracle that looks points up in a table.
 #[derive(Debug)]
 pub struct TableOracle {
-    /// Row of `y` of each point, by the bits of its coordinates on the unit box.
+    inputs: Inputs,
+    /// Row of `x` and `y` of each point, by the bits of its coordinates on the unit box.
     rows: HashMap<Box<[u64]>, usize>,
+    x: Array2<f64>,
     y: Array2<f64>,
-    n_inputs: usize,
+    /// Where each row stands in the file.
+    places: Vec<String>,
     name: String,
 }
 
+/// Coordinates on the unit box that lie no farther apart, 1e-12 of the range, are the same but for rounding.
+const ROUNDING: f64 = 2e-12;
+
+/// Inputs that a message about the nearest row names.
+const NAMED: usize = 6;
+
 impl TableOracle {
-    /// Reads the table; gives its distinct points, shape (n, columns), beside the oracle.
-    pub(super) fn open(
-        path: &Path,
+    /// Takes the rows; gives their distinct points, shape (n, columns), beside the oracle, and what was assumed.
+    pub(super) fn new(
+        rows: &Rows,
         inputs: &Inputs,
-        outputs: &[String],
         duplicates: Duplicates,
-    ) -> Result<(Self, Array2<f64>), ProblemFileError> {
-        let n_inputs = inputs.space().n_columns();
-        let names: Vec<&str> = inputs.names().iter().chain(outputs).map(String::as_str).collect();
-        let fault = |place: &str, problem: String| ProblemFileError::Data {
-            path: path.to_owned(),
-            place: place.to_owned(),
-            problem,
-        };
+    ) -> Result<(Self, Array2<f64>, Vec<Note>), ProblemFileError> {
+        Self::open(rows, inputs, duplicates).map_err(|error| fault(&rows.path, &error))
+    }
+
+    fn open(from: &Rows, inputs: &Inputs, duplicates: Duplicates) -> Result<(Self, Array2<f64>, Vec<Note>), FileError> {
+        let table = &from.table;
+        let ranges = inputs.of_files();
+        let n_outputs = from.outputs.len();
         let mut rows = HashMap::new();
         let (mut x, mut y, mut counts) = (Vec::new(), Vec::<f64>::new(), Vec::<f64>::new());
-        let mut first_seen = Vec::<String>::new();
-        for_each_row(path, &names, &mut |place, fields| {
-            let (point, label) = fields.split_at(inputs.names().len());
-            let mut values = Vec::with_capacity(point.len());
-            for (index, field) in point.iter().enumerate() {
-                let value = inputs.parse(index, field);
-                values.push(value.map_err(|problem| fault(place, format!("column `{}`: {problem}", names[index])))?);
-            }
-            let mut answer = Vec::with_capacity(label.len());
-            for (field, name) in label.iter().zip(outputs) {
-                match field.trim().parse::<f64>() {
-                    Ok(v) if v.is_finite() => answer.push(v),
-                    _ => return Err(fault(place, format!("column `{name}`: `{field}` is not a finite number"))),
+        let mut places = Vec::<String>::new();
+        let (mut n_moved, mut furthest) = (0, 0.0_f64);
+        for row in 0..table.n_rows() {
+            let mut values = Vec::with_capacity(from.inputs.len());
+            for (index, &column) in from.inputs.iter().enumerate() {
+                let cell = table.cell(row, column);
+                let dimension = &ranges.space.dimensions()[index];
+                let placed = value(dimension, &ranges.levels[index], &cell, table.dialect().decimal)
+                    .map_err(|fault| table.cell_error(row, column, fault.to_string()))?;
+                values.push(placed.value);
+                if let Some(moved) = placed.moved {
+                    (n_moved, furthest) = (n_moved + 1, furthest.max(moved));
                 }
             }
-            let unit = inputs.space().to_unit(&values).map_err(|e| fault(place, e.to_string()))?;
+            let answer: Vec<f64> =
+                from.outputs.iter().map(|&column| table.number(row, column)).collect::<Result<_, _>>()?;
+            let unit =
+                ranges.space.to_unit(&values).map_err(|e| table.cell_error(row, from.inputs[0], e.to_string()))?;
             match rows.entry(key(unit.iter())) {
                 Entry::Vacant(entry) => {
                     entry.insert(counts.len());
                     x.extend(unit);
                     y.extend(answer);
                     counts.push(1.0);
-                    first_seen.push(place.to_owned());
+                    places.push(table.at(row).to_string());
                 }
                 Entry::Occupied(entry) => {
-                    let row = *entry.get();
-                    let known = &mut y[row * outputs.len()..(row + 1) * outputs.len()];
+                    let known_row = *entry.get();
+                    let known = &mut y[known_row * n_outputs..(known_row + 1) * n_outputs];
                     match duplicates {
                         Duplicates::First => {}
                         Duplicates::Error if *known == answer[..] => {}
                         Duplicates::Error => {
+                            let differs = (0..n_outputs).find(|&k| known[k] != answer[k]).unwrap_or_default();
                             let problem = format!(
-                                "the inputs are those of {}, the outputs differ; set duplicates = \"mean\" or \"first\"",
-                                first_seen[row]
+                                "differs from {} of {}, whose inputs are the same; set duplicates = \"mean\" or \"first\"",
+                                short(known[differs]),
+                                places[known_row]
                             );
-                            return Err(fault(place, problem));
+                            return Err(table.cell_error(row, from.outputs[differs], problem));
                         }
                         Duplicates::Mean => {
-                            counts[row] += 1.0;
-                            known.iter_mut().zip(&answer).for_each(|(mean, v)| *mean += (v - *mean) / counts[row]);
+                            counts[known_row] += 1.0;
+                            let n = counts[known_row];
+                            known.iter_mut().zip(&answer).for_each(|(mean, v)| *mean += (v - *mean) / n);
                         }
                     }
                 }
             }
-            Ok(())
-        })?;
-        let n = counts.len();
-        if n == 0 {
-            return Err(fault("the whole file", "it has no rows".into()));
         }
-        let shape = |columns, values| Array2::from_shape_vec((n, columns), values).expect("rows were added whole");
-        let oracle = Self { rows, y: shape(outputs.len(), y), n_inputs, name: path.display().to_string() };
-        Ok((oracle, shape(n_inputs, x)))
+        let shape = |columns, values| Array2::from_shape_vec((counts.len(), columns), values).expect("whole rows");
+        let (x, y) = (shape(ranges.space.n_columns(), x), shape(n_outputs, y));
+        let mut notes = from.notes.clone();
+        if n_moved > 0 {
+            notes.push(Note::Moved { file: table.file().to_owned(), n: n_moved, furthest });
+        }
+        let oracle = Self { inputs: inputs.clone(), rows, x: x.clone(), y, places, name: table.file().to_owned() };
+        Ok((oracle, x, notes))
     }
+
+    /// The row that a point is: the same coordinates, or the same but for rounding.
+    fn find(&self, point: ArrayView1<'_, f64>) -> Option<usize> {
+        let exact = self.rows.get(&key(point.iter())).copied();
+        let near = |row: &ArrayView1<'_, f64>| row.iter().zip(point).all(|(a, b)| (a - b).abs() <= ROUNDING);
+        exact.or_else(|| self.x.outer_iter().position(|row| near(&row)))
+    }
+
+    fn refusal(&self, point: ArrayView1<'_, f64>) -> LabelFailure {
+        let message = self.describe(point).unwrap_or_else(|| format!("the table {} has no such row", self.name));
+        LabelFailure::new(LabelFailureKind::Refused, message)
+    }
+
+    /// Says in physical values which point the table lacks, and how far away its nearest row is.
+    fn describe(&self, point: ArrayView1<'_, f64>) -> Option<String> {
+        let square = |row: &ArrayView1<'_, f64>| row.iter().zip(point).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+        let (nearest, row) = self.x.outer_iter().enumerate().min_by(|a, b| square(&a.1).total_cmp(&square(&b.1)))?;
+        let space = self.inputs.space();
+        let (wanted, there) = (space.to_physical(point).ok()?, space.to_physical(row).ok()?);
+        let files = self.inputs.of_files();
+        let shown = |index: usize, value: &Value| {
+            excerpt(&dal_files::points::shown(&space.dimensions()[index], &files.levels[index], value))
+        };
+        let differ: Vec<usize> = (0..wanted.len()).filter(|&index| wanted[index] != there[index]).collect();
+        let say = |say: &dyn Fn(usize) -> String| {
+            let mut said: Vec<String> = differ.iter().take(NAMED).map(|&index| say(index)).collect();
+            if differ.len() > NAMED {
+                said.push(format!("{} more", differ.len() - NAMED));
+            }
+            said.join(", ")
+        };
+        let lacks = say(&|index| format!("{} = {}", files.names[index], shown(index, &wanted[index])));
+        let has = say(&|index| {
+            let away = match (&wanted[index], &there[index]) {
+                (Value::Number(a), Value::Number(b)) => format!(" ({} away)", few_digits((a - b).abs())),
+                (Value::Integer(a), Value::Integer(b)) => format!(" ({} away)", a.abs_diff(*b)),
+                _ => String::new(),
+            };
+            format!("{} = {}{away}", files.names[index], shown(index, &there[index]))
+        });
+        Some(format!("the table {} has no row at {lacks}; the nearest, {}, has {has}", self.name, self.places[nearest]))
+    }
+}
+
+/// A distance with as many digits as help.
+fn few_digits(v: f64) -> String {
+    short(format!("{v:.5e}").parse().unwrap_or(v))
 }
 
 /// Bits that are equal exactly where the coordinates are; adding zero makes −0 and 0 one.
@@ -113,7 +241,7 @@ fn key<'a>(point: impl Iterator<Item = &'a f64>) -> Box<[u64]> {
 
 impl Oracle for TableOracle {
     fn n_inputs(&self) -> usize {
-        self.n_inputs
+        self.x.ncols()
     }
 
     fn n_outputs(&self) -> usize {
@@ -121,10 +249,10 @@ impl Oracle for TableOracle {
     }
 
     fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
-        check_unit_box(x, self.n_inputs)?;
+        check_unit_box(x, self.n_inputs())?;
         for (i, point) in x.outer_iter().enumerate() {
-            let answer = match self.rows.get(&key(point.iter())) {
-                Some(&row) => Ok(self.y.row(row).to_slice().expect("labels are row-major")),
+            let answer = match self.find(point) {
+                Some(row) => Ok(self.y.row(row).to_slice().expect("labels are row-major")),
                 None => Err(self.refusal(point)),
             };
             if on_row(i, answer).is_break() {
@@ -132,213 +260,5 @@ impl Oracle for TableOracle {
             }
         }
         Ok(())
-    }
-}
-
-impl TableOracle {
-    fn refusal(&self, point: ArrayView1<'_, f64>) -> LabelFailure {
-        let message = format!("the table {} has no row at the unit-box point {point}", self.name);
-        LabelFailure::new(LabelFailureKind::Refused, message)
-    }
-}
-
-/// The smallest and largest number in a column, for a bound that is left to the data.
-pub(super) fn range(path: &Path, column: &str) -> Result<(f64, f64), ProblemFileError> {
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for_each_row(path, &[column], &mut |place, fields| match fields[0].trim().parse::<f64>() {
-        Ok(v) if v.is_finite() => {
-            (low, high) = (low.min(v), high.max(v));
-            Ok(())
-        }
-        _ => Err(ProblemFileError::Data {
-            path: path.to_owned(),
-            place: place.to_owned(),
-            problem: format!("column `{column}`: `{}` is not a finite number", fields[0]),
-        }),
-    })?;
-    Ok((low, high))
-}
-
-type OnFields<'a> = dyn FnMut(&str, &[&str]) -> Result<(), ProblemFileError> + 'a;
-
-/// Hands out the wanted columns of each row, with words for where it stands.
-fn for_each_row(path: &Path, names: &[&str], on_fields: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) {
-        return for_each_parquet_row(path, names, on_fields);
-    }
-    let fault = |place: String, problem: String| ProblemFileError::Data { path: path.to_owned(), place, problem };
-    let mut reader = csv::Reader::from_path(path).map_err(|e| fault("the whole file".into(), e.to_string()))?;
-    let header = reader.headers().map_err(|e| fault("the header".into(), e.to_string()))?.clone();
-    let columns = find_columns(path, names, &header.iter().map(str::trim).collect::<Vec<_>>())?;
-    let mut record = csv::StringRecord::new();
-    loop {
-        match reader.read_record(&mut record) {
-            Ok(false) => return Ok(()),
-            Ok(true) => {
-                let place = format!("line {}", record.position().map_or(0, csv::Position::line));
-                on_fields(&place, &columns.iter().map(|&column| &record[column]).collect::<Vec<_>>())?;
-            }
-            Err(e) => {
-                let place = e.position().map_or("a row".to_owned(), |position| format!("line {}", position.line()));
-                return Err(fault(place, e.to_string()));
-            }
-        }
-    }
-}
-
-fn find_columns(path: &Path, names: &[&str], header: &[&str]) -> Result<Vec<usize>, ProblemFileError> {
-    let find = |name: &&str| {
-        let fault = |problem| ProblemFileError::Data { path: path.to_owned(), place: "the header".into(), problem };
-        let mut found = header.iter().enumerate().filter(|(_, column)| *column == name).map(|(at, _)| at);
-        let at = found.next().ok_or_else(|| fault(format!("no column `{name}`; it has {}", header.join(", "))))?;
-        if found.next().is_some() { Err(fault(format!("two columns `{name}`"))) } else { Ok(at) }
-    };
-    names.iter().map(find).collect()
-}
-
-#[cfg(not(feature = "parquet"))]
-fn for_each_parquet_row(path: &Path, _: &[&str], _: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
-    Err(ProblemFileError::Data {
-        path: path.to_owned(),
-        place: "the whole file".into(),
-        problem: "this build does not read Parquet: build with the feature `parquet`, or give the table as CSV".into(),
-    })
-}
-
-/// The reader panics on some damaged files; that must not end the program, so it is an error like the others.
-#[cfg(feature = "parquet")]
-fn for_each_parquet_row(path: &Path, names: &[&str], on_fields: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
-    let reading = std::panic::AssertUnwindSafe(|| read_parquet_rows(path, names, on_fields));
-    std::panic::catch_unwind(reading).unwrap_or_else(|_| {
-        let problem = "the file is damaged: the Parquet reader gave up on it".into();
-        Err(ProblemFileError::Data { path: path.to_owned(), place: "the whole file".into(), problem })
-    })
-}
-
-#[cfg(feature = "parquet")]
-fn read_parquet_rows(path: &Path, names: &[&str], on_fields: &mut OnFields<'_>) -> Result<(), ProblemFileError> {
-    use parquet::file::reader::{FileReader, SerializedFileReader};
-    use parquet::record::Field;
-
-    let fault = |place: String, problem: String| ProblemFileError::Data { path: path.to_owned(), place, problem };
-    let whole = |e: &dyn std::fmt::Display| fault("the whole file".into(), e.to_string());
-    let file = std::fs::File::open(path).map_err(|e| whole(&e))?;
-    let reader = SerializedFileReader::new(file).map_err(|e| whole(&e))?;
-    let schema = reader.metadata().file_metadata().schema_descr();
-    let header: Vec<String> = schema.root_schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
-    let columns = find_columns(path, names, &header.iter().map(String::as_str).collect::<Vec<_>>())?;
-    for (number, row) in reader.get_row_iter(None).map_err(|e| whole(&e))?.enumerate() {
-        let place = format!("row {number}");
-        let row = row.map_err(|e| fault(place.clone(), e.to_string()))?;
-        let all: Vec<&Field> = row.get_column_iter().map(|(_, field)| field).collect();
-        let text: Vec<String> = columns
-            .iter()
-            .map(|&column| match all[column] {
-                // These two are shown with other digits or quotes than the value has.
-                Field::Float(v) => v.to_string(),
-                Field::Double(v) => v.to_string(),
-                Field::Str(text) => text.clone(),
-                Field::Null => String::new(),
-                other => other.to_string(),
-            })
-            .collect();
-        on_fields(&place, &text.iter().map(String::as_str).collect::<Vec<_>>())?;
-    }
-    Ok(())
-}
-
-#[cfg(all(test, feature = "parquet"))]
-mod parquet_tests {
-    use super::*;
-    use crate::testing::all_labels;
-    use dal_core::{Dimension, Scale};
-    use ndarray::array;
-    use parquet::basic::Compression;
-    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type};
-    use parquet::file::properties::WriterProperties;
-    use parquet::file::writer::SerializedFileWriter;
-    use parquet::schema::parser::parse_message_type;
-    use std::sync::Arc;
-
-    /// Three rows: a material, a count, a number with all its digits, an output in single precision, one that may be null.
-    fn write(path: &Path, compression: Compression) {
-        let schema = "message table { required binary material (UTF8); required int64 n; required double a; \
-                      required float y; optional double z; }";
-        let schema = Arc::new(parse_message_type(schema).unwrap());
-        let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
-        let mut writer = SerializedFileWriter::new(std::fs::File::create(path).unwrap(), schema, properties).unwrap();
-        let mut group = writer.next_row_group().unwrap();
-        let words: Vec<ByteArray> = ["steel", "carbon", "steel"].map(ByteArray::from).to_vec();
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<ByteArrayType>().write_batch(&words, None, None).unwrap();
-        column.close().unwrap();
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<Int64Type>().write_batch(&[2, 3, 4], None, None).unwrap();
-        column.close().unwrap();
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<DoubleType>().write_batch(&[0.1 + 0.2, 0.5, 1e-20], None, None).unwrap();
-        column.close().unwrap();
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<FloatType>().write_batch(&[1.5, 2.5, 3.25], None, None).unwrap();
-        column.close().unwrap();
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<DoubleType>().write_batch(&[1.0, 2.0], Some(&[1, 0, 1]), None).unwrap();
-        column.close().unwrap();
-        group.close().unwrap();
-        writer.close().unwrap();
-    }
-
-    fn inputs() -> Inputs {
-        Inputs::new(vec![
-            ("a".into(), vec![], Dimension::Continuous { low: 0.0, high: 1.0, scale: Scale::Linear }),
-            ("n".into(), vec![], Dimension::Integer { low: 2, high: 4 }),
-            ("material".into(), vec!["steel".into(), "carbon".into()], Dimension::Categorical { n_levels: 2 }),
-        ])
-        .unwrap()
-    }
-
-    #[test]
-    fn columns_of_every_common_type_are_read_in_every_pure_compression() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.parquet");
-        for compression in [
-            Compression::UNCOMPRESSED,
-            Compression::SNAPPY,
-            Compression::LZ4_RAW,
-            Compression::GZIP(Default::default()),
-        ] {
-            write(&path, compression);
-            let (oracle, x) = TableOracle::open(&path, &inputs(), &["y".into()], Duplicates::Error).unwrap();
-            assert_eq!(all_labels(&oracle, x.view()), array![[1.5], [2.5], [3.25]]);
-            assert_eq!(x.column(0)[0], 2.0 * (0.1 + 0.2) - 1.0);
-            assert_eq!(x.row(1).to_vec(), [0.0, 0.0, -1.0, 1.0]);
-            assert_eq!(range(&path, "n").unwrap(), (2.0, 4.0));
-        }
-        let error = TableOracle::open(&path, &inputs(), &["z".into()], Duplicates::Error).unwrap_err().to_string();
-        assert!(error.contains("row 1") && error.contains("`z`"), "{error}");
-        let error = TableOracle::open(&path, &inputs(), &["w".into()], Duplicates::Error).unwrap_err().to_string();
-        assert!(error.contains("no column `w`"), "{error}");
-    }
-
-    #[test]
-    fn damage_is_an_error_or_another_table() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.parquet");
-        write(&path, Compression::SNAPPY);
-        let good = std::fs::read(&path).unwrap();
-        let open = |bytes: &[u8]| {
-            std::fs::write(&path, bytes).unwrap();
-            TableOracle::open(&path, &inputs(), &["y".into()], Duplicates::Error)
-        };
-        for end in (0..good.len()).step_by(3) {
-            assert!(open(&good[..end]).is_err(), "{end} bytes were taken");
-        }
-        for at in 0..good.len() {
-            let mut bytes = good.clone();
-            bytes[at] ^= 1 << (at % 8);
-            if let Ok((oracle, x)) = open(&bytes) {
-                all_labels(&oracle, x.view());
-            }
-        }
     }
 }

@@ -68,7 +68,14 @@ impl CommandOracle {
                 return;
             }
         };
-        let shape = Shape { outputs: &self.outputs, header: self.settings.header, n_rows: rows.len() };
+        let asked = rows.iter().map(|&row| lines[row].as_str()).collect();
+        let shape = Shape {
+            outputs: &self.outputs,
+            header: self.settings.header,
+            n_rows: rows.len(),
+            inputs: &self.inputs,
+            asked,
+        };
         let mut answers = Answers::new(shape);
         let answered = Cell::new(false);
         // The receiver outlives the calls unless it panics, and then nobody wants the rows.

@@ -1,9 +1,14 @@
-//! Reads a program's CSV answer as it arrives and says, row by row, what it is worth.
+//! Reads a program's answer as it arrives and says, row by row, what it is worth.
+
+mod reading;
 
 use dal_core::{LabelFailure, LabelFailureKind};
 
+use self::reading::{Line, Reading, bare, below};
+use super::inputs::Inputs;
+
 /// How an answer is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shape<'a> {
     /// The names of the outputs, in the order of a label.
     pub(super) outputs: &'a [String],
@@ -11,22 +16,34 @@ pub(super) struct Shape<'a> {
     pub(super) header: bool,
     /// How many points the program was given.
     pub(super) n_rows: usize,
+    /// The inputs, which may stand beside the outputs.
+    pub(super) inputs: &'a Inputs,
+    /// The points as the program was given them, a line of CSV each.
+    pub(super) asked: Vec<&'a str>,
 }
 
 /// The answer so far.
 ///
 /// Without a `row` column answers belong to the points in order, so the first line that is no answer ends what can be told
-/// apart. The answer that completes the count is held back until the end, because a line too many puts it in doubt.
+/// apart. The answer that completes the count is held back until the end, because a line too many puts it in doubt; so
+/// is every answer behind an empty line, which is a row without an answer or the program's way to space its lines.
 #[derive(Debug)]
 pub(super) struct Answers<'a> {
     shape: Shape<'a>,
-    columns: Option<Columns>,
+    /// The ways in which the lines so far can be read; none before the header.
+    readings: Option<Vec<Reading>>,
     line: Vec<u8>,
     /// The longest line that is still read as one.
     longest: usize,
     answered: Vec<bool>,
     n_answered: usize,
-    held: Option<(usize, Answer)>,
+    held: Vec<(usize, Answer)>,
+    /// Empty lines that are rows if another line with content follows.
+    blanks: usize,
+    /// Whether an empty line was taken for a row.
+    spaced: bool,
+    /// Whether a number showed that decimals stand behind commas.
+    comma: bool,
     lost: Option<String>,
     /// The first line that a `row` column allowed to skip.
     skipped: Option<String>,
@@ -45,14 +62,6 @@ pub(super) enum Again {
     Useful,
     /// Its call miscounted, so that labels may belong to their neighbours: a label from another call would hide that.
     WouldHide,
-}
-
-#[derive(Debug)]
-struct Columns {
-    n: usize,
-    /// Column of each output.
-    outputs: Vec<usize>,
-    row: Option<usize>,
 }
 
 /// A row's label, or why it has none.
@@ -74,15 +83,17 @@ pub(super) struct End {
 impl<'a> Answers<'a> {
     pub(super) fn new(shape: Shape<'a>) -> Self {
         let n = shape.outputs.len();
-        let columns = (!shape.header).then(|| Columns { n, outputs: (0..n).collect(), row: None });
         Self {
-            shape,
-            columns,
+            readings: (!shape.header).then(|| bare(&shape)),
             line: Vec::new(),
             longest: (1 << 16) + 64 * n,
             answered: vec![false; shape.n_rows],
             n_answered: 0,
-            held: None,
+            held: Vec::new(),
+            blanks: 0,
+            spaced: false,
+            comma: false,
+            shape,
             lost: None,
             skipped: None,
             surplus: false,
@@ -129,7 +140,7 @@ impl<'a> Answers<'a> {
             format!("; its last words: {}", end.words)
         };
         let n = self.shape.n_rows;
-        let keyed = self.columns.as_ref().is_some_and(|columns| columns.row.is_some());
+        let keyed = self.is_keyed();
         let short = end.orderly && self.lost.is_none() && (1..n).contains(&self.n_answered);
         let doubt = if self.replaced {
             "; answers must be written once, or under another name that is then changed, so the labels read before are in \
@@ -154,7 +165,7 @@ impl<'a> Answers<'a> {
                 (end.kind, format!("the program {}{begun} after {done} of {n} answers", end.how))
             }
         };
-        if let Some((row, answer)) = self.held {
+        for (row, answer) in std::mem::take(&mut self.held) {
             match &self.lost {
                 Some(lost) => {
                     let message = format!("the program printed {lost}{words}");
@@ -187,126 +198,149 @@ impl<'a> Answers<'a> {
         self.lost = Some(what.to_owned());
     }
 
+    /// Whether a column says which point a line answers.
+    fn is_keyed(&self) -> bool {
+        self.readings.as_ref().is_some_and(|readings| readings.iter().any(|reading| reading.row.is_some()))
+    }
+
     fn take_line(&mut self, on_row: &mut dyn FnMut(usize, Answer)) {
         let bytes = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&bytes);
         let line = line.trim_end_matches(['\n', '\r']);
-        let fields = fields(line);
-        let Some(columns) = &self.columns else {
-            if !line.trim().is_empty() {
-                match self.read_header(&fields) {
-                    Some(columns) => self.columns = Some(columns),
-                    None => {
-                        let header = self.shape.outputs.join(",");
-                        self.lose(&format!("`{}` where the header `{header}` belongs", excerpt(line)));
-                    }
-                }
+        let is_blank = line.trim().is_empty();
+        let Some(readings) = &self.readings else {
+            if is_blank {
+                return;
+            }
+            let readings = below(line.trim_start_matches('\u{feff}'), &self.shape);
+            if readings.is_empty() {
+                let header = self.shape.outputs.join(",");
+                self.lose(&format!("`{}` where the header `{header}` belongs", excerpt(line)));
+            } else {
+                self.readings = Some(readings);
             }
             return;
         };
-        let complete = self.n_answered == self.shape.n_rows;
-        if complete && line.trim().is_empty() {
+        let keyed = self.is_keyed();
+        if is_blank {
+            self.blanks += usize::from(!keyed);
             return;
         }
-        let row = match columns.row {
-            Some(at) => {
-                let row = fields.get(at).and_then(|field| field.trim().parse::<usize>().ok());
-                self.beyond |= row == Some(self.shape.n_rows) && fields.len() == columns.n;
-                match row.filter(|&row| row < self.shape.n_rows && !self.answered[row] && fields.len() == columns.n) {
-                    Some(row) => row,
-                    None if complete => {
-                        let n = self.shape.n_rows;
-                        return self.lose(&format!("`{}` beyond its answers to {n} points", excerpt(line)));
-                    }
-                    None => {
-                        self.skipped.get_or_insert_with(|| excerpt(line));
-                        return;
-                    }
+        let lines: Vec<Line> =
+            readings.iter().map(|way| way.read(line, self.n_answered + self.blanks, &self.shape)).collect();
+        for _ in 0..std::mem::take(&mut self.blanks) {
+            if self.n_answered == self.shape.n_rows {
+                break;
+            }
+            self.spaced = true;
+            let failure = LabelFailure::new(LabelFailureKind::Malformed, "the program printed an empty line for it");
+            self.settle(self.n_answered, Err(failure), on_row);
+        }
+        if keyed { self.take_keyed(line, &lines, on_row) } else { self.take_next(line, &lines, on_row) }
+    }
+
+    /// Takes a line that says whose it is.
+    fn take_keyed(&mut self, line: &str, lines: &[Line], on_row: &mut dyn FnMut(usize, Answer)) {
+        let n = self.shape.n_rows;
+        self.beyond |= lines.iter().any(|read| read.whole && read.row == Some(n));
+        let is_open = |read: &Line| read.whole && read.row.is_some_and(|row| row < n && !self.answered[row]);
+        let open: Vec<bool> = lines.iter().map(is_open).collect();
+        if !open.contains(&true) {
+            if self.n_answered == n {
+                self.lose(&format!("`{}` beyond its answers to {n} points", excerpt(line)));
+            } else {
+                self.skipped.get_or_insert_with(|| excerpt(line));
+            }
+            return;
+        }
+        let meant: Vec<bool> = lines.iter().zip(&open).map(|(read, open)| *open && read.answer.is_some()).collect();
+        match self.meaning(line, lines, &meant) {
+            Ok(Some(at)) => {
+                let (row, answer) = (lines[at].row, lines[at].answer.clone());
+                if let (Some(row), Some(answer)) = (row, answer) {
+                    self.settle(row, answer, on_row);
                 }
             }
-            None if complete => {
-                let n = self.shape.n_rows;
-                self.surplus = true;
-                return self.lose(&format!("`{}` beyond its answers to {n} points", excerpt(line)));
+            Ok(None) => {
+                let message = format!("the answer is `{}`", excerpt(line));
+                if let Some(row) = lines.iter().zip(&open).find(|(_, open)| **open).and_then(|(read, _)| read.row) {
+                    self.settle(row, Err(LabelFailure::new(LabelFailureKind::Malformed, message)), on_row);
+                }
             }
-            None => self.n_answered,
-        };
-        let keyed = columns.row.is_some();
-        let values = if fields.len() == columns.n { self.read_values(columns, &fields) } else { Err(None) };
-        let answer = match values {
-            Ok(values) => Ok(values),
-            Err(Some(failure)) => Err(failure),
-            Err(None) if keyed => {
-                Err(LabelFailure::new(LabelFailureKind::Malformed, format!("the answer is `{}`", excerpt(line))))
+            Err(message) => self.lose(&message),
+        }
+    }
+
+    /// Takes a line that answers the next point.
+    fn take_next(&mut self, line: &str, lines: &[Line], on_row: &mut dyn FnMut(usize, Answer)) {
+        let n = self.shape.n_rows;
+        if self.n_answered == n {
+            self.surplus = true;
+            return self.lose(&format!("`{}` beyond its answers to {n} points", excerpt(line)));
+        }
+        let meant: Vec<bool> = lines.iter().map(|read| read.answer.is_some()).collect();
+        match self.meaning(line, lines, &meant) {
+            Ok(Some(at)) => {
+                if let Some(answer) = lines[at].answer.clone() {
+                    self.settle(self.n_answered, answer, on_row);
+                }
             }
-            Err(None) => {
-                let n = columns.n;
+            Ok(None) => {
+                let n = self.shape.outputs.len();
+                let n = self.readings.as_ref().and_then(|ways| ways.first()).map_or(n, Reading::n_cells);
                 let expected =
                     format!("{n} number{} belong{}", if n == 1 { "" } else { "s" }, if n == 1 { "s" } else { "" });
-                return self
-                    .lose(&format!("`{}` where {expected}, so later answers cannot be told apart", excerpt(line)));
+                self.lose(&format!("`{}` where {expected}, so later answers cannot be told apart", excerpt(line)));
             }
-        };
+            Err(message) => self.lose(&message),
+        }
+    }
+
+    /// Which reading of a line is meant, of those that make an answer of it; the others are given up. All may come to the
+    /// same.
+    ///
+    /// # Errors
+    /// Two that differ.
+    fn meaning(&mut self, line: &str, lines: &[Line], meant: &[bool]) -> Result<Option<usize>, String> {
+        let Some(first) = meant.iter().position(|&meant| meant) else { return Ok(None) };
+        let readings = self.readings.take().unwrap_or_default();
+        let others = || (first + 1..lines.len()).filter(|&at| meant[at]);
+        if let Some(other) = others().find(|&at| !lines[at].says_the_same(&lines[first])) {
+            let ways = format!("with {}, or with {}", readings[first].dialect, readings[other].dialect);
+            self.readings = Some(readings);
+            return Err(format!(
+                "`{}`, which can be read in two ways: {ways}; separate cells with commas and write decimals behind a point",
+                excerpt(line)
+            ));
+        }
+        let kept = readings.into_iter().zip(meant).filter(|(_, meant)| **meant).map(|(reading, _)| reading);
+        self.readings = Some(kept.collect());
+        self.comma |= lines[first].shows_comma;
+        match &lines[first].thousands {
+            Some(text) if !self.comma => Err(format!(
+                "`{}`, which can be {} or {}; write decimals behind a point and nothing between thousands",
+                excerpt(text),
+                text.replace(',', "."),
+                text.replace(',', "")
+            )),
+            _ => Ok(Some(first)),
+        }
+    }
+
+    /// Hands out a row's answer, or holds it back where lines to come may put it in doubt.
+    fn settle(&mut self, row: usize, answer: Answer, on_row: &mut dyn FnMut(usize, Answer)) {
         self.answered[row] = true;
         self.n_answered += 1;
-        if self.n_answered == self.shape.n_rows {
-            self.held = Some((row, answer));
+        if self.spaced || self.n_answered == self.shape.n_rows {
+            self.held.push((row, answer));
         } else {
             on_row(row, answer);
-        }
-    }
-
-    fn read_header(&self, fields: &[String]) -> Option<Columns> {
-        // A name that stands there twice says nothing.
-        let find = |name: &str| {
-            let mut places = (0..fields.len()).filter(|&at| fields[at].trim() == name);
-            places.next().filter(|_| places.next().is_none())
-        };
-        let outputs = self.shape.outputs.iter().map(|name| find(name)).collect::<Option<Vec<_>>>()?;
-        Some(Columns { n: fields.len(), outputs, row: find(ROW) })
-    }
-
-    /// The values; or the failure that the line itself states; or nothing, where it is no answer at all.
-    fn read_values(&self, columns: &Columns, fields: &[String]) -> Result<Vec<f64>, Option<LabelFailure>> {
-        let mut values = Vec::with_capacity(columns.outputs.len());
-        let mut failure = None;
-        for (name, &column) in self.shape.outputs.iter().zip(&columns.outputs) {
-            let field = fields[column].trim();
-            let lower = field.to_ascii_lowercase();
-            let fault = match field.parse::<f64>() {
-                Ok(value) if value.is_finite() => {
-                    values.push(value);
-                    continue;
-                }
-                Ok(value) => (LabelFailureKind::NonFinite, format!("output `{name}` is {value}")),
-                Err(_) if field.is_empty() && columns.n > 1 => {
-                    (LabelFailureKind::Malformed, format!("output `{name}` is empty"))
-                }
-                Err(_) if lower.starts_with("error") || lower.starts_with("fail") => {
-                    (LabelFailureKind::Refused, format!("the program answered `{}`", excerpt(field)))
-                }
-                Err(_) => return Err(None),
-            };
-            failure.get_or_insert(fault);
-        }
-        match failure {
-            None => Ok(values),
-            Some((kind, message)) => Err(Some(LabelFailure::new(kind, message))),
         }
     }
 }
 
 /// The column that says which point, 0-based in its call, a row answers.
 pub(super) const ROW: &str = "row";
-
-/// The fields of one line of CSV. A quote that is never closed makes one field of what follows.
-fn fields(line: &str) -> Vec<String> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line.as_bytes());
-    match reader.records().next() {
-        Some(Ok(record)) => record.iter().map(str::to_owned).collect(),
-        _ => vec![line.to_owned()],
-    }
-}
 
 /// A line short enough for a message, with nothing that could disturb a terminal.
 pub(super) fn excerpt(text: &str) -> String {
@@ -322,12 +356,23 @@ pub(super) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dal_core::{Dimension, Scale};
     use proptest::prelude::*;
+
+    fn inputs() -> Inputs {
+        let number = Dimension::Continuous { low: 0.0, high: 100.0, scale: Scale::Linear };
+        let levels = ["steel", "2"].map(str::to_owned).to_vec();
+        let word = ("material".into(), levels, Dimension::Categorical { n_levels: 2 });
+        Inputs::new(vec![("speed".into(), vec![], number), word]).unwrap()
+    }
 
     fn read(outputs: &[&str], n_rows: usize, pieces: &[&str], end: &End) -> Vec<Answer> {
         let outputs: Vec<String> = outputs.iter().map(|name| name.to_string()).collect();
+        let inputs = inputs();
+        let asked: Vec<String> = (0..n_rows).map(|row| format!("{row}.123456789,steel\n")).collect();
+        let asked = asked.iter().map(String::as_str).collect();
         let mut rows: Vec<Option<Answer>> = vec![None; n_rows];
-        let mut answers = Answers::new(Shape { outputs: &outputs, header: true, n_rows });
+        let mut answers = Answers::new(Shape { outputs: &outputs, header: true, n_rows, inputs: &inputs, asked });
         let mut take = |row: usize, answer: Answer| assert!(rows[row].replace(answer).is_none(), "row {row} twice");
         for piece in pieces {
             answers.feed(piece.as_bytes(), &mut take);
@@ -383,8 +428,70 @@ mod tests {
         assert_eq!(kinds(&rows), [None, None, Some(Malformed), Some(Malformed)]);
         assert!(rows[3].as_ref().unwrap_err().message.contains("Converged after 3"));
         assert_eq!(excerpt("a \"b\"\x1b[31m"), "a \"b\"\u{fffd}[31m");
-        let blank = read(&["a"], 3, &["a\n1\n\n3\n"], &orderly());
-        assert_eq!(kinds(&blank), [None, Some(Malformed), Some(Malformed)]);
+    }
+
+    #[test]
+    fn an_empty_line_is_a_row_without_an_answer_where_others_follow() {
+        use LabelFailureKind::{Malformed, Missing};
+        let rows = read(&["a"], 4, &["\na\n1\n\n3\n", " \n\n"], &orderly());
+        assert_eq!(kinds(&rows), [None, Some(Malformed), None, Some(Missing)]);
+        assert_eq!((&rows[0], &rows[2]), (&Ok(vec![1.0]), &Ok(vec![3.0])));
+        assert!(rows[1].as_ref().unwrap_err().message.contains("an empty line"));
+        assert_eq!(kinds(&read(&["a"], 3, &["a\n1\n\n3\n"], &crashed())), [None, Some(Malformed), None]);
+        // A program that spaces its lines has more than it was asked for: no label of a neighbour is taken.
+        let rows = read(&["a"], 4, &["a\n1\n\n2\n\n3\n\n4\n"], &orderly());
+        assert_eq!(kinds(&rows), [None, Some(Malformed), Some(Malformed), Some(Malformed)]);
+        assert!(rows[2].as_ref().unwrap_err().message.contains("in doubt"));
+        // With a column for the row an empty line says nothing.
+        assert_eq!(kinds(&read(&["a"], 2, &["row,a\n\n1,5\n\n0,4\n"], &orderly())), [None, None]);
+    }
+
+    #[test]
+    fn words_for_no_value_fail_their_row_alone() {
+        use LabelFailureKind::NonFinite;
+        for word in ["None", "NA", "N/A", "null", "-nan(ind)", "-1.#IND", "1.#QNAN", "********", "<NA>", "#N/A", "nan"]
+        {
+            let rows = read(&["a"], 3, &["a\n1\n", word, "\n3\n"], &orderly());
+            assert_eq!(kinds(&rows), [None, Some(NonFinite), None], "{word}");
+            let rows = read(&["a", "b"], 3, &["a,b\n1,2\n1,", word, "\n3,4\n"], &orderly());
+            assert_eq!(kinds(&rows), [None, Some(NonFinite), None], "{word}");
+        }
+    }
+
+    #[test]
+    fn fortrans_exponents_and_other_dialects_are_read() {
+        assert_eq!(read(&["a"], 3, &["a\n 2.0D-01\n1.5d+03\n0.25-101\n"], &orderly())[0], Ok(vec![0.2]));
+        for text in [
+            "a;b\n0,5;-2,25\n1500;3\n",
+            "b\ta\r\n-2.25\t0.5\r\n3\t1500\r\n",
+            "  a   b\n  5.0D-01  -2.25\n 1.5E+03   3\n",
+            "\u{feff}\"a\";\"b\"\n\"0,5\";\"-2,25\"\n1500;3\n",
+        ] {
+            assert_eq!(
+                read(&["a", "b"], 2, &[text], &orderly()),
+                [Ok(vec![0.5, -2.25]), Ok(vec![1500.0, 3.0])],
+                "{text}"
+            );
+        }
+        assert_eq!(read(&["a"], 3, &["a\n7\n1,5\n2,250\n"], &orderly()), [7.0, 1.5, 2.25].map(|v| Ok(vec![v])));
+        let rows = read(&["a"], 2, &["a\n1,500\n2,250\n"], &orderly());
+        let words = &rows[0].as_ref().unwrap_err().message;
+        assert!(words.contains("1.500 or 1500"), "{words}");
+    }
+
+    #[test]
+    fn inputs_beside_the_outputs_are_compared_and_never_used_to_reorder() {
+        use LabelFailureKind::Malformed;
+        let rows =
+            read(&["a"], 3, &["material,speed,a\nsteel,0.12345679,5\nsteel,2.123457,6\n2,2.123457,7\n"], &orderly());
+        assert_eq!(kinds(&rows), [None, Some(Malformed), Some(Malformed)]);
+        let words = |row: usize| rows[row].as_ref().unwrap_err().message.clone();
+        assert!(words(1).contains("`speed` is `2.123457` where 1.123456789 was asked"), "{}", words(1));
+        assert!(words(2).contains("`material` is `2` where steel was asked"), "{}", words(2));
+        // A level's number, a failed row's empty cells, and rows in their own order.
+        let rows =
+            read(&["a"], 3, &["row,a,speed,material\n2,7,2.1234567,0\n0,nan,,\n1,6,1.1234568,steel\n"], &orderly());
+        assert_eq!(kinds(&rows), [Some(LabelFailureKind::NonFinite), None, None]);
     }
 
     #[test]
@@ -407,7 +514,9 @@ mod tests {
             ("a\n", 3, Again::Useful),
             ("a\n1\n2\n", 1, Again::Useful),
         ] {
-            let mut answers = Answers::new(Shape { outputs: &outputs, header: true, n_rows });
+            let inputs = inputs();
+            let shape = Shape { outputs: &outputs, header: true, n_rows, inputs: &inputs, asked: Vec::new() };
+            let mut answers = Answers::new(shape);
             answers.feed(text.as_bytes(), &mut |_, _| {});
             let mut settled = Vec::new();
             answers.finish(&orderly(), &mut |_, answer, again| settled.push((answer, again)));

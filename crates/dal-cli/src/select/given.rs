@@ -1,0 +1,225 @@
+//! The data of a selection: tables of plain numbers, or a problem's points and answers under their names.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use dal_core::{SeedPath, Value};
+use dal_files::number::is_no_value;
+use dal_files::points::shown;
+use dal_files::{Bare, Expect, FileError, Member, Source, Table, read_together};
+use dal_oracles::Problem;
+use ndarray::{Array2, Array3, Axis};
+use serde_json::json;
+
+use super::Args;
+use crate::data::say_notes;
+use crate::output::say;
+use crate::problem::{Columns, find_problem};
+
+/// What a strategy is shown, and how its picks are told.
+pub(super) struct Given {
+    /// Pool points: on a problem's unit box, or as they came.
+    pub(super) pool: Array2<f64>,
+    /// Where each pool point stands in what the user knows as the pool.
+    pub(super) rows: Vec<usize>,
+    /// Labelled points, in the pool's columns.
+    pub(super) x: Option<Array2<f64>>,
+    /// Their answers; in a problem's model units where it has them.
+    pub(super) y: Option<Array2<f64>>,
+    /// Members' predictions, shape (members, pool points, outputs), in the same units.
+    pub(super) members: Option<Array3<f64>>,
+    /// What the pool is called in messages.
+    pub(super) pool_name: String,
+    /// Names of the values that tell a point.
+    pub(super) names: Vec<String>,
+    problem: Option<(Problem, Columns)>,
+}
+
+impl Given {
+    pub(super) fn read(args: &Args) -> Result<Self> {
+        match &args.problem {
+            Some(name) => Self::of_problem(args, find_problem(name, &args.problem_settings)?),
+            None => Self::of_numbers(args),
+        }
+    }
+
+    /// The problem, where there is one.
+    pub(super) fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref().map(|(problem, _)| problem)
+    }
+
+    /// A pool point as values under the names.
+    pub(super) fn values(&self, at: usize) -> Result<Vec<serde_json::Value>> {
+        let point = self.pool.row(at);
+        let Some((problem, columns)) = &self.problem else { return Ok(point.iter().map(|v| json!(v)).collect()) };
+        let inputs = columns.inputs(problem);
+        let value = |(index, value): (usize, &Value)| match value {
+            Value::Number(v) => json!(v),
+            Value::Integer(v) => json!(v),
+            Value::Level(_) => json!(shown(&inputs.space.dimensions()[index], &inputs.levels[index], value)),
+        };
+        Ok(inputs.space.to_physical(point)?.iter().enumerate().map(value).collect())
+    }
+
+    fn of_numbers(args: &Args) -> Result<Self> {
+        let Some(pool) = &args.pool else {
+            bail!(
+                "--pool is missing: give the pool's points, or a problem with --problem, whose space is then sampled"
+            );
+        };
+        for (given, flag) in [(args.labelled.is_some(), "--labelled"), (args.pool_size.is_some(), "--pool-size")] {
+            if given {
+                bail!("{flag}: needs --problem, which says what the columns are");
+            }
+        }
+        if !args.problem_settings.is_empty() {
+            bail!("--problem-set: there is no --problem");
+        }
+        let mut members = Vec::new();
+        let mut add = |path: &Path, columns_like, rows_like| -> Result<usize> {
+            members.push(Member { source: Source::open(path)?, expect: Expect::Free, columns_like, rows_like });
+            Ok(members.len() - 1)
+        };
+        let x = args.labelled_x.as_deref().map(|path| add(path, None, None)).transpose()?;
+        let y = args.labelled_y.as_deref().map(|path| add(path, None, x)).transpose()?;
+        let pool_at = add(pool, x, None)?;
+        let (tables, notes) = read_together(members)?;
+        say_notes(notes);
+        let numbers = |at: Option<usize>| at.map(|at| tables[at].numbers()).transpose();
+        let (x, y, values) = (numbers(x)?, numbers(y)?, tables[pool_at].numbers()?);
+        let names = match tables[pool_at].header() {
+            Some(names) => names.to_vec(),
+            None => (0..values.ncols()).map(|i| format!("x{i}")).collect(),
+        };
+        let mut given = Self {
+            rows: (0..values.nrows()).collect(),
+            pool: values,
+            x,
+            y,
+            members: None,
+            pool_name: pool.display().to_string(),
+            names,
+            problem: None,
+        };
+        given.read_members(args, None)?;
+        Ok(given)
+    }
+
+    fn of_problem(args: &Args, problem: Problem) -> Result<Self> {
+        let columns = Columns::of(&problem);
+        // Of rows without an answer nothing is asked, so they need not be points either.
+        let points = |path: &Path, wanted: &dyn Fn(usize) -> bool| -> Result<Array2<f64>> {
+            let (points, notes) = dal_files::points(Source::open(path)?, &columns.inputs(&problem))?;
+            say_notes(notes);
+            let outside: Vec<&String> =
+                points.outside.iter().filter(|(row, _)| wanted(*row)).map(|(_, reason)| reason).collect();
+            match outside[..] {
+                [] => Ok(points.x),
+                [reason] => bail!("{}, {reason}; take the row out", path.display()),
+                [reason, ..] => bail!(
+                    "{}, {reason}; {} rows in all are no points of `{}`: take them out",
+                    path.display(),
+                    outside.len(),
+                    problem.id()
+                ),
+            }
+        };
+        let (x_file, y_file) = match &args.labelled {
+            Some(both) => (Some(both.as_path()), Some(both.as_path())),
+            None => (args.labelled_x.as_deref(), args.labelled_y.as_deref()),
+        };
+        let y = y_file.map(|path| answers(path, &problem)).transpose()?;
+        let answered = |row: usize| y.as_ref().is_none_or(|y| y.get(row).is_none_or(Option::is_some));
+        let mut x = x_file.map(|path| points(path, &answered)).transpose()?;
+        if let (Some(x), Some(y), Some(x_file), Some(y_file)) = (&x, &y, x_file, y_file)
+            && x.nrows() != y.len()
+        {
+            bail!(
+                "{} has {} rows, {} has {}; each labelled point needs a row in both",
+                x_file.display(),
+                x.nrows(),
+                y_file.display(),
+                y.len()
+            );
+        }
+        let mut labels = None;
+        if let Some(y) = y {
+            let known: Vec<usize> = (0..y.len()).filter(|&row| y[row].is_some()).collect();
+            if known.len() < y.len() {
+                say!("note: {} of {} labelled rows have no answer and are passed over", y.len() - known.len(), y.len());
+            }
+            x = x.map(|x| x.select(Axis(0), &known));
+            let values: Vec<f64> = y.into_iter().flatten().flatten().collect();
+            labels = Some(Array2::from_shape_vec((known.len(), problem.outputs().len()), values)?);
+        }
+        let (pool, pool_name, is_file) = match (&args.pool, problem.candidates()) {
+            (Some(path), _) => (points(path, &|_| true)?, path.display().to_string(), true),
+            (None, Some(table)) => (table.clone(), format!("the table of `{}`", problem.id()), false),
+            (None, None) => {
+                let n = args.pool_size.unwrap_or(super::POOL_SIZE);
+                let seeds = SeedPath::root(args.seed).purpose("select").purpose("pool");
+                say!("note: the pool is {n} points drawn from the space of `{}` with seed {}", problem.id(), args.seed);
+                (problem.space().sample(n, &seeds), format!("{n} points of `{}`", problem.id()), false)
+            }
+        };
+        if args.pool_size.is_some() && (is_file || problem.candidates().is_some()) {
+            bail!("--pool-size: the pool is {pool_name}; leave this out");
+        }
+        let rows = (0..pool.nrows()).collect();
+        let names = columns.names().to_vec();
+        let mut given = Self { pool, rows, x, y: labels, members: None, pool_name, names, problem: None };
+        given.read_members(args, Some(problem.outputs().len()))?;
+        if !is_file {
+            given.leave_out_labelled()?;
+        }
+        let (y, members) = problem.scaling().given_in_model_units(given.y.take(), given.members.take())?;
+        Ok(Self { y, members, problem: Some((problem, columns)), ..given })
+    }
+
+    fn read_members(&mut self, args: &Args, n_outputs: Option<usize>) -> Result<()> {
+        let Some(path) = &args.members else { return Ok(()) };
+        let n_outputs = self.y.as_ref().map(Array2::ncols).or(n_outputs);
+        self.members = Some(dal_files::members(Source::open(path)?, self.pool.nrows(), n_outputs)?);
+        Ok(())
+    }
+
+    /// A pool that is not the user's own choice offers no point again that is labelled.
+    fn leave_out_labelled(&mut self) -> Result<()> {
+        let Some(x) = &self.x else { return Ok(()) };
+        let key = |row: ndarray::ArrayView1<'_, f64>| row.iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<u64>>();
+        let labelled: std::collections::HashSet<Vec<u64>> = x.outer_iter().map(key).collect();
+        let open: Vec<usize> =
+            (0..self.pool.nrows()).filter(|&at| !labelled.contains(&key(self.pool.row(at)))).collect();
+        if open.is_empty() {
+            bail!("{}: every point is labelled already", self.pool_name);
+        }
+        self.pool = self.pool.select(Axis(0), &open);
+        self.members = self.members.take().map(|members| members.select(Axis(1), &open));
+        self.rows = open;
+        Ok(())
+    }
+}
+
+/// The answers of a table, by the outputs' names or as `y0`, `y1`, …; none for a row that has none.
+fn answers(path: &Path, problem: &Problem) -> Result<Vec<Option<Vec<f64>>>> {
+    let names: Vec<String> = problem.outputs().iter().map(|output| output.name.clone()).collect();
+    let numbered: Vec<String> = (0..names.len()).map(|k| format!("y{k}")).collect();
+    let sets = [names.clone(), numbered.clone()];
+    let bare = Some(Bare { names: &names, within: (f64::MIN, f64::MAX) });
+    // Rows without an answer hold words or nothing there, which decides nothing about how the others are written.
+    let expect = Expect::Named { sets: &sets, words: &[], bare };
+    let (table, notes) = dal_files::read(Source::open(path)?, &expect)?;
+    say_notes(notes);
+    let places = table.find(&names).or_else(|error| table.find(&numbered).map_err(|_| error))?;
+    let answer = |row: usize| -> Result<Option<Vec<f64>>, FileError> {
+        if places.iter().all(|&place| is_missing(&table, row, place)) {
+            return Ok(None);
+        }
+        places.iter().map(|&place| table.number(row, place)).collect::<Result<_, _>>().map(Some)
+    };
+    (0..table.n_rows()).map(answer).collect::<Result<_, _>>().with_context(|| "the answers of labelled points")
+}
+
+fn is_missing(table: &Table, row: usize, place: usize) -> bool {
+    is_no_value(&table.cell(row, place))
+}

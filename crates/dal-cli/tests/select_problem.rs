@@ -1,0 +1,152 @@
+//! `dal select` on tables as users' tools write them, and on a problem's own values, levels and box.
+
+mod common;
+
+use std::path::Path;
+
+use common::{refuse, run, succeed, write};
+
+const PROPELLER: &str = r#"
+name = "propeller"
+[[inputs]]
+name = "speed"
+low = 1.0
+high = 100.0
+scale = "log"
+[[inputs]]
+name = "blades"
+integer = true
+low = 2
+high = 6
+[[inputs]]
+name = "material"
+levels = ["steel", "=wood"]
+[[outputs]]
+name = "thrust"
+transform = "log"
+[oracle.command]
+program = ["sh", "-c", "exit 1"]
+time_limit = 1
+"#;
+
+fn select(folder: &Path, args: &[&str]) -> String {
+    succeed(folder, &[&["select"], args].concat())
+}
+
+fn pool(folder: &Path) {
+    write(
+        folder,
+        "px.csv",
+        "blades;material;speed\n2;steel;1\n4,0;wood;10\n6;steel;100\n2;steel;1,5\n".replace("wood", "'=wood").as_str(),
+    );
+}
+
+#[test]
+fn distances_are_those_of_the_box_and_picks_are_told_by_value() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "p.toml", PROPELLER);
+    pool(dir.path());
+    write(
+        dir.path(),
+        "l.csv",
+        "row,speed,blades,material,thrust,failure\n0,1,2,steel,3.5,\n1,700,2,steel,,refused: outside\n",
+    );
+    let args = ["gsx", "--problem", "p.toml", "--labelled", "l.csv", "--pool", "px.csv", "-n", "3"];
+    // On the box: (-1, -1, 1, -1) is labelled; row 2 is 2√2 away, row 1 √(1 + 1 + 8), row 3 2 ln 1.5 / ln 100.
+    let csv = select(dir.path(), &args);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[0], "row,speed,blades,material,distance");
+    assert!(lines[1].starts_with("1,10.0,4,'=wood,3.16227766"), "{csv}");
+    assert!(lines[2].starts_with("2,100.0,6,steel,2.82842712") && lines[3].starts_with("3,1.5,2,steel,0.176"), "{csv}");
+    assert_eq!(select(dir.path(), &[&args[..], &["--format", "rows"]].concat()), "1\n2\n3\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&select(dir.path(), &[&args[..], &["--format", "json"]].concat())).unwrap();
+    assert_eq!((&json["picks"][0]["x"]["material"], &json["problem"]), (&"=wood".into(), &"propeller".into()));
+    let (_, _, stderr) = run(dir.path(), &[&["select"], &args[..]].concat());
+    assert!(stderr.contains("1 of 2 labelled rows have no answer"), "{stderr}");
+    // What was printed is read again as a pool.
+    write(dir.path(), "again.csv", &csv);
+    let again = ["gsx", "--problem", "p.toml", "--labelled", "l.csv", "--pool", "again.csv", "-n", "1"];
+    assert!(select(dir.path(), &again).lines().nth(1).unwrap().starts_with("0,10.0,4,'=wood,3.16227766"));
+}
+
+#[test]
+fn a_pool_is_drawn_and_labels_are_asked_for_only_where_they_are_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "p.toml", PROPELLER);
+    let args = ["random", "--problem", "p.toml", "--pool-size", "50", "-n", "4"];
+    let first = select(dir.path(), &args);
+    assert_eq!(select(dir.path(), &args), first);
+    assert_ne!(select(dir.path(), &[&args[..], &["--seed", "1"]].concat()), first);
+    for line in first.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let (speed, blades): (f64, u32) = (cells[1].parse().unwrap(), cells[2].parse().unwrap());
+        assert!((1.0..=100.0).contains(&speed) && (2..=6).contains(&blades), "{line}");
+    }
+    // Greedy sampling begins near the middle of the pool.
+    let csv = select(dir.path(), &["gsx", "--problem", "p.toml", "-n", "3"]);
+    assert!(csv.lines().count() == 4 && csv.lines().nth(1).unwrap().ends_with(','), "{csv}");
+    pool(dir.path());
+    for (method, words) in
+        [("gsy", ["gsy", "--labelled-y", "answers of labelled points"]), ("qbc", ["qbc", "--members", "uncertainty"])]
+    {
+        refuse(dir.path(), &["select", method, "--problem", "p.toml", "--pool", "px.csv", "-n", "1"], &words);
+    }
+    write(dir.path(), "bad.csv", "speed,blades,material\n1,2,steel\n0.5,2,steel\n");
+    let args = ["select", "random", "--problem", "p.toml", "--pool", "bad.csv", "-n", "1"];
+    refuse(dir.path(), &args, &["bad.csv, line 3, column speed", "`0.5` lies outside [1, 100]", "take the row out"]);
+    refuse(dir.path(), &["select", "random", "-n", "1"], &["--pool", "--problem"]);
+    refuse(dir.path(), &["select", "random", "--pool", "px.csv", "--labelled", "l.csv"], &["--labelled", "--problem"]);
+}
+
+#[test]
+fn a_tables_rows_are_its_pool_without_those_that_are_labelled() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "t.csv", "a,y\n1,5\n2,6\n3,7\n9,8\n");
+    write(
+        dir.path(),
+        "t.toml",
+        "name = \"t\"\n[[inputs]]\nname = \"a\"\n[[outputs]]\nname = \"y\"\n[oracle.table]\nfile = \"t.csv\"\n",
+    );
+    write(dir.path(), "l.csv", "a,y\n1,5\n9,8\n");
+    let csv = select(dir.path(), &["random", "--problem", "t.toml", "--labelled", "l.csv", "-n", "2"]);
+    let mut rows: Vec<&str> = csv.lines().skip(1).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, ["1,2.0", "2,3.0"]);
+    refuse(dir.path(), &["select", "random", "--problem", "t.toml", "--labelled", "l.csv", "-n", "3"], &["3", "2"]);
+}
+
+#[test]
+fn members_of_one_output_may_have_two_dimensions_and_any_type() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "px.csv", "a;b\n0,5;1\n1;2,5\n3;3\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    let header = format!("{:<117}\n", "{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }");
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend([1_i16, 1, 1, 1, 9, 4].into_iter().flat_map(i16::to_le_bytes));
+    std::fs::write(dir.path().join("m.npy"), bytes).unwrap();
+    // Nothing is labelled: the members' disagreement is all that counts.
+    assert_eq!(select(dir.path(), &["qbc", "--pool", "px.csv", "--members", "m.npy", "-n", "2"]), "1\n2\n");
+}
+
+#[test]
+fn first_lines_are_judged_by_all_files_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lx, ly, px) =
+        ("6.5,2.75\n0.5,0.25\n8.25,9.5\n", "-0.5\n0.75\n-1.25\n", "8.5,0.5\n7.25,1.75\n0.75,5.5\n3.5,4.25\n");
+    let args = ["gsx", "--labelled-x", "lx.csv", "--labelled-y", "ly.csv", "--pool", "px.csv", "-n", "3"];
+    let put = |lx: &str, ly: &str, px: &str| {
+        write(dir.path(), "lx.csv", lx);
+        write(dir.path(), "ly.csv", ly);
+        write(dir.path(), "px.csv", px);
+    };
+    put(&format!("a,b\n{lx}"), &format!("y\n{ly}"), &format!("a,b\n{px}"));
+    let due = select(dir.path(), &args);
+    for (head_x, head_y) in [("", ""), ("0,1\n", "0\n"), ("a,b\n", ""), ("400,410\n", "y\n")] {
+        put(&format!("{head_x}{lx}"), &format!("{head_y}{ly}"), &format!("{head_x}{px}"));
+        assert_eq!(select(dir.path(), &args), due, "{head_x:?} {head_y:?}");
+    }
+    put(lx, ly, &px.replacen("8.5", "NA", 1));
+    refuse(dir.path(), &[&["select"], &args[..]].concat(), &["px.csv, line 1, column 1", "`NA`", "no header"]);
+}
