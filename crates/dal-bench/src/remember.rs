@@ -31,8 +31,8 @@ pub fn answer_key(problem: &Problem) -> Option<AnswerKey> {
     })
 }
 
-/// The answers kept of a problem, a laboratory's included, in this folder or beside the problem file; `None` where answers
-/// cost nothing.
+/// The answers kept of a problem, a laboratory's included, in this folder or beside the problem file; `None` where
+/// answers cost nothing.
 ///
 /// # Errors
 /// A folder or a file that cannot be read.
@@ -41,11 +41,11 @@ pub fn kept_answers(problem: &Problem, folder: Option<&Path>) -> Result<Option<A
     key_and_folder.map(|(key, folder)| Answers::open(folder, key).map(Arc::new)).transpose()
 }
 
-/// A problem's oracle behind the answers kept of it, in this folder or beside the problem file; `None` where answers cost
-/// nothing, or where there is no oracle because a laboratory answers.
+/// A problem's oracle behind the answers kept of it, in this folder or beside the problem file; `None` where answers
+/// cost nothing, or where there is no oracle because a laboratory answers.
 ///
-/// A program's calls are noted in the folder while they run, and points whose answer another process keeps meanwhile are
-/// not asked.
+/// A program's calls are noted in the folder while they run, and points whose answer another process keeps meanwhile
+/// are not asked.
 ///
 /// # Errors
 /// A folder or a file that cannot be read.

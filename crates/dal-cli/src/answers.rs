@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Flags of the commands that ask programs.
 #[derive(clap::Args)]
 pub struct AnswerArgs {
-    /// Where the answers of your own programs and models are kept [default: NAME.answers beside the problem file NAME.toml].
+    /// Where the answers of your own programs and models are kept [default: NAME.answers beside the problem file
+    /// NAME.toml].
     #[arg(long = "answers", value_name = "DIR")]
     pub folder: Option<PathBuf>,
     /// End the programs that an earlier dal, killed on the way, left running; without this they are waited for.
@@ -28,8 +29,8 @@ pub struct AnswerArgs {
 }
 
 impl AnswerArgs {
-    /// The problem, asked through the answers that are kept of it, and these, a laboratory's included; none where answers
-    /// cost nothing.
+    /// The problem, asked through the answers that are kept of it, and these, a laboratory's included; none where
+    /// answers cost nothing.
     pub fn open(&self, problem: Problem) -> Result<(Problem, Option<Arc<Answers>>)> {
         let folder = self.folder.as_deref();
         let Some(memory) = remembering(&problem, folder)? else {

@@ -18,10 +18,10 @@ type LineOf = dyn Fn(ArrayView1<'_, f64>) -> Result<String, SpaceError> + Send +
 
 /// An oracle behind the answers that a folder keeps of it.
 ///
-/// An answer is kept before the asker gets it, and as it came: whether the problem's transforms can take it is looked at
-/// when it is handed out. Callers in one process that need the same point (the initial points of one seed, say) share
-/// one question: the second waits for the answer to the first. Failures are not shared, so each call asks again, save in
-/// a test set ([`test_label`](Self::test_label)), which has to be the same points at every start.
+/// An answer is kept before the asker gets it, and as it came: whether the problem's transforms can take it is looked
+/// at when it is handed out. Callers in one process that need the same point (the initial points of one seed, say)
+/// share one question: the second waits for the answer to the first. Failures are not shared, so each call asks again,
+/// save in a test set ([`test_label`](Self::test_label)), which has to be the same points at every start.
 pub struct Remembering {
     inner: Arc<dyn Oracle>,
     line: Box<LineOf>,

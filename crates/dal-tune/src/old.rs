@@ -26,8 +26,8 @@ enum Line {
     Label { set: String, row: usize, y: Vec<f64> },
 }
 
-/// The labels of a user's problem that the journal of a search of version 0.1.0 holds: points of the unit box, and answers.
-/// Later versions keep none there.
+/// The labels of a user's problem that the journal of a search of version 0.1.0 holds: points of the unit box, and
+/// answers. Later versions keep none there.
 ///
 /// Such points mean what they meant only if the problem file is still the one, byte for byte, that the search was made
 /// with.

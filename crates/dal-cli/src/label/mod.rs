@@ -63,11 +63,12 @@ pub struct Args {
     /// Write the labels to this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Instead of asking, print every answer that is kept of your own program or model, under the names of inputs and outputs.
+    /// Instead of asking, print every answer that is kept of your own program or model, under the names of inputs and
+    /// outputs.
     #[arg(long)]
     kept: bool,
-    /// First take over answers: of a file that --out wrote, of a store or of a search's journal.jsonl of dal 0.1.0, or of
-    /// another folder of answers.
+    /// First take over answers: of a file that --out wrote, of a store or of a search's journal.jsonl of dal 0.1.0, or
+    /// of another folder of answers.
     #[arg(long, value_name = "PATH")]
     adopt: Option<PathBuf>,
     /// On standard output: print each label at once, behind the number of its row.

@@ -1,4 +1,5 @@
-//! Who answers for a user's problem: what answers depend on beside the point, and how a point is written when it is kept.
+//! Who answers for a user's problem: what answers depend on beside the point, and how a point is written when it is
+//! kept.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

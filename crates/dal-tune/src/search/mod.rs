@@ -54,7 +54,8 @@ impl Search {
     /// them ([`Problem::with_oracle`]).
     ///
     /// # Errors
-    /// A problem without an oracle, settings that make no sense, a table that is too short, a budget that does not hold the finals.
+    /// A problem without an oracle, settings that make no sense, a table that is too short, a budget that does not hold
+    /// the finals.
     pub fn new(
         problem: Problem,
         settings: Settings,

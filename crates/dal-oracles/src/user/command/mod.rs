@@ -54,8 +54,8 @@ pub struct CommandSettings {
 
 /// What a program's calls are told to while they run, such as the folder that its answers are kept in.
 pub trait CallDesk: fmt::Debug + Send + Sync {
-    /// For each of these points (lines of CSV, as the program gets them) the answer that has come since the batch began,
-    /// from another process say. Such points are then not asked.
+    /// For each of these points (lines of CSV, as the program gets them) the answer that has come since the batch
+    /// began, from another process say. Such points are then not asked.
     fn arrived(&self, lines: &[&str]) -> Vec<Option<Vec<f64>>>;
 
     /// A call of so many points has begun, in this process group. What comes back is dropped when the group has ended.
