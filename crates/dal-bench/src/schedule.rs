@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dal_core::{Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, OracleError, RunError, Stop, run_trials};
+use dal_core::{
+    Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, OracleError, RunError, Stop, run_trials,
+};
 use dal_store::{
     AnswerDamageKind, Begin, EntryRecord, FailedLabel, Failure, FailureKind, Provenance, Remembering, Run, RunWriter,
     Standing, Status, Store, StoreWriter,

@@ -3,7 +3,6 @@
 use dal_core::{Clock, calibrate};
 
 use super::Search;
-use crate::chosen::Method;
 use crate::chosen::{ChosenSets, Method};
 use crate::data::Division;
 use crate::error::TuneError;
