@@ -63,6 +63,9 @@ impl Folder {
         }
         let settings = root.join("campaign.toml");
         let fault = |problem: String| CampaignError::File { path: settings.clone(), problem };
+        if settings.exists() {
+            return Err(fault("is there already, but no log beside it; take it away, or give another folder".into()));
+        }
         file.check().map_err(fault)?;
         let subject = Subject::open(&root.join(&file.problem))?;
         constraints(&file.constraints, &subject).map_err(|error| fault(error.to_string()))?;

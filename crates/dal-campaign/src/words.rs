@@ -5,7 +5,7 @@ use std::fmt;
 use dal_core::{LabelFailure, LabelFailureKind, Settings};
 use serde::{Deserialize, Serialize};
 
-use crate::ladder::Choice;
+pub use crate::ladder::{Choice, Errors};
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,19 +196,6 @@ pub struct Predicted {
     pub sd: Vec<f64>,
 }
 
-/// Errors of a model in cross-validation. They are those of the points that were asked for, not of the whole domain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Errors {
-    /// Labels that they were taken over.
-    pub n: usize,
-    /// The root of the mean squared error of each output, in its own units.
-    pub rmse: Vec<f64>,
-    /// One minus the mean squared error over the variance of each output; none for one that is constant.
-    pub r2: Vec<Option<f64>>,
-    /// Whether squared errors were weighted by one over the probability of the draw.
-    pub weighted: bool,
-}
-
 /// Points that were handed out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leased {
@@ -309,13 +296,7 @@ impl fmt::Display for Failure {
 
 /// Whether a failure may be the machine's or the program's: the same point may well be answered at another try.
 pub(crate) fn may_be_the_machines(kind: LabelFailureKind) -> bool {
-    match kind {
-        LabelFailureKind::Refused | LabelFailureKind::NonFinite | LabelFailureKind::OutOfDomain => false,
-        LabelFailureKind::Crashed
-        | LabelFailureKind::TimedOut
-        | LabelFailureKind::Missing
-        | LabelFailureKind::Malformed => true,
-    }
+    !matches!(kind, LabelFailureKind::Refused | LabelFailureKind::NonFinite | LabelFailureKind::OutOfDomain)
 }
 
 /// Points that are not wanted any more.

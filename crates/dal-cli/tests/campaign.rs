@@ -150,7 +150,9 @@ fn killed_at_fifty_moments_a_campaign_in_batches_ends_as_an_undisturbed_one() {
     // A fixed sequence of moments, in milliseconds.
     let mut moment = 12345_u64;
     while kills < 50 {
+        // What the others asked is forgotten, so that the program is called.
         let _ = fs::remove_dir_all(at.join("torn"));
+        let _ = fs::remove_dir_all(at.join("rig.answers"));
         begin(at, "torn");
         loop {
             moment = moment.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);

@@ -14,6 +14,7 @@ use crate::Done;
 use crate::bench::interrupts;
 use crate::display::{Display, duration, left};
 use crate::output::{outln, say};
+use crate::problem::remembered;
 
 /// A budget in, labels out.
 #[derive(clap::Args)]
@@ -102,7 +103,9 @@ pub fn run(args: &Args) -> Result<Done> {
             );
         }
     };
-    let oracle = Arc::clone(folder.subject().problem().oracle());
+    // Answers that other commands paid for are not asked again.
+    let problem = remembered(folder.subject().problem().clone(), None)?;
+    let oracle = Arc::clone(problem.oracle());
     let outcome = folder.run(&options, &oracle, trainer, &stop, &mut on_event);
     let elapsed = display.elapsed();
     display.finish();
