@@ -1,14 +1,16 @@
 //! What a run saw and chose at one step, rebuilt from its store, so that it can be recomputed by other programs.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 
-use dal_core::{Batch, Campaign, LabelFailure, LabelFailureKind, Pending, Queries, Stop, Surrogate, every};
+use dal_core::{Batch, Campaign, LabelFailure, LabelFailureKind, Pending, Queries, Stop, Surrogate, TrialSeeds, every};
 use dal_store::{EntryRecord, Run, RunSpec};
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, concatenate, s};
 
 use crate::error::BenchError;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
+use crate::remember::remembering;
 use crate::watch::granting_committee;
 
 /// Rows of a committee's answer that are taken over together.
@@ -33,7 +35,7 @@ pub struct Shown {
     pub labels: Array2<f64>,
     /// The test points.
     pub test_x: Array2<f64>,
-    /// Their labels; `None` where a program would have to be asked for them.
+    /// Their labels; `None` where a program would have to be asked for one of them.
     pub test_y: Option<Array2<f64>>,
     /// Every member's prediction at the pool, shape (n_members, n_pool, n_outputs), in the units that the model was trained
     /// in; `None` for a model without members.
@@ -53,11 +55,12 @@ impl Plan {
     }
 
     /// Does a step of a run again: its model is trained once more and chooses once more. No program is asked; labels are
-    /// those of the store, or of the built-in problem.
+    /// those of the store, or of the built-in problem. Test labels of a program are those kept in the folder `answers`, or
+    /// beside the problem file.
     ///
     /// # Errors
     /// A run that is not of this plan, has not chosen at this step, or was damaged; a model that cannot be trained.
-    pub fn show(&self, run: &Run, step: usize, stop: &Stop) -> Result<Shown, BenchError> {
+    pub fn show(&self, run: &Run, step: usize, answers: Option<&Path>, stop: &Stop) -> Result<Shown, BenchError> {
         let refused = |reason: String| BenchError::Show { run: run.id().to_owned(), reason };
         let trial = self
             .trial_of(run.spec())
@@ -93,7 +96,7 @@ impl Plan {
             .map_err(|error| refused(format!("choosing again: {error}")))?
             .ok_or_else(|| refused("the campaign ends before this step".to_owned()))?;
         let recorded = &batches[step + 1];
-        let (test_x, test_y) = test_set(problem, trial)?;
+        let (test_x, test_y) = test_set(problem, trial, answers)?;
         let chosen = match decision.proposal.queries {
             Queries::Picked(rows) => Some(rows),
             _ => None,
@@ -116,14 +119,29 @@ impl Plan {
     }
 }
 
-/// Test points and labels; labels of a program are not asked for.
-fn test_set(problem: &PlannedProblem, trial: &Trial) -> Result<(Array2<f64>, Option<Array2<f64>>), BenchError> {
-    if problem.problem().asking().is_some() {
-        let n = trial.spec().protocol.test_points;
-        return Ok((problem.problem().space().sample(n, &trial.seeds().test()), None));
+/// Test points and labels. A program is not asked: where its kept answers lack a point, there are no labels.
+fn test_set(
+    problem: &PlannedProblem,
+    trial: &Trial,
+    answers: Option<&Path>,
+) -> Result<(Array2<f64>, Option<Array2<f64>>), BenchError> {
+    if !problem.costly_labels() {
+        let test = problem.test_set()?;
+        return Ok((test.x.clone(), Some(test.y.clone())));
     }
-    let test = problem.test_set()?;
-    Ok((test.x.clone(), Some(test.y.clone())))
+    let of = problem.problem();
+    // Test points are the same for every seed.
+    let x = of.space().sample(trial.spec().protocol.test_points, &TrialSeeds::new(&of.variant_id(), 0).test());
+    let (Some(asking), Some(memory)) = (of.asking(), remembering(of, answers)?) else { return Ok((x, None)) };
+    let known = |point: ArrayView1<'_, f64>| memory.answers().get(&asking.line(point).ok()?);
+    let Some(labels) = x.outer_iter().map(known).collect::<Option<Vec<Answer>>>() else { return Ok((x, None)) };
+    let in_domain = |label: &Answer| label.as_ref().is_ok_and(|label| of.scaling().check(label).is_ok());
+    let kept: Vec<usize> = (0..labels.len()).filter(|&row| in_domain(&labels[row])).collect();
+    let y = Array2::from_shape_fn((kept.len(), of.shape().n_outputs), |(i, k)| match &labels[kept[i]] {
+        Ok(label) => label.get(k).copied().unwrap_or(f64::NAN),
+        Err(_) => f64::NAN,
+    });
+    Ok((x.select(Axis(0), &kept), Some(y)))
 }
 
 fn resumed(problem: &PlannedProblem, trial: &Trial, batches: &[Batch]) -> Result<Campaign, String> {

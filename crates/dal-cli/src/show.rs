@@ -40,6 +40,10 @@ pub struct Args {
     /// The sweep file, where the run's problem is your own: its path is relative to it.
     #[arg(long, value_name = "FILE")]
     sweep: Option<PathBuf>,
+    /// Where answers of your program are kept, for the labels of the test points [default: NAME.answers beside its problem
+    /// file].
+    #[arg(long, value_name = "DIR")]
+    answers: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -47,7 +51,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let store = store_of(&args.run)?;
     let run = run_of(&store, &args.run)?;
     let plan = plan_of(&store, &run, args.sweep.as_deref())?;
-    let shown = plan.show(&run, args.step, &Stop::new())?;
+    let shown = plan.show(&run, args.step, args.answers.as_deref(), &Stop::new())?;
     write(&shown, &run, args)?;
     outln!("{}", args.out.display());
     if shown.agrees {

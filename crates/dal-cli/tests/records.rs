@@ -110,8 +110,15 @@ fn a_users_run_is_shown_with_its_own_labels_and_nothing_is_asked() {
     let (x, y) = (points("queries.npy"), points("labels.npy"));
     // The unit box [-1, 1] stands for [0, 1], and the program answers with its input.
     assert!(x.iter().zip(&y).all(|(x, y)| ((x + 1.0) / 2.0 - y).abs() < 1e-9));
-    assert_eq!(points("test_x.npy").nrows(), 50);
-    assert!(!dir.path().join("shown/test_y.npy").exists());
+    let (test_x, test_y) = (points("test_x.npy"), points("test_y.npy"));
+    assert_eq!((test_x.nrows(), test_y.dim()), (50, (50, 1)));
+    assert!(test_x.iter().zip(&test_y).all(|(x, y)| ((x + 1.0) / 2.0 - y).abs() < 1e-9));
+    // Without the kept answers there are no test labels, and still nothing is asked.
+    let args = [&args[..], &["--answers", "elsewhere"]].concat();
+    fs::remove_dir_all(dir.path().join("shown")).unwrap();
+    succeed(dir.path(), &args);
+    assert!(!dir.path().join("shown/test_y.npy").exists() && !dir.path().join("elsewhere").exists());
+    assert_eq!(fs::read_to_string(dir.path().join("asked.txt")).unwrap(), asked);
 }
 
 #[test]

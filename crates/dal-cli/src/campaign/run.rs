@@ -15,7 +15,6 @@ use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
 use crate::display::{Display, duration, left};
 use crate::output::{outln, say};
-use crate::problem::remembered;
 
 /// A budget in, labels out.
 #[derive(clap::Args)]
