@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use dal_acq::designs::{latin_hypercube, maximin_latin_hypercube, sobol};
-use dal_core::{Dimension, SeedPath, Space};
-use ndarray::{Array2, ArrayView1};
+use dal_core::{SeedPath, Space};
+use ndarray::{Array2, ArrayView1, Axis};
 
 use crate::constraints::Constraint;
 use crate::error::CampaignError;
@@ -182,21 +182,7 @@ fn bits(unit: &[f64]) -> Vec<u64> {
 
 /// The place on the unit box at a quantile of each input: integers and levels take equal shares of [0, 1).
 fn at_quantile(space: &Space, quantile: ArrayView1<'_, f64>) -> Vec<f64> {
-    let mut unit = Vec::with_capacity(space.n_columns());
-    for (dimension, &u) in space.dimensions().iter().zip(quantile) {
-        match *dimension {
-            Dimension::Continuous { .. } => unit.push(2.0 * u - 1.0),
-            Dimension::Integer { low, high } => {
-                let steps = (high - low) as f64;
-                unit.push(2.0 * ((u * (steps + 1.0)).floor().min(steps) / steps) - 1.0);
-            }
-            Dimension::Categorical { n_levels } => {
-                let level = ((u * n_levels as f64) as usize).min(n_levels - 1);
-                unit.extend((0..n_levels).map(|k| if k == level { 1.0 } else { -1.0 }));
-            }
-        }
-    }
-    unit
+    space.at_quantiles(quantile.insert_axis(Axis(0))).into_iter().collect()
 }
 
 fn uniform(n: usize, inputs: usize, seeds: &SeedPath) -> Array2<f64> {

@@ -221,7 +221,10 @@ impl Snapshot {
                 Dimension::Continuous { low, high, scale } => {
                     json!({"name": name, "low": low, "high": high, "scale": scale})
                 }
-                Dimension::Integer { low, high } => json!({"name": name, "low": low, "high": high, "integer": true}),
+                Dimension::Integer { low, high, scale } => {
+                    json!({"name": name, "low": low, "high": high, "scale": scale, "integer": true})
+                }
+                Dimension::Fixed { value } => json!({"name": name, "fixed": value}),
                 Dimension::Categorical { .. } => json!({"name": name, "levels": levels}),
             })
             .collect()

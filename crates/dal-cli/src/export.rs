@@ -129,7 +129,7 @@ fn in_physical_values(problem: Problem) -> PhysicalProblem {
         about: about.into(),
     };
     let kinds = problem.space().dimensions().iter().map(|dimension| match dimension {
-        Dimension::Continuous { .. } => ColumnKind::Real,
+        Dimension::Continuous { .. } | Dimension::Fixed { .. } => ColumnKind::Real,
         Dimension::Integer { .. } => ColumnKind::Integer,
         Dimension::Categorical { .. } => ColumnKind::Text,
     });

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{build, no_check};
-use crate::card::{Card, PickScore};
+use crate::card::{Card, Labels, PickScore};
 use crate::designs;
 use crate::rule::pool_strategy;
 
@@ -17,6 +17,7 @@ pub(super) static SOBOL: Card = Card {
     cost: "O(n d); of a list O(n N d)",
     source: "Sobol 1967, Joe and Kuo 2008, Burley 2020; a passive design",
     pick_score: PickScore::None,
+    labels: Labels::None,
     invariances: &[],
     settings: &[],
     build: |card, given| build(card, given, no_check::<Sobol>),
@@ -30,6 +31,7 @@ pub(super) static LHS: Card = Card {
     cost: "O((|L| + n) d); of a list O(n N d)",
     source: "McKay, Beckman, Conover 1979; extended as Wang 2003; a passive design",
     pick_score: PickScore::None,
+    labels: Labels::Inputs,
     invariances: &[],
     settings: &[],
     build: |card, given| build(card, given, no_check::<Lhs>),
@@ -143,7 +145,7 @@ mod tests {
     fn space() -> Space {
         Space::new(vec![
             Dimension::Continuous { low: 1.0, high: 100.0, scale: Scale::Log },
-            Dimension::Integer { low: 0, high: 3 },
+            Dimension::Integer { low: 0, high: 3, scale: Scale::Linear },
             Dimension::Categorical { n_levels: 2 },
         ])
         .unwrap()

@@ -13,7 +13,7 @@ use dal_oracles::Problem;
 use dal_store::{Answers, Store, StoreError, answer_keys, merge_answers, old_labels};
 use ndarray::{Axis, aview1};
 
-use super::lines::line;
+use super::lines::line as as_line;
 use crate::answers::tell_taken;
 use crate::output::say;
 use crate::problem::Columns;
@@ -106,11 +106,11 @@ pub(super) fn check_replaceable(path: &Path, problem: &Problem, kept: Option<&An
             bail!(
                 "{shown}, line {line}: its label is {}, but `{}` says {}: the file is another problem's, or was made \
                  with other settings; name another with --out",
-                line(Ok(label), n_outputs).trim_end(),
+                as_line(Ok(label), n_outputs).trim_end(),
                 problem.variant_id(),
                 today
                     .as_ref()
-                    .map_or("that it has none".into(), |today| line(Ok(today), n_outputs).trim_end().to_owned())
+                    .map_or("that it has none".into(), |today| as_line(Ok(today), n_outputs).trim_end().to_owned())
             );
         }
     }
