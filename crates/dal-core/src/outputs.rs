@@ -197,7 +197,7 @@ impl OutputScaling {
         &self,
         labels: Option<Array2<f64>>,
         members: Option<Array3<f64>>,
-    ) -> Result<(Option<Array2<f64>>, Option<Array3<f64>>), LearnError> {
+    ) -> Result<Given, LearnError> {
         let all = members.as_ref().map(|members| {
             let (n_members, n, n_outputs) = members.dim();
             members.to_shape((n_members * n, n_outputs)).expect("as many values").to_owned()
@@ -250,6 +250,9 @@ impl OutputScaling {
         Ok((Fit { columns }, z))
     }
 }
+
+/// Labels (n, J) and members' predictions (M, N, J), where there are any.
+pub type Given = (Option<Array2<f64>>, Option<Array3<f64>>);
 
 /// Mean and standard deviation (divided by n); 1 for the latter where all values are equal. Deviations are taken from the
 /// first value and by the largest of them, so that neither a large offset nor a large unit costs digits.

@@ -93,8 +93,8 @@ pub fn cell(text: &str, decimal: Decimal) -> Cell {
     }
 }
 
-/// The finite number that a cell holds. Exponents may be Fortran's: `1.5D+03`, `1.5d3`, `1.5Q+03` and `0.25-101`, which Fortran
-/// writes where an exponent has three digits.
+/// The finite number that a cell holds. Exponents may be Fortran's: `1.5D+03`, `1.5d3`, `1.5Q+03` and `0.25-101`, which
+/// Fortran writes where an exponent has three digits.
 ///
 /// # Errors
 /// Why it is none.

@@ -47,8 +47,8 @@ pub struct Points {
     pub outside: Vec<(usize, String)>,
 }
 
-/// Reads points. A table without a header is taken as columns of the unit box where their number is right; inputs that are
-/// fixed may be left out.
+/// Reads points. A table without a header is taken as columns of the unit box where their number is right; inputs that
+/// are fixed may be left out.
 ///
 /// # Errors
 /// A file that cannot be read, names that are missing or given in both units, a cell that is not even a number.

@@ -42,8 +42,8 @@ pub(super) fn split(file: &str, text: &str, separator: Separator) -> Result<Vec<
     }
 }
 
-/// The cells of one line, without blanks at their ends; none of an empty one. A quotation mark that is never closed makes
-/// one cell of what follows.
+/// The cells of one line, without blanks at their ends; none of an empty one. A quotation mark that is never closed
+/// makes one cell of what follows.
 pub fn cells(line: &str, separator: Separator) -> Vec<String> {
     let line = line.trim_matches(['\n', '\r']);
     let is_empty = match separator {

@@ -511,7 +511,7 @@ mod tests {
         let (x, expected) = crate::testing::golden(dal_fixtures::golden::NAMED, 3);
         // The same points on the box of a forest in physical values; a threshold may lie within a rounding.
         let same = |problem: &Problem, order: &[usize]| {
-            let y = all_labels(problem.oracle().as_ref(), (x.select(Axis(1), order) / 10.0).view());
+            let y = all_labels(&**problem.oracle().unwrap(), (x.select(Axis(1), order) / 10.0).view());
             y.iter().zip(&expected).filter(|(a, b)| (**a - **b).abs() < 1e-9).count()
         };
         assert!(same(&make(&["speed", "T [°C]", "load"], "physical").unwrap(), &[0, 1, 2]) >= 39);
@@ -522,7 +522,7 @@ mod tests {
         let shrunk = x.mapv(|v| v / 10.0);
         let plain = Forest::from_bytes(dal_fixtures::NAMED_FOREST).unwrap().predict(shrunk.view());
         let on_box = make(&["load", "speed", "T [°C]"], "unit-box").unwrap();
-        assert_eq!(all_labels(on_box.oracle().as_ref(), shrunk.select(Axis(1), &[2, 0, 1]).view()), plain);
+        assert_eq!(all_labels(&**on_box.oracle().unwrap(), shrunk.select(Axis(1), &[2, 0, 1]).view()), plain);
         assert!(make(&["a", "b", "c"], "unit-box").is_err());
     }
 
