@@ -2,6 +2,7 @@
 
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 
@@ -41,3 +42,17 @@ def processor():
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def kind():
+    """The kind of processor, for names of files: `intel-xeon`, `amd-epyc`. Kinds differ by a third where ours is near the
+    limit of one and not of the other, so each has its own table."""
+    words = re.sub(r"\([a-z]*\)", " ", processor(), flags=re.IGNORECASE).lower()
+    words = [word for word in re.findall(r"[a-z0-9]+", words) if word not in ("cpu", "processor", "core", "virtual")]
+    return "-".join(words[:2]) or "unknown"
+
+
+def table_files(out, subject):
+    """The page and the raw samples of a table on this kind of processor."""
+    stem = f"peers-{subject}-{kind()}"
+    return out / f"{stem}.md", out / f"{stem}.json"

@@ -18,6 +18,7 @@ answers agree, and writes tables to docs/results. Let the machine do nothing els
 Examples:
   cargo xtask bench-peers                           everything, about an hour
   cargo xtask bench-peers selection
+  cargo xtask bench-peers --check                   no timing: do all of them still build and agree?
   cargo xtask bench-peers training --lock-step
   cargo xtask bench-peers training --out table -- --networks sine,hydro --threads 1"
 )]
@@ -28,7 +29,10 @@ pub struct Args {
     /// libtorch).
     #[arg(long)]
     lock_step: bool,
-    /// Where tables are written.
+    /// Only see that every environment builds, and trains and chooses as ours does; nothing is timed or written.
+    #[arg(long)]
+    check: bool,
+    /// Where tables are written, one per kind of processor.
     #[arg(long, value_name = "DIR", default_value = "docs/results")]
     out: PathBuf,
     /// Handed on to the script (see its --help).
@@ -79,6 +83,9 @@ pub fn run_peers(args: &Args) -> Result<()> {
         python.arg(root().join(script)).arg("--rust").arg(ours).arg("--out").arg(std::path::absolute(&args.out)?);
         if args.lock_step && subject == Subject::Training {
             python.arg("--lock-step").arg(target_dir().join("release").join(LOCK_STEP));
+        }
+        if args.check {
+            python.arg("--check");
         }
         run(python.args(&args.rest).current_dir(root()))?;
     }

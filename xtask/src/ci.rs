@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::{capture, cargo, root, run, target_dir};
-use crate::{fixtures, libtorch, package, page, tidy, valgrind};
+use crate::{export, fixtures, fuzz, libtorch, mutants, package, page, tidy, valgrind};
 
 /// What is checked.
 #[derive(clap::Args)]
@@ -49,8 +49,14 @@ const STAGES: &[Stage] = &[
 const FULL_STAGES: &[Stage] = &[
     ("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None })),
     ("recompute", recompute),
+    ("export", export::run_export),
+    ("fuzz", fuzz::run_minute),
+    ("mutants", mutants::run_all),
     ("page", || page::run_browser(&page::Args { page: None })),
     ("valgrind", valgrind::run_memcheck),
+    ("tutorial", || {
+        run(&mut cargo(&["test", "-p", "dal-cli", "--test", "tutorial", "--locked", "--quiet", "--", "--ignored"]))
+    }),
     // Off by default for the time it takes to compile.
     ("features", || {
         run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))

@@ -4,9 +4,12 @@
 mod bench_all;
 mod bench_peers;
 mod ci;
+mod export;
 mod fixtures;
+mod fuzz;
 mod gpu_bundle;
 mod libtorch;
+mod mutants;
 mod package;
 mod page;
 mod process;
@@ -42,6 +45,12 @@ enum Task {
     GpuBundle(gpu_bundle::Args),
     /// Remake the fixtures, or check that they can be remade.
     Fixtures(fixtures::Args),
+    /// Export a small store and read the tables back with pandas, polars and DuckDB.
+    Export,
+    /// Throw command lines, files and environments at `dal`.
+    Fuzz(fuzz::Args),
+    /// Spoil the protocol in a copy and look whether the tests notice.
+    Mutants(mutants::Args),
     /// Test the report page in a real browser.
     Page(page::Args),
     /// Run the unsafe kernels' tests under a memory checker (x86; installs valgrind where it is missing).
@@ -59,6 +68,9 @@ fn main() -> ExitCode {
         Task::Libtorch(args) => libtorch::run_task(&args.rest),
         Task::GpuBundle(args) => gpu_bundle::run_bundling(&args),
         Task::Fixtures(args) => fixtures::run_scripts(&args),
+        Task::Export => export::run_export(),
+        Task::Fuzz(args) => fuzz::run_fuzz(&args),
+        Task::Mutants(args) => mutants::run_mutants(&args),
         Task::Page(args) => page::run_browser(&args),
         Task::Valgrind => valgrind::run_memcheck(),
         Task::Package => package::run_packing(),

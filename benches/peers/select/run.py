@@ -4,7 +4,8 @@
 
 Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments of
 their own. Every repetition is a process of its own; contenders take turns, round after round, so that a slow minute of the
-machine hits all of them. Writes `peers-selection.md` and `peers-selection.json`. Exit code 1 where a contender fails or picks
+machine hits all of them. Writes `peers-selection-KIND.md` and `.json`, KIND being that of the processor. `--check` builds every
+environment, lets each choose once from a small pool and writes nothing. Exit code 1 where a contender fails or picks
 other points than ours; a missed bar is reported, not an error, because a loaded machine can miss it.
 """
 
@@ -20,7 +21,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from shared import KEEP_BUFFERS, ROOT, environment, processor  # noqa: E402
+from shared import KEEP_BUFFERS, ROOT, environment, kind, processor, table_files  # noqa: E402
 
 # Set in every child, whatever this process inherited.
 ONE_THREAD = {
@@ -204,7 +205,7 @@ def write(out, all_contests, load):
     text = [
         "# Selection against peers",
         "",
-        "Remade by `cargo xtask bench-peers`; raw samples in `peers-selection.json`.",
+        f"Remade by `cargo xtask bench-peers`; raw samples in `peers-selection-{kind()}.json`.",
         "",
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load average before and after "
         f"{load[0]:.2f} and {load[1]:.2f}. One thread each. {package_list}.",
@@ -226,20 +227,22 @@ def write(out, all_contests, load):
         "",
     ]
     out.mkdir(parents=True, exist_ok=True)
-    (out / "peers-selection.md").write_text("\n".join(text))
-    (out / "peers-selection.json").write_text(json.dumps(raw, indent=1) + "\n")
+    page, samples = table_files(out, "selection")
+    page.write_text("\n".join(text))
+    samples.write_text(json.dumps(raw, indent=1) + "\n")
     print("\n".join(text))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rust", type=pathlib.Path, required=True, help="the binary `select_timing` of the benches package")
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-selection.md and .json")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-selection-KIND.md and .json")
     parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slow-rounds", type=int, default=3, help="rounds of scikit-activeml, tens of seconds each")
     parser.add_argument("--inputs", type=int, nargs="+", default=[4, 14], help="numbers of inputs; the bars are about 4")
     parser.add_argument("--no-million", action="store_true", help="leave pools of 1 000 000 out")
+    parser.add_argument("--check", action="store_true", help="only see that every environment builds and chooses as ours does")
     args = parser.parse_args()
     if not args.rust.is_file():
         raise SystemExit(f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin select_timing")
@@ -253,7 +256,12 @@ def main():
         SKACTIVEML: peer["skactiveml"],
         BMDAL: peer["bmdal"],
     }
-    all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
+    if args.check:
+        once = dict.fromkeys((OURS, DIFFERENCES, PRODUCTS, BMDAL, SKACTIVEML), (1, 1))
+        args.rounds, args.slow_rounds = 1, 1
+        all_contests = [Contest(4, 500, "gsx", 2, once)]
+    else:
+        all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
     with tempfile.TemporaryDirectory(prefix="select-peers-") as scratch:
         data = {}
         for contest in all_contests:
@@ -270,7 +278,8 @@ def main():
                         call(commands, contest, name, data[contest.inputs, contest.pool])
             print(f"round {turn + 1} done", file=sys.stderr, flush=True)
         load = (before, os.getloadavg()[0])
-    write(args.out, all_contests, load)
+    if not args.check:
+        write(args.out, all_contests, load)
     differing = [
         f"{c.title()}: {name} picks other points" for c in all_contests for name in c.entries if c.picks[name] != c.picks[OURS]
     ]

@@ -5,8 +5,8 @@
 Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments of
 their own. In each cell (network, points, threads) every contender is a process that stays; they take turns, round after
 round. With two threads each peer runs both ways, as one process with two threads and as two processes of five members, and
-its better way counts. Writes `peers-training.md` and `peers-training.json`. Exit code 1 where losses disagree; a missed bar
-is reported, not an error.
+its better way counts. Writes `peers-training-KIND.md` and `.json`, KIND being that of the processor. Exit code 1 where losses
+disagree; a missed bar is reported, not an error. `--check` builds every environment, trains a few epochs and writes nothing.
 
 With `--lock-step PATH_TO/lockstep_timing` the engine on libtorch takes part with twelve trials in lock step. Its times are per
 trial, and it is compared with PyTorch's batched ensemble, one trial after another.
@@ -29,7 +29,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from shared import KEEP_BUFFERS, ROOT, environment, processor  # noqa: E402
+from shared import KEEP_BUFFERS, ROOT, environment, kind, processor, table_files  # noqa: E402
 
 OURS = "ours"
 # Ours on libtorch: so many trials at once, times per trial.
@@ -248,7 +248,7 @@ def report(args, cells, peaks, load):
     text = [
         "# Training against peers",
         "",
-        "Remade by `cargo xtask bench-peers training`; raw samples in `peers-training.json`.",
+        f"Remade by `cargo xtask bench-peers training`; raw samples in `peers-training-{kind()}.json`.",
         "",
         f"{processor()}, {os.cpu_count()} cores; load average before and after {load[0]:.2f} and {load[1]:.2f}. Ten members (adm five), "
         f"BatchNorm, full-batch Adam, plateau schedule; milliseconds per epoch, medians over the rounds. Measured peaks of "
@@ -345,30 +345,59 @@ def peak(args, pythons, threads, scratch):
     return rates
 
 
+def check(args, pythons):
+    """Every contender trains a few epochs of the smallest network; nothing is timed or written."""
+    complaints = []
+    with tempfile.TemporaryDirectory(prefix="train-peers-") as scratch:
+        folder = pathlib.Path(scratch)
+        write_data(folder, "sine", 80)
+        everyone = contenders(args, pythons, "sine", 80, 1, folder)
+        try:
+            for contender in everyone:
+                try:
+                    contender.run(1)
+                    contender.run(3)
+                except RuntimeError as error:
+                    complaints.append(str(error))
+                    continue
+                # Every run begins anew, so that losses can be compared.
+                gaps, bad = disagreement(everyone[0].losses, contender.losses)
+                print(f"{contender.name}: losses of epochs 1 and 3 differ from ours by {gaps[0]:.1e} and {gaps[1]:.1e}", file=sys.stderr)
+                complaints += [f"{contender.name}: its losses disagree with ours"] * bad
+        finally:
+            for contender in everyone:
+                contender.close()
+    print("\n".join(complaints), file=sys.stderr)
+    return 1 if complaints else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rust", type=pathlib.Path, required=True, help="the binary `train_timing` of the benches package")
     parser.add_argument("--lock-step", type=pathlib.Path, help="the binary `lockstep_timing` (feature `tch`), to take part")
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-training.md and .json")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-training-KIND.md and .json")
     parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--points", default="80,480,2080")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--append", action="store_true", help="keep the other cells of an earlier run's peers-training.json")
+    parser.add_argument("--append", action="store_true", help="keep the other cells of an earlier run's .json")
     parser.add_argument("--note", help="how the table was taken, if there is something to say; kept with --append")
     parser.add_argument("--seconds", type=float, default=1.0, help="aim for one contender's turn")
+    parser.add_argument("--check", action="store_true", help="only see that every environment builds and trains as ours does")
     args = parser.parse_args()
     args.peers = args.peers.split(",")
     if not args.rust.is_file():
         raise SystemExit(f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin train_timing")
     packages = {"jax" if peer == "jax" else "torch" for peer in args.peers} | {"torch"}
     pythons = {name: environment(HERE / name, args.environments.absolute()) for name in sorted(packages)}
+    if args.check:
+        return check(args, pythons)
     threads = [int(t) for t in args.threads.split(",")]
     before, cells = os.getloadavg()[0], []
     args.out.mkdir(parents=True, exist_ok=True)
-    earlier = args.out / "peers-training.json"
+    page, earlier = table_files(args.out, "training")
     old_peaks = {}
     if args.append and earlier.exists():
         old = json.loads(earlier.read_text())
@@ -387,9 +416,9 @@ def main():
                     # Written after every cell, so that a long run that is stopped leaves what it has.
                     load = (before, os.getloadavg()[0])
                     text = report(args, cells, peaks, load)
-                    (args.out / "peers-training.md").write_text(text)
+                    page.write_text(text)
                     raw = {"processor": processor(), "cores": os.cpu_count(), "load_before_after": load, "peaks": peaks, "cells": cells, "note": args.note}
-                    (args.out / "peers-training.json").write_text(json.dumps(raw, indent=1) + "\n")
+                    earlier.write_text(json.dumps(raw, indent=1) + "\n")
                     best, name = fastest(cell, "processor_seconds_per_epoch") if len(cell["contenders"]) > 1 else (math.nan, "none")
                     ours = median(cell, OURS, "processor_seconds_per_epoch")
                     print(f"{network}, N = {points}, {t} threads: ours {ours * 1e3:.3g} ms, {name} {best * 1e3:.3g} ms", file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 //! How long a plan will take: a model of cost, calibrated by timing a few epochs of each network on this machine.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dal_core::{Rate, calibrate};
@@ -8,9 +9,12 @@ use dal_store::{PoolSpec, Status, Store};
 use crate::error::BenchError;
 use crate::plan::{Plan, Trial};
 use crate::problem::PlannedProblem;
+use crate::progress::DamagedRun;
 
 /// Trials timed together, at most.
 const TRIALS_TIMED: usize = 16;
+/// Labelled points timed, at most.
+const MOST_TIMED: usize = 20_000;
 
 /// Expected seconds of training and evaluation, from timings of a few epochs of each network, taken with one member on random
 /// data of the smallest and the largest labelled set; on an engine that trains in lock step, with the ensembles of some trials.
@@ -70,7 +74,9 @@ fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchErro
     let (small, large) = sizes.fold((usize::MAX, 2), |(a, b), (c, d)| (a.min(c), b.max(d)));
     let n_trials = plan.trials().iter().filter(|t| std::ptr::eq(&plan.problems()[t.problem()], problem)).count();
     let together = problem.trials_together().min(n_trials).min(TRIALS_TIMED);
-    calibrate(problem.engine(), problem.model(), problem.problem().shape(), [small, large], together, &plan.clock)
+    // Seconds are linear in the points, and looking must not ask for the memory that running needs.
+    let sizes = [small, large].map(|n| n.min(MOST_TIMED));
+    calibrate(problem.engine(), problem.model(), problem.problem().shape(), sizes, together, &plan.clock)
         .map_err(|error| BenchError::Engine { engine: problem.engine().id().to_owned(), reason: error.to_string() })
 }
 
@@ -88,6 +94,8 @@ pub struct Estimate {
     /// Runs still to do that lie in the store under the same name, but of another specification, platform or revision; they stay
     /// where they are.
     pub elsewhere: usize,
+    /// Runs that lie in the store damaged: they are neither taken as done nor run again until they are set aside.
+    pub damaged: Vec<DamagedRun>,
     /// Entries (trainings) still to do.
     pub entries: usize,
     /// Expected seconds of all workers together.
@@ -99,7 +107,7 @@ pub struct Estimate {
 impl Estimate {
     /// Runs still to do.
     pub fn to_do(&self) -> usize {
-        self.planned - self.done - self.failed
+        self.planned - self.done - self.failed - self.damaged.len()
     }
 }
 
@@ -108,34 +116,41 @@ impl Estimate {
 pub(crate) struct Survey {
     pub(crate) states: Vec<Option<Status>>,
     pub(crate) elsewhere: usize,
+    /// Runs that cannot be used, by trial.
+    pub(crate) damaged: BTreeMap<usize, DamagedRun>,
 }
 
 impl Survey {
-    /// Looks every trial up; reads footers, not records.
+    /// Looks every trial up and holds what is over against its seals.
     pub(crate) fn of(plan: &Plan, store: Option<&Store>) -> Result<Self, BenchError> {
         let Some(store) = store else {
-            return Ok(Self { states: vec![None; plan.trials().len()], elsewhere: 0 });
+            return Ok(Self { states: vec![None; plan.trials().len()], elsewhere: 0, damaged: BTreeMap::new() });
         };
         let mut states = Vec::with_capacity(plan.trials().len());
         let names = store.run_names()?;
         let mut elsewhere = 0;
-        for trial in plan.trials() {
-            let run = store.find(trial.key())?;
-            if let Some(run) = &run {
-                run.check_lengths()?;
-            } else {
+        let mut damaged = BTreeMap::new();
+        for (i, trial) in plan.trials().iter().enumerate() {
+            let found = store.find(trial.key()).and_then(|run| run.map(|run| run.verify().map(|()| run)).transpose());
+            let run = found.unwrap_or_else(|error| {
+                let directory = plan.record().runs[i].directory.clone();
+                damaged.insert(i, DamagedRun { directory, reason: error.to_string() });
+                None
+            });
+            if run.is_none() && !damaged.contains_key(&i) {
                 let prefix = format!("{}-", trial.spec().label());
                 let first = names.partition_point(|name| *name < prefix);
                 elsewhere += usize::from(names.get(first).is_some_and(|name| name.starts_with(&prefix)));
             }
             states.push(run.map(|run| run.status().clone()));
         }
-        Ok(Self { states, elsewhere })
+        Ok(Self { states, elsewhere, damaged })
     }
 
-    /// The first entry that is not recorded, or `None` for a run that is over.
+    /// The first entry that is not recorded, or `None` for a run that is over or damaged.
     pub(crate) fn first_open_entry(&self, trial: usize, retry_failed: bool) -> Option<usize> {
         match &self.states[trial] {
+            None if self.damaged.contains_key(&trial) => None,
             None => Some(0),
             Some(Status::Partial { entries }) => Some(*entries),
             Some(Status::Failed(failure)) if retry_failed => Some(failure.entry),
@@ -165,6 +180,7 @@ impl Plan {
             failed: count(|status| matches!(status, Status::Failed(_))),
             partial: count(|status| matches!(status, Status::Partial { .. })),
             elsewhere: survey.elsewhere,
+            damaged: survey.damaged.into_values().collect(),
             entries,
             cpu_seconds: costs.iter().sum(),
             duration: makespan(&mut costs, if self.is_timing() { 1 } else { jobs }),
@@ -175,7 +191,8 @@ impl Plan {
 /// Duration of independent tasks on so many workers, the longest first.
 fn makespan(costs: &mut [f64], jobs: usize) -> Duration {
     costs.sort_by(|a, b| b.total_cmp(a));
-    let mut workers = vec![0.0_f64; jobs.max(1)];
+    // More workers than tasks shorten nothing.
+    let mut workers = vec![0.0_f64; jobs.clamp(1, costs.len().max(1))];
     for cost in costs {
         if let Some(idlest) = workers.iter_mut().min_by(|a, b| a.total_cmp(b)) {
             *idlest += *cost;
@@ -193,5 +210,6 @@ mod tests {
         assert_eq!(makespan(&mut [1.0, 1.0, 2.0], 2), Duration::from_secs(2));
         assert_eq!(makespan(&mut [1.0, 1.0, 2.0], 1), Duration::from_secs(4));
         assert_eq!(makespan(&mut [], 0), Duration::ZERO);
+        assert_eq!(makespan(&mut [1.0, 3.0], usize::MAX), Duration::from_secs(3));
     }
 }

@@ -74,7 +74,7 @@ pub use learning::{Learning, MemberPlace, member_counts};
 pub use machine::{clock, machine};
 pub use plan::{Plan, Trial};
 pub use problem::{PlannedProblem, TestSet};
-pub use progress::{Event, FailedRun, Overall, Progress, Silent, Summary};
+pub use progress::{DamagedRun, Event, FailedRun, Overall, Progress, Silent, Summary};
 pub use remember::remembering;
 pub use schedule::{RunOptions, run};
 pub use show::Shown;

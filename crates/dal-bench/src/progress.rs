@@ -125,6 +125,8 @@ pub struct Summary {
     pub failed: Vec<FailedRun>,
     /// What did not learn among the models that this start trained.
     pub learning: Learning,
+    /// Runs that lie in the store damaged: they are neither taken as done nor run again until they are set aside.
+    pub damaged: Vec<DamagedRun>,
     /// Whether a stop was asked for; what is missing stands at its checkpoints.
     pub stopped: bool,
     /// Duration of this start.
@@ -132,10 +134,19 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Runs that are neither done nor failed.
+    /// Runs that are neither done nor failed nor damaged.
     pub fn left(&self) -> usize {
-        self.planned - self.skipped - self.skipped_failed - self.finished - self.failed.len()
+        self.planned - self.skipped - self.skipped_failed - self.finished - self.failed.len() - self.damaged.len()
     }
+}
+
+/// A run in the store that is not what it was when it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRun {
+    /// Name of its directory.
+    pub directory: String,
+    /// What is wrong, where, and what to do.
+    pub reason: String,
 }
 
 /// A run that failed.

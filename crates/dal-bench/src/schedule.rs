@@ -48,13 +48,13 @@ impl Default for RunOptions {
 
 /// Runs a plan into a store.
 ///
-/// Runs that are over are skipped, checkpoints taken up; a run that fails or panics is recorded as failed and the others go on.
+/// Runs that are over are skipped, checkpoints taken up; a run in the store that is damaged is left alone and named; a run that fails or panics is recorded as failed and the others go on.
 /// On [`Drain`](dal_core::StopLevel::Drain) every worker ends after the training, the choice or the calls of a program that it is
 /// at, on [`Now`](dal_core::StopLevel::Now) within an epoch or as soon as the program has been ended; what it was doing stands at its
 /// checkpoint. An error drains the other workers through the same `stop`.
 ///
 /// # Errors
-/// A store that is locked, damaged or full; a test set that cannot be labelled. Workers then end after the entry they are at.
+/// A store that is locked or full; a test set that cannot be labelled. Workers then end after the entry they are at.
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -66,6 +66,11 @@ pub fn run(
     let writer = store.lock()?;
     let survey = Survey::of(plan, Some(store))?;
     writer.record_sweep(plan.record())?;
+    for (trial, state) in plan.trials().iter().zip(&survey.states) {
+        if *state == Some(Status::Done) {
+            writer.clean(trial.key())?;
+        }
+    }
     let open: Vec<(usize, usize)> =
         (0..plan.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, options.retry_failed)?))).collect();
     let is_needed = |problem| !stop.is_draining() && open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
@@ -108,6 +113,7 @@ pub fn run(
         planned: plan.trials().len(),
         skipped: over(|s| *s == Status::Done),
         skipped_failed,
+        damaged: survey.damaged.values().cloned().collect(),
         ..Default::default()
     };
     let ledger = Ledger {
@@ -115,7 +121,7 @@ pub fn run(
         total,
         done: 0.0,
         jobs,
-        runs_over: summary.skipped + summary.skipped_failed,
+        runs_over: summary.skipped + summary.skipped_failed + summary.damaged.len(),
         runs_planned: summary.planned,
     };
     progress.event(&Event::Planned {

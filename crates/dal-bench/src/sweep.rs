@@ -43,8 +43,6 @@ pub(crate) struct SweepFile {
     /// When verdicts are made; without, once, on all seeds.
     #[serde(default)]
     pub looks: Vec<Spanned<LookFile>>,
-    #[serde(default)]
-    pub report: BTreeMap<String, toml::Value>,
 }
 
 /// A planned look: verdicts on so many seeds, false with this chance.

@@ -136,5 +136,5 @@ fn planned_looks_come_to_the_sweeps_record() {
     let due = [PlannedLook { seeds: 1, level: 0.01 }, PlannedLook { seeds: 2, level: 0.04 }];
     assert_eq!(plan.record().looks, due);
     let (_dir, store) = made(&plan);
-    assert_eq!(store.sweeps().unwrap()[0].looks, due);
+    assert_eq!(store.sweeps().unwrap()[0].as_ref().unwrap().looks, due);
 }

@@ -130,7 +130,7 @@ fn runs_of_one_seed_start_from_the_same_model() {
         assert_eq!(errors.len(), 5, "random once, the others at two pool ratios");
         assert!(errors.iter().all(|e| e == &errors[0]));
     }
-    assert_eq!(store.sweeps().unwrap()[0].runs.len(), 20);
+    assert_eq!(store.sweeps().unwrap()[0].as_ref().unwrap().runs.len(), 20);
 }
 
 #[test]
@@ -198,16 +198,29 @@ fn one_process_runs_a_store_at_a_time() {
 }
 
 #[test]
-fn damage_is_found_before_anything_is_trained() {
+fn damaged_runs_are_named_and_left_alone_and_the_others_go_on() {
     let (_dir, store) = store();
     let plan = plan(&small(&["far"]));
     run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
     let key: &RunKey = plan.trials()[3].key();
     fs::write(store.find(key).unwrap().unwrap().directory().join("records.jsonl"), "half").unwrap();
+    fs::remove_dir_all(store.find(plan.trials()[5].key()).unwrap().unwrap().directory()).unwrap();
+    let leftover = store.find(plan.trials()[1].key()).unwrap().unwrap().directory().join("checkpoint.journal");
+    fs::write(&leftover, "left by a kill").unwrap();
     let watch = Watch::default();
-    let error = run(&plan, &store, &options(2), &watch, &watch.stop).unwrap_err().to_string();
-    assert!(error.contains("records.jsonl") && error.contains("delete"), "{error}");
-    assert_eq!(watch.started.load(Ordering::SeqCst), 0);
+    let summary = run(&plan, &store, &options(2), &watch, &watch.stop).unwrap();
+    let [damaged] = &summary.damaged[..] else { panic!("{:?}", summary.damaged) };
+    assert!(damaged.reason.contains("records.jsonl") && damaged.reason.contains("--quarantine"), "{damaged:?}");
+    assert_eq!(damaged.directory, key.directory_name());
+    assert_eq!((watch.started.load(Ordering::SeqCst), summary.finished, summary.left()), (1, 1, 0));
+    assert!(!leftover.exists(), "a checkpoint beside the footer of a whole run");
+    let estimate = plan.estimate(1, Some(&store)).unwrap();
+    assert_eq!((estimate.damaged.len(), estimate.to_do(), estimate.entries), (1, 0, 0));
+
+    store.lock().unwrap().set_aside(&format!("runs/{}", damaged.directory)).unwrap();
+    let summary = run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
+    assert_eq!((summary.damaged.len(), summary.finished), (0, 1));
+    assert_same(&store, &undisturbed(&small(&["far"])), "repeated");
 }
 
 #[test]
@@ -217,15 +230,15 @@ fn a_refusing_disk_stops_the_sweep_and_loses_nothing() {
     let plan = plan(&text);
     let watch = Watch::stopping_after(3);
     run(&plan, &store, &options(1), &watch, &watch.stop).unwrap();
-    // A directory where a file has to go stands in for a full disk.
+    // A file where a directory has to go stands in for a full disk.
     let blocked = store.runs().unwrap().map(Result::unwrap).last().unwrap();
     let done = matches!(blocked.status(), Status::Done);
     let victim = plan.trials().iter().find(|t| store.find(t.key()).unwrap().is_none()).unwrap();
-    let unborn = store.root().join("runs").join(victim.key().directory_name());
-    fs::create_dir(&unborn).unwrap();
+    let unborn = store.root().join("runs").join(format!(".{}", victim.key().directory_name()));
+    fs::write(&unborn, "").unwrap();
     let error = run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap_err().to_string();
-    assert!(error.contains("spec.json") && error.contains("delete"), "{error}");
-    fs::remove_dir(&unborn).unwrap();
+    assert!(error.contains("cannot remove"), "{error}");
+    fs::remove_file(&unborn).unwrap();
     assert!(done || matches!(blocked.status(), Status::Partial { .. }));
     run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
     assert_same(&store, &undisturbed(&text), "after a refusal");

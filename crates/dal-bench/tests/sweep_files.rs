@@ -73,7 +73,7 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
 #[test]
 fn readings_of_the_training_are_said_and_recorded() {
     let dir = tempfile::tempdir().unwrap();
-    let own = "name = \"own\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 1\n[[outputs]]\nname = \"y\"\n[oracle.command]\nprogram = [\"true\"]\ntime_limit = 1.0\n";
+    let own = "name = \"own\"\n[[inputs]]\nname = \"a\"\nlow = 0.0\nhigh = 1.0\n[[outputs]]\nname = \"y\"\n[oracle.command]\nprogram = [\"true\"]\ntime_limit = 1.0\n";
     std::fs::write(dir.path().join("own.toml"), own).unwrap();
     let of = |problem: &str| {
         let text = format!("name = \"p\"\nseeds = 1\n[[problem]]\n{problem}\n[[strategy]]\nid = \"random\"\n");

@@ -1,20 +1,22 @@
-//! `dal bench run`: a sweep file against a store, with progress and an estimate.
+//! `dal bench`: a sweep file against a store, with progress and an estimate.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use dal_bench::{Event, Learning, Overall, Plan, Progress, RunOptions, Summary, Sweep};
+use dal_bench::{Event, Overall, Plan, Progress, RunOptions, Summary, Sweep};
 use dal_core::{Stop, StopLevel};
-use dal_eval::MemberCounts;
-use dal_store::{EntryRecord, Provenance, Status, Store};
+use dal_store::{Provenance, Status, Store};
 use serde_json::json;
 
 use crate::Done;
 
 use crate::display::{Display, duration, left};
 use crate::effects;
+use crate::export;
+use crate::learning::{learning_lines, unlearned};
 use crate::output::{Format, Rows, say};
+use crate::verify;
 
 /// `dal bench`.
 #[derive(clap::Args)]
@@ -31,6 +33,10 @@ enum Command {
     Status(crate::status::Args),
     /// Write what a run saw and chose at one step as NumPy files, so that other programs can recompute it.
     Show(crate::show::Args),
+    /// Hold every file of a store against its seal.
+    Verify(verify::Args),
+    /// Write a store as tables: runs, entries, queries, labels, failures.
+    Export(export::Args),
 }
 
 #[derive(clap::Args)]
@@ -93,6 +99,8 @@ pub fn run(args: &Args) -> Result<Done> {
         Command::Run(args) => run_sweep(args),
         Command::Status(args) => crate::status::run(args),
         Command::Show(args) => crate::show::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Export(args) => export::run(args),
     }
 }
 
@@ -136,7 +144,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
         dal_version: env!("CARGO_PKG_VERSION").into(),
         compiler: env!("DAL_COMPILER").into(),
         started: now(),
-        command: std::env::args().collect(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         machine: dal_bench::machine(),
         ..Provenance::default()
     };
@@ -151,7 +159,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     print_summary(&summary);
     Ok(match &summary {
         s if s.stopped => Done::Interrupted,
-        s if !s.failed.is_empty() || s.skipped_failed > 0 => Done::Partly,
+        s if !s.failed.is_empty() || s.skipped_failed > 0 || !s.damaged.is_empty() => Done::Partly,
         _ => Done::Fully,
     })
 }
@@ -190,12 +198,16 @@ fn print_plan(plan: &Plan, store: Option<&Store>, jobs: usize, format: Format) -
 fn print_estimate(plan: &Plan, store: Option<&Store>, jobs: usize) -> Result<()> {
     let estimate = plan.estimate(jobs, store)?;
     let mut line = format!("{}: {} runs, {} finished", plan.name(), estimate.planned, estimate.done);
-    for (count, what) in [(estimate.failed, "failed"), (estimate.partial, "begun")] {
+    let others = [(estimate.failed, "failed"), (estimate.partial, "begun"), (estimate.damaged.len(), "damaged")];
+    for (count, what) in others {
         if count > 0 {
             line += &format!(", {count} {what}");
         }
     }
     say!("{line}; {} trainings to do, about {} with {jobs} at a time", estimate.entries, duration(estimate.duration));
+    for damaged in &estimate.damaged {
+        say!("left out: {}: {}", damaged.directory, damaged.reason);
+    }
     if estimate.elsewhere > 0 {
         say!(
             "{} runs lie in the store from another specification, platform or version of dal; they stay there, and these are run anew",
@@ -205,16 +217,29 @@ fn print_estimate(plan: &Plan, store: Option<&Store>, jobs: usize) -> Result<()>
     Ok(())
 }
 
-/// The date and time for provenance, UTC.
+/// The date and time for provenance, UTC; a clock that was never set has none.
 // The one place that reads the wall clock: provenance stands outside every result.
 #[allow(clippy::disallowed_methods)]
 pub fn now() -> String {
-    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+    date(std::time::SystemTime::now())
+}
+
+fn date(now: std::time::SystemTime) -> String {
+    // Beyond these years there is no date of this form, and asking for it would panic.
+    const YEAR_10000: u64 = 253_402_300_800;
+    match now.duration_since(std::time::UNIX_EPOCH) {
+        Ok(since) if since.as_secs() < YEAR_10000 => humantime::format_rfc3339_seconds(now).to_string(),
+        Ok(_) => "after the year 9999".into(),
+        Err(_) => "before 1970".into(),
+    }
 }
 
 fn print_summary(summary: &Summary) {
     for failed in &summary.failed {
         say!("failed: {}: {}", failed.directory, failed.failure);
+    }
+    if !summary.damaged.is_empty() {
+        say!("{} damaged runs were left out", summary.damaged.len());
     }
     for line in learning_lines(&summary.learning) {
         say!("{line}");
@@ -232,59 +257,6 @@ fn print_summary(summary: &Summary) {
         summary.left(),
         duration(summary.elapsed),
     );
-}
-
-/// What to say of a model that has not learned, or some of whose members have not.
-fn unlearned(record: &EntryRecord) -> String {
-    let mut words = String::new();
-    if record.learned == Some(false) {
-        words += ", has not learned";
-    }
-    let members = dal_bench::member_counts(&record.members);
-    for (n, what) in [(members.collapsed, "collapsed"), (members.unsettled, "unsettled")] {
-        if n > 0 {
-            words += &format!(", {n} of {} members {what}", members.trained);
-        }
-    }
-    words
-}
-
-/// Runs and places that are listed of what did not learn.
-const SHOWN_UNLEARNED: usize = 5;
-
-/// Lines about what did not learn; none where everything did.
-pub fn learning_lines(learning: &Learning) -> Vec<String> {
-    let mut lines = Vec::new();
-    let shortened = |mut all: Vec<String>| {
-        let more = all.len().saturating_sub(SHOWN_UNLEARNED);
-        all.truncate(SHOWN_UNLEARNED);
-        all.extend((more > 0).then(|| format!("{more} more")));
-        all.join(", ")
-    };
-    if !learning.not_learned.is_empty() {
-        lines.push(format!(
-            "{} of {} runs have not learned (their last test error is not below the variance of the test labels): {}",
-            learning.not_learned.len(),
-            learning.known,
-            shortened(learning.not_learned.clone())
-        ));
-    }
-    let MemberCounts { trained, collapsed, unsettled } = learning.members;
-    if collapsed + unsettled > 0 {
-        // The worst first; places are in order, and the sort keeps that.
-        let mut places: Vec<_> = learning.places.iter().collect();
-        places.sort_by_key(|place| std::cmp::Reverse((place.members.collapsed, place.members.unsettled)));
-        let place = |p: &dal_bench::MemberPlace| {
-            let MemberCounts { trained, collapsed, unsettled } = p.members;
-            format!("{} at step {} ({collapsed} and {unsettled} of {trained})", p.directory, p.entry)
-        };
-        lines.push(format!(
-            "of {trained} trained members {collapsed} collapsed (they predict hardly better than a constant) and {unsettled} are \
-             unsettled (their loss ends in a spike); most at {}",
-            shortened(places.into_iter().map(place).collect())
-        ));
-    }
-    lines
 }
 
 /// Failures of a test set that are shown.
@@ -343,5 +315,18 @@ impl Progress for Display {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn clocks_that_are_wrong_have_words() {
+        assert_eq!(date(UNIX_EPOCH + Duration::from_secs(86_400)), "1970-01-02T00:00:00Z");
+        assert_eq!(date(UNIX_EPOCH - Duration::from_secs(5)), "before 1970");
+        assert_eq!(date(UNIX_EPOCH + Duration::from_secs(1 << 40)), "after the year 9999");
     }
 }

@@ -1,12 +1,15 @@
 //! `dal`: deep active learning for regression on the command line.
 
 mod bench;
+mod campaign;
 mod catalogue;
 mod data;
 mod display;
 mod effects;
 mod engines;
+mod export;
 mod label;
+mod learning;
 mod output;
 mod problem;
 mod report;
@@ -14,6 +17,7 @@ mod select;
 mod show;
 mod status;
 mod tune;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -33,8 +37,12 @@ use clap::{Parser, Subcommand};
   dal select gsx --labelled-x lx.csv --labelled-y ly.csv --pool px.csv -n 10
   dal bench run benches/sweeps/quick.toml --store runs/quick
   dal bench status runs/quick                      how its runs stand, and what did not learn
+  dal bench verify runs/quick                      every file against its seal
+  dal bench export runs/quick --out tables         the same as tables, for pandas, polars, DuckDB
   dal report runs/quick --out runs/quick/report
   dal tune sine                                    which network suits a problem
+  dal new beam --problem beam.toml                 a campaign on a simulator of your own
+  dal run beam --budget 100
 
 Exit codes: 0 done, 1 some runs or rows failed, 2 bad input, 130 interrupted."
 )]
@@ -59,6 +67,26 @@ enum Command {
     Report(report::Args),
     /// Search for the network and training that suit a problem.
     Tune(Box<tune::Args>),
+    /// Begin a campaign: from a simulator or a laboratory to a surrogate.
+    New(campaign::new::Args),
+    /// Spread points over a problem's space: a Latin hypercube, Sobol or uniform points.
+    Design(campaign::design::Args),
+    /// Ask a campaign for points to be labelled elsewhere.
+    Ask(campaign::ask::Args),
+    /// Tell a campaign answers.
+    Tell(campaign::tell::Args),
+    /// Take points of a campaign back that are not wanted any more.
+    Withdraw(campaign::withdraw::Args),
+    /// Take back what was said last in a campaign.
+    Undo(campaign::undo::Args),
+    /// Close a campaign's loop over its program, table, forest or network.
+    Run(campaign::run::Args),
+    /// Show where a campaign stands.
+    Status(campaign::status::Args),
+    /// Predict at points of a table with a campaign's model.
+    Predict(campaign::predict::Args),
+    /// Bring out a campaign's points or its model.
+    Export(campaign::export::Args),
 }
 
 /// What a command that went through has to say: whether everything in it succeeded.
@@ -80,6 +108,16 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::New(args) => campaign::new::run(&args),
+        Command::Design(args) => campaign::design::run(&args),
+        Command::Ask(args) => campaign::ask::run(&args),
+        Command::Tell(args) => campaign::tell::run(&args),
+        Command::Withdraw(args) => campaign::withdraw::run(&args),
+        Command::Undo(args) => campaign::undo::run(&args),
+        Command::Run(args) => campaign::run::run(&args),
+        Command::Status(args) => campaign::status::run(&args),
+        Command::Predict(args) => campaign::predict::run(&args),
+        Command::Export(args) => campaign::export::run(&args),
     };
     match outcome {
         Ok(Done::Fully) => ExitCode::SUCCESS,
@@ -94,6 +132,6 @@ fn complain(error: &anyhow::Error) -> u8 {
     if output::is_broken_pipe(error) {
         return 0;
     }
-    output::say!("error: {error:#}");
+    output::say!("error: {}", output::in_words(error));
     2
 }

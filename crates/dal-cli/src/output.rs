@@ -108,6 +108,15 @@ pub fn number(value: f64) -> String {
     format!("{value:?}")
 }
 
+/// An error with its causes, each said once: many messages of libraries hold their cause already.
+pub fn in_words(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
+}
+
 /// Whether the reader of our output went away, as `head` does: no error to tell anyone about.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
@@ -118,4 +127,17 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
         });
         io.or(csv) == Some(io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow!("no such file").context("a.toml: cannot be read: no such file").context("sweep");
+        assert_eq!(in_words(&error), "sweep: a.toml: cannot be read: no such file");
+        assert_eq!(in_words(&anyhow!("gone").context("cannot read")), "cannot read: gone");
+    }
 }

@@ -101,7 +101,9 @@ fn plan_of(store: &Store, run: &Run, file: Option<&Path>) -> Result<Plan> {
         return Ok(plan);
     }
     let mut refusal = None;
-    for record in store.sweeps()?.iter().filter(|sweep| sweep.runs.iter().any(|planned| planned.id == run.id())) {
+    // A record that is damaged says nothing; `dal bench verify` names it.
+    let sweeps: Vec<_> = store.sweeps()?.into_iter().flatten().collect();
+    for record in sweeps.iter().filter(|sweep| sweep.runs.iter().any(|planned| planned.id == run.id())) {
         let sweep = Sweep::parse(&record.text, format!("{}.toml", record.name))?;
         match resolve(sweep) {
             Ok(plan) if plan.trial_of(run.spec()).is_some() => return Ok(plan),

@@ -9,7 +9,7 @@ use dal_store::{Status, Store};
 use serde_json::json;
 
 use crate::Done;
-use crate::bench::learning_lines;
+use crate::learning::learning_lines;
 use crate::output::{Format, Rows, say};
 
 /// A store in, a table out.
@@ -75,7 +75,17 @@ pub fn run(args: &Args) -> Result<Done> {
             whole.add(&directory, record);
         }
     }
-    for planned in store.sweeps()?.iter().flat_map(|sweep| &sweep.runs) {
+    let mut sweeps = Vec::new();
+    for sweep in store.sweeps()? {
+        match sweep {
+            Ok(sweep) => sweeps.push(sweep),
+            Err(error) => {
+                say!("{error}");
+                unreadable += 1;
+            }
+        }
+    }
+    for planned in sweeps.iter().flat_map(|sweep| &sweep.runs) {
         if seen.insert(planned.id.clone()) {
             let key = (planned.problem.clone(), planned.strategy.clone(), planned.pool_ratio);
             groups.entry(key).or_default().absent += 1;

@@ -162,3 +162,68 @@ fn a_plan_says_what_its_seeds_decide() {
     assert!(said.contains("5 seeds, level 1 %: no method can be called robust"), "{said}");
     assert!(said.contains("20 seeds, level 4 %: a method"), "{said}");
 }
+
+#[test]
+fn everything_recorded_is_seen_on_the_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |i: usize| {
+        let (a, b) = (i as f64 / 90.0, (i * 7 % 90) as f64 / 90.0);
+        format!("{a},{b},{},{}\n", 1e5 * (1.0 + a * b), (1.0 + a) * (1.0 + b))
+    };
+    write(dir.path(), "t.csv", &("a,b,pressure,rate\n".to_owned() + &(0..90).map(row).collect::<String>()));
+    let problem = "name = \"boiler\"\ninputs = [{ name = \"a\", unit = \"m\", low = 0.0, high = 1.0 }, \
+                   { name = \"b\", low = 0.0, high = 1.0 }]\n\
+                   outputs = [{ name = \"pressure\", unit = \"Pa\" }, { name = \"rate\", transform = \"log\" }]\n\
+                   [oracle.table]\nfile = \"t.csv\"\n";
+    write(dir.path(), "problem.toml", problem);
+    let sweep = SWEEP.replace("seeds = 3", "seeds = 2\nlooks = [{ seeds = 6, level = 0.05 }]").replace(
+        "[[strategy]]\nid = \"gsx\"",
+        "[[problem]]\nid = \"problem.toml\"\nnetwork = { hidden = [16], batch_norm = false }\n\n[[strategy]]\nid = \"bald\"",
+    );
+    let sweep = sweep.replace("epochs = 30", "epochs = 400\nlearning_rate = 0.01");
+    write(dir.path(), "sweep.toml", &sweep);
+    succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
+    let said = succeed(dir.path(), &["report", "store", "--out", "report"]).replace("\n  ", " ");
+    assert!(said.contains("boiler (2 inputs): your errors are now"), "{said}");
+    assert!(said.contains("Pa (RMSE of pressure, R²"), "{said}");
+    assert!(said.contains("Verdicts are planned at 6 seeds (level 5 %)"), "{said}");
+    assert!(said.contains("Networks of the methods"), "{said}");
+    let page = fs::read_to_string(dir.path().join("report/report.html")).unwrap().replace('\u{a0}', " ");
+    for caption in [
+        "Runs and members that did not learn",
+        "Networks trained for a method alone",
+        "What the uncertainty is worth",
+        "Errors by output at the end",
+        "Inputs and outputs of your problems",
+        "How much a method could change",
+        "Errors of your own problems are pooled",
+    ] {
+        assert!(page.contains(caption), "{caption}");
+    }
+    let tables = dir.path().join("report/tables");
+    let files: Vec<String> = fs::read_dir(&tables)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".csv"))
+        .collect();
+    let lines = |table: &str| -> Vec<String> {
+        let names = files.iter().filter(|name| name.as_str() == table || name.ends_with(&format!("-{table}")));
+        names
+            .flat_map(|name| {
+                let text = fs::read_to_string(tables.join(name)).unwrap();
+                text.lines().map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    // Two seeds of four entries with two members each, for every method.
+    let members = lines("members.csv");
+    assert!(members.iter().any(|line| line.starts_with("sine,any,random,2,") && line.contains(",16,")), "{members:?}");
+    let auxiliary = lines("auxiliary.csv");
+    assert!(auxiliary.iter().any(|line| line.starts_with("sine,3,bald,")), "{auxiliary:?}");
+    let uncertainty = lines("uncertainty.csv");
+    assert!(uncertainty.iter().any(|line| line.starts_with("boiler,any,random,")), "{uncertainty:?}");
+    let outputs = lines("outputs.csv");
+    assert!(outputs.iter().any(|line| line.starts_with("boiler,any,random,pressure,Pa,")), "{outputs:?}");
+    let columns = lines("columns.csv");
+    assert!(columns.contains(&"boiler,output,rate,,\"log, standardised\"".to_owned()), "{columns:?}");
+}

@@ -125,7 +125,7 @@ pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, Rate, cali
 pub use labelled::{Labelled, LabelledError};
 pub use model::{MlpEnsemble, MlpOverlay, ModelSpec, Shape};
 pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every};
-pub use outputs::{OutputScaling, OutputTransform, OutputUnits};
+pub use outputs::{FromModelUnits, OutputScaling, OutputTransform, OutputUnits};
 pub use philox::Philox;
 pub use run::{Fitted, Observer, ObserverError, Observers, Proposed, RunError, run_trials};
 pub use seeds::{SeedPath, TrialSeeds};

@@ -171,6 +171,23 @@ impl OutputScaling {
         squares / predicted.len() as f64
     }
 
+    /// The labels in model units, and what leads a model of them back to the outputs' own.
+    ///
+    /// # Errors
+    /// Labels of another number of outputs, or with a value that the transform cannot take.
+    pub fn model_units(&self, labelled: &Labelled) -> Result<(Labelled, FromModelUnits), LearnError> {
+        if self.is_none() {
+            let plain = Column { transform: OutputTransform::None, offset: 0.0, factor: 1.0 };
+            let fit = Fit { columns: vec![plain; labelled.n_outputs()] };
+            return Ok((labelled.clone(), FromModelUnits { fit, labelled: labelled.clone() }));
+        }
+        let (fit, y) = self.fit(labelled.y())?;
+        let (x, n_initial) = (labelled.x().to_owned(), labelled.n_initial());
+        let labelled = Labelled::with_initial(x, y, n_initial)
+            .map_err(|error| LearnError::Other { message: error.to_string() })?;
+        Ok((labelled.clone(), FromModelUnits { fit, labelled }))
+    }
+
     /// Fits offsets and factors to these labels, and gives the labels in model units.
     fn fit(&self, y: ArrayView2<'_, f64>) -> Result<(Fit, Array2<f64>), LearnError> {
         if y.ncols() != self.outputs.len() {
@@ -248,6 +265,36 @@ impl Fit {
     }
 }
 
+/// Leads a model that was trained in model units back to the outputs' own.
+#[derive(Clone, Debug)]
+pub struct FromModelUnits {
+    fit: Fit,
+    labelled: Labelled,
+}
+
+impl FromModelUnits {
+    /// The model in the outputs' own units; strategies see `inner` itself ([`Surrogate::model_units`]).
+    #[must_use]
+    pub fn around(self, inner: Box<dyn Surrogate>) -> Box<dyn Surrogate> {
+        Box::new(Rescaled { inner, fit: self.fit, labelled: self.labelled })
+    }
+
+    /// Of each output its transform, offset and factor: y = transform⁻¹(offset + factor · z).
+    pub fn columns(&self) -> impl Iterator<Item = (OutputTransform, f64, f64)> {
+        self.fit.columns.iter().map(|column| (column.transform, column.offset, column.factor))
+    }
+
+    /// Values in the outputs' own units brought to model units, shape (n, n_outputs); not finite where a transform cannot
+    /// take them.
+    pub fn forward(&self, y: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut z = y.to_owned();
+        for (mut column, of) in z.columns_mut().into_iter().zip(&self.fit.columns) {
+            column.mapv_inplace(|v| (of.transform.forward(v) - of.offset) / of.factor);
+        }
+        z
+    }
+}
+
 /// Trains in model units.
 struct ScaledLearner {
     inner: Box<dyn Learner>,
@@ -263,11 +310,8 @@ impl Learner for ScaledLearner {
         let scaled: Vec<Result<(Fit, Labelled), LearnError>> = jobs
             .iter()
             .map(|job| {
-                let (fit, y) = self.scaling.fit(job.labelled.y())?;
-                let (x, n_initial) = (job.labelled.x().to_owned(), job.labelled.n_initial());
-                let labelled = Labelled::with_initial(x, y, n_initial)
-                    .map_err(|error| LearnError::Other { message: error.to_string() })?;
-                Ok((fit, labelled))
+                let (labelled, back) = self.scaling.model_units(job.labelled)?;
+                Ok((back.fit, labelled))
             })
             .collect();
         let fitting: Vec<FitJob<'_>> = jobs

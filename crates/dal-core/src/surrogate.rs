@@ -330,11 +330,17 @@ pub struct DropoutSpec {
     pub n_passes: usize,
     /// How much wider than one member the network is.
     pub width_factor: WidthFactor,
+    /// Epochs of its training; the evaluated model's where there are none given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Adam's rate in its training; the evaluated model's where there is none given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
 }
 
 impl Default for DropoutSpec {
     fn default() -> Self {
-        Self { rate: 0.5, n_passes: 25, width_factor: WidthFactor::SqrtMembers }
+        Self { rate: 0.5, n_passes: 25, width_factor: WidthFactor::SqrtMembers, epochs: None, learning_rate: None }
     }
 }
 

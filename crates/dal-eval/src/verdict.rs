@@ -647,6 +647,23 @@ mod tests {
     }
 
     #[test]
+    fn equal_is_said_by_the_90_percent_interval() {
+        let panel_of = |a: f64| {
+            let ratios: Vec<f64> = (0..10).map(|i| if i % 2 == 0 { a.exp() } else { (-a).exp() }).collect();
+            let cells = (0..8).flat_map(|p| (0..6).map(move |g| (p, g)));
+            judge_panel(&cells.map(|(p, g)| of(&format!("p{p}"), 2 << g, outcomes(&ratios))).collect::<Vec<_>>())
+        };
+        // The 90 % interval ends at 1.75 %, inside the margin of 2 %, the 95 % one at 2.16 %.
+        let close = panel_of(0.02865);
+        assert!(close.cells.iter().all(|c| c.verdict == CellVerdict::Equal), "{:?}", close.cells[0]);
+        let cell = &close.cells[0];
+        let (inner, outer) = (cell.interval_90.unwrap(), cell.interval_95.unwrap());
+        assert!(inner.upper < 1.02 && outer.upper > 1.02, "{inner:?} {outer:?}");
+        // The 90 % interval ends at 2.1 %.
+        assert!(panel_of(0.0345).cells.iter().all(|c| c.verdict != CellVerdict::Equal));
+    }
+
+    #[test]
     fn five_seeds_never_decide() {
         for mean in [0.9_f64.ln(), 1.5_f64.ln(), 0.0] {
             let found = judge_panel(&panel(5, 0.001, |_, _| mean));

@@ -19,8 +19,6 @@ use dal_core::model::{DecayReading, NetworkSpec, OnCollapse, SpecError, Training
 pub(crate) struct Recipe {
     pub network: NetworkSpec,
     pub training: TrainingSpec,
-    /// Of a dropout network, which is one network with one loss.
-    dropout_training: TrainingSpec,
     pub scaling: ScalingSpec,
 }
 
@@ -104,7 +102,15 @@ pub(crate) struct Prepared {
     pub scaling: Scaling,
     pub layout: Layout,
     pub loss_head: Option<LossHeadShape>,
-    pub dropout: Option<(DropoutSpec, NetworkSpec, Layout)>,
+    pub dropout: Option<PreparedDropout>,
+}
+
+/// A dropout network that is to be trained.
+pub(crate) struct PreparedDropout {
+    pub spec: DropoutSpec,
+    pub network: NetworkSpec,
+    pub training: TrainingSpec,
+    pub layout: Layout,
 }
 
 /// What a task leaves.
@@ -122,8 +128,7 @@ impl Recipe {
     /// [`SpecError`] where a number of `training` is out of range.
     pub(crate) fn new(network: NetworkSpec, training: TrainingSpec) -> Result<Self, SpecError> {
         training.validate()?;
-        let dropout_training = training.alone();
-        Ok(Self { network, training, dropout_training, scaling: ScalingSpec::default() })
+        Ok(Self { network, training, scaling: ScalingSpec::default() })
     }
 
     /// The data as the engines see them.
@@ -151,7 +156,7 @@ impl Recipe {
         Ok(Prepared { x, y, n: labelled.len(), label_variance, scaling, layout, loss_head, dropout })
     }
 
-    fn dropout_network(&self, spec: DropoutSpec) -> Result<(DropoutSpec, NetworkSpec, Layout), LearnError> {
+    fn dropout_network(&self, spec: DropoutSpec) -> Result<PreparedDropout, LearnError> {
         let unsupported = |message: String| LearnError::Unsupported { message };
         check_dropout(&self.network, &spec).map_err(unsupported)?;
         let n_members = self.training.n_members as f64;
@@ -161,8 +166,13 @@ impl Recipe {
             WidthFactor::Factor(factor) => factor,
         };
         let network = self.network.scaled_without_batch_norm(factor).map_err(|error| unsupported(error.to_string()))?;
+        // One network with one loss, whatever the reading of the decay beside it.
+        let mut training = self.training.alone();
+        training.epochs = spec.epochs.unwrap_or(training.epochs);
+        training.learning_rate = spec.learning_rate.unwrap_or(training.learning_rate);
+        training.validate().map_err(|error| unsupported(format!("dropout network: {error}")))?;
         let layout = Layout::new(&network, None);
-        Ok((spec, network, layout))
+        Ok(PreparedDropout { spec, network, training, layout })
     }
 
     /// Appends a job's tasks: its members in order, then its dropout network.
@@ -193,14 +203,14 @@ impl Recipe {
                 loss_head,
             });
         }
-        if let Some((spec, network, layout)) = &prepared.dropout {
+        if let Some(PreparedDropout { spec, network, training, layout }) = &prepared.dropout {
             let seeds = job.seeds.purpose("dropout");
             let key = seeds.purpose("masks").philox().key();
             tasks.push(Task {
                 prepared,
                 network,
                 layout,
-                training: &self.dropout_training,
+                training,
                 job: j,
                 kind: Kind::Dropout,
                 weights: seeds.purpose("weights"),
@@ -266,9 +276,9 @@ impl Recipe {
         let of_dropout = dropout.as_ref().and_then(|trained| trained.end);
         let report = ends.map(|members| TrainingReport { members, dropout: of_dropout });
         let members = members.into_iter().map(|trained| trained.member).collect();
-        let dropout = dropout.zip(prepared.dropout).map(|(trained, (spec, network, _))| DropoutNetwork {
-            spec,
-            ensemble: Ensemble::new(network, None, vec![trained.member]),
+        let dropout = dropout.zip(prepared.dropout).map(|(trained, prepared_dropout)| DropoutNetwork {
+            spec: prepared_dropout.spec,
+            ensemble: Ensemble::new(prepared_dropout.network, None, vec![trained.member]),
             scaling: prepared.scaling.clone(),
         });
         CpuSurrogate {

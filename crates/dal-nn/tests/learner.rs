@@ -672,6 +672,29 @@ fn members_of_a_coupled_loss_share_a_schedule() {
 }
 
 #[test]
+fn a_dropout_network_may_have_epochs_and_a_rate_of_its_own() {
+    let data = labelled(25, 1, 1);
+    let network = NetworkSpec::new(1, 1, vec![8, 8], bn(), Head::Linear).unwrap();
+    let fit = |training: TrainingSpec, spec: DropoutSpec| {
+        let needs = Needs { dropout: Some(spec), ..Needs::default() };
+        learner(network.clone(), training).fit(&data, &needs, &SeedPath::root(5))
+    };
+    let base = small_training(2, 30);
+    let own = DropoutSpec { epochs: Some(50), learning_rate: Some(0.02), ..DropoutSpec::default() };
+    let apart = fit(base.clone(), own).unwrap();
+    let plain = fit(base.clone(), DropoutSpec::default()).unwrap();
+    let both = TrainingSpec { epochs: 50, learning_rate: 0.02, ..base.clone() };
+    let both = fit(both, DropoutSpec::default()).unwrap();
+    let x = points(9, 1, 3);
+    let dropped = |model: &CpuSurrogate| model.dropout().unwrap().mean(x.view()).unwrap();
+    assert_eq!(apart.members(), plain.members(), "the evaluated model knows nothing of it");
+    assert_eq!(dropped(&apart), dropped(&both));
+    assert_ne!(dropped(&apart), dropped(&plain));
+    let refused = fit(base, DropoutSpec { learning_rate: Some(-1.0), ..DropoutSpec::default() });
+    assert!(matches!(refused, Err(LearnError::Unsupported { message }) if message.contains("learning_rate")));
+}
+
+#[test]
 fn the_joint_phase_is_a_share_of_the_epochs() {
     let data = labelled(25, 1, 1);
     let network = NetworkSpec::new(1, 1, vec![8, 8], bn(), Head::Linear).unwrap();

@@ -1,6 +1,7 @@
 //! From a store of runs to tables, figures and one page.
 //!
-//! [`load`] reads a store into [`ReportData`], plain values that any other source could fill as well; [`write_report`] turns
+//! [`load`] reads a store into [`ReportData`], plain values, [`write_export`] writes them as tables and [`read_export`] reads
+//! those back; [`write_report`] turns
 //! them into findings, one self-contained HTML page, and every figure and table as files. Nothing is averaged over runs that
 //! happen to be there: where a planned run is missing, failed or unfinished, its cell has no value and says why. Runs of
 //! different engines, platforms, revisions or protocols are never mixed ([`Setting`]).
@@ -37,10 +38,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+/// The tables that a store is exported as.
+///
+#[doc = include_str!("../export.md")]
+pub mod exported {}
+
 mod canvas;
 mod compare;
 mod data;
+mod error;
+mod export;
 mod figure;
+mod files;
 mod findings;
 mod font;
 mod load;
@@ -61,6 +70,11 @@ pub use data::{
     ANY_POOL, BASELINE, Circumstances, Entry, FIXED_LIST, Made, Model, Protocol, ReportData, RunStatus, RunSummary,
     Seconds, Setting, Sweep, stands_for_every_ratio,
 };
+pub use error::ReportError;
+pub use export::{
+    ColumnCard, ColumnKind, EXPORTED, Export, ExportFormat, ExportOptions, ExportedTable, PhysicalPoints,
+    PhysicalProblem, PhysicalValue, PhysicalValues, TableCard, is_export, read_export, write_export,
+};
 pub use findings::{
     AuxiliaryFinding, Band, CellDetail, Counts, Curves, Deciding, ErrorKind, FailedLabels, FinalErrors, Findings,
     Judged, Learning, Method, NowErrors, Part, Place, Problem, SeedSpread, Time, TrainingTime, UncertaintyFinding,
@@ -69,4 +83,4 @@ pub use findings::{
 pub use load::load;
 pub use summary::{Statement, statements, terminal_summary};
 pub use tuning::{SavedTable, TestedNetworks, TriedNetwork, TuningPicture};
-pub use write::{ReportError, ReportOptions, WrittenReport, write_report};
+pub use write::{ReportOptions, WrittenReport, write_report};

@@ -12,8 +12,8 @@ use crate::data::{
 
 /// Reads every run of a store, and what its sweeps planned.
 ///
-/// A run that cannot be read is listed in [`ReportData::unreadable`] with the store's own words and counts as missing; it does
-/// not stop the report.
+/// Every run is held against its seals. One that is damaged is listed in [`ReportData::unreadable`] with the store's own words
+/// and counts as failed or missing, a sweep's record that is damaged is left out likewise; neither stops the report.
 ///
 /// # Errors
 /// [`StoreError`] where the store as a whole cannot be read.
@@ -21,17 +21,25 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
     let mut data = ReportData { source: store.root().display().to_string(), ..ReportData::default() };
     let mut circumstances: BTreeMap<Circumstances, Made> = BTreeMap::new();
     let mut known: HashMap<String, usize> = HashMap::new();
-    for run in store.runs()? {
-        let run = match run {
+    for name in store.run_names()? {
+        let run = match store.run(&name) {
             Ok(run) => run,
             Err(error) => {
-                data.unreadable.push(("a run".to_owned(), error.to_string()));
+                data.unreadable.push((name, error.to_string()));
                 continue;
             }
         };
         known.insert(run.id().to_owned(), data.runs.len());
-        match summary(&run) {
-            Ok((summary, provenance)) => {
+        let timings = run.timings().unwrap_or_else(|error| {
+            data.unreadable.push((format!("the timings of {name}"), error.to_string()));
+            Vec::new()
+        });
+        let provenance = run.provenance().unwrap_or_else(|error| {
+            data.unreadable.push((format!("the provenance of {name}"), error.to_string()));
+            None
+        });
+        match summary(&run, timings) {
+            Ok(summary) => {
                 if let Some(provenance) = provenance {
                     let peak = provenance.peak_memory_mib;
                     let made = circumstances.entry(of_provenance(provenance)).or_default();
@@ -43,14 +51,20 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             Err(error) => {
                 let status = RunStatus::Failed { reason: format!("cannot be read: {error}") };
                 data.runs.push(RunSummary { status, ..bare(&run) });
-                data.unreadable.push((directory_name(&run), error.to_string()));
+                data.unreadable.push((name, error.to_string()));
             }
         }
     }
-    let sweeps = store.sweeps()?;
+    let mut sweeps = Vec::new();
+    for sweep in store.sweeps()? {
+        match sweep {
+            Ok(sweep) => sweeps.push(sweep),
+            Err(error) => data.unreadable.push(("a sweep".to_owned(), error.to_string())),
+        }
+    }
     place(&mut data.runs, &known, &sweeps);
     for sweep in sweeps {
-        add_absent(&mut data.runs, &mut known, &sweep);
+        add_absent(&mut data.runs, &mut known, &sweep, &data.unreadable);
         data.sweeps.push(Sweep {
             name: sweep.name,
             title: sweep.title,
@@ -86,7 +100,12 @@ fn place(runs: &mut [RunSummary], known: &HashMap<String, usize>, sweeps: &[Swee
 /// Runs that a sweep planned and the store does not have. Their setting is that of the sweep's other runs, of the same problem
 /// if there are any; a sweep of which nothing was run says nothing about settings, so its runs cannot be placed and are left
 /// out.
-fn add_absent(runs: &mut Vec<RunSummary>, known: &mut HashMap<String, usize>, sweep: &SweepRecord) {
+fn add_absent(
+    runs: &mut Vec<RunSummary>,
+    known: &mut HashMap<String, usize>,
+    sweep: &SweepRecord,
+    unreadable: &[(String, String)],
+) {
     let mut by_problem: HashMap<&str, usize> = HashMap::new();
     let mut any = None;
     for planned in &sweep.runs {
@@ -102,6 +121,10 @@ fn add_absent(runs: &mut Vec<RunSummary>, known: &mut HashMap<String, usize>, sw
         let Some(like) = by_problem.get(planned.problem.as_str()).copied().or(any) else { return };
         let same_problem = by_problem.contains_key(planned.problem.as_str());
         known.insert(planned.id.clone(), runs.len());
+        let status = match unreadable.iter().find(|(name, _)| *name == planned.directory) {
+            Some((_, error)) => RunStatus::Failed { reason: format!("cannot be read: {error}") },
+            None => RunStatus::Absent,
+        };
         runs.push(RunSummary {
             setting: Setting { timing: sweep.timing, ..runs[like].setting.clone() },
             protocol: runs[like].protocol.clone(),
@@ -112,7 +135,7 @@ fn add_absent(runs: &mut Vec<RunSummary>, known: &mut HashMap<String, usize>, sw
             model: if same_problem { runs[like].model.clone() } else { Model::default() },
             own: sweep.own_problems.contains_key(&planned.problem) || same_problem && runs[like].own,
             test_labels: if same_problem { runs[like].test_labels.clone() } else { None },
-            status: RunStatus::Absent,
+            status,
             entries: Vec::new(),
             name: planned.directory.clone(),
             sweep: sweep.name.clone(),
@@ -159,8 +182,9 @@ fn bare(run: &Run) -> RunSummary {
     }
 }
 
-fn summary(run: &Run) -> Result<(RunSummary, Option<Provenance>), StoreError> {
-    let timings: HashMap<usize, EntryTiming> = run.timings()?.into_iter().map(|t| (t.entry, t)).collect();
+fn summary(run: &Run, timings: Vec<EntryTiming>) -> Result<RunSummary, StoreError> {
+    run.verify()?;
+    let timings: HashMap<usize, EntryTiming> = timings.into_iter().map(|t| (t.entry, t)).collect();
     let entries = run
         .records()?
         .into_iter()
@@ -196,7 +220,7 @@ fn summary(run: &Run) -> Result<(RunSummary, Option<Provenance>), StoreError> {
         Status::Failed(failure) => RunStatus::Failed { reason: failure.to_string() },
         Status::Partial { .. } => RunStatus::Partial,
     };
-    Ok((RunSummary { status, entries, ..bare(run) }, run.provenance()?))
+    Ok(RunSummary { status, entries, ..bare(run) })
 }
 
 /// A network in a few words, as far as its description is of the known form: `4 × 50, batch normalisation`.

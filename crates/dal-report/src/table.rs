@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
+use crate::export::guarded;
+
 /// A table.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
@@ -130,11 +132,9 @@ impl Table {
     /// CSV after RFC 4180, numbers in full precision.
     pub(crate) fn csv(&self) -> String {
         let quote = |text: &str| {
-            if text.contains(['"', ',', '\n', '\r']) {
-                format!("\"{}\"", text.replace('"', "\"\""))
-            } else {
-                text.to_owned()
-            }
+            // A number stays one; other text that a spreadsheet would calculate does not.
+            let text = if text.parse::<f64>().is_ok() { text.to_owned() } else { guarded(text) };
+            if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
         };
         let mut out = self.columns.iter().map(|c| quote(c)).collect::<Vec<_>>().join(",");
         out.push('\n');

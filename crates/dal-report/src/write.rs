@@ -1,38 +1,19 @@
 //! Writes a report: the page, and every figure and table as files beside it.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use dal_eval::{CurveSpan, EvalError, VerdictRules};
-use thiserror::Error;
 
 use crate::compare::{Comparison, compare, stores_table};
 use crate::data::{BASELINE, ReportData};
+use crate::error::ReportError;
 use crate::figure::{self, Figure, Quantity, SeriesCurves};
+use crate::files::Files;
 use crate::findings::{Curves, ErrorKind, Findings, Part, findings};
 use crate::page::{PageInfo, PartContent, page, prefix};
 use crate::table::{Entry, Row, Table};
 use crate::text::{number, ratio_name};
 use crate::{pdf, svg, tables};
-
-/// Why a report could not be written.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    /// A file or directory.
-    #[error("{}: cannot {action}", path.display())]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A statistic.
-    #[error(transparent)]
-    Eval(#[from] EvalError),
-}
 
 /// How a report is written.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +49,8 @@ pub struct WrittenReport {
 }
 
 /// Writes `report.html`, `figures/*.svg`, `figures/*.pdf` and `tables/*.{csv,tex,md}` into a directory, which is made if it
-/// does not exist; files of an earlier report are replaced.
+/// does not exist; files of an earlier report are replaced. Where something cannot be written (a full disk), nothing is: the
+/// directory is as it was.
 ///
 /// # Errors
 /// [`ReportError::Io`] with the file, [`ReportError::Eval`] for rules outside their range.
@@ -104,21 +86,14 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
         };
         (comparison.sentence(), tables)
     }));
-    let (figures_dir, tables_dir) = (out.join("figures"), out.join("tables"));
-    for dir in [&figures_dir, &tables_dir] {
-        fs::create_dir_all(dir).map_err(|source| ReportError::Io {
-            path: dir.clone(),
-            action: "make the directory",
-            source,
-        })?;
-    }
+    let mut files = Files::begin(out)?;
     let (mut n_figures, mut n_tables) = (0, 0);
     for content in &parts {
         let figures = content.curves.iter().map(|(f, _)| f).chain(&content.against_ratio);
         for figure in figures.chain(&content.combined).chain(&content.rank_figures).chain(&content.glance) {
             let text = svg::for_file(&figure.for_paper, &figure.title, &figure.alt);
-            save(&figures_dir.join(format!("{}.svg", figure.id)), text.as_bytes())?;
-            save(&figures_dir.join(format!("{}.pdf", figure.id)), &pdf::write(&figure.for_paper, &figure.title))?;
+            files.add(&format!("figures/{}.svg", figure.id), text)?;
+            files.add(&format!("figures/{}.pdf", figure.id), pdf::write(&figure.for_paper, &figure.title))?;
             n_figures += 1;
         }
         let optional = content.ranks.iter().chain(&content.transfer).chain(&content.incomplete).chain(&content.beside);
@@ -138,30 +113,27 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
             &content.area,
         ];
         for table in always.into_iter().chain(optional).chain(content.curves.iter().map(|(_, t)| t)) {
-            save_table(&tables_dir, table)?;
+            save_table(&mut files, table)?;
             n_tables += 1;
         }
     }
     for table in compared.iter().flat_map(|(_, tables)| tables).chain([&provenance]) {
-        save_table(&tables_dir, table)?;
+        save_table(&mut files, table)?;
         n_tables += 1;
     }
     let info =
         PageInfo { version: &options.version, made: &options.made, compared: &compared, smoothing: options.smoothing };
-    let path = out.join("report.html");
-    save(&path, page(data, &findings, &parts, &provenance, &info).as_bytes())?;
-    Ok(WrittenReport { page: path, n_figures, n_tables, findings, comparisons })
+    // Last, so that it never speaks of files that are not there yet.
+    files.add("report.html", page(data, &findings, &parts, &provenance, &info))?;
+    files.place()?;
+    Ok(WrittenReport { page: out.join("report.html"), n_figures, n_tables, findings, comparisons })
 }
 
-fn save_table(dir: &Path, table: &Table) -> Result<(), ReportError> {
+fn save_table(files: &mut Files, table: &Table) -> Result<(), ReportError> {
     for (extension, text) in [("csv", table.csv()), ("tex", table.latex()), ("md", table.markdown())] {
-        save(&dir.join(format!("{}.{extension}", table.id)), text.as_bytes())?;
+        files.add(&format!("tables/{}.{extension}", table.id), text)?;
     }
     Ok(())
-}
-
-fn save(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    fs::write(path, bytes).map_err(|source| ReportError::Io { path: path.to_owned(), action: "write", source })
 }
 
 /// Fills the tables and draws the figures of a part.

@@ -105,6 +105,12 @@ pub enum StoreError {
     },
 }
 
+/// What is wrong with a text that is no JSON, without the place, which messages have of their own.
+pub(crate) fn json_words(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    words.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
 fn io_remedy(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -123,11 +129,13 @@ impl StoreError {
         move |source| Self::Io { path, action, source }
     }
 
-    /// A damaged file inside a run's directory, which can be deleted and repeated by itself.
+    /// A damaged file inside a run's directory, which can be set aside and repeated by itself.
     pub(crate) fn damaged_run(path: impl Into<PathBuf>, line: Option<usize>, reason: impl Into<String>) -> Self {
         let path = path.into();
-        let dir = path.parent().unwrap_or(Path::new("")).display().to_string();
-        let remedy = format!("delete {dir} and start the sweep again: only this run is repeated");
+        let store = path.ancestors().nth(3).unwrap_or(Path::new("STORE")).display();
+        let remedy = format!(
+            "`dal bench verify {store} --quarantine` sets this run aside, and the next start of its sweep repeats it alone"
+        );
         Self::Damaged { path, line, reason: reason.into(), remedy }
     }
 }

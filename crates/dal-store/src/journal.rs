@@ -356,6 +356,23 @@ impl Journal {
         Ok(Some(dropped))
     }
 
+    /// Bytes behind the header of a journal of frames that stand each for itself which belong to no whole frame; `None`
+    /// if the file is no journal. The key is not looked at.
+    pub(crate) fn spoilt_bytes(path: &Path) -> Result<Option<usize>, StoreError> {
+        let bytes = read_bytes(path)?;
+        if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) {
+            return Ok(None);
+        }
+        let (mut at, mut spoilt) = (HEADER.min(bytes.len()), 0);
+        while at < bytes.len() {
+            match next_frame(&bytes, at) {
+                Some((_, _, next)) => at = next,
+                None => (at, spoilt) = (at + 1, spoilt + 1),
+            }
+        }
+        Ok(Some(spoilt))
+    }
+
     /// The journal from its first `valid` bytes on.
     fn at(path: PathBuf, key_json: &str, valid: usize) -> Result<Self, StoreError> {
         let file = OpenOptions::new()

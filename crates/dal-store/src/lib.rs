@@ -13,15 +13,19 @@
 //!   queries.npy              every queried point, (n_queries in total, n_columns), f64            deterministic
 //!   labels.npy               every point with its answer, where answers cost something                deterministic
 //!   footer.json              the run is over (done or failed, and why); hashes of the above       deterministic
+//!                            and of itself
 //!   timing.jsonl             seconds per entry
 //!   provenance.json          versions, machine, command
 //!   checkpoint.journal       only while a run is unfinished or failed: its answers and records so far
+//! quarantine/                what was damaged and set aside; nothing in it is read
 //! ```
 //!
 //! The id of a run is the SHA-256 of its `spec.json`, cut to 16 hexadecimal digits. Since that file holds the numeric
 //! platform and [`RESULTS_REVISION`](dal_core::RESULTS_REVISION), the same specification run on another platform or
 //! by another revision is another run that lies beside the first: neither overwrites or hides the other, a run is
-//! skipped only where all three match, and whoever reads the store sees both ([`Run::key`]).
+//! skipped only where all three match, and a reader of the store sees both ([`Run::key`]).
+//! [`Store::check_run`] and [`Store::check_rest`] hold every file against its seal; what lies in the directory and is
+//! called as nothing of a store is passed over.
 //!
 //! Deterministic files are the same bytes however often a run was interrupted and however many ran beside it. Files
 //! appear whole (temporary file, fsync, rename); the journal is append-only and every frame of it is checksummed, so
@@ -57,6 +61,7 @@ mod error;
 mod journal;
 mod labels;
 mod lines;
+mod log;
 mod old;
 mod process;
 mod record;
@@ -65,6 +70,7 @@ mod run;
 mod spec;
 mod store;
 mod sweep;
+mod verify;
 mod writer;
 
 pub use answers::{
@@ -76,6 +82,7 @@ pub use canonical::canonical_json;
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
 pub use labels::LabelJournal;
+pub use log::{Log, LogText};
 pub use old::{OldAnswers, OldLabels, old_answers, old_labels, problems_of};
 pub use process::{ProcessName, Standing};
 pub use record::{
@@ -88,4 +95,5 @@ pub use run::Run;
 pub use spec::{PoolSpec, ProblemSpec, ProtocolSpec, RunKey, RunSpec, StrategySpec};
 pub use store::{Begin, Store, StoreWriter};
 pub use sweep::{ColumnRecord, OwnProblem, PlannedLook, PlannedRun, SweepRecord};
+pub use verify::{CheckedRun, CheckedStore, DamagedFile};
 pub use writer::RunWriter;

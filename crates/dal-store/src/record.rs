@@ -422,6 +422,9 @@ pub(crate) struct Footer {
     /// What its errors are held against; absent in older stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_labels: Option<TestLabels>,
+    /// SHA-256 of the footer without this, hexadecimal; absent in older stores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 /// Length and hash of a file.

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use ndarray_npy::ReadNpyExt;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::StoreError;
+use crate::canonical::canonical_json;
+use crate::error::{StoreError, json_words};
 use crate::journal::{self, Checkpoint};
 use crate::record::{EntryRecord, EntryTiming, Footer, Provenance, Status, TestLabels};
 use crate::spec::{RunKey, RunSpec, hash};
@@ -41,7 +43,7 @@ impl Run {
         let path = dir.join(SPEC);
         let text = read_text(&path)?;
         let key: RunKey =
-            serde_json::from_str(&text).map_err(|e| StoreError::damaged_run(&path, Some(e.line()), e.to_string()))?;
+            serde_json::from_str(&text).map_err(|e| StoreError::damaged_run(&path, Some(e.line()), json_words(&e)))?;
         if key.to_json() != text {
             return Err(StoreError::damaged_run(&path, None, "it is not in canonical form, so it was edited"));
         }
@@ -51,17 +53,16 @@ impl Run {
             return Err(StoreError::damaged_run(&path, None, reason));
         }
         let footer_path = dir.join(FOOTER);
-        let footer: Option<Footer> = match fs::read_to_string(&footer_path) {
-            Ok(text) => Some(
-                serde_json::from_str(&text)
-                    .map_err(|e| StoreError::damaged_run(&footer_path, Some(e.line()), e.to_string()))?,
-            ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(StoreError::io(footer_path, "read")(error)),
-        };
+        let footer = read_optional(&footer_path)?.map(|text| footer(&footer_path, &text)).transpose()?;
         let mut run = Self::assembled(dir, key, footer);
         if run.footer.is_none() {
-            run.status = Status::Partial { entries: run.checkpoint()?.records.len() };
+            let entries = run.checkpoint()?.records.len();
+            if entries == 0 && run.dir.join(RECORDS).exists() && !run.dir.join(JOURNAL).exists() {
+                // A checkpoint goes only after its footer is there.
+                let reason = "it stands there without a footer and without a checkpoint";
+                return Err(StoreError::damaged_run(run.dir.join(RECORDS), None, reason));
+            }
+            run.status = Status::Partial { entries };
         }
         Ok(run)
     }
@@ -204,23 +205,57 @@ impl Run {
     /// # Errors
     /// The first file that differs.
     pub fn verify(&self) -> Result<(), StoreError> {
-        if let Some(footer) = &self.footer {
-            for name in footer.files.keys() {
-                self.sealed(footer, name)?;
-            }
-        }
-        Ok(())
+        self.sealed_names().try_for_each(|name| self.check(name))
+    }
+
+    /// The files that the footer has to vouch for, and the others that it does.
+    pub(crate) fn sealed_names(&self) -> impl Iterator<Item = &str> {
+        let footer = self.footer.iter();
+        footer.flat_map(|footer| {
+            let due = [SPEC, RECORDS, QUERIES].into_iter().filter(|name| !footer.files.contains_key(*name));
+            due.chain(footer.files.keys().map(String::as_str))
+        })
+    }
+
+    /// Checks one of these.
+    pub(crate) fn check(&self, name: &str) -> Result<(), StoreError> {
+        self.footer.as_ref().map_or(Ok(()), |footer| self.sealed(footer, name).map(drop))
     }
 
     fn sealed(&self, footer: &Footer, name: &str) -> Result<Vec<u8>, StoreError> {
         let path = self.dir.join(name);
+        let Some(seal) = footer.files.get(name) else {
+            return Err(StoreError::damaged_run(self.dir.join(FOOTER), None, format!("it does not list {name}")));
+        };
+        let length = fs::metadata(&path).map_err(|error| missing(&path, error))?.len();
+        if length != seal.bytes {
+            let reason = format!("{length} bytes where the footer says {}", seal.bytes);
+            return Err(StoreError::damaged_run(path, None, reason));
+        }
         let bytes = fs::read(&path).map_err(|error| missing(&path, error))?;
-        match footer.files.get(name) {
-            Some(seal) if seal.sha256 == hash(&bytes) => Ok(bytes),
-            Some(_) => Err(StoreError::damaged_run(path, None, "its content is not what the footer's hash says")),
-            None => Err(StoreError::damaged_run(self.dir.join(FOOTER), None, format!("it does not list {name}"))),
+        if seal.sha256 != hash(&bytes) {
+            return Err(StoreError::damaged_run(path, None, "its content is not what the footer's hash says"));
+        }
+        Ok(bytes)
+    }
+}
+
+/// The footer in a text, if it is as it was written.
+fn footer(path: &Path, text: &str) -> Result<Footer, StoreError> {
+    let damaged = |e: serde_json::Error| StoreError::damaged_run(path, Some(e.line()), json_words(&e));
+    let mut value: serde_json::Value = serde_json::from_str(text).map_err(damaged)?;
+    let line = |value: &serde_json::Value| canonical_json(value).map(|json| json + "\n").map_err(damaged);
+    if line(&value)? != text {
+        return Err(StoreError::damaged_run(path, None, "it is not in canonical form, so it was edited"));
+    }
+    let footer: Footer = Footer::deserialize(&value).map_err(damaged)?;
+    if let (Some(seal), Some(members)) = (&footer.seal, value.as_object_mut()) {
+        members.remove("seal");
+        if hash(line(&value)?.as_bytes()) != *seal {
+            return Err(StoreError::damaged_run(path, None, "its content is not what its own hash says"));
         }
     }
+    Ok(footer)
 }
 
 fn missing(path: &Path, error: io::Error) -> StoreError {
@@ -231,15 +266,23 @@ fn missing(path: &Path, error: io::Error) -> StoreError {
 }
 
 fn read_text(path: &Path) -> Result<String, StoreError> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
+    fs::read_to_string(path).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> StoreError {
+    match error.kind() {
         io::ErrorKind::NotFound => StoreError::damaged_run(path, None, "it is missing"),
         io::ErrorKind::InvalidData => StoreError::damaged_run(path, None, "it is not UTF-8 text"),
         _ => StoreError::io(path, "read")(error),
-    })
+    }
 }
 
 fn read_optional(path: &Path) -> Result<Option<String>, StoreError> {
-    if path.exists() { read_text(path).map(Some) } else { Ok(None) }
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(path, error)),
+    }
 }
 
 fn parse_lines<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>, StoreError> {
@@ -248,7 +291,7 @@ fn parse_lines<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<Vec<T>,
         .enumerate()
         .filter(|(_, line)| !line.is_empty())
         .map(|(i, line)| {
-            serde_json::from_slice(line).map_err(|e| StoreError::damaged_run(path, Some(i + 1), e.to_string()))
+            serde_json::from_slice(line).map_err(|e| StoreError::damaged_run(path, Some(i + 1), json_words(&e)))
         })
         .collect()
 }

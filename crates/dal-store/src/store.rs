@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic;
 use crate::canonical::canonical_json;
-use crate::error::StoreError;
+use crate::error::{StoreError, json_words};
 use crate::labels::LabelJournal;
 use crate::record::Status;
 use crate::run::{FOOTER, JOURNAL, Run, SPEC};
@@ -16,14 +16,16 @@ use crate::spec::{ProblemSpec, RunKey, short_hash};
 use crate::sweep::SweepRecord;
 use crate::writer::RunWriter;
 
-const MANIFEST: &str = "store.json";
-const LOCK: &str = "store.lock";
-const RUNS: &str = "runs";
-const SWEEPS: &str = "sweeps";
+pub(crate) const MANIFEST: &str = "store.json";
+pub(crate) const LOCK: &str = "store.lock";
+pub(crate) const RUNS: &str = "runs";
+pub(crate) const SWEEPS: &str = "sweeps";
+/// Where damaged things are moved to; nothing in it is read.
+pub(crate) const QUARANTINE: &str = "quarantine";
 pub(crate) const LABELS: &str = "labels";
 const FORMAT: u64 = 1;
 /// Directories and files that are not whole yet start with this.
-const HIDDEN: char = '.';
+pub(crate) const HIDDEN: char = '.';
 
 /// A directory of runs. Reading needs no lock: files appear whole.
 #[derive(Clone, Debug)]
@@ -60,7 +62,7 @@ impl Store {
         };
         let manifest: Manifest = serde_json::from_str(&text).map_err(|e| StoreError::Damaged {
             line: Some(e.line()),
-            reason: e.to_string(),
+            reason: json_words(&e),
             remedy: format!(
                 "if this is a store of layout version {FORMAT}, delete the file and start the sweep again on an empty \
                  directory, then move `runs` into it"
@@ -98,12 +100,13 @@ impl Store {
     }
 
     /// Every run, by the name of its directory. A run that cannot be read is an error of its own; the others follow.
+    /// What is not called as runs are is passed over.
     ///
     /// # Errors
     /// A directory that cannot be listed.
     pub fn runs(&self) -> Result<impl Iterator<Item = Result<Run, StoreError>> + use<>, StoreError> {
         let dir = self.root.join(RUNS);
-        Ok(list(&dir)?.into_iter().map(move |name| Run::open(dir.join(name))))
+        Ok(self.run_names()?.into_iter().map(move |name| Run::open(dir.join(name))))
     }
 
     /// Names of the runs' directories, sorted; nothing is read.
@@ -111,7 +114,16 @@ impl Store {
     /// # Errors
     /// A directory that cannot be listed.
     pub fn run_names(&self) -> Result<Vec<String>, StoreError> {
-        list(&self.root.join(RUNS))
+        let runs = list(&self.root.join(RUNS))?.into_iter().filter(|found| found.is_dir && is_hashed(&found.name));
+        Ok(runs.map(|found| found.name).collect())
+    }
+
+    /// The run in this directory of `runs`.
+    ///
+    /// # Errors
+    /// A run that cannot be read.
+    pub fn run(&self, directory: &str) -> Result<Run, StoreError> {
+        Run::open(self.root.join(RUNS).join(directory))
     }
 
     /// The run with this key, if there is one, whatever its status.
@@ -123,23 +135,35 @@ impl Store {
         if dir.exists() { Run::open(dir).map(Some) } else { Ok(None) }
     }
 
-    /// Every sweep that was planned on this store, by name.
+    /// Every sweep that was planned on this store, by name. A record that cannot be read is an error of its own; the
+    /// others follow.
     ///
     /// # Errors
-    /// A file that cannot be read.
-    pub fn sweeps(&self) -> Result<Vec<SweepRecord>, StoreError> {
-        let dir = self.root.join(SWEEPS);
-        let read = |name: String| {
-            let path = dir.join(name);
-            let text = fs::read_to_string(&path).map_err(StoreError::io(&path, "read"))?;
-            serde_json::from_str(&text).map_err(|e| StoreError::Damaged {
-                line: Some(e.line()),
-                reason: e.to_string(),
-                remedy: "delete it; the next start of the sweep writes it again".into(),
-                path,
-            })
+    /// A directory that cannot be listed.
+    pub fn sweeps(&self) -> Result<Vec<Result<SweepRecord, StoreError>>, StoreError> {
+        Ok(self.sweep_names()?.iter().map(|name| self.sweep(name)).collect())
+    }
+
+    /// Names of the files that hold sweeps, sorted.
+    pub(crate) fn sweep_names(&self) -> Result<Vec<String>, StoreError> {
+        let files = list(&self.root.join(SWEEPS))?.into_iter().map(|found| found.name);
+        Ok(files.filter(|name| name.strip_suffix(".json").is_some_and(is_hashed)).collect())
+    }
+
+    /// The sweep in this file, whose name ends with the hash of its content.
+    pub(crate) fn sweep(&self, name: &str) -> Result<SweepRecord, StoreError> {
+        let path = self.root.join(SWEEPS).join(name);
+        let bytes = fs::read(&path).map_err(StoreError::io(&path, "read"))?;
+        let damaged = |line, reason: String| StoreError::Damaged {
+            line,
+            reason,
+            remedy: "the next start of the sweep writes it again".into(),
+            path: path.clone(),
         };
-        list(&dir)?.into_iter().filter(|name| name.ends_with(".json")).map(read).collect()
+        if !name.ends_with(&format!("-{}.json", short_hash(&bytes))) {
+            return Err(damaged(None, "its content is not what the hash in its name says".into()));
+        }
+        serde_json::from_slice(&bytes).map_err(|e| damaged(Some(e.line()), json_words(&e)))
     }
 
     /// Takes the right to write, which one process at a time can have. It ends with the returned value, or with the
@@ -201,8 +225,7 @@ impl StoreWriter {
             }
             run.check_lengths()?;
             if *run.status() == Status::Done {
-                // A kill between footer and clean-up leaves the journal behind.
-                remove_if_there(&dir.join(JOURNAL))?;
+                self.clean(key)?;
             }
             return Ok(Begin::Over(run));
         }
@@ -216,6 +239,15 @@ impl StoreWriter {
         fs::rename(&unborn, &dir).map_err(StoreError::io(&dir, "create"))?;
         atomic::sync_parent(&dir);
         RunWriter::open(dir, key.clone()).map(Begin::Open)
+    }
+
+    /// Removes the checkpoint of a run that is done, which a kill between footer and clean-up leaves behind. What the
+    /// footer vouches for has to be whole: [`Run::verify`] it before.
+    ///
+    /// # Errors
+    /// A disk that refuses.
+    pub fn clean(&self, key: &RunKey) -> Result<(), StoreError> {
+        remove_if_there(&self.store.run_dir(key).join(JOURNAL))
     }
 
     /// Takes up a run that failed, from where it failed; failed labels of an initial set without a single answer are
@@ -252,7 +284,9 @@ impl StoreWriter {
         let text = canonical_json(sweep).expect("sweeps are plain data with string keys") + "\n";
         let name: String = sweep.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let path = self.store.root.join(SWEEPS).join(format!("{name}-{}.json", short_hash(text.as_bytes())));
-        if path.exists() { Ok(()) } else { atomic::write(&path, text.as_bytes()) }
+        // One that is damaged is written again.
+        let is_there = fs::read(&path).is_ok_and(|known| known == text.as_bytes());
+        if is_there { Ok(()) } else { atomic::write(&path, text.as_bytes()) }
     }
 }
 
@@ -274,16 +308,36 @@ fn is_empty(dir: &Path) -> io::Result<bool> {
     Ok(fs::read_dir(dir)?.next().is_none())
 }
 
-/// Names in a directory, sorted, without those that are not whole yet.
-fn list(dir: &Path) -> Result<Vec<String>, StoreError> {
+/// Something in a directory.
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
+}
+
+/// What is in a directory, sorted by name, without what is not whole yet.
+fn list(dir: &Path) -> Result<Vec<Found>, StoreError> {
+    let mut found = list_all(dir)?;
+    found.retain(|found| !found.name.starts_with(HIDDEN) && !found.name.ends_with(".tmp"));
+    Ok(found)
+}
+
+/// What is in a directory, sorted by name.
+pub(crate) fn list_all(dir: &Path) -> Result<Vec<Found>, StoreError> {
     let failed = |source| StoreError::Io { path: dir.to_owned(), action: "list", source };
-    let mut names = Vec::new();
+    let mut all = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with(HIDDEN) && !name.ends_with(".tmp") {
-            names.push(name);
-        }
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        let is_dir = kind.is_dir() || kind.is_symlink() && entry.path().is_dir();
+        all.push(Found { name: entry.file_name().to_string_lossy().into_owned(), is_dir });
     }
-    names.sort();
-    Ok(names)
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// Whether a name ends as those of runs and sweeps do: a dash and 16 hexadecimal digits.
+pub(crate) fn is_hashed(name: &str) -> bool {
+    name.rsplit_once('-').is_some_and(|(label, hash)| {
+        !label.is_empty() && hash.len() == 16 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// A sweep as it was planned: kept in the store beside the runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -14,8 +13,6 @@ pub struct SweepRecord {
     pub title: String,
     /// The sweep file's text.
     pub text: String,
-    /// Options for the report, as the sweep file states them.
-    pub report: BTreeMap<String, Value>,
     /// Whether the sweep is there for its timings, taken alone on the machine.
     pub timing: bool,
     /// By problem variant, in what its runs depart from the published protocol, network or training, in words; problems

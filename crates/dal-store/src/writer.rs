@@ -164,7 +164,8 @@ impl RunWriter {
         // The footer vouches for the files before it, so they must last before it does.
         atomic::sync_parent(&self.dir.join(RECORDS));
         let (entries, test_labels) = (self.state.records.len(), self.test_labels);
-        let footer = Footer { failure, entries, files, test_labels };
+        let mut footer = Footer { failure, entries, files, test_labels, seal: None };
+        footer.seal = Some(hash(&lines(std::slice::from_ref(&footer))));
         atomic::write(&self.dir.join(FOOTER), &lines(std::slice::from_ref(&footer)))?;
         if keep_checkpoint {
             self.journal.sync()?;

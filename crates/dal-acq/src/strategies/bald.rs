@@ -34,6 +34,16 @@ pub(super) static CARD: Card = Card {
             help: "width of the dropout network beside a member's",
             values: SettingValues::Described("sqrt-members, members or a positive number"),
         },
+        SettingCard {
+            key: "epochs",
+            help: "epochs of the dropout network, if not those of the evaluated model",
+            values: SettingValues::Described("a whole number from 1"),
+        },
+        SettingCard {
+            key: "learning_rate",
+            help: "Adam's rate of the dropout network, if not that of the evaluated model",
+            values: SettingValues::Described("a positive number"),
+        },
     ],
     build: |card, given| build(card, given, Bald::check),
 };
@@ -74,6 +84,10 @@ pub struct Bald {
     pub n_passes: usize,
     /// Width of the network beside a member's.
     pub width_factor: Width,
+    /// Epochs of the network, if not those of the evaluated model.
+    pub epochs: Option<usize>,
+    /// Adam's rate of the network, if not that of the evaluated model.
+    pub learning_rate: Option<f64>,
 }
 
 impl Default for Bald {
@@ -84,7 +98,13 @@ impl Default for Bald {
             WidthFactor::Members => Width::Named(NamedWidth::Members),
             WidthFactor::Factor(factor) => Width::Factor(factor),
         };
-        Self { rate: spec.rate, n_passes: spec.n_passes, width_factor }
+        Self {
+            rate: spec.rate,
+            n_passes: spec.n_passes,
+            width_factor,
+            epochs: spec.epochs,
+            learning_rate: spec.learning_rate,
+        }
     }
 }
 
@@ -95,7 +115,13 @@ impl Bald {
             Width::Named(NamedWidth::Members) => WidthFactor::Members,
             Width::Factor(factor) => WidthFactor::Factor(factor),
         };
-        let spec = DropoutSpec { rate: self.rate, n_passes: self.n_passes, width_factor };
+        let spec = DropoutSpec {
+            rate: self.rate,
+            n_passes: self.n_passes,
+            width_factor,
+            epochs: self.epochs,
+            learning_rate: self.learning_rate,
+        };
         Needs { dropout: Some(spec), ..Needs::default() }
     }
 
@@ -106,9 +132,18 @@ impl Bald {
         if self.n_passes < 2 {
             return Err(("n_passes", "a variance needs at least 2 passes".into()));
         }
+        if self.n_passes > 1_000_000 {
+            return Err(("n_passes", "at most 1000000 passes are taken".into()));
+        }
+        if self.epochs == Some(0) {
+            return Err(("epochs", "a network that learns needs at least 1 epoch".into()));
+        }
+        if self.learning_rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+            return Err(("learning_rate", "a positive number is wanted".into()));
+        }
         match self.width_factor {
-            Width::Factor(factor) if !(factor > 0.0 && factor.is_finite()) => {
-                Err(("width_factor", "a positive number, `sqrt-members` or `members` is wanted".into()))
+            Width::Factor(factor) if !(factor > 0.0 && factor <= 1000.0) => {
+                Err(("width_factor", "a number above 0 and at most 1000, `sqrt-members` or `members` is wanted".into()))
             }
             _ => Ok(()),
         }

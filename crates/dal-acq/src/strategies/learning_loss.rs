@@ -88,6 +88,9 @@ impl LearningLoss {
             if value == 0 {
                 return Err((key, "at least 1 is wanted".into()));
             }
+            if value > 10_000 {
+                return Err((key, format!("{value} is more than the 10000 that are taken")));
+            }
         }
         for (key, value) in [("weight", self.weight), ("margin", self.margin)] {
             if !(value > 0.0 && value.is_finite()) {

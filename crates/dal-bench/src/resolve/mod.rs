@@ -4,6 +4,7 @@ mod model;
 mod protocol;
 mod records;
 mod settings;
+mod sizes;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -91,15 +92,10 @@ impl Resolver<'_> {
             problems.push(problem);
         }
         let runs = trials.iter().map(planned_run).collect();
-        let report = file.report.iter().map(|(key, value)| {
-            let value = serde_json::to_value(value).unwrap_or(serde_json::Value::Null);
-            (key.clone(), value)
-        });
         let record = SweepRecord {
             name: file.name.get_ref().clone(),
             title: file.title.clone(),
             text: self.sweep.text.clone(),
-            report: report.collect(),
             timing: file.timing,
             departures: departures(&problems),
             looks,
@@ -216,6 +212,7 @@ impl Resolver<'_> {
         }
         let (mut protocol, ratios) = self.protocol(&entry.protocol, key)?;
         let split = self.split(&problem, &mut protocol, key, at)?;
+        self.sizes(&problem, &model, &protocol, &ratios, entry, key)?;
         let learner = engine.learner(&model, problem.shape()).map_err(|error| self.refused(&error, entry, key, at))?;
         let platform = learner.platform();
         drop(learner);

@@ -1,7 +1,8 @@
 //! What a model is worth on the test set, and what a choice was worth: the numbers of a record.
 
 use dal_core::{
-    FitJob, Fitted, LearnError, Learner, ModelSpec, Needs, Oracle, Proposed, Stop, Surrogate, SurrogateError, every,
+    FitJob, Fitted, LearnError, Learner, ModelSpec, Moments, Needs, Oracle, Proposed, Stop, Surrogate, SurrogateError,
+    every,
 };
 use dal_eval::{ErrorSummary, NormalScores, batch_diversity, rank_correlation};
 use dal_store::{AuxiliaryRecord, Choice, EntryErrors, EntryRecord, UncertaintyRecord};
@@ -55,7 +56,9 @@ impl Evaluation<'_> {
     /// The ensemble's normal distribution against the test labels, each output in its deviations; `None` for a model
     /// that is never unsure, and where all outputs are constant.
     fn uncertainty(&self, surrogate: &dyn Surrogate) -> Result<Option<UncertaintyRecord>, Halt> {
-        let Some((mean, variance)) = self.spread(surrogate).map_err(|e| on_test_set(&e))? else { return Ok(None) };
+        let Some(Moments { mean, variance }) = self.spread(surrogate).map_err(|e| on_test_set(&e))? else {
+            return Ok(None);
+        };
         let (labels, scales) = self.yardstick.pooling();
         let sd: Vec<f64> = scales.sd.iter().copied().filter(|sd| *sd > 0.0).collect();
         if sd.is_empty() {
@@ -70,7 +73,7 @@ impl Evaluation<'_> {
 
     /// Mean and variance at the test points in the units that outputs are pooled in. Under a transform these are taken over
     /// the members' transformed predictions, so that a model without members has none.
-    fn spread(&self, surrogate: &dyn Surrogate) -> Result<Option<(Array2<f64>, Array2<f64>)>, SurrogateError> {
+    fn spread(&self, surrogate: &dyn Surrogate) -> Result<Option<Moments>, SurrogateError> {
         let x = self.yardstick.test.x.view();
         let committee = surrogate.committee();
         if committee.is_some_and(|committee| committee.n_members() < 2) {
@@ -78,8 +81,7 @@ impl Evaluation<'_> {
         }
         if !self.yardstick.is_transformed() {
             let Some(uncertainty) = surrogate.uncertainty() else { return Ok(None) };
-            let moments = uncertainty.moments(x)?;
-            return Ok(Some((moments.mean, moments.variance)));
+            return Ok(Some(uncertainty.moments(x)?));
         }
         let Some(committee) = committee else { return Ok(None) };
         let shape = (x.nrows(), surrogate.n_outputs());
@@ -95,7 +97,7 @@ impl Evaluation<'_> {
             mean.slice_mut(rows).assign(&centre);
             variance.slice_mut(rows).assign(&squares);
         })?;
-        Ok(Some((mean, variance)))
+        Ok(Some(Moments { mean, variance }))
     }
 
     /// The record of a choice.

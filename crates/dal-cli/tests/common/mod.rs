@@ -36,6 +36,10 @@ pub fn refuse(folder: &Path, args: &[&str], words: &[&str]) {
         assert!(stderr.contains(word), "dal {args:?}: {word:?} is not in\n{stderr}");
     }
     assert!(!stderr.contains("panicked"), "{stderr}");
+    // A cause stands there once.
+    for error in ["No such file or directory", "Is a directory"] {
+        assert!(stderr.matches(error).count() <= 1, "{stderr}");
+    }
 }
 
 /// Kills `dal` again and again, each time a little later, until it gets through; it must be killed at least once.

@@ -58,9 +58,14 @@ pub enum SpecError {
         "`decay_reading = \"coupled-loss\"` trains all members under one schedule; use `on_collapse = \"keep\"` with it"
     )]
     CoupledRestart,
-    /// The network is larger than this machine can address.
-    #[error("the network has too many parameters to count")]
-    TooLarge,
+    /// The network is larger than any that is trained.
+    #[error("the network has {found} weights, more than the {limit} that are taken")]
+    TooLarge {
+        /// Its weights.
+        found: u128,
+        /// The most.
+        limit: u128,
+    },
 }
 
 impl SpecError {
@@ -293,7 +298,7 @@ impl TryFrom<RawNetworkSpec> for NetworkSpec {
 }
 
 /// The largest number of parameters a description may ask for; beyond it a corrupted file is likelier than a wish.
-const MAX_PARAMETERS: u128 = 1 << 36;
+const MAX_PARAMETERS: u128 = 1 << 30;
 
 impl NetworkSpec {
     /// A network from `n_inputs` features through `hidden` widths (none makes it linear) to `n_outputs`.
@@ -339,7 +344,7 @@ impl NetworkSpec {
             }
         }
         if count > MAX_PARAMETERS {
-            return Err(SpecError::TooLarge);
+            return Err(SpecError::TooLarge { found: count, limit: MAX_PARAMETERS });
         }
         Ok(Self { n_inputs, n_outputs, hidden, batch_norm, head })
     }
@@ -616,7 +621,8 @@ mod tests {
             (error.field(), error.to_string().as_str()),
             (Some("hidden"), "hidden[1] must be at least 1, found 0")
         );
-        assert_eq!(NetworkSpec::new(1, 1, vec![usize::MAX; 2], None, Head::Linear), Err(SpecError::TooLarge));
+        let large = NetworkSpec::new(1, 1, vec![usize::MAX; 2], None, Head::Linear).unwrap_err();
+        assert!(matches!(large, SpecError::TooLarge { .. }) && large.to_string().contains("1073741824"), "{large}");
         let bn = BatchNormSpec { eps: 0.0, ..BatchNormSpec::default() };
         assert!(matches!(NetworkSpec::new(1, 1, vec![2], Some(bn), Head::Linear), Err(SpecError::OutOfRange { .. })));
         let nan = TrainingSpec { learning_rate: f64::NAN, ..TrainingSpec::default() };

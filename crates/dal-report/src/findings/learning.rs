@@ -100,7 +100,7 @@ fn middle(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     median(&values.into_iter().collect::<Vec<f64>>()).ok()
 }
 
-fn count(members: &[MemberRecord]) -> MemberCounts {
+pub(crate) fn count(members: &[MemberRecord]) -> MemberCounts {
     MemberCounts::of_ratios(members.iter().map(|m| (m.final_over_variance, m.final_over_best)))
 }
 

@@ -19,6 +19,7 @@ use dal_store::OwnProblem;
 
 pub use self::judged::{Deciding, Judged};
 pub use self::labels::FailedLabels;
+pub(crate) use self::learning::count;
 pub use self::learning::{AuxiliaryFinding, Learning, NowErrors, Place, UncertaintyFinding};
 use self::part::{Context, part};
 use crate::data::{Entry, Model, Protocol, ReportData, RunSummary, Setting};

@@ -24,11 +24,14 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("dal-bench", &["dal-core", "dal-acq", "dal-oracles", "dal-eval", "dal-store", "dal-work"]),
     ("dal-report", &["dal-eval", "dal-store"]),
     ("dal-tune", &["dal-acq", "dal-core", "dal-eval", "dal-nn", "dal-oracles", "dal-store", "dal-work"]),
+    ("dal-campaign", &["dal-core", "dal-acq", "dal-files", "dal-nn", "dal-oracles", "dal-store"]),
     (
         "dal-cli",
         &[
             "dal-core",
             "dal-acq",
+            "dal-campaign",
+            "dal-files",
             "dal-nn",
             "dal-oracles",
             "dal-eval",
@@ -36,6 +39,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "dal-bench",
             "dal-report",
             "dal-tune",
+            "dal-work",
         ],
     ),
     ("dal-benches", &["dal-core", "dal-geom", "dal-acq", "dal-nn", "dal-oracles"]),

@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
 
 use dal_core::Stop;
 
@@ -44,7 +47,7 @@ impl CommandOracle {
     pub(super) fn call(&self, lines: &[String], rows: &[usize], events: &Sender<Event>, wanted: &Wanted<'_>) {
         let mut csv = self.inputs.header();
         rows.iter().for_each(|&row| csv.push_str(&lines[row]));
-        let mut running = match self.start(csv) {
+        let mut running = match self.start(csv, wanted) {
             Ok(running) => running,
             Err(message) => {
                 let _ = events.send(Event::Unavailable(message));
@@ -67,7 +70,7 @@ impl CommandOracle {
         });
     }
 
-    fn start(&self, csv: String) -> Result<Running, String> {
+    fn start(&self, csv: String, wanted: &Wanted<'_>) -> Result<Running, String> {
         let settings = &self.settings;
         let exchange = match settings.exchange {
             Exchange::Stdin => None,
@@ -102,11 +105,62 @@ impl CommandOracle {
                     .map_err(|e| format!("{}: {e}", path.display()))?,
             ),
         };
-        let child = command.spawn().map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?;
+        let child = patiently(wanted, || command.spawn())
+            .map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?;
         let mut running = Running { child, pieces: None, files: exchange, words: Vec::new(), reaped: false };
         running
             .connect(csv, log)
             .map_err(|e| format!("the program {} cannot be listened to: {e}", program.display()))?;
         Ok(running)
+    }
+}
+
+/// How often a start is tried again while the machine is short of something; the pauses double, thirteen seconds in all.
+const TRIES: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Starts something, and tries again while the machine is short of processes or memory: such a shortage mostly passes, and
+/// a run must not fail for it. `Err` says what is short if it lasts.
+fn patiently<T>(wanted: &Wanted<'_>, mut start: impl FnMut() -> io::Result<T>) -> Result<T, String> {
+    let mut tried = 0;
+    loop {
+        match start() {
+            Ok(started) => return Ok(started),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory) => {
+                if tried == TRIES || !wanted.may_start() {
+                    let remedy = "end other programs, or raise the limits";
+                    return Err(format!("the machine is short of processes or memory ({error}); {remedy}"));
+                }
+                thread::sleep(FIRST_PAUSE * 2u32.pow(tried));
+                tried += 1;
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_that_passes_is_waited_for() {
+        let (stop, abandoned) = (Stop::new(), AtomicBool::new(false));
+        let wanted = Wanted { stop: &stop, abandoned: &abandoned };
+        let mut left = 2;
+        let started = patiently(&wanted, || {
+            left -= 1;
+            if left >= 0 { Err(io::Error::from(io::ErrorKind::WouldBlock)) } else { Ok(7) }
+        });
+        assert_eq!(started, Ok(7));
+        let mut calls = 0;
+        let absent = patiently::<()>(&wanted, || {
+            calls += 1;
+            Err(io::Error::from(io::ErrorKind::NotFound))
+        });
+        assert!(absent.is_err() && calls == 1);
+        stop.press();
+        let short = patiently::<()>(&wanted, || Err(io::Error::from(io::ErrorKind::OutOfMemory)));
+        assert!(short.unwrap_err().contains("short of processes or memory"), "a stop ends the patience");
     }
 }

@@ -1,0 +1,327 @@
+//! Draws the points of a round: the design at the beginning, then what a strategy chooses from fresh candidates.
+
+use std::sync::Arc;
+
+use dal_acq::designs::sobol;
+use dal_core::{Ask, Campaign, Pool, Protocol, Start, Stop, Surrogate};
+use ndarray::{Array2, Axis};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+
+use crate::design::Filter;
+use crate::error::CampaignError;
+use crate::feasible::Feasibility;
+use crate::ladder::Choice;
+use crate::model::{Model, Snapshot, Trainer};
+use crate::state::Status;
+use crate::subject::distance;
+use crate::words::{Candidates, Cell, Drawn, Predicted, Round, Thinned};
+
+/// The rule of the design at the beginning.
+pub const INITIAL: &str = "initial";
+/// Labels without which no network can be trained.
+const FEWEST: usize = 3;
+/// Points that are drawn at one time, at least.
+const SMALLEST_BLOCK: usize = 256;
+
+/// Candidates of a round.
+struct Drawing {
+    /// Shape (n, n_columns).
+    x: Array2<f64>,
+    told: Candidates,
+}
+
+impl Snapshot {
+    /// A round of at most `n` points; none where there is nothing left to ask for. A new choice of network comes with
+    /// it.
+    pub(crate) fn draw(
+        &self,
+        n: usize,
+        fixed: &[(String, Cell)],
+        trainer: Trainer<'_>,
+        stop: &Stop,
+    ) -> Result<Option<(Round, Option<Choice>)>, CampaignError> {
+        let round = self.state.rounds().last().map_or(0, |last| last.round + 1);
+        let known: Vec<&[f64]> = self.state.points().filter_map(|point| point.unit.as_deref()).collect();
+        let n_labelled = self
+            .state
+            .labelled(&self.subject)
+            .map_err(|error| CampaignError::request(error.to_string()))?
+            .map_or(0, |(labelled, _)| labelled.len());
+        // Failed points of the design are not made up for, unless there is nothing to learn from.
+        let n_begun = self.state.points().filter(|point| point.status() != Status::Withdrawn).count();
+        let designed = n_begun < self.file.initial || n_labelled < FEWEST;
+        let in_flight: Vec<u64> = self.state.pending().map(|point| point.id).collect();
+        let mut drawn = if designed {
+            let candidates = self.designed(round, n, fixed, &known)?;
+            let mut rows: Vec<usize> = (0..candidates.x.nrows()).collect();
+            if self.subject.problem().candidates().is_some() {
+                // The rows of a table may be sorted.
+                rows.shuffle(&mut self.round_seeds(round).initial().rng());
+            }
+            rows.truncate(n);
+            let points = self.points(&candidates, &rows, &known, None)?;
+            (self.round(round, INITIAL, n_labelled, candidates.told, fixed, points), None)
+        } else {
+            let candidates = self.candidates(round, self.file.candidates.max(n), fixed, &known)?;
+            if candidates.x.nrows() == 0 {
+                return Ok(None);
+            }
+            self.chosen(round, n, n_labelled, candidates, fixed, &known, trainer, stop)?
+        };
+        drawn.0.in_flight = in_flight;
+        Ok((!drawn.0.points.is_empty()).then_some(drawn))
+    }
+
+    fn round(
+        &self,
+        round: usize,
+        rule: &str,
+        n_labelled: usize,
+        candidates: Candidates,
+        fixed: &[(String, Cell)],
+        points: Vec<Drawn>,
+    ) -> Round {
+        Round {
+            round,
+            rule: rule.into(),
+            settings: dal_core::Settings::default(),
+            n_labelled,
+            model: None,
+            errors: None,
+            candidates,
+            fixed: fixed.to_vec(),
+            in_flight: Vec::new(),
+            points,
+            notes: Vec::new(),
+        }
+    }
+
+    /// What the strategy chooses.
+    fn chosen(
+        &self,
+        round: usize,
+        n: usize,
+        n_labelled: usize,
+        candidates: Drawing,
+        fixed: &[(String, Cell)],
+        known: &[&[f64]],
+        trainer: Trainer<'_>,
+        stop: &Stop,
+    ) -> Result<(Round, Option<Choice>), CampaignError> {
+        let (model, choice) = self.model(trainer, stop)?;
+        let found = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?;
+        let labelled = self.state.labelled(&self.subject).map_err(|error| CampaignError::request(error.to_string()))?;
+        let Some((labelled, _)) = labelled else {
+            return Err(CampaignError::request("there are no labels to choose by"));
+        };
+        let protocol = Protocol {
+            start: Start::Given(labelled),
+            n_queries: 1,
+            n_steps: None,
+            pool: Pool::Candidates(candidates.x.clone()),
+        };
+        let space = self.subject.space().clone();
+        let mut campaign = Campaign::new(space, Arc::from(found.strategy), protocol, self.round_seeds(round))?;
+        let flying = self.state.pending().filter_map(|point| point.unit.as_deref()).collect::<Vec<_>>();
+        let flying = self.subject.array(flying.into_iter());
+        let ask = Ask { n_queries: Some(n), in_flight: Some(flying.view()), clock: None };
+        let Some(decision) = campaign.absorb_for(&*model.surrogate, &ask)? else {
+            return Ok((self.round(round, found.card.id, n_labelled, candidates.told, fixed, Vec::new()), choice));
+        };
+        let rows = decision.candidate_rows.clone().unwrap_or_default();
+        let mut points = self.points(&candidates, &rows, known, Some(&model))?;
+        for (k, point) in points.iter_mut().enumerate() {
+            let of =
+                |numbers: &Option<ndarray::Array1<f64>>| numbers.as_ref().and_then(|numbers| numbers.get(k).copied());
+            point.score = of(&decision.proposal.picked_scores);
+            point.probability = of(&decision.proposal.probabilities);
+        }
+        let mut drawn = self.round(round, found.card.id, n_labelled, candidates.told, fixed, points);
+        drawn.settings = found.settings;
+        drawn.notes = decision.notes;
+        drawn.errors = model.errors;
+        drawn.model = Some(model.name);
+        Ok((drawn, choice))
+    }
+
+    /// Candidates that are admitted, not known, and hold what is fixed; of a table its rows.
+    fn candidates(
+        &self,
+        round: usize,
+        n: usize,
+        fixed: &[(String, Cell)],
+        known: &[&[f64]],
+    ) -> Result<Drawing, CampaignError> {
+        let fixed = self.fixed_columns(fixed)?;
+        let mut filter = self.filter(known);
+        let mut rows: Vec<f64> = Vec::new();
+        if let Some(table) = self.subject.problem().candidates() {
+            let mut free = Vec::new();
+            for (row, point) in table.outer_iter().enumerate() {
+                let holds = fixed.iter().all(|&(column, value)| point[column] == value);
+                if holds && filter.take_unit(point)?.is_some() {
+                    free.push(row);
+                }
+            }
+            let told = Candidates { n: free.len(), stream: String::new(), drawn: table.nrows(), thinned: None };
+            return Ok(Drawing { x: table.select(Axis(0), &free), told });
+        }
+        let stream = self.round_seeds(round).candidates(0);
+        let feasible = Feasibility::of(&self.state);
+        let (mut dice, mut left_out) = (stream.purpose("feasibility").rng(), 0);
+        let size = n.max(SMALLEST_BLOCK);
+        let n_columns = self.subject.space().n_columns();
+        // Of a space with few points there may be fewer than wanted: a draw that brings nothing new ends the search.
+        for block in 0.. {
+            let mut x = self.subject.space().sample(size, &stream.index(block));
+            for &(column, value) in &fixed {
+                x.column_mut(column).fill(value);
+            }
+            let before = (rows.len(), filter.admitted);
+            for point in x.outer_iter() {
+                if rows.len() == n * n_columns {
+                    break;
+                }
+                let Some((_, unit)) = filter.take_unit(point)? else { continue };
+                // Near points that failed a candidate stays with the probability of an answer there.
+                match feasible.as_ref().map(|model| model.keeps(&unit)) {
+                    Some(keeps) if dice.random::<f64>() >= keeps => left_out += 1,
+                    _ => rows.extend(unit),
+                }
+            }
+            if rows.len() == n * n_columns || (rows.len() == before.0 && filter.admitted > before.1) {
+                break;
+            }
+            filter.check()?;
+        }
+        let x = self.subject.array(rows.chunks_exact(n_columns));
+        let stream = format!("campaign/{round}, seed {}, candidates 0, blocks of {size}", self.file.seed);
+        let thinned = feasible.map(|model| Thinned { n: left_out, auc: model.auc });
+        Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned }, x })
+    }
+
+    /// What leaves out points that are known or do not meet the constraints.
+    fn filter(&self, known: &[&[f64]]) -> Filter<'_> {
+        let mut filter = Filter::new(&self.subject, &self.constraints);
+        known.iter().for_each(|unit| filter.know(unit));
+        filter
+    }
+
+    /// The next points of the design at the beginning: one scrambled Sobol sequence a campaign, which goes on where the
+    /// last round of the design ended. With held inputs, a table or more inputs than the sequence has, uniform points.
+    fn designed(
+        &self,
+        round: usize,
+        n: usize,
+        fixed: &[(String, Cell)],
+        known: &[&[f64]],
+    ) -> Result<Drawing, CampaignError> {
+        let space = self.subject.space();
+        let stream = self.seeds().purpose("design");
+        let inputs = space.dimensions().len();
+        let plain = !fixed.is_empty() || self.subject.problem().candidates().is_some();
+        if plain || sobol(1, inputs, 0, &stream).is_err() {
+            return self.candidates(round, n, fixed, known);
+        }
+        let begun = self.state.rounds().iter().filter(|round| round.rule == INITIAL);
+        let first: usize = begun.map(|round| round.candidates.drawn).sum();
+        let mut filter = self.filter(known);
+        let mut rows: Vec<f64> = Vec::new();
+        let n_columns = space.n_columns();
+        for block in 0.. {
+            let quantiles = sobol(SMALLEST_BLOCK, inputs, first + block * SMALLEST_BLOCK, &stream)
+                .map_err(|error| CampaignError::request(error.to_string()))?;
+            let before = (rows.len(), filter.admitted);
+            for quantile in quantiles.outer_iter() {
+                if rows.len() == n * n_columns {
+                    break;
+                }
+                if let Some((_, unit)) = filter.take(quantile)? {
+                    rows.extend(unit);
+                }
+            }
+            if rows.len() == n * n_columns || (rows.len() == before.0 && filter.admitted > before.1) {
+                break;
+            }
+            filter.check()?;
+        }
+        let x = self.subject.array(rows.chunks_exact(n_columns));
+        let stream = format!("campaign, seed {}, design, Sobol points from {first} on", self.file.seed);
+        Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned: None }, x })
+    }
+
+    /// Columns of the unit box that are held, with their values.
+    fn fixed_columns(&self, fixed: &[(String, Cell)]) -> Result<Vec<(usize, f64)>, CampaignError> {
+        let subject = &self.subject;
+        let mut columns = Vec::new();
+        for (name, cell) in fixed {
+            let Some(index) = subject.names().iter().position(|known| known == name) else {
+                let known = subject.names().join(", ");
+                return Err(CampaignError::request(format!("there is no input `{name}`; there are: {known}")));
+            };
+            // Any admitted point will do for the other inputs.
+            let middle = subject.space().project(Array2::zeros((1, subject.space().n_columns())).view())?;
+            let mut cells = subject.cells(middle.row(0))?;
+            cells[index] = cell.clone();
+            let Some(unit) = subject.unit(&cells) else {
+                return Err(CampaignError::request(format!(
+                    "{name} = {cell} lies outside the input's range or levels"
+                )));
+            };
+            let first: usize = subject.space().dimensions()[..index].iter().map(|d| d.n_columns()).sum();
+            let last = first + subject.space().dimensions()[index].n_columns();
+            columns.extend((first..last).map(|column| (column, unit[column])));
+        }
+        Ok(columns)
+    }
+
+    /// Chosen candidates as points with numbers of their own, and why they were chosen.
+    fn points(
+        &self,
+        candidates: &Drawing,
+        rows: &[usize],
+        known: &[&[f64]],
+        model: Option<&Model>,
+    ) -> Result<Vec<Drawn>, CampaignError> {
+        let x = candidates.x.select(Axis(0), rows);
+        let predicted = model.map(|model| predictions(&*model.surrogate, &x)).transpose()?;
+        let disagreement = model.map(|model| disagreement(&*model.surrogate, &x)).transpose()?.flatten();
+        let mut points: Vec<Drawn> = Vec::with_capacity(rows.len());
+        for (k, (&row, point)) in rows.iter().zip(x.outer_iter()).enumerate() {
+            let near = |other: &[f64]| distance(point.iter(), other);
+            let earlier = x.outer_iter().take(k).map(|other| distance(point.iter(), other.iter()));
+            let nearest = known.iter().map(|other| near(other)).chain(earlier).min_by(f64::total_cmp);
+            points.push(Drawn {
+                id: self.state.next_id() + k as u64,
+                x: self.subject.cells(point)?,
+                candidate: row,
+                score: None,
+                disagreement: disagreement.as_ref().map(|d| d[k]),
+                distance: nearest,
+                probability: None,
+                predicted: predicted.as_ref().map(|p| p[k].clone()),
+            });
+        }
+        Ok(points)
+    }
+}
+
+/// Mean and members' standard deviation at each point, in the outputs' own units; the latter is empty without members.
+pub(crate) fn predictions(surrogate: &dyn Surrogate, x: &Array2<f64>) -> Result<Vec<Predicted>, CampaignError> {
+    let mean = surrogate.mean(x.view())?;
+    let variance = surrogate.uncertainty().map(|uncertainty| uncertainty.moments(x.view())).transpose()?;
+    let rows = mean.outer_iter().enumerate().map(|(row, mean)| Predicted {
+        mean: mean.to_vec(),
+        sd: variance.as_ref().map_or_else(Vec::new, |m| m.variance.row(row).iter().map(|v| v.sqrt()).collect()),
+    });
+    Ok(rows.collect())
+}
+
+/// The root of the variance in model units, averaged over outputs, at each point.
+fn disagreement(surrogate: &dyn Surrogate, x: &Array2<f64>) -> Result<Option<Vec<f64>>, CampaignError> {
+    let surrogate = surrogate.model_units().map_or(surrogate, |units| units.surrogate);
+    let Some(uncertainty) = surrogate.uncertainty() else { return Ok(None) };
+    let variance = uncertainty.moments(x.view())?.variance;
+    Ok(Some(variance.outer_iter().map(|row| (row.sum() / row.len() as f64).sqrt()).collect()))
+}

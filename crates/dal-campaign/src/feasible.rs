@@ -1,0 +1,122 @@
+//! Where points fail for their own sake: a model by nearest neighbours that counts only once it beats chance.
+
+use crate::state::{State, Status};
+use crate::subject::distance;
+
+/// Neighbours that are asked.
+const NEIGHBOURS: usize = 7;
+/// Points of either kind without which there is nothing to tell apart.
+const FEWEST: usize = 5;
+/// Standard errors by which the model must beat chance.
+const ERRORS: f64 = 2.0;
+/// Nowhere is given up: a candidate stays with this probability at least.
+const LEAST: f64 = 0.05;
+
+/// How likely a point is to have an answer, from those that have one and those that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feasibility {
+    x: Vec<Vec<f64>>,
+    answered: Vec<bool>,
+    /// How often, over pairs of an answered and a failed point that are each left out, the answered one is held the
+    /// likelier.
+    pub auc: f64,
+}
+
+impl Feasibility {
+    /// Of the points of a campaign; none while it does not beat chance: the area under its curve, each point left out
+    /// in turn, must lie two standard errors above one half, by the variance (n₁ + n₀ + 1) / (12 n₁ n₀) that it has by
+    /// chance.
+    pub fn of(state: &State) -> Option<Self> {
+        let points = state.points().filter_map(|point| {
+            let unit = point.unit.clone()?;
+            match point.status() {
+                Status::Done => Some((unit, true)),
+                Status::Failed => Some((unit, false)),
+                _ => None,
+            }
+        });
+        let (x, answered): (Vec<_>, Vec<_>) = points.unzip();
+        Self::from_points(x, answered)
+    }
+
+    fn from_points(x: Vec<Vec<f64>>, answered: Vec<bool>) -> Option<Self> {
+        let n_answered = answered.iter().filter(|ok| **ok).count();
+        let n_failed = answered.len() - n_answered;
+        if n_answered < FEWEST || n_failed < FEWEST {
+            return None;
+        }
+        let mut model = Self { x, answered, auc: 0.5 };
+        let left_out: Vec<f64> = (0..model.x.len()).map(|i| model.share(&model.x[i], Some(i))).collect();
+        let mut wins = 0.0;
+        for (i, of_answered) in left_out.iter().enumerate().filter(|(i, _)| model.answered[*i]) {
+            for (j, of_failed) in left_out.iter().enumerate().filter(|(j, _)| !model.answered[*j]) {
+                debug_assert_ne!(i, j);
+                wins += if of_answered > of_failed {
+                    1.0
+                } else if of_answered == of_failed {
+                    0.5
+                } else {
+                    0.0
+                };
+            }
+        }
+        let (a, f) = (n_answered as f64, n_failed as f64);
+        model.auc = wins / (a * f);
+        let chance = ((a + f + 1.0) / (12.0 * a * f)).sqrt();
+        (model.auc > 0.5 + ERRORS * chance).then_some(model)
+    }
+
+    /// The share of answered points among the nearest ones, the share of all points counting as one more.
+    fn share(&self, point: &[f64], but: Option<usize>) -> f64 {
+        let mut near: Vec<(f64, bool)> = self
+            .x
+            .iter()
+            .zip(&self.answered)
+            .enumerate()
+            .filter(|(i, _)| Some(*i) != but)
+            .map(|(_, (other, ok))| (distance(point, other), *ok))
+            .collect();
+        let k = NEIGHBOURS.min(near.len());
+        if k == 0 {
+            return 0.5;
+        }
+        near.select_nth_unstable_by(k - 1, |a, b| a.0.total_cmp(&b.0));
+        let all = self.answered.iter().zip(0..).filter(|(ok, i)| **ok && Some(*i) != but).count() as f64
+            / (self.answered.len() - usize::from(but.is_some())) as f64;
+        (near[..k].iter().filter(|(_, ok)| *ok).count() as f64 + all) / (k as f64 + 1.0)
+    }
+
+    /// The probability with which a candidate at a point of the unit box stays among the candidates.
+    pub fn keeps(&self, point: &[f64]) -> f64 {
+        self.share(point, None).max(LEAST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dal_core::SeedPath;
+    use rand::RngExt;
+
+    fn points(n: usize, fails: impl Fn(&[f64], f64) -> bool) -> Option<Feasibility> {
+        let mut rng = SeedPath::root(5).rng();
+        let x: Vec<Vec<f64>> = (0..n).map(|_| (0..2).map(|_| rng.random::<f64>() * 2.0 - 1.0).collect()).collect();
+        let answered = x.iter().map(|point| !fails(point, rng.random())).collect();
+        Feasibility::from_points(x, answered)
+    }
+
+    #[test]
+    fn a_corner_that_fails_is_thinned_and_the_rest_is_not() {
+        let model = points(80, |point, _| point[0] > 0.4 && point[1] > 0.0).expect("it beats chance");
+        assert!(model.auc > 0.8, "{}", model.auc);
+        assert!(model.keeps(&[0.8, 0.8]) < 0.45 && model.keeps(&[-0.8, -0.8]) > 0.9);
+        assert!(model.keeps(&[0.9, 0.9]) >= LEAST);
+    }
+
+    #[test]
+    fn failures_at_random_or_too_few_teach_nothing() {
+        assert_eq!(points(60, |_, dice| dice < 0.15), None);
+        assert_eq!(points(10, |point, _| point[0] > 0.7), None);
+        assert_eq!(points(60, |_, _| false), None);
+    }
+}

@@ -1,0 +1,238 @@
+//! The folder of a campaign: its two files that people edit, its log, its models.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dal_core::Clock;
+use dal_store::{Log, StoreError};
+
+use crate::constraints::{Constraint, ConstraintError};
+use crate::error::CampaignError;
+use crate::settings::CampaignFile;
+use crate::state::State;
+use crate::subject::Subject;
+use crate::words::{What, Word};
+
+/// What binds a line to a campaign's log.
+const SALT: &str = "dal campaign 1";
+/// How often, and how far apart, another process that writes is waited for: one that tells or asks is done soon.
+const PATIENCE: (usize, Duration) = (40, Duration::from_millis(50));
+
+/// A campaign's folder.
+///
+/// ```text
+/// DIR/
+///   campaign.toml   seed, batch, strategy, model, budget; edited by hand
+///   problem.toml    inputs, outputs, who answers (or wherever campaign.toml says that it lies)
+///   log             everything that was said, one checksummed line each; only ever appended to
+///   models/         trained networks, named by what they were trained on; may be deleted
+/// ```
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+    file: CampaignFile,
+    subject: Arc<Subject>,
+    constraints: Arc<Vec<Constraint>>,
+    words: Vec<Word>,
+    state: State,
+    spoilt: u64,
+    now: Now,
+    log: Option<Log>,
+}
+
+/// Seconds since 1970.
+#[derive(Clone)]
+struct Now(Clock);
+
+impl std::fmt::Debug for Now {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Folder {
+    /// Begins a campaign in a folder, which is made if need be. `now` says seconds since 1970.
+    ///
+    /// # Errors
+    /// A campaign that is there already, settings or a problem file that make no sense, a disk that refuses.
+    pub fn begin(root: &Path, file: &CampaignFile, now: Clock) -> Result<Self, CampaignError> {
+        if root.join("log").exists() {
+            return Err(CampaignError::Present { path: root.to_owned() });
+        }
+        let settings = root.join("campaign.toml");
+        let fault = |problem: String| CampaignError::File { path: settings.clone(), problem };
+        file.check().map_err(fault)?;
+        let subject = Subject::open(&root.join(&file.problem))?;
+        constraints(&file.constraints, &subject).map_err(|error| fault(error.to_string()))?;
+        fs::create_dir_all(root).map_err(|error| CampaignError::File {
+            path: root.to_owned(),
+            problem: format!("cannot be made: {error}"),
+        })?;
+        fs::write(&settings, file.text()).map_err(|error| fault(format!("cannot be written: {error}")))?;
+        let word = Word { n: 0, at: now(), what: What::Begun(subject.begun()) };
+        let text = serde_json::to_string(&word).map_err(|error| fault(error.to_string()))?;
+        match Log::create(&root.join("log"), SALT, &text) {
+            Ok(_) => {}
+            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(CampaignError::Present { path: root.to_owned() });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Self::write(root, now)
+    }
+
+    /// Opens a campaign to look at it. Another process may write meanwhile.
+    ///
+    /// # Errors
+    /// No campaign, a log that lacks a line, settings or a problem file that make no sense.
+    pub fn read(root: &Path, now: Clock) -> Result<Self, CampaignError> {
+        Self::open(root, now, None)
+    }
+
+    /// Opens a campaign to add to it; no other process can meanwhile.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); another process that is at work on it.
+    pub fn write(root: &Path, now: Clock) -> Result<Self, CampaignError> {
+        let path = root.join("log");
+        if !path.exists() {
+            return Err(CampaignError::Absent { path: root.to_owned() });
+        }
+        let mut patience = PATIENCE.0;
+        let log = loop {
+            match Log::open(&path, SALT) {
+                Ok(log) => break log,
+                Err(StoreError::Locked { .. }) if patience > 0 => {
+                    patience -= 1;
+                    std::thread::sleep(PATIENCE.1);
+                }
+                Err(StoreError::Locked { .. }) => return Err(CampaignError::Busy { path: root.to_owned() }),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        Self::open(root, now, Some(log))
+    }
+
+    fn open(root: &Path, now: Clock, log: Option<Log>) -> Result<Self, CampaignError> {
+        let path = root.join("log");
+        if !path.exists() {
+            return Err(CampaignError::Absent { path: root.to_owned() });
+        }
+        let bad = |problem: String| CampaignError::Log { path: path.clone(), problem };
+        let text = Log::read(&path, SALT)?;
+        let mut words: Vec<Word> = Vec::with_capacity(text.lines.len());
+        for line in &text.lines {
+            let word: Word = serde_json::from_str(line).map_err(|error| {
+                bad(format!(
+                    "line {} says what this version of dal does not know ({error}); use the one that wrote it",
+                    words.len() + 1
+                ))
+            })?;
+            if word.n != words.len() as u64 {
+                return Err(bad(format!(
+                    "line {} is damaged or lost, and what follows depends on it; bring the log back from a backup",
+                    words.len() + 1
+                )));
+            }
+            words.push(word);
+        }
+        let Some(Word { what: What::Begun(begun), .. }) = words.first() else {
+            return Err(bad("its first line is damaged; bring the log back from a backup".into()));
+        };
+        if begun.version != 1 {
+            return Err(bad(format!("it has version {}, this dal reads version 1", begun.version)));
+        }
+        let settings = root.join("campaign.toml");
+        let file = CampaignFile::read(&settings)?;
+        let subject = Subject::open(&root.join(&file.problem))?;
+        subject.check(begun)?;
+        let constraints = constraints(&file.constraints, &subject)
+            .map_err(|error| CampaignError::File { path: settings, problem: error.to_string() })?;
+        let state = State::of(&words, &subject);
+        Ok(Self {
+            root: root.to_owned(),
+            file,
+            subject: Arc::new(subject),
+            constraints: Arc::new(constraints),
+            words,
+            state,
+            spoilt: text.spoilt,
+            now: Now(now),
+            log,
+        })
+    }
+
+    /// Says something: it is on disk when this returns.
+    pub(crate) fn say(&mut self, what: What) -> Result<(), CampaignError> {
+        let path = self.root.join("log");
+        let Some(log) = &mut self.log else {
+            return Err(CampaignError::Log { path, problem: "it was opened to be looked at only".into() });
+        };
+        let word = Word { n: self.words.len() as u64, at: (self.now.0)(), what };
+        let text = serde_json::to_string(&word)
+            .map_err(|error| CampaignError::Log { path, problem: format!("a line cannot be written: {error}") })?;
+        log.append(&text)?;
+        self.words.push(word);
+        match self.words.last() {
+            Some(Word { what: What::Undone { .. }, .. }) => self.state = State::of(&self.words, &self.subject),
+            Some(word) => self.state.hear(word, &self.subject),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What `campaign.toml` says.
+    pub fn settings(&self) -> &CampaignFile {
+        &self.file
+    }
+
+    /// The problem.
+    pub fn subject(&self) -> &Arc<Subject> {
+        &self.subject
+    }
+
+    /// What points that are drawn have to meet.
+    pub fn constraints(&self) -> &Arc<Vec<Constraint>> {
+        &self.constraints
+    }
+
+    /// Everything that was said, in order.
+    pub fn words(&self) -> &[Word] {
+        &self.words
+    }
+
+    /// What follows from it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Bytes of the log that belong to no line: what killed processes left of lines that were never said.
+    pub fn spoilt(&self) -> u64 {
+        self.spoilt
+    }
+
+    /// Seconds since 1970.
+    pub fn now(&self) -> f64 {
+        (self.now.0)()
+    }
+
+    /// Where models lie.
+    pub(crate) fn models(&self) -> PathBuf {
+        self.root.join("models")
+    }
+}
+
+/// Reads constraints over a problem's inputs.
+///
+/// # Errors
+/// The first that cannot be read.
+pub fn constraints(texts: &[String], subject: &Subject) -> Result<Vec<Constraint>, ConstraintError> {
+    texts.iter().map(|text| Constraint::parse(text, subject.names(), subject.levels())).collect()
+}

@@ -1,0 +1,342 @@
+//! Which network: at most six of a ladder that grows with the labels, compared by cross-validation.
+
+use std::borrow::Cow;
+
+use dal_core::model::{BatchNormSpec, MlpEnsemble, TrainingSpec};
+use dal_core::{FitJob, Labelled, Needs, OutputScaling, SeedPath, Shape, Stop};
+use dal_nn::CpuLearner;
+use ndarray::{Array1, Array2, Axis};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use crate::error::CampaignError;
+use crate::words::Errors;
+
+/// Parts that labels are divided into.
+const FOLDS: usize = 3;
+/// Members of each network that is compared.
+const MEMBERS: usize = 3;
+/// Networks that are compared at one time.
+const RUNGS: usize = 6;
+/// Members of the network in use.
+pub(crate) const FINAL_MEMBERS: usize = 10;
+/// Labels below which there is nothing to compare.
+const FEWEST: usize = 9;
+
+/// A choice of network, as the log keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Labels that it was made on.
+    pub n_labelled: usize,
+    /// The networks that were compared, the simplest first.
+    pub rungs: Vec<Rung>,
+    /// The place of the one that was chosen.
+    pub chosen: usize,
+    /// Whether squared errors were weighted by one over the probability of the draw.
+    pub weighted: bool,
+}
+
+/// A network that was compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// The network, with the members of the ensemble in use.
+    pub model: MlpEnsemble,
+    /// Numbers that it learns, of one member.
+    pub n_parameters: usize,
+    /// Mean squared error over points and outputs in model units; none where a training failed or nothing was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
+    /// The standard error of that mean over points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_error: Option<f64>,
+}
+
+impl Choice {
+    /// The network that was chosen.
+    pub fn model(&self) -> &MlpEnsemble {
+        &self.rungs[self.chosen.min(self.rungs.len() - 1)].model
+    }
+
+    /// Whether so many labels call for another choice: they have grown by half.
+    pub fn is_outgrown(&self, n_labelled: usize) -> bool {
+        2 * n_labelled >= 3 * self.n_labelled
+    }
+}
+
+/// The networks that are compared for so many labels, the simplest first; at most six.
+///
+/// Small networks learn with a large rate, since a full batch of few points has little noise; from 64 units on layers
+/// are normalised, which makes the rate matter less. A network has at most 40 numbers for each number in the labels,
+/// beyond which those of this family have gained nothing.
+pub fn ladder(n_labels: usize, shape: Shape) -> Vec<MlpEnsemble> {
+    let plain = |hidden: &'static [usize], learning_rate| (hidden, None, learning_rate);
+    let normed = |hidden: &'static [usize], learning_rate| (hidden, Some(BatchNormSpec::RECOMPUTED), learning_rate);
+    let steps = [
+        plain(&[], 2e-2),
+        plain(&[16, 16], 1e-2),
+        plain(&[32, 32], 1e-2),
+        plain(&[64, 64], 5e-3),
+        normed(&[64, 64, 64], 5e-3),
+        normed(&[128, 128, 128], 3e-3),
+        normed(&[256, 256, 256], 2e-3),
+        normed(&[400, 400, 400, 400], 1e-3),
+    ];
+    let numbers = n_labels * shape.n_outputs;
+    let fitting: Vec<MlpEnsemble> = steps
+        .into_iter()
+        .map(|(hidden, batch_norm, learning_rate)| MlpEnsemble {
+            hidden: Cow::Borrowed(hidden),
+            batch_norm,
+            training: TrainingSpec {
+                n_members: FINAL_MEMBERS,
+                learning_rate,
+                weight_decay: 1e-5,
+                ..TrainingSpec::DEFAULT
+            },
+            ..MlpEnsemble::DEFAULT
+        })
+        .enumerate()
+        // The three simplest stay in play however few labels there are.
+        .filter(|(step, model)| *step < 3 || n_parameters(model, shape) <= 40 * numbers)
+        .map(|(_, model)| model)
+        .collect();
+    fitting[fitting.len().saturating_sub(RUNGS)..].to_vec()
+}
+
+/// Numbers that one member learns.
+pub(crate) fn n_parameters(model: &MlpEnsemble, shape: Shape) -> usize {
+    let mut count = 0;
+    let mut fan_in = shape.n_inputs;
+    for &width in model.hidden.iter() {
+        count += (fan_in + 1) * width + if model.batch_norm.is_some() { 2 * width } else { 0 };
+        fan_in = width;
+    }
+    count + (fan_in + 1) * shape.n_outputs
+}
+
+/// What is learned from, with what belongs to each row.
+pub(crate) struct Data<'a> {
+    pub(crate) labelled: &'a Labelled,
+    /// The point of each row: replicates of a point are never divided.
+    pub(crate) ids: &'a [u64],
+    /// Of each row one over its relative probability.
+    pub(crate) weights: &'a [f64],
+    pub(crate) scaling: &'a OutputScaling,
+}
+
+impl Data<'_> {
+    fn is_weighted(&self) -> bool {
+        self.weights.iter().any(|w| *w != 1.0)
+    }
+
+    /// The fold of each row: points in random order, dealt out.
+    fn folds(&self, seeds: &SeedPath) -> Vec<usize> {
+        let mut points: Vec<u64> = self.ids.to_vec();
+        points.dedup();
+        points.shuffle(&mut seeds.purpose("folds").rng());
+        let place = |id: &u64| points.iter().position(|point| point == id).unwrap_or(0) % FOLDS;
+        self.ids.iter().map(place).collect()
+    }
+
+    /// Predictions of each row by networks that did not learn it, in the outputs' own units; none where a training
+    /// failed.
+    fn held_out(
+        &self,
+        model: &MlpEnsemble,
+        shape: Shape,
+        threads: usize,
+        seeds: &SeedPath,
+        stop: &Stop,
+    ) -> Result<Option<Array2<f64>>, CampaignError> {
+        let folds = self.folds(seeds);
+        let small = model.clone().with_members(MEMBERS);
+        let network = small.network(shape).map_err(|error| CampaignError::request(error.to_string()))?;
+        let learner = CpuLearner::new(network, small.training.clone())
+            .map_err(|error| CampaignError::request(error.to_string()))?
+            .with_threads(threads);
+        let learner = self.scaling.learner(Box::new(learner));
+        let rows_of = |fold: usize, inside: bool| -> Vec<usize> {
+            (0..folds.len()).filter(|&row| (folds[row] == fold) == inside).collect()
+        };
+        let parts: Vec<Labelled> = (0..FOLDS)
+            .map(|fold| {
+                let rows = rows_of(fold, false);
+                Labelled::new(self.labelled.x().select(Axis(0), &rows), self.labelled.y().select(Axis(0), &rows))
+            })
+            .collect::<Result<_, _>>()
+            .map_err(|error| CampaignError::request(error.to_string()))?;
+        let needs = Needs::default();
+        let jobs: Vec<FitJob<'_>> = parts
+            .iter()
+            .enumerate()
+            .map(|(fold, labelled)| FitJob { labelled, needs: &needs, seeds: seeds.purpose("fold").index(fold as u64) })
+            .collect();
+        let mut predicted = Array2::zeros(self.labelled.y().raw_dim());
+        for (fold, fit) in learner.fit_all(&jobs, stop).into_iter().enumerate() {
+            let rows = rows_of(fold, true);
+            let surrogate = match fit {
+                Ok(surrogate) => surrogate,
+                Err(dal_core::LearnError::Stopped) => return Err(CampaignError::Stopped),
+                Err(_) => return Ok(None),
+            };
+            let Ok(mean) = surrogate.mean(self.labelled.x().select(Axis(0), &rows).view()) else { return Ok(None) };
+            for (row, mean) in rows.into_iter().zip(mean.outer_iter()) {
+                predicted.row_mut(row).assign(&mean);
+            }
+        }
+        Ok(Some(predicted))
+    }
+
+    /// The weighted squared error of each row in model units, averaged over outputs, weights of mean 1.
+    fn losses(&self, predicted: &Array2<f64>) -> Result<Array1<f64>, CampaignError> {
+        let (_, back) = self.scaling.model_units(self.labelled)?;
+        let error = back.forward(predicted.view()) - back.forward(self.labelled.y());
+        let total: f64 = self.weights.iter().sum::<f64>() / self.weights.len() as f64;
+        let rows = error.outer_iter().zip(self.weights);
+        Ok(rows.map(|(row, w)| w / total * row.mapv(|d| d * d).sum() / row.len() as f64).collect())
+    }
+
+    /// The errors of a network by output, in the outputs' own units.
+    ///
+    /// # Errors
+    /// A stop.
+    pub(crate) fn errors(
+        &self,
+        model: &MlpEnsemble,
+        shape: Shape,
+        threads: usize,
+        seeds: &SeedPath,
+        stop: &Stop,
+    ) -> Result<Option<Errors>, CampaignError> {
+        if self.labelled.len() < FEWEST {
+            return Ok(None);
+        }
+        let Some(predicted) = self.held_out(model, shape, threads, seeds, stop)? else { return Ok(None) };
+        let total: f64 = self.weights.iter().sum();
+        let mean = |values: &mut dyn Iterator<Item = f64>| -> f64 {
+            values.zip(self.weights).map(|(v, w)| v * w).sum::<f64>() / total
+        };
+        let y = self.labelled.y();
+        let columns = predicted.columns().into_iter().zip(y.columns());
+        let (mut rmse, mut r2) = (Vec::new(), Vec::new());
+        for (predicted, truth) in columns {
+            let mse = mean(&mut predicted.iter().zip(truth).map(|(f, y)| (f - y) * (f - y)));
+            let middle = mean(&mut truth.iter().copied());
+            let variance = mean(&mut truth.iter().map(|y| (y - middle) * (y - middle)));
+            rmse.push(mse.sqrt());
+            r2.push((variance > 0.0).then(|| 1.0 - mse / variance));
+        }
+        Ok(Some(Errors { n: self.labelled.len(), rmse, r2, weighted: self.is_weighted() }))
+    }
+
+    /// Compares the ladder's networks: of those within one standard error of the best, the simplest.
+    ///
+    /// # Errors
+    /// A stop.
+    pub(crate) fn choose(
+        &self,
+        shape: Shape,
+        threads: usize,
+        seeds: &SeedPath,
+        stop: &Stop,
+    ) -> Result<Choice, CampaignError> {
+        let n = self.labelled.len();
+        let mut rungs = Vec::new();
+        for model in ladder(n, shape) {
+            let mut rung = Rung { n_parameters: n_parameters(&model, shape), model, loss: None, standard_error: None };
+            if n >= FEWEST
+                && let Some(predicted) = self.held_out(&rung.model, shape, threads, seeds, stop)?
+            {
+                let losses = self.losses(&predicted)?;
+                let mean = losses.sum() / n as f64;
+                let variance = losses.mapv(|l| (l - mean) * (l - mean)).sum() / (n as f64 - 1.0);
+                if mean.is_finite() {
+                    (rung.loss, rung.standard_error) = (Some(mean), Some((variance / n as f64).sqrt()));
+                }
+            }
+            rungs.push(rung);
+        }
+        let chosen = simplest_of_the_best(&rungs);
+        Ok(Choice { n_labelled: n, rungs, chosen, weighted: self.is_weighted() })
+    }
+}
+
+/// The place of the simplest network whose loss is at most the smallest plus its standard error; in the middle of the
+/// ladder where none could be compared.
+fn simplest_of_the_best(rungs: &[Rung]) -> usize {
+    let best =
+        rungs.iter().filter_map(|rung| Some((rung.loss?, rung.standard_error?))).min_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((loss, error)) = best else { return rungs.len() / 2 };
+    rungs.iter().position(|rung| rung.loss.is_some_and(|l| l <= loss + error)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dal_core::{OutputTransform, OutputUnits};
+    use ndarray::Array2;
+    use rand::RngExt;
+
+    const SHAPE: Shape = Shape { n_inputs: 2, n_outputs: 1 };
+
+    #[test]
+    fn the_ladder_grows_with_labels_and_has_six_rungs_at_most() {
+        let sizes: Vec<Vec<usize>> =
+            [5, 300, 5000].map(|n| ladder(n, SHAPE).iter().map(|model| n_parameters(model, SHAPE)).collect()).to_vec();
+        assert!(sizes.iter().all(|sizes: &Vec<usize>| sizes.is_sorted() && (3..=RUNGS).contains(&sizes.len())));
+        assert!(sizes.windows(2).all(|pair| pair[0].last() < pair[1].last()), "{sizes:?}");
+        assert_eq!(n_parameters(&ladder(5, SHAPE)[1], SHAPE), 3 * 16 + 17 * 16 + 17);
+    }
+
+    #[test]
+    fn the_simplest_within_one_standard_error_wins() {
+        let rung = |loss: Option<f64>, standard_error| Rung {
+            model: MlpEnsemble::DEFAULT,
+            n_parameters: 1,
+            loss,
+            standard_error: loss.map(|_| standard_error),
+        };
+        let place = |losses: &[(Option<f64>, f64)]| {
+            simplest_of_the_best(&losses.iter().map(|&(l, e)| rung(l, e)).collect::<Vec<_>>())
+        };
+        assert_eq!(place(&[(Some(2.0), 9.0), (Some(1.2), 0.1), (Some(1.0), 0.3), (Some(1.1), 0.1)]), 1);
+        assert_eq!(place(&[(Some(2.0), 9.0), (Some(1.2), 0.1), (Some(1.0), 0.1), (None, 0.1)]), 2);
+        assert_eq!(place(&[(None, 0.0), (None, 0.0), (None, 0.0)]), 1);
+    }
+
+    fn data(n: usize, f: impl Fn(f64, f64) -> f64) -> (Labelled, Vec<u64>) {
+        let mut rng = SeedPath::root(3).rng();
+        let x = Array2::from_shape_simple_fn((n, 2), || rng.random::<f64>() * 2.0 - 1.0);
+        let y = Array2::from_shape_fn((n, 1), |(i, _)| f(x[[i, 0]], x[[i, 1]]));
+        (Labelled::new(x, y).unwrap(), (0..n as u64).collect())
+    }
+
+    #[test]
+    fn a_plane_gets_a_linear_network_and_a_wave_does_not() {
+        let scaling = OutputScaling::new(vec![OutputUnits { transform: OutputTransform::None, standardise: true }]);
+        for (f, linear) in
+            [((|a, b| 100.0 + 3.0 * a - 2.0 * b) as fn(f64, f64) -> f64, true), (|a, b| (4.0 * a).sin() * b, false)]
+        {
+            let (labelled, ids) = data(60, f);
+            let weights = vec![1.0; 60];
+            let data = Data { labelled: &labelled, ids: &ids, weights: &weights, scaling: &scaling };
+            let choice = data.choose(SHAPE, 2, &SeedPath::root(1), &Stop::new()).unwrap();
+            assert_eq!(choice.model().hidden.is_empty(), linear, "{choice:?}");
+            assert_eq!(choice, data.choose(SHAPE, 1, &SeedPath::root(1), &Stop::new()).unwrap());
+            let errors = data.errors(choice.model(), SHAPE, 2, &SeedPath::root(1), &Stop::new()).unwrap().unwrap();
+            assert!(errors.r2[0].unwrap() > 0.5 && !errors.weighted, "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn replicates_are_never_divided_and_every_point_is_held_out_once() {
+        let (labelled, _) = data(30, |a, _| a);
+        let ids: Vec<u64> = (0..30).map(|i| i / 2).collect();
+        let scaling = OutputScaling::default();
+        let weights = vec![1.0; 30];
+        let data = Data { labelled: &labelled, ids: &ids, weights: &weights, scaling: &scaling };
+        let folds = data.folds(&SeedPath::root(0));
+        assert!((0..15).all(|i| folds[2 * i] == folds[2 * i + 1]));
+        assert!((0..FOLDS).all(|fold| folds.iter().filter(|f| **f == fold).count() == 10));
+    }
+}

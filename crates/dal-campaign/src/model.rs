@@ -1,0 +1,264 @@
+//! The model of a campaign: trained on every label, kept in a file named by what it was trained on, opened again from
+//! it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dal_core::model::MlpEnsemble;
+use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath, Stop, Surrogate, TrialSeeds};
+use dal_nn::{CpuLearner, CpuSurrogate};
+use ndarray::ArrayView2;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::constraints::Constraint;
+use crate::error::CampaignError;
+use crate::folder::Folder;
+use crate::ladder::{Choice, Data};
+use crate::settings::{CampaignFile, ModelSource};
+use crate::state::State;
+use crate::subject::Subject;
+use crate::words::{Errors, What};
+
+/// Who trains.
+#[derive(Clone, Copy)]
+pub enum Trainer<'a> {
+    /// Ensembles of networks on so many threads.
+    Networks {
+        /// Threads.
+        threads: usize,
+    },
+    /// A learner of the caller's own; it is asked for a model in model units where the problem scales its outputs.
+    Own(&'a dyn Learner),
+}
+
+/// A model of the labels at hand.
+pub struct Model {
+    /// What tells it apart: the name of its file.
+    pub name: String,
+    /// The model, in the outputs' own units.
+    pub surrogate: Box<dyn Surrogate>,
+    /// The network, where it is one.
+    pub network: Option<MlpEnsemble>,
+    /// Its errors in cross-validation, where they could be taken.
+    pub errors: Option<Errors>,
+    /// Labels that it learned.
+    pub n_labelled: usize,
+}
+
+/// Everything that a training or a draw looks at, as it was at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) subject: std::sync::Arc<Subject>,
+    pub(crate) file: CampaignFile,
+    pub(crate) state: State,
+    pub(crate) models: PathBuf,
+    pub(crate) constraints: std::sync::Arc<Vec<Constraint>>,
+}
+
+impl Folder {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            subject: std::sync::Arc::clone(self.subject()),
+            file: self.settings().clone(),
+            state: self.state().clone(),
+            models: self.models(),
+            constraints: std::sync::Arc::clone(self.constraints()),
+        }
+    }
+
+    /// Keeps a choice of network, if it is a new one.
+    pub(crate) fn keep_choice(&mut self, choice: Option<Choice>) -> Result<(), CampaignError> {
+        match choice {
+            Some(choice) if self.state().choice() != Some(&choice) => self.say(What::Chosen(Box::new(choice))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The model of all labels that are known: from its file, or trained now. It depends on the labels, the settings
+    /// and the seed alone. Nothing is said in the log.
+    ///
+    /// # Errors
+    /// No labels, a training that fails.
+    pub fn model(&self, trainer: Trainer<'_>, stop: &Stop) -> Result<Model, CampaignError> {
+        self.snapshot().model(trainer, stop).map(|(model, _)| model)
+    }
+}
+
+impl Snapshot {
+    /// The random streams of the campaign.
+    pub(crate) fn seeds(&self) -> SeedPath {
+        SeedPath::root(self.file.seed).purpose("campaign")
+    }
+
+    /// The streams of a round.
+    pub(crate) fn round_seeds(&self, round: usize) -> TrialSeeds {
+        TrialSeeds::new(&format!("campaign/{round}"), self.file.seed)
+    }
+
+    /// What the strategy asks for, and what people want to know of a prediction.
+    fn needs(&self) -> Result<Needs, CampaignError> {
+        let strategy = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?.strategy;
+        Ok(Needs { mean: true, uncertainty: true, committee: true, ..strategy.needs() })
+    }
+
+    /// The model of all labels, and the choice of network that it stands on, new or not.
+    pub(crate) fn model(&self, trainer: Trainer<'_>, stop: &Stop) -> Result<(Model, Option<Choice>), CampaignError> {
+        let labelled = self.state.labelled(&self.subject).map_err(|error| CampaignError::request(error.to_string()))?;
+        let Some((labelled, ids)) = labelled else {
+            return Err(CampaignError::request(
+                "there are no labels yet; `dal run` or `dal ask` and `dal tell` bring some",
+            ));
+        };
+        let needs = self.needs()?;
+        let threads = match trainer {
+            Trainer::Own(learner) => return self.own(learner, &labelled, stop).map(|model| (model, None)),
+            Trainer::Networks { threads } => threads,
+        };
+        let shape = self.subject.shape();
+        let weights: Vec<f64> = ids.iter().map(|&id| 1.0 / self.state.relative_probability(id)).collect();
+        let data = Data { labelled: &labelled, ids: &ids, weights: &weights, scaling: self.subject.scaling() };
+        let choosing = self.seeds().purpose("ladder");
+        let (network, choice) = match (self.file.model, self.state.choice()) {
+            (ModelSource::ProblemFile, _) => (self.subject.problem().model().clone(), None),
+            (ModelSource::Ladder, Some(choice)) if !choice.is_outgrown(labelled.len()) => {
+                (choice.model().clone(), Some(choice.clone()))
+            }
+            (ModelSource::Ladder, _) => {
+                let choice = data.choose(shape, threads, &choosing, stop)?;
+                (choice.model().clone(), Some(choice))
+            }
+        };
+        let fitting = self.seeds().purpose("fit").index(labelled.len() as u64);
+        let name = self.name(&network, &needs, &labelled, &fitting, &weights)?;
+        let path = self.models.join(format!("{name}.safetensors"));
+        let (scaled, back) = self.subject.scaling().model_units(&labelled)?;
+        let kept = fs::read(&path).ok().and_then(|bytes| CpuSurrogate::from_bytes(&bytes).ok());
+        let trained = match kept.filter(|kept| kept.provenance().notes.get("labels") == Some(&name)) {
+            Some(kept) => kept,
+            None => {
+                let refused = |error: &dyn std::fmt::Display| {
+                    CampaignError::request(format!("the network cannot be trained: {error}"))
+                };
+                let spec = network.network(shape).map_err(|error| refused(&error))?;
+                let learner = CpuLearner::new(spec, network.training.clone()).map_err(|error| refused(&error))?;
+                let errors = data.errors(&network, shape, threads, &choosing, stop)?;
+                let mut trained = learner.with_threads(threads).fit(&scaled, &needs, &fitting)?;
+                let units: Vec<Value> = self
+                    .subject
+                    .outputs()
+                    .iter()
+                    .zip(back.columns())
+                    .map(|(name, (transform, offset, factor))| {
+                        json!({"name": name, "transform": transform, "offset": offset, "factor": factor})
+                    })
+                    .collect();
+                trained.note("labels", name.as_str());
+                trained.note("problem", self.subject.problem().id());
+                trained.note("inputs", Value::Array(self.described_inputs()).to_string());
+                trained.note("outputs", Value::Array(units).to_string());
+                trained.note("errors", serde_json::to_string(&errors).unwrap_or_default());
+                self.keep(&path, &trained)?;
+                trained
+            }
+        };
+        let errors =
+            trained.provenance().notes.get("errors").and_then(|text| serde_json::from_str(text).ok()).flatten();
+        let model = Model {
+            name,
+            surrogate: back.around(Box::new(trained)),
+            network: Some(network),
+            errors,
+            n_labelled: labelled.len(),
+        };
+        Ok((model, choice))
+    }
+
+    /// A model of the caller's own making.
+    fn own(&self, learner: &dyn Learner, labelled: &Labelled, stop: &Stop) -> Result<Model, CampaignError> {
+        let seeds = self.seeds().purpose("fit").index(labelled.len() as u64);
+        let (scaled, back) = self.subject.scaling().model_units(labelled)?;
+        let strategy = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?.strategy;
+        let offered = Needs { mean: true, ..strategy.needs() };
+        let job = FitJob { labelled: &scaled, needs: &offered, seeds };
+        let inner = learner
+            .fit_all(&[job], stop)
+            .pop()
+            .unwrap_or_else(|| Err(dal_core::LearnError::Other { message: "the learner gave no answer".into() }))?;
+        let name = digest(&[learner.platform().as_bytes(), &bytes(labelled.x()), &bytes(labelled.y())]);
+        Ok(Model { name, surrogate: back.around(inner), network: None, errors: None, n_labelled: labelled.len() })
+    }
+
+    /// Everything that a trained network depends on.
+    fn name(
+        &self,
+        network: &MlpEnsemble,
+        needs: &Needs,
+        labelled: &Labelled,
+        seeds: &SeedPath,
+        weights: &[f64],
+    ) -> Result<String, CampaignError> {
+        let fault = |error: serde_json::Error| CampaignError::request(error.to_string());
+        let described = json!({
+            "network": serde_json::to_value(network).map_err(fault)?,
+            "needs": serde_json::to_value(needs).map_err(fault)?,
+            "outputs": self.subject.scaling(),
+            "columns": self.described_inputs(),
+            "seeds": format!("{seeds:?}"),
+            "seed": self.file.seed,
+            "results": dal_core::RESULTS_REVISION,
+        });
+        let weights: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+        Ok(digest(&[described.to_string().as_bytes(), &bytes(labelled.x()), &bytes(labelled.y()), &weights]))
+    }
+
+    fn described_inputs(&self) -> Vec<Value> {
+        use dal_core::Dimension;
+        let subject = &self.subject;
+        let inputs = subject.names().iter().zip(subject.space().dimensions()).zip(subject.levels());
+        inputs
+            .map(|((name, dimension), levels)| match dimension {
+                Dimension::Continuous { low, high, scale } => {
+                    json!({"name": name, "low": low, "high": high, "scale": scale})
+                }
+                Dimension::Integer { low, high } => json!({"name": name, "low": low, "high": high, "integer": true}),
+                Dimension::Categorical { .. } => json!({"name": name, "levels": levels}),
+            })
+            .collect()
+    }
+
+    /// Writes a model's file whole or not at all: two processes that trained the same write the same bytes.
+    fn keep(&self, path: &Path, trained: &CpuSurrogate) -> Result<(), CampaignError> {
+        let fault = |problem: String| CampaignError::File { path: path.to_owned(), problem };
+        let bytes = trained.to_bytes().map_err(|error| fault(error.to_string()))?;
+        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        fs::create_dir_all(&self.models)
+            .and_then(|()| fs::write(&temporary, bytes))
+            .and_then(|()| fs::rename(&temporary, path))
+            .map_err(|error| fault(format!("cannot be written: {error}")))
+    }
+}
+
+/// The bytes of the model's file: what `dal export --to safetensors` hands out.
+///
+/// # Errors
+/// No labels, a training that fails, a model that is no network.
+pub fn model_file(folder: &Folder, trainer: Trainer<'_>, stop: &Stop) -> Result<Vec<u8>, CampaignError> {
+    let model = folder.model(trainer, stop)?;
+    let path = folder.models().join(format!("{}.safetensors", model.name));
+    fs::read(&path).map_err(|error| CampaignError::File { path, problem: format!("cannot be read: {error}") })
+}
+
+fn bytes(values: ArrayView2<'_, f64>) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// The first 16 hexadecimal digits of a hash in which every part counts with its length.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

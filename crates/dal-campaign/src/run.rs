@@ -1,0 +1,415 @@
+//! The closed loop: draws rounds, calls the oracle, keeps answers, until a budget is spent.
+
+use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dal_core::{LabelFailure, LabelFailureKind, Oracle, OracleError, Stop};
+use dal_store::ProcessName;
+
+use crate::ask::open_points;
+use crate::error::CampaignError;
+use crate::folder::Folder;
+use crate::model::Trainer;
+use crate::state::Status;
+use crate::words::{Answer, Answered, Beside, Drawn, Failure, Started, Told, What, may_be_the_machines};
+
+/// Calls in a row that failed for the program's or the machine's sake, after which the program counts as out of order.
+const DOWN: usize = 10;
+
+/// How a run goes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunOptions {
+    /// Points to ask for in all, failed ones included; none: what `campaign.toml` says.
+    pub budget: Option<usize>,
+    /// Calls at one time.
+    pub parallel: usize,
+    /// Whether a round waits until every point of the one before has its answer, and goes to the oracle as one batch.
+    pub in_batches: bool,
+    /// Points of a round; none: what `campaign.toml` says.
+    pub batch: Option<usize>,
+}
+
+/// What happens in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunEvent {
+    /// A round is about to be drawn: a model is trained.
+    Drawing {
+        /// Labels that it learns from.
+        labels: usize,
+    },
+    /// A round was drawn.
+    Drawn {
+        /// Its number.
+        round: usize,
+        /// Its points.
+        points: usize,
+        /// The rule's remarks.
+        notes: Vec<String>,
+        /// The model's errors in cross-validation.
+        errors: Option<crate::words::Errors>,
+    },
+    /// An answer came and is kept.
+    Answered {
+        /// The point.
+        id: u64,
+        /// Why it has no answer, and whether it is asked again.
+        failure: Option<(Failure, bool)>,
+        /// Points that have an answer or failed, of those asked for.
+        over: usize,
+        /// Points to ask for in all.
+        budget: usize,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// The budget is spent.
+    Budget,
+    /// There is nothing left to ask for.
+    Exhausted,
+    /// It was stopped; the same call goes on.
+    Stopped,
+}
+
+impl Folder {
+    /// Runs the loop until so many points were asked for and are over, or until `stop`. Every answer is on disk before
+    /// anything is made of it, so that the same call goes on after any end.
+    ///
+    /// Points that are open go first: of a round that a killed run left, or lost to the machine. Points that were
+    /// handed out by `ask` are left to those who have them.
+    ///
+    /// # Errors
+    /// No budget, an oracle that is out of order, a model that cannot be trained, points that all failed.
+    pub fn run(
+        &mut self,
+        options: &RunOptions,
+        oracle: &Arc<dyn Oracle>,
+        trainer: Trainer<'_>,
+        stop: &Stop,
+        on_event: &mut (dyn FnMut(&RunEvent) + Send),
+    ) -> Result<RunEnd, CampaignError> {
+        let Some(budget) = options.budget.or(self.settings().budget) else {
+            return Err(CampaignError::request(
+                "say how many points to ask for in all, with --budget or `budget` in campaign.toml",
+            ));
+        };
+        let run = Running {
+            shared: Mutex::new(Shared { folder: self, on_event, budget, losses: 0 }),
+            options,
+            budget,
+            oracle,
+            stop,
+        };
+        if options.in_batches { run.in_batches(trainer) } else { run.freely(trainer) }
+    }
+}
+
+/// What the loop and those who label share.
+struct Shared<'a> {
+    folder: &'a mut Folder,
+    on_event: &'a mut (dyn FnMut(&RunEvent) + Send),
+    budget: usize,
+    /// Failures for the machine's sake since the last answer.
+    losses: usize,
+}
+
+struct Running<'a> {
+    shared: Mutex<Shared<'a>>,
+    options: &'a RunOptions,
+    budget: usize,
+    oracle: &'a Arc<dyn Oracle>,
+    stop: &'a Stop,
+}
+
+impl Shared<'_> {
+    fn is_over(&self, id: u64) -> bool {
+        self.folder.state().point(id).is_none_or(|point| matches!(point.status(), Status::Done | Status::Failed))
+    }
+
+    /// Keeps what the oracle said of a point. A failure that may be the machine's is the point's own at the last
+    /// attempt.
+    fn keep(&mut self, id: u64, answer: Result<&[f64], LabelFailure>) -> Result<(), CampaignError> {
+        let attempts = self.folder.settings().attempts;
+        let losses = self.folder.state().point(id).map_or(0, |point| point.losses);
+        let mut failed = None;
+        let answer = match answer {
+            Ok(values) => {
+                self.losses = 0;
+                Answer::Values(values.to_vec())
+            }
+            Err(failure) => {
+                let again = may_be_the_machines(failure.kind) && losses + 1 < attempts;
+                let told = Failure::from(&failure);
+                failed = Some((told.clone(), again));
+                self.losses = if may_be_the_machines(failure.kind) { self.losses + 1 } else { 0 };
+                if again { Answer::Lost(told) } else { Answer::Failed(told) }
+            }
+        };
+        let row = Answered { id, x: None, answer, beside: Beside::First };
+        self.folder.say(What::Told(Told { source: "oracle".into(), rows: vec![row] }))?;
+        let state = self.folder.state();
+        let over = state
+            .points()
+            .filter(|point| point.drawn.is_some() && matches!(point.status(), Status::Done | Status::Failed))
+            .count();
+        let event = RunEvent::Answered { id, failure: failed.clone(), over, budget: self.budget };
+        (self.on_event)(&event);
+        match failed {
+            Some((last, _)) if self.losses >= DOWN => {
+                Err(CampaignError::Down { n: self.losses, last: last.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&mut self, ids: Vec<u64>) -> Result<(), CampaignError> {
+        self.folder.say(What::Started(Started { ids, by: ProcessName::this() }))
+    }
+}
+
+impl<'a> Running<'a> {
+    fn lock(&self) -> MutexGuard<'_, Shared<'a>> {
+        // What is said is on disk line by line, so that a panic of another thread spoils nothing here.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Points to be started, in order: open ones that this run has not begun.
+    fn open(&self) -> VecDeque<Drawn> {
+        let shared = self.lock();
+        let now = shared.folder.now();
+        open_points(shared.folder.state(), now, shared.folder.settings().attempts).into()
+    }
+
+    /// Draws a round, if the budget allows another point. The lock is not held while a model is trained.
+    fn draw(&self, trainer: Trainer<'_>) -> Result<Option<VecDeque<Drawn>>, CampaignError> {
+        let (snapshot, n) = {
+            let mut shared = self.lock();
+            let state = shared.folder.state();
+            let settings = shared.folder.settings();
+            let asked = state.n_asked();
+            let begun = state.points().filter(|point| point.status() != Status::Withdrawn).count();
+            let labels = state.points().filter(|point| point.status() == Status::Done).count();
+            // The design at the beginning is one round.
+            let size = match settings.initial.saturating_sub(begun) {
+                0 => self.options.batch.unwrap_or(settings.batch),
+                rest => rest,
+            };
+            let n = size.min(self.budget.saturating_sub(asked));
+            if n == 0 {
+                return Ok(None);
+            }
+            if labels == 0 && begun >= settings.initial {
+                let first = state.points().find_map(|point| point.failure.as_ref());
+                if let Some(first) = first.filter(|_| state.pending().next().is_none()) {
+                    return Err(CampaignError::NothingLabelled { asked, first: first.to_string() });
+                }
+            }
+            (shared.on_event)(&RunEvent::Drawing { labels });
+            (shared.folder.snapshot(), n)
+        };
+        let drawn = snapshot.draw(n, &[], trainer, self.stop)?;
+        let mut shared = self.lock();
+        let Some((round, choice)) = drawn else { return Ok(Some(VecDeque::new())) };
+        shared.folder.keep_choice(choice)?;
+        let event = RunEvent::Drawn {
+            round: round.round,
+            points: round.points.len(),
+            notes: round.notes.clone(),
+            errors: round.errors.clone(),
+        };
+        let points = round.points.clone().into();
+        shared.folder.say(What::Round(Box::new(round)))?;
+        (shared.on_event)(&event);
+        Ok(Some(points))
+    }
+
+    /// How the run ends where nothing is left to start.
+    fn end(&self) -> RunEnd {
+        if self.stop.is_draining() { RunEnd::Stopped } else { RunEnd::Budget }
+    }
+
+    /// Rounds one after the other, each as one batch of the oracle's.
+    fn in_batches(&self, trainer: Trainer<'_>) -> Result<RunEnd, CampaignError> {
+        loop {
+            if self.stop.is_draining() {
+                return Ok(RunEnd::Stopped);
+            }
+            let mut open: Vec<Drawn> = self.open().into();
+            if open.is_empty() {
+                open = match self.draw(trainer) {
+                    Ok(None) => return Ok(self.end()),
+                    Ok(Some(points)) if points.is_empty() => return Ok(RunEnd::Exhausted),
+                    Ok(Some(points)) => points.into(),
+                    Err(CampaignError::Stopped) => return Ok(RunEnd::Stopped),
+                    Err(error) => return Err(error),
+                };
+            }
+            if !self.label(&open)? {
+                return Ok(RunEnd::Stopped);
+            }
+        }
+    }
+
+    /// Labels points in one call of the oracle; false where it was stopped. What it leaves without an answer is open
+    /// again.
+    fn label(&self, points: &[Drawn]) -> Result<bool, CampaignError> {
+        let ids: Vec<u64> = points.iter().map(|point| point.id).collect();
+        self.lock().start(ids.clone())?;
+        let outcome = self.call(&ids);
+        if !matches!(outcome, Ok(true)) {
+            let mut shared = self.lock();
+            let left = |id: &u64| shared.folder.state().point(*id).is_some_and(|point| point.started.is_some());
+            let ids: Vec<u64> = ids.iter().copied().filter(left).collect();
+            if !ids.is_empty() {
+                shared.folder.say(What::Released { ids })?;
+            }
+        }
+        outcome
+    }
+
+    fn call(&self, ids: &[u64]) -> Result<bool, CampaignError> {
+        let x = {
+            let shared = self.lock();
+            let units: Vec<Vec<f64>> =
+                ids.iter().filter_map(|&id| shared.folder.state().point(id)?.unit.clone()).collect();
+            shared.folder.subject().array(units.iter().map(Vec::as_slice))
+        };
+        let mut open = vec![true; ids.len()];
+        let mut trouble = None;
+        let mut on_row = |row: usize, answer: Result<&[f64], LabelFailure>| {
+            if row >= open.len() || !std::mem::replace(&mut open[row], false) {
+                return ControlFlow::Continue(());
+            }
+            let answer = answer.and_then(|label| dal_core::check_label(label, self.oracle.n_outputs()));
+            match self.lock().keep(ids[row], answer) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    trouble.get_or_insert(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        let outcome = self.oracle.label(x.view(), self.stop, &mut on_row);
+        if let Some(error) = trouble {
+            return Err(error);
+        }
+        match outcome {
+            Err(OracleError::Stopped) => return Ok(false),
+            other => other?,
+        }
+        for (row, &id) in ids.iter().enumerate() {
+            if open[row] {
+                let missing = LabelFailure::new(LabelFailureKind::Missing, "the oracle gave no answer for this point");
+                self.lock().keep(id, Err(missing))?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Calls of one point each, as many at a time as there are slots; a round is drawn when the last point of the one
+    /// before has started.
+    fn freely(&self, trainer: Trainer<'_>) -> Result<RunEnd, CampaignError> {
+        let n_slots = self.options.parallel.max(1);
+        let (jobs, taking) = mpsc::channel::<Drawn>();
+        let taking = Mutex::new(taking);
+        let (done, ended) = mpsc::channel::<(u64, Result<bool, CampaignError>)>();
+        std::thread::scope(|scope| {
+            for _ in 0..n_slots {
+                let done: Sender<_> = done.clone();
+                let taking = &taking;
+                scope.spawn(move || {
+                    loop {
+                        let job = taking.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok(point) = job else { break };
+                        let label = AssertUnwindSafe(|| self.label(std::slice::from_ref(&point)));
+                        let outcome = catch_unwind(label)
+                            .unwrap_or_else(|_| Err(CampaignError::request("the oracle panicked; see above")));
+                        if done.send((point.id, outcome)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(done);
+            let end = self.drive(trainer, n_slots, &jobs, &ended);
+            drop(jobs);
+            end
+        })
+    }
+
+    fn drive(
+        &self,
+        trainer: Trainer<'_>,
+        n_slots: usize,
+        jobs: &Sender<Drawn>,
+        ended: &Receiver<(u64, Result<bool, CampaignError>)>,
+    ) -> Result<RunEnd, CampaignError> {
+        let mut running: HashSet<u64> = HashSet::new();
+        let mut waiting = self.open();
+        let mut exhausted = false;
+        let mut trouble: Option<CampaignError> = None;
+        loop {
+            while running.len() < n_slots && trouble.is_none() && !self.stop.is_draining() {
+                let Some(point) = waiting.pop_front() else { break };
+                if self.lock().is_over(point.id) || running.contains(&point.id) {
+                    continue;
+                }
+                running.insert(point.id);
+                if jobs.send(point).is_err() {
+                    break;
+                }
+            }
+            let may_draw = running.len() < n_slots && waiting.is_empty() && !exhausted;
+            if may_draw && trouble.is_none() && !self.stop.is_draining() {
+                // Lost points go before new ones.
+                waiting = self.open();
+                waiting.retain(|point| !running.contains(&point.id));
+                if waiting.is_empty() {
+                    let needs_answers = {
+                        let shared = self.lock();
+                        let state = shared.folder.state();
+                        // With nothing to learn from yet, more of the design would be drawn blindly.
+                        let labels = state.points().filter(|point| point.status() == Status::Done).count();
+                        labels < 3 && state.points().len() >= shared.folder.settings().initial
+                    };
+                    if !(needs_answers && !running.is_empty()) {
+                        match self.draw(trainer) {
+                            Ok(Some(points)) if points.is_empty() => exhausted = true,
+                            Ok(Some(points)) => waiting = points,
+                            Ok(None) if running.is_empty() => return Ok(self.end()),
+                            Ok(None) => exhausted = true,
+                            Err(CampaignError::Stopped) => {}
+                            Err(error) => trouble = Some(error),
+                        }
+                    }
+                }
+                if !waiting.is_empty() {
+                    continue;
+                }
+            }
+            if running.is_empty() {
+                return match trouble {
+                    Some(error) => Err(error),
+                    None if self.stop.is_draining() => Ok(RunEnd::Stopped),
+                    None if self.spent() => Ok(RunEnd::Budget),
+                    None => Ok(RunEnd::Exhausted),
+                };
+            }
+            let Ok((id, outcome)) = ended.recv() else { return Ok(RunEnd::Stopped) };
+            running.remove(&id);
+            if let Err(error) = outcome {
+                trouble.get_or_insert(error);
+            }
+            // A lost point may be tried again, and its slot may draw where the budget was spent.
+            exhausted = exhausted && self.lock().is_over(id);
+        }
+    }
+
+    fn spent(&self) -> bool {
+        self.lock().folder.state().n_asked() >= self.budget
+    }
+}

@@ -1,0 +1,179 @@
+//! The problem as a campaign sees it: points as the values that people read, and back.
+
+use std::path::{Path, PathBuf};
+
+use dal_core::{Dimension, OutputScaling, Shape, Space, Value};
+use dal_oracles::Problem;
+use ndarray::{Array2, ArrayView1};
+
+use crate::error::CampaignError;
+use crate::words::{Begun, Cell};
+
+/// How far two points may lie apart on the unit box, in every column, and still be the same: programs and spreadsheets
+/// round what they copy.
+const SAME: f64 = 1e-9;
+
+/// A problem with the file it came from.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    path: PathBuf,
+    problem: Problem,
+    names: Vec<String>,
+    levels: Vec<Vec<String>>,
+    outputs: Vec<String>,
+}
+
+impl Subject {
+    /// Of a problem file.
+    ///
+    /// # Errors
+    /// A problem file that cannot be used, or whose columns have names that a campaign's files use for themselves.
+    pub fn open(path: &Path) -> Result<Self, CampaignError> {
+        Self::of(path, dal_oracles::user::load(path)?)
+    }
+
+    /// Of a problem that is there already.
+    ///
+    /// # Errors
+    /// Columns with names that a campaign's files use for themselves.
+    pub fn of(path: &Path, problem: Problem) -> Result<Self, CampaignError> {
+        let names: Vec<String> = problem.inputs().iter().map(|column| column.name.clone()).collect();
+        let outputs: Vec<String> = problem.outputs().iter().map(|column| column.name.clone()).collect();
+        if let Some(taken) = names.iter().chain(&outputs).find(|name| RESERVED.contains(&name.as_str())) {
+            let problem = format!("`{taken}` is a column of the campaign's own files; choose another name for it");
+            return Err(CampaignError::File { path: path.to_owned(), problem });
+        }
+        let levels = problem.inputs().iter().map(|column| column.levels.clone()).collect();
+        Ok(Self { path: path.to_owned(), problem, names, levels, outputs })
+    }
+
+    /// The problem file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The problem.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// The inputs' space.
+    pub fn space(&self) -> &Space {
+        self.problem.space()
+    }
+
+    /// How outputs are learned.
+    pub fn scaling(&self) -> &OutputScaling {
+        self.problem.scaling()
+    }
+
+    /// Columns of the unit box and outputs.
+    pub fn shape(&self) -> Shape {
+        Shape { n_inputs: self.space().n_columns(), n_outputs: self.outputs.len() }
+    }
+
+    /// Names of the inputs.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Levels of each input; none of a number.
+    pub fn levels(&self) -> &[Vec<String>] {
+        &self.levels
+    }
+
+    /// Names of the outputs.
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// The inputs, as the reader of tables wants them.
+    pub fn inputs(&self) -> dal_files::Inputs<'_> {
+        dal_files::Inputs { names: &self.names, levels: &self.levels, space: self.space() }
+    }
+
+    /// What the first word says.
+    pub(crate) fn begun(&self) -> Begun {
+        Begun {
+            version: 1,
+            problem: self.problem.id().to_owned(),
+            inputs: self.names.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
+
+    /// An error where the columns are not those of the beginning.
+    pub(crate) fn check(&self, begun: &Begun) -> Result<(), CampaignError> {
+        for (what, began, found) in [("inputs", &begun.inputs, &self.names), ("outputs", &begun.outputs, &self.outputs)]
+        {
+            if began != found {
+                return Err(CampaignError::Columns {
+                    path: self.path.clone(),
+                    what,
+                    began: began.join(", "),
+                    found: found.join(", "),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The values that a point of the unit box stands for.
+    ///
+    /// # Errors
+    /// A wrong number of columns.
+    pub fn cells(&self, point: ArrayView1<'_, f64>) -> Result<Vec<Cell>, CampaignError> {
+        let values = self.space().to_physical(point)?;
+        Ok(values.iter().zip(&self.levels).map(|(value, levels)| cell(value, levels)).collect())
+    }
+
+    /// The point of the unit box that values stand for; none where one lies outside its bounds or is no level.
+    pub fn unit(&self, cells: &[Cell]) -> Option<Vec<f64>> {
+        if cells.len() != self.names.len() {
+            return None;
+        }
+        let values = cells.iter().zip(&self.levels).zip(self.space().dimensions());
+        let values: Option<Vec<Value>> = values
+            .map(|((cell, levels), dimension)| match (cell, dimension) {
+                (Cell::Number(v), Dimension::Continuous { .. }) => Some(Value::Number(*v)),
+                (Cell::Number(v), Dimension::Integer { .. }) => (v.fract() == 0.0).then_some(Value::Integer(*v as i64)),
+                (Cell::Level(name), Dimension::Categorical { .. }) => {
+                    levels.iter().position(|level| level == name).map(Value::Level)
+                }
+                _ => None,
+            })
+            .collect();
+        self.space().to_unit(&values?).ok()
+    }
+
+    /// Points of the unit box as an array, shape (n, n_columns).
+    pub(crate) fn array<'a>(&self, points: impl ExactSizeIterator<Item = &'a [f64]>) -> Array2<f64> {
+        let mut x = Array2::zeros((points.len(), self.space().n_columns()));
+        for (mut row, point) in x.outer_iter_mut().zip(points) {
+            row.iter_mut().zip(point).for_each(|(to, v)| *to = *v);
+        }
+        x
+    }
+}
+
+/// Columns that the campaign's own files have.
+pub(crate) const RESERVED: &[&str] =
+    &["id", "state", "round", "score", "disagreement", "distance", "probability", "outside", "owner", "why"];
+
+pub(crate) fn cell(value: &Value, levels: &[String]) -> Cell {
+    match *value {
+        Value::Number(v) => Cell::Number(v),
+        Value::Integer(v) => Cell::Number(v as f64),
+        Value::Level(level) => Cell::Level(levels[level].clone()),
+    }
+}
+
+/// Whether two points of the unit box are the same but for rounding.
+pub(crate) fn is_same(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= SAME)
+}
+
+/// The Euclidean distance of two points.
+pub(crate) fn distance<'a>(a: impl IntoIterator<Item = &'a f64>, b: impl IntoIterator<Item = &'a f64>) -> f64 {
+    a.into_iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+}

@@ -1,0 +1,68 @@
+//! `dal export`: a campaign's points as a table, or its model as a file.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use dal_core::Stop;
+
+use super::{read, trainer};
+use crate::Done;
+
+/// A folder in, a file out.
+#[derive(clap::Args)]
+#[command(
+    after_help = "csv: every point with its id, inputs, outputs, state, round and the probability of its draw, where that is known; `dal tell`
+takes such a table, in another campaign, too.
+dakota: those that have answers, as `%eval_id interface x1 … y1 …`.
+safetensors: the networks of the model, with all that a reader needs to go from physical inputs to physical outputs.
+
+Examples:
+  dal export beam --to csv > beam.csv
+  dal export beam --to safetensors --out beam.safetensors"
+)]
+pub struct Args {
+    /// The campaign's folder.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// What is wanted.
+    #[arg(long, value_enum)]
+    to: To,
+    /// Write to this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Threads that train [default: one per processor].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum To {
+    /// The points.
+    Csv,
+    /// The points with answers, in Dakota's annotated tabular form.
+    Dakota,
+    /// The model.
+    Safetensors,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done> {
+    let folder = read(&args.folder)?;
+    let bytes = match args.to {
+        To::Csv => folder.export_csv().into_bytes(),
+        To::Dakota => folder.export_dakota()?.into_bytes(),
+        To::Safetensors => {
+            if args.out.is_none() && std::io::stdout().is_terminal() {
+                bail!("a model is no text for a terminal; name a file with --out");
+            }
+            dal_campaign::model::model_file(&folder, trainer(args.threads)?, &Stop::new())?
+        }
+    };
+    match &args.out {
+        Some(path) => std::fs::write(path, bytes).with_context(|| format!("{}: cannot be written", path.display()))?,
+        None => std::io::stdout().write_all(&bytes)?,
+    }
+    Ok(Done::Fully)
+}

@@ -1,0 +1,84 @@
+//! The verbs of a campaign: `new`, `design`, `ask`, `tell`, `withdraw`, `undo`, `run`, `status`, `predict`, `export`.
+
+pub mod ask;
+pub mod design;
+pub mod export;
+pub mod new;
+pub mod predict;
+pub mod run;
+pub mod status;
+pub mod tell;
+pub mod undo;
+pub mod withdraw;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, anyhow, bail};
+use dal_campaign::{CampaignError, Folder, Trainer};
+use dal_core::Clock;
+use dal_files::Note;
+
+use crate::output::say;
+
+/// Seconds since 1970: what leases and reports of a campaign go by.
+fn now() -> Clock {
+    // No number of a result comes from here: see `dal_campaign::words::Word::at`.
+    #[allow(clippy::disallowed_methods)]
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    Arc::new(now)
+}
+
+/// A campaign to be looked at.
+fn read(folder: &Path) -> Result<Folder> {
+    Ok(Folder::read(folder, now())?)
+}
+
+/// A campaign to be added to.
+fn write(folder: &Path) -> Result<Folder> {
+    Ok(Folder::write(folder, now())?)
+}
+
+/// Networks on as many threads as are wanted, or as there are processors.
+fn trainer(threads: Option<usize>) -> Result<Trainer<'static>> {
+    if threads == Some(0) {
+        bail!("--threads 0: at least one thread must train");
+    }
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Trainer::Networks { threads: threads.unwrap_or_else(all) })
+}
+
+/// Says what was assumed of a file.
+fn tell_notes(notes: &[Note]) {
+    notes.iter().for_each(|note| say!("note: {note}"));
+}
+
+/// `24h`, `90min`, `2days`.
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; write it as in 90min, 8h, 2days"))?;
+    if time.is_zero() { Err("it is no time at all".into()) } else { Ok(time) }
+}
+
+/// `NAME=VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, as in material=steel")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// The inputs that are held fixed.
+fn fixed(folder: &Folder, pairs: &[(String, String)]) -> Result<Vec<(String, dal_campaign::words::Cell)>> {
+    let mut fixed: Vec<(String, dal_campaign::words::Cell)> = Vec::new();
+    for (name, value) in pairs {
+        if fixed.iter().any(|(known, _)| known == name) {
+            return Err(anyhow!("--fix {name} is given twice"));
+        }
+        fixed.push((name.clone(), dal_campaign::tell::parse_value(folder, name, value)?));
+    }
+    Ok(fixed)
+}
+
+/// A stop is no error: it is said and counts as an interruption.
+fn is_stop(error: &CampaignError) -> bool {
+    matches!(error, CampaignError::Stopped)
+}

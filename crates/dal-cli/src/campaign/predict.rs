@@ -1,0 +1,115 @@
+//! `dal predict`: what the campaign's model says at points of a table.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use dal_core::Stop;
+use dal_files::Source;
+use dal_files::write::{Out, record};
+use serde_json::{Map, Value, json};
+
+use super::ask::{print_text, value};
+use super::{read, tell_notes, trainer};
+use crate::Done;
+use crate::output::{outln, say};
+
+/// Points in, predictions out.
+#[derive(clap::Args)]
+#[command(
+    after_help = "The table has the inputs' columns in physical values (or x0, x1, … of the unit box). For each row, in order, the inputs are
+printed, of each output the prediction under its own name and the members' standard deviation as NAME_sd, both in its own
+units, and `outside`: 1 where the point lies beyond the values that were seen of an input, or farther from every labelled
+point than any of them is from its nearest neighbour. The deviation says how much the networks disagree; it is no
+error bar.
+
+Examples:
+  dal predict beam --input x.csv > y.csv
+  dal predict beam --input x.csv --format json"
+)]
+pub struct Args {
+    /// The campaign's folder.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// The points; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: PredictFormat,
+    /// Threads that train [default: one per processor].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum PredictFormat {
+    /// Comma-separated, with a header.
+    #[default]
+    Csv,
+    /// One JSON array of objects.
+    Json,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done> {
+    let folder = read(&args.folder)?;
+    let predicted = folder.predict(Source::open(&args.input)?, trainer(args.threads)?, &Stop::new())?;
+    tell_notes(&predicted.notes);
+    let (names, outputs) = (folder.subject().names(), folder.subject().outputs());
+    let mut n_bad = 0;
+    let mut objects = Vec::new();
+    let sd: Vec<String> = outputs.iter().map(|name| format!("{name}_sd")).collect();
+    if args.format == PredictFormat::Csv {
+        let header = names.iter().chain(outputs.iter().zip(&sd).flat_map(|(mean, sd)| [mean, sd]));
+        print_text(&record(header.map(|name| Out::Exact(name)).chain([Out::Exact("outside")])))?;
+    }
+    for row in &predicted.rows {
+        let prediction = match row {
+            Ok(prediction) => Some(prediction),
+            Err(reason) => {
+                say!("{reason}");
+                n_bad += 1;
+                None
+            }
+        };
+        let moments = |k: usize| prediction.map(|p| (p.predicted.mean[k], p.predicted.sd.get(k).copied()));
+        match args.format {
+            PredictFormat::Csv => {
+                let number = |v: Option<f64>| v.map_or(Out::Empty, Out::Number);
+                let x = (0..names.len()).map(|i| prediction.map_or(Out::Empty, |p| dal_campaign::export::out(&p.x[i])));
+                let y = (0..outputs.len()).flat_map(|k| {
+                    let moments = moments(k);
+                    [number(moments.map(|(mean, _)| mean)), number(moments.and_then(|(_, sd)| sd))]
+                });
+                let outside = prediction.map_or(Out::Empty, |p| Out::Whole(i64::from(p.outside)));
+                print_text(&record(x.chain(y).chain([outside])))?;
+            }
+            PredictFormat::Json => {
+                let mut object = Map::new();
+                if let Some(p) = prediction {
+                    let x: Map<String, Value> = names.iter().cloned().zip(p.x.iter().map(value)).collect();
+                    object.insert("x".into(), Value::Object(x));
+                    for (k, name) in outputs.iter().enumerate() {
+                        object.insert(name.clone(), json!(p.predicted.mean[k]));
+                        object.insert(sd[k].clone(), json!(p.predicted.sd.get(k)));
+                    }
+                    object.insert("outside".into(), json!(p.outside));
+                }
+                objects.push(Value::Object(object));
+            }
+        }
+    }
+    if args.format == PredictFormat::Json {
+        outln!("{}", serde_json::to_string_pretty(&objects)?);
+    }
+    let outside = predicted.rows.iter().flatten().filter(|p| p.outside).count();
+    if outside > 0 {
+        say!("note: {outside} of {} points lie outside what was seen", predicted.rows.len());
+    }
+    if n_bad == 0 {
+        return Ok(Done::Fully);
+    }
+    say!("{n_bad} of {} rows are no points of the problem", predicted.rows.len());
+    Ok(Done::Partly)
+}

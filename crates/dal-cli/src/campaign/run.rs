@@ -1,0 +1,130 @@
+//! `dal run`: closes the loop over a campaign's program, table, forest or network.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use dal_campaign::{RunEnd, RunEvent, RunOptions};
+use dal_core::StopLevel;
+
+use super::{is_stop, time, trainer, write};
+use crate::Done;
+use crate::bench::interrupts;
+use crate::display::{Display, duration, left};
+use crate::output::{outln, say};
+
+/// A budget in, labels out.
+#[derive(clap::Args)]
+#[command(
+    after_help = "A round is drawn from one model and one set of candidates. Free slots take its next point; when its last point has started, the
+next round is drawn, with those that have no answer yet kept in mind. With --in-batches a round waits for all answers of
+the one before and goes to the oracle as one call; the points then do not depend on how fast answers come.
+
+Every answer is on disk before it is used. Ctrl-C stops after the calls in progress, twice ends them; the same command goes
+on, after a `kill -9`, too, and asks no point again that was answered.
+
+Examples:
+  dal run beam --budget 300
+  dal run beam --budget 300 --parallel 4 --time 8h
+  dal run beam --budget 300 --in-batches --batch 20"
+)]
+pub struct Args {
+    /// The campaign's folder.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Points to ask for in all, failed ones and those of earlier runs included [default: `budget` in campaign.toml].
+    #[arg(long, value_name = "N")]
+    budget: Option<usize>,
+    /// Calls of one point each at one time.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "in_batches")]
+    parallel: usize,
+    /// One call for a whole round (the problem file's `parallel` and `rows_per_call` then say how it is divided).
+    #[arg(long)]
+    in_batches: bool,
+    /// Points of a round [default: `batch` in campaign.toml].
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Start nothing after this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    time: Option<Duration>,
+    /// Threads that train [default: one per processor].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done> {
+    for (flag, value) in [("--parallel", Some(args.parallel)), ("--batch", args.batch), ("--budget", args.budget)] {
+        if value == Some(0) {
+            bail!("{flag} 0: give a whole number from 1");
+        }
+    }
+    let mut folder = write(&args.folder)?;
+    let trainer = trainer(args.threads)?;
+    let stop = interrupts("the calls in progress")?;
+    let in_time = Arc::new(AtomicBool::new(true));
+    if let Some(time) = args.time {
+        let (stop, in_time) = (stop.clone(), Arc::clone(&in_time));
+        // It ends with the program.
+        std::thread::spawn(move || {
+            std::thread::sleep(time);
+            in_time.store(false, Ordering::Relaxed);
+            stop.raise(StopLevel::Drain);
+        });
+    }
+    let options =
+        RunOptions { budget: args.budget, parallel: args.parallel, in_batches: args.in_batches, batch: args.batch };
+    let display = Display::start();
+    let mut n_new = 0_usize;
+    let mut on_event = |event: &RunEvent| match event {
+        RunEvent::Drawing { labels } => display.note(&format!("drawing a round from {labels} labels")),
+        RunEvent::Drawn { round, points, notes, errors } => {
+            let errors = errors.as_ref().map_or(String::new(), |errors| {
+                let shown: Vec<String> = errors.rmse.iter().take(4).map(|v| format!("{v:.3e}")).collect();
+                format!("; cross-validated error {} at {} labels", shown.join(", "), errors.n)
+            });
+            display.say(&format!("round {round}: {points} points{errors}"));
+            notes.iter().for_each(|note| display.say(&format!("note: {note}")));
+        }
+        RunEvent::Answered { id, failure, over, budget } => {
+            n_new += 1;
+            if let Some((failure, again)) = failure {
+                let then = if *again { "; it is asked for again" } else { "" };
+                display.say(&format!("point {id}: {failure}{then}"));
+            }
+            let per_answer = display.elapsed().div_f64(n_new as f64);
+            let rest = budget.saturating_sub(*over) as u32;
+            display.at(
+                *over as f64 / (*budget).max(1) as f64,
+                &format!("{over} of {budget} points, {}", left(Some(per_answer * rest))),
+            );
+        }
+    };
+    let oracle = Arc::clone(folder.subject().problem().oracle());
+    let outcome = folder.run(&options, &oracle, trainer, &stop, &mut on_event);
+    let elapsed = display.elapsed();
+    display.finish();
+    let end = match outcome {
+        Err(error) if is_stop(&error) => RunEnd::Stopped,
+        other => other?,
+    };
+    let standing = folder.standing();
+    let failed: usize = standing.failures.iter().map(|(_, n)| n).sum();
+    outln!("{} labels, {failed} points failed; {n_new} answers in {}", standing.labels, duration(elapsed));
+    for (kind, n) in &standing.failures {
+        say!("{n} {kind}");
+    }
+    match end {
+        RunEnd::Budget => Ok(Done::Fully),
+        RunEnd::Exhausted => {
+            say!("nothing is left to ask for");
+            Ok(Done::Fully)
+        }
+        RunEnd::Stopped => {
+            say!("stopped; the same command goes on");
+            Ok(if in_time.load(Ordering::Relaxed) { Done::Interrupted } else { Done::Fully })
+        }
+    }
+}

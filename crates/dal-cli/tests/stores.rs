@@ -1,0 +1,226 @@
+//! Stores as a user meets them: damaged, with strangers among their files, set aside, and written as tables.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{refuse, run, succeed, write};
+
+const SWEEP: &str = r#"
+name = "small"
+seeds = 2
+
+[protocol]
+initial = 10
+queries = 4
+steps = 2
+test_points = 40
+pool_ratios = [2]
+
+[training]
+epochs = 4
+members = 2
+
+[[problem]]
+id = "sine"
+preset = "published"
+network = { hidden = [8] }
+
+[[problem]]
+id = "hydro"
+preset = "published"
+network = { hidden = [8] }
+
+[[strategy]]
+id = "random"
+
+[[strategy]]
+id = "gsx"
+
+[[strategy]]
+id = "qbc"
+"#;
+
+const BENCH: [&str; 7] = ["bench", "run", "sweep.toml", "--store", "store", "--jobs", "2"];
+
+fn made() -> (tempfile::TempDir, Vec<PathBuf>) {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", SWEEP);
+    succeed(dir.path(), &BENCH);
+    let mut runs: Vec<PathBuf> =
+        fs::read_dir(dir.path().join("store/runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    runs.sort();
+    (dir, runs)
+}
+
+fn name(run: &Path) -> &str {
+    run.file_name().unwrap().to_str().unwrap()
+}
+
+/// A page without the time at which it was made.
+fn page(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let (before, after) = text.split_once(" Made ").expect("a page says when it was made");
+    let (_, after) = after.split_once(". ").expect("a sentence ends");
+    format!("{before} {after}")
+}
+
+#[test]
+fn what_is_damaged_is_named_and_set_aside_and_everything_else_goes_on() {
+    let (dir, runs) = made();
+    let out = dir.path();
+    assert_eq!(succeed(out, &["bench", "verify", "store"]), "");
+    // A flipped bit, a missing file, a person's edit, and strangers.
+    let records = runs[0].join("records.jsonl");
+    let mut bytes = fs::read(&records).unwrap();
+    bytes[10] ^= 1;
+    fs::write(&records, &bytes).unwrap();
+    fs::remove_file(runs[3].join("queries.npy")).unwrap();
+    let spec = runs[5].join("spec.json");
+    fs::write(&spec, fs::read_to_string(&spec).unwrap().replace("\"epochs\":4", "\"epochs\":5")).unwrap();
+    write(&out.join("store/runs"), "Thumbs.db", "");
+    write(&runs[1], ".DS_Store", "");
+
+    let (code, stdout, stderr) = run(out, &["bench", "verify", "store", "--format", "csv"]);
+    assert_eq!(code, 1, "{stderr}");
+    for (run, word) in [(&runs[0], "records.jsonl"), (&runs[3], "queries.npy"), (&runs[5], "spec.json")] {
+        let of = |line: &&str| line.starts_with(&format!("damaged,runs/{},", name(run))) && line.contains(word);
+        assert_eq!(stdout.lines().filter(of).count(), 1, "{stdout}");
+    }
+    assert!(stdout.contains("foreign,runs/Thumbs.db,") && stdout.contains("/.DS_Store,"), "{stdout}");
+    assert_eq!(stdout.matches("foreign,").count(), 2, "{stdout}");
+
+    let (code, _, stderr) = run(out, &["report", "store", "--out", "report"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert_eq!(stderr.matches("left out: ").count(), 3, "{stderr}");
+    let text = fs::read_to_string(out.join("report/report.html")).unwrap();
+    assert!(text.contains("Could not be read") && text.contains(name(&runs[3])));
+
+    // A start runs nothing that is there, takes nothing damaged for done, and says so.
+    fs::remove_dir_all(&runs[2]).unwrap();
+    let (code, _, stderr) = run(out, &BENCH);
+    assert_eq!(code, 1, "{stderr}");
+    assert_eq!(stderr.matches("left out: ").count(), 3, "{stderr}");
+    assert!(stderr.contains("9 of 12 runs are finished (8 before, 1 now, 0 failed, 0 left)"), "{stderr}");
+    let (code, _, stderr) = run(out, &["bench", "verify", "store", "--quarantine"]);
+    assert_eq!(code, 1, "{stderr}");
+    for run in [0, 3, 5].map(|i| name(&runs[i])) {
+        assert!(out.join("store/quarantine/runs").join(run).is_dir() && !out.join("store/runs").join(run).exists());
+    }
+    succeed(out, &BENCH);
+    assert!(!succeed(out, &["bench", "verify", "store"]).contains("damaged"));
+    refuse(out, &["bench", "verify", "store", "--jobs", "0"], &["--jobs"]);
+    refuse(out, &["bench", "verify", "absent"], &["absent"]);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_leaves_the_old_one() {
+    let (dir, _) = made();
+    succeed(dir.path(), &["report", "store", "--out", "report"]);
+    let before = fs::read(dir.path().join("report/report.html")).unwrap();
+    // A directory in the way of a file stands in for a full disk.
+    let table = dir.path().join("report/tables/nauc.csv");
+    assert!(table.exists());
+    fs::create_dir(dir.path().join("report/.unfinished")).unwrap();
+    succeed(dir.path(), &["report", "store", "--out", "report"]);
+    assert!(!dir.path().join("report/.unfinished").exists(), "left by a kill");
+    write(dir.path(), "file", "");
+    refuse(dir.path(), &["report", "store", "--out", "file"], &["file"]);
+    assert_eq!(fs::read(dir.path().join("report/report.html")).unwrap().len(), before.len());
+}
+
+#[test]
+fn the_page_is_remade_from_the_tables_alone() {
+    let (dir, runs) = made();
+    let out = dir.path();
+    succeed(out, &["report", "store", "--out", "of-store"]);
+    for format in ["csv", "csv.gz"] {
+        let tables = format!("tables-{format}");
+        let said = succeed(out, &["bench", "export", "store", "--out", &tables, "--format", format]);
+        assert!(said.contains(&format!("runs.{format} (12 rows)")), "{said}");
+        let report = format!("of-{format}");
+        succeed(out, &["report", &tables, "--out", &report]);
+        let same = page(&out.join(&report).join("report.html")) == page(&out.join("of-store/report.html"));
+        assert!(same, "{report}/report.html differs from of-store/report.html");
+    }
+    let entries = fs::read_to_string(out.join("tables-csv/entries.csv")).unwrap();
+    assert_eq!(entries.lines().count(), 1 + 12 * 3);
+    // Queries are in physical values: hydro's temperatures are no numbers of [-1, 1].
+    let queries = fs::read_to_string(out.join("tables-csv/queries-hydro.csv")).unwrap();
+    assert_eq!(queries.lines().count(), 1 + 6 * 2 * 4);
+    assert!(!queries.lines().next().unwrap().contains("x0"), "{queries}");
+
+    // Only what was asked for, with few digits; damaged runs are left out and named.
+    fs::write(runs[0].join("records.jsonl"), "half").unwrap();
+    let few = ["--digits", "4", "--tables", "sweeps,circumstances,runs,entries", "--format", "csv.gz"];
+    let (code, _, stderr) = run(out, &[&["bench", "export", "store", "--out", "few"][..], &few].concat());
+    assert_eq!((code, stderr.matches("left out: ").count()), (1, 1), "{stderr}");
+    assert_eq!(fs::read_dir(out.join("few")).unwrap().count(), 5);
+    succeed(out, &["report", "few", "--out", "of-few"]);
+
+    refuse(out, &["bench", "export", "store", "--out", "x", "--tables", "rnus"], &["rnus", "runs"]);
+    refuse(out, &["bench", "export", "absent", "--out", "x"], &["absent"]);
+    #[cfg(not(feature = "parquet"))]
+    refuse(out, &["bench", "export", "store", "--out", "x", "--format", "parquet"], &["feature `parquet`"]);
+    assert!(!out.join("x").exists());
+    // Tables that were cut short, or say what they should not.
+    let whole = out.join("tables-csv/entries.csv");
+    fs::write(&whole, entries.lines().take(9).collect::<Vec<_>>().join("\n")).unwrap();
+    refuse(out, &["report", "tables-csv", "--out", "x"], &["entries.csv", "8 rows"]);
+    fs::write(&whole, entries.replacen(",10,", ",ten,", 1)).unwrap();
+    refuse(out, &["report", "tables-csv", "--out", "x"], &["entries.csv, line 2", "n_labelled", "ten"]);
+    fs::remove_file(&whole).unwrap();
+    refuse(out, &["report", "tables-csv", "--out", "x"], &["entries.csv"]);
+}
+
+#[test]
+fn a_users_answers_are_exported_in_units_and_no_cell_begins_a_formula() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path();
+    let rows: String = (0..60).map(|i| format!("{},{},{}\n", i as f64 / 4.0, ["=A1", "b"][i % 2], i * i)).collect();
+    write(out, "table.csv", &format!("speed,material,lift\n{rows}"));
+    write(
+        out,
+        "mine.toml",
+        r#"
+name = "mine"
+[[inputs]]
+name = "speed"
+unit = "m/s"
+low = 0
+high = 20
+[[inputs]]
+name = "material"
+levels = ["=A1", "b"]
+[[outputs]]
+name = "lift"
+unit = "N"
+[oracle.table]
+file = "table.csv"
+"#,
+    );
+    let sweep = SWEEP.replace("id = \"sine\"\npreset = \"published\"", "id = \"mine.toml\"");
+    let (before, after) = sweep.split_once("[[problem]]\nid = \"hydro\"").unwrap();
+    let (_, after) = after.split_once("[[strategy]]").unwrap();
+    write(out, "sweep.toml", &format!("{before}[[strategy]]{after}"));
+    succeed(out, &BENCH);
+    succeed(out, &["bench", "export", "store", "--out", "tables", "--problem", "mine.toml"]);
+    let labels = fs::read_to_string(out.join("tables/labels-mine.csv")).unwrap();
+    let mut lines = labels.lines();
+    assert_eq!(lines.next(), Some("run,batch,row,failure,speed,material,lift"));
+    let mut n = 0;
+    for line in lines {
+        let cells: Vec<&str> = line.split(',').collect();
+        let i = 4.0 * cells[4].parse::<f64>().unwrap();
+        assert_eq!(cells[6].parse::<f64>().unwrap(), (i * i).round(), "{line}");
+        assert_eq!(cells[5], ["'=A1", "b"][i.round() as usize % 2], "{line}");
+        n += 1;
+    }
+    assert_eq!(n, 6 * (10 + 2 * 4));
+    // Without the file: the unit box, and a word about it.
+    let (code, _, stderr) = run(out, &["bench", "export", "store", "--out", "tables"]);
+    assert!(code == 0 && stderr.contains("--problem"), "{stderr}");
+    let labels = fs::read_to_string(out.join("tables/labels-mine.csv")).unwrap();
+    assert!(labels.starts_with("run,batch,row,failure,x0,x1,x2,lift\n"), "{labels}");
+}

@@ -1,0 +1,162 @@
+//! `cargo xtask mutants`: spoils the protocol in ways that no reader would notice, and looks whether the tests do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{capture, root, run, target_dir};
+
+/// Which mutants.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Each file of fixtures/mutants is a patch whose first line names the crate whose tests must fail, and which
+of them: `# dal-core --test protocol`. Patches are applied one by one to a copy of the sources in target/mutants, which keeps its
+builds. What still passes its tests is a survivor, and the task fails.
+
+  cargo xtask mutants
+  cargo xtask mutants pools-not-nested"
+)]
+pub struct Args {
+    /// Names of patches, without the extension; all of them if none is named.
+    names: Vec<String>,
+}
+
+/// A patch, and the tests that must not pass with it.
+struct Mutant {
+    name: String,
+    path: PathBuf,
+    /// `-p CRATE …`.
+    tests: Vec<String>,
+}
+
+/// As a stage of `ci --full`.
+pub fn run_all() -> Result<()> {
+    run_mutants(&Args { names: Vec::new() })
+}
+
+/// Applies each mutant to a copy and runs its tests.
+pub fn run_mutants(args: &Args) -> Result<()> {
+    let mut mutants = read(&root().join("fixtures/mutants"))?;
+    if let Some(unknown) = args.names.iter().find(|name| mutants.iter().all(|m| m.name != **name)) {
+        bail!("there is no fixtures/mutants/{unknown}.patch");
+    }
+    mutants.retain(|mutant| args.names.is_empty() || args.names.contains(&mutant.name));
+    let tree = target_dir().join("mutants/tree");
+    copy_sources(&tree)?;
+    let mut commands: Vec<&[String]> = mutants.iter().map(|mutant| &mutant.tests[..]).collect();
+    commands.sort();
+    commands.dedup();
+    for tests in commands {
+        eprintln!("without mutants: {}", tests.join(" "));
+        run(test(&tree, tests).arg("--quiet")).context("the tests fail before anything is spoilt")?;
+    }
+    let mut survivors = Vec::new();
+    for mutant in &mutants {
+        let start = Instant::now();
+        apply(&tree, mutant, &[])?;
+        let killed = is_killed(&tree, mutant);
+        apply(&tree, mutant, &["--reverse"])?;
+        let killed = killed?;
+        let seconds = start.elapsed().as_secs_f64();
+        eprintln!("{} {:.0} s  {}", if killed { "killed  " } else { "SURVIVED" }, seconds, mutant.name);
+        if !killed {
+            survivors.push(mutant.name.as_str());
+        }
+    }
+    if !survivors.is_empty() {
+        bail!("{} of {} mutants survived: {}", survivors.len(), mutants.len(), survivors.join(", "));
+    }
+    eprintln!("{} mutants, all killed", mutants.len());
+    Ok(())
+}
+
+/// Every patch of a folder, by name.
+fn read(folder: &Path) -> Result<Vec<Mutant>> {
+    let mut mutants = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "patch") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let words: Vec<String> = match text.lines().next().and_then(|line| line.strip_prefix("# ")) {
+            Some(line) => line.split_whitespace().map(str::to_owned).collect(),
+            None => bail!("{}: its first line names no crate: write `# CRATE TESTS…`", path.display()),
+        };
+        if !root().join("crates").join(&words[0]).is_dir() {
+            bail!("{}: there is no crate `{}`", path.display(), words[0]);
+        }
+        let tests = std::iter::once("-p".to_owned()).chain(words).collect();
+        mutants.push(Mutant { name, path, tests });
+    }
+    mutants.sort_by(|a, b| a.name.cmp(&b.name));
+    if mutants.is_empty() {
+        bail!("{} holds no patches", folder.display());
+    }
+    Ok(mutants)
+}
+
+/// Makes a folder the same as the sources; what is the same already keeps its time, and so its builds.
+fn copy_sources(tree: &Path) -> Result<()> {
+    let listed = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
+    let names = capture(Command::new("git").args(listed).current_dir(root()))?;
+    let names: std::collections::BTreeSet<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
+    for name in &names {
+        let (from, to) = (root().join(name), tree.join(name));
+        // A file that was deleted and not yet committed.
+        let Ok(bytes) = fs::read(&from) else { continue };
+        if fs::read(&to).is_ok_and(|there| there == bytes) {
+            continue;
+        }
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&to, bytes).with_context(|| to.display().to_string())?;
+    }
+    remove_others(tree, tree, &names)
+}
+
+/// Removes files that the sources do not have.
+fn remove_others(tree: &Path, folder: &Path, names: &std::collections::BTreeSet<&str>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.strip_prefix(tree)?.to_string_lossy().replace('\\', "/");
+        if path.is_dir() {
+            remove_others(tree, &path, names)?;
+        } else if !names.contains(name.as_str()) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn apply(tree: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
+    // The copy lies inside this repository, which git would take for the place of the paths.
+    let mut git = Command::new("git");
+    git.args(["apply", "--unidiff-zero"]).args(more).arg(&mutant.path).current_dir(tree);
+    let applied = run(git.env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree)));
+    applied.with_context(|| format!("{}: it fits the sources no more; make it anew", mutant.path.display()))
+}
+
+/// A test command in the copy, built for a short time to compile rather than to run.
+fn test(tree: &Path, tests: &[String]) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--locked", "--config", "profile.dev.opt-level=1", "--config", "profile.dev.debug=false"]);
+    cargo.args(["--target-dir"]).arg(tree.with_file_name("target")).args(tests).current_dir(tree);
+    cargo.env("CARGO_INCREMENTAL", "1");
+    cargo
+}
+
+/// Whether its tests fail; that they do not compile is no answer.
+fn is_killed(tree: &Path, mutant: &Mutant) -> Result<bool> {
+    // What follows a double dash is for the tests.
+    let of_cargo = mutant.tests.iter().take_while(|word| *word != "--").cloned().collect::<Vec<_>>();
+    run(test(tree, &of_cargo).args(["--no-run", "--quiet"]))
+        .with_context(|| format!("{} does not compile", mutant.name))?;
+    let output = test(tree, &mutant.tests).output().with_context(|| mutant.name.clone())?;
+    Ok(!output.status.success())
+}
