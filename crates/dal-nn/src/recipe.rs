@@ -400,3 +400,24 @@ fn diverged(epoch: usize, loss: f64, kind: Kind) -> LearnError {
     };
     LearnError::Diverged { what, member, epoch: epoch + 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dal_core::model::Head;
+
+    #[test]
+    fn the_dropout_network_is_wider_by_the_root_of_the_members() {
+        let network = NetworkSpec::new(1, 1, vec![20, 3], None, Head::Linear).unwrap();
+        let training = TrainingSpec { n_members: 10, ..TrainingSpec::default() };
+        let recipe = Recipe::new(network, training).unwrap();
+        for (width_factor, widths) in [
+            (WidthFactor::SqrtMembers, [63, 9]),
+            (WidthFactor::Members, [200, 30]),
+            (WidthFactor::Factor(2.0), [40, 6]),
+        ] {
+            let prepared = recipe.dropout_network(DropoutSpec { width_factor, ..DropoutSpec::default() }).unwrap();
+            assert_eq!(prepared.network.hidden(), widths, "{width_factor:?}");
+        }
+    }
+}
