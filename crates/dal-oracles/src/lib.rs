@@ -36,10 +36,9 @@ pub mod problems;
 mod rows;
 #[cfg(test)]
 mod testing;
-pub mod user;
 
 pub use card::Card;
 pub use catalogue::{catalogue, find, find_in};
 pub use page::catalogue_page;
+pub use problem::user::{self, Asking, ProblemFileError};
 pub use problem::{AnsweredBy, Column, NoOracle, Problem};
-pub use user::{Asking, ProblemFileError};

@@ -2,6 +2,7 @@
 
 mod definition;
 mod presets;
+pub mod user;
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use dal_core::{
 use ndarray::{Array2, ArrayView1};
 use thiserror::Error;
 
+use self::user::Asking;
 use crate::card::Card;
-use crate::user::Asking;
 
 pub use self::definition::{Built, Definition};
 pub use self::presets::{PUBLISHED, TUNED};
