@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct AnswerArgs {
     /// Where the answers of your own programs and models are kept [default: NAME.answers beside the problem file
     /// NAME.toml].
-    #[arg(long = "answers", value_name = "DIR")]
+    #[arg(id = "answers_folder", long = "answers", value_name = "DIR")]
     pub folder: Option<PathBuf>,
     /// End the programs that an earlier dal, killed on the way, left running; without this they are waited for.
     #[arg(long)]

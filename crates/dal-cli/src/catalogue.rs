@@ -159,7 +159,7 @@ fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<D
         let title = problem.title().map_or(String::new(), |title| format!("{title}, "));
         let (n_inputs, n_outputs) = (problem.inputs().len(), problem.outputs().len());
         outln!("{}: {title}{n_inputs} inputs, {n_outputs} outputs", problem.id());
-        outln!("answers come from {oracle}");
+        outln!("answered by {oracle}");
         if let Some(folder) = dal_bench::answers_folder(problem, None) {
             outln!("they are kept in {} (--answers)", folder.display());
         }

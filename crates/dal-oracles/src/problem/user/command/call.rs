@@ -52,13 +52,22 @@ impl Wanted<'_> {
 }
 
 impl CommandOracle {
-    /// One call: `rows` are the positions of its points in the batch.
+    /// One call about the points that no answer has arrived of meanwhile: `rows` are their positions in the batch.
     pub(super) fn call(&self, lines: &[String], rows: &[usize], events: &Sender<Event>, wanted: &Wanted<'_>) {
         let rows = self.open_rows(lines, rows, events);
-        let rows = rows.as_slice();
-        if rows.is_empty() {
-            return;
+        if !rows.is_empty() {
+            self.call_whatever_is_known(lines, &rows, events, wanted);
         }
+    }
+
+    /// The same, though answers may be kept: whether the program still gives them is the question.
+    pub(super) fn call_whatever_is_known(
+        &self,
+        lines: &[String],
+        rows: &[usize],
+        events: &Sender<Event>,
+        wanted: &Wanted<'_>,
+    ) {
         let mut csv = self.inputs.header();
         rows.iter().for_each(|&row| csv.push_str(&lines[row]));
         let mut running = match self.start(csv, rows.len(), wanted) {

@@ -85,7 +85,7 @@ impl CommandOracle {
         let mut verdict = Verdict::Stopped;
         for _ in 0..=self.settings.retries {
             let (sender, receiver) = mpsc::channel();
-            self.call(std::slice::from_ref(&line), &[0], &sender, &wanted);
+            self.call_whatever_is_known(std::slice::from_ref(&line), &[0], &sender, &wanted);
             drop(sender);
             let mut words = String::new();
             for event in receiver {
