@@ -124,6 +124,9 @@ pub(crate) struct Filter<'a> {
     pub(crate) admitted: usize,
 }
 
+/// A point as its cells and on the unit box.
+pub(crate) type Place = (Vec<Cell>, Vec<f64>);
+
 impl<'a> Filter<'a> {
     pub(crate) fn new(subject: &'a Subject, constraints: &'a [Constraint]) -> Self {
         Self { subject, constraints, seen: HashSet::new(), drawn: 0, admitted: 0 }
@@ -135,19 +138,13 @@ impl<'a> Filter<'a> {
     }
 
     /// The point at a quantile of each input: its values, and its place on the unit box.
-    pub(crate) fn take(
-        &mut self,
-        quantile: ArrayView1<'_, f64>,
-    ) -> Result<Option<(Vec<Cell>, Vec<f64>)>, CampaignError> {
+    pub(crate) fn take(&mut self, quantile: ArrayView1<'_, f64>) -> Result<Option<Place>, CampaignError> {
         let unit = at_quantile(self.subject.space(), quantile);
         self.take_unit(ArrayView1::from(&unit[..]))
     }
 
     /// The point at a place of the unit box.
-    pub(crate) fn take_unit(
-        &mut self,
-        unit: ArrayView1<'_, f64>,
-    ) -> Result<Option<(Vec<Cell>, Vec<f64>)>, CampaignError> {
+    pub(crate) fn take_unit(&mut self, unit: ArrayView1<'_, f64>) -> Result<Option<Place>, CampaignError> {
         self.drawn += 1;
         // What people and programs get is the values: a point is kept as they lead back to it.
         let cells = self.subject.cells(unit)?;

@@ -376,7 +376,7 @@ impl<'a> Running<'a> {
                         let labels = state.points().filter(|point| point.status() == Status::Done).count();
                         labels < 3 && state.points().len() >= shared.folder.settings().initial
                     };
-                    if !(needs_answers && !running.is_empty()) {
+                    if !needs_answers || running.is_empty() {
                         match self.draw(trainer) {
                             Ok(Some(points)) if points.is_empty() => exhausted = true,
                             Ok(Some(points)) => waiting = points,

@@ -204,8 +204,10 @@ fn an_old_store_opens_and_its_answers_are_not_asked_again() {
         .filter(|(name, _)| *name == "asked.csv")
         .flat_map(|(_, bytes)| std::str::from_utf8(bytes).unwrap().lines().map(str::to_owned))
         .collect();
-    let again: Vec<String> = asked().into_iter().filter(|point| known.contains(point) && !is_failed(point)).collect();
-    assert!(again.is_empty(), "{again:?}");
+    let is_again = |point: &String| known.contains(point) && !is_failed(point);
+    let again: std::collections::BTreeSet<String> = asked().into_iter().filter(is_again).collect();
+    // Where nothing of a batch was answered, one known point tells a program that fails from one that is down.
+    assert!(again.len() <= 1, "{again:?}");
     assert!(known[..20].iter().all(|point| !asked().contains(point)), "the test set is asked again");
     assert!(dir.path().join("store/labels").is_dir(), "the old store stays as it is");
 

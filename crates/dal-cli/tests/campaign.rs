@@ -30,7 +30,8 @@ fn problem(folder: &Path) {
         [[inputs]]\nname = \"blades\"\ninteger = true\nlow = 2\nhigh = 6\n\
         [[inputs]]\nname = \"material\"\nlevels = [\"steel\", \"wood\"]\n\
         [[outputs]]\nname = \"drag\"\n[[outputs]]\nname = \"lift\"\n\
-        [oracle.command]\nprogram = [\"sh\", \"simulate.sh\"]\ntime_limit = 60\n";
+        [oracle.command]\nprogram = [\"sh\", \"simulate.sh\"]\ntime_limit = 60\n\
+         retries = 0\n";
     write(folder, "rig.toml", text);
     write(folder, "simulate.sh", SIMULATOR);
 }

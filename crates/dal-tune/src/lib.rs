@@ -76,7 +76,7 @@ pub use data::Division;
 pub use error::TuneError;
 pub use journal::{TrialKey, TrialResult};
 pub use judge::{ProofRow, Score, Standing, TestError, Verdict};
-pub use old::old_labels;
+pub use old::{LabelledPoint, old_labels};
 pub use progress::{Event, Progress, RunOptions};
 pub use search::{Outlook, Search};
 pub use settings::{Rung, Settings};

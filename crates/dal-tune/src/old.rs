@@ -26,6 +26,9 @@ enum Line {
     Label { set: String, row: usize, y: Vec<f64> },
 }
 
+/// A point of the unit box with its label.
+pub type LabelledPoint = (Vec<f64>, Vec<f64>);
+
 /// The labels of a user's problem that the journal of a search of version 0.1.0 holds: points of the unit box, and
 /// answers. Later versions keep none there.
 ///
@@ -34,7 +37,7 @@ enum Line {
 ///
 /// # Errors
 /// A file that cannot be read, is no such journal, or is of another text of the problem file.
-pub fn old_labels(path: &Path, problem: &Problem) -> Result<Vec<(Vec<f64>, Vec<f64>)>, TuneError> {
+pub fn old_labels(path: &Path, problem: &Problem) -> Result<Vec<LabelledPoint>, TuneError> {
     let other = |reason: &str| TuneError::OtherSearch { path: path.to_owned(), reason: reason.into() };
     let bytes = std::fs::read(path).map_err(TuneError::io(path, "read"))?;
     let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();

@@ -37,7 +37,7 @@ pub struct Asking {
 /// What can be asked.
 #[derive(Clone, Debug)]
 pub(super) enum Who {
-    Program(CommandOracle),
+    Program(Box<CommandOracle>),
     Model(Arc<dyn Oracle>),
     /// People, who are not asked by this program.
     Laboratory,
@@ -78,7 +78,7 @@ impl Asking {
     /// the desk, where there is one. `None` for a laboratory.
     pub fn oracle(&self, desk: Option<Arc<dyn CallDesk>>) -> Option<Arc<dyn Oracle>> {
         match &self.who {
-            Who::Program(program) => Some(Arc::new(program.clone().with_desk(desk))),
+            Who::Program(program) => Some(Arc::new(CommandOracle::clone(program).with_desk(desk))),
             Who::Model(model) => Some(Arc::clone(model)),
             Who::Laboratory => None,
         }

@@ -167,7 +167,7 @@ impl Reader<'_> {
                 }
                 .to_owned();
                 let program = CommandOracle::new(settings, inputs.clone(), asking.outputs.clone());
-                asking.who = Who::Program(program.clone());
+                asking.who = Who::Program(Box::new(program.clone()));
                 *answered_by = AnsweredBy::Program;
                 *oracle = Some(Arc::new(program));
                 return Ok(());
