@@ -500,7 +500,7 @@ fn said<'a>(expression: &'a Expression, cells: &'a [Cell]) -> Option<Said<'a>> {
             Operator::Equal => Said::Truth(said(left, cells)? == said(right, cells)?),
             Operator::Unequal => match (said(left, cells)?, said(right, cells)?) {
                 // NaN differs from nothing and equals nothing.
-                (Said::Number(a), Said::Number(b)) => Said::Truth(a != b),
+                (Said::Number(a), Said::Number(b)) => Said::Truth(a.partial_cmp(&b).is_some_and(|order| order.is_ne())),
                 (a, b) => Said::Truth(a != b),
             },
             Operator::Less => Said::Truth(number(left)? < number(right)?),

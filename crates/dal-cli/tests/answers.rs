@@ -208,7 +208,7 @@ fn an_old_store_opens_and_its_answers_are_not_asked_again() {
     let again: std::collections::BTreeSet<String> = asked().into_iter().filter(is_again).collect();
     // Where nothing of a batch was answered, one known point tells a program that fails from one that is down.
     assert!(again.len() <= 1, "{again:?}");
-    assert!(known[..20].iter().all(|point| !asked().contains(point)), "the test set is asked again");
+    assert!(known[..20].iter().all(|p| !asked().contains(p) || again.contains(p)), "the test set is asked again");
     assert!(dir.path().join("store/labels").is_dir(), "the old store stays as it is");
 
     // The file that `dal label --out` wrote: it is not replaced before its labels are kept.

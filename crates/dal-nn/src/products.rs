@@ -102,7 +102,7 @@ pub const DEPTH: usize = 512;
 /// where the processor has them); the blocks' sums are added in order, to `c` where `accumulate`.
 ///
 /// The crate has kernels of their own, with other orders, for products of one row or column, of at most two terms and of at
-/// most [`SMALL`] entries whose sums run along contiguous memory. They are kept from it: a row, a column or terms of zeros
+/// most `SMALL` entries whose sums run along contiguous memory. They are kept from it: a row, a column or terms of zeros
 /// are added, or the smaller operand is copied so that its memory runs the other way.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gemm;

@@ -558,7 +558,7 @@ fn failures_of_a_program_that_works_stand_however_many_they_are() {
     let other = oracle_of(FRAIL, set);
     other.knows(ndarray::array![-1.0].view());
     std::fs::write(folder.path().join("down"), "").unwrap();
-    let x = ndarray::array![[-0.5]];
+    let x = ndarray::array![[-0.5], [0.5]];
     let outcome = other.label(x.view(), &Stop::new(), &mut every(|_, _| panic!("nothing is handed out")));
     assert!(matches!(outcome, Err(OracleError::Down { .. })));
 }
