@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::{capture, cargo, root, run, target_dir};
-use crate::{export, fixtures, fuzz, libtorch, mutants, package, page, tidy, valgrind};
+use crate::{export, fixtures, fuzz, libtorch, package, page, tidy, valgrind};
 
 /// What is checked.
 #[derive(clap::Args)]
@@ -51,7 +51,6 @@ const FULL_STAGES: &[Stage] = &[
     ("recompute", recompute),
     ("export", export::run_export),
     ("fuzz", fuzz::run_minute),
-    ("mutants", mutants::run_all),
     ("page", || page::run_browser(&page::Args { page: None })),
     ("valgrind", valgrind::run_memcheck),
     ("tutorial", || {

@@ -32,11 +32,6 @@ struct Mutant {
     tests: Vec<String>,
 }
 
-/// As a stage of `ci --full`.
-pub fn run_all() -> Result<()> {
-    run_mutants(&Args { names: Vec::new() })
-}
-
 /// Applies each mutant to a copy and runs its tests.
 pub fn run_mutants(args: &Args) -> Result<()> {
     let mut mutants = read(&root().join("fixtures/mutants"))?;
