@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use dal_core::{Campaign, LabelFailure, LabelFailureKind, Oracle, OracleError, Pending, Stop, every};
+use dal_core::{Campaign, LabelFailure, LabelFailureKind, Oracle, OracleError, Pending, Stop, every, point_key};
 use dal_store::{Checkpoint, CheckpointBatch, EntryRecord, Run, Status, Store};
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use crate::plan::Trial;
 use crate::problem::PlannedProblem;
@@ -57,10 +57,10 @@ pub(crate) fn whole(run: &Run, trial: &Trial, problem: &PlannedProblem) -> Optio
     let Pending::Label(x) = campaign.pending() else { return None };
     let mut points = vec![(x.to_owned(), campaign.pending_candidate_rows().map(<[usize]>::to_vec))];
     // The candidates of a table are distinct points.
-    let rows: Option<HashMap<Vec<u64>, usize>> = problem
+    let rows: Option<HashMap<Box<[u64]>, usize>> = problem
         .split
         .as_ref()
-        .map(|split| split.candidates.outer_iter().enumerate().map(|(row, point)| (bits(point), row)).collect());
+        .map(|split| split.candidates.outer_iter().enumerate().map(|(row, point)| (point_key(point), row)).collect());
     let mut at = 0;
     for choice in records.iter().map_while(|record| record.choice.as_ref()) {
         let end = at + choice.n_queries;
@@ -69,7 +69,9 @@ pub(crate) fn whole(run: &Run, trial: &Trial, problem: &PlannedProblem) -> Optio
         }
         let x = queries.slice(s![at..end, ..]).to_owned();
         let candidate_rows = match &rows {
-            Some(rows) => Some(x.outer_iter().map(|point| rows.get(&bits(point)).copied()).collect::<Option<_>>()?),
+            Some(rows) => {
+                Some(x.outer_iter().map(|point| rows.get(&point_key(point)).copied()).collect::<Option<_>>()?)
+            }
             None => None,
         };
         points.push((x, candidate_rows));
@@ -102,7 +104,7 @@ fn kept_answers(x: ArrayView2<'_, f64>, labels: ArrayView2<'_, f64>, record: &En
     let n_columns = x.ncols();
     let answer = |row: usize| {
         let kept = labels.row(row);
-        if kept.len() <= n_columns || bits(kept.slice(s![..n_columns])) != bits(x.row(row)) {
+        if kept.len() <= n_columns || point_key(kept.slice(s![..n_columns])) != point_key(x.row(row)) {
             return None;
         }
         let values = kept.slice(s![n_columns..]).to_vec();
@@ -155,8 +157,4 @@ pub(crate) fn asked_again(
         }
     }
     Ok(None)
-}
-
-fn bits(point: ArrayView1<'_, f64>) -> Vec<u64> {
-    point.iter().map(|v| (v + 0.0).to_bits()).collect()
 }

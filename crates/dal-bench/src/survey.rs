@@ -1,6 +1,6 @@
 //! How the trials of a plan stand in a store before a start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use dal_store::{EntryRecord, FailedLabel, Run, Status, Store};
 
@@ -41,8 +41,7 @@ impl Survey {
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {
-                    let directory = plan.record().runs[i].directory.clone();
-                    survey.damaged.insert(i, DamagedRun { directory, reason: error.to_string() });
+                    survey.damaged.insert(i, DamagedRun { directory: plan.directory(i), reason: error.to_string() });
                     continue;
                 }
             };
@@ -66,7 +65,8 @@ impl Survey {
         // Two trials of a plan may have one name, and a name may begin another's.
         survey.elsewhere.sort_unstable();
         survey.elsewhere.dedup();
-        survey.elsewhere.retain(|name| !plan.trials().iter().any(|trial| trial.key().directory_name() == *name));
+        let own: HashSet<&str> = plan.record().runs.iter().map(|run| run.directory.as_str()).collect();
+        survey.elsewhere.retain(|name| !own.contains(name.as_str()));
         Ok(survey)
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use dal_acq::designs::{latin_hypercube, maximin_latin_hypercube, sobol};
-use dal_core::{SeedPath, Space};
+use dal_core::{SeedPath, point_key};
 use ndarray::{Array2, ArrayView1, Axis};
 
 use crate::constraints::Constraint;
@@ -117,7 +117,7 @@ pub fn design(
 pub(crate) struct Filter<'a> {
     subject: &'a Subject,
     constraints: &'a [Constraint],
-    seen: HashSet<Vec<u64>>,
+    seen: HashSet<Box<[u64]>>,
     /// Points that were looked at.
     pub(crate) drawn: usize,
     /// Those of them that meet the constraints, known or not.
@@ -134,13 +134,13 @@ impl<'a> Filter<'a> {
 
     /// A point that is not wanted again.
     pub(crate) fn know(&mut self, unit: &[f64]) {
-        self.seen.insert(bits(unit));
+        self.seen.insert(point_key(unit));
     }
 
     /// The point at a quantile of each input: its values, and its place on the unit box.
     pub(crate) fn take(&mut self, quantile: ArrayView1<'_, f64>) -> Result<Option<Place>, CampaignError> {
-        let unit = at_quantile(self.subject.space(), quantile);
-        self.take_unit(ArrayView1::from(&unit[..]))
+        let unit = self.subject.space().at_quantiles(quantile.insert_axis(Axis(0)));
+        self.take_unit(unit.row(0))
     }
 
     /// The point at a place of the unit box.
@@ -153,7 +153,7 @@ impl<'a> Filter<'a> {
             return Ok(None);
         }
         self.admitted += 1;
-        Ok(self.seen.insert(bits(&unit)).then_some((cells, unit)))
+        Ok(self.seen.insert(point_key(&unit)).then_some((cells, unit)))
     }
 
     /// An error where the constraints leave next to nothing.
@@ -171,15 +171,6 @@ impl<'a> Filter<'a> {
             RARE.1
         )))
     }
-}
-
-fn bits(unit: &[f64]) -> Vec<u64> {
-    unit.iter().map(|v| (v + 0.0).to_bits()).collect()
-}
-
-/// The place on the unit box at a quantile of each input: integers and levels take equal shares of [0, 1).
-fn at_quantile(space: &Space, quantile: ArrayView1<'_, f64>) -> Vec<f64> {
-    space.at_quantiles(quantile.insert_axis(Axis(0))).into_iter().collect()
 }
 
 fn uniform(n: usize, inputs: usize, seeds: &SeedPath) -> Array2<f64> {

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use thiserror::Error;
 
 use crate::{
     Clock, Course, FitJob, LabelFailure, Labelled, LabelledError, Needs, Pool, Proposal, Protocol, Queries, Space,
-    SpaceError, Start, Step, Strategy, StrategyError, Surrogate, TrialSeeds,
+    SpaceError, Start, Step, Strategy, StrategyError, Surrogate, TrialSeeds, point_key,
 };
 
 /// Points that were asked for together, with their answers.
@@ -443,10 +443,8 @@ impl Campaign {
     /// Strikes candidates off that are these very points.
     fn strike(&mut self, x: ArrayView2<'_, f64>) {
         if let Pool::Candidates(candidates) = &self.protocol.pool {
-            // Zeros of both signs are one coordinate.
-            let bits = |point: ArrayView1<'_, f64>| point.iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>();
-            let known: HashSet<Vec<u64>> = x.outer_iter().map(bits).collect();
-            self.remaining.retain(|&row| !known.contains(&bits(candidates.row(row))));
+            let known: HashSet<Box<[u64]>> = x.outer_iter().map(point_key).collect();
+            self.remaining.retain(|&row| !known.contains(&point_key(candidates.row(row))));
         }
     }
 

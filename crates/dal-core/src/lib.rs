@@ -125,7 +125,9 @@ pub use campaign::{Ask, Batch, Campaign, CampaignError, Decision, Pending};
 pub use engine::{Clock, Engine, EngineCard, EngineChoice, OpenEngine, Rate, calibrate, open_engine, rehearse};
 pub use labelled::{Labelled, LabelledError};
 pub use model::{MlpEnsemble, MlpOverlay, ModelSpec, Shape};
-pub use oracle::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every};
+pub use oracle::{
+    LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, check_label, check_unit_box, every, point_key,
+};
 pub use outputs::{FromModelUnits, OutputScaling, OutputTransform, OutputUnits};
 pub use philox::Philox;
 pub use protocol::{Pool, Protocol, Start};

@@ -186,6 +186,18 @@ pub enum OracleError {
     },
 }
 
+/// A key that is equal exactly where the coordinates of two points are; zeros of both signs are one coordinate.
+///
+/// ```
+/// use dal_core::point_key;
+/// assert_eq!(point_key(&[0.0, 0.5]), point_key(&[-0.0, 0.5]));
+/// assert_ne!(point_key(&[0.0, 0.5]), point_key(&[0.0, 0.5 + f64::EPSILON]));
+/// ```
+pub fn point_key<'a>(coordinates: impl IntoIterator<Item = &'a f64>) -> Box<[u64]> {
+    // Adding zero turns −0 into 0.
+    coordinates.into_iter().map(|v| (v + 0.0).to_bits()).collect()
+}
+
 /// Checks that `x` has `n_inputs` columns and that every value lies in `[-1, 1]`.
 ///
 /// # Errors

@@ -220,12 +220,16 @@ pub fn short(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-/// Text short enough for a message, with nothing that could disturb a terminal.
+/// A cell short enough for a message, with nothing that could disturb a terminal.
 pub fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 60;
+    excerpt_of(text, 60)
+}
+
+/// The first so many characters of a text, with nothing that could disturb a terminal.
+pub fn excerpt_of(text: &str, longest: usize) -> String {
     let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut short: String = text.chars().take(LONGEST).map(visible).collect();
-    if text.chars().nth(LONGEST).is_some() {
+    let mut short: String = text.chars().take(longest).map(visible).collect();
+    if text.chars().nth(longest).is_some() {
         short.push('…');
     }
     short

@@ -161,18 +161,16 @@ impl Remembering {
             let row = rows[k];
             match &answer {
                 Err(failure) if keeps_failures => failed.push((row, failure.clone())),
-                _ => {}
-            }
-            // One of another form is a failure that the asker tells from its numbers.
-            if let Ok(label) = &answer
-                && check_label(label, n_outputs).is_ok()
-            {
-                if let Err(error) = self.answers.put(&lines[row], Ok(label)) {
-                    refused.get_or_insert(error);
+                Ok(label) if check_label(label, n_outputs).is_ok() => {
+                    if let Err(error) = self.answers.put(&lines[row], Ok(label)) {
+                        refused.get_or_insert(error);
+                    }
+                    // Under the lock, so that a call that has just looked is already waiting.
+                    let _asked = self.lock();
+                    self.answered.notify_all();
                 }
-                // Under the lock, so that a call that has just looked is already waiting.
-                let _asked = self.lock();
-                self.answered.notify_all();
+                // A failure, or a label of another form, which the asker tells from its numbers.
+                _ => {}
             }
             // What arrives after an answer that could not be taken is kept here all the same: it was paid for.
             if flow.is_continue() {

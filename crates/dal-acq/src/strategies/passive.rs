@@ -1,6 +1,7 @@
 //! `sobol` and `lhs`: designs that fill the space and look at no answer, going on from step to step.
 
 use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
+use dal_geom::squared_distance;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
@@ -96,11 +97,13 @@ fn propose(step: &Step<'_>, quantiles: ArrayView2<'_, f64>) -> Proposal {
 
 /// For each point in turn the nearest row of the pool that no earlier point took; the lowest of equally near ones.
 fn nearest_left(points: &Array2<f64>, pool: ArrayView2<'_, f64>) -> Vec<usize> {
+    let (points, pool) = (points.as_standard_layout(), pool.as_standard_layout());
     let mut left = vec![true; pool.nrows()];
     let mut picked = Vec::with_capacity(points.nrows());
     for point in points.outer_iter() {
         let rows = (0..pool.nrows()).filter(|&row| left[row]);
-        let nearest = rows.min_by(|&a, &b| squared(point, pool.row(a)).total_cmp(&squared(point, pool.row(b))));
+        let squared = |row: usize| squared_distance(coordinates(&point), coordinates(&pool.row(row)));
+        let nearest = rows.min_by(|&a, &b| squared(a).total_cmp(&squared(b)));
         if let Some(row) = nearest {
             left[row] = false;
             picked.push(row);
@@ -109,9 +112,9 @@ fn nearest_left(points: &Array2<f64>, pool: ArrayView2<'_, f64>) -> Vec<usize> {
     picked
 }
 
-/// The squared distance of two points.
-fn squared(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+/// The coordinates of a point in standard layout.
+fn coordinates<'a>(point: &'a ArrayView1<'_, f64>) -> &'a [f64] {
+    point.as_slice().expect("a row in standard layout")
 }
 
 #[cfg(test)]
@@ -218,7 +221,7 @@ mod tests {
         let picked = Sobol {}.propose(&step(false), 6, &SeedPath::root(1)).unwrap().rows().unwrap().to_vec();
         let mut left: Vec<usize> = (0..50).collect();
         for (point, row) in wanted.outer_iter().zip(picked) {
-            let distance = |&row: &usize| squared(point, pool.row(row));
+            let distance = |&row: &usize| (&point - &pool.row(row)).mapv(|d| d * d).sum();
             assert!(left.iter().all(|other| distance(other) >= distance(&row)));
             left.retain(|&other| other != row);
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use dal_core::{SeedPath, Value};
+use dal_core::{SeedPath, Value, point_key};
 use dal_files::number::is_no_value;
 use dal_files::points::shown;
 use dal_files::{Bare, Expect, FileError, Member, Source, Table, read_together};
@@ -186,10 +186,9 @@ impl Given {
     /// A pool that is not the user's own choice offers no point again that is labelled.
     fn leave_out_labelled(&mut self) -> Result<()> {
         let Some(x) = &self.x else { return Ok(()) };
-        let key = |row: ndarray::ArrayView1<'_, f64>| row.iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<u64>>();
-        let labelled: std::collections::HashSet<Vec<u64>> = x.outer_iter().map(key).collect();
+        let labelled: std::collections::HashSet<Box<[u64]>> = x.outer_iter().map(point_key).collect();
         let open: Vec<usize> =
-            (0..self.pool.nrows()).filter(|&at| !labelled.contains(&key(self.pool.row(at)))).collect();
+            (0..self.pool.nrows()).filter(|&at| !labelled.contains(&point_key(self.pool.row(at)))).collect();
         if open.is_empty() {
             bail!("{}: every point is labelled already", self.pool_name);
         }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use dal_core::{Dimension, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, Value, check_unit_box};
+use dal_core::{
+    Dimension, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, Value, check_unit_box, point_key,
+};
 use dal_files::edge::value;
 use dal_files::number::{excerpt, short};
 use dal_files::{Expect, FileError, Note, Source, Table};
@@ -144,7 +146,7 @@ impl TableOracle {
                 from.outputs.iter().map(|&column| table.number(row, column)).collect::<Result<_, _>>()?;
             let unit =
                 ranges.space.to_unit(&values).map_err(|e| table.cell_error(row, from.inputs[0], e.to_string()))?;
-            match rows.entry(key(unit.iter())) {
+            match rows.entry(point_key(&unit)) {
                 Entry::Vacant(entry) => {
                     entry.insert(counts.len());
                     x.extend(unit);
@@ -188,7 +190,7 @@ impl TableOracle {
 
     /// The row that a point is: the same coordinates, or the same but for rounding.
     fn find(&self, point: ArrayView1<'_, f64>) -> Option<usize> {
-        let exact = self.rows.get(&key(point.iter())).copied();
+        let exact = self.rows.get(&point_key(point)).copied();
         let near = |row: &ArrayView1<'_, f64>| row.iter().zip(point).all(|(a, b)| (a - b).abs() <= ROUNDING);
         exact.or_else(|| self.x.outer_iter().position(|row| near(&row)))
     }
@@ -232,11 +234,6 @@ impl TableOracle {
 /// A distance with as many digits as help.
 fn few_digits(v: f64) -> String {
     short(format!("{v:.5e}").parse().unwrap_or(v))
-}
-
-/// Bits that are equal exactly where the coordinates are; adding zero makes −0 and 0 one.
-fn key<'a>(point: impl Iterator<Item = &'a f64>) -> Box<[u64]> {
-    point.map(|v| (v + 0.0).to_bits()).collect()
 }
 
 impl Oracle for TableOracle {

@@ -3,6 +3,7 @@
 mod reading;
 
 use dal_core::{LabelFailure, LabelFailureKind};
+use dal_files::number::excerpt_of;
 
 use self::reading::{Line, Reading, bare, below};
 use super::inputs::Inputs;
@@ -344,13 +345,7 @@ pub(super) const ROW: &str = "row";
 
 /// A line short enough for a message, with nothing that could disturb a terminal.
 pub(super) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 160;
-    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut short: String = text.chars().take(LONGEST).map(visible).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        short.push('…');
-    }
-    short
+    excerpt_of(text, 160)
 }
 
 #[cfg(test)]
