@@ -167,7 +167,7 @@ fn presets_are_described_as_before() {
     assert_eq!((&spec(1).training, spec(1).preset.as_str()), (&training(10, 1e-2, 1e-4), "tuned"));
     assert_eq!(
         spec(1).network,
-        json!({"n_inputs": 6, "n_outputs": 1, "hidden": vec![25; 9], "batch_norm": null, "head": "linear"})
+        json!({"n_inputs": 6, "n_outputs": 1, "hidden": vec![12; 6], "batch_norm": null, "head": "linear"})
     );
     assert_eq!((&spec(2).training, spec(2).preset.as_str()), (&training(10, 3e-4, 0.0), "tuned"));
     assert_eq!(

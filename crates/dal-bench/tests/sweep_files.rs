@@ -38,7 +38,7 @@ fn a_preset_is_named_or_the_better_one() {
         (spec.preset.clone(), mlp.hidden.to_vec(), mlp.batch_norm.is_some())
     };
     assert_eq!(of("id = \"hydro\"\npreset = \"published\""), ("published".into(), vec![50; 6], true));
-    assert_eq!(of("id = \"hydro\"\npreset = \"tuned\""), ("tuned".into(), vec![25; 9], false));
+    assert_eq!(of("id = \"hydro\"\npreset = \"tuned\""), ("tuned".into(), vec![12; 6], false));
     // What was searched and is better is the default; what was not stays as published; what is written overrides both.
     assert_eq!(of("id = \"hydro\"").0, "tuned");
     assert_eq!(of("id = \"adm\"").0, "published");
