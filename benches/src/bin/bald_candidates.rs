@@ -64,6 +64,9 @@ fn labelled(problem: &Problem, n: usize, seeds: &SeedPath) -> Result<(Array2<f64
     failure.map_or(Ok((x, y)), |failure| bail!("{failure}"))
 }
 
+/// Number of labels, ln of the MSE over the variance, rank correlation; one a seed and number of labels.
+type Outcomes = Vec<(usize, f64, f64)>;
+
 /// Mean over outputs of the variance of each column.
 fn variance(y: &Array2<f64>) -> f64 {
     y.var_axis(Axis(0), 0.0).mean().unwrap_or(f64::NAN)
@@ -99,7 +102,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let candidates = candidates(&args);
     println!("problem,preset,rate,factor,epochs,learning_rate,labels,seed,mse_over_variance,rank_correlation");
-    let mut means: BTreeMap<(String, String), Vec<(usize, f64, f64)>> = BTreeMap::new();
+    let mut means: BTreeMap<(String, String), Outcomes> = BTreeMap::new();
     for id in &args.problems {
         let problem = find(id, &Settings::default())?;
         for preset in &args.presets {

@@ -74,6 +74,7 @@ mod tests {
             diversity: None,
             score_error_correlation: None,
             n_ranked: 0,
+            probabilities: Vec::new(),
             notes: Vec::new(),
         };
         let mut first = EntryRecord::new(0, 10, errors);

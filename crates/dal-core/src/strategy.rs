@@ -126,6 +126,16 @@ pub enum StrategyError {
         /// The offending score.
         value: f64,
     },
+    /// A score below zero, where points are drawn in proportion to scores.
+    #[error(
+        "the score of pool point {row} is {value}; points are drawn in proportion to scores, so none may be below zero"
+    )]
+    NegativeScore {
+        /// 0-based pool row.
+        row: usize,
+        /// The offending score.
+        value: f64,
+    },
     /// A pool coordinate is NaN or infinite.
     #[error("x{column} of pool point {row} is {value}, not a finite number")]
     NonFinitePool {

@@ -226,7 +226,7 @@ pub fn stands_for_every_ratio(method: &str) -> bool {
 
 /// Methods in the order in which colours are given out, so that a method looks the same in every report; unknown ones come
 /// after these, by name.
-const KNOWN_ORDER: [&str; 14] = [
+const KNOWN_ORDER: [&str; 19] = [
     "random",
     "gsx",
     "gsxy",
@@ -241,6 +241,11 @@ const KNOWN_ORDER: [&str; 14] = [
     "cluster-variance",
     "sobol",
     "lhs",
+    "power-qbc",
+    "power-qbc-diversity",
+    "power-bald",
+    "power-emoc",
+    "power-learning-loss",
 ];
 
 /// Sorts method ids for display and numbers them for colours, dashes and markers.

@@ -34,6 +34,7 @@ fn record(t: usize, mse: f64) -> EntryRecord {
         diversity: Some(0.1),
         score_error_correlation: None,
         n_ranked: 0,
+        probabilities: Vec::new(),
         notes: vec!["a remark".into()],
     });
     record

@@ -80,6 +80,9 @@ impl EntryRecord {
         optional("log_rmse", self.log_rmse);
         optional("auxiliary_mse", self.auxiliary_mse);
         optional("diversity", self.choice.as_ref().and_then(|c| c.diversity));
+        for &probability in self.choice.iter().flat_map(|c| &c.probabilities) {
+            optional("probability", Some(probability));
+        }
         optional("score_error_correlation", self.choice.as_ref().and_then(|c| c.score_error_correlation));
         for member in self.members.iter().chain(self.auxiliary.iter().flat_map(|a| &a.members)) {
             optional("final_over_variance", member.final_over_variance);
@@ -248,6 +251,9 @@ pub struct Choice {
     pub score_error_correlation: Option<f64>,
     /// Pool points that the correlation is taken over.
     pub n_ranked: usize,
+    /// Of each query, in order, the probability of its pick given the earlier ones, where the strategy draws.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probabilities: Vec<f64>,
     /// The strategy's remarks.
     pub notes: Vec<String>,
 }

@@ -24,6 +24,7 @@ fn record(entry: usize) -> EntryRecord {
         diversity: Some(0.1 * entry as f64),
         score_error_correlation: None,
         n_ranked: 0,
+        probabilities: Vec::new(),
         notes: vec!["a term is constant".into()],
     };
     let failed = FailedLabel { row: 1, kind: "crashed".into(), message: "last words".into(), at: Vec::new() };

@@ -1,12 +1,41 @@
 //! `bald`: the variance over the stochastic passes of a dropout network.
 
 use dal_core::{DropoutSpec, Needs, Proposal, SeedPath, Step, StrategyError, WidthFactor};
-use ndarray::Axis;
+use ndarray::{Array1, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::build::build;
 use crate::card::{Card, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
+
+/// What can be set.
+pub(super) const SETTINGS: [SettingCard; 5] = [
+    SettingCard {
+        key: "rate",
+        help: "probability that a unit is dropped",
+        values: SettingValues::Described("between 0 and 1"),
+    },
+    SettingCard {
+        key: "n_passes",
+        help: "stochastic passes",
+        values: SettingValues::Described("a whole number from 2"),
+    },
+    SettingCard {
+        key: "width_factor",
+        help: "width of the dropout network beside a member's",
+        values: SettingValues::Described("sqrt-members, members or a positive number"),
+    },
+    SettingCard {
+        key: "epochs",
+        help: "epochs of the dropout network, if not those of the evaluated model",
+        values: SettingValues::Described("a whole number from 1"),
+    },
+    SettingCard {
+        key: "learning_rate",
+        help: "Adam's rate of the dropout network, if not that of the evaluated model",
+        values: SettingValues::Described("a positive number"),
+    },
+];
 
 /// What the rule says of itself.
 pub(super) static CARD: Card = Card {
@@ -19,33 +48,7 @@ pub(super) static CARD: Card = Card {
     labels: Labels::None,
     // Masks belong to rows of the pool, so its order matters.
     invariances: &[],
-    settings: &[
-        SettingCard {
-            key: "rate",
-            help: "probability that a unit is dropped",
-            values: SettingValues::Described("between 0 and 1"),
-        },
-        SettingCard {
-            key: "n_passes",
-            help: "stochastic passes",
-            values: SettingValues::Described("a whole number from 2"),
-        },
-        SettingCard {
-            key: "width_factor",
-            help: "width of the dropout network beside a member's",
-            values: SettingValues::Described("sqrt-members, members or a positive number"),
-        },
-        SettingCard {
-            key: "epochs",
-            help: "epochs of the dropout network, if not those of the evaluated model",
-            values: SettingValues::Described("a whole number from 1"),
-        },
-        SettingCard {
-            key: "learning_rate",
-            help: "Adam's rate of the dropout network, if not that of the evaluated model",
-            values: SettingValues::Described("a positive number"),
-        },
-    ],
+    settings: &SETTINGS,
     build: |card, given| build(card, given, Bald::check),
 };
 
@@ -110,7 +113,7 @@ impl Default for Bald {
 }
 
 impl Bald {
-    fn requires(&self) -> Needs {
+    pub(super) fn requires(&self) -> Needs {
         let width_factor = match self.width_factor {
             Width::Named(NamedWidth::SqrtMembers) => WidthFactor::SqrtMembers,
             Width::Named(NamedWidth::Members) => WidthFactor::Members,
@@ -150,10 +153,15 @@ impl Bald {
         }
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+    /// The variance over passes at every pool point, mean over outputs, shape (n_pool,).
+    pub(super) fn scores(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError> {
         let variance = step.dropout_moments(step.pool(), &seeds.purpose("dropout"))?.variance;
         let n_outputs = variance.ncols() as f64;
-        Proposal::top(variance.sum_axis(Axis(1)) / n_outputs, n)
+        Ok(variance.sum_axis(Axis(1)) / n_outputs)
+    }
+
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+        Proposal::top(self.scores(step, seeds)?, n)
     }
 }
 

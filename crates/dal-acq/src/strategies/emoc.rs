@@ -8,6 +8,13 @@ use crate::build::build;
 use crate::card::{Card, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
+/// What can be set.
+pub(super) const SETTINGS: [SettingCard; 1] = [SettingCard {
+    key: "n_parameters",
+    help: "parameters in a random subset, all where absent",
+    values: SettingValues::Described("a whole number from 1"),
+}];
+
 /// What the rule says of itself.
 pub(super) static CARD: Card = Card {
     id: "emoc",
@@ -18,11 +25,7 @@ pub(super) static CARD: Card = Card {
     pick_score: PickScore::Combined,
     labels: Labels::Inputs,
     invariances: &[Invariance::PoolOrder],
-    settings: &[SettingCard {
-        key: "n_parameters",
-        help: "parameters in a random subset, all where absent",
-        values: SettingValues::Described("a whole number from 1"),
-    }],
+    settings: &SETTINGS,
     build: |card, given| build(card, given, Emoc::check),
 };
 
@@ -43,7 +46,7 @@ pub struct Emoc {
 }
 
 impl Emoc {
-    fn requires(&self) -> Needs {
+    pub(super) fn requires(&self) -> Needs {
         Needs { mean: true, tangent: true, ..Needs::default() }
     }
 
@@ -54,7 +57,8 @@ impl Emoc {
         Ok(())
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+    /// The change at every pool point, shape (n_pool,).
+    pub(super) fn scores(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError> {
         let mean = step.mean()?;
         let target = mean.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(mean.ncols()));
         let anchors = step.labelled().initial_x();
@@ -67,7 +71,11 @@ impl Emoc {
                 scores[first + i] = products.iter().map(|p| p.abs()).sum::<f64>() / n_anchors;
             }
         })?;
-        Proposal::top(scores, n)
+        Ok(scores)
+    }
+
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+        Proposal::top(self.scores(step, seeds)?, n)
     }
 }
 

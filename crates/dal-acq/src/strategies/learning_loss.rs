@@ -7,6 +7,35 @@ use crate::build::build;
 use crate::card::{Card, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
+/// What can be set.
+pub(super) const SETTINGS: [SettingCard; 5] = [
+    SettingCard {
+        key: "n_layers",
+        help: "hidden layers that feed the head",
+        values: SettingValues::Described("a whole number from 1"),
+    },
+    SettingCard {
+        key: "width",
+        help: "units per fed layer",
+        values: SettingValues::Described("a whole number from 1"),
+    },
+    SettingCard {
+        key: "weight",
+        help: "weight of the ranking loss",
+        values: SettingValues::Described("a positive number"),
+    },
+    SettingCard {
+        key: "margin",
+        help: "margin of the ranking loss",
+        values: SettingValues::Described("a positive number"),
+    },
+    SettingCard {
+        key: "joint_share",
+        help: "share of the epochs during which the ranking loss reaches the network",
+        values: SettingValues::Described("a number from 0 to 1"),
+    },
+];
+
 /// What the rule says of itself.
 pub(super) static CARD: Card = Card {
     id: "learning-loss",
@@ -17,33 +46,7 @@ pub(super) static CARD: Card = Card {
     pick_score: PickScore::Combined,
     labels: Labels::None,
     invariances: &[Invariance::PoolOrder],
-    settings: &[
-        SettingCard {
-            key: "n_layers",
-            help: "hidden layers that feed the head",
-            values: SettingValues::Described("a whole number from 1"),
-        },
-        SettingCard {
-            key: "width",
-            help: "units per fed layer",
-            values: SettingValues::Described("a whole number from 1"),
-        },
-        SettingCard {
-            key: "weight",
-            help: "weight of the ranking loss",
-            values: SettingValues::Described("a positive number"),
-        },
-        SettingCard {
-            key: "margin",
-            help: "margin of the ranking loss",
-            values: SettingValues::Described("a positive number"),
-        },
-        SettingCard {
-            key: "joint_share",
-            help: "share of the epochs during which the ranking loss reaches the network",
-            values: SettingValues::Described("a number from 0 to 1"),
-        },
-    ],
+    settings: &SETTINGS,
     build: |card, given| build(card, given, LearningLoss::check),
 };
 
@@ -79,7 +82,7 @@ impl Default for LearningLoss {
 }
 
 impl LearningLoss {
-    fn requires(&self) -> Needs {
+    pub(super) fn requires(&self) -> Needs {
         let Self { n_layers, width, weight, margin, joint_share } = *self;
         Needs { loss_head: Some(LossHeadSpec { n_layers, width, weight, margin, joint_share }), ..Needs::default() }
     }

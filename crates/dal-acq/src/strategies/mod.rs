@@ -9,6 +9,7 @@ mod gsxy;
 mod gsy;
 mod learning_loss;
 mod passive;
+mod power;
 mod qbc;
 mod qbc_diversity;
 mod qbc_diversity_density;
@@ -23,6 +24,7 @@ pub use gsxy::Gsxy;
 pub use gsy::Gsy;
 pub use learning_loss::LearningLoss;
 pub use passive::{Lhs, Sobol};
+pub use power::{Drawing, Pointwise, Power, PowerQbcDiversity};
 pub use qbc::Qbc;
 pub use qbc_diversity::{QbcDiversity, Scaling};
 pub use qbc_diversity_density::{CosineDensity, QbcDiversityDensity};
@@ -44,6 +46,11 @@ pub(crate) static CATALOGUE: &[&Card] = &[
     &learning_loss::CARD,
     &dacs::CARD,
     &cluster_variance::CARD,
+    &power::QBC,
+    &power::QBC_DIVERSITY,
+    &power::BALD,
+    &power::EMOC,
+    &power::LEARNING_LOSS,
     &passive::SOBOL,
     &passive::LHS,
 ];

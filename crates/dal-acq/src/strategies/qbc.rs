@@ -33,7 +33,7 @@ pub(super) static CARD: Card = Card {
 pub struct Qbc {}
 
 impl Qbc {
-    fn requires(&self) -> Needs {
+    pub(super) fn requires(&self) -> Needs {
         Needs { uncertainty: true, ..Needs::default() }
     }
 

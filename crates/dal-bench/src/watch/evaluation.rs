@@ -120,6 +120,7 @@ impl Evaluation<'_> {
             diversity: batch_diversity(decision.queries.view()).ok(),
             score_error_correlation,
             n_ranked: n_ranked.unwrap_or(0),
+            probabilities: decision.proposal.probabilities.iter().flatten().copied().collect(),
             notes: decision.notes.clone(),
         })
     }

@@ -60,6 +60,7 @@ pub fn write_store(data: &ReportData, dir: &Path) -> Result<Store, Box<dyn std::
                 diversity: entry.diversity,
                 score_error_correlation: entry.correlation,
                 n_ranked: 0,
+                probabilities: Vec::new(),
                 notes: entry.notes.clone(),
             });
             let timing = entry.seconds.map(|s| EntryTiming {
