@@ -10,7 +10,7 @@ use crate::evaluate::Member;
 use crate::fast::FastTrainer;
 use crate::platform;
 use crate::recipe::{Failure, Recipe, Task, Trained};
-use crate::scaling::ScalingSpec;
+use crate::scaling::InputScaling;
 use crate::surrogate::CpuSurrogate;
 use crate::training::{MemberState, MemberTrainer, Plateau, TrainJob, TrainLog};
 use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
@@ -86,7 +86,7 @@ impl CpuLearner {
 
     /// Scales inputs and outputs by the training set.
     #[must_use]
-    pub fn with_scaling(mut self, scaling: ScalingSpec) -> Self {
+    pub fn with_input_scaling(mut self, scaling: InputScaling) -> Self {
         self.recipe.scaling = scaling;
         self
     }

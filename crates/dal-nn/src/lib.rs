@@ -13,7 +13,7 @@
 //! | [`Layout`], [`MemberState`] | where every parameter lies, and a member between two epochs |
 //! | [`MemberTrainer`] | the seam between engines: [`PlainTrainer`] in simple loops, and the fast one tested against it |
 //! | `TchLearner`, `TchOptions` | with feature `tch`: the same on libtorch, many trials in lock step, on CUDA devices too |
-//! | [`ScalingSpec`] | optional scaling of inputs and outputs; the published protocol has none |
+//! | [`InputScaling`] | optional scaling of the inputs; the published protocol has none |
 //!
 //! # Learn a function, ask where the members disagree, keep the model
 //!
@@ -107,7 +107,7 @@ pub use params::{BatchNormRange, ConvRange, HiddenRange, Layout, LinearRange, Lo
 pub use plain::PlainTrainer;
 pub use real::Real;
 pub use saved::{LoadError, SaveError};
-pub use scaling::{Affine, Scaling, ScalingRule, ScalingSpec};
+pub use scaling::{Affine, InputScaling};
 pub use surrogate::{CpuSurrogate, Provenance};
 pub use training::{
     AdamScalars, DropoutTraining, LossHeadTraining, MemberState, MemberTrainer, Plateau, TrainError, TrainJob, TrainLog,

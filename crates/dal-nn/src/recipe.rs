@@ -9,17 +9,17 @@ use ndarray::ArrayView2;
 
 use crate::evaluate::Member;
 use crate::params::{Layout, LossHeadShape};
-use crate::scaling::{Affine, Scaling, ScalingSpec, scaled};
+use crate::scaling::{Affine, InputScaling, scaled};
 use crate::surrogate::{CpuSurrogate, DropoutNetwork, Ensemble, Provenance};
 use crate::training::{DropoutTraining, LossHeadTraining, MemberState, TrainError, TrainJob, TrainLog};
 use dal_core::model::{DecayReading, NetworkSpec, OnCollapse, SpecError, TrainingSpec};
 
-/// Networks, their training and their scaling: what a learner knows before it sees data.
+/// Networks, their training and the scaling of their inputs: what a learner knows before it sees data.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
     pub network: NetworkSpec,
     pub training: TrainingSpec,
-    pub scaling: ScalingSpec,
+    pub scaling: InputScaling,
 }
 
 /// One network to train.
@@ -99,7 +99,7 @@ pub(crate) struct Prepared {
     pub n: usize,
     /// Of `y`, mean over outputs.
     pub label_variance: f64,
-    pub scaling: Scaling,
+    pub scaling: Option<Affine>,
     pub layout: Layout,
     pub loss_head: Option<LossHeadShape>,
     pub dropout: Option<PreparedDropout>,
@@ -128,7 +128,7 @@ impl Recipe {
     /// [`SpecError`] where a number of `training` is out of range.
     pub(crate) fn new(network: NetworkSpec, training: TrainingSpec) -> Result<Self, SpecError> {
         training.validate()?;
-        Ok(Self { network, training, scaling: ScalingSpec::default() })
+        Ok(Self { network, training, scaling: InputScaling::None })
     }
 
     /// The data as the engines see them.
@@ -145,9 +145,9 @@ impl Recipe {
                 data_outputs: labelled.n_outputs(),
             });
         }
-        let scaling = Scaling::fit(self.scaling, labelled);
-        let x = single("input", labelled.x(), scaling.inputs.as_ref())?;
-        let y = single("label", labelled.y(), scaling.outputs.as_ref())?;
+        let scaling = Affine::fit(self.scaling, labelled.x());
+        let x = single("input", labelled.x(), scaling.as_ref())?;
+        let y = single("label", labelled.y(), None)?;
         let loss_head = job.needs.loss_head.as_ref().map(|spec| check_loss_head(network, spec));
         let loss_head = loss_head.transpose().map_err(|message| LearnError::Unsupported { message })?;
         let dropout = job.needs.dropout.map(|spec| self.dropout_network(spec)).transpose()?;

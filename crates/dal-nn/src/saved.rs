@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::evaluate::Member;
 use crate::params::{Layout, LinearRange};
 use crate::recipe::{check_dropout, check_loss_head};
-use crate::scaling::Scaling;
+use crate::scaling::Affine;
 use crate::surrogate::{CpuSurrogate, DropoutNetwork, Ensemble, Provenance};
 use dal_core::model::{ConvKind, NetworkSpec};
 
@@ -115,13 +115,22 @@ struct Description {
     format: u32,
     network: NetworkSpec,
     n_members: usize,
-    scaling: Scaling,
+    scaling: SavedScaling,
     needs: Needs,
     dropout_network: Option<NetworkSpec>,
     provenance: Provenance,
     /// Absent where the engine did not tell, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training_report: Option<TrainingReport>,
+}
+
+/// The scaling around the network. No network of this version scales its outputs: they are in the model units of `dal-core`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedScaling {
+    inputs: Option<Affine>,
+    /// Of a file of an earlier version, which is refused.
+    outputs: Option<Affine>,
 }
 
 /// Which vector of a member a tensor is part of.
@@ -213,7 +222,7 @@ impl CpuSurrogate {
             format: FORMAT,
             network: self.ensemble.network.clone(),
             n_members: self.ensemble.members.len(),
-            scaling: self.scaling.clone(),
+            scaling: SavedScaling { inputs: self.scaling.clone(), outputs: None },
             needs: self.needs.clone(),
             dropout_network: self.dropout.as_ref().map(|dropout| dropout.ensemble.network.clone()),
             provenance: self.provenance.clone(),
@@ -304,14 +313,14 @@ impl CpuSurrogate {
         let dropout = dropout.map(|(spec, network)| DropoutNetwork {
             spec,
             ensemble: Ensemble::new(network, None, dropout_members),
-            scaling: description.scaling.clone(),
+            scaling: description.scaling.inputs.clone(),
         });
         let loss_head_spec = description.needs.loss_head;
         Ok(Self {
             ensemble: Ensemble::new(network, loss_head, members),
             dropout,
             loss_head: loss_head_spec,
-            scaling: description.scaling,
+            scaling: description.scaling.inputs,
             needs: description.needs,
             provenance: description.provenance,
             report: description.training_report,
@@ -338,14 +347,14 @@ fn validate(description: &Description) -> Result<Option<(DropoutSpec, NetworkSpe
             return Err(inconsistent("the report of its training is not one of its networks".into()));
         }
     }
-    let scaling =
-        [("inputs", &description.scaling.inputs, n_inputs), ("outputs", &description.scaling.outputs, n_outputs)];
-    for (what, affine, n) in scaling {
-        if affine.as_ref().is_some_and(|affine| !affine.is_valid(n)) {
-            return Err(inconsistent(format!(
-                "the scaling of the {what} is not {n} finite offsets and positive factors"
-            )));
-        }
+    if description.scaling.inputs.as_ref().is_some_and(|affine| !affine.is_valid(n_inputs)) {
+        return Err(inconsistent(format!(
+            "the scaling of the inputs is not {n_inputs} finite offsets and positive factors"
+        )));
+    }
+    if description.scaling.outputs.is_some() {
+        let why = "it scales its outputs, as no command of `dal` ever did and this version cannot; train it anew";
+        return Err(inconsistent(why.into()));
     }
     match (description.needs.dropout, &description.dropout_network) {
         (None, None) => Ok(None),
@@ -401,7 +410,7 @@ fn read_member(tensors: &SafeTensors<'_>, prefix: &str, parts: &[Part], layout: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CpuLearner, ScalingRule, ScalingSpec};
+    use crate::{CpuLearner, InputScaling};
     use dal_core::model::{BatchNormSpec, Head, TrainingSpec};
     use dal_core::{Labelled, LossHeadSpec, SeedPath, Surrogate};
     use ndarray::Array2;
@@ -418,12 +427,10 @@ mod tests {
             loss_head: Some(LossHeadSpec::default()),
             ..Needs::default()
         };
-        let rule = ScalingRule::Standardise;
+        let rule = InputScaling::Standardise;
         let learner = CpuLearner::new(network, training).unwrap();
-        let mut model = learner
-            .with_scaling(ScalingSpec { inputs: rule, outputs: rule })
-            .fit(&Labelled::new(x, y).unwrap(), &needs, &SeedPath::root(0))
-            .unwrap();
+        let mut model =
+            learner.with_input_scaling(rule).fit(&Labelled::new(x, y).unwrap(), &needs, &SeedPath::root(0)).unwrap();
         model.note("problem", "sum");
         model
     }
@@ -490,6 +497,8 @@ mod tests {
         assert!(error.to_string().contains("accounts for"), "{error}");
         assert!(swap("\"format\":1", "\"format\":2").contains("format 2"));
         assert!(swap("\"factor\":[", "\"factor\":[-").contains("scaling"));
+        let scaled = "\"outputs\":{\"offset\":[0.0],\"factor\":[2.0]}";
+        assert!(swap("\"outputs\":null", scaled).contains("scales its outputs"));
         assert!(swap("\"rate\":0.5", "\"rate\":1.5").contains("rate"));
         assert!(swap("\"width\":10", "\"width\":18446744073709551615").contains("loss head"));
         assert!(swap("\"platform\"", "\"platfrom\"").contains("unknown field"));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluate::{Evaluator, Member, PassMasks, Trace};
 use crate::params::{Layout, LossHeadShape};
-use crate::scaling::{Scaling, scaled};
+use crate::scaling::{Affine, scaled, slope};
 use dal_core::model::{NetworkSpec, TrainingSpec};
 
 /// Predictions held at once while moments are formed (8 bytes each).
@@ -44,13 +44,13 @@ pub(crate) struct DropoutNetwork {
     pub spec: DropoutSpec,
     /// One member.
     pub ensemble: Ensemble,
-    /// The surrogate's scaling.
-    pub scaling: Scaling,
+    /// The scaling of the surrogate's inputs.
+    pub scaling: Option<Affine>,
 }
 
 impl DropoutNetwork {
     fn frame(&self) -> Frame<'_> {
-        Frame { network: &self.ensemble.network, scaling: &self.scaling }
+        Frame { network: &self.ensemble.network, scaling: self.scaling.as_ref() }
     }
 }
 
@@ -79,7 +79,7 @@ pub struct CpuSurrogate {
     pub(crate) ensemble: Ensemble,
     pub(crate) dropout: Option<DropoutNetwork>,
     pub(crate) loss_head: Option<LossHeadSpec>,
-    pub(crate) scaling: Scaling,
+    pub(crate) scaling: Option<Affine>,
     pub(crate) needs: Needs,
     pub(crate) provenance: Provenance,
     pub(crate) report: Option<TrainingReport>,
@@ -102,9 +102,9 @@ impl CpuSurrogate {
         &self.ensemble.layout
     }
 
-    /// The scaling around the network.
-    pub fn scaling(&self) -> &Scaling {
-        &self.scaling
+    /// The scaling of the inputs; `None` leaves them as they are.
+    pub fn scaling(&self) -> Option<&Affine> {
+        self.scaling.as_ref()
     }
 
     /// Where it comes from.
@@ -123,14 +123,14 @@ impl CpuSurrogate {
     }
 
     fn frame(&self) -> Frame<'_> {
-        Frame { network: &self.ensemble.network, scaling: &self.scaling }
+        Frame { network: &self.ensemble.network, scaling: self.scaling.as_ref() }
     }
 }
 
 /// What stands between a caller's points and a network's numbers: checks, chunks, scaling.
 struct Frame<'a> {
     network: &'a NetworkSpec,
-    scaling: &'a Scaling,
+    scaling: Option<&'a Affine>,
 }
 
 impl Frame<'_> {
@@ -164,7 +164,7 @@ impl Frame<'_> {
                     forward(model, first + start, block, n, &mut trace);
                     for (i, values) in trace.prediction().chunks_exact(n_outputs).enumerate() {
                         for (output, &value) in values.iter().enumerate() {
-                            let value = self.scaling.output(output, f64::from(value));
+                            let value = f64::from(value);
                             if !value.is_finite() {
                                 let row = first + start + i;
                                 return Err(SurrogateError::NonFinitePrediction { row, output, value });
@@ -219,10 +219,10 @@ pub(crate) fn check_inputs(x: &ArrayView2<'_, f64>, expected: usize) -> Result<(
 }
 
 /// A chunk of points as the network sees them.
-pub(crate) fn single_rows(chunk: &ArrayView2<'_, f64>, scaling: &Scaling, rows: &mut Vec<f32>) {
+pub(crate) fn single_rows(chunk: &ArrayView2<'_, f64>, scaling: Option<&Affine>, rows: &mut Vec<f32>) {
     rows.clear();
     for row in chunk.outer_iter() {
-        rows.extend(row.iter().enumerate().map(|(j, &v)| scaled(scaling.inputs.as_ref(), j, v) as f32));
+        rows.extend(row.iter().enumerate().map(|(j, &v)| scaled(scaling, j, v) as f32));
     }
 }
 
@@ -321,7 +321,7 @@ impl InputGradient for CpuSurrogate {
         self.frame().each_chunk(&x, n_members, chunk_rows, forward, |first, predictions| {
             let n = predictions.len_of(Axis(1));
             let centre = predictions.sum_axis(Axis(0)) / n_members as f64;
-            single_rows(&x.slice(ndarray::s![first..first + n, ..]), &self.scaling, &mut rows);
+            single_rows(&x.slice(ndarray::s![first..first + n, ..]), self.scaling.as_ref(), &mut rows);
             let share = 1.0 / (n_members * n_outputs) as f64;
             for (evaluator, prediction) in evaluators.iter().zip(predictions.outer_iter()) {
                 signal.clear();
@@ -329,15 +329,15 @@ impl InputGradient for CpuSurrogate {
                     for j in 0..n_outputs {
                         let gap = prediction[[i, j]] - centre[[i, j]];
                         score[first + i] += gap * gap * share;
-                        signal.push((2.0 * share * gap * self.scaling.output_factor(j)) as f32);
+                        signal.push((2.0 * share * gap) as f32);
                     }
                 }
                 evaluator.forward(&rows, n, None, false, &mut trace);
                 let ignore = (|_: usize, _: &[f32]| (), |_: &[f32]| (), |_: usize, _: &[f32], _: &[f32]| ());
                 evaluator.backward(&mut trace, &signal, ignore.0, ignore.1, ignore.2, Some(&mut input_signal));
                 for (i, slopes) in input_signal.chunks_exact(n_inputs).enumerate() {
-                    for (k, &slope) in slopes.iter().enumerate() {
-                        gradient[[first + i, k]] += f64::from(slope) * self.scaling.input_slope(k);
+                    for (k, &value) in slopes.iter().enumerate() {
+                        gradient[[first + i, k]] += f64::from(value) * slope(self.scaling.as_ref(), k);
                     }
                 }
             }
@@ -381,7 +381,7 @@ impl LossHead for CpuSurrogate {
         let mut scores = Array1::zeros(x.nrows());
         let (mut trace, mut rows) = (Trace::default(), Vec::new());
         for (c, chunk) in x.axis_chunks_iter(Axis(0), CHUNK_ROWS).enumerate() {
-            single_rows(&chunk, &self.scaling, &mut rows);
+            single_rows(&chunk, self.scaling.as_ref(), &mut rows);
             for evaluator in &evaluators {
                 evaluator.forward(&rows, chunk.nrows(), None, false, &mut trace);
                 for (i, score) in evaluator.scores(&trace).into_iter().enumerate() {

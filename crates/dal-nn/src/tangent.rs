@@ -43,7 +43,7 @@ struct Signals {
 impl CpuSurrogate {
     /// Points as the network sees them, in f64.
     pub(crate) fn double_rows(&self, x: &ArrayView2<'_, f64>) -> Vec<f64> {
-        let affine = self.scaling.inputs.as_ref();
+        let affine = self.scaling.as_ref();
         x.outer_iter()
             .flat_map(|row| row.iter().enumerate().map(|(j, &v)| scaled(affine, j, v)).collect::<Vec<_>>())
             .collect()
@@ -163,7 +163,7 @@ struct Pair<'a> {
     candidates_x: &'a [f64],
     candidates: Trace<f64>,
     loss: Signals,
-    output_factor: &'a [f64],
+    n_outputs: usize,
 }
 
 impl Pair<'_> {
@@ -174,11 +174,11 @@ impl Pair<'_> {
         outputs: std::ops::Range<usize>,
     ) -> (Vec<f64>, Trace<f64>, Signals) {
         let n_inputs = self.anchors_x.len() / self.anchors.n;
-        let n_outputs = self.output_factor.len();
+        let n_outputs = self.n_outputs;
         let mut signal = vec![0.0; range.len() * outputs.len() * n_outputs];
         for (row, signal) in signal.chunks_exact_mut(n_outputs).enumerate() {
             let output = outputs.start + row % outputs.len();
-            signal[output] = self.output_factor[output];
+            signal[output] = 1.0;
         }
         let x = repeated(self.anchors_x, n_inputs, range.clone(), outputs.len());
         // The anchors were evaluated once; their outputs differ in what is sent back only.
@@ -192,7 +192,7 @@ impl Pair<'_> {
         let evaluator = self.evaluator;
         let layout = evaluator.layout;
         let n_hidden = layout.hidden().len();
-        let (n, n_outputs) = (self.candidates.n, self.output_factor.len());
+        let (n, n_outputs) = (self.candidates.n, self.n_outputs);
         let inputs: Vec<_> = (0..=n_hidden)
             .map(|l| {
                 let candidates = (self.candidates_x, &self.candidates);
@@ -296,20 +296,18 @@ impl Pair<'_> {
                 }
                 std::mem::swap(&mut here, &mut next);
             }
-            let n_outputs = self.output_factor.len();
+            let n_outputs = self.n_outputs;
             let at = c * n_anchors * n_outputs;
             for (a, row) in here.chunks_exact(n_outputs).enumerate() {
                 let sums = &mut sums.values[at + a * n_outputs..][..n_outputs];
-                for ((sum, value), factor) in sums.iter_mut().zip(row).zip(self.output_factor) {
-                    *sum += factor * value;
-                }
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
             }
         }
     }
 
     /// The products over some parameters only, from explicit gradients; `subset` is ascending.
     fn explicit(&self, subset: &[usize], sums: &mut Sums<'_>) {
-        let n_outputs = self.output_factor.len();
+        let n_outputs = self.n_outputs;
         let width = subset.len();
         let rows_at_once = (BLOCK_VALUES / width.max(1)).max(1);
         let outputs_at_once = rows_at_once.min(n_outputs);
@@ -423,7 +421,6 @@ impl Tangent for CpuSurrogate {
         let subsets: Vec<_> = (0..ensemble.members.len())
             .map(|member| draw_subset(subset, layout.n_network_parameters(), member))
             .collect();
-        let output_factor: Vec<f64> = (0..n_outputs).map(|j| self.scaling.output_factor(j)).collect();
         let anchors_x = self.double_rows(&anchors);
         let n_anchors = anchors.nrows();
         let chunk_rows = (CHUNK_VALUES / (n_anchors.max(1) * n_outputs)).clamp(1, CHUNK_ROWS);
@@ -440,8 +437,9 @@ impl Tangent for CpuSurrogate {
                     let signal: Vec<f64> = at_candidates
                         .prediction()
                         .chunks_exact(n_outputs)
+                        // ∂ℓ/∂f_j, where ℓ = mean_j (f_j − target_j)².
                         .flat_map(|f| {
-                            f.iter().enumerate().map(|(j, &f)| self.loss_slope(j, f, target[j])).collect::<Vec<_>>()
+                            f.iter().zip(target).map(|(f, y)| 2.0 * (f - y) / n_outputs as f64).collect::<Vec<_>>()
                         })
                         .collect();
                     let loss = evaluator.signals(&mut at_candidates, &signal);
@@ -452,7 +450,7 @@ impl Tangent for CpuSurrogate {
                         candidates_x: &candidates_x,
                         candidates: at_candidates,
                         loss,
-                        output_factor: &output_factor,
+                        n_outputs,
                     };
                     // A fresh array in standard layout is one slice.
                     let values = products.as_slice_mut().unwrap_or(&mut []);
@@ -471,13 +469,5 @@ impl Tangent for CpuSurrogate {
             on_chunk(c * chunk_rows, products.slice(s![.., .., ..]));
         }
         Ok(())
-    }
-}
-
-impl CpuSurrogate {
-    /// `∂ℓ/∂` (network output `j`), where `ℓ = mean_j (f_j − target_j)²` and `f_j` is the scaled network output.
-    fn loss_slope(&self, j: usize, network_output: f64, target: f64) -> f64 {
-        let residual = self.scaling.output(j, network_output) - target;
-        2.0 * residual * self.scaling.output_factor(j) / self.n_outputs() as f64
     }
 }

@@ -10,8 +10,8 @@ use dal_core::{
     Stop, StopLevel, Surrogate, SurrogateError, TrainingEnd, TrainingReport,
 };
 use dal_nn::{
-    BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head, Layout,
-    MemberState, NetworkSpec, OnCollapse, ScalingRule, ScalingSpec, TchDevice, TchLearner, TchOptions, TchSetupError,
+    BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head,
+    InputScaling, Layout, MemberState, NetworkSpec, OnCollapse, TchDevice, TchLearner, TchOptions, TchSetupError,
     TchSurrogate, TchTrainError, TchTrainer, TrainError, TrainJob, TrainingSpec,
 };
 use ndarray::{Array1, Array2, Array3, ArrayBase, Axis, Data, Dimension};
@@ -133,11 +133,11 @@ fn both_engines_start_from_the_same_numbers_and_stay_close_at_first() {
 
 #[test]
 fn a_model_answers_alike_on_both_engines() {
-    let standardised = ScalingSpec { inputs: ScalingRule::Standardise, outputs: ScalingRule::Standardise };
+    let standardised = InputScaling::Standardise;
     let cases = [
-        (linear(2, 1, &[20, 20, 20], bn()), ScalingSpec::default()),
+        (linear(2, 1, &[20, 20, 20], bn()), InputScaling::None),
         (linear(3, 4, &[12, 9], bn()), standardised),
-        (linear(2, 2, &[], None), ScalingSpec::default()),
+        (linear(2, 2, &[], None), InputScaling::None),
         (linear(5, 1, &[33], None), standardised),
         (convolutions(), standardised),
     ];
@@ -148,7 +148,7 @@ fn a_model_answers_alike_on_both_engines() {
             everything()
         };
         let data = labelled(60, network.n_inputs(), network.n_outputs(), 4);
-        let learner = cpu(&network, &training(4, 60)).with_scaling(scaling);
+        let learner = cpu(&network, &training(4, 60)).with_input_scaling(scaling);
         let ours = learner.fit(&data, &needs, &SeedPath::root(1)).unwrap();
         // Little memory: many chunks.
         let options = TchOptions { memory: Some(100_000), ..TchOptions::default() };

@@ -9,7 +9,7 @@ use super::surrogate::TchSurrogate;
 use super::trainer::{TchTrainError, TchTrainer};
 use crate::evaluate::Member;
 use crate::recipe::{Failure, Recipe, Task, Trained};
-use crate::scaling::ScalingSpec;
+use crate::scaling::InputScaling;
 use crate::surrogate::CpuSurrogate;
 use crate::training::MemberState;
 use dal_core::Clock;
@@ -71,7 +71,7 @@ impl TchLearner {
 
     /// Scales inputs and outputs by the training set.
     #[must_use]
-    pub fn with_scaling(mut self, scaling: ScalingSpec) -> Self {
+    pub fn with_input_scaling(mut self, scaling: InputScaling) -> Self {
         self.recipe.scaling = scaling;
         self
     }

@@ -14,7 +14,7 @@ use super::evaluate::{DeviceEnsemble, PassMasks};
 use super::masks::Masks;
 use super::tangent::DeviceTangent;
 use super::trainer::TchTrainError;
-use crate::scaling::Scaling;
+use crate::scaling::{Affine, slope};
 use crate::surrogate::{CpuSurrogate, check_inputs, single_rows};
 
 /// Bytes that a chunk of a pool may need on the CPU by default: about a core's second-level cache.
@@ -61,7 +61,7 @@ struct Frame {
     chunk: usize,
     n_inputs: usize,
     n_outputs: usize,
-    scaling: Scaling,
+    scaling: Option<Affine>,
 }
 
 impl TchSurrogate {
@@ -81,7 +81,7 @@ impl TchSurrogate {
             chunk: options.memory.unwrap_or(default),
             n_inputs: host.network().n_inputs(),
             n_outputs: host.network().n_outputs(),
-            scaling: host.scaling().clone(),
+            scaling: host.scaling().cloned(),
         };
         let failed = |error: TchError| TchSetupError::Device { message: TchTrainError::from(error).to_string() };
         let dropout = match &host.dropout {
@@ -120,7 +120,7 @@ impl Frame {
         let rows_at_once = (self.chunk / bytes_per_point.max(1)).clamp(16, most.max(16)).min(most.max(1));
         let mut rows = Vec::new();
         for (c, chunk) in x.axis_chunks_iter(Axis(0), rows_at_once).enumerate() {
-            single_rows(&chunk, &self.scaling, &mut rows);
+            single_rows(&chunk, self.scaling.as_ref(), &mut rows);
             let n = chunk.nrows();
             let points = self.memory.upload(&rows, &[1, n as i64, self.n_inputs as i64]);
             let points = points.and_then(|points| points.f_transpose(1, 2)?.f_contiguous()).map_err(failed)?;
@@ -131,17 +131,7 @@ impl Frame {
 
     /// Predictions `(models, n_outputs, n)` in the labels' units, f64, all finite.
     fn predictions(&self, first_row: usize, network: &Tensor) -> Result<Tensor, SurrogateError> {
-        let scaled = || -> Result<Tensor, TchError> {
-            let values = network.f_to_kind(Kind::Double)?;
-            match &self.scaling.outputs {
-                None => Ok(values),
-                Some(affine) => {
-                    let column = |values: &[f64]| self.memory.upload(values, &[1, self.n_outputs as i64, 1]);
-                    column(&affine.offset)?.f_addcmul(&values, &column(&affine.factor)?)
-                }
-            }
-        };
-        let values = scaled().map_err(failed)?;
+        let values = network.f_to_kind(Kind::Double).map_err(failed)?;
         let finite = values.f_isfinite().and_then(|finite| finite.f_all()?.f_int64_value(&[])).map_err(failed)?;
         if finite == 0 {
             let rows = values.f_transpose(1, 2).and_then(|rows| download::<f64>(&rows)).map_err(failed)?;
@@ -284,7 +274,7 @@ impl InputGradient for TchSurrogate {
         let mut score = Array1::zeros(x.nrows());
         let mut gradient = Array2::zeros((x.nrows(), frame.n_inputs));
         let share = 1.0 / (members.n_members * frame.n_outputs) as f64;
-        let factors: Vec<f64> = (0..frame.n_outputs).map(|j| 2.0 * share * frame.scaling.output_factor(j)).collect();
+        let factors = vec![2.0 * share; frame.n_outputs];
         let bytes = members.bytes_per_point(members.n_members, true) + 32 * members.n_members * frame.n_outputs;
         frame.each_chunk(&x, bytes, usize::MAX, |first, n, points| {
             let trace = members.forward(points, None, true).map_err(failed)?;
@@ -302,7 +292,7 @@ impl InputGradient for TchSurrogate {
             slopes().map_err(failed)
         })?;
         for (k, mut column) in gradient.axis_iter_mut(Axis(1)).enumerate() {
-            column.mapv_inplace(|slope| slope * frame.scaling.input_slope(k));
+            column.mapv_inplace(|value| value * slope(frame.scaling.as_ref(), k));
         }
         match gradient.indexed_iter().find(|(_, v)| !f64::is_finite(**v)) {
             Some(((row, column), value)) => Err(SurrogateError::Other {
@@ -358,7 +348,7 @@ impl TchSurrogate {
                 Array3::zeros((chunk.nrows(), 0, frame.n_outputs))
             } else {
                 let chunk = points(&chunk).map_err(failed)?;
-                tangent.products((&at_anchors, &chunk), &frame.scaling, target, frame.chunk / 8).map_err(failed)?
+                tangent.products((&at_anchors, &chunk), target, frame.chunk / 8).map_err(failed)?
             };
             if let Some(((row, _, output), &value)) = products.indexed_iter().find(|(_, v)| !f64::is_finite(**v)) {
                 return Err(SurrogateError::NonFinitePrediction { row: c * TANGENT_ROWS + row, output, value });

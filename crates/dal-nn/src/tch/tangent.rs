@@ -10,7 +10,6 @@ use super::evaluate::conv_signal;
 use super::pass::{Products, at_taps, conv_forward, t};
 use crate::conv::Conv;
 use crate::evaluate::Evaluator;
-use crate::scaling::Scaling;
 use crate::surrogate::Ensemble;
 use dal_core::model::ConvKind;
 
@@ -187,22 +186,19 @@ impl DeviceTangent {
     pub fn products(
         &self,
         (anchors, candidates): (&Tensor, &Tensor),
-        scaling: &Scaling,
         target: ArrayView1<'_, f64>,
         values: usize,
     ) -> Result<Array3<f64>> {
         let (at_anchors, at_candidates) = (self.forward(anchors)?, self.forward(candidates)?);
         let (n_anchors, n) = (anchors.size()[2], candidates.size()[2]);
         let n_outputs = self.n_outputs;
-        let factors: Vec<f64> = (0..n_outputs).map(|j| scaling.output_factor(j)).collect();
         let column = |of: &dyn Fn(usize) -> f64| {
             self.memory.upload(&(0..n_outputs).map(of).collect::<Vec<_>>(), &[1, n_outputs as i64, 1])
         };
-        // ∂ℓ/∂(network output j) = 2 (offset + factor f − target) factor / n_outputs.
-        let slope = |j: usize| 2.0 * factors[j] / n_outputs as f64;
+        // ∂ℓ/∂(network output j) = 2 (f − target) / n_outputs.
+        let slope = 2.0 / n_outputs as f64;
         let prediction = &at_candidates.tail[at_candidates.tail.len() - 1];
-        let signal = column(&|j| slope(j) * (scaling.output(j, 0.0) - target[j]))?
-            .f_addcmul(prediction, &column(&|j| slope(j) * factors[j])?)?;
+        let signal = column(&|j| -slope * target[j])?.f_addcmul(prediction, &column(&|_| slope)?)?;
         let loss = self.signals(&at_candidates, &signal)?;
         let inputs: Result<Vec<_>> = (0..=self.views.hidden.len())
             .map(|l| t(at_candidates.input_of(l))?.f_bmm(at_anchors.input_of(l))?.f_add_scalar(1.0)?.f_unsqueeze(3))

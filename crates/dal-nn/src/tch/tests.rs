@@ -15,7 +15,7 @@ use super::surrogate::TchSurrogate;
 use super::trainer::{TchTrainError, TchTrainer, member};
 use crate::surrogate::Ensemble;
 use crate::training::{MemberState, MemberTrainer, TrainError, TrainJob, TrainLog};
-use crate::{CpuLearner, ScalingRule, ScalingSpec};
+use crate::{CpuLearner, InputScaling};
 use dal_core::model::{BatchNormSpec, ConvHeadSpec, ConvKind, ConvLayerSpec, Head, NetworkSpec, TrainingSpec};
 
 /// One member as a batch of its own.
@@ -190,8 +190,8 @@ fn the_tangent_by_tensors_equals_the_tangent_of_the_cpu_engine() {
         let mut points =
             |n: usize, columns: usize| Array2::from_shape_fn((n, columns), |_| rng.random_range(-1.0..1.0));
         let data = Labelled::new(points(30, 2), points(30, n_outputs)).unwrap();
-        let standardised = ScalingSpec { inputs: ScalingRule::Standardise, outputs: ScalingRule::Standardise };
-        let learner = CpuLearner::new(network, training).unwrap().with_scaling(standardised);
+        let standardised = InputScaling::Standardise;
+        let learner = CpuLearner::new(network, training).unwrap().with_input_scaling(standardised);
         let needs = Needs { tangent: true, ..Needs::default() };
         let ours = learner.fit(&data, &needs, &SeedPath::root(1)).unwrap();
         let (anchors, candidates) = (points(4, 2), points(301, 2));
