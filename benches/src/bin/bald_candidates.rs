@@ -42,6 +42,9 @@ struct Args {
     /// Adam's rates; 0 is the preset's.
     #[arg(long, value_delimiter = ',', default_value = "0,1e-3,3e-4")]
     learning_rates: Vec<f64>,
+    /// Whether it keeps the preset's BatchNorm: `true`, `false` or both.
+    #[arg(long, value_delimiter = ',', default_value = "false,true")]
+    batch_norm: Vec<bool>,
     /// Points to judge on.
     #[arg(long, default_value_t = 2000)]
     validation: usize,
@@ -78,13 +81,16 @@ fn candidates(args: &Args) -> Vec<DropoutSpec> {
         for &factor in &args.factors {
             for &epochs in &args.epochs {
                 for &learning_rate in &args.learning_rates {
-                    all.push(DropoutSpec {
-                        rate,
-                        width_factor: WidthFactor::Factor(factor),
-                        epochs: Some(epochs),
-                        learning_rate: (learning_rate > 0.0).then_some(learning_rate),
-                        ..DropoutSpec::default()
-                    });
+                    for &batch_norm in &args.batch_norm {
+                        all.push(DropoutSpec {
+                            rate,
+                            width_factor: WidthFactor::Factor(factor),
+                            epochs: Some(epochs),
+                            learning_rate: (learning_rate > 0.0).then_some(learning_rate),
+                            batch_norm,
+                            ..DropoutSpec::default()
+                        });
+                    }
                 }
             }
         }
@@ -95,13 +101,15 @@ fn candidates(args: &Args) -> Vec<DropoutSpec> {
 fn in_words(spec: &DropoutSpec) -> String {
     let WidthFactor::Factor(factor) = spec.width_factor else { return "published".into() };
     let rate = spec.learning_rate.map_or("preset".to_owned(), |rate| rate.to_string());
-    format!("{},{factor},{},{rate}", spec.rate, spec.epochs.unwrap_or(0))
+    format!("{},{factor},{},{rate},{}", spec.rate, spec.epochs.unwrap_or(0), spec.batch_norm)
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
     let candidates = candidates(&args);
-    println!("problem,preset,rate,factor,epochs,learning_rate,labels,seed,mse_over_variance,rank_correlation");
+    println!(
+        "problem,preset,rate,factor,epochs,learning_rate,batch_norm,labels,seed,mse_over_variance,rank_correlation"
+    );
     let mut means: BTreeMap<(String, String), Outcomes> = BTreeMap::new();
     for id in &args.problems {
         let problem = find(id, &Settings::default())?;
@@ -146,7 +154,7 @@ fn main() -> Result<()> {
         }
     }
     println!(
-        "# problem,preset,rate,factor,epochs,learning_rate: MSE over variance and rank correlation at each number of labels"
+        "# problem,preset,rate,factor,epochs,learning_rate,batch_norm: MSE over variance and rank correlation at each number of labels"
     );
     for ((place, spec), values) in &means {
         let mut line = format!("# {place},{spec}:");

@@ -319,8 +319,8 @@ impl Needs {
     }
 }
 
-/// A dropout network: the evaluated model's widths times a factor (rounded down), no BatchNorm, inverted dropout after
-/// every hidden layer.
+/// A dropout network: the evaluated model's widths times a factor (rounded down), no BatchNorm unless it is asked for,
+/// inverted dropout after every hidden layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DropoutSpec {
@@ -336,11 +336,21 @@ pub struct DropoutSpec {
     /// Adam's rate in its training; the evaluated model's where there is none given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
+    /// Whether it keeps the evaluated model's BatchNorm, if that has one; passes normalise with the kept statistics.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub batch_norm: bool,
 }
 
 impl Default for DropoutSpec {
     fn default() -> Self {
-        Self { rate: 0.5, n_passes: 25, width_factor: WidthFactor::SqrtMembers, epochs: None, learning_rate: None }
+        Self {
+            rate: 0.5,
+            n_passes: 25,
+            width_factor: WidthFactor::SqrtMembers,
+            epochs: None,
+            learning_rate: None,
+            batch_norm: false,
+        }
     }
 }
 

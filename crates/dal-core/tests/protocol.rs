@@ -175,8 +175,9 @@ fn pools_of_larger_ratios_hold_those_of_smaller_ones() {
 #[test]
 fn published_numbers_stand() {
     assert_eq!(PlateauSpec::DEFAULT, PlateauSpec { factor: 0.8, patience: 10, threshold: 1e-4 });
-    let DropoutSpec { rate, n_passes, width_factor, epochs, learning_rate } = DropoutSpec::default();
+    let DropoutSpec { rate, n_passes, width_factor, epochs, learning_rate, batch_norm } = DropoutSpec::default();
     assert_eq!((epochs, learning_rate), (None, None), "the published network is trained as the ensemble is");
+    assert!(!batch_norm);
     assert_eq!((rate, n_passes, width_factor), (0.5, 25, WidthFactor::SqrtMembers));
     let LossHeadSpec { n_layers, width, weight, margin, joint_share } = LossHeadSpec::default();
     assert_eq!((n_layers, width, weight, margin, joint_share), (3, 10, 0.001, 1.0, 0.6));

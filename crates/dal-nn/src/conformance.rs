@@ -387,6 +387,8 @@ fn a_decay_on_the_averaged_loss_matches_the_plain_loops() {
 fn dropout_matches_the_plain_loops() {
     let network = NetworkSpec::new(3, 2, vec![21, 35, 70], None, Head::Linear).unwrap();
     compare_along(&Case::new(network, 75, false, 6).with_dropout(), 10);
+    let normed = NetworkSpec::new(3, 1, vec![21, 35], batch_norm(), Head::Linear).unwrap();
+    compare_along(&Case::new(normed, 75, false, 6).with_dropout(), 10);
 }
 
 #[test]

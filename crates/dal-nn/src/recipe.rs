@@ -165,7 +165,7 @@ impl Recipe {
             WidthFactor::Members => n_members,
             WidthFactor::Factor(factor) => factor,
         };
-        let network = self.network.scaled_without_batch_norm(factor).map_err(|error| unsupported(error.to_string()))?;
+        let network = self.network.widened(factor, spec.batch_norm).map_err(|error| unsupported(error.to_string()))?;
         // One network with one loss, whatever the reading of the decay beside it.
         let mut training = self.training.alone();
         training.epochs = spec.epochs.unwrap_or(training.epochs);

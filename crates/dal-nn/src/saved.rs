@@ -360,8 +360,12 @@ fn validate(description: &Description) -> Result<Option<(DropoutSpec, NetworkSpe
         (None, None) => Ok(None),
         (Some(spec), Some(network)) => {
             check_dropout(network, &spec).map_err(inconsistent)?;
-            if (network.n_inputs(), network.n_outputs()) != (n_inputs, n_outputs) || network.batch_norm().is_some() {
-                return Err(inconsistent("the dropout network is not the ensemble's without BatchNorm".into()));
+            let batch_norm = description.network.batch_norm().filter(|_| spec.batch_norm);
+            if (network.n_inputs(), network.n_outputs()) != (n_inputs, n_outputs) || network.batch_norm() != batch_norm
+            {
+                let why =
+                    "the dropout network has other inputs, outputs or BatchNorm than the ensemble and its settings say";
+                return Err(inconsistent(why.into()));
             }
             Ok(Some((spec, network.clone())))
         }

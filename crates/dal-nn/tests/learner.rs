@@ -113,9 +113,10 @@ fn only_what_was_asked_for_is_granted() {
 #[test]
 fn a_widened_dropout_network_follows_the_ensemble_size() {
     let network = NetworkSpec::new(1, 1, vec![20, 3], bn(), Head::Linear).unwrap();
-    let scaled = network.scaled_without_batch_norm(10f64.sqrt()).unwrap();
+    let scaled = network.widened(10f64.sqrt(), false).unwrap();
     assert_eq!(scaled.hidden(), [63, 9]);
     assert!(scaled.batch_norm().is_none());
+    assert_eq!(network.widened(2.0, true).unwrap().batch_norm(), network.batch_norm());
 }
 
 #[test]
@@ -685,6 +686,9 @@ fn a_dropout_network_may_have_epochs_and_a_rate_of_its_own() {
     assert_eq!(apart.members(), plain.members(), "the evaluated model knows nothing of it");
     assert_eq!(dropped(&apart), dropped(&both));
     assert_ne!(dropped(&apart), dropped(&plain));
+    let normed = fit(base.clone(), DropoutSpec { batch_norm: true, ..DropoutSpec::default() }).unwrap();
+    assert_ne!(dropped(&normed), dropped(&plain));
+    assert_eq!(dropped(&CpuSurrogate::from_bytes(&normed.to_bytes().unwrap()).unwrap()), dropped(&normed));
     let refused = fit(base, DropoutSpec { learning_rate: Some(-1.0), ..DropoutSpec::default() });
     assert!(matches!(refused, Err(LearnError::Unsupported { message }) if message.contains("learning_rate")));
 }

@@ -9,7 +9,7 @@ use crate::card::{Card, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
 
 /// What can be set.
-pub(super) const SETTINGS: [SettingCard; 5] = [
+pub(super) const SETTINGS: [SettingCard; 6] = [
     SettingCard {
         key: "rate",
         help: "probability that a unit is dropped",
@@ -34,6 +34,11 @@ pub(super) const SETTINGS: [SettingCard; 5] = [
         key: "learning_rate",
         help: "Adam's rate of the dropout network, if not that of the evaluated model",
         values: SettingValues::Described("a positive number"),
+    },
+    SettingCard {
+        key: "batch_norm",
+        help: "whether the dropout network keeps the evaluated model's BatchNorm",
+        values: SettingValues::Described("true or false"),
     },
 ];
 
@@ -74,7 +79,7 @@ pub enum NamedWidth {
 
 /// The n pool points of the greatest variance over dropout passes, averaged over outputs as in `qbc`.
 ///
-/// The dropout network is trained beside the evaluated model and never changes it: no BatchNorm, inverted dropout at `rate`
+/// The dropout network is trained beside the evaluated model and never changes it: no BatchNorm by default, inverted dropout at `rate`
 /// after every hidden layer, masks independent per point and pass, `n_passes` passes. Needs a dropout network. Cost O(N)
 /// beyond the passes.
 ///
@@ -92,6 +97,8 @@ pub struct Bald {
     pub epochs: Option<usize>,
     /// Adam's rate of the network, if not that of the evaluated model.
     pub learning_rate: Option<f64>,
+    /// Whether the network keeps the evaluated model's BatchNorm, if that has one.
+    pub batch_norm: bool,
 }
 
 impl Default for Bald {
@@ -108,6 +115,7 @@ impl Default for Bald {
             width_factor,
             epochs: spec.epochs,
             learning_rate: spec.learning_rate,
+            batch_norm: spec.batch_norm,
         }
     }
 }
@@ -125,6 +133,7 @@ impl Bald {
             width_factor,
             epochs: self.epochs,
             learning_rate: self.learning_rate,
+            batch_norm: self.batch_norm,
         };
         Needs { dropout: Some(spec), ..Needs::default() }
     }

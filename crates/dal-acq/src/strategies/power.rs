@@ -69,7 +69,7 @@ pub(super) static BALD: Card = Card {
     pick_score: PickScore::Variance,
     labels: Labels::None,
     invariances: &[],
-    settings: &concat::<5, 7>(bald::SETTINGS),
+    settings: &concat::<6, 8>(bald::SETTINGS),
     build: |card, given| build(card, given, Power::<Bald>::check),
 };
 

@@ -387,14 +387,16 @@ impl NetworkSpec {
         self.conv_head().map_or(self.n_outputs, |conv| conv.length)
     }
 
-    /// The network of dropout sampling: no BatchNorm, hidden widths multiplied by `factor` and rounded down, at least 1.
+    /// The network of dropout sampling: hidden widths multiplied by `factor` and rounded down, at least 1; BatchNorm only
+    /// where it is kept.
     ///
     /// # Errors
     /// [`SpecError::OutOfRange`] unless `factor` is positive and finite.
-    pub fn scaled_without_batch_norm(&self, factor: f64) -> Result<Self, SpecError> {
+    pub fn widened(&self, factor: f64, keeps_batch_norm: bool) -> Result<Self, SpecError> {
         within("the width factor", factor, factor > 0.0 && factor.is_finite(), "(0, ∞)")?;
         let hidden = self.hidden.iter().map(|&w| ((w as f64 * factor).floor() as usize).max(1)).collect();
-        Self::new(self.n_inputs, self.n_outputs, hidden, None, self.head.clone())
+        let batch_norm = self.batch_norm.filter(|_| keeps_batch_norm);
+        Self::new(self.n_inputs, self.n_outputs, hidden, batch_norm, self.head.clone())
     }
 }
 
