@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dal_oracles::Problem;
 use dal_oracles::user::command::CallDesk;
+use dal_oracles::user::driver::EVALUATIONS;
 use dal_store::{
     AnswerDamageKind, AnswerKey, Answers, Calls, KeyInput, ProblemSpec, Remembering, Standing, Store, StoreError,
     has_old_labels, old_answers, problems_of,
@@ -52,7 +53,9 @@ pub fn kept_answers(problem: &Problem, folder: Option<&Path>) -> Result<Option<A
 pub fn remembering(problem: &Problem, folder: Option<&Path>) -> Result<Option<Remembering>, StoreError> {
     let Some(answers) = kept_answers(problem, folder)? else { return Ok(None) };
     let (Some(asking), Some(folder)) = (problem.asking(), answers_folder(problem, folder)) else { return Ok(None) };
-    let desk = Desk { answers: Arc::clone(&answers), calls: Calls::of(folder), problem: problem.id().to_owned() };
+    let place = folder.join(EVALUATIONS);
+    let desk =
+        Desk { answers: Arc::clone(&answers), calls: Calls::of(folder), problem: problem.id().to_owned(), place };
     let Some(oracle) = asking.oracle(Some(Arc::new(desk))) else { return Ok(None) };
     let lines = asking.clone();
     Ok(Some(Remembering::new(oracle, move |x| lines.line(x), answers, problem.scaling().clone())))
@@ -64,9 +67,15 @@ struct Desk {
     answers: Arc<Answers>,
     calls: Calls,
     problem: String,
+    /// Of a driver's directories.
+    place: PathBuf,
 }
 
 impl CallDesk for Desk {
+    fn place(&self) -> Option<PathBuf> {
+        Some(self.place.clone())
+    }
+
     fn arrived(&self, lines: &[&str]) -> Vec<Option<Vec<f64>>> {
         if self.answers.refresh().is_err() {
             // A folder that cannot be read now says nothing new.

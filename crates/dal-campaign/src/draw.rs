@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dal_acq::designs::sobol;
-use dal_core::{Ask, Campaign, Pool, Protocol, Start, Stop, Surrogate};
-use ndarray::{Array2, Axis};
+use dal_acq::designs::{latin_hypercube, sobol};
+use dal_core::{Ask, Campaign, Pool, Protocol, SeedPath, Start, Stop, Surrogate};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
@@ -111,6 +111,23 @@ impl Snapshot {
     ) -> Result<(Round, Option<Choice>), CampaignError> {
         let (model, choice) = self.model(trainer, stop)?;
         let found = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?;
+        if let Some(next) = self.passive(found.card.id, round, n, fixed, known)? {
+            // Such a rule looks at no answer, but what the model says there is kept all the same.
+            let (drawing, rows) = match self.subject.problem().candidates() {
+                Some(_) => {
+                    let rows = nearest_left(next.x.view(), candidates.x.view());
+                    (Drawing { told: Candidates { drawn: next.told.drawn, ..candidates.told }, x: candidates.x }, rows)
+                }
+                None => {
+                    let rows = (0..next.x.nrows()).collect();
+                    (next, rows)
+                }
+            };
+            let points = self.points(&drawing, &rows, known, Some(&model))?;
+            let mut drawn = self.round(round, found.card.id, n_labelled, drawing.told, fixed, points);
+            (drawn.errors, drawn.model) = (model.errors, Some(model.name));
+            return Ok((drawn, choice));
+        }
         let labelled = self.state.labelled(&self.subject).map_err(|error| CampaignError::request(error.to_string()))?;
         let Some((labelled, _)) = labelled else {
             return Err(CampaignError::request("there are no labels to choose by"));
@@ -224,20 +241,53 @@ impl Snapshot {
         if plain || sobol(1, inputs, 0, &stream).is_err() {
             return self.candidates(round, n, fixed, known);
         }
-        let begun = self.state.rounds().iter().filter(|round| round.rule == INITIAL);
+        self.sobol(INITIAL, "design", &stream, n, &[], known)
+    }
+
+    /// The next points of a Sobol sequence, which goes on behind what earlier rounds of this rule drew of it.
+    fn sobol(
+        &self,
+        rule: &str,
+        name: &str,
+        stream: &SeedPath,
+        n: usize,
+        fixed: &[(usize, f64)],
+        known: &[&[f64]],
+    ) -> Result<Drawing, CampaignError> {
+        let inputs = self.subject.space().dimensions().len();
+        let begun = self.state.rounds().iter().filter(|round| round.rule == rule);
         let first: usize = begun.map(|round| round.candidates.drawn).sum();
+        let told = format!("campaign, seed {}, {name}, Sobol points from {first} on", self.file.seed);
+        self.quantiles(n, fixed, known, told, &mut |block| {
+            sobol(SMALLEST_BLOCK, inputs, first + block * SMALLEST_BLOCK, stream)
+                .map_err(|error| CampaignError::request(error.to_string()))
+        })
+    }
+
+    /// The first `n` points of these blocks of quantiles that are admitted and not known; inputs that are held are put in
+    /// place. Of a space with few points there may be fewer.
+    fn quantiles(
+        &self,
+        n: usize,
+        fixed: &[(usize, f64)],
+        known: &[&[f64]],
+        stream: String,
+        block: &mut dyn FnMut(usize) -> Result<Array2<f64>, CampaignError>,
+    ) -> Result<Drawing, CampaignError> {
         let mut filter = self.filter(known);
         let mut rows: Vec<f64> = Vec::new();
-        let n_columns = space.n_columns();
-        for block in 0.. {
-            let quantiles = sobol(SMALLEST_BLOCK, inputs, first + block * SMALLEST_BLOCK, &stream)
-                .map_err(|error| CampaignError::request(error.to_string()))?;
+        let n_columns = self.subject.space().n_columns();
+        for number in 0.. {
+            let mut x = self.subject.space().at_quantiles(block(number)?.view());
+            for &(column, value) in fixed {
+                x.column_mut(column).fill(value);
+            }
             let before = (rows.len(), filter.admitted);
-            for quantile in quantiles.outer_iter() {
+            for point in x.outer_iter() {
                 if rows.len() == n * n_columns {
                     break;
                 }
-                if let Some((_, unit)) = filter.take(quantile)? {
+                if let Some((_, unit)) = filter.take_unit(point)? {
                     rows.extend(unit);
                 }
             }
@@ -247,8 +297,40 @@ impl Snapshot {
             filter.check()?;
         }
         let x = self.subject.array(rows.chunks_exact(n_columns));
-        let stream = format!("campaign, seed {}, design, Sobol points from {first} on", self.file.seed);
         Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned: None }, x })
+    }
+
+    /// The next points of a rule that fills the space and looks at no answer, going on from round to round; none for other
+    /// rules. Of a table they are where its rows are to be near.
+    fn passive(
+        &self,
+        rule: &str,
+        round: usize,
+        n: usize,
+        fixed: &[(String, Cell)],
+        known: &[&[f64]],
+    ) -> Result<Option<Drawing>, CampaignError> {
+        let fixed = self.fixed_columns(fixed)?;
+        let inputs = self.subject.space().dimensions().len();
+        // What a table's rows are to be near need not be new, nor one of them.
+        let listed = self.subject.problem().candidates().is_some();
+        let new = if listed { &[][..] } else { known };
+        match rule {
+            "sobol" => self.sobol(rule, rule, &self.seeds().purpose(rule), n, &fixed, new).map(Some),
+            "lhs" => {
+                let x = self.subject.array(known.iter().copied());
+                let existing = self.subject.space().quantiles(x.view())?;
+                let stream = self.round_seeds(round).strategy(0);
+                let told = format!("campaign/{round}, seed {}, strata that known points leave", self.file.seed);
+                let mut draw = |block| {
+                    let size = if block == 0 { n } else { n.max(SMALLEST_BLOCK) };
+                    Ok(latin_hypercube(size, existing.view(), &stream.index(block as u64)))
+                };
+                debug_assert_eq!(existing.ncols(), inputs);
+                self.quantiles(n, &fixed, new, told, &mut draw).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Columns of the unit box that are held, with their values.
@@ -305,6 +387,17 @@ impl Snapshot {
         }
         Ok(points)
     }
+}
+
+/// For each point in turn the nearest candidate that no earlier one took; the lowest of equally near ones.
+fn nearest_left(points: ArrayView2<'_, f64>, candidates: ArrayView2<'_, f64>) -> Vec<usize> {
+    let mut picked: Vec<usize> = Vec::new();
+    for point in points.outer_iter() {
+        let left = candidates.outer_iter().enumerate().filter(|(row, _)| !picked.contains(row));
+        let distances = left.map(|(row, candidate)| (row, distance(point.iter(), candidate.iter())));
+        picked.extend(distances.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(row, _)| row));
+    }
+    picked
 }
 
 /// Mean and members' standard deviation at each point, in the outputs' own units; the latter is empty without members.

@@ -16,11 +16,11 @@ const FOLDS: usize = 3;
 /// Members of each network that is compared.
 const MEMBERS: usize = 3;
 /// Networks that are compared at one time.
-const RUNGS: usize = 6;
+pub(crate) const RUNGS: usize = 6;
 /// Members of the network in use.
 pub(crate) const FINAL_MEMBERS: usize = 10;
 /// Labels below which there is nothing to compare.
-const FEWEST: usize = 9;
+pub(crate) const FEWEST: usize = 9;
 
 /// A choice of network, as the log keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,10 @@ pub struct Choice {
     pub chosen: usize,
     /// Whether squared errors were weighted by one over the probability of the draw.
     pub weighted: bool,
+    /// The network that a wider search found ([`Folder::tune`](crate::Folder::tune)): it stands beside the ladder whenever
+    /// one is chosen anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<MlpEnsemble>,
 }
 
 /// A network that was compared.
@@ -139,7 +143,7 @@ pub(crate) struct Data<'a> {
 }
 
 impl Data<'_> {
-    fn is_weighted(&self) -> bool {
+    pub(crate) fn is_weighted(&self) -> bool {
         self.weights.iter().any(|w| *w != 1.0)
     }
 
@@ -154,7 +158,7 @@ impl Data<'_> {
 
     /// Predictions of each row by networks that did not learn it, in the outputs' own units; none where a training
     /// failed.
-    fn held_out(
+    pub(crate) fn held_out(
         &self,
         model: &MlpEnsemble,
         shape: Shape,
@@ -202,7 +206,7 @@ impl Data<'_> {
     }
 
     /// The weighted squared error of each row in model units, averaged over outputs, weights of mean 1.
-    fn losses(&self, predicted: &Array2<f64>) -> Result<Array1<f64>, CampaignError> {
+    pub(crate) fn losses(&self, predicted: &Array2<f64>) -> Result<Array1<f64>, CampaignError> {
         let (_, back) = self.scaling.model_units(self.labelled)?;
         let error = back.forward(predicted.view()) - back.forward(self.labelled.y());
         let total: f64 = self.weights.iter().sum::<f64>() / self.weights.len() as f64;
@@ -225,7 +229,12 @@ impl Data<'_> {
         if self.labelled.len() < FEWEST {
             return Ok(None);
         }
-        let Some(predicted) = self.held_out(model, shape, threads, seeds, stop)? else { return Ok(None) };
+        let predicted = self.held_out(model, shape, threads, seeds, stop)?;
+        predicted.map(|predicted| self.errors_of(&predicted)).transpose()
+    }
+
+    /// The errors of predictions at the points that each model had not learned.
+    fn errors_of(&self, predicted: &Array2<f64>) -> Result<Errors, CampaignError> {
         let total: f64 = self.weights.iter().sum();
         let mean = |values: &mut dyn Iterator<Item = f64>| -> f64 {
             values.zip(self.weights).map(|(v, w)| v * w).sum::<f64>() / total
@@ -243,44 +252,64 @@ impl Data<'_> {
             let variance = mean(&mut y.iter().map(|y| square(&middle, y)));
             r2.push((variance > 0.0).then(|| 1.0 - mse / variance));
         }
-        Ok(Some(Errors { n: self.labelled.len(), rmse, r2, weighted: self.is_weighted() }))
+        Ok(Errors { n: self.labelled.len(), rmse, r2, weighted: self.is_weighted() })
     }
 
-    /// Compares the ladder's networks: of those within one standard error of the best, the simplest.
+    /// Compares the ladder's networks, and one that a wider search found: of those within one standard error of the best,
+    /// the simplest. Its errors come with it, where they could be taken.
     ///
     /// # Errors
     /// A stop.
     pub(crate) fn choose(
         &self,
         shape: Shape,
+        tuned: Option<&MlpEnsemble>,
         threads: usize,
         seeds: &SeedPath,
         stop: &Stop,
-    ) -> Result<Choice, CampaignError> {
+    ) -> Result<(Choice, Option<Errors>), CampaignError> {
         let n = self.labelled.len();
+        let mut models = ladder(n, shape);
+        if let Some(tuned) = tuned.filter(|tuned| !models.contains(tuned)) {
+            models.drain(..models.len().saturating_sub(RUNGS - 1));
+            models.push(tuned.clone());
+            models.sort_by_key(|model| n_parameters(model, shape));
+        }
         let mut rungs = Vec::new();
-        for model in ladder(n, shape) {
+        let mut held_out = Vec::new();
+        for model in models {
             let mut rung = Rung { n_parameters: n_parameters(&model, shape), model, loss: None, standard_error: None };
-            if n >= FEWEST
-                && let Some(predicted) = self.held_out(&rung.model, shape, threads, seeds, stop)?
-            {
-                let losses = self.losses(&predicted)?;
-                let mean = losses.sum() / n as f64;
-                let variance = losses.mapv(|l| (l - mean) * (l - mean)).sum() / (n as f64 - 1.0);
-                if mean.is_finite() {
-                    (rung.loss, rung.standard_error) = (Some(mean), Some((variance / n as f64).sqrt()));
-                }
+            let predicted = match n {
+                0..FEWEST => None,
+                _ => self.held_out(&rung.model, shape, threads, seeds, stop)?,
+            };
+            if let Some(predicted) = &predicted {
+                rung.take(&self.losses(predicted)?);
             }
             rungs.push(rung);
+            held_out.push(predicted);
         }
         let chosen = simplest_of_the_best(&rungs);
-        Ok(Choice { n_labelled: n, rungs, chosen, weighted: self.is_weighted() })
+        let errors = held_out[chosen].as_ref().map(|predicted| self.errors_of(predicted)).transpose()?;
+        Ok((Choice { n_labelled: n, rungs, chosen, weighted: self.is_weighted(), tuned: tuned.cloned() }, errors))
+    }
+}
+
+impl Rung {
+    /// Takes the mean of these losses and its standard error over points; nothing where it is no number.
+    pub(crate) fn take(&mut self, losses: &Array1<f64>) {
+        let n = losses.len() as f64;
+        let mean = losses.sum() / n;
+        let variance = losses.mapv(|l| (l - mean) * (l - mean)).sum() / (n - 1.0);
+        if mean.is_finite() {
+            (self.loss, self.standard_error) = (Some(mean), Some((variance / n).sqrt()));
+        }
     }
 }
 
 /// The place of the simplest network whose loss is at most the smallest plus its standard error; in the middle of the
 /// ladder where none could be compared.
-fn simplest_of_the_best(rungs: &[Rung]) -> usize {
+pub(crate) fn simplest_of_the_best(rungs: &[Rung]) -> usize {
     let best =
         rungs.iter().filter_map(|rung| Some((rung.loss?, rung.standard_error?))).min_by(|a, b| a.0.total_cmp(&b.0));
     let Some((loss, error)) = best else { return rungs.len() / 2 };
@@ -337,9 +366,11 @@ mod tests {
             let (labelled, ids) = data(60, f);
             let weights = vec![1.0; 60];
             let data = Data { labelled: &labelled, ids: &ids, weights: &weights, scaling: &scaling };
-            let choice = data.choose(SHAPE, 2, &SeedPath::root(1), &Stop::new()).unwrap();
+            let (choice, errors) = data.choose(SHAPE, None, 2, &SeedPath::root(1), &Stop::new()).unwrap();
             assert_eq!(choice.chosen, simplest_of_the_best(&choice.rungs), "{choice:?}");
-            assert_eq!(choice, data.choose(SHAPE, 1, &SeedPath::root(1), &Stop::new()).unwrap());
+            assert_eq!(choice, data.choose(SHAPE, None, 1, &SeedPath::root(1), &Stop::new()).unwrap().0);
+            let again = data.errors(choice.model(), SHAPE, 1, &SeedPath::root(1), &Stop::new()).unwrap();
+            assert_eq!(again, errors, "what the comparison took is what a training of its own takes");
             let errors = data.errors(choice.model(), SHAPE, 2, &SeedPath::root(1), &Stop::new()).unwrap().unwrap();
             assert!(errors.r2[0].unwrap() > least && !errors.weighted, "{errors:?}");
         }

@@ -96,6 +96,11 @@ impl Snapshot {
         TrialSeeds::new(&format!("campaign/{round}"), self.file.seed)
     }
 
+    /// Of each row of the labels one over the probability of its draw, beside a uniform one.
+    pub(crate) fn weights(&self, ids: &[u64]) -> Vec<f64> {
+        ids.iter().map(|&id| 1.0 / self.state.relative_probability(id)).collect()
+    }
+
     /// What the strategy asks for, and what people want to know of a prediction.
     fn needs(&self) -> Result<Needs, CampaignError> {
         let strategy = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?.strategy;
@@ -116,17 +121,18 @@ impl Snapshot {
             Trainer::Networks { threads } => threads,
         };
         let shape = self.subject.shape();
-        let weights: Vec<f64> = ids.iter().map(|&id| 1.0 / self.state.relative_probability(id)).collect();
+        let weights = self.weights(&ids);
         let data = Data { labelled: &labelled, ids: &ids, weights: &weights, scaling: self.subject.scaling() };
         let choosing = self.seeds().purpose("ladder");
-        let (network, choice) = match (self.file.model, self.state.choice()) {
-            (ModelSource::ProblemFile, _) => (self.subject.problem().model().clone(), None),
+        let (network, choice, compared) = match (self.file.model, self.state.choice()) {
+            (ModelSource::ProblemFile, _) => (self.subject.problem().model().clone(), None, None),
             (ModelSource::Ladder, Some(choice)) if !choice.is_outgrown(labelled.len()) => {
-                (choice.model().clone(), Some(choice.clone()))
+                (choice.model().clone(), Some(choice.clone()), None)
             }
-            (ModelSource::Ladder, _) => {
-                let choice = data.choose(shape, threads, &choosing, stop)?;
-                (choice.model().clone(), Some(choice))
+            (ModelSource::Ladder, earlier) => {
+                let tuned = earlier.and_then(|choice| choice.tuned.as_ref());
+                let (choice, errors) = data.choose(shape, tuned, threads, &choosing, stop)?;
+                (choice.model().clone(), Some(choice), Some(errors))
             }
         };
         let fitting = self.seeds().purpose("fit").index(labelled.len() as u64);
@@ -142,7 +148,11 @@ impl Snapshot {
                 };
                 let spec = network.network(shape).map_err(|error| refused(&error))?;
                 let learner = CpuLearner::new(spec, network.training.clone()).map_err(|error| refused(&error))?;
-                let errors = data.errors(&network, shape, threads, &choosing, stop)?;
+                // The comparison has held the chosen network against the same folds already.
+                let errors = match compared {
+                    Some(errors) => errors,
+                    None => data.errors(&network, shape, threads, &choosing, stop)?,
+                };
                 let mut trained = learner.with_threads(threads).fit(&scaled, &needs, &fitting)?;
                 let units: Vec<Value> = self
                     .subject

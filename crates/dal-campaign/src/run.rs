@@ -142,10 +142,14 @@ impl Shared<'_> {
                 Answer::Values(values.to_vec())
             }
             Err(failure) => {
-                let again = may_be_the_machines(failure.kind) && losses + 1 < attempts;
+                let untried = failure.kind == LabelFailureKind::NotTried;
+                let again = untried || (may_be_the_machines(failure.kind) && losses + 1 < attempts);
                 let told = Failure::from(&failure);
                 failed = Some((told.clone(), again));
-                self.losses = if may_be_the_machines(failure.kind) { self.losses + 1 } else { 0 };
+                self.losses = match may_be_the_machines(failure.kind) {
+                    true => self.losses + usize::from(!untried),
+                    false => 0,
+                };
                 if again { Answer::Lost(told) } else { Answer::Failed(told) }
             }
         };
@@ -279,12 +283,18 @@ impl<'a> Running<'a> {
             shared.folder.subject().array(units.iter().map(Vec::as_slice))
         };
         let mut open = vec![true; ids.len()];
+        let mut untried = None;
+        let mut tried = false;
         let mut trouble = None;
         let mut on_row = |row: usize, answer: Result<&[f64], LabelFailure>| {
             if row >= open.len() || !std::mem::replace(&mut open[row], false) {
                 return ControlFlow::Continue(());
             }
             let answer = answer.and_then(|label| dal_core::check_label(label, self.oracle.n_outputs()));
+            match &answer {
+                Err(failure) if failure.kind == LabelFailureKind::NotTried => untried = Some(failure.to_string()),
+                _ => tried = true,
+            }
             match self.lock().keep(ids[row], answer) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -300,6 +310,10 @@ impl<'a> Running<'a> {
         match outcome {
             Err(OracleError::Stopped) => return Ok(false),
             other => other?,
+        }
+        if let Some(last) = untried.filter(|_| !tried) {
+            // Asking again would go on for ever: points that were not tried use up no attempt.
+            return Err(CampaignError::Down { n: ids.len(), last });
         }
         for (row, &id) in ids.iter().enumerate() {
             if open[row] {

@@ -8,7 +8,7 @@ use ndarray::Array2;
 
 use crate::ladder::Choice;
 use crate::subject::{Subject, is_same};
-use crate::words::{Answer, Beside, Cell, Failure, Leased, Round, Told, What, Word};
+use crate::words::{Answer, Beside, Cell, Failure, Leased, Round, Told, What, Word, is_untried};
 
 /// The state of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +65,7 @@ pub struct Point {
     pub answers: Vec<Vec<f64>>,
     /// Why it has none.
     pub failure: Option<Failure>,
-    /// Failures for the machine's sake so far.
+    /// Failures for the machine's sake so far, without those of calls that ended before its turn.
     pub losses: usize,
     /// The last of them.
     pub loss: Option<Failure>,
@@ -208,7 +208,7 @@ impl State {
                 }
                 Answer::Failed(failure) => point.failure = Some(failure.clone()),
                 Answer::Lost(failure) => {
-                    point.losses += 1;
+                    point.losses += usize::from(!is_untried(&failure.kind));
                     point.loss = Some(failure.clone());
                     point.lease = None;
                 }

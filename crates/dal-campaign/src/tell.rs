@@ -110,7 +110,7 @@ impl Folder {
         }
     }
 
-    fn row(
+    pub(crate) fn row(
         &self,
         table: &Table,
         row: usize,
@@ -325,7 +325,7 @@ impl Known {
 }
 
 /// The failure that a cell states: `error: …`, `failed`, `fail …` for the point's sake, `lost: …` for the machine's.
-fn failed(text: &str) -> Option<Answer> {
+pub(crate) fn failed(text: &str) -> Option<Answer> {
     let text = text.trim();
     let lower = text.to_lowercase();
     let words =

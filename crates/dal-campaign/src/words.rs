@@ -299,6 +299,11 @@ pub(crate) fn may_be_the_machines(kind: LabelFailureKind) -> bool {
     !matches!(kind, LabelFailureKind::Refused | LabelFailureKind::NonFinite | LabelFailureKind::OutOfDomain)
 }
 
+/// Whether a failure says nothing of its point, which is then as if it had not been asked: its call ended before its turn.
+pub(crate) fn is_untried(kind: &str) -> bool {
+    kind == LabelFailureKind::NotTried.id()
+}
+
 /// Points that are not wanted any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Withdrawn {

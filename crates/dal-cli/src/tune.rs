@@ -1,6 +1,6 @@
 //! `dal tune`: searches for the network and the training that suit a problem, and says why.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -41,17 +41,25 @@ campaigns.csv and, where the test set was asked, tested.csv and .md. The test se
 --budget counts work, not time: 1 is one training of the reference network by the finals' measure (epochs × members × labels ×
 size). The time that this should take here is said beside it.
 
+With a campaign's folder, so many networks (--networks) are compared on the labels that it has, in three folds as its own
+ladder is; the last six on two further divisions. The campaign uses the choice, and its log holds it. --jobs are the threads
+then; the other flags are of problems.
+
 Examples:
   dal tune sine --plan                            how much, how long; nothing is run
   dal tune sine --jobs 2
   dal tune hydro --points 80,480,2000             networks that do well at all three numbers of labels
   dal tune my/problem.toml --out runs/tune-mine   a problem of your own, for example a table of 500 rows
   dal tune robo --space training --points 500 --epochs 200 --members 2 --seeds 2 --budget 12
+  dal tune beam --networks 24                     in a campaign's folder beam: on its labels, for its next rounds
   dal tune foil --depths 2,4 --widths 50,100 --batch-norm none,recomputed --learning-rates 1e-3,3e-3"
 )]
 pub struct Args {
-    /// A problem's id, or the path of a problem.toml.
-    problem: String,
+    /// A problem's id, the path of a problem.toml, or a campaign's folder.
+    pub(crate) problem: String,
+    /// Of a campaign: networks that are compared beside those of its ladder [default: 24].
+    #[arg(long, value_name = "N")]
+    pub(crate) networks: Option<usize>,
     /// A setting of the problem.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -66,7 +74,7 @@ pub struct Args {
     budget: f64,
     /// Threads that train at the same time [default: as the engine likes, one per core].
     #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    pub(crate) jobs: Option<usize>,
     /// Where the search is kept [default: runs/tune-PROBLEM].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -135,7 +143,43 @@ pub struct Args {
     plan: bool,
     /// How the outcome is printed: a summary with the finalists, everything but the single trainings, or every network tried.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    pub(crate) format: Format,
+}
+
+impl Args {
+    /// The first flag that is of problems alone and was given.
+    pub(crate) fn of_problems(&self) -> Option<&'static str> {
+        let given = [
+            ("--set", !self.settings.is_empty()),
+            ("--points", self.points != [2000]),
+            ("--validation", self.validation != 2000),
+            ("--budget", self.budget != 40.0),
+            ("--out", self.out.is_some()),
+            ("--answers", self.answers.folder.is_some()),
+            ("--end-leftovers", self.answers.end_leftovers),
+            ("--space", !matches!(self.space, Space::Default)),
+            ("--depths", self.depths.is_some()),
+            ("--widths", self.widths.is_some()),
+            ("--batch-norm", self.batch_norm.is_some()),
+            ("--learning-rates", self.learning_rates.is_some()),
+            ("--weight-decays", self.weight_decays.is_some()),
+            ("--max-parameters", self.max_parameters.is_some()),
+            ("--epochs", self.epochs.is_some()),
+            ("--members", self.members.is_some()),
+            ("--seeds", self.seeds != 3),
+            ("--campaign-seeds", self.campaign_seeds != 2),
+            ("--campaign-labels", self.campaign_labels != [80, 40, 10]),
+            ("--test-points", self.test_points != 4000),
+            ("--proof-points", self.proof_points != [80, 480, 2080]),
+            ("--proof-seeds", self.proof_seeds.is_some()),
+            ("--engine", self.engine != "cpu"),
+            ("--device", self.device.is_some()),
+            ("--precision", self.precision.is_some()),
+            ("--platform", self.platform.is_some()),
+            ("--plan", self.plan),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -157,6 +201,12 @@ enum Norm {
 pub fn run(args: &Args) -> Result<Done> {
     if args.jobs == Some(0) {
         bail!("--jobs 0: at least one network has to train at a time");
+    }
+    if Path::new(&args.problem).join("campaign.toml").is_file() {
+        return crate::campaign::tune::run(args);
+    }
+    if args.networks.is_some() {
+        bail!("--networks is of a campaign's folder, which {} is not; a problem's search has --budget", args.problem);
     }
     let clock = dal_bench::clock();
     let (problem, _) = args.answers.open(find_problem(&args.problem, &args.settings)?)?;

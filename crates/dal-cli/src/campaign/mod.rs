@@ -8,6 +8,7 @@ pub mod predict;
 pub mod run;
 pub mod status;
 pub mod tell;
+pub mod tune;
 pub mod undo;
 pub mod withdraw;
 

@@ -1,35 +1,70 @@
 //! `dal new`: begins a campaign.
 
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result};
-use dal_campaign::{CampaignFile, Folder, Subject};
+use anyhow::{Context, Result, bail};
+use dal_campaign::infer::{Kind, Role};
+use dal_campaign::{CampaignFile, Folder, Guess, Hints};
+use dal_files::Source;
+use dal_files::number::short;
+use serde_json::{Value, json};
 
-use super::now;
+use super::{now, tell_notes};
 use crate::Done;
-use crate::output::outln;
+use crate::output::{Format, Rows, out, outln, say};
 
 /// A problem in, a folder out.
 #[derive(clap::Args)]
 #[command(
     after_help = "The folder gets `campaign.toml`, which explains its keys and may be edited at any time, and `log`, to which everything is
-appended that is said in the campaign. The problem file stays where it is.
+appended that is said in the campaign. A problem file stays where it is.
+
+From a table of data (CSV of every dialect, Dakota's annotated tables) the problem file is inferred: names, ranges, whole
+numbers, levels, outputs, log scales where positive values span two decades and more. Every guess stands in the folder's
+`problem.toml` with its reason, and the rows are the campaign's first answers. On a terminal the guess is shown and the outputs
+are asked for, unless --outputs names them; elsewhere nothing is asked. Look first with --show, which begins nothing.
 
 Examples:
   dal new beam --problem beam.toml                 a campaign in the folder beam
   dal new beam --problem beam.toml --initial 20 --batch 5 --budget 100 --seed 1
-  dal new . --problem problem.toml                 in the folder that the problem file is in"
+  dal new . --problem problem.toml                 in the folder that the problem file is in
+  dal new lab --from-csv data.csv --show           what the table is taken for
+  dal new lab --from-csv data.csv --outputs drag,lift --log speed
+  dal new study --from-dakota dakota_tabular.dat   go on from a study of Dakota's"
 )]
+#[command(group(clap::ArgGroup::new("from").required(true).args(["problem", "from_csv", "from_dakota"])))]
 pub struct Args {
     /// The campaign's folder; made if it is not there.
     folder: PathBuf,
     /// The problem file: inputs, outputs, and who answers (docs/problems.md).
     #[arg(long, value_name = "FILE")]
-    problem: PathBuf,
+    problem: Option<PathBuf>,
+    /// A table of points with answers, from which the problem is inferred.
+    #[arg(long, value_name = "TABLE")]
+    from_csv: Option<PathBuf>,
+    /// The same from an annotated tabular file of Dakota's.
+    #[arg(long, value_name = "TABLE")]
+    from_dakota: Option<PathBuf>,
+    /// The table's outputs.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "problem")]
+    outputs: Option<Vec<String>>,
+    /// Columns of the table that are no part of the problem.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "problem")]
+    ignore: Vec<String>,
+    /// Inputs on a log scale, outputs that are learned as logarithms.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "problem")]
+    log: Vec<String>,
+    /// Columns that are not, though their values span decades.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "problem")]
+    linear: Vec<String>,
+    /// Print the problem file that would be written, and begin nothing.
+    #[arg(long, conflicts_with = "problem")]
+    show: bool,
     /// What all random numbers come from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Points of the design at the beginning [default: 10 and 5 for each input].
+    /// Points of the design at the beginning, those of a table included [default: 10 and 5 for each input].
     #[arg(long, value_name = "N")]
     initial: Option<usize>,
     /// Points of a round.
@@ -45,48 +80,198 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let subject = Subject::open(&args.problem)?;
     let root = &args.folder;
-    let made = !root.exists();
-    std::fs::create_dir_all(root).with_context(|| format!("{}: cannot be made", root.display()))?;
-    let begin = || -> Result<Folder> {
-        let problem = relative(root, &args.problem)?;
-        let mut file = CampaignFile::new(problem, subject.names().len());
-        file.seed = args.seed;
-        file.batch = args.batch;
-        file.strategy.clone_from(&args.strategy);
-        file.budget = args.budget;
-        file.initial = args.initial.unwrap_or(file.initial);
-        Ok(Folder::begin(root, &file, now())?)
+    let Some(table) = args.from_csv.as_ref().or(args.from_dakota.as_ref()) else {
+        let problem = args.problem.as_ref().context("name a problem file or a table")?;
+        dal_campaign::Subject::open(problem)?;
+        let made = Made::folder(root)?;
+        let folder = begin(args, relative(root, problem)?)?;
+        made.keep();
+        return said(&folder, args.budget);
     };
-    let folder = begin().inspect_err(|_| {
-        // Nothing is left behind of a campaign that could not begin, unless there is something in the folder.
-        if made {
-            let _ = std::fs::remove_dir(root);
+    let source = Source::open(table)?;
+    if args.from_dakota.is_some() && !source.bytes().starts_with(b"%") {
+        bail!(
+            "{}: it does not begin with `%eval_id`; write annotated tables (`tabular_data` without `freeform` or \
+             `custom_annotated`), or take a table with a header of names by --from-csv",
+            table.display()
+        );
+    }
+    let mut hints = Hints {
+        outputs: args.outputs.clone(),
+        ignore: args.ignore.clone(),
+        log: args.log.clone(),
+        linear: args.linear.clone(),
+    };
+    let mut guess = Guess::of(source.clone(), &hints)?;
+    tell_notes(&guess.notes);
+    let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if on_terminal && !args.show && args.outputs.is_none() {
+        show(&guess)?;
+        let guessed: Vec<&str> = outputs(&guess);
+        if let Some(outputs) = ask(&format!("outputs [{}]: ", guessed.join(",")))? {
+            hints.outputs = Some(outputs);
+            guess = Guess::of(source, &hints)?;
         }
-    })?;
-    let (inputs, outputs) = (subject.names().len(), subject.outputs().len());
-    let settings = folder.settings();
+    }
+    let text = guess.text(&guess.name());
+    if args.show {
+        out(&text)?;
+        return Ok(Done::Fully);
+    }
+    let file = root.join("problem.toml");
+    if file.exists() {
+        bail!(
+            "{}: is there already; begin with --problem and `dal tell` the table, or give another folder",
+            file.display()
+        );
+    }
+    let mut made = Made::folder(root)?;
+    std::fs::write(&file, text).with_context(|| format!("{}: cannot be written", file.display()))?;
+    made.files.push(file.clone());
+    let settings = ["campaign.toml", "log"].map(|name| root.join(name));
+    if settings.iter().all(|path| !path.exists()) {
+        made.files.extend(settings);
+    }
+    let mut folder = begin(args, "problem.toml".into())?;
+    let (heard, left) = folder.tell_guess(&guess)?;
+    made.keep();
+    if !on_terminal {
+        show(&guess)?;
+    }
+    if !left.is_empty() {
+        let first: Vec<&str> = left.iter().take(5).map(String::as_str).collect();
+        let more = if left.len() > first.len() { ", …" } else { "" };
+        say!("note: {} rows are left out: {}{more}", left.len(), first.join(", "));
+    }
+    let because =
+        guess.outputs_because.map_or(String::new(), |why| format!(" (guessed {why}; --outputs names others)"));
+    outln!("outputs: {}{because}", outputs(&guess).join(", "));
     outln!(
-        "{}: a campaign on `{}` ({inputs} input{}, {outputs} output{}) has begun",
-        root.display(),
+        "{} answers taken in, {} failed points; {} says what was inferred, and may be corrected",
+        heard.answers,
+        heard.failed,
+        file.display()
+    );
+    said(&folder, args.budget)
+}
+
+/// Begins the campaign.
+fn begin(args: &Args, problem: PathBuf) -> Result<Folder> {
+    let n_inputs = dal_campaign::Subject::open(&args.folder.join(&problem))?.names().len();
+    let mut file = CampaignFile::new(problem, n_inputs);
+    file.seed = args.seed;
+    file.batch = args.batch;
+    file.strategy.clone_from(&args.strategy);
+    file.budget = args.budget;
+    file.initial = args.initial.unwrap_or(file.initial);
+    Ok(Folder::begin(&args.folder, &file, now())?)
+}
+
+/// Says that it has begun, and what comes next.
+fn said(folder: &Folder, budget: Option<usize>) -> Result<Done> {
+    let (root, subject, settings) = (folder.root().display(), folder.subject(), folder.settings());
+    let (inputs, outputs) = (subject.names().len(), subject.outputs().len());
+    outln!(
+        "{root}: a campaign on `{}` ({inputs} input{}, {outputs} output{}) has begun",
         subject.problem().id(),
         if inputs == 1 { "" } else { "s" },
         if outputs == 1 { "" } else { "s" }
     );
+    let first = match settings.initial.saturating_sub(folder.state().points().len()) {
+        0 => String::new(),
+        n => format!("first {n} points spread over the space, then "),
+    };
     outln!(
-        "first {} points spread over the space, then rounds of {} by `{}`; {} explains and changes that",
-        settings.initial,
+        "{first}rounds of {} by `{}`; {} explains and changes that",
         settings.batch,
         settings.strategy,
-        root.join("campaign.toml").display()
+        folder.root().join("campaign.toml").display()
     );
-    outln!(
-        "next: dal run {0} --budget {1}, or dal ask {0} and dal tell {0} FILE",
-        root.display(),
-        3 * settings.initial
-    );
+    match subject.problem().oracle() {
+        Ok(_) => {
+            let budget = budget.map_or_else(|| format!(" --budget {}", 3 * settings.initial), |_| String::new());
+            outln!("next: dal run {root}{budget}, or dal ask {root} and dal tell {root} FILE");
+        }
+        Err(_) => outln!("next: dal ask {root} --format csv > points.csv, and dal tell {root} FILE with the answers"),
+    }
     Ok(Done::Fully)
+}
+
+fn outputs(guess: &Guess) -> Vec<&str> {
+    guess.columns.iter().filter(|column| column.role == Role::Output).map(|column| column.name.as_str()).collect()
+}
+
+/// The columns and what they are taken for.
+fn show(guess: &Guess) -> Result<()> {
+    let rows = guess.columns.iter().map(|column| {
+        let role = match &column.role {
+            Role::Input => "input".to_owned(),
+            Role::Output => "output".to_owned(),
+            Role::Left(why) => format!("left out: {why}"),
+        };
+        let values = match &column.kind {
+            Kind::Levels(levels) => {
+                let more = if levels.len() > 6 { ", …" } else { "" };
+                format!("{}{more}", levels.iter().take(6).map(String::as_str).collect::<Vec<_>>().join(", "))
+            }
+            Kind::Number { low, high, .. } => format!("{} to {}", short(*low), short(*high)),
+        };
+        let kind = match &column.kind {
+            Kind::Levels(_) => "levels",
+            Kind::Number { whole: true, .. } => "whole",
+            Kind::Number { .. } => "number",
+        };
+        let log = if column.log { "log" } else { "" };
+        vec![json!(column.name), json!(role), json!(kind), json!(log), Value::from(values)]
+    });
+    Rows { columns: vec!["column", "is", "holds", "scale", "values"], rows: rows.collect() }.print(Format::Table)
+}
+
+/// A question on a terminal: names with commas; none where the answer is empty.
+fn ask(question: &str) -> Result<Option<Vec<String>>> {
+    let mut terminal = std::io::stdout().lock();
+    terminal.write_all(question.as_bytes())?;
+    terminal.flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    let names: Vec<String> =
+        line.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+    Ok((!names.is_empty()).then_some(names))
+}
+
+/// What was made for a campaign; it goes again if the campaign cannot begin.
+struct Made {
+    folder: Option<PathBuf>,
+    files: Vec<PathBuf>,
+    kept: bool,
+}
+
+impl Made {
+    fn folder(root: &Path) -> Result<Self> {
+        let is_new = !root.exists();
+        std::fs::create_dir_all(root).with_context(|| format!("{}: cannot be made", root.display()))?;
+        Ok(Self { folder: is_new.then(|| root.to_owned()), files: Vec::new(), kept: false })
+    }
+
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        for file in &self.files {
+            let _ = std::fs::remove_file(file);
+        }
+        // Only where nothing else is in it.
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
 }
 
 /// The way from a folder to a file.

@@ -106,7 +106,8 @@ pub fn run(args: &Args) -> Result<Done> {
         }
     };
     // Answers that other commands paid for are not asked again.
-    let (problem, _) = args.answers.open(folder.subject().problem().clone())?;
+    let evaluations = folder.root().join(dal_oracles::user::driver::EVALUATIONS);
+    let (problem, _) = args.answers.open(folder.subject().problem().clone().working_in(&evaluations))?;
     if !args.answers.settle([&problem], &stop)? {
         return Ok(Done::Interrupted);
     }

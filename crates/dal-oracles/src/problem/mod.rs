@@ -243,6 +243,14 @@ impl Problem {
         Self { oracle: Some(oracle), ..self }
     }
 
+    /// The same problem; a driver's directories are in this folder, unless the problem file names another. It holds of
+    /// oracles that are made of what [`asking`](Self::asking) says.
+    #[must_use]
+    pub fn working_in(self, folder: &std::path::Path) -> Self {
+        let asking = self.asking.map(|asking| Arc::new(Asking::clone(&asking).working_in(folder)));
+        Self { asking, ..self }
+    }
+
     /// The inputs as the user knows them: one per dimension of the space, not per column.
     pub fn inputs(&self) -> &[Column] {
         &self.inputs

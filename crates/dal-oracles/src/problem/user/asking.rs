@@ -19,7 +19,8 @@ use super::inputs::Inputs;
 pub struct Asking {
     /// The program and its arguments, as the problem file has them; empty for a model and a laboratory.
     pub program: Vec<String>,
-    /// How points and answers travel: `stdin`, `files`; `model` for a forest or a network, `laboratory` for that.
+    /// How points and answers travel: `stdin`, `files`, `driver` with a hash of the files that are filled in; `model` for
+    /// a forest or a network, `laboratory` for that.
     pub exchange: String,
     /// Names of the outputs, in order.
     pub outputs: Vec<String>,
@@ -72,6 +73,15 @@ impl Asking {
         let mut line = self.inputs.csv_line(x)?;
         line.truncate(line.trim_end_matches('\n').len());
         Ok(line)
+    }
+
+    /// The same; a driver's directories are in this folder, unless the problem file names another.
+    #[must_use]
+    pub fn working_in(mut self, folder: &Path) -> Self {
+        if let Who::Program(program) = self.who {
+            self.who = Who::Program(Box::new(program.placed(folder.to_owned(), true)));
+        }
+        self
     }
 
     /// The program or model as it answers, before the problem's transforms are looked at; a program's calls are told to

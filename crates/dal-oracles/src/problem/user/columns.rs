@@ -35,14 +35,20 @@ impl Reader<'_> {
                 }
             }
         }
+        let of_box = |name: &str| name.strip_prefix('x').filter(|digits| !digits.is_empty()).map(str::parse::<usize>);
+        // x1, x2, … in order, as Dakota has them, are never all the columns of the unit box, which begins with x0.
+        let from_one = file.inputs.iter().enumerate().all(|(index, input)| match of_box(&input.name) {
+            Some(Ok(column)) => column == index + 1,
+            _ => true,
+        });
         for (index, input) in file.inputs.iter().enumerate() {
             // A file of points says by its header which columns it has, so no input may look like data or like the unit box.
-            let of_box = input.name.strip_prefix('x').filter(|digits| !digits.is_empty()).map(str::parse::<usize>);
+            let of_box = of_box(&input.name);
             let reason = match of_box {
                 _ if input.name.parse::<f64>().is_ok() => {
                     "looks like a number, so a header of such names looks like data"
                 }
-                Some(Ok(column)) if column != index => "means a column of the unit box, and another one",
+                Some(Ok(column)) if column != index && !from_one => "means a column of the unit box, and another one",
                 _ => continue,
             };
             let key = format!("inputs[{index}].name");

@@ -7,6 +7,7 @@ use dal_files::number::short;
 use serde::{Deserialize, Deserializer};
 
 use super::command::Exchange;
+use super::driver::{Format, Keep};
 use super::physical::Units;
 use super::table::Duplicates;
 
@@ -61,6 +62,7 @@ pub(super) struct OutputSpec {
 pub(super) enum OracleSpec {
     Table(TableSpec),
     Command(CommandSpec),
+    Driver(DriverSpec),
     Forest(ForestSpec),
     Network(NetworkFile),
 }
@@ -71,6 +73,7 @@ pub(super) enum OracleSpec {
 struct OracleTables {
     table: Option<TableSpec>,
     command: Option<CommandSpec>,
+    driver: Option<DriverSpec>,
     forest: Option<ForestSpec>,
     network: Option<NetworkFile>,
 }
@@ -79,14 +82,14 @@ impl TryFrom<OracleTables> for OracleSpec {
     type Error = String;
 
     fn try_from(tables: OracleTables) -> Result<Self, String> {
-        let OracleTables { table, command, forest, network } = tables;
+        let OracleTables { table, command, driver, forest, network } = tables;
         let mut all = [table.map(Self::Table), command.map(Self::Command), forest.map(Self::Forest)]
             .into_iter()
-            .chain([network.map(Self::Network)])
+            .chain([driver.map(Self::Driver), network.map(Self::Network)])
             .flatten();
         match (all.next(), all.next()) {
             (Some(one), None) => Ok(one),
-            _ => Err("oracle: there must be exactly one of [oracle.table], [oracle.command], [oracle.forest], \
+            _ => Err("oracle: there must be exactly one of [oracle.table], [oracle.command], [oracle.driver], [oracle.forest], \
                       [oracle.network]; leave [oracle] out where a laboratory answers"
                 .into()),
         }
@@ -114,6 +117,15 @@ impl OracleSpec {
                     "the program {}{rows}{calls}, {} s a call at most",
                     command.program.join(" "),
                     command.time_limit
+                )
+            }
+            Self::Driver(driver) => {
+                let calls =
+                    if driver.parallel > 1 { format!(", {} at a time", driver.parallel) } else { String::new() };
+                format!(
+                    "the driver {} in a directory for each point{calls}, {} s each at most",
+                    driver.program.join(" "),
+                    driver.time_limit
                 )
             }
             Self::Forest(forest) => format!("the forest {} {}", forest.file.display(), units(forest.units)),
@@ -153,6 +165,43 @@ pub(super) struct CommandSpec {
     #[serde(default = "one")]
     pub(super) retries: usize,
     pub(super) stderr_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DriverSpec {
+    pub(super) program: Vec<String>,
+    #[serde(default)]
+    pub(super) version: Option<String>,
+    #[serde(default)]
+    pub(super) format: Format,
+    #[serde(default = "parameters_file")]
+    pub(super) parameters_file: String,
+    #[serde(default = "results_file")]
+    pub(super) results_file: String,
+    #[serde(default)]
+    pub(super) template: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) link: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) copy: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) keep: Keep,
+    pub(super) directories: Option<PathBuf>,
+    #[serde(default = "one")]
+    pub(super) parallel: usize,
+    pub(super) time_limit: f64,
+    #[serde(default = "one")]
+    pub(super) retries: usize,
+    pub(super) stderr_file: Option<PathBuf>,
+}
+
+fn parameters_file() -> String {
+    "params.in".into()
+}
+
+fn results_file() -> String {
+    "results.out".into()
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,6 +5,7 @@ mod asking;
 mod columns;
 pub mod command;
 mod domain;
+pub mod driver;
 mod error;
 mod file;
 mod inputs;
@@ -172,6 +173,16 @@ impl Reader<'_> {
                 *oracle = Some(Arc::new(program));
                 return Ok(());
             }
+            OracleSpec::Driver(spec) => {
+                asking.version = spec.version.clone();
+                let (settings, exchange) = self.driver(spec, inputs, &asking.folder)?;
+                (asking.program, asking.exchange) = (settings.program.clone(), exchange);
+                let program = CommandOracle::new(settings, inputs.clone(), asking.outputs.clone());
+                asking.who = Who::Program(Box::new(program.clone()));
+                *answered_by = AnsweredBy::Program;
+                *oracle = Some(Arc::new(program));
+                return Ok(());
+            }
             OracleSpec::Forest(spec) => {
                 let bytes = self.read(&self.folder().join(&spec.file))?;
                 old_digest.update(&bytes);
@@ -285,7 +296,7 @@ mod tests {
     fn the_documented_files_are_read() {
         let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/problems.md")).unwrap();
         let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-        assert_eq!(blocks.len(), 5);
+        assert_eq!(blocks.len(), 6);
         let whole: ProblemFile = toml::from_str(blocks[0]).unwrap();
         // The block of the page says the defaults.
         let mut default = MlpEnsemble::DEFAULT;
@@ -332,7 +343,7 @@ mod tests {
             (INPUTS.replace("\"a\"", "\"y\"") + table, vec!["two columns are called `y`"]),
             (INPUTS.replace("\"a\"", "\"row\"") + table, vec!["inputs[0].name", "choose another"]),
             (INPUTS.replace("\"a\"", "\"1\"") + table, vec!["inputs[0].name", "looks like a number"]),
-            (INPUTS.replace("\"a\"", "\"x1\"") + table, vec!["inputs[0].name", "unit box", "choose another"]),
+            (INPUTS.replace("\"a\"", "\"x2\"") + table, vec!["inputs[0].name", "unit box", "choose another"]),
             (
                 INPUTS.replace("\"a\"", "\"b\"") + table,
                 vec!["t.csv, line 1", "no column `b`; it has a, y", "begin with"],

@@ -70,6 +70,10 @@ impl CommandOracle {
     ) {
         let mut csv = self.inputs.header();
         rows.iter().for_each(|&row| csv.push_str(&lines[row]));
+        if let Some(driver) = &self.settings.driver {
+            rows.iter().for_each(|&row| self.evaluate(driver, &lines[row], row, events, wanted));
+            return;
+        }
         let mut running = match self.start(csv, rows.len(), wanted) {
             Ok(running) => running,
             Err(message) => {
@@ -135,19 +139,38 @@ impl CommandOracle {
             let path = |file: &Path| file.to_string_lossy().into_owned();
             text.replace("{input}", &path(&files.input)).replace("{output}", &path(&files.output)).into()
         };
-        // A relative path is meant from the folder the program runs in; a bare name is looked for as a shell does.
-        let program = match Path::new(&settings.program[0]) {
-            path if path.components().count() > 1 => settings.directory.join(path).into_os_string(),
-            path => path.as_os_str().to_owned(),
-        };
-        let mut command = Command::new(&program);
+        let mut command = Command::new(self.program());
         command.args(settings.program[1..].iter().map(argument)).current_dir(&settings.directory);
-        command.stdin(if exchange.is_none() { Stdio::piped() } else { Stdio::null() });
+        let by_files = exchange.is_some();
+        self.launch(command, exchange, (!by_files).then_some(csv), points, wanted)
+    }
+
+    /// What is started: a relative path is meant from the folder the program runs in; a bare name is looked for as a shell
+    /// does.
+    pub(super) fn program(&self) -> OsString {
+        match Path::new(&self.settings.program[0]) {
+            path if path.components().count() > 1 => self.settings.directory.join(path).into_os_string(),
+            path => path.as_os_str().to_owned(),
+        }
+    }
+
+    /// Starts a program in a group of its own, and begins to listen to it. It gets this text on stdin; without one, what it
+    /// prints is no answer.
+    pub(super) fn launch(
+        &self,
+        mut command: Command,
+        files: Option<Files>,
+        csv: Option<String>,
+        points: usize,
+        wanted: &Wanted<'_>,
+    ) -> Result<Running, String> {
+        let program = command.get_program().to_owned();
+        command.stdin(if csv.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own, so that a time limit ends the program's helpers too.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let log = match &settings.stderr_file {
+        let log = match &self.settings.stderr_file {
             None => None,
             Some(path) => Some(
                 OpenOptions::new()
@@ -158,16 +181,15 @@ impl CommandOracle {
             ),
         };
         let child = patiently(wanted, || command.spawn())
-            .map_err(|e| format!("the program {} cannot be started: {e}", program.display()))?;
-        let mut running =
-            Running { child, pieces: None, files: exchange, words: Vec::new(), reaped: false, note: None };
+            .map_err(|e| format!("the program {} cannot be started: {e}", Path::new(&program).display()))?;
+        let mut running = Running { child, pieces: None, files, words: Vec::new(), reaped: false, note: None };
         if let Some(desk) = &self.desk {
             // Before it gets its points: if the call cannot be told, nothing has been paid for.
             running.note = Some(desk.begun(running.child.id(), points)?);
         }
         running
             .connect(csv, log)
-            .map_err(|e| format!("the program {} cannot be listened to: {e}", program.display()))?;
+            .map_err(|e| format!("the program {} cannot be listened to: {e}", Path::new(&program).display()))?;
         Ok(running)
     }
 }

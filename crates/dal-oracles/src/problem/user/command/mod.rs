@@ -3,6 +3,7 @@
 mod batches;
 mod call;
 mod ending;
+mod evaluation;
 mod files;
 mod group;
 mod health;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use self::health::Health;
+use super::driver::DriverSettings;
 use super::inputs::Inputs;
 
 /// How points reach the program and answers come back.
@@ -36,8 +38,10 @@ pub struct CommandSettings {
     pub program: Vec<String>,
     /// The folder it runs in.
     pub directory: PathBuf,
-    /// How points and answers travel.
+    /// How points and answers travel, unless it is a driver.
     pub exchange: Exchange,
+    /// Of a driver: how each point gets a directory of its own.
+    pub driver: Option<DriverSettings>,
     /// Whether the answer begins with a header.
     pub header: bool,
     /// The most points in one call; all of them, spread over the parallel calls, if none.
@@ -54,6 +58,11 @@ pub struct CommandSettings {
 
 /// What a program's calls are told to while they run, such as the folder that its answers are kept in.
 pub trait CallDesk: fmt::Debug + Send + Sync {
+    /// Where a driver's directories are to be, unless the problem file or a campaign says it.
+    fn place(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// For each of these points (lines of CSV, as the program gets them) the answer that has come since the batch
     /// began, from another process say. Such points are then not asked.
     fn arrived(&self, lines: &[&str]) -> Vec<Option<Vec<f64>>>;
@@ -81,8 +90,21 @@ impl CommandOracle {
         Self { settings, inputs, outputs, desk: None, health: Arc::default() }
     }
 
-    /// The same program, whose calls are told to this desk.
+    /// The same program, whose calls are told to this desk; a driver's directories are where it says.
     pub(super) fn with_desk(self, desk: Option<Arc<dyn CallDesk>>) -> Self {
-        Self { desk, ..self }
+        let place = desk.as_ref().and_then(|desk| desk.place());
+        let moved = match place {
+            Some(place) => self.placed(place, false),
+            None => self,
+        };
+        Self { desk, ..moved }
+    }
+
+    /// The same program; a driver's directories are in this folder, unless it was said already where they are to be.
+    pub(super) fn placed(mut self, place: PathBuf, for_good: bool) -> Self {
+        if let Some(driver) = self.settings.driver.as_mut().filter(|driver| !driver.is_placed) {
+            (driver.place, driver.is_placed) = (place, for_good);
+        }
+        self
     }
 }

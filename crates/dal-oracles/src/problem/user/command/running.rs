@@ -40,16 +40,16 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts the threads that write the points and read what the program prints.
-    pub(super) fn connect(&mut self, csv: String, log: Option<File>) -> io::Result<()> {
+    /// Starts the threads that write the points and read what the program prints: answers, where it gets points.
+    pub(super) fn connect(&mut self, csv: Option<String>, log: Option<File>) -> io::Result<()> {
         let (sender, receiver) = mpsc::sync_channel(64);
-        if let Some(mut stdin) = self.child.stdin.take() {
+        let prints_answers = csv.is_some();
+        if let Some((mut stdin, csv)) = self.child.stdin.take().zip(csv) {
             // A program that reads only part of its input is heard all the same.
             thread::Builder::new().spawn(move || drop(stdin.write_all(csv.as_bytes())))?;
         }
-        let by_files = self.files.is_some();
         if let Some(stdout) = self.child.stdout.take() {
-            let wrap = if by_files { Piece::Words } else { Piece::Answer };
+            let wrap = if prints_answers { Piece::Answer } else { Piece::Words };
             let sender = sender.clone();
             thread::Builder::new().spawn(move || pump(stdout, None, wrap, &sender))?;
         }

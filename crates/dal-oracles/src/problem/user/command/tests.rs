@@ -41,6 +41,7 @@ fn oracle_of(script: &str, change: impl FnOnce(&mut CommandSettings)) -> Command
         program: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
         directory: ".".into(),
         exchange: Exchange::Stdin,
+        driver: None,
         header: true,
         rows_per_call: None,
         parallel: 1,

@@ -1,0 +1,470 @@
+//! From a table of data to a problem file: names, ranges, levels and outputs as they seem to be, all open to correction.
+
+use std::fmt::Write as _;
+
+use dal_files::names::is_index;
+use dal_files::number::{Cell as Found, Decimal, cell as look, short};
+use dal_files::{Expect, Note, Separator, Source, Table, cells, read};
+
+use crate::dakota::as_csv;
+use crate::error::CampaignError;
+use crate::folder::Folder;
+use crate::subject::RESERVED;
+use crate::tell::{Heard, Otherwise, Row, failed};
+
+/// Decades from which on a logarithm is thought of.
+const DECADES: f64 = 2.0;
+/// Levels that an input may have.
+const MOST_LEVELS: usize = 50;
+/// Whole numbers beyond are taken for any numbers.
+const WHOLE: f64 = 1e15;
+
+/// What is known of a table's columns beside the table; names that are not in it are errors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hints {
+    /// The outputs; none: to be guessed.
+    pub outputs: Option<Vec<String>>,
+    /// Columns that are no part of the problem.
+    pub ignore: Vec<String>,
+    /// Inputs on a log scale, outputs that are learned as logarithms.
+    pub log: Vec<String>,
+    /// Those that are not, though it would be suggested.
+    pub linear: Vec<String>,
+}
+
+/// What a column seems to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Numbers.
+    Number {
+        /// The smallest.
+        low: f64,
+        /// The largest.
+        high: f64,
+        /// Whether all are written as whole numbers.
+        whole: bool,
+    },
+    /// Words.
+    Levels(Vec<String>),
+}
+
+/// What a column is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// An input.
+    Input,
+    /// An output.
+    Output,
+    /// Nothing, and why.
+    Left(String),
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it is taken on a log scale.
+    pub log: bool,
+    /// Decades that it spans, where all its numbers are positive.
+    pub decades: Option<f64>,
+}
+
+/// A table as a problem.
+#[derive(Debug)]
+pub struct Guess {
+    /// The columns, in order.
+    pub columns: Vec<Column>,
+    /// Why these outputs; nothing where they were named.
+    pub outputs_because: Option<&'static str>,
+    /// What was assumed of the file.
+    pub notes: Vec<Note>,
+    table: Table,
+    places: Vec<usize>,
+}
+
+/// What is counted of a column.
+#[derive(Default)]
+struct Count {
+    numbers: Vec<f64>,
+    whole: bool,
+    failed: usize,
+    words: Vec<String>,
+    texts: usize,
+}
+
+impl Guess {
+    /// Of a table with a header: CSV of every dialect, or Dakota's annotated form.
+    ///
+    /// # Errors
+    /// A table that cannot be read, hints that name no column, no column that could be an input or an output.
+    pub fn of(source: Source, hints: &Hints) -> Result<Self, CampaignError> {
+        let source = as_csv(source);
+        let file = source.file().to_owned();
+        let text = source.text()?;
+        let fault = |problem: String| CampaignError::request(format!("{file}: {problem}"));
+        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let split = |separator| cells(first, separator);
+        let header = [Separator::Comma, Separator::Semicolon, Separator::Tab]
+            .map(split)
+            .into_iter()
+            .rev()
+            .max_by_key(Vec::len)
+            .filter(|names| names.len() > 1)
+            .unwrap_or_else(|| split(Separator::Blanks));
+        let numbers = |name: &String| !matches!(look(name, Decimal::Point), Found::Text | Found::NoValue);
+        if header.is_empty() || header.iter().any(numbers) {
+            return Err(fault("it needs a first line with the names of its columns".into()));
+        }
+        let names: Vec<String> = header.into_iter().filter(|name| !is_index(name)).collect();
+        for name in hints.outputs.iter().flatten().chain(&hints.ignore).chain(&hints.log).chain(&hints.linear) {
+            if !names.contains(name) {
+                return Err(fault(format!("there is no column `{name}`; it has {}", names.join(", "))));
+            }
+        }
+        // Words are admitted everywhere at first; a column whose cells are numbers with decimal commas says how to read it.
+        let open = |words: &[String]| {
+            let sets = [names.clone()];
+            read(Source::from_bytes(file.clone(), text.clone()), &Expect::Named { sets: &sets, words, bare: None })
+        };
+        let (mut table, mut notes) = open(&names)?;
+        let commas = |table: &Table, column: usize| {
+            (0..table.n_rows()).all(|row| look(&table.cell(row, column), Decimal::Comma) != Found::Text)
+                && (0..table.n_rows()).any(|row| look(&table.cell(row, column), Decimal::Point) == Found::Text)
+        };
+        let places = table.find(&names)?;
+        let with_commas: Vec<&String> =
+            names.iter().zip(&places).filter(|(_, place)| commas(&table, **place)).map(|(name, _)| name).collect();
+        if !with_commas.is_empty() && table.dialect().decimal == Decimal::Point {
+            let words: Vec<String> = names.iter().filter(|name| !with_commas.contains(name)).cloned().collect();
+            if let Ok(again) = open(&words) {
+                (table, notes) = again;
+            }
+        }
+        let places = table.find(&names)?;
+        let mut guess = Self { columns: Vec::new(), outputs_because: None, notes, table, places };
+        let counts: Vec<Count> = guess.places.iter().map(|&place| guess.count(place)).collect();
+        let outputs = match &hints.outputs {
+            Some(outputs) => outputs.clone(),
+            None => guess.outputs(&names, &counts, hints),
+        };
+        for (name, count) in names.iter().zip(counts) {
+            let column = column(name, count, &outputs, hints, guess.table.n_rows()).map_err(fault)?;
+            guess.columns.push(column);
+        }
+        for (role, what) in [(Role::Input, "an input"), (Role::Output, "an output")] {
+            if !guess.columns.iter().any(|column| column.role == role) {
+                return Err(fault(format!("no column is left that could be {what}; it has {}", names.join(", "))));
+            }
+        }
+        Ok(guess)
+    }
+
+    fn count(&self, column: usize) -> Count {
+        let decimal = self.table.dialect().decimal;
+        let mut count = Count { whole: true, ..Count::default() };
+        for row in 0..self.table.n_rows() {
+            let text = self.table.cell(row, column);
+            match look(&text, decimal) {
+                Found::Number(value) => {
+                    count.whole &= value.abs() < WHOLE
+                        && text.trim().trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit());
+                    count.numbers.push(value);
+                }
+                Found::NotFinite(_) => count.failed += 1,
+                Found::NoValue => {}
+                Found::Text => {
+                    count.failed += usize::from(failed(&text).is_some());
+                    count.texts += usize::from(failed(&text).is_none());
+                }
+            }
+            let word = text.trim();
+            if !word.is_empty() && !count.words.iter().any(|known| known == word) && count.words.len() <= MOST_LEVELS {
+                count.words.push(word.to_owned());
+            }
+        }
+        count
+    }
+
+    /// The outputs, where they are not named: columns with failures, or with names as outputs have them, or the last one.
+    fn outputs(&mut self, names: &[String], counts: &[Count], hints: &Hints) -> Vec<String> {
+        let may_be = |(name, count): &(&String, &Count)| {
+            !hints.ignore.contains(name)
+                && !RESERVED.contains(&name.as_str())
+                && count.texts == 0
+                && !count.numbers.is_empty()
+        };
+        let of = |is: &dyn Fn(&str, &Count) -> bool| -> Vec<String> {
+            let all = names.iter().zip(counts).filter(may_be);
+            all.filter(|(name, count)| is(name, count)).map(|(name, _)| name.clone()).collect()
+        };
+        let named = of(&|name, _| is_outputs_name(name));
+        let failing = of(&|_, count| count.failed > 0);
+        let (outputs, because) = match (named.is_empty(), failing.is_empty()) {
+            (false, _) => (named, "by their names"),
+            (true, false) => (failing, "because cells of theirs say that a point failed"),
+            (true, true) => (of(&|_, _| true).pop().into_iter().collect(), "because it is the last column"),
+        };
+        self.outputs_because = Some(because);
+        outputs
+    }
+
+    /// The text of a problem file, every guess with the reason for it.
+    pub fn text(&self, name: &str) -> String {
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let mut text = format!(
+            "# Inferred from {} ({} rows). Ranges, scales, units and the transforms of outputs may be corrected at any time;\n\
+             # points that lie outside narrower ranges are put aside. The names and which of them are outputs stay.\n\
+             # Every key: docs/problems.md.\n\nname = {}\n",
+            self.table.file().replace(['\n', '\r'], " "),
+            self.table.n_rows(),
+            quoted(name)
+        );
+        for column in &self.columns {
+            if let Role::Left(why) = &column.role {
+                let _ = write!(text, "\n# Left out: {} ({why}).\n", quoted(&column.name));
+            }
+        }
+        for column in self.columns.iter().filter(|column| column.role == Role::Input) {
+            let _ = write!(text, "\n[[inputs]]\nname = {}\n# unit = \"1\"\n", quoted(&column.name));
+            match &column.kind {
+                Kind::Levels(levels) => {
+                    let levels: Vec<String> = levels.iter().map(|level| quoted(level)).collect();
+                    let _ = writeln!(
+                        text,
+                        "levels = [{}]  # as they stand in the data; others may be added",
+                        levels.join(", ")
+                    );
+                }
+                Kind::Number { low, high, whole } => {
+                    let fixed = if low == high {
+                        "always the same in the data; widen it if it can vary"
+                    } else {
+                        "the smallest and the largest value in the data"
+                    };
+                    let _ = write!(text, "low = {}  # {fixed}\nhigh = {}\n", short(*low), short(*high));
+                    if *whole {
+                        text += "integer = true  # all are whole; take this out if values in between make sense\n";
+                    }
+                    if let Some(decades) = column.decades.filter(|decades| *decades >= DECADES || column.log) {
+                        let (mark, remark) = if column.log {
+                            ("", "take this out for an even scale")
+                        } else {
+                            ("# ", "for an even spread over the decades")
+                        };
+                        let _ =
+                            writeln!(text, "{mark}scale = \"log\"  # the values span {decades:.1} decades; {remark}");
+                    }
+                }
+            }
+        }
+        let because = self
+            .outputs_because
+            .map_or("as they were named".to_owned(), |why| format!("guessed {why}; --outputs names others"));
+        let _ = write!(text, "\n# Outputs, {because}.\n");
+        for column in self.columns.iter().filter(|column| column.role == Role::Output) {
+            let _ = write!(text, "[[outputs]]\nname = {}\n# unit = \"1\"\n", quoted(&column.name));
+            if let Some(decades) = column.decades.filter(|decades| *decades >= DECADES || column.log) {
+                let (mark, remark) = if column.log {
+                    ("", "values of zero and below are failures then")
+                } else {
+                    ("# ", "if relative errors matter")
+                };
+                let _ = writeln!(text, "{mark}transform = \"log\"  # the values span {decades:.1} decades; {remark}");
+            }
+            text.push('\n');
+        }
+        text + "# Who answers further points? Without an oracle people or other programs do, by `dal ask` and `dal tell`.\n\
+                # [oracle.command]\n# program = [\"python3\", \"simulate.py\"]\n# time_limit = 600.0\n"
+    }
+
+    /// A name for the problem: that of the file.
+    pub fn name(&self) -> String {
+        let file = std::path::Path::new(self.table.file()).file_stem().unwrap_or_default().to_string_lossy();
+        let name: String = file.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+        let name = name.trim_matches('-').to_owned();
+        if name.is_empty() { "data".into() } else { name }
+    }
+}
+
+/// Whether a name is one that outputs often have.
+fn is_outputs_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let stem = lower.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    ["y", "f", "output", "out", "response", "response_fn", "obj_fn", "target", "label", "result"].contains(&stem)
+        || ["nln_ineq_con_", "nln_eq_con_", "least_sq_term_"].iter().any(|begin| lower.starts_with(begin))
+}
+
+fn column(name: &str, count: Count, outputs: &[String], hints: &Hints, n_rows: usize) -> Result<Column, String> {
+    let is = |names: &[String]| names.iter().any(|known| known == name);
+    let is_output = is(outputs);
+    let is_words = count.texts > 0 || (count.failed > 0 && !is_output);
+    let (low, high) = count.numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    let role = if is(&hints.ignore) {
+        Role::Left("as it was told".into())
+    } else if is_output && (count.texts > 0 || count.numbers.is_empty()) {
+        return Err(format!("the output `{name}` holds words where numbers belong"));
+    } else if is_output {
+        Role::Output
+    } else if RESERVED.contains(&name) || ["eval_id", "interface"].contains(&name) {
+        Role::Left("a column of a campaign's or Dakota's own".into())
+    } else if is_words && (count.words.len() > MOST_LEVELS || 2 * count.words.len() > n_rows.max(4)) {
+        Role::Left(format!("{} different words in {n_rows} rows are no levels", count.words.len()))
+    } else if is_words && count.words.len() < 2 {
+        Role::Left("always the same word".into())
+    } else if !is_words && count.numbers.is_empty() {
+        Role::Left("empty".into())
+    } else {
+        Role::Input
+    };
+    let decades = (low > 0.0 && high > low && high.is_finite()).then(|| (high / low).log10());
+    let mut sorted = count.numbers.clone();
+    sorted.sort_by(f64::total_cmp);
+    // On which scale the middle value is the middle: values that are drawn evenly over decades are known by that.
+    let skewed = sorted.get(sorted.len() / 2).is_some_and(|middle| {
+        ((middle / low).ln() / (high / low).ln() - 0.5).abs() < ((middle - low) / (high - low) - 0.5).abs()
+    });
+    let suggested = decades.is_some_and(|decades| decades >= DECADES) && skewed;
+    if is(&hints.log) && (decades.is_none() || is_words) {
+        return Err(format!("`{name}` cannot have a log scale: its values are not all positive and different"));
+    }
+    let log = !is_words && (is(&hints.log) || (suggested && !is(&hints.linear)));
+    let kind =
+        if is_words { Kind::Levels(count.words) } else { Kind::Number { low, high, whole: count.whole && !is_output } };
+    Ok(Column { name: name.to_owned(), role, kind, log, decades: decades.filter(|_| !is_words) })
+}
+
+impl Folder {
+    /// Takes the rows of the table that the problem was inferred from; what is equal but for the answer is a replicate.
+    /// Rows in which an input has no value are left out, and named with their places.
+    ///
+    /// # Errors
+    /// Bad rows, every one named; nothing is taken then.
+    pub fn tell_guess(&mut self, guess: &Guess) -> Result<(Heard, Vec<String>), CampaignError> {
+        let of = |role: Role| -> Vec<usize> {
+            let columns = guess.columns.iter().zip(&guess.places).filter(|(column, _)| column.role == role);
+            columns.map(|(_, place)| *place).collect()
+        };
+        let (inputs, outputs) = (of(Role::Input), of(Role::Output));
+        let table = &guess.table;
+        let no_value = |row: usize, column: usize| {
+            matches!(look(&table.cell(row, column), table.dialect().decimal), Found::NoValue | Found::NotFinite(_))
+        };
+        let (mut rows, mut bad, mut left, mut empty) = (Vec::<Row>::new(), Vec::new(), Vec::new(), 0);
+        for row in 0..table.n_rows() {
+            if let Some(&column) = inputs.iter().find(|&&column| no_value(row, column)) {
+                left.push(format!("{} ({} has no value)", table.at(row), table.column_name(column)));
+            } else if outputs.iter().all(|&column| table.cell(row, column).trim().is_empty()) {
+                empty += 1;
+            } else {
+                match self.row(table, row, None, Some(&inputs), &outputs) {
+                    Ok(row) => rows.push(row),
+                    Err(problem) => bad.push(format!("  {}: {problem}", table.at(row))),
+                }
+            }
+        }
+        if !bad.is_empty() {
+            return Err(CampaignError::Rows { file: table.file().into(), rows: bad });
+        }
+        let heard = self.tell_rows(table.file(), &rows, Otherwise::Replicate)?;
+        Ok((Heard { empty, ..heard }, left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guess(text: &str, hints: &Hints) -> Result<Guess, String> {
+        Guess::of(Source::from_bytes("some data.csv", text), hints).map_err(|error| error.to_string())
+    }
+
+    /// Of each column its name with what it is: `i`nput or `o`utput, `w`hole, `l`og, `t`ext.
+    fn seen(guess: &Guess) -> Vec<String> {
+        let shown = |column: &Column| {
+            let role = match column.role {
+                Role::Input => "i",
+                Role::Output => "o",
+                Role::Left(_) => "-",
+            };
+            let kind = match column.kind {
+                Kind::Levels(_) => "t",
+                Kind::Number { whole: true, .. } => "w",
+                Kind::Number { .. } => "",
+            };
+            format!("{} {role}{kind}{}", column.name, if column.log { "l" } else { "" })
+        };
+        guess.columns.iter().map(shown).collect()
+    }
+
+    const DATA: &str = "id,speed,blades,material,note,drag,lift\n\
+        1,0.1,2,steel,first,1.5,3\n2,1.0,3,wood,second,2.5,4\n3,10,4,steel,third,error: stalled,\n\
+        4,100,2,wood,fourth,4.5,nan\n5,1000,2,wood,fifth,5.5,6\n";
+
+    #[test]
+    fn columns_are_known_by_what_they_hold() {
+        let found = guess(DATA, &Hints::default()).unwrap();
+        let expected = ["id -w", "speed il", "blades iw", "material it", "note -t", "drag o", "lift o"];
+        assert_eq!(seen(&found), expected);
+        assert_eq!(found.name(), "some-data");
+        let text = found.text("p");
+        for words in [
+            "scale = \"log\"  # the values span 4.0 decades",
+            "levels = [\"steel\", \"wood\"]",
+            "low = 2",
+            "integer = true",
+        ] {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+        let words = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let hints = Hints {
+            outputs: Some(words(&["lift"])),
+            ignore: words(&["drag"]),
+            linear: words(&["speed"]),
+            log: words(&["blades"]),
+        };
+        let found = guess(DATA, &hints).unwrap();
+        assert_eq!(seen(&found), ["id -w", "speed i", "blades iwl", "material it", "note -t", "drag -t", "lift o"]);
+        assert!(found.text("p").contains("# scale = \"log\"  # the values span 4.0 decades"));
+    }
+
+    #[test]
+    fn outputs_are_guessed_by_name_by_failures_or_by_place() {
+        for (header, rows, outputs) in [
+            ("y1,a,y2", "1,2,3\n4,5,6\n", vec!["y1", "y2"]),
+            ("a,b,c", "1,2,3\n4,5,6\n", vec!["c"]),
+            ("a,b,c", "1,2,3\n4,failed,6\n1,1,1\n", vec!["b"]),
+            ("a;b;c", "1,5;2;3,5\n4,5;5;6,5\n", vec!["c"]),
+            (
+                "%eval_id interface x1 x2 obj_fn nln_ineq_con_1",
+                "1 NO_ID 1 2 3 4\n2 NO_ID 2 3 4 5\n",
+                vec!["obj_fn", "nln_ineq_con_1"],
+            ),
+        ] {
+            let found = guess(&format!("{header}\n{rows}"), &Hints::default()).unwrap();
+            let names: Vec<&str> =
+                found.columns.iter().filter(|c| c.role == Role::Output).map(|c| c.name.as_str()).collect();
+            assert_eq!(names, outputs, "{header}");
+        }
+        let commas = guess("a;b\n1,5;2\n4,5;6\n", &Hints::default()).unwrap();
+        assert_eq!(commas.columns[0].kind, Kind::Number { low: 1.5, high: 4.5, whole: false });
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        for (text, hints, words) in [
+            ("1,2\n3,4\n", Hints::default(), "names of its columns"),
+            ("a,b\n1,2\n", Hints { outputs: Some(vec!["c".into()]), ..Hints::default() }, "no column `c`; it has a, b"),
+            ("a,b\n1,x\n2,y\n", Hints { outputs: Some(vec!["b".into()]), ..Hints::default() }, "holds words"),
+            ("a\n1\n2\n", Hints::default(), "could be an input"),
+            ("a,b\n-1,2\n1,3\n", Hints { log: vec!["a".into()], ..Hints::default() }, "not all positive"),
+        ] {
+            let error = guess(text, &hints).unwrap_err();
+            assert!(error.contains("some data.csv") && error.contains(words), "{error}");
+        }
+    }
+}
