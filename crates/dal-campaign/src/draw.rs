@@ -55,7 +55,7 @@ impl Snapshot {
         let mut drawn = if designed {
             let candidates = self.designed(round, n, fixed, &known)?;
             let mut rows: Vec<usize> = (0..candidates.x.nrows()).collect();
-            if self.subject.problem().candidates().is_some() {
+            if self.listed().is_some() {
                 // The rows of a table may be sorted.
                 rows.shuffle(&mut self.round_seeds(round).initial().rng());
             }
@@ -113,7 +113,7 @@ impl Snapshot {
         let found = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?;
         if let Some(next) = self.passive(found.card.id, round, n, fixed, known)? {
             // Such a rule looks at no answer, but what the model says there is kept all the same.
-            let (drawing, rows) = match self.subject.problem().candidates() {
+            let (drawing, rows) = match self.listed() {
                 Some(_) => {
                     let rows = nearest_left(next.x.view(), candidates.x.view());
                     (Drawing { told: Candidates { drawn: next.told.drawn, ..candidates.told }, x: candidates.x }, rows)
@@ -152,7 +152,9 @@ impl Snapshot {
             let of =
                 |numbers: &Option<ndarray::Array1<f64>>| numbers.as_ref().and_then(|numbers| numbers.get(k).copied());
             point.score = of(&decision.proposal.picked_scores);
-            point.probability = of(&decision.proposal.probabilities);
+            // The passive baseline draws one after the other, each of those left alike.
+            let even = (found.card.id == "random").then(|| 1.0 / (candidates.x.nrows() - k) as f64);
+            point.probability = of(&decision.proposal.probabilities).or(even);
         }
         let mut drawn = self.round(round, found.card.id, n_labelled, candidates.told, fixed, points);
         drawn.settings = found.settings;
@@ -173,7 +175,7 @@ impl Snapshot {
         let fixed = self.fixed_columns(fixed)?;
         let mut filter = self.filter(known);
         let mut rows: Vec<f64> = Vec::new();
-        if let Some(table) = self.subject.problem().candidates() {
+        if let Some(table) = self.listed() {
             let mut free = Vec::new();
             for (row, point) in table.outer_iter().enumerate() {
                 let holds = fixed.iter().all(|&(column, value)| point[column] == value);
@@ -237,7 +239,7 @@ impl Snapshot {
         let space = self.subject.space();
         let stream = self.seeds().purpose("design");
         let inputs = space.dimensions().len();
-        let plain = !fixed.is_empty() || self.subject.problem().candidates().is_some();
+        let plain = !fixed.is_empty() || self.listed().is_some();
         if plain || sobol(1, inputs, 0, &stream).is_err() {
             return self.candidates(round, n, fixed, known);
         }
@@ -313,7 +315,7 @@ impl Snapshot {
         let fixed = self.fixed_columns(fixed)?;
         let inputs = self.subject.space().dimensions().len();
         // What a table's rows are to be near need not be new, nor one of them.
-        let listed = self.subject.problem().candidates().is_some();
+        let listed = self.listed().is_some();
         let new = if listed { &[][..] } else { known };
         match rule {
             "sobol" => self.sobol(rule, rule, &self.seeds().purpose(rule), n, &fixed, new).map(Some),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dal_core::Clock;
 use dal_store::{Log, StoreError};
+use ndarray::Array2;
 
 use crate::constraints::{Constraint, ConstraintError};
 use crate::error::CampaignError;
@@ -35,6 +36,7 @@ pub struct Folder {
     file: CampaignFile,
     subject: Arc<Subject>,
     constraints: Arc<Vec<Constraint>>,
+    listed: Option<Arc<Array2<f64>>>,
     words: Vec<Word>,
     state: State,
     spoilt: u64,
@@ -69,6 +71,7 @@ impl Folder {
         file.check().map_err(fault)?;
         let subject = Subject::open(&root.join(&file.problem))?;
         constraints(&file.constraints, &subject).map_err(|error| fault(error.to_string()))?;
+        listed(root, file, &subject)?;
         fs::create_dir_all(root).map_err(|error| CampaignError::File {
             path: root.to_owned(),
             problem: format!("cannot be made: {error}"),
@@ -153,12 +156,14 @@ impl Folder {
         subject.check(begun)?;
         let constraints = constraints(&file.constraints, &subject)
             .map_err(|error| CampaignError::File { path: settings, problem: error.to_string() })?;
+        let listed = listed(root, &file, &subject)?.map(Arc::new);
         let state = State::of(&words, &subject);
         Ok(Self {
             root: root.to_owned(),
             file,
             subject: Arc::new(subject),
             constraints: Arc::new(constraints),
+            listed,
             words,
             state,
             spoilt: text.spoilt,
@@ -206,6 +211,11 @@ impl Folder {
         &self.constraints
     }
 
+    /// The only points that may be asked for, on the unit box; none where any may.
+    pub(crate) fn listed(&self) -> Option<&Arc<Array2<f64>>> {
+        self.listed.as_ref()
+    }
+
     /// Everything that was said, in order.
     pub fn words(&self) -> &[Word] {
         &self.words
@@ -229,6 +239,22 @@ impl Folder {
     /// Where models lie.
     pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")
+    }
+}
+
+/// Reads the list of points that may be asked for, where the settings name one.
+fn listed(root: &Path, file: &CampaignFile, subject: &Subject) -> Result<Option<Array2<f64>>, CampaignError> {
+    let Some(path) = file.candidate_list.as_ref().map(|list| root.join(list)) else { return Ok(None) };
+    let fault = |problem: String| CampaignError::File { path: path.clone(), problem };
+    if subject.problem().candidates().is_some() {
+        return Err(fault("candidate_list: the problem's own table is the list already; take the key out".into()));
+    }
+    let (points, _) = dal_files::points(dal_files::Source::open(&path)?, &subject.inputs())?;
+    match points.outside.first() {
+        Some((_, reason)) => {
+            Err(fault(format!("candidate_list: {} rows are no points of the problem: {reason}", points.outside.len())))
+        }
+        None => Ok(Some(points.x)),
     }
 }
 

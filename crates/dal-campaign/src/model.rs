@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dal_core::model::MlpEnsemble;
 use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath, Stop, Surrogate, TrialSeeds};
 use dal_nn::{CpuLearner, CpuSurrogate};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -54,6 +54,7 @@ pub(crate) struct Snapshot {
     pub(crate) state: State,
     pub(crate) models: PathBuf,
     pub(crate) constraints: std::sync::Arc<Vec<Constraint>>,
+    listed: Option<std::sync::Arc<Array2<f64>>>,
 }
 
 impl Folder {
@@ -64,6 +65,7 @@ impl Folder {
             state: self.state().clone(),
             models: self.models(),
             constraints: std::sync::Arc::clone(self.constraints()),
+            listed: self.listed().cloned(),
         }
     }
 
@@ -89,6 +91,11 @@ impl Snapshot {
     /// The random streams of the campaign.
     pub(crate) fn seeds(&self) -> SeedPath {
         SeedPath::root(self.file.seed).purpose("campaign")
+    }
+
+    /// The only points that may be asked for, on the unit box: the rows of a table, or a list; none where any may.
+    pub(crate) fn listed(&self) -> Option<&Array2<f64>> {
+        self.listed.as_deref().or_else(|| self.subject.problem().candidates())
     }
 
     /// The streams of a round.

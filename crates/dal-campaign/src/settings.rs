@@ -36,6 +36,9 @@ pub struct CampaignFile {
     /// Points that a round chooses from.
     #[serde(default = "default_candidates")]
     pub candidates: usize,
+    /// A table of points that rounds choose from instead, relative to the campaign's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_list: Option<PathBuf>,
     /// Conditions that every point which is drawn has to meet ([`crate::constraints`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<String>,
@@ -84,6 +87,7 @@ impl CampaignFile {
             initial: 10 + 5 * n_inputs,
             batch: default_batch(),
             candidates: default_candidates(),
+            candidate_list: None,
             constraints: Vec::new(),
             strategy: default_strategy(),
             strategy_settings: Settings::default(),
@@ -161,6 +165,9 @@ batch = {batch}
 # Points that a round chooses from, drawn afresh from the whole space each time.
 candidates = {candidates}
 
+# A table of the only points that may be asked for, with the inputs' columns in their own units; relative to this folder.
+{list}
+
 # Conditions on the inputs that every point which is drawn has to meet: names, numbers, + - * / ^, comparisons, and, or,
 # not, abs, sqrt, exp, log, log10, sin, cos, min, max; levels as text; names that are no plain words in backticks.
 {constraints}
@@ -186,6 +193,11 @@ attempts = {attempts}
             initial = self.initial,
             batch = self.batch,
             candidates = self.candidates,
+            list = optional(
+                "candidate_list",
+                self.candidate_list.as_ref().map(|path| quoted(&path.to_string_lossy())),
+                "\"candidates.csv\""
+            ),
             constraints = optional(
                 "constraints",
                 (!self.constraints.is_empty()).then(|| {
@@ -223,6 +235,7 @@ mod tests {
             budget: Some(300),
             lease_hours: Some(1.5),
             model: ModelSource::ProblemFile,
+            candidate_list: Some("list \"1\".csv".into()),
             constraints: vec!["a < 3".into(), "material == \"steel\"".into()],
             strategy_settings: Settings::default().with("scaling", "raw"),
             problem: "../a \"b\".toml".into(),

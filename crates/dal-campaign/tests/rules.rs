@@ -68,6 +68,19 @@ fn passive_rules_go_on_from_round_to_round() {
 }
 
 #[test]
+fn a_random_draw_says_how_likely_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |file| file.strategy = "random".into(), &Hands::default());
+    run(&mut folder, Arc::new(Rig::default()), 20).unwrap();
+    for round in &folder.state().rounds()[1..] {
+        for (place, point) in round.points.iter().enumerate() {
+            assert_eq!(point.probability, Some(1.0 / (round.candidates.n - place) as f64));
+        }
+    }
+    assert!(!folder.state().choice().unwrap().weighted, "even draws weigh alike");
+}
+
+#[test]
 fn a_table_gives_a_passive_rule_its_nearest_rows() {
     let dir = tempfile::tempdir().unwrap();
     let rows: String = (0..40).map(|i| format!("{i},{}\n", i * i)).collect();
@@ -88,6 +101,24 @@ fn a_table_gives_a_passive_rule_its_nearest_rows() {
         x.dedup();
         assert_eq!(x.len(), 21);
     }
+}
+
+#[test]
+fn a_list_holds_the_only_points_that_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows: String = (0..30).map(|i| format!("{},{},{}\n", ["wood", "steel"][i % 2], i + 1, 2 + i % 5)).collect();
+    std::fs::write(dir.path().join("list.csv"), format!("material,speed,blades\n{rows}")).unwrap();
+    let change = |file: &mut CampaignFile| file.candidate_list = Some("list.csv".into());
+    let mut folder = begin(dir.path(), change, &Hands::default());
+    assert_eq!(run(&mut folder, Arc::new(Rig::default()), 100).unwrap(), RunEnd::Exhausted);
+    let mut speeds: Vec<String> = folder.state().points().map(|point| point.x[0].to_string()).collect();
+    speeds.sort_by_key(|speed| speed.parse::<f64>().unwrap() as i64);
+    speeds.dedup();
+    assert_eq!(speeds, (1..=30).map(|i| i.to_string()).collect::<Vec<_>>());
+    drop(folder);
+    std::fs::write(dir.path().join("list.csv"), format!("material,speed,blades\nbrass,1,2\n{rows}")).unwrap();
+    let error = Folder::read(dir.path(), Hands::default().clock()).unwrap_err().to_string();
+    assert!(error.contains("list.csv") && error.contains("brass"), "{error}");
 }
 
 #[test]

@@ -230,8 +230,156 @@ fn designs_come_with_and_without_a_campaign() {
 #[test]
 fn every_verb_shows_an_example_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
-    for verb in ["new", "design", "ask", "tell", "withdraw", "undo", "run", "status", "predict", "export"] {
+    for verb in ["new", "design", "ask", "tell", "withdraw", "undo", "run", "status", "predict", "export", "tune"] {
         let help = succeed(dir.path(), &[verb, "--help"]);
         assert!(help.contains("Examples:") && help.contains(&format!("  dal {verb} ")), "{help}");
     }
+}
+
+#[test]
+fn free_slots_that_are_killed_lose_nothing_and_ask_nothing_twice() {
+    use dal_campaign::words::{Answer, What};
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    problem(at);
+    succeed(at, &["new", "c", "--problem", "rig.toml", "--initial", "8", "--batch", "4", "--strategy", "random"]);
+    let args = ["run", "c", "--budget", "32", "--parallel", "3", "--threads", "1"];
+    let mut kills = 0;
+    let mut moment = 777_u64;
+    loop {
+        moment = moment.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let mut child = dal(at, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(20 + (moment >> 33) % (300 + 60 * kills as u64)));
+        match child.try_wait().unwrap() {
+            Some(status) => {
+                assert!(status.success());
+                break;
+            }
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills += 1;
+                // A busy machine trains slowly; each kill comes a little later.
+                assert!(kills < 500);
+            }
+        }
+    }
+    assert!(kills > 0);
+    let folder = dal_campaign::Folder::read(&at.join("c"), std::sync::Arc::new(|| 0.0)).unwrap();
+    // Nothing is lost: every point that was asked for is over, and as many as the budget says.
+    let state = folder.state();
+    assert_eq!((state.n_asked(), state.pending().count()), (32, 0));
+    // Nothing is asked twice: no two ids are one point, and what had an answer was not started again.
+    let mut points: Vec<String> = state.points().map(|point| format!("{:?}", point.x)).collect();
+    points.sort();
+    points.dedup();
+    assert_eq!(points.len(), 32);
+    let mut over = std::collections::HashSet::new();
+    for word in folder.words() {
+        match &word.what {
+            What::Started(started) => assert!(started.ids.iter().all(|id| !over.contains(id)), "{started:?}"),
+            What::Told(told) => {
+                let settled = told.rows.iter().filter(|row| !matches!(row.answer, Answer::Lost(_)));
+                assert!(settled.map(|row| over.insert(row.id)).all(|is_new| is_new), "{told:?}");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(over.len(), 32);
+    // A call that was under way when its dal was killed may be made again; no other is.
+    let times = asked(at);
+    assert!(times.len() == 32 && times.values().sum::<usize>() <= 32 + 3 * kills, "{times:?}");
+    // Every draw says how likely it was, from which stream, in which order, and what was predicted.
+    for round in &state.rounds()[1..] {
+        assert!(round.candidates.n == 4096 && !round.candidates.stream.is_empty() && round.model.is_some());
+        for (place, point) in round.points.iter().enumerate() {
+            assert_eq!(point.probability, Some(1.0 / (4096 - place) as f64));
+            assert_eq!(point.predicted.as_ref().map(|p| (p.mean.len(), p.sd.len())), Some((2, 2)));
+        }
+    }
+}
+
+#[test]
+fn a_campaign_begins_with_a_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let rows: String = (0..20)
+        .map(|i| {
+            let speed = 10f64.powf(f64::from(i) / 6.0);
+            let drag = if i == 7 { "error: stalled".to_owned() } else { format!("{}", speed.ln() * 2.0) };
+            format!("{i},{speed},{},{},{drag}\n", i % 4, ["steel", "wood"][i as usize % 2])
+        })
+        .collect();
+    write(at, "wind tunnel.csv", &format!("id,speed,blades,material,drag\n{rows}"));
+    let shown = succeed(at, &["new", "lab", "--from-csv", "wind tunnel.csv", "--show"]);
+    assert!(shown.contains("name = \"wind-tunnel\"") && shown.contains("scale = \"log\"") && !at.join("lab").exists());
+    let said = succeed(at, &["new", "lab", "--from-csv", "wind tunnel.csv"]);
+    for words in
+        ["outputs: drag (guessed because", "19 answers taken in, 1 failed points", "3 inputs, 1 output", "dal ask lab"]
+    {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert_eq!(fs::read_to_string(at.join("lab/problem.toml")).unwrap(), shown);
+    assert!(succeed(at, &["status", "lab"]).contains("19 done, 1 failed"));
+    let points = succeed(at, &["ask", "lab", "-n", "3", "--format", "csv", "--threads", "1"]);
+    assert_eq!(points.lines().count(), 4);
+    // What cannot begin leaves nothing behind.
+    refuse(at, &["new", "d", "--from-csv", "wind tunnel.csv", "--outputs", "lift"], &["no column `lift`", "speed"]);
+    refuse(at, &["new", "d", "--from-csv", "wind tunnel.csv", "--strategy", "qbz"], &["no strategy `qbz`"]);
+    refuse(at, &["new", "d", "--from-dakota", "wind tunnel.csv"], &["%eval_id", "--from-csv"]);
+    refuse(at, &["new", "d"], &["--from-csv"]);
+    assert!(!at.join("d").exists());
+    refuse(at, &["new", "lab", "--from-csv", "wind tunnel.csv"], &["lab/problem.toml: is there already"]);
+    // A study of Dakota's goes on, under Dakota's names.
+    let rows: String = (1..=20).map(|i| format!("{i} NO_ID {}.5 {} {}\n", i, 40 - i, i * i)).collect();
+    write(at, "study.dat", &format!("%eval_id interface x1 x2 obj_fn\n{rows}"));
+    let said = succeed(at, &["new", "study", "--from-dakota", "study.dat", "--initial", "10"]);
+    assert!(said.contains("outputs: obj_fn") && said.contains("20 answers"), "{said}");
+    let table = succeed(at, &["ask", "study", "-n", "2", "--format", "dakota", "--threads", "1"]);
+    assert!(table.starts_with("%eval_id interface x1 x2\n21 NO_ID "), "{table}");
+}
+
+#[test]
+fn a_driver_works_in_the_campaigns_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let text = "name = \"deck\"\n[[inputs]]\nname = \"x1\"\nlow = 1\nhigh = 9\n[[outputs]]\nname = \"f\"\n\
+        [oracle.driver]\nprogram = [\"sh\", \"driver.sh\"]\nlink = [\"driver.sh\"]\ntemplate = [\"deck.in.template\"]\n\
+        time_limit = 60\nretries = 0\nkeep = \"failed\"\n";
+    write(at, "deck.toml", text);
+    write(at, "deck.in.template", "a = {x1}\n");
+    let script =
+        "echo once >> ../../../calls\nawk '{ if ($3 > 5) print \"fail\"; else print $3 * 2, \"f\" }' deck.in > $2\n";
+    write(at, "driver.sh", script);
+    succeed(at, &["new", "c", "--problem", "deck.toml", "--initial", "8"]);
+    succeed(at, &["run", "c", "--budget", "8", "--parallel", "2"]);
+    let status = succeed(at, &["status", "c", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let failed = status["points"]["failed"].as_u64().unwrap() as usize;
+    assert!(failed > 0 && status["labels"].as_u64().unwrap() as usize == 8 - failed, "{status}");
+    assert_eq!(fs::read_dir(at.join("c/evaluations")).unwrap().count(), failed, "those of failed points stay");
+    let calls = || fs::read_to_string(at.join("calls")).unwrap().lines().count();
+    assert_eq!(calls(), 8);
+    // The answers are kept: another campaign with the same points asks only for what failed.
+    succeed(at, &["new", "d", "--problem", "deck.toml", "--initial", "8"]);
+    succeed(at, &["run", "d", "--budget", "8"]);
+    assert_eq!(calls(), 8 + failed);
+}
+
+#[test]
+fn a_campaigns_search_for_a_network_is_said_and_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    problem(at);
+    begin(at, "c");
+    refuse(at, &["tune", "c", "--networks", "1"], &["no labels yet"]);
+    refuse(at, &["tune", "c", "--budget", "3"], &["--budget is of a problem's search", "--networks"]);
+    refuse(at, &["tune", "sine", "--networks", "3"], &["--networks is of a campaign's folder"]);
+    succeed(at, &["run", "c", "--budget", "12", "--threads", "1"]);
+    let rows = succeed(at, &["tune", "c", "--networks", "1", "--jobs", "1", "--format", "json"]);
+    let rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
+    let chosen = rows.as_array().unwrap().iter().find(|row| row["is"].as_str().unwrap().starts_with("chosen")).unwrap();
+    let status = succeed(at, &["status", "c", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["network"], chosen["network"]);
 }

@@ -1,5 +1,6 @@
 //! `dal run`: closes the loop over a campaign's program, table, forest or network.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +82,10 @@ pub fn run(args: &Args) -> Result<Done> {
         RunOptions { budget: args.budget, parallel: args.parallel, in_batches: args.in_batches, batch: args.batch };
     let display = Display::start();
     let mut n_new = 0_usize;
+    let mut failures: BTreeMap<String, usize> = BTreeMap::new();
+    for (kind, n) in folder.standing().failures {
+        failures.insert(kind, n);
+    }
     let mut on_event = |event: &RunEvent| match event {
         RunEvent::Drawing { labels } => display.note(&format!("drawing a round from {labels} labels")),
         RunEvent::Drawn { round, points, notes, errors } => {
@@ -95,13 +100,18 @@ pub fn run(args: &Args) -> Result<Done> {
             n_new += 1;
             if let Some((failure, again)) = failure {
                 let then = if *again { "; it is asked for again" } else { "" };
+                if !again {
+                    *failures.entry(failure.kind.clone()).or_default() += 1;
+                }
                 display.say(&format!("point {id}: {failure}{then}"));
             }
             let per_answer = display.elapsed().div_f64(n_new as f64);
             let rest = budget.saturating_sub(*over) as u32;
+            let labels = over.saturating_sub(failures.values().sum());
+            let failed: String = failures.iter().map(|(kind, n)| format!(", {n} {kind}")).collect();
             display.at(
                 *over as f64 / (*budget).max(1) as f64,
-                &format!("{over} of {budget} points, {}", left(Some(per_answer * rest))),
+                &format!("{over} of {budget} points: {labels} labels{failed}; {}", left(Some(per_answer * rest))),
             );
         }
     };
