@@ -81,9 +81,10 @@ def library_folders():
 
 
 def manifest():
-    """The `# key value` lines in front of the digests."""
-    lines = (HERE / "MANIFEST").read_text().splitlines()
-    return dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+    """The `# key value` lines in front of the digests, and the digest of it all."""
+    text = (HERE / "MANIFEST").read_bytes()
+    values = dict(line[2:].split(" ", 1) for line in text.decode().splitlines() if line.startswith("# "))
+    return {**values, "sha256": hashlib.sha256(text).hexdigest()}
 
 
 LIBC = ctypes.CDLL(None)
@@ -102,6 +103,10 @@ def output_of(command):
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def last_line(text):
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
 
 
 def machine(args):
@@ -210,7 +215,8 @@ class Part:
     def must(self, command, **kwargs):
         code, output = self.run(command, **kwargs)
         if code != 0:
-            raise Failed(f"exit code {code}", {"command": [str(c) for c in command], "output": output[-2000:]})
+            why = f"exit code {code}: {last_line(output)}"
+            raise Failed(why, {"command": [str(c) for c in command], "output": output[-2000:]})
         return output
 
 
@@ -271,7 +277,7 @@ def variant(args, name, *changes):
 def both_engines(part, args, sweep, name):
     stores = {}
     # Of this bundle alone: runs of another one would be found finished and say nothing of this one.
-    digest = hashlib.sha256((HERE / "MANIFEST").read_bytes()).hexdigest()[:12]
+    digest = manifest()["sha256"][:12]
     for engine in ("tch", "cpu"):
         device = args.device.replace(":", "") if engine == "tch" else "cpu"
         stores[engine] = args.results / "check" / digest / f"{name}{'-tiny' if args.tiny else ''}-{engine}-{device}"
@@ -400,8 +406,8 @@ def peer(part, args, *rest):
     command = [sys.executable, HERE / "torch_graphs.py", *rest, "--device", args.device]
     code, output = part.run(command)
     if code != 0:
-        last = next((line for line in reversed(output.splitlines()) if line.strip()), "")
-        raise Failed(f"PyTorch's script ended with an error: {last}", {"exit_code": code, "output": output[-2000:]})
+        why = f"PyTorch's script ended with an error: {last_line(output)}"
+        raise Failed(why, {"exit_code": code, "output": output[-2000:]})
     return json.loads(output.splitlines()[-1])
 
 
@@ -495,7 +501,9 @@ def progress(store):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="sh gpu-check.sh [--python PYTHON]", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="+", choices=["libraries", "check", "time", "evidence"], metavar="PART")
     parser.add_argument("--device", default="cuda:0", help="cuda:0 or cpu [default: cuda:0]")
     parser.add_argument("--tiny", action="store_true", help="sizes that mean nothing, to try everything out")
