@@ -12,8 +12,10 @@ Exit code 0: all that was asked for is there and holds; 1: something failed; 3: 
 """
 
 import argparse
+import ctypes
 import datetime
 import glob
+import hashlib
 import importlib.util
 import json
 import math
@@ -21,6 +23,7 @@ import os
 import pathlib
 import platform
 import resource
+import shutil
 import signal
 import statistics
 import subprocess
@@ -47,8 +50,8 @@ TIMED = [
     ("robo", 2080, 128, "tf32", False),
     ("foil", 480, 128, "f32", False),
 ]
-# Passes over activations and over parameters in an epoch, read off the engine's code (docs/gpu.md).
-PASSES = {"activations": 24, "parameters": 20}
+# Passes over activations in an epoch, and over parameters without and with weight decay, read off the engine's code (docs/gpu.md).
+PASSES = {"activations": 24, "parameters": (17, 20)}
 # Entry 0 after ten epochs: too few for rounding to grow far, so models are nearly equal. The bound of crates/dal-bench/tests/tch.rs.
 ENTRY_0 = 1e-2
 SECONDS = {"check": 120.0, "time": 240.0, "evidence": math.inf}
@@ -78,9 +81,21 @@ def library_folders():
 
 
 def manifest():
-    """The `# key value` lines in front of the digests."""
-    lines = (HERE / "MANIFEST").read_text().splitlines()
-    return dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+    """The `# key value` lines in front of the digests, and the digest of it all."""
+    text = (HERE / "MANIFEST").read_bytes()
+    values = dict(line[2:].split(" ", 1) for line in text.decode().splitlines() if line.startswith("# "))
+    return {**values, "sha256": hashlib.sha256(text).hexdigest()}
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def ends_with_this(address_space=None):
+    """For a child before it starts: the kernel kills it when this process is gone, however that ended, so that it holds no store and
+    no device against the next call; and it gets no more than so many bytes of address space."""
+    LIBC.prctl(1, signal.SIGKILL)
+    if address_space:
+        resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
 
 
 def output_of(command):
@@ -88,6 +103,10 @@ def output_of(command):
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def last_line(text):
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
 
 
 def machine(args):
@@ -172,8 +191,9 @@ class Part:
         log = self.args.results / "logs" / f"{self.name}-{pathlib.Path(command[0]).name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         process = subprocess.Popen(
-            [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=HERE, errors="replace", **kwargs
-        )
+            [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=HERE, errors="replace",
+            preexec_fn=ends_with_this, **kwargs
+        )  # fmt: skip
         interrupted = False
         try:
             for seconds, number in ((self.left() - grace, signal.SIGINT), (max(grace, 1.0), signal.SIGINT), (5.0, signal.SIGKILL), (None, None)):
@@ -195,7 +215,8 @@ class Part:
     def must(self, command, **kwargs):
         code, output = self.run(command, **kwargs)
         if code != 0:
-            raise Failed(f"exit code {code}", {"command": [str(c) for c in command], "output": output[-2000:]})
+            why = f"exit code {code}: {last_line(output)}"
+            raise Failed(why, {"command": [str(c) for c in command], "output": output[-2000:]})
         return output
 
 
@@ -255,8 +276,13 @@ def variant(args, name, *changes):
 
 def both_engines(part, args, sweep, name):
     stores = {}
+    # Of this bundle alone: runs of another one would be found finished and say nothing of this one.
+    digest = manifest()["sha256"][:12]
     for engine in ("tch", "cpu"):
-        stores[engine] = args.results / "check" / f"{name}-{engine}-{args.device.replace(':', '') if engine == 'tch' else 'cpu'}"
+        device = args.device.replace(":", "") if engine == "tch" else "cpu"
+        stores[engine] = args.results / "check" / digest / f"{name}{'-tiny' if args.tiny else ''}-{engine}-{device}"
+        if args.again:
+            shutil.rmtree(stores[engine], ignore_errors=True)
         bench(part, args, sweep, stores[engine], engine, args.device)
     ours, theirs = errors(stores["tch"]), errors(stores["cpu"])
     if not ours or ours.keys() != theirs.keys():
@@ -297,10 +323,10 @@ class Timing:
         command += ["--weight-decay", decay, "--device", part.args.device, "--precision", precision]
         self.part = part
         self.log = open(part.args.results / "logs" / f"{part.name}-timing.log", "a")
-        bound = (lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))) if limit else None
         self.process = subprocess.Popen(
-            [str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=HERE, preexec_fn=bound
-        )
+            [str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=HERE,
+            preexec_fn=lambda: ends_with_this(limit),
+        )  # fmt: skip
 
     def ask(self, line):
         if self.part.left() < 1:
@@ -380,7 +406,8 @@ def peer(part, args, *rest):
     command = [sys.executable, HERE / "torch_graphs.py", *rest, "--device", args.device]
     code, output = part.run(command)
     if code != 0:
-        raise Failed("PyTorch's script ended with an error", {"exit_code": code, "output": output[-2000:]})
+        why = f"PyTorch's script ended with an error: {last_line(output)}"
+        raise Failed(why, {"exit_code": code, "output": output[-2000:]})
     return json.loads(output.splitlines()[-1])
 
 
@@ -408,7 +435,8 @@ def lock_step(part, args, network, points, trials, precision):
     with Timing(part, network, points, trials, precision, members) as timing:
         size = timing.ask("size")
         flops = members * size["flops"]
-        moved = members * 4 * (PASSES["activations"] * points * size["hidden_units"] + PASSES["parameters"] * size["parameters"])
+        passes = PASSES["parameters"][NETWORKS[network][-1] > 0]
+        moved = members * 4 * (PASSES["activations"] * points * size["hidden_units"] + passes * size["parameters"])
         timing.ask("warm")
         runs = {2: timing.ask("run 2")}
         if reached.get("state") == "done":
@@ -473,7 +501,9 @@ def progress(store):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="sh gpu-check.sh [--python PYTHON]", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="+", choices=["libraries", "check", "time", "evidence"], metavar="PART")
     parser.add_argument("--device", default="cuda:0", help="cuda:0 or cpu [default: cuda:0]")
     parser.add_argument("--tiny", action="store_true", help="sizes that mean nothing, to try everything out")
@@ -487,6 +517,8 @@ def main():
         return 0
     if args.device not in ("cpu", "cuda:0"):
         raise SystemExit("gpu-check: --device is cuda:0 or cpu; CUDA_VISIBLE_DEVICES says which device is the first")
+    # A job that is ended ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     args.results = args.results.absolute()
     args.results.mkdir(parents=True, exist_ok=True)
     good, late = True, False

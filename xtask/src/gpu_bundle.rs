@@ -50,54 +50,72 @@ pub fn run_bundling(args: &Args) -> Result<()> {
     if !cfg!(target_os = "linux") {
         bail!("a bundle is built on Linux, for Linux");
     }
-    libtorch::run_task(&[])?;
     let out = match &args.out {
         Some(out) => std::path::absolute(out)?,
         None => target_dir().join("gpu-bundle"),
     };
+    if !is_bundle_or_nothing(&out) {
+        bail!("{} is there and holds no bundle; it is left as it is", out.display());
+    }
+    libtorch::run_task(&[])?;
     let programs = build()?;
-    if out.exists() {
-        if !out.join("MANIFEST").is_file() {
-            bail!("{} is there and holds no bundle; it is left as it is", out.display());
-        }
-        // Results of earlier checks stay.
-        for entry in fs::read_dir(&out)? {
-            let entry = entry?;
-            if entry.file_name() != "results" {
-                let path = entry.path();
-                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
-                    .with_context(|| path.display().to_string())?;
-            }
+    let own = FILES.iter().map(|(file, folder)| {
+        let from = root().join(file);
+        let to = Path::new(folder).join(from.file_name().unwrap_or_default());
+        (from, to)
+    });
+    let files: Vec<_> = programs.iter().map(|(from, name)| (from.clone(), PathBuf::from(name))).chain(own).collect();
+
+    // What may not travel is found before anything is written.
+    let paths = machine_paths();
+    let mut bytes = 0;
+    for (from, _) in &files {
+        bytes += fs::metadata(from).with_context(|| from.display().to_string())?.len();
+        no_path_of_this_machine(from, &paths)?;
+    }
+    let mut glibc = String::from("none");
+    for (program, _) in &programs {
+        no_search_path(program)?;
+        glibc = newest_glibc(program)?.max_by_version(glibc);
+    }
+    if bytes >= MOST_BYTES {
+        bail!("the bundle would have {bytes} bytes, not below {MOST_BYTES}");
+    }
+
+    empty(&out)?;
+    for (from, to) in &files {
+        fs::copy(from, out.join(to)).with_context(|| from.display().to_string())?;
+    }
+    let bundled: Vec<_> = files.into_iter().map(|(_, to)| to).collect();
+    write_manifest(&out, &bundled, &glibc)?;
+    eprintln!("{}: {} files, {:.1} MB, wants glibc {glibc}", out.display(), bundled.len() + 1, bytes as f64 * 1e-6);
+    Ok(())
+}
+
+/// The manifest of a bundle whose files are not all there.
+const UNFINISHED: &str = "# unfinished\n";
+
+/// Whether a bundle may be laid here: one is there, unfinished or not, or an empty folder, or nothing.
+fn is_bundle_or_nothing(out: &Path) -> bool {
+    let manifest = fs::read_to_string(out.join("MANIFEST")).unwrap_or_default();
+    let ours = ["# commit ", UNFINISHED].iter().any(|start| manifest.starts_with(start));
+    ours || fs::read_dir(out).map_or_else(|_| !out.exists(), |mut entries| entries.next().is_none())
+}
+
+/// Removes what is in the folder but for results of earlier checks. What it holds until its manifest is written,
+/// `sha256sum --check` refuses.
+fn empty(out: &Path) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    fs::write(out.join("MANIFEST"), UNFINISHED)?;
+    for entry in fs::read_dir(out)? {
+        let entry = entry?;
+        if entry.file_name() != "results" && entry.file_name() != "MANIFEST" {
+            let path = entry.path();
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+                .with_context(|| path.display().to_string())?;
         }
     }
     fs::create_dir_all(out.join("sweeps"))?;
-    let mut files = Vec::new();
-    for (program, name) in &programs {
-        files.push(PathBuf::from(name));
-        fs::copy(program, out.join(name)).with_context(|| program.display().to_string())?;
-    }
-    for (file, folder) in FILES {
-        let from = root().join(file);
-        let to = Path::new(folder).join(from.file_name().unwrap_or_default());
-        fs::copy(&from, out.join(&to)).with_context(|| from.display().to_string())?;
-        files.push(to);
-    }
-    let paths = machine_paths();
-    let mut bytes = 0;
-    for file in &files {
-        bytes += fs::metadata(out.join(file))?.len();
-        no_path_of_this_machine(&out.join(file), &paths)?;
-    }
-    let mut glibc = String::from("none");
-    for (_, name) in &programs {
-        no_search_path(&out.join(name))?;
-        glibc = newest_glibc(&out.join(name))?.max_by_version(glibc);
-    }
-    if bytes >= MOST_BYTES {
-        bail!("the bundle has {bytes} bytes, not below {MOST_BYTES}");
-    }
-    write_manifest(&out, &files, &glibc)?;
-    eprintln!("{}: {} files, {:.1} MB, wants glibc {glibc}", out.display(), files.len() + 1, bytes as f64 * 1e-6);
     Ok(())
 }
 
@@ -159,7 +177,10 @@ fn libtorch_dir() -> PathBuf {
 #[allow(clippy::disallowed_methods)]
 fn machine_paths() -> Vec<String> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let folders = [Some(root()), Some(target_dir()), Some(cargo_home()), Some(libtorch_dir()), home];
+    // With its sources installed a toolchain names files by where they lie.
+    let sysroot = capture(Command::new("rustc").args(["--print", "sysroot"]).current_dir(root())).ok();
+    let sysroot = sysroot.map(|path| PathBuf::from(path.trim()));
+    let folders = [Some(root()), Some(target_dir()), Some(cargo_home()), Some(libtorch_dir()), sysroot, home];
     let text = |folder: PathBuf| folder.to_string_lossy().trim_end_matches('/').to_owned();
     let mut paths: Vec<String> = folders.into_iter().flatten().map(text).filter(|path| path.len() > 1).collect();
     paths.sort();
@@ -237,6 +258,55 @@ mod tests {
         assert!(names("/home/a", "/home/a"));
         assert!(!names("/home/ab/x", "/home/a"));
         assert!(!names("/cargo/home/a/x", "/home/a"));
+    }
+
+    #[test]
+    fn a_file_that_names_a_folder_of_this_machine_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, folder) = (dir.path().join("program"), PathBuf::from("/a/b"));
+        let paths = [folder.to_string_lossy().into_owned()];
+        fs::write(&file, b"\x7fELF\0\x01/a/bc/d.rs\0\x02text\0").unwrap();
+        no_path_of_this_machine(&file, &paths).unwrap();
+        fs::write(&file, b"\x7fELF\0\x01panic at /a/b/src/d.rs\0\x02text\0").unwrap();
+        let error = no_path_of_this_machine(&file, &paths).unwrap_err().to_string();
+        assert!(error.contains("/a/b/src/d.rs"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_of_something_else_is_left_alone_and_results_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        assert!(is_bundle_or_nothing(&out));
+        fs::create_dir_all(out.join("results")).unwrap();
+        assert!(!is_bundle_or_nothing(&out));
+        assert!(is_bundle_or_nothing(&out.join("results")));
+        fs::write(out.join("MANIFEST"), "of another program").unwrap();
+        assert!(!is_bundle_or_nothing(&out));
+        fs::write(out.join("results/gpu-check.json"), "{}").unwrap();
+        fs::write(out.join("old"), "").unwrap();
+        empty(&out).unwrap();
+        assert!(is_bundle_or_nothing(&out));
+        assert!(out.join("results/gpu-check.json").is_file() && !out.join("old").exists());
+        assert!(out.join("sweeps").is_dir());
+    }
+
+    /// Both forms of the loader's search path, in libraries that the linker makes of nothing.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_search_path_of_the_loader_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |name: &str, flags: &[&str]| {
+            let file = dir.path().join(name);
+            let mut cc = Command::new("cc");
+            cc.args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-o"]).arg(&file).args(flags);
+            assert!(cc.status().unwrap().success());
+            no_search_path(&file)
+        };
+        link("none", &[]).unwrap();
+        let new = link("new", &["-Wl,--enable-new-dtags,-rpath,/a/b"]).unwrap_err().to_string();
+        assert!(new.contains("(RUNPATH)") && new.contains("/a/b"), "{new}");
+        let old = link("old", &["-Wl,--disable-new-dtags,-rpath,/a/b"]).unwrap_err().to_string();
+        assert!(old.contains("(RPATH)") && old.contains("/a/b"), "{old}");
     }
 
     #[test]
