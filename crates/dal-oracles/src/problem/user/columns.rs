@@ -36,7 +36,8 @@ impl Reader<'_> {
             }
         }
         for (index, input) in file.inputs.iter().enumerate() {
-            // A file of points says by its header which columns it has, so no input may look like data or like the unit box.
+            // A file of points says by its header which columns it has, so no input may look like data or like the unit
+            // box.
             let of_box = input.name.strip_prefix('x').filter(|digits| !digits.is_empty()).map(str::parse::<usize>);
             let reason = match of_box {
                 _ if input.name.parse::<f64>().is_ok() => {
