@@ -1,8 +1,8 @@
 //! What choosing a batch costs beyond the model's own answers: every rule on `robo`, pool rules on large pools.
 //!
-//! One sample is one whole proposal: the step's checks, the scores, every pick. Predictions, stochastic passes and predicted
-//! losses are worked out before and handed out as copies; `robo/emoc` alone asks a trained network, because its gradients
-//! are its cost.
+//! One sample is one whole proposal: the step's checks, the scores, every pick. Predictions, stochastic passes and
+//! predicted losses are worked out before and handed out as copies; `robo/emoc` alone asks a trained network, because
+//! its gradients are its cost.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -137,7 +137,8 @@ fn robo(c: &mut Criterion) {
     group.finish();
 }
 
-/// Rules of coordinates and predictions on pools of 10⁴ to 10⁶ points, 1 000 labelled, two outputs, four and fourteen inputs.
+/// Rules of coordinates and predictions on pools of 10⁴ to 10⁶ points, 1 000 labelled, two outputs, four and fourteen
+/// inputs.
 fn pools(c: &mut Criterion) {
     let seeds = SeedPath::root(2);
     for (d, ids) in [

@@ -1,4 +1,5 @@
-//! What the timing programs share: the kernel's account of this process, where there is one (Linux), and what is trained.
+//! What the timing programs share: the kernel's account of this process, where there is one (Linux), and what is
+//! trained.
 
 use std::fs;
 

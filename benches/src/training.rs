@@ -7,7 +7,8 @@ use dal_nn::{BatchNormSpec, ConvHeadSpec, Head, Layout, NetworkSpec, TrainJob, T
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Inputs, hidden layers, their width, and weight decay of those of the benchmark's networks that a table without files times.
+/// Inputs, hidden layers, their width, and weight decay of those of the benchmark's networks that a table without files
+/// times.
 pub const NETWORKS: [(usize, usize, usize, f64); 4] =
     [(1, 9, 20, 0.0), (6, 6, 50, 1e-4), (5, 4, 200, 1e-4), (4, 4, 500, 1e-4)];
 
@@ -29,9 +30,9 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Widths are those of inputs, hidden layers and outputs; with `adm_head` the last one is that of the Linear in front of the
-    /// convolutions of `adm`. The folder holds `x.f32`, `y.f32` (rows) and `params.f32` (one flat vector per member),
-    /// little-endian.
+    /// Widths are those of inputs, hidden layers and outputs; with `adm_head` the last one is that of the Linear in
+    /// front of the convolutions of `adm`. The folder holds `x.f32`, `y.f32` (rows) and `params.f32` (one flat vector
+    /// per member), little-endian.
     ///
     /// # Errors
     /// Widths that are no network; files that cannot be read or do not fit it.

@@ -1,5 +1,5 @@
-//! Leaves the compiler's version in `DAL_COMPILER`, for provenance. With the feature `tch`: says where libtorch lies, so that
-//! `dal` finds it when it runs.
+//! Leaves the compiler's version in `DAL_COMPILER`, for provenance. With the feature `tch`: says where libtorch lies,
+//! so that `dal` finds it when it runs.
 
 use std::process::Command;
 
@@ -11,8 +11,9 @@ fn main() {
     let version = output.ok().and_then(|o| String::from_utf8(o.stdout).ok()).unwrap_or_default();
     println!("cargo::rustc-env=DAL_COMPILER={}", version.trim());
     println!("cargo::rerun-if-changed=build.rs");
-    // torch-sys tells its direct dependents alone, and what the loader needs does not pass on from one crate to the next.
-    // A bundle that travels (`--cfg dal_bundle`, cargo xtask gpu-bundle) carries no path of the machine that built it.
+    // torch-sys tells its direct dependents alone, and what the loader needs does not pass on from one crate to the
+    // next. A bundle that travels (`--cfg dal_bundle`, cargo xtask gpu-bundle) carries no path of the machine that
+    // built it.
     let travels = std::env::var_os("CARGO_CFG_DAL_BUNDLE").is_some();
     if let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB").filter(|_| !travels) {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());

@@ -1,9 +1,11 @@
-//! Which dropout network learns: candidates for the network of `bald`, judged by their validation error and by nothing else.
+//! Which dropout network learns: candidates for the network of `bald`, judged by their validation error and by nothing
+//! else.
 //!
-//! For every problem, preset, number of labels and seed it trains each candidate (rate, width factor, epochs, Adam's rate)
-//! by itself, on random labels of a stream of its own, and prints one CSV line: its validation MSE over the variance of the
-//! validation labels, and the rank correlation of its variance over passes with its true squared error there. The last
-//! lines, which begin with `#`, hold the geometric means over seeds. Neither nAUC nor a test label is looked at.
+//! For every problem, preset, number of labels and seed it trains each candidate (rate, width factor, epochs, Adam's
+//! rate) by itself, on random labels of a stream of its own, and prints one CSV line: its validation MSE over the
+//! variance of the validation labels, and the rank correlation of its variance over passes with its true squared error
+//! there. The last lines, which begin with `#`, hold the geometric means over seeds. Neither nAUC nor a test label is
+//! looked at.
 
 use std::collections::BTreeMap;
 

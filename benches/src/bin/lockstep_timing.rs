@@ -1,5 +1,5 @@
-//! Trains the ensembles of several trials in lock step with the engine on libtorch, on command, and says how long it took
-//! per trial: that engine's side of the comparison in `peers/train`.
+//! Trains the ensembles of several trials in lock step with the engine on libtorch, on command, and says how long it
+//! took per trial: that engine's side of the comparison in `peers/train`.
 //!
 //! Reads lines from standard input and answers each with one line of JSON. `run E` trains every member of every trial
 //! for E epochs from its initial parameters: seconds per trial, the making of buffers included, and the first trial's
@@ -28,8 +28,8 @@ struct Args {
     /// Training points. With --table: only this many.
     #[arg(long, default_value_t = 0)]
     points: usize,
-    /// Folder with `x.f32`, `y.f32` (rows) and `params.f32` (one flat vector per member), little-endian; without it data are
-    /// made up.
+    /// Folder with `x.f32`, `y.f32` (rows) and `params.f32` (one flat vector per member), little-endian; without it
+    /// data are made up.
     #[arg(long)]
     data: Option<PathBuf>,
     /// Members of a trial.
@@ -151,8 +151,8 @@ impl Trial {
         Ok(json!({"members": members, "bytes_asked": asked, "equal": parts <= MOST_PARTS, "tried": tried}))
     }
 
-    /// What an epoch of one member takes: bytes held (estimated by the engine), and flops of its matrix products (forward,
-    /// weight gradients, and input gradients but for the first layer).
+    /// What an epoch of one member takes: bytes held (estimated by the engine), and flops of its matrix products
+    /// (forward, weight gradients, and input gradients but for the first layer).
     fn size(&self, trainer: &TchTrainer) -> Value {
         let Workload { layout, n, .. } = &self.workload;
         let linears = layout.hidden().iter().map(|hidden| &hidden.linear).chain([layout.last()]);

@@ -1,7 +1,7 @@
 //! Times one selection rule in this process and prints JSON: our side of the comparison in `peers/select`.
 //!
-//! A time is one whole proposal: the step's checks, mean and variance over members, every pick. Reading the data is not in
-//! it. Memory is the peak of the resident set during the proposals less what was resident before them.
+//! A time is one whole proposal: the step's checks, mean and variance over members, every pick. Reading the data is not
+//! in it. Memory is the peak of the resident set during the proposals less what was resident before them.
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -1,9 +1,10 @@
-//! Trains an ensemble in this process on command and says how long it took: our side of the comparison in `peers/train`.
+//! Trains an ensemble in this process on command and says how long it took: our side of the comparison in
+//! `peers/train`.
 //!
 //! Reads lines from standard input and answers each with one line. `run E` trains every member for E epochs from its
-//! initial parameters, members dealt out to the threads in turn, and prints JSON: the seconds that E epochs take, without the
-//! making of buffers, which peers do not count either; those of one epoch with it; and every member's losses. `peak` times the
-//! machine's fused multiply-adds through a matrix product and prints flop/s.
+//! initial parameters, members dealt out to the threads in turn, and prints JSON: the seconds that E epochs take,
+//! without the making of buffers, which peers do not count either; those of one epoch with it; and every member's
+//! losses. `peak` times the machine's fused multiply-adds through a matrix product and prints flop/s.
 //! End of input ends it. With `--table` it needs no commands and no files: it times the benchmark's networks by itself.
 
 use std::io::{BufRead, Write};
@@ -111,8 +112,8 @@ impl Ensemble {
         Ok((Took { seconds, processor_seconds: longest }, losses))
     }
 
-    /// What `epochs` epochs take where buffers are there and were touched before, as a peer's are: a run of one epoch more, less
-    /// a run of one. The second figure is that run of one; the losses are those of `epochs` epochs.
+    /// What `epochs` epochs take where buffers are there and were touched before, as a peer's are: a run of one epoch
+    /// more, less a run of one. The second figure is that run of one; the losses are those of `epochs` epochs.
     fn run_prepared(&self, epochs: usize) -> Result<(Took, Took, Vec<Vec<f64>>)> {
         let (one, _) = self.run(1)?;
         let (all, mut losses) = self.run(epochs + 1)?;
@@ -124,7 +125,8 @@ impl Ensemble {
         Ok((took, one, losses))
     }
 
-    /// Bytes of the weights of all members, and of the moments, data and activations of those that train at the same time.
+    /// Bytes of the weights of all members, and of the moments, data and activations of those that train at the same
+    /// time.
     fn state_bytes(&self) -> usize {
         let Workload { network, layout, n, initial, .. } = &self.workload;
         let widths = network.n_inputs() + network.n_outputs();

@@ -14,8 +14,8 @@ pub(crate) fn no_check<T>(_: &T) -> Result<(), (&'static str, String)> {
     Ok(())
 }
 
-/// A strategy whose fields are the settings: each value in the first of its readings that fits its field, `null` as if it
-/// were not set; then `check`, which names a key and what is wanted there.
+/// A strategy whose fields are the settings: each value in the first of its readings that fits its field, `null` as if
+/// it were not set; then `check`, which names a key and what is wanted there.
 pub(crate) fn build<T>(
     card: &'static Card,
     given: &Settings,

@@ -124,7 +124,8 @@ pub enum Invariance {
     MemberScale,
     /// Multiplying answers and predictions by a power of two changes nothing, exactly.
     OutputScale,
-    /// The labelled set and the picks cover the pool's inputs within twice the radius of the best choice of as many picks.
+    /// The labelled set and the picks cover the pool's inputs within twice the radius of the best choice of as many
+    /// picks.
     InputCovering,
     /// The same in the outputs.
     OutputCovering,

@@ -35,7 +35,8 @@ pub fn card(id: &str) -> Result<&'static Card, SettingError> {
 /// ```
 ///
 /// # Errors
-/// An id, key or value that there is not; the message lists what there is. The error's key is `id` or that of the setting.
+/// An id, key or value that there is not; the message lists what there is. The error's key is `id` or that of the
+/// setting.
 pub fn find(id: &str, settings: &Settings) -> Result<Found, SettingError> {
     let card = card(id)?;
     (card.build)(card, settings)

@@ -1,7 +1,8 @@
 //! Space-filling designs in the unit cube: scrambled Sobol points, Latin hypercubes that extend a design, maximin ones.
 //!
-//! A design is an array of quantiles, shape (n, inputs), each in `[0, 1)`; [`dal_core::Space::at_quantiles`] makes points of
-//! it (integers, levels and log scales included). The strategies `sobol` and `lhs` and the command `dal design` stand on it.
+//! A design is an array of quantiles, shape (n, inputs), each in
+//! `[0, 1)`; [`dal_core::Space::at_quantiles`] makes points of it (integers, levels and log scales included). The
+//! strategies `sobol` and `lhs` and the command `dal design` stand on it.
 
 use dal_core::SeedPath;
 use ndarray::{Array2, ArrayView2};
@@ -33,7 +34,8 @@ pub enum DesignError {
 /// Every prefix is evenly spread, best at powers of two; the numbers have 24 bits. After 65 536 points a sequence with
 /// another scramble goes on.
 ///
-/// Source: Sobol (1967), direction numbers of Joe and Kuo (2008), scrambling by hashing of Burley (2020), `sobol_burley`.
+/// Source: Sobol (1967), direction numbers of Joe and Kuo (2008), scrambling by hashing of Burley (2020),
+/// `sobol_burley`.
 ///
 /// # Errors
 /// [`DesignError::TooManyInputs`].
@@ -58,11 +60,11 @@ pub fn sobol(n: usize, inputs: usize, first: usize, seeds: &SeedPath) -> Result<
 }
 
 /// `n` points that go on with a Latin hypercube: each input's range is cut into as many strata as there will be points,
-/// `existing.nrows() + n`; `n` of the strata that hold no existing point are drawn, get one point each at a uniform place
-/// inside, and are matched at random over the inputs. With no existing points this is a plain Latin hypercube.
+/// `existing.nrows() + n`; `n` of the strata that hold no existing point are drawn, get one point each at a uniform
+/// place inside, and are matched at random over the inputs. With no existing points this is a plain Latin hypercube.
 ///
-/// Shapes: existing (any number, inputs), quantiles in `[0, 1]`; result (n, inputs). Source: McKay, Beckman, Conover (1979);
-/// extension as in Wang (2003).
+/// Shapes: existing (any number, inputs), quantiles in `[0, 1]`; result (n, inputs). Source: McKay, Beckman, Conover
+/// (1979); extension as in Wang (2003).
 pub fn latin_hypercube(n: usize, existing: ArrayView2<'_, f64>, seeds: &SeedPath) -> Array2<f64> {
     let mut rng = seeds.rng();
     let n_strata = existing.nrows() + n;
@@ -81,8 +83,9 @@ pub fn latin_hypercube(n: usize, existing: ArrayView2<'_, f64>, seeds: &SeedPath
     points
 }
 
-/// A Latin hypercube whose points are spread out: swaps of two points' strata in one input are tried, and kept where they do not
-/// lower the smallest distance between points, taken as φ₁₅ (Morris and Mitchell, 1995), which is to become small.
+/// A Latin hypercube whose points are spread out: swaps of two points' strata in one input are tried, and kept where
+/// they do not lower the smallest distance between points, taken as φ₁₅ (Morris and Mitchell, 1995), which is to become
+/// small.
 ///
 /// Cost O(n² · inputs · 60): meant for designs of up to a few thousand points.
 pub fn maximin_latin_hypercube(n: usize, inputs: usize, seeds: &SeedPath) -> Array2<f64> {

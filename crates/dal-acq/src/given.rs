@@ -274,9 +274,9 @@ pub struct Known<'a> {
     pub predictions: Option<&'a GivenPredictions>,
 }
 
-/// Chooses with what there is: labelled points or their answers may be missing where the strategy does not look at them.
-/// A rule of coordinates alone begins without labelled points at the pool point nearest to the mean of the pool, as
-/// greedy sampling does (Wu, Lin, Huang, Information Sciences 474, 2019).
+/// Chooses with what there is: labelled points or their answers may be missing where the strategy does not look at
+/// them. A rule of coordinates alone begins without labelled points at the pool point nearest to the mean of the pool,
+/// as greedy sampling does (Wu, Lin, Huang, Information Sciences 474, 2019).
 ///
 /// # Errors
 /// As [`select`]; labelled points or answers that the strategy looks at and that are missing.
@@ -322,8 +322,8 @@ pub fn select_known(
     }
 }
 
-/// Chooses `n_queries` rows of `pool` (N, d), with the members' predictions at it where they are given. The inputs count as
-/// numbers: nothing is known of integers and levels among them.
+/// Chooses `n_queries` rows of `pool` (N, d), with the members' predictions at it where they are given. The inputs
+/// count as numbers: nothing is known of integers and levels among them.
 ///
 /// # Errors
 /// A need that the data cannot meet, with what to supply; shapes that do not fit; what the strategy refuses.

@@ -6,8 +6,8 @@ use ndarray::{Array1, ArrayView2};
 
 use crate::rule::{check_scores, geometry};
 
-/// Largest work, in coordinate differences (pool points × centres × coordinates), for which a covering also works out the
-/// score of every pool point, which only the record of a run wants: about half a second.
+/// Largest work, in coordinate differences (pool points × centres × coordinates), for which a covering also works out
+/// the score of every pool point, which only the record of a run wants: about half a second.
 const SCORED_WORK: usize = 8_000_000_000;
 
 /// Pool and labelled points in one space.
@@ -164,7 +164,8 @@ fn greatest(values: &[f64]) -> f64 {
     high.into_iter().chain(rest.iter().copied()).fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// A term that is rescaled at every pick: NaN where a point was picked, so that arrays stay dense and no search finds it.
+/// A term that is rescaled at every pick: NaN where a point was picked, so that arrays stay dense and no search finds
+/// it.
 struct Term {
     name: &'static str,
     values: Vec<f64>,
@@ -243,8 +244,8 @@ impl TermSum<'_> {
 
     /// The first highest score among the remaining points, and its point.
     ///
-    /// A rescaled term is `(v − low) / (high − low)`; all points are compared by `a v + b` instead, without the division,
-    /// and those that rounding may have put below the best are looked at again. `sums` is scratch.
+    /// A rescaled term is `(v − low) / (high − low)`; all points are compared by `a v + b` instead, without the
+    /// division, and those that rounding may have put below the best are looked at again. `sums` is scratch.
     fn best(&self, terms: &[Term], fixed_bound: f64, sums: &mut [f64]) -> (usize, f64) {
         // No partial sum is larger in size.
         let mut bound = fixed_bound;

@@ -1,9 +1,9 @@
 //! Query strategies for pool-based active learning of regression: rules that choose what to label next.
 //!
 //! [`catalogue`] lists them, [`find`] builds one from an id and settings, [`strategies`] has their types. Each
-//! declares what it needs of a model (predictions, their uncertainty, a dropout network, …) before anything is trained, and
-//! looks at nothing else. Ties go to the lowest pool index, scores that are not finite are errors, and a term that is
-//! constant on a pool counts 0 and leaves a note on the step.
+//! declares what it needs of a model (predictions, their uncertainty, a dropout network, …) before anything is trained,
+//! and looks at nothing else. Ties go to the lowest pool index, scores that are not finite are errors, and a term that
+//! is constant on a pool counts 0 and leaves a note on the step.
 //!
 //! # On data of your own
 //!

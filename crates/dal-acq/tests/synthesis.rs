@@ -1,10 +1,12 @@
-//! A strategy that makes points of its own, through the contract battery on a space with an integer, a level and a log scale.
+//! A strategy that makes points of its own, through the contract battery on a space with an integer, a level and a log
+//! scale.
 
 use dal_acq::contract::{Case, check_strategy_on};
 use dal_core::{Dimension, Needs, Proposal, Scale, SeedPath, Space, Step, Strategy, StrategyError, Surrogate};
 use ndarray::{Array1, Array2, Axis};
 
-/// Climbs the disagreement from the points of the pool, in turn, and brings where it ends to the nearest admissible point.
+/// Climbs the disagreement from the points of the pool, in turn, and brings where it ends to the nearest admissible
+/// point.
 #[derive(Debug)]
 struct Climb {
     project: bool,

@@ -37,8 +37,8 @@ pub trait Catalogue {
     /// The engine that is chosen for models of a kind.
     ///
     /// # Errors
-    /// An id or kind that no engine has, a device, precision or platform that the engine or the machine does not have; the error's
-    /// key is `engine`, `model.kind`, `device`, `precision` or `platform`.
+    /// An id or kind that no engine has, a device, precision or platform that the engine or the machine does not have;
+    /// the error's key is `engine`, `model.kind`, `device`, `precision` or `platform`.
     fn engine(&self, choice: &EngineChoice<'_>, kind: &str) -> Result<Arc<dyn Engine>, SettingError> {
         open_engine(self.engines(), choice, kind, self.clock())
     }

@@ -19,12 +19,14 @@ const TRIALS_TIMED: usize = 16;
 /// Labelled points timed, at most.
 const MOST_TIMED: usize = 20_000;
 
-/// Expected seconds of training and evaluation, from timings of a few epochs and answers of each network, taken with one member
-/// on random data of the smallest and the largest labelled set; on an engine that trains in lock step, with the ensembles of some
-/// trials. On the engine `cpu` they are seconds of a processor, which hardly depend on what else the machine does.
+/// Expected seconds of training and evaluation, from timings of a few epochs and answers of each network, taken with
+/// one member on random data of the smallest and the largest labelled set; on an engine that trains in lock step, with
+/// the ensembles of some trials. On the engine `cpu` they are seconds of a processor, which hardly depend on what else
+/// the machine does.
 ///
-/// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to be linear
-/// in the number of labelled points; a dropout network costs as much as the ensemble, loss heads a fifth more. Sampling itself is left out.
+/// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to
+/// be linear in the number of labelled points; a dropout network costs as much as the ensemble, loss heads a fifth
+/// more. Sampling itself is left out.
 #[derive(Clone, Debug)]
 pub struct CostModel {
     rates: Vec<Option<Rate>>,
@@ -122,7 +124,8 @@ impl Estimate {
 }
 
 impl Plan {
-    /// Counts what is to be done on a store (`None`: everything) and says roughly how long it will take with so many workers.
+    /// Counts what is to be done on a store (`None`: everything) and says roughly how long it will take with so many
+    /// workers.
     ///
     /// # Errors
     /// A store that cannot be read; an engine that refuses a network.

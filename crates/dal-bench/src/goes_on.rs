@@ -12,8 +12,8 @@ use crate::problem::PlannedProblem;
 /// The engine whose bytes are the same in any company, so that a run may go on from another.
 const REPEATABLE: &str = "cpu";
 
-/// The longest finished run that a trial can go on from: one that differs from it in its number of steps alone, and whose
-/// pool did not run empty. `names` are those of the store's runs, sorted. A run that cannot be read is none.
+/// The longest finished run that a trial can go on from: one that differs from it in its number of steps alone, and
+/// whose pool did not run empty. `names` are those of the store's runs, sorted. A run that cannot be read is none.
 pub(crate) fn shorter(store: &Store, names: &[String], trial: &Trial) -> Option<Run> {
     let own = trial.spec();
     if own.engine != REPEATABLE {
@@ -34,8 +34,9 @@ pub(crate) fn shorter(store: &Store, names: &[String], trial: &Trial) -> Option<
     same_label.filter_map(|name| store.run(name).ok()).filter(can_be_used).max_by_key(|run| run.spec().protocol.steps)
 }
 
-/// The checkpoint that a longer run starts from: everything of a shorter one but its last model, which did not choose and is
-/// trained once more. `None` where the run does not hold enough: its labels are asked for anew only of a built-in problem.
+/// The checkpoint that a longer run starts from: everything of a shorter one but its last model, which did not choose
+/// and is trained once more. `None` where the run does not hold enough: its labels are asked for anew only of a
+/// built-in problem.
 pub(crate) fn from_shorter(run: &Run, trial: &Trial, problem: &PlannedProblem) -> Option<Checkpoint> {
     let mut checkpoint = whole(run, trial, problem)?;
     checkpoint.records.pop();
@@ -126,8 +127,8 @@ fn asked(oracle: &dyn Oracle, x: ArrayView2<'_, f64>) -> Option<Answers> {
     Some(answers)
 }
 
-/// Asks again for the failed labels of a run, batch by batch, until one of a batch is answered: then what the run is to go on
-/// from, which is everything before that batch's model. `None` where all of them fail again.
+/// Asks again for the failed labels of a run, batch by batch, until one of a batch is answered: then what the run is to
+/// go on from, which is everything before that batch's model. `None` where all of them fail again.
 pub(crate) fn asked_again(
     checkpoint: &Checkpoint,
     oracle: &dyn Oracle,

@@ -19,8 +19,8 @@ use crate::survey::Survey;
 pub struct PlannedLabels {
     /// The problem's variant.
     pub problem: String,
-    /// Points: exact for a start from nothing whose queries all differ, else at most so many. Failed ones that are tried
-    /// again come on top.
+    /// Points: exact for a start from nothing whose queries all differ, else at most so many. Failed ones that are
+    /// tried again come on top.
     pub points: usize,
 }
 
@@ -88,9 +88,9 @@ fn add_due(
 }
 
 impl Plan {
-    /// Asks each user's program about one point of its test set that has no answer yet, and says how many seconds that took
-    /// by the wall clock. The answer is kept, so that nothing is paid for twice. A program whose test set is answered is not
-    /// asked.
+    /// Asks each user's program about one point of its test set that has no answer yet, and says how many seconds that
+    /// took by the wall clock. The answer is kept, so that nothing is paid for twice. A program whose test set is
+    /// answered is not asked.
     ///
     /// # Errors
     /// Answers that cannot be read or kept, a program that cannot be started or gives no answer.

@@ -8,8 +8,8 @@ use dal_store::{EntryRecord, MemberRecord};
 pub struct Learning {
     /// Runs whose last model is recorded together with whether it has learned.
     pub known: usize,
-    /// Of these, the directories of those whose last model has not: its test error is not below the variance of the test
-    /// labels.
+    /// Of these, the directories of those whose last model has not: its test error is not below the variance of the
+    /// test labels.
     pub not_learned: Vec<String>,
     /// Members of the evaluated models.
     pub members: MemberCounts,

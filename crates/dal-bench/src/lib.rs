@@ -1,11 +1,11 @@
 //! From a sweep file to a finished store: resolve, schedule, run, resume.
 //!
-//! A [`Sweep`] is what the user wrote; [`Sweep::resolve_with`] turns it into a [`Plan`], the list of trials with every default filled
-//! in, and reports every mistake before anything is trained. [`run`] executes a plan on worker threads, one thread per
-//! trial or, for engines that train many trials in lock step, per group of them, into a [`Store`](dal_store::Store): finished
-//! runs are skipped, checkpoints taken up, failures recorded. Results do not depend on the number of workers, on their order or
-//! on interruptions. Who trains is handed in: the catalogue has the list of engines and the clock that they measure with.
-//! [`sweep_files`] has the keys of a sweep file.
+//! A [`Sweep`] is what the user wrote; [`Sweep::resolve_with`] turns it into a [`Plan`], the list of trials with every
+//! default filled in, and reports every mistake before anything is trained. [`run`] executes a plan on worker threads,
+//! one thread per trial or, for engines that train many trials in lock step, per group of them, into a
+//! [`Store`](dal_store::Store): finished runs are skipped, checkpoints taken up, failures recorded. Results do not
+//! depend on the number of workers, on their order or on interruptions. Who trains is handed in: the catalogue has the
+//! list of engines and the clock that they measure with. [`sweep_files`] has the keys of a sweep file.
 //!
 //! # Example
 //!
@@ -45,6 +45,8 @@
 //! assert_eq!((again.finished, again.skipped), (0, 4));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![warn(unreachable_pub)]
 
 /// How a sweep file is written.
 #[doc = include_str!("../sweep-files.md")]

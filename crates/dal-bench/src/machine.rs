@@ -13,8 +13,8 @@ pub fn clock() -> Clock {
     Arc::new(move || start.elapsed().as_secs_f64())
 }
 
-/// A clock of the processor time that the asking thread has used: what calibrations are measured with, so that what else
-/// the machine does changes them little. Where the system has none, it is [`clock`].
+/// A clock of the processor time that the asking thread has used: what calibrations are measured with, so that what
+/// else the machine does changes them little. Where the system has none, it is [`clock`].
 #[cfg(unix)]
 pub fn processor_clock() -> Clock {
     use rustix::time::{ClockId, clock_gettime};

@@ -85,7 +85,8 @@ impl Plan {
         self.record.runs[trial].directory.clone()
     }
 
-    /// Worker threads where the user does not say, on a machine of so many processors: what the engine with the fewest wants.
+    /// Worker threads where the user does not say, on a machine of so many processors: what the engine with the fewest
+    /// wants.
     pub fn default_jobs(&self, n_cpus: usize) -> usize {
         self.problems.iter().map(|problem| problem.engine.default_jobs(n_cpus)).min().unwrap_or(n_cpus)
     }

@@ -1,4 +1,4 @@
-//! What a sweep tells whoever watches it, and how it ended.
+//! What a sweep tells its watcher, and how it ended.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

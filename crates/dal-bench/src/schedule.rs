@@ -1,4 +1,5 @@
-//! Runs a plan: workers take up trials or groups of them, the longest first, and leave finished runs, recorded failures or checkpoints.
+//! Runs a plan: workers take up trials or groups of them, the longest first, and leave finished runs, recorded failures
+//! or checkpoints.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,10 +54,11 @@ impl Default for RunOptions {
 
 /// Runs a plan into a store.
 ///
-/// Runs that are over are skipped, checkpoints taken up; a run in the store that is damaged is left alone and named; a run that fails or panics is recorded as failed and the others go on.
-/// On [`Drain`](dal_core::StopLevel::Drain) every worker ends after the training, the choice or the calls of a program that it is
-/// at, on [`Now`](dal_core::StopLevel::Now) within an epoch or as soon as the program has been ended; what it was doing stands at its
-/// checkpoint. An error drains the other workers through the same `stop`.
+/// Runs that are over are skipped, checkpoints taken up; a run in the store that is damaged is left alone and named; a
+/// run that fails or panics is recorded as failed and the others go on. On [`Drain`](dal_core::StopLevel::Drain) every
+/// worker ends after the training, the choice or the calls of a program that it is at, on
+/// [`Now`](dal_core::StopLevel::Now) within an epoch or as soon as the program has been ended; what it was doing stands
+/// at its checkpoint. An error drains the other workers through the same `stop`.
 ///
 /// # Errors
 /// A store that is locked or full; a test set that cannot be labelled. Workers then end after the entry they are at.
@@ -201,8 +203,8 @@ pub fn run(
     Ok(summary)
 }
 
-/// Labels a problem's test set; of a costly one only what is not kept, with progress. What is returned says that its program is
-/// down, and why.
+/// Labels a problem's test set; of a costly one only what is not kept, with progress. What is returned says that its
+/// program is down, and why.
 fn label_test_set(
     problem: &PlannedProblem,
     oracle: Option<&Remembering>,
@@ -242,8 +244,8 @@ type Open = ((usize, usize), f64);
 
 /// The open trials by problem, with how many of each the engine likes together.
 ///
-/// Within a problem come first those whose strategies need the same, then those that are equally far, so that the groups of a
-/// problem that is split train auxiliary networks together as well.
+/// Within a problem come first those whose strategies need the same, then those that are equally far, so that the
+/// groups of a problem that is split train auxiliary networks together as well.
 fn kinds(plan: &Plan, queue: &[Open], together: Option<usize>) -> Vec<Kind<usize>> {
     let limit = together.unwrap_or(usize::MAX).min(if plan.is_timing() { 1 } else { usize::MAX });
     let mut kinds = Vec::new();
@@ -375,7 +377,8 @@ impl Shared<'_> {
         Ok(())
     }
 
-    /// Runs a group once. What comes back is to be run anew, each trial from its checkpoint, because another one panicked.
+    /// Runs a group once. What comes back is to be run anew, each trial from its checkpoint, because another one
+    /// panicked.
     fn attempt(&self, worker: usize, group: &[usize]) -> Result<Vec<Vec<usize>>, BenchError> {
         let Some(&first) = group.first() else { return Ok(Vec::new()) };
         let problem = &self.plan.problems()[self.plan.trials()[first].problem()];
@@ -428,7 +431,8 @@ impl Shared<'_> {
             }
             Err(payload) => payload,
         };
-        // Whoever was being advanced panicked; where nobody was, it was the oracle or the engine, and halving finds out on whom.
+        // The trial that was being advanced panicked. Where none was, it was the oracle or the engine, and halving the
+        // group finds out at which trial.
         let culprit = at.or((trials.len() == 1).then_some(0));
         let Some(culprit) = culprit else {
             let indices: Vec<usize> = trials.iter().map(|&(index, _)| index).collect();
@@ -514,8 +518,8 @@ impl Shared<'_> {
         }
     }
 
-    /// Asks again for the failed labels of a finished run, and takes it back to the first batch where one is answered; `None`
-    /// where it stands as it is.
+    /// Asks again for the failed labels of a finished run, and takes it back to the first batch where one is answered;
+    /// `None` where it stands as it is.
     fn ask_again(&self, index: usize, trial: &Trial, run: &Run) -> Result<Option<RunWriter>, BenchError> {
         let problem = &self.plan.problems()[trial.problem()];
         let outcome = match whole(run, trial, problem) {

@@ -37,8 +37,8 @@ pub struct Shown {
     pub test_x: Array2<f64>,
     /// Their labels; `None` where a program would have to be asked for one of them.
     pub test_y: Option<Array2<f64>>,
-    /// Every member's prediction at the pool, shape (n_members, n_pool, n_outputs), in the units that the model was trained
-    /// in; `None` for a model without members.
+    /// Every member's prediction at the pool, shape (n_members, n_pool, n_outputs), in the units that the model was
+    /// trained in; `None` for a model without members.
     pub members: Option<Array3<f64>>,
     /// The strategy's score of every pool point, where it has one.
     pub scores: Option<Array1<f64>>,
@@ -54,9 +54,9 @@ impl Plan {
         self.trials().iter().find(|trial| trial.spec() == spec)
     }
 
-    /// Does a step of a run again: its model is trained once more and chooses once more. No program is asked; labels are
-    /// those of the store, or of the built-in problem. Test labels of a program are those kept in the folder `answers`, or
-    /// beside the problem file.
+    /// Does a step of a run again: its model is trained once more and chooses once more. No program is asked; labels
+    /// are those of the store, or of the built-in problem. Test labels of a program are those kept in the folder
+    /// `answers`, or beside the problem file.
     ///
     /// # Errors
     /// A run that is not of this plan, has not chosen at this step, or was damaged; a model that cannot be trained.
@@ -201,7 +201,8 @@ fn batches(
 
 type Answer = Result<Vec<f64>, LabelFailure>;
 
-/// The answers to points, which are the first that the run asked for: as the store kept them, of a built-in problem anew.
+/// The answers to points, which are the first that the run asked for: as the store kept them, of a built-in problem
+/// anew.
 fn answers(problem: &PlannedProblem, run: &Run, points: ArrayView2<'_, f64>) -> Result<Vec<Answer>, String> {
     let missing = || LabelFailure::new(LabelFailureKind::Missing, "no label was kept");
     if let Some(kept) = run.labels().map_err(|error| error.to_string())? {

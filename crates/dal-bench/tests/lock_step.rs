@@ -1,4 +1,5 @@
-//! Trials driven in groups, as engines that train in lock step want them: the records are those of single runs, whatever happens.
+//! Trials driven in groups, as engines that train in lock step want them: the records are those of single runs,
+//! whatever happens.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! What a caller adds without a change to any crate: a model kind that is no network, and a problem whose ensemble has seven
-//! members.
+//! What a caller adds without a change to any crate: a model kind that is no network, and a problem whose ensemble has
+//! seven members.
 
 mod common;
 

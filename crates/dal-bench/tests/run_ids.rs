@@ -102,9 +102,9 @@ fn twenty_ids_of_this_revision() {
     all_there(&all, QUICK_RUNS);
 }
 
-/// Revision 5 changed every id on purpose: the revision itself, the platform's name (no caches), and the reading of the weight
-/// decay that published networks have. With these three taken back, the ids are those of the stores of revision 4: nothing else
-/// that a run is has moved.
+/// Revision 5 changed every id on purpose: the revision itself, the platform's name (no caches), and the reading of the
+/// weight decay that published networks have. With these three taken back, the ids are those of the stores of revision
+/// 4: nothing else that a run is has moved.
 #[test]
 fn ids_of_the_former_revision_differ_by_what_was_changed_on_purpose() {
     let key = |mut spec: RunSpec| {
@@ -116,7 +116,8 @@ fn ids_of_the_former_revision_differ_by_what_was_changed_on_purpose() {
     all_there(&names(QUICK, key), FORMER_QUICK_RUNS);
 }
 
-/// Kernels that a sweep file asks for give the ids of a machine that has no faster ones: what this processor is does not show.
+/// Kernels that a sweep file asks for give the ids of a machine that has no faster ones: what this processor is does
+/// not show.
 #[test]
 fn forced_kernels_give_the_ids_of_a_machine_that_has_them() {
     for path in dal_nn::FastTrainer::paths() {

@@ -68,8 +68,9 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
     assert!(of_sine.iter().all(|t| t.spec().pool_ratio() == Some(7) && t.spec().strategy.id == "far"));
 }
 
-/// What becomes of members that do not learn, and how a decay acts: kept and as published for built-in problems, trained anew
-/// and as printed for a user's, unless a file says otherwise; what differs is among the departures and in the specification.
+/// What becomes of members that do not learn, and how a decay acts: kept and as published for built-in problems,
+/// trained anew and as printed for a user's, unless a file says otherwise; what differs is among the departures and in
+/// the specification.
 #[test]
 fn readings_of_the_training_are_said_and_recorded() {
     let dir = tempfile::tempdir().unwrap();

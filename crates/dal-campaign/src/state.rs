@@ -96,7 +96,7 @@ impl Point {
         matches!(self.status(), Status::Asked | Status::Running | Status::Lost)
     }
 
-    /// Whether it waits to be handed out: it has no answer, no process is at it, and nobody's lease runs.
+    /// Whether it waits to be handed out: it has no answer, no process is at it, and no lease of it runs.
     pub fn is_open(&self, now: f64) -> bool {
         let leased = self.lease.as_ref().is_some_and(|lease| lease.until.is_none_or(|until| now < until));
         self.unit.is_some() && matches!(self.status(), Status::Asked | Status::Lost) && !leased

@@ -59,7 +59,8 @@ struct RunArgs {
     /// Where runs are kept; created if it does not exist. With --plan: what it holds need not be done.
     #[arg(long, value_name = "DIR", required_unless_present = "plan")]
     store: Option<PathBuf>,
-    /// Trials, or groups of them, that run at the same time, one thread each [default: one per core; on a CUDA device 2].
+    /// Trials, or groups of them, that run at the same time, one thread each
+    /// [default: one per core; on a CUDA device 2].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Who trains, instead of the file's choice: cpu, or tch in a build with that feature.
@@ -71,23 +72,27 @@ struct RunArgs {
     /// Matrix products of the engine tch's training, instead of the file's choice: f32, tf32 (CUDA), bf16.
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
-    /// Vector instructions of the engine cpu, instead of the fastest here: avx512, avx2, neon, portable. Runs on different
-    /// machines have equal ids and bytes where these are equal.
+    /// Vector instructions of the engine cpu, instead of the fastest here: avx512, avx2, neon, portable. Runs on
+    /// different machines have equal ids and bytes where these are equal.
     #[arg(long, value_name = "NAME")]
     platform: Option<String>,
     /// Trials that the engine tch trains together, at most [default: as many as it likes].
     #[arg(long, value_name = "N")]
     together: Option<usize>,
-    /// Print what it would cost (runs, trainings, calls of your own programs, the time of each), then the runs, and stop.
+    /// Print what it would cost (runs, trainings, calls of your own programs, the time of each), then the runs, and
+    /// stop.
     #[arg(long)]
     plan: bool,
-    /// With --plan: the store whose results tell how far seeds differ, and so what effects can be decided [default: --store].
+    /// With --plan: the store whose results tell how far seeds differ, and so what effects can be decided
+    /// [default: --store].
     #[arg(long, value_name = "STORE", requires = "plan")]
     spread_from: Option<PathBuf>,
-    /// How long your own program takes for a point, as in 90s or 2h; `measure` asks for one point of its test set, which is kept.
+    /// How long your own program takes for a point, as in 90s or 2h; `measure` asks for one point of its test set,
+    /// which is kept.
     #[arg(long, value_name = "TIME", requires = "plan", value_parser = call_time)]
     call_time: Option<CallTime>,
-    /// Run failed runs again, and ask again for failed labels of finished ones: a run goes back to the first that is answered.
+    /// Run failed runs again, and ask again for failed labels of finished ones: a run goes back to the first that is
+    /// answered.
     #[arg(long)]
     retry_failed: bool,
     #[command(flatten)]

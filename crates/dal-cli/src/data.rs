@@ -14,8 +14,8 @@ pub fn say_notes(notes: impl IntoIterator<Item = impl Display>) {
     }
 }
 
-/// Parses repeated `--set key=value`, each value as its card takes it; an unknown key stays, for the owner of the settings
-/// to refuse.
+/// Parses repeated `--set key=value`, each value as its card takes it; an unknown key stays, for the owner of the
+/// settings to refuse.
 pub fn settings(pairs: &[String], cards: &[SettingCard]) -> Result<Settings> {
     let mut settings = Settings::default();
     for pair in pairs {

@@ -42,8 +42,8 @@ pub struct Args {
     /// Only these tables: sweeps, circumstances, runs, entries, members, outputs, failures, damaged, queries, labels.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     tables: Vec<String>,
-    /// A problem file of your own that runs of the store are of, so that its points are written in physical values; may be
-    /// given several times.
+    /// A problem file of your own that runs of the store are of, so that its points are written in physical values; may
+    /// be given several times.
     #[arg(long, value_name = "FILE")]
     problem: Vec<PathBuf>,
 }

@@ -24,8 +24,8 @@ pub struct Args {
     /// Another store to hold beside this one (another engine, version or machine); may be given several times.
     #[arg(long, value_name = "OTHER", num_args = 1..)]
     compare: Vec<PathBuf>,
-    /// Draw curves as an exponential moving average in which the newest entry has this weight, above 0 and at most 1; the paper
-    /// used 0.5. Numbers and tests stay as measured.
+    /// Draw curves as an exponential moving average in which the newest entry has this weight, above 0 and at most 1;
+    /// the paper used 0.5. Numbers and tests stay as measured.
     #[arg(long, value_name = "WEIGHT")]
     smooth: Option<f64>,
     /// Leave the initial model out of nAUC: the area over entries 1..T instead of 0..T.

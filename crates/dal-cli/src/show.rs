@@ -40,8 +40,8 @@ pub struct Args {
     /// The sweep file, where the run's problem is your own: its path is relative to it.
     #[arg(long, value_name = "FILE")]
     sweep: Option<PathBuf>,
-    /// Where answers of your program are kept, for the labels of the test points [default: NAME.answers beside its problem
-    /// file].
+    /// Where answers of your program are kept, for the labels of the test points
+    /// [default: NAME.answers beside its problem file].
     #[arg(long, value_name = "DIR")]
     answers: Option<PathBuf>,
 }

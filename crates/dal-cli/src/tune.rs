@@ -69,7 +69,8 @@ pub struct Args {
     /// Labels to judge on.
     #[arg(long, value_name = "N", default_value_t = 2000)]
     validation: usize,
-    /// Work to spend, in trainings of the reference network by the finals' measure; the proof on the test set comes on top.
+    /// Work to spend, in trainings of the reference network by the finals' measure; the proof on the test set comes on
+    /// top.
     #[arg(long, value_name = "WORK", default_value_t = 40.0)]
     budget: f64,
     /// Threads that train at the same time [default: as the engine likes, one per core].
@@ -80,7 +81,8 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     answers: AnswerArgs,
-    /// How much is searched around the reference network: `training` is BatchNorm, learning rate and weight decay alone.
+    /// How much is searched around the reference network: `training` is BatchNorm, learning rate and weight decay
+    /// alone.
     #[arg(long, value_enum, default_value_t)]
     space: Space,
     /// Numbers of hidden layers.
@@ -110,8 +112,8 @@ pub struct Args {
     /// Seeds of the finals.
     #[arg(long, value_name = "N", default_value_t = 3)]
     seeds: usize,
-    /// Campaigns of gsx, gsxy and qbc each, that choose training sets with the network that would win; 0 leaves them out. It is
-    /// admitted if at most one member in 500 collapses there, and at most one in 50 ends unsettled.
+    /// Campaigns of gsx, gsxy and qbc each, that choose training sets with the network that would win; 0 leaves them
+    /// out. It is admitted if at most one member in 500 collapses there, and at most one in 50 ends unsettled.
     #[arg(long, value_name = "N", default_value_t = 2)]
     campaign_seeds: usize,
     /// Labels of these campaigns: at first, per step, and the number of steps.
@@ -123,10 +125,12 @@ pub struct Args {
     /// Numbers of labels at which the choice is proved on the test set.
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "80,480,2080")]
     proof_points: Vec<usize>,
-    /// Seeds of that proof; 0 leaves the test set alone [default: 5; 0 where labels are answers of your own program or model].
+    /// Seeds of that proof; 0 leaves the test set alone
+    /// [default: 5; 0 where labels are answers of your own program or model].
     #[arg(long, value_name = "N")]
     proof_seeds: Option<usize>,
-    /// The engine: cpu, or tch in a build with that feature, which trains seeds and numbers of labels of a network together.
+    /// The engine: cpu, or tch in a build with that feature, which trains seeds and numbers of labels of a network
+    /// together.
     #[arg(long, value_name = "ENGINE", default_value = "cpu")]
     engine: String,
     /// Where the engine tch trains: cpu, cuda:N.
@@ -141,7 +145,8 @@ pub struct Args {
     /// Print the networks of the first rung and the estimate, and stop.
     #[arg(long)]
     plan: bool,
-    /// How the outcome is printed: a summary with the finalists, everything but the single trainings, or every network tried.
+    /// How the outcome is printed: a summary with the finalists, everything but the single trainings, or every network
+    /// tried.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }

@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -172,6 +172,62 @@ fn of_two_processes_one_is_killed_fifty_times_and_no_arrived_answer_is_asked_aga
     let expected: String = (0..POINTS).map(|point| format!("{point}.0\n")).collect();
     assert_eq!(labels, format!("y\n{expected}"));
     assert_eq!(lines(dir.path(), "asked").len(), before, "every answer is known");
+}
+
+/// As [`ONE`], slower, so that two sweeps are at work for a while.
+const SLOW: &str = "read header; read -r load; echo \"$load\" >> asked; sleep 0.03; echo y; echo \"$load\"";
+
+#[test]
+fn of_two_sweeps_that_share_answers_one_is_killed_fifty_times_and_no_arrived_answer_is_asked_again() {
+    const KILLS: usize = 50;
+    let dir = tempfile::tempdir().unwrap();
+    problem(dir.path(), "rows_per_call = 1", SLOW);
+    // The same runs in two stores, in another order: the two are at different points, and come to those of the other.
+    for (name, seeds) in [("steady", "[0, 1, 2]"), ("killed", "[2, 1, 0]")] {
+        let text = format!(
+            "name = \"rig\"\nseeds = {seeds}\n[protocol]\ninitial = 30\nqueries = 5\nsteps = 2\ntest_points = 40\n\
+             pool_ratios = [2]\n[training]\nepochs = 2\nmembers = 2\n[[problem]]\nid = \"rig.toml\"\n\
+             network = {{ hidden = [4] }}\n[[strategy]]\nid = \"random\"\n[[strategy]]\nid = \"gsx\"\n"
+        );
+        write(dir.path(), &format!("{name}.toml"), &text);
+    }
+    let sweep = |name: &str| {
+        let (sweep, store) = (format!("{name}.toml"), format!("store-{name}"));
+        let args = ["bench", "run", &sweep, "--store", &store, "--jobs", "1"];
+        dal(dir.path(), &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let kept = || -> BTreeSet<String> {
+        let table = succeed(dir.path(), &["label", "rig.toml", "--kept"]);
+        table.lines().skip(1).filter_map(|line| line.split(',').next()).map(str::to_owned).collect()
+    };
+    let mut rng = SeedPath::root(16).purpose("sweeps").rng();
+    let mut steady = sweep("steady");
+    wait_until("the first point", || !lines(dir.path(), "asked").is_empty());
+    let (mut was_beside, mut moments) = (0, Vec::new());
+    for _ in 0..KILLS {
+        let mut killed = sweep("killed");
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..150)));
+        was_beside += usize::from(steady.try_wait().unwrap().is_none());
+        // Where it is through, the moments that are left hit it while it looks.
+        if killed.try_wait().unwrap().is_none() {
+            killed.kill().unwrap();
+        }
+        killed.wait().unwrap();
+        let arrived = kept();
+        // A point that the other process looked for just before it arrived is at its program by then.
+        std::thread::sleep(Duration::from_millis(40));
+        moments.push((arrived, lines(dir.path(), "asked").len()));
+    }
+    assert!(was_beside > KILLS / 4, "{was_beside}");
+    assert!(steady.wait().unwrap().success());
+    assert!(sweep("killed").wait().unwrap().success());
+    let asked = lines(dir.path(), "asked");
+    for (k, (arrived, n)) in moments.iter().enumerate() {
+        let again: Vec<&String> = asked[*n..].iter().filter(|point| arrived.contains(*point)).collect();
+        assert!(again.is_empty(), "after kill {k} asked again: {again:?}");
+    }
+    let files = |name: &str| common::deterministic_files(&dir.path().join(format!("store-{name}")));
+    assert_eq!(files("steady"), files("killed"), "the kills left a trace");
 }
 
 /// The old store, written out, with an empty list of what was asked.

@@ -1,4 +1,5 @@
-//! `dal bench run` and `dal label` with a user's program: it fails in every way it can, is slow, and is killed on the way.
+//! `dal bench run` and `dal label` with a user's program: it fails in every way it can, is slow, and is killed on the
+//! way.
 
 #![cfg(unix)]
 
@@ -52,7 +53,8 @@ fn failed_labels(store: &Path) -> BTreeMap<String, Vec<String>> {
     failures
 }
 
-/// What the program does at some loads: every fault, one per call where it ends the call. Elsewhere it answers with the load.
+/// What the program does at some loads: every fault, one per call where it ends the call. Elsewhere it answers with the
+/// load.
 const FAULTS: &str = r#"
 read header; echo y
 while read -r load; do
@@ -202,7 +204,7 @@ fn killed_in_the_middle_of_a_slow_batch_no_answer_is_asked_for_again() {
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        // The orphaned program ends when it finds nobody listening; until then it may still write to its files.
+        // The orphaned program ends when its pipe is closed; until then it may still write to its files.
         let mut last = lines(dir.path(), "begun").len();
         loop {
             std::thread::sleep(Duration::from_millis(150));
@@ -232,7 +234,7 @@ fn killed_in_the_middle_of_a_slow_batch_no_answer_is_asked_for_again() {
 /// The processes whose numbers the program wrote into a file that still run.
 fn alive(folder: &Path, name: &str) -> Vec<String> {
     let runs = |pid: &String| {
-        // The state follows the name in parentheses; `Z` is an end that nobody has asked after yet.
+        // The state follows the name in parentheses; `Z` is an end that its parent has not asked after yet.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
     };

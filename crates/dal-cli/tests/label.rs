@@ -108,7 +108,7 @@ fn a_file_of_labels_is_replaced_and_nothing_else_is() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn labels_that_nobody_can_take_end_the_calls() {
+fn labels_that_cannot_be_written_end_the_calls() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("s.toml"), ONE_AT_A_TIME).unwrap();
     let rows: String = (0..50).map(|i| format!("{i}\n")).collect();
@@ -238,7 +238,8 @@ fn label(folder: &Path, problem: &[&str], header: &str, rows: &[String]) -> Vec<
 #[test]
 fn built_in_problems_take_physical_values() {
     let dir = tempfile::tempdir().unwrap();
-    // J_α(2.5) for α = 0..9, by the power series in exact fractions; a step of the staircase begins at its whole number.
+    // J_α(2.5) for α = 0..9, by the power series in exact fractions; a step of the staircase begins at its whole
+    // number.
     let j = [
         -0.048383776468198,
         0.49709410246427405,

@@ -1,4 +1,5 @@
-//! A program that goes down in the middle of a sweep, and one that fails at some points only: what is told, kept and asked again.
+//! A program that goes down in the middle of a sweep, and one that fails at some points only: what is told, kept and
+//! asked again.
 
 #![cfg(unix)]
 
@@ -9,8 +10,8 @@ use std::path::Path;
 
 use common::{deterministic_files, run, succeed, write};
 
-/// A problem of two inputs whose program logs each point that it is asked about and answers row by row. It fails once it
-/// has answered as many points as the file `down` says, and wherever u is above the number in the file `limit`.
+/// A problem of two inputs whose program logs each point that it is asked about and answers row by row. It fails once
+/// it has answered as many points as the file `down` says, and wherever u is above the number in the file `limit`.
 fn problem(folder: &Path, oracle: &str) {
     write(
         folder,

@@ -1,6 +1,7 @@
 //! `dal select` against picks that a reference without shared code worked out, and its answers to unusable requests.
 //!
-//! The cases come from `fixtures/select` (its README names the readings taken); this test compares every one, pick by pick.
+//! The cases come from `fixtures/select` (its README names the readings taken); this test compares every one, pick by
+//! pick.
 
 use std::fs;
 #[cfg(unix)]
@@ -206,7 +207,8 @@ fn random_is_a_function_of_the_seed() {
     assert!(rows.iter().all(|&row| row < 200));
 }
 
-/// Answers with the products of gradients in `emoc.json`, and insists on being asked about exactly those points and target.
+/// Answers with the products of gradients in `emoc.json`, and insists on being asked about exactly those points and
+/// target.
 struct GivenProducts(serde_json::Value);
 
 /// The numbers of a (nested) JSON list, in order.

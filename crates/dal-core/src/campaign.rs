@@ -28,8 +28,8 @@ pub struct Batch {
 pub struct Ask<'a> {
     /// How many points to choose; `None`: the protocol's number.
     pub n_queries: Option<usize>,
-    /// Points that are being labelled elsewhere, shape (n, n_columns). The strategy sees them as labelled with the model's
-    /// prediction, so that a rule of distances keeps away from them; the model does not learn them.
+    /// Points that are being labelled elsewhere, shape (n, n_columns). The strategy sees them as labelled with the
+    /// model's prediction, so that a rule of distances keeps away from them; the model does not learn them.
     pub in_flight: Option<ArrayView2<'a, f64>>,
     /// Measures how long the model takes to answer ([`Decision::model_seconds`]).
     pub clock: Option<&'a Clock>,
@@ -38,7 +38,8 @@ pub struct Ask<'a> {
 /// What a campaign waits for.
 #[derive(Debug)]
 pub enum Pending<'a> {
-    /// Labels for these points, shape (n, n_columns): [`Campaign::tell`] each row that is [`outstanding`](Campaign::outstanding).
+    /// Labels for these points, shape (n, n_columns): [`Campaign::tell`] each row that is
+    /// [`outstanding`](Campaign::outstanding).
     Label(ArrayView2<'a, f64>),
     /// A model trained on this job: [`Campaign::absorb`] it.
     Fit(FitJob<'a>),
@@ -192,12 +193,12 @@ pub struct Campaign {
 impl Campaign {
     /// A campaign that waits for its initial labels, or for a model of the given ones.
     ///
-    /// One that begins with given labels goes on as one that sampled the same points: [`entry`](Self::entry) is 0 for the
-    /// model of either.
+    /// One that begins with given labels goes on as one that sampled the same points: [`entry`](Self::entry) is 0 for
+    /// the model of either.
     ///
     /// # Errors
-    /// A protocol without initial points or queries, a pool smaller than the queries, candidates outside the unit box, given
-    /// points that the space does not admit.
+    /// A protocol without initial points or queries, a pool smaller than the queries, candidates outside the unit box,
+    /// given points that the space does not admit.
     pub fn new(
         space: Space,
         strategy: Arc<dyn Strategy>,
@@ -274,9 +275,9 @@ impl Campaign {
         Ok(campaign)
     }
 
-    /// A campaign that has gone through these batches already: the initial one (unless its labels were given) and one per
-    /// finished step, in order. A batch of adopted points stands among them, one that came while the initial points were
-    /// pending behind these.
+    /// A campaign that has gone through these batches already: the initial one (unless its labels were given) and one
+    /// per finished step, in order. A batch of adopted points stands among them, one that came while the initial points
+    /// were pending behind these.
     ///
     /// # Errors
     /// As [`new`](Self::new); batches that this campaign would not have asked for.
@@ -353,8 +354,8 @@ impl Campaign {
     /// Failed rows are kept in [`failures`](Self::failures) and leave the labelled set as it is.
     ///
     /// # Errors
-    /// A row that is not waiting, a label of the wrong length or not finite (the campaign is then unchanged); no initial
-    /// point labelled at all.
+    /// A row that is not waiting, a label of the wrong length or not finite (the campaign is then unchanged); no
+    /// initial point labelled at all.
     pub fn tell(&mut self, row: usize, answer: Result<&[f64], LabelFailure>) -> Result<(), CampaignError> {
         let Phase::Label(asked) = &mut self.phase else {
             return Err(CampaignError::NotAsked { row, asked: 0 });
@@ -379,9 +380,9 @@ impl Campaign {
         if asked.n_open == 0 { self.settle() } else { Ok(()) }
     }
 
-    /// Takes points that were never asked for, `x` (n, n_columns) with their answers `y` (n, n_outputs), into the labelled
-    /// set, as a batch of its own: the next model learns them, and they count as one step. Candidates that are the same points
-    /// are not asked for any more. Pending points stay pending.
+    /// Takes points that were never asked for, `x` (n, n_columns) with their answers `y` (n, n_outputs), into the
+    /// labelled set, as a batch of its own: the next model learns them, and they count as one step. Candidates that are
+    /// the same points are not asked for any more. Pending points stay pending.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -401,15 +402,16 @@ impl Campaign {
     ///     n_steps: None,
     ///     pool: Pool::Uniform { n_candidates: 100 },
     /// };
-    /// let mut campaign = Campaign::new(Space::continuous_unit(1), Arc::new(Rule), protocol, TrialSeeds::new("mine", 0))?;
+    /// let (space, seeds) = (Space::continuous_unit(1), TrialSeeds::new("mine", 0));
+    /// let mut campaign = Campaign::new(space, Arc::new(Rule), protocol, seeds)?;
     /// campaign.adopt(array![[-0.5]].view(), array![[1.5]].view())?;
     /// assert_eq!((campaign.entry(), campaign.labelled().map(Labelled::len)), (1, Some(3)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// No points, points that the space does not admit, answers that are not finite or of another number than earlier ones, a
-    /// campaign that is at its end; the campaign is then unchanged.
+    /// No points, points that the space does not admit, answers that are not finite or of another number than earlier
+    /// ones, a campaign that is at its end; the campaign is then unchanged.
     pub fn adopt(&mut self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Result<(), CampaignError> {
         let bad = |reason: String| CampaignError::BadAdoption { reason };
         if x.nrows() == 0 {
@@ -490,13 +492,13 @@ impl Campaign {
         Ok(())
     }
 
-    /// Takes the model that was pending and decides what to label next; `None` when the last step is behind. The strategy sees
-    /// model and labels in model units ([`Surrogate::model_units`]).
+    /// Takes the model that was pending and decides what to label next; `None` when the last step is behind. The
+    /// strategy sees model and labels in model units ([`Surrogate::model_units`]).
     ///
     /// # Errors
-    /// No model is pending, the strategy cannot choose, or it proposes what may not be asked for: another number of points
-    /// than is due, none at all, rows that are not distinct rows of the pool, points that the space does not admit. The
-    /// campaign is then unchanged.
+    /// No model is pending, the strategy cannot choose, or it proposes what may not be asked for: another number of
+    /// points than is due, none at all, rows that are not distinct rows of the pool, points that the space does not
+    /// admit. The campaign is then unchanged.
     pub fn absorb(&mut self, surrogate: &dyn Surrogate) -> Result<Option<Decision>, CampaignError> {
         self.absorb_for(surrogate, &Ask::default())
     }
@@ -657,7 +659,8 @@ fn shuffled(n: usize, seeds: &TrialSeeds) -> Vec<usize> {
     rows
 }
 
-/// Scores and probabilities come one for each point that they are about, so that a record can be trusted to be complete.
+/// Scores and probabilities come one for each point that they are about, so that a record can be trusted to be
+/// complete.
 fn check_numbers(proposal: &Proposal, n_queries: usize, n_pool: usize) -> Result<(), String> {
     for (what, numbers, due) in [
         ("scores of pool points", &proposal.scores, n_pool),
@@ -950,7 +953,8 @@ mod tests {
         assert_eq!((campaign.outstanding(), campaign.entry()), (vec![0], 1));
         answer_all(&mut campaign);
         assert_eq!(campaign.labelled().unwrap().x(), array![[-0.0], [1.0], [0.25]]);
-        // 1.0 is no candidate any more; there is no end but that of the candidates, and each step asks for its own number.
+        // 1.0 is no candidate any more; there is no end but that of the candidates, and each step asks for its own
+        // number.
         let ask = |n| Ask { n_queries: Some(n), ..Ask::default() };
         assert!(matches!(campaign.absorb_for(&Zero, &ask(0)), Err(CampaignError::BadProtocol { .. })));
         let decision = campaign.absorb_for(&Zero, &ask(2)).unwrap().unwrap();

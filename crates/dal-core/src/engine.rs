@@ -38,8 +38,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// # Errors
     /// A description that the engine cannot train; `key` names the part of it.
     fn learner(&self, model: &ModelSpec, shape: Shape) -> Result<Box<dyn Learner>, SettingError>;
-    /// How many trials of a problem with such models are driven by one call of `run_trials`, at most; engines that train in
-    /// lock step want many. Everything that a step trains is in memory at once.
+    /// How many trials of a problem with such models are driven by one call of `run_trials`, at most; engines that
+    /// train in lock step want many. Everything that a step trains is in memory at once.
     fn trials_together(&self, _model: &ModelSpec, _shape: Shape) -> usize {
         1
     }
@@ -47,8 +47,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
     fn default_jobs(&self, n_cpus: usize) -> usize {
         n_cpus
     }
-    /// Whether the engine can go on, asked after a trial failed: a device that was lost fails every later training, so the
-    /// sweep ends there instead of recording failures to its end.
+    /// Whether the engine can go on, asked after a trial failed: a device that was lost fails every later training, so
+    /// the sweep ends there instead of recording failures to its end.
     ///
     /// # Errors
     /// Why it cannot; the reason for a person.
@@ -82,8 +82,8 @@ impl fmt::Debug for EngineCard {
 /// Opens the engine that is chosen for models of a kind. Several cards may share an id: each trains its own kinds.
 ///
 /// # Errors
-/// An id or kind that no card has (key `engine`, `model.kind`), or a device, precision or platform that the engine refuses
-/// (`device`, `precision`, `platform`).
+/// An id or kind that no card has (key `engine`, `model.kind`), or a device, precision or platform that the engine
+/// refuses (`device`, `precision`, `platform`).
 pub fn open_engine(
     cards: &[EngineCard],
     choice: &EngineChoice<'_>,
@@ -135,7 +135,8 @@ const ENOUGH: f64 = 0.04;
 /// The most epochs of a calibration.
 const MOST_EPOCHS: usize = 1 << 16;
 
-/// Times trainings of a model on random data of the smallest and the largest number of points, `together` of them in one call.
+/// Times trainings of a model on random data of the smallest and the largest number of points, `together` of them in
+/// one call.
 ///
 /// An ensemble is timed with ever more epochs until the clock has moved enough; alone, with one member. Another kind is
 /// trained once per size.

@@ -54,7 +54,8 @@
 //!     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
 //!         let nearest = |q: f64| {
 //!             let known = self.0.x();
-//!             let i = (0..self.0.len()).min_by(|&a, &b| (known[[a, 0]] - q).abs().total_cmp(&(known[[b, 0]] - q).abs()));
+//!             let far = |i: usize| (known[[i, 0]] - q).abs();
+//!             let i = (0..self.0.len()).min_by(|&a, &b| far(a).total_cmp(&far(b)));
 //!             self.0.y()[[i.unwrap(), 0]]
 //!         };
 //!         Ok(x.map_axis(Axis(1), |row| nearest(row[0])).insert_axis(Axis(1)))

@@ -10,8 +10,8 @@ use crate::Stop;
 
 /// Receives one row's answer: its number in the batch, and its outputs or why there are none.
 ///
-/// `Break` says that this answer cannot be kept (a full disk, say): the oracle then hands out no other row, since it would be
-/// lost too. It is no way to ask for a stop; [`Stop`] is.
+/// `Break` says that this answer cannot be kept (a full disk, say): the oracle then hands out no other row, since it
+/// would be lost too. It is no way to ask for a stop; [`Stop`] is.
 pub type OnRow<'a> = dyn FnMut(usize, Result<&[f64], LabelFailure>) -> ControlFlow<()> + 'a;
 
 /// Takes every answer and never says `Break`: for callers that keep answers in memory.
@@ -46,16 +46,17 @@ pub trait Oracle: fmt::Debug + Send + Sync {
     fn n_outputs(&self) -> usize;
     /// Labels each row of `x`, shape (n, `n_inputs`), and hands each answer to `on_row` as soon as it is known.
     ///
-    /// An oracle whose answers take long looks at `stop` while it works: on [`Drain`](crate::StopLevel::Drain) it starts
-    /// nothing new and hands out what arrives, on [`Now`](crate::StopLevel::Now) it ends what runs. It can be asked again
-    /// afterwards. Returns `Ok` once `on_row` has said `Break`.
+    /// An oracle whose answers take long looks at `stop` while it works: on [`Drain`](crate::StopLevel::Drain) it
+    /// starts nothing new and hands out what arrives, on [`Now`](crate::StopLevel::Now) it ends what runs. It can be
+    /// asked again afterwards. Returns `Ok` once `on_row` has said `Break`.
     ///
     /// # Errors
     /// A batch that cannot be labelled at all: a wrong width, a value outside the unit box, a program that is missing.
     /// [`OracleError::Stopped`] where rows were left unanswered because of `stop`: they have not failed.
     fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError>;
-    /// Tells of a point of the unit box whose label is known, such as one answered at an earlier start: an oracle that can
-    /// be out of order may ask about it again to find out whether it is ([`OracleError::Down`]). Does nothing by default.
+    /// Tells of a point of the unit box whose label is known, such as one answered at an earlier start: an oracle that
+    /// can be out of order may ask about it again to find out whether it is ([`OracleError::Down`]). Does nothing by
+    /// default.
     fn knows(&self, _known: ArrayView1<'_, f64>) {}
 }
 
@@ -89,7 +90,8 @@ pub enum LabelFailureKind {
     TimedOut,
     /// The program ended with an error status or by a signal.
     Crashed,
-    /// The program ended, or its time was up, at an earlier point of its call: whether it has a label here is not known.
+    /// The program ended, or its time was up, at an earlier point of its call: whether it has a label here is not
+    /// known.
     NotTried,
     /// An output is a value that the transform of the problem cannot take, such as zero under a logarithm.
     OutOfDomain,
@@ -170,9 +172,9 @@ pub enum OracleError {
     /// A stop was asked for before every row was answered; the rows that were not are as if they had never been asked.
     #[error("stopped before every point was answered")]
     Stopped,
-    /// A program that used to answer answers nothing any more, not even a point that it answered before. Its failures since
-    /// then say nothing about the points: they were not handed out, and the rows without an answer are as if they had
-    /// never been asked.
+    /// A program that used to answer answers nothing any more, not even a point that it answered before. Its failures
+    /// since then say nothing about the points: they were not handed out, and the rows without an answer are as if they
+    /// had never been asked.
     #[error("{message}")]
     Down {
         /// What was seen, with the program's last words.
@@ -222,8 +224,8 @@ pub fn check_unit_box(x: ArrayView2<'_, f64>, n_inputs: usize) -> Result<(), Ora
 /// The answer, if it is `n_outputs` finite numbers.
 ///
 /// # Errors
-/// [`Malformed`](LabelFailureKind::Malformed) for another number of them, [`NonFinite`](LabelFailureKind::NonFinite) for NaN or
-/// an infinity among them.
+/// [`Malformed`](LabelFailureKind::Malformed) for another number of them, [`NonFinite`](LabelFailureKind::NonFinite)
+/// for NaN or an infinity among them.
 pub fn check_label(label: &[f64], n_outputs: usize) -> Result<&[f64], LabelFailure> {
     if label.len() != n_outputs {
         let message = format!("{} outputs where {n_outputs} were due", label.len());

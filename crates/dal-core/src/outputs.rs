@@ -82,10 +82,10 @@ impl OutputUnits {
 
 /// What is done to the outputs of a problem, in their order; empty where they are all taken as they come.
 ///
-/// A model that learns in model units has two faces. Strategies see model units: the labels as the model was trained on them,
-/// and the model's own answers. Evaluation, predictions and reports see the outputs' own units: the prediction is the
-/// inverse of the members' mean in model units, which under a logarithm is a geometric mean, and estimates the median of a
-/// noisy output rather than its mean.
+/// A model that learns in model units has two faces. Strategies see model units: the labels as the model was trained on
+/// them, and the model's own answers. Evaluation, predictions and reports see the outputs' own units: the prediction is
+/// the inverse of the members' mean in model units, which under a logarithm is a geometric mean, and estimates the
+/// median of a noisy output rather than its mean.
 ///
 /// ```
 /// use dal_core::outputs::{OutputScaling, OutputTransform, OutputUnits};
@@ -137,7 +137,8 @@ impl OutputScaling {
         self.outputs.iter().any(|output| output.transform != OutputTransform::None)
     }
 
-    /// Outputs after their transforms, not standardised; shape (n, n_outputs), not finite where a value cannot be transformed.
+    /// Outputs after their transforms, not standardised; shape (n, n_outputs), not finite where a value cannot be
+    /// transformed.
     pub fn transformed(&self, y: ArrayView2<'_, f64>) -> Array2<f64> {
         let mut z = y.to_owned();
         for (mut column, units) in z.columns_mut().into_iter().zip(&self.outputs) {
@@ -146,15 +147,16 @@ impl OutputScaling {
         z
     }
 
-    /// The learner that trains in model units, and whose models speak the outputs' own; `inner` itself where nothing is done.
+    /// The learner that trains in model units, and whose models speak the outputs' own; `inner` itself where nothing is
+    /// done.
     #[must_use]
     pub fn learner(&self, inner: Box<dyn Learner>) -> Box<dyn Learner> {
         if self.is_none() { inner } else { Box::new(ScaledLearner { inner, scaling: self.clone() }) }
     }
 
-    /// Mean squared error over points and outputs. Where outputs are scaled, each is transformed and divided by its standard
-    /// deviation over the truth (transformed alike), so that none drowns another. Both of shape (n, n_outputs); not finite
-    /// where a value cannot be transformed.
+    /// Mean squared error over points and outputs. Where outputs are scaled, each is transformed and divided by its
+    /// standard deviation over the truth (transformed alike), so that none drowns another. Both of shape (n,
+    /// n_outputs); not finite where a value cannot be transformed.
     pub fn mse(&self, predicted: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> f64 {
         if self.is_none() {
             let squares: f64 = predicted.iter().zip(&truth).map(|(f, y)| (f - y) * (f - y)).sum();
@@ -188,8 +190,8 @@ impl OutputScaling {
         Ok((labelled.clone(), FromModelUnits { fit, labelled }))
     }
 
-    /// Labels (n, J) and members' predictions (M, N, J), both in the outputs' own units, in the model units of a model that
-    /// was trained on the labels; where there are none, in those of the predictions.
+    /// Labels (n, J) and members' predictions (M, N, J), both in the outputs' own units, in the model units of a model
+    /// that was trained on the labels; where there are none, in those of the predictions.
     ///
     /// # Errors
     /// An output that its transform cannot take, outputs of another number.
@@ -254,8 +256,8 @@ impl OutputScaling {
 /// Labels (n, J) and members' predictions (M, N, J), where there are any.
 pub type Given = (Option<Array2<f64>>, Option<Array3<f64>>);
 
-/// Mean and standard deviation (divided by n); 1 for the latter where all values are equal. Deviations are taken from the
-/// first value and by the largest of them, so that neither a large offset nor a large unit costs digits.
+/// Mean and standard deviation (divided by n); 1 for the latter where all values are equal. Deviations are taken from
+/// the first value and by the largest of them, so that neither a large offset nor a large unit costs digits.
 fn standard(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let n = values.clone().count() as f64;
     let Some(first) = values.clone().next() else { return (0.0, 1.0) };
@@ -327,8 +329,8 @@ impl FromModelUnits {
         self.fit.columns.iter().map(|column| (column.transform, column.offset, column.factor))
     }
 
-    /// Values in the outputs' own units brought to model units, shape (n, n_outputs); not finite where a transform cannot
-    /// take them.
+    /// Values in the outputs' own units brought to model units, shape (n, n_outputs); not finite where a transform
+    /// cannot take them.
     pub fn forward(&self, y: ArrayView2<'_, f64>) -> Array2<f64> {
         let mut z = y.to_owned();
         for (mut column, of) in z.columns_mut().into_iter().zip(&self.fit.columns) {
@@ -430,8 +432,8 @@ fn lacking(what: &str) -> SurrogateError {
 }
 
 impl Uncertainty for Rescaled {
-    /// Over the members' predictions in the outputs' own units; of a model without members its own variance in them. Under a transform their mean is not the prediction, which is the
-    /// inverse of the mean in model units.
+    /// Over the members' predictions in the outputs' own units; of a model without members its own variance in them.
+    /// Under a transform their mean is not the prediction, which is the inverse of the mean in model units.
     fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
         if let (None, Some(uncertainty), false) =
             (self.inner.committee(), self.inner.uncertainty(), self.fit.is_transformed())

@@ -24,7 +24,8 @@ pub enum Start {
         /// How many, at least one.
         n: usize,
     },
-    /// Points whose answers are known, all admitted by the space. Candidates that are the same points count as asked for.
+    /// Points whose answers are known, all admitted by the space. Candidates that are the same points count as asked
+    /// for.
     Given(Labelled),
 }
 
@@ -33,7 +34,8 @@ pub enum Start {
 pub struct Protocol {
     /// What the first model is trained on.
     pub start: Start,
-    /// Queries per step, where [`Campaign::absorb`](crate::Campaign::absorb) is not told another number ([`Ask::n_queries`](crate::Ask::n_queries)).
+    /// Queries per step, where [`Campaign::absorb`](crate::Campaign::absorb) is not told another number
+    /// ([`Ask::n_queries`](crate::Ask::n_queries)).
     pub n_queries: usize,
     /// Steps; a model is fitted before each and after the last. `None`: the campaign has no end of its own.
     pub n_steps: Option<usize>,

@@ -221,10 +221,10 @@ pub enum RunError {
 /// Runs campaigns of one oracle to their end.
 ///
 /// Models that wait at the same time with equally many points are trained by one call of [`Learner::fit_all`], whatever
-/// their needs: the engine knows best which of them share a batch. Campaigns at an earlier entry go first, so that those that
-/// were taken up behind the others catch up and train with them from then on. A campaign that fails leaves the others
-/// running. On `stop` no model and no batch is begun any more, and campaigns that are not at their end come out as
-/// [`RunError::Stopped`]. One outcome per campaign, in order.
+/// their needs: the engine knows best which of them share a batch. Campaigns at an earlier entry go first, so that
+/// those that were taken up behind the others catch up and train with them from then on. A campaign that fails leaves
+/// the others running. On `stop` no model and no batch is begun any more, and campaigns that are not at their end come
+/// out as [`RunError::Stopped`]. One outcome per campaign, in order.
 pub fn run_trials(
     campaigns: &mut [Campaign],
     oracle: &dyn Oracle,
@@ -301,7 +301,7 @@ pub fn run_trials(
     outcomes.into_iter().zip(campaigns.iter()).map(ended).collect()
 }
 
-/// Ends one campaign. A stop is told to nobody: it is no failure of the campaign's.
+/// Ends one campaign. Observers are not told of a stop: it is no failure of the campaign's.
 fn fail(
     i: usize,
     error: RunError,
@@ -354,8 +354,8 @@ fn advance(
 
 /// Labels what is outstanding; rows that the oracle leaves out, or answers beyond them, become failures of those rows.
 ///
-/// An answer that the observer cannot keep or the campaign refuses is the last one that is taken: what comes after it would be
-/// lost as well. That trouble is what is returned.
+/// An answer that the observer cannot keep or the campaign refuses is the last one that is taken: what comes after it
+/// would be lost as well. That trouble is what is returned.
 fn label(
     i: usize,
     campaign: &mut Campaign,

@@ -113,7 +113,8 @@ impl TrialSeeds {
         self.trial.purpose("candidates").index(step as u64)
     }
 
-    /// The stream of the training that precedes this step; engines go on with `purpose("weights").index(member)` and the like.
+    /// The stream of the training that precedes this step; engines go on with `purpose("weights").index(member)` and
+    /// the like.
     pub fn fit(&self, step: usize) -> SeedPath {
         self.trial.purpose("fit").index(step as u64)
     }

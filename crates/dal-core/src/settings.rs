@@ -1,4 +1,5 @@
-//! Settings by name: values as files and programs give them, the card that says what there is, and errors that carry the key.
+//! Settings by name: values as files and programs give them, the card that says what there is, and errors that carry
+//! the key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -131,8 +132,9 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// What a value may stand for, in the order in which an owner tries it: itself; the number or flag that a text spells and
-/// the whole number that a fraction equals; its text. So `5`, `"5"` and `5.0` set the same, whatever the owner wants.
+/// What a value may stand for, in the order in which an owner tries it: itself; the number or flag that a text spells
+/// and the whole number that a fraction equals; its text. So `5`, `"5"` and `5.0` set the same, whatever the owner
+/// wants.
 pub fn readings(value: &Value) -> Vec<Value> {
     let mut readings = Vec::new();
     match value {
@@ -196,8 +198,8 @@ pub struct Choice {
 }
 
 impl SettingCard {
-    /// The value that text from a command line (`--set key=text`) stands for: a number, true or false where the text is one
-    /// and the setting is no word or path; else the text itself.
+    /// The value that text from a command line (`--set key=text`) stands for: a number, true or false where the text is
+    /// one and the setting is no word or path; else the text itself.
     pub fn value_of(&self, text: &str) -> Value {
         match self.values {
             SettingValues::OneOf(_) | SettingValues::Path => Value::String(text.to_owned()),
@@ -243,7 +245,8 @@ impl SettingCard {
 }
 
 impl fmt::Display for SettingValues {
-    /// In words, for messages: `minmax or raw`, `a whole number from 1`; with `{:#}` each word's meaning follows it in brackets.
+    /// In words, for messages: `minmax or raw`, `a whole number from 1`; with `{:#}` each word's meaning follows it in
+    /// brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OneOf(choices) => {
@@ -265,7 +268,8 @@ impl fmt::Display for SettingValues {
     }
 }
 
-/// What was set cannot be used. Carries the key it is about, so that the place in a file can be found without reading messages.
+/// What was set cannot be used. Carries the key it is about, so that the place in a file can be found without reading
+/// messages.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{reason}{}", hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
 pub struct SettingError {

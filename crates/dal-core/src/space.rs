@@ -215,8 +215,8 @@ impl Space {
         self.n_columns
     }
 
-    /// `n` points drawn uniformly (integers and levels with equal weight; integers v on a log scale with ln((v + 1) / v)),
-    /// shape (n, n_columns).
+    /// `n` points drawn uniformly (integers and levels with equal weight; integers v on a log scale with ln((v + 1) /
+    /// v)), shape (n, n_columns).
     ///
     /// Rows are drawn one after another, one number per input that varies, so that fewer points are a prefix of more.
     pub fn sample(&self, n: usize, seeds: &SeedPath) -> Array2<f64> {
@@ -230,9 +230,10 @@ impl Space {
         self.at_quantiles(quantiles.view())
     }
 
-    /// The points at these quantiles, one column of `quantiles` (n, inputs) per input, each in `[0, 1)`: a number lies at
-    /// −1 + 2u, an integer and a level take equal shares of `[0, 1)` in their order. What [`sample`](Self::sample) does with
-    /// uniform numbers, and what a space-filling design does with its own; shape (n, n_columns).
+    /// The points at these quantiles, one column of `quantiles` (n, inputs) per input, each in
+    /// `[0, 1)`: a number lies at −1 + 2u, an integer and a level take equal shares of `[0, 1)` in their order. What
+    /// [`sample`](Self::sample) does with uniform numbers, and what a space-filling design does with its own; shape (n,
+    /// n_columns).
     ///
     /// # Panics
     /// With another number of columns than inputs.
@@ -268,8 +269,8 @@ impl Space {
         points
     }
 
-    /// The quantiles of points of the box (n, n_columns), shape (n, inputs): (x + 1) / 2 of a number, the middle of its share
-    /// for an integer, a level and a fixed input. [`at_quantiles`](Self::at_quantiles) leads back.
+    /// The quantiles of points of the box (n, n_columns), shape (n, inputs): (x + 1) / 2 of a number, the middle of its
+    /// share for an integer, a level and a fixed input. [`at_quantiles`](Self::at_quantiles) leads back.
     ///
     /// # Errors
     /// As [`project`](Self::project), which decides what integer or level a point stands for.
@@ -302,9 +303,9 @@ impl Space {
         Ok(quantiles)
     }
 
-    /// The nearest points, in Euclidean distance, that the space admits, one for each of `x` (n, n_columns): bounded columns
-    /// are clamped, integers go to the nearest one, levels to the highest of their columns (+1, the others −1). A tie goes to
-    /// the higher integer and to the first level, as in [`to_physical`](Self::to_physical).
+    /// The nearest points, in Euclidean distance, that the space admits, one for each of `x` (n, n_columns): bounded
+    /// columns are clamped, integers go to the nearest one, levels to the highest of their columns (+1, the others −1).
+    /// A tie goes to the higher integer and to the first level, as in [`to_physical`](Self::to_physical).
     ///
     /// ```
     /// use dal_core::{Dimension, Scale, Space};
@@ -346,8 +347,8 @@ impl Space {
         Ok(nearest)
     }
 
-    /// An error for the first of the points `x` (n, n_columns) that the space does not admit; integers and levels may carry
-    /// rounding.
+    /// An error for the first of the points `x` (n, n_columns) that the space does not admit; integers and levels may
+    /// carry rounding.
     ///
     /// # Errors
     /// A wrong number of columns, coordinates that are not finite, [`SpaceError::NotAdmitted`].
@@ -390,8 +391,8 @@ impl Space {
 
     /// The physical values of a point of the unit box; integers and levels by the nearest one (the highest column).
     ///
-    /// Of the numbers whose [`to_unit`](Self::to_unit) is the same point, one of few digits is preferred: 5 comes back as 5, not
-    /// as 4.999999999999999.
+    /// Of the numbers whose [`to_unit`](Self::to_unit) is the same point, one of few digits is preferred: 5 comes back
+    /// as 5, not as 4.999999999999999.
     ///
     /// # Errors
     /// A wrong number of columns.
@@ -516,8 +517,8 @@ fn unit_of(v: f64, low: f64, high: f64, scale: Scale) -> f64 {
 /// `value`, or the number of fewer digits beside it that is the same point of the unit box.
 fn of_few_digits(value: f64, (low, high, scale): (f64, f64, Scale), point: f64) -> f64 {
     let value = value.clamp(low, high);
-    // Rounding there and back moves a number by some units of its sixteenth digit, on a log scale of its fifteenth; one near
-    // zero in a wide range by as much of the range.
+    // Rounding there and back moves a number by some units of its sixteenth digit, on a log scale of its fifteenth; one
+    // near zero in a wide range by as much of the range.
     let decimals = (13.0 - libm::log10(high - low).floor()).clamp(0.0, 300.0) as usize;
     let rounded = (0..3).map(|attempt| match attempt {
         0 => format!("{value:.decimals$}"),
@@ -682,8 +683,8 @@ mod tests {
                 space.to_physical(projected.row(0)).unwrap()[2..].to_vec(),
                 space.to_physical(x.row(0)).unwrap()[2..].to_vec()
             );
-            // Nearest: no other is nearer, of all integers and levels with the continuous columns clamped by hand, and of
-            // a thousand random points.
+            // Nearest: no other is nearer, of all integers and levels with the continuous columns clamped by hand, and
+            // of a thousand random points.
             let distance = |row: ArrayView1<'_, f64>| (&row - &x.row(0)).mapv(|v| v * v).sum();
             let found: f64 = distance(projected.row(0));
             for k in 0..10 {

@@ -1,4 +1,5 @@
-//! How far work may still go: on, to the end of what runs, or not at all. Asked for from outside, looked at by those who work.
+//! How far work may still go: on, to the end of what runs, or not at all. Asked for from outside, looked at by those
+//! who work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -18,8 +19,8 @@ pub enum StopLevel {
 
 /// A wish to stop, shared between the one who asks and all who work; it only ever becomes more urgent.
 ///
-/// An oracle that calls programs looks at it many times a second, a training engine once an epoch, a scheduler before each
-/// task. Clones share the wish. It belongs to a call, not to the process: what begins anew gets a new one.
+/// An oracle that calls programs looks at it many times a second, a training engine once an epoch, a scheduler before
+/// each task. Clones share the wish. It belongs to a call, not to the process: what begins anew gets a new one.
 ///
 /// ```
 /// use dal_core::{Stop, StopLevel};

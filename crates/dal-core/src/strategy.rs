@@ -13,13 +13,14 @@ use crate::{
 
 /// A rule for choosing what to label next: a value, without state between steps.
 ///
-/// It is the only trait that a strategy implements. Its name and the settings as text are not here but with the catalogue
-/// that lists it (`dal_acq::Card`, `dal_acq::Found`): the loop needs neither, a caller's own rule has none, and one rule may
-/// be listed under several names.
+/// It is the only trait that a strategy implements. Its name and the settings as text are not here but with the
+/// catalogue that lists it (`dal_acq::Card`, `dal_acq::Found`): the loop needs neither, a caller's own rule has none,
+/// and one rule may be listed under several names.
 pub trait Strategy: fmt::Debug + Send + Sync {
     /// What it will ask the surrogate for; anything else is refused by the [`Step`].
     fn needs(&self) -> Needs;
-    /// Whether what it chooses depends on how large the pool is. One run of a rule that does not stands for every pool ratio.
+    /// Whether what it chooses depends on how large the pool is. One run of a rule that does not stands for every pool
+    /// ratio.
     fn uses_pool(&self) -> bool {
         true
     }
@@ -41,8 +42,8 @@ pub struct Proposal {
     pub scores: Option<Array1<f64>>,
     /// The score of each query at the moment it was chosen, shape (n_queries,), where the strategy has one.
     pub picked_scores: Option<Array1<f64>>,
-    /// The probability of each pick given the earlier ones, shape (n_queries,), each in (0, 1], where the picks are drawn and
-    /// the strategy knows it: what an estimate that corrects for the choice divides by.
+    /// The probability of each pick given the earlier ones, shape (n_queries,), each in (0, 1], where the picks are
+    /// drawn and the strategy knows it: what an estimate that corrects for the choice divides by.
     pub probabilities: Option<Array1<f64>>,
 }
 
@@ -209,9 +210,9 @@ pub struct Course {
     pub own_points: bool,
 }
 
-/// What a strategy sees of one step: space, labelled set, pool, and the surrogate's answers, granted only where declared.
-/// Answers at the pool that many rules want are computed lazily and once. It asks the surrogate itself and hands out no
-/// model, so that what was used and how long that took is known here.
+/// What a strategy sees of one step: space, labelled set, pool, and the surrogate's answers, granted only where
+/// declared. Answers at the pool that many rules want are computed lazily and once. It asks the surrogate itself and
+/// hands out no model, so that what was used and how long that took is known here.
 pub struct Step<'a> {
     space: &'a Space,
     labelled: &'a Labelled,
@@ -390,7 +391,8 @@ impl<'a> Step<'a> {
         self.timed_chunks(on_chunk, |on_chunk| committee.members(x, chunk_rows, on_chunk))
     }
 
-    /// The disagreement at `x` (n, n_inputs), shape (n,), and its gradient with respect to the input, shape (n, n_inputs).
+    /// The disagreement at `x` (n, n_inputs), shape (n,), and its gradient with respect to the input, shape (n,
+    /// n_inputs).
     ///
     /// # Errors
     /// As [`mean`](Self::mean).
@@ -415,7 +417,8 @@ impl<'a> Step<'a> {
         self.ask(&Capability::LOSS_HEAD, |surrogate| surrogate.loss_head(), |head| head.predicted_loss(x))
     }
 
-    /// Products of parameter gradients, as [`Tangent::loss_gradient_products`](crate::Tangent::loss_gradient_products) has them.
+    /// Products of parameter gradients, as [`Tangent::loss_gradient_products`](crate::Tangent::loss_gradient_products)
+    /// has them.
     ///
     /// # Errors
     /// As [`mean`](Self::mean).
@@ -678,8 +681,8 @@ mod tests {
         assert_eq!(step.model_seconds(), Some(0.0), "the answer was there");
         step.mean_at(pool.view()).unwrap();
         assert_eq!(step.model_seconds(), Some(1.0));
-        // Three chunks lie between the call's two looks, two looks each: seven seconds to the last one, of which the callbacks
-        // take one each, and a hundred more each that they pause.
+        // Three chunks lie between the call's two looks, two looks each: seven seconds to the last one, of which the
+        // callbacks take one each, and a hundred more each that they pause.
         let mut pause = |_: usize, _: ArrayView3<'_, f64>| {
             looks.fetch_add(100, std::sync::atomic::Ordering::Relaxed);
         };

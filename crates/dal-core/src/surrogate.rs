@@ -10,8 +10,8 @@ use crate::{Labelled, SeedPath, Stop};
 
 /// A trained regression model; inputs live in the unit box.
 ///
-/// Object-safe, and `Send`, so that bindings can hold one behind a mutex. A capability that the model lacks, or that was
-/// not asked for before training, is `None`.
+/// Object-safe, and `Send`, so that bindings can hold one behind a mutex. A capability that the model lacks, or that
+/// was not asked for before training, is `None`.
 pub trait Surrogate: Send {
     /// Columns of the inputs.
     fn n_inputs(&self) -> usize;
@@ -22,7 +22,8 @@ pub trait Surrogate: Send {
     /// # Errors
     /// A wrong width, inputs or predictions that are not finite.
     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError>;
-    /// How sure the model is of its predictions. A committee is one answer, so that a model that has one need not say more.
+    /// How sure the model is of its predictions. A committee is one answer, so that a model that has one need not say
+    /// more.
     fn uncertainty(&self) -> Option<&dyn Uncertainty> {
         self.committee().map(|committee| committee as &dyn Uncertainty)
     }
@@ -81,8 +82,8 @@ pub struct TrainingReport {
 
 /// How the training of one network ended: what `dal_eval::MemberTraining` judges.
 ///
-/// Losses are regression losses in training mode before an epoch's update: mean squared errors over points and outputs, of
-/// labels as they were trained on (scaled where the learner scales).
+/// Losses are regression losses in training mode before an epoch's update: mean squared errors over points and outputs,
+/// of labels as they were trained on (scaled where the learner scales).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingEnd {
@@ -160,8 +161,8 @@ pub trait Committee: Uncertainty {
 
 /// The disagreement and its gradient, for points of a strategy's own choosing.
 pub trait InputGradient {
-    /// At `x` (n, n_inputs): the variance of [`Uncertainty`] averaged over outputs, shape (n,), and its gradient with respect
-    /// to the input, shape (n, n_inputs).
+    /// At `x` (n, n_inputs): the variance of [`Uncertainty`] averaged over outputs, shape (n,), and its gradient with
+    /// respect to the input, shape (n, n_inputs).
     ///
     /// # Errors
     /// As [`Surrogate::mean`].
@@ -172,7 +173,8 @@ pub trait InputGradient {
 pub trait Dropout {
     /// Passes that [`moments`](Self::moments) averages over.
     fn n_passes(&self) -> usize;
-    /// Mean and variance over passes at `x` (n, n_inputs); masks are independent per point and pass and come from `seeds`.
+    /// Mean and variance over passes at `x` (n, n_inputs); masks are independent per point and pass and come from
+    /// `seeds`.
     ///
     /// # Errors
     /// As [`Surrogate::mean`].
@@ -204,8 +206,8 @@ pub struct ParameterSubset {
 
 /// Products of gradients with respect to every trainable parameter, normalisation statistics held constant.
 pub trait Tangent {
-    /// The mean over members of ∇f_mj(a) · ∇ℓ_m(c) for anchors a (n_anchors, n_inputs) and candidates c (n, n_inputs), where
-    /// ℓ_m(c) = mean_j (f_mj(c) − target_j)² and `target` has shape (n_outputs,).
+    /// The mean over members of ∇f_mj(a) · ∇ℓ_m(c) for anchors a (n_anchors, n_inputs) and candidates c (n, n_inputs),
+    /// where ℓ_m(c) = mean_j (f_mj(c) − target_j)² and `target` has shape (n_outputs,).
     ///
     /// `on_chunk(first_candidate, products)` receives chunks in order, shape (chunk, n_anchors, n_outputs).
     ///
@@ -241,8 +243,8 @@ pub struct Needs {
     pub loss_head: Option<LossHeadSpec>,
 }
 
-/// One thing that a strategy may ask a model for. Every word about it, every check of a declaration and every battery comes
-/// from this table.
+/// One thing that a strategy may ask a model for. Every word about it, every check of a declaration and every battery
+/// comes from this table.
 #[derive(Clone, Copy)]
 pub struct Capability {
     /// In words, as messages and cards use it.
@@ -278,7 +280,8 @@ impl<T> Declares for Option<T> {
     }
 }
 
-/// One line a capability: its constant, the field of [`Needs`] that declares it, its words, and whether a model offers it.
+/// One line a capability: its constant, the field of [`Needs`] that declares it, its words, and whether a model offers
+/// it.
 macro_rules! capabilities {
     ($($constant:ident: $need:ident, $name:literal, $offered:expr;)*) => {
         impl Capability {
@@ -379,7 +382,8 @@ pub struct LossHeadSpec {
     pub weight: f64,
     /// Margin of the ranking loss.
     pub margin: f64,
-    /// Share of the epochs, in [0, 1], during which the ranking loss reaches the network; afterwards its features are detached.
+    /// Share of the epochs, in [0, 1], during which the ranking loss reaches the network; afterwards its features are
+    /// detached.
     pub joint_share: f64,
 }
 

@@ -1,5 +1,5 @@
-//! The protocol as a strategy and a learner see it, who write down what they are shown: which points, which pools, which
-//! streams, at which step.
+//! The protocol as a strategy and a learner see it, who write down what they are shown: which points, which pools,
+//! which streams, at which step.
 
 use std::sync::{Arc, Mutex};
 

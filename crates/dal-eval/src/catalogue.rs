@@ -1,4 +1,5 @@
-//! The catalogue of metrics: ids, formulas, units, directions. Feeds the command line, the report and the documentation.
+//! The catalogue of metrics: ids, formulas, units, directions. Feeds the command line, the report and the
+//! documentation.
 
 /// Which way a metric improves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -14,7 +14,8 @@ pub enum CurveSpan {
     /// Entries 0..=n_steps (our decision, the default): the initial model counts.
     #[default]
     FromInitial,
-    /// Entries 1..=n_steps: the paper's supplement shows as many entries as steps, so this is the other defensible reading.
+    /// Entries 1..=n_steps: the paper's supplement shows as many entries as steps, so this is the other defensible
+    /// reading.
     FromFirstStep,
 }
 
@@ -45,8 +46,8 @@ pub(crate) fn check_curve(curve: &[f64], n_steps: usize) -> Result<(), EvalError
     }
 }
 
-/// The trapezoid area under a learning curve, Σ_{t=a}^{T−1} (c_t + c_{t+1}) / 2, with unit spacing between entries, a = 0
-/// or 1 by `span` and T = `n_steps`. Units: output² × steps. Lower is better.
+/// The trapezoid area under a learning curve, Σ_{t=a}^{T−1} (c_t + c_{t+1}) / 2, with unit spacing between entries, a =
+/// 0 or 1 by `span` and T = `n_steps`. Units: output² × steps. Lower is better.
 ///
 /// Worked example: curve (1, 0.5, 0.25), T = 2: 0.75 + 0.375 = 1.125; from the first step on: 0.375.
 ///
@@ -58,8 +59,9 @@ pub(crate) fn check_curve(curve: &[f64], n_steps: usize) -> Result<(), EvalError
 /// ```
 ///
 /// # Errors
-/// [`EvalError::TooFew`] when the curve does not hold exactly n_steps + 1 entries (a partial run has no area), or the span
-/// holds fewer than two; [`EvalError::NonFinite`] and [`EvalError::OutOfRange`] for entries that are not finite or negative.
+/// [`EvalError::TooFew`] when the curve does not hold exactly n_steps + 1 entries (a partial run has no area), or the
+/// span holds fewer than two; [`EvalError::NonFinite`] and [`EvalError::OutOfRange`] for entries that are not finite or
+/// negative.
 pub fn area_under_curve(curve: &[f64], span: CurveSpan, n_steps: usize) -> Result<f64, EvalError> {
     area_from(curve, span.first_entry(), n_steps)
 }
@@ -111,8 +113,8 @@ pub fn area_share(curve: &[f64], n_entries: usize, n_steps: usize) -> Result<f64
     Ok(curve.iter().take(n_entries).enumerate().map(|(t, c)| weight(t) * c).sum::<f64>() / area)
 }
 
-/// nAUC_MSE of one seed: the area under a method's test MSE divided by Random's of the same seed. No unit; below 1 beats
-/// Random, lower is better. The value of a (problem, γ, method) cell is the geometric mean over seeds
+/// nAUC_MSE of one seed: the area under a method's test MSE divided by Random's of the same seed. No unit; below 1
+/// beats Random, lower is better. The value of a (problem, γ, method) cell is the geometric mean over seeds
 /// ([`Cell`](crate::Cell)).
 ///
 /// Worked example: method (1, 0.5, 0.25), Random (1, 0.75, 0.5), T = 2: 1.125 / 1.5 = 0.75.
@@ -124,7 +126,8 @@ pub fn area_share(curve: &[f64], n_entries: usize, n_steps: usize) -> Result<f64
 /// ```
 ///
 /// # Errors
-/// Those of [`area_under_curve`], and [`EvalError::Undefined`] where either area is zero (a ratio that has no logarithm).
+/// Those of [`area_under_curve`], and [`EvalError::Undefined`] where either area is zero (a ratio that has no
+/// logarithm).
 pub fn n_auc(method: &[f64], random: &[f64], span: CurveSpan, n_steps: usize) -> Result<f64, EvalError> {
     let of_method = area_under_curve(method, span, n_steps)?;
     let of_random = area_under_curve(random, span, n_steps)?;
@@ -165,13 +168,14 @@ pub enum LabelsToReach {
 
 /// Labels needed to reach Random's final error, of one seed.
 ///
-/// Target: the mean of the last five entries of Random's curve. The answer is the number of labels at the first entry t ≥ 4
-/// whose five-entry mean (entries t − 4 ..= t, nothing from later steps) is at most the target, or
-/// [`LabelsToReach::Beyond`] the budget where there is none. Unit: labels; lower is better. Random itself reaches its own
-/// target at the budget or before. `n_labelled[t]` is the number of labels behind entry t.
+/// Target: the mean of the last five entries of Random's curve. The answer is the number of labels at the first entry t
+/// ≥ 4 whose five-entry mean (entries t − 4 ..= t, nothing from later steps) is at most the target, or
+/// [`LabelsToReach::Beyond`] the budget where there is none. Unit: labels; lower is better. Random itself reaches its
+/// own target at the budget or before. `n_labelled[t]` is the number of labels behind entry t.
 ///
 /// Worked example: Random (10, 9, 8, 7, 6, 5, 4), so the target is (8 + 7 + 6 + 5 + 4) / 5 = 6; a method with
-/// (10, 8, 6, 4, 2, 2, 2) has the mean 6 at entry 4: with 80 initial labels and 40 per step it needed 240 instead of 320.
+/// (10, 8, 6, 4, 2, 2, 2) has the mean 6 at entry 4: with 80 initial labels and 40 per step it needed 240 instead of
+/// 320.
 ///
 /// ```
 /// # use dal_eval::{LabelsToReach, labels_to_reach};

@@ -4,8 +4,8 @@ use ndarray::ArrayView2;
 
 use crate::error::{EvalError, check_finite};
 
-/// Diversity of one batch: (1 / n) Σ_i min_{k ≠ i} ‖x_i − x_k‖, Euclidean on unit-box inputs. Unit: unit-box length; higher
-/// means more spread out, which by itself is neither good nor bad.
+/// Diversity of one batch: (1 / n) Σ_i min_{k ≠ i} ‖x_i − x_k‖, Euclidean on unit-box inputs. Unit: unit-box length;
+/// higher means more spread out, which by itself is neither good nor bad.
 ///
 /// Shapes: (n_queries, n_inputs), at least two queries. Plain O(n²) loops: a batch has some forty points.
 ///
@@ -38,10 +38,11 @@ pub fn batch_diversity(queries: ArrayView2<'_, f64>) -> Result<f64, EvalError> {
     Ok(nearest.iter().map(|square| square.sqrt()).sum::<f64>() / n as f64)
 }
 
-/// Diversity of a run: the mean of [`batch_diversity`] over its steps. nDiv of one seed is this divided by Random's of the
-/// same seed (see [`paired_ratios`](crate::paired_ratios)); a cell's value is the geometric mean of those ratios.
+/// Diversity of a run: the mean of [`batch_diversity`] over its steps. nDiv of one seed is this divided by Random's of
+/// the same seed (see [`paired_ratios`](crate::paired_ratios)); a cell's value is the geometric mean of those ratios.
 ///
-/// Worked example: a first batch of 0, 1, 3 (4/3) and a second of 0, 2 (2) have the mean 5/3; if Random's is 5/6, nDiv is 2.
+/// Worked example: a first batch of 0, 1, 3 (4/3) and a second of 0, 2 (2) have the mean 5/3; if Random's is 5/6, nDiv
+/// is 2.
 ///
 /// ```
 /// # use dal_eval::mean_batch_diversity;

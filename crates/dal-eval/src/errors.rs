@@ -44,8 +44,8 @@ impl ErrorSummary {
     /// Shapes: both (n_points, n_outputs), equal and not empty.
     ///
     /// # Errors
-    /// [`EvalError::ShapeMismatch`], [`EvalError::TooFew`] for empty arrays, [`EvalError::NonFinite`] for a prediction or
-    /// label that is NaN or infinite, and for a squared error that overflows.
+    /// [`EvalError::ShapeMismatch`], [`EvalError::TooFew`] for empty arrays, [`EvalError::NonFinite`] for a prediction
+    /// or label that is NaN or infinite, and for a squared error that overflows.
     pub fn of(predicted: ArrayView2<'_, f64>, truth: ArrayView2<'_, f64>) -> Result<Self, EvalError> {
         if predicted.dim() != truth.dim() {
             return Err(EvalError::ShapeMismatch {

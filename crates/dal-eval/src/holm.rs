@@ -17,7 +17,8 @@ use crate::error::{EvalError, check_finite};
 /// # Ok::<(), dal_eval::EvalError>(())
 /// ```
 ///
-/// Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
+/// Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6
+/// (1979).
 ///
 /// # Errors
 /// [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a p outside [0, 1].
@@ -50,7 +51,8 @@ mod tests {
     }
 
     proptest! {
-        /// Holm is the closed test with Bonferroni: the adjusted p of i is the largest, over all sets S that contain i, of
+        /// Holm is the closed test with Bonferroni: the adjusted p of i is the largest, over all sets S that contain i,
+        /// of
         /// |S| · min p in S.
         #[test]
         fn equals_the_closed_test(p in prop::collection::vec(0.0..=1.0_f64, 1..8)) {

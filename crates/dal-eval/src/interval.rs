@@ -72,7 +72,8 @@ pub(crate) fn mean_and_variance(values: &[f64]) -> Result<(f64, f64), EvalError>
 /// ```
 ///
 /// # Errors
-/// [`EvalError::TooFew`] below two values, [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a level outside (0, 1).
+/// [`EvalError::TooFew`] below two values, [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a level outside (0,
+/// 1).
 pub fn t_interval(values: &[f64], level: f64) -> Result<Interval, EvalError> {
     mean_and_variance(values)?;
     t_interval_with_quantile(values, t_quantile(0.5 + 0.5 * level, (values.len() - 1) as f64)?)
@@ -92,12 +93,12 @@ fn interval_with(mean: f64, variance: f64, n: usize, quantile: f64) -> Interval 
 /// A simultaneous interval for the largest of several means ("the worst cell").
 ///
 /// Each of the m cells gets a t interval at level 1 − (1 − level) / m (Bonferroni); all hold together with probability
-/// `level`, whatever the dependence between cells, so the largest true mean lies between the largest lower and the largest
-/// upper bound. `mean` is the largest observed mean, which alone would be too pessimistic as an estimate: it is picked for
-/// being large.
+/// `level`, whatever the dependence between cells, so the largest true mean lies between the largest lower and the
+/// largest upper bound. `mean` is the largest observed mean, which alone would be too pessimistic as an estimate: it is
+/// picked for being large.
 ///
-/// Worked example: cells (−1, 0, 1) and (9, 10, 11), level 0.95, so 0.975 for each: half width 6.2053 · 1 / √3 = 3.5826,
-/// interval max(−3.58, 6.42) = 6.4174 to max(3.58, 13.58) = 13.5826.
+/// Worked example: cells (−1, 0, 1) and (9, 10, 11), level 0.95, so 0.975 for each: half width 6.2053 · 1 / √3 =
+/// 3.5826, interval max(−3.58, 6.42) = 6.4174 to max(3.58, 13.58) = 13.5826.
 ///
 /// ```
 /// # use dal_eval::worst_mean_interval;
@@ -130,24 +131,25 @@ pub fn worst_mean_interval<'a>(cells: impl IntoIterator<Item = &'a [f64]>, level
 /// The overall effect of a method on the log scale, read in two ways.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OverallEffect {
-    /// t interval over the problem means, problems − 1 degrees of freedom: what to expect on *another* problem of the same
-    /// kind. `None` with a single problem.
+    /// t interval over the problem means, problems − 1 degrees of freedom: what to expect on *another* problem of the
+    /// same kind. `None` with a single problem.
     pub over_problems: Option<Interval>,
-    /// The same mean with the problems fixed: only the seeds vary, so it speaks of *these* problems alone. `None` where a
-    /// problem has fewer than two seeds.
+    /// The same mean with the problems fixed: only the seeds vary, so it speaks of *these* problems alone. `None` where
+    /// a problem has fewer than two seeds.
     pub problems_fixed: Option<Interval>,
 }
 
 /// The overall effect from one value per (problem, seed): the mean over pool ratios of ln nAUC of that seed.
 ///
-/// `per_problem[p]` holds the values of problem p, one per seed. With m_p and s_p² their mean and variance over n_p seeds and
-/// P problems, both intervals centre at (1/P) Σ m_p. Over problems: the t interval of the m_p. Problems fixed: standard
-/// error √(Σ s_p² / n_p) / P, degrees of freedom after Welch and Satterthwaite,
+/// `per_problem[p]` holds the values of problem p, one per seed. With m_p and s_p² their mean and variance over n_p
+/// seeds and P problems, both intervals centre at (1/P) Σ m_p. Over problems: the t interval of the m_p. Problems
+/// fixed: standard error √(Σ s_p² / n_p) / P, degrees of freedom after Welch and Satterthwaite,
 /// (Σ s_p²/n_p)² / Σ (s_p²/n_p)² / (n_p − 1). The first is the wider one and the honest answer to "will it help on my
 /// problem"; a bootstrap over eight problems covers too little.
 ///
-/// Worked example: problems (0, 2) and (4, 6): means 1 and 5, overall 3. Over problems: 3 ± 12.706 · 2 = (−22.41, 28.41).
-/// Fixed: s²/n = 1 for both, standard error √2/2, degrees of freedom 4/2 = 2: 3 ± 4.3027 · 0.7071 = (−0.0424, 6.0424).
+/// Worked example: problems (0, 2) and (4, 6): means 1 and 5, overall 3. Over problems: 3 ± 12.706 · 2 = (−22.41,
+/// 28.41). Fixed: s²/n = 1 for both, standard error √2/2, degrees of freedom 4/2 = 2: 3 ± 4.3027 · 0.7071 = (−0.0424,
+/// 6.0424).
 ///
 /// ```
 /// # use dal_eval::overall_effect;
@@ -158,8 +160,8 @@ pub struct OverallEffect {
 /// ```
 ///
 /// # Errors
-/// [`EvalError::TooFew`] for no problems or a problem without seeds, [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a
-/// level outside (0, 1).
+/// [`EvalError::TooFew`] for no problems or a problem without seeds, [`EvalError::NonFinite`],
+/// [`EvalError::OutOfRange`] for a level outside (0, 1).
 pub fn overall_effect(per_problem: &[Vec<f64>], level: f64) -> Result<OverallEffect, EvalError> {
     if per_problem.is_empty() || per_problem.iter().any(Vec::is_empty) {
         return Err(EvalError::TooFew { what: "problems, and seeds of each", needed: 1, got: 0 });

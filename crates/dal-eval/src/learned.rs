@@ -157,9 +157,9 @@ impl MemberCounts {
         counts
     }
 
-    /// Counts members of which only ratios were kept: final loss over the variance of the labels (`None` where these are
-    /// all equal, which is no collapse) and over the best loss (`None` where that was 0 and the end is not, which is
-    /// unsettled).
+    /// Counts members of which only ratios were kept: final loss over the variance of the labels (`None` where these
+    /// are all equal, which is no collapse) and over the best loss (`None` where that was 0 and the end is not, which
+    /// is unsettled).
     ///
     /// ```
     /// # use dal_eval::MemberCounts;

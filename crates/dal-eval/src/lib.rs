@@ -1,8 +1,8 @@
 //! Errors, learning-curve summaries, batch diversity and paired statistics.
 //!
-//! Everything here is a pure function of numbers: no files, clocks, threads or hidden randomness, and nothing that knows
-//! about networks or stores. A value that cannot be computed is a typed error or a [`Missing`], never a zero, a NaN or a
-//! mean over what happened to be there.
+//! Everything here is a pure function of numbers: no files, clocks, threads or hidden randomness, and nothing that
+//! knows about networks or stores. A value that cannot be computed is a typed error or a [`Missing`], never a zero, a
+//! NaN or a mean over what happened to be there.
 //!
 //! From two learning curves of the same seed to the number that the benchmark reports:
 //!

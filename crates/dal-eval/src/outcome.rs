@@ -60,8 +60,8 @@ pub struct SeedOutcome {
     pub outcome: Outcome,
 }
 
-/// Divides a method's values by Random's of the same seed, for every seed of `seeds` (those that the sweep planned, so that
-/// runs which never started count as missing). No unit.
+/// Divides a method's values by Random's of the same seed, for every seed of `seeds` (those that the sweep planned, so
+/// that runs which never started count as missing). No unit.
 ///
 /// A method that has no value for a seed gives that reason; otherwise a missing or non-positive value of Random gives
 /// [`Missing::NoBaseline`].
@@ -98,8 +98,8 @@ pub fn paired_ratios(
 
 /// The geometric mean, exp((1 / n) Σ ln r_i), of positive ratios. No unit.
 ///
-/// Worked example: the geometric mean of 0.5 and 2 is 1, where the arithmetic mean would say 1.25: halving and doubling the
-/// error cancel.
+/// Worked example: the geometric mean of 0.5 and 2 is 1, where the arithmetic mean would say 1.25: halving and doubling
+/// the error cancel.
 ///
 /// ```
 /// # use dal_eval::geometric_mean;
@@ -108,7 +108,8 @@ pub fn paired_ratios(
 /// ```
 ///
 /// # Errors
-/// [`EvalError::TooFew`] for no values, [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a ratio that is not positive.
+/// [`EvalError::TooFew`] for no values, [`EvalError::NonFinite`], [`EvalError::OutOfRange`] for a ratio that is not
+/// positive.
 pub fn geometric_mean(ratios: &[f64]) -> Result<f64, EvalError> {
     let logs = log_ratios(ratios)?;
     if logs.is_empty() {
@@ -131,8 +132,8 @@ pub(crate) fn log_ratios(ratios: &[f64]) -> Result<Vec<f64>, EvalError> {
 
 /// The value of one (problem, γ, method) cell over its seeds.
 ///
-/// A cell has a value only where every planned seed has one: a mean over the seeds that survived would favour a method whose
-/// bad runs fail.
+/// A cell has a value only where every planned seed has one: a mean over the seeds that survived would favour a method
+/// whose bad runs fail.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     /// Every seed has its ratio.

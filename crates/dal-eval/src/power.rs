@@ -11,11 +11,11 @@ pub const MOST_SEEDS: usize = 10_000;
 /// Efficiency of Wilcoxon's signed-rank test relative to the t test under normal noise, 3/π.
 const EFFICIENCY: f64 = 3.0 / std::f64::consts::PI;
 
-/// The smallest number of paired seeds at which a one-sided sign test family can reach `level` at all: the smallest n with
-/// 1 − (1 − 2⁻ⁿ)^blocks ≤ level. Even seeds that all agree cannot say more.
+/// The smallest number of paired seeds at which a one-sided sign test family can reach `level` at all: the smallest n
+/// with 1 − (1 − 2⁻ⁿ)^blocks ≤ level. Even seeds that all agree cannot say more.
 ///
-/// Worked example: one block, level 0.025 (5 % two-sided): 2⁻⁶ = 0.0156 is the first below, so six; five never do. Eight
-/// blocks (the problems, for the max-T verdict): nine.
+/// Worked example: one block, level 0.025 (5 % two-sided): 2⁻⁶ = 0.0156 is the first below, so six; five never do.
+/// Eight blocks (the problems, for the max-T verdict): nine.
 ///
 /// ```
 /// # use dal_eval::seeds_to_reach;
@@ -52,15 +52,15 @@ pub fn seeds_for_robust(level: f64, n_methods: usize) -> Option<usize> {
     (1..=60).find(|&n| n_methods as f64 * 0.5_f64.powi(n) <= level).map(|n| n as usize)
 }
 
-/// About how many paired seeds would find a difference of this mean and standard deviation, one-sided at `level`, four times
-/// out of five.
+/// About how many paired seeds would find a difference of this mean and standard deviation, one-sided at `level`, four
+/// times out of five.
 ///
-/// The smallest n with n ≥ ((t_{1 − level, n − 1} + z_{0.8}) · sd / |mean|)², the usual approximation of the paired t test's
-/// power, divided by 3/π = 0.955, the efficiency of Wilcoxon's test under normal noise, and at least [`seeds_to_reach`]. A planning
-/// figure: mean and sd are themselves estimates.
+/// The smallest n with n ≥ ((t_{1 − level, n − 1} + z_{0.8}) · sd / |mean|)², the usual approximation of the paired t
+/// test's power, divided by 3/π = 0.955, the efficiency of Wilcoxon's test under normal noise, and at least
+/// [`seeds_to_reach`]. A planning figure: mean and sd are themselves estimates.
 ///
-/// Worked example: mean equal to sd, level 0.025: n = 11 satisfies (2.228 + 0.842)² = 9.4 ≤ 11 · 0.955 = 10.5, n = 10 just
-/// fails to leave the margin: (2.262 + 0.842)² = 9.63 > 9.55. So 11.
+/// Worked example: mean equal to sd, level 0.025: n = 11 satisfies (2.228 + 0.842)² = 9.4 ≤ 11 · 0.955 = 10.5, n = 10
+/// just fails to leave the margin: (2.262 + 0.842)² = 9.63 > 9.55. So 11.
 ///
 /// ```
 /// # use dal_eval::seeds_to_find;
@@ -91,7 +91,8 @@ pub fn seeds_to_find(mean: f64, sd: f64, level: f64) -> Result<Option<usize>, Ev
     let normal = Normal::standard();
     let z = normal.inverse_cdf(0.8);
     let needed = |quantile: f64| ((quantile + z) * ratio).powi(2) / EFFICIENCY;
-    // The t quantile lies above the normal one and nears it quickly, so the search starts where the normal one would end.
+    // The t quantile lies above the normal one and nears it quickly, so the search starts where the normal one would
+    // end.
     let start = needed(normal.inverse_cdf(1.0 - level));
     if start > MOST_SEEDS as f64 {
         return Ok(None);

@@ -32,8 +32,8 @@ pub fn average_ranks(values: &[f64]) -> Result<Vec<f64>, EvalError> {
 
 /// Spearman's rank correlation ρ: Pearson's correlation of the [`average_ranks`] of a and b, so that ties are handled.
 ///
-/// No unit, in [−1, 1]; higher is better where a is a method's acquisition score and b the true absolute error on the same
-/// pool points: 1 means that the method ranks the points exactly by their error.
+/// No unit, in [−1, 1]; higher is better where a is a method's acquisition score and b the true absolute error on the
+/// same pool points: 1 means that the method ranks the points exactly by their error.
 ///
 /// Worked example: a = (1, 2, 3, 4), b = (1, 3, 2, 4): without ties ρ = 1 − 6 Σd² / (n(n² − 1)) = 1 − 6 · 2 / 60 = 0.8.
 ///

@@ -17,7 +17,8 @@ pub struct RankTable {
     pub n_excluded: usize,
     /// Holm-adjusted two-sided Wilcoxon p of each pair over the blocks, symmetric; 1 on the diagonal.
     pub p_adjusted: Vec<Vec<f64>>,
-    /// Maximal groups of two or more methods, neighbours in mean rank, no two of which differ at the level; ordered by rank.
+    /// Maximal groups of two or more methods, neighbours in mean rank, no two of which differ at the level; ordered by
+    /// rank.
     pub cliques: Vec<Vec<usize>>,
     /// Whether the blocks suffice for any pair to differ: otherwise all methods form one clique whatever they did.
     pub decidable: bool,
@@ -25,12 +26,13 @@ pub struct RankTable {
 
 /// Ranks methods over (problem, seed) blocks at one pool ratio.
 ///
-/// `blocks[b][m]` is a value of method m, lower being better, on a scale whose differences compare across blocks: ln of the
-/// area under the curve. Blocks in which a method has no value are left out and counted. All pairs are compared by
+/// `blocks[b][m]` is a value of method m, lower being better, on a scale whose differences compare across blocks: ln of
+/// the area under the curve. Blocks in which a method has no value are left out and counted. All pairs are compared by
 /// Wilcoxon's signed-rank test over the blocks and adjusted by Holm over the pairs; problems are taken as fixed, so the
 /// groups speak of these problems.
 ///
-/// Worked example: blocks (1, 2, 3), (1, 3, 2): mean ranks 1, 2.5, 2.5; two blocks can show nothing, so one clique of three.
+/// Worked example: blocks (1, 2, 3), (1, 3, 2): mean ranks 1, 2.5, 2.5; two blocks can show nothing, so one clique of
+/// three.
 ///
 /// ```
 /// # use dal_eval::rank_methods;
@@ -41,12 +43,12 @@ pub struct RankTable {
 /// # Ok::<(), dal_eval::EvalError>(())
 /// ```
 ///
-/// Source of the cliques: A. Benavoli, G. Corani, F. Mangili, "Should we really use post-hoc tests based on mean-ranks?",
-/// JMLR 17 (2016), which replaces the rank-based Nemenyi test by pairwise signed-rank tests.
+/// Source of the cliques: A. Benavoli, G. Corani, F. Mangili, "Should we really use post-hoc tests based on
+/// mean-ranks?", JMLR 17 (2016), which replaces the rank-based Nemenyi test by pairwise signed-rank tests.
 ///
 /// # Errors
-/// [`EvalError::ShapeMismatch`] where blocks differ in length, [`EvalError::TooFew`] where no block is complete or there are
-/// fewer than two methods, [`EvalError::NonFinite`].
+/// [`EvalError::ShapeMismatch`] where blocks differ in length, [`EvalError::TooFew`] where no block is complete or
+/// there are fewer than two methods, [`EvalError::NonFinite`].
 pub fn rank_methods(blocks: &[Vec<Option<f64>>], level: f64) -> Result<RankTable, EvalError> {
     let n_methods = blocks.first().map_or(0, Vec::len);
     if let Some(odd) = blocks.iter().find(|b| b.len() != n_methods) {
@@ -142,8 +144,8 @@ pub struct Tally {
 /// ```
 ///
 /// # Errors
-/// [`EvalError::ShapeMismatch`] where cells differ in length, [`EvalError::OutOfRange`] for a value that is not positive and
-/// finite.
+/// [`EvalError::ShapeMismatch`] where cells differ in length, [`EvalError::OutOfRange`] for a value that is not
+/// positive and finite.
 pub fn win_tie_loss(cells: &[Vec<Option<f64>>], margin: f64) -> Result<Vec<Vec<Tally>>, EvalError> {
     let n_methods = cells.first().map_or(0, Vec::len);
     let mut matrix = vec![vec![Tally::default(); n_methods]; n_methods];

@@ -15,12 +15,12 @@ pub const N_RANDOM_FLIPS: usize = 1 << 16;
 /// Sums that differ by less than this share of Σ|d| count as equal, so that rounding cannot split a tie.
 const TIE: f64 = 1e-10;
 
-/// The sign-flip permutation test that the mean difference is zero: p is the share of sign patterns whose mean is at least
-/// as extreme as the observed one.
+/// The sign-flip permutation test that the mean difference is zero: p is the share of sign patterns whose mean is at
+/// least as extreme as the observed one.
 ///
 /// All 2ⁿ patterns up to n = 16; beyond, 65 536 random ones from `seed`, with the observed one counted:
-/// p = (1 + hits) / (1 + 65 536). Two-sided: |mean| at least the observed |mean|. Assumes differences symmetric about zero
-/// under the null, nothing else.
+/// p = (1 + hits) / (1 + 65 536). Two-sided: |mean| at least the observed |mean|. Assumes differences symmetric about
+/// zero under the null, nothing else.
 ///
 /// Worked example: (1, 2, 3) has the sum 6; of the eight patterns only one reaches 6, so p = 1/8 against `Greater`, 2/8
 /// two-sided.
@@ -56,16 +56,16 @@ fn share(hits: usize, n_patterns: usize, n: usize) -> f64 {
     if n <= LARGEST_ENUMERATED { hits as f64 / n_patterns as f64 } else { (1 + hits) as f64 / (1 + n_patterns) as f64 }
 }
 
-/// Calls `f` with the sums of some rows of equal length under joint sign patterns, and says how many patterns there were:
-/// all of them up to [`LARGEST_ENUMERATED`] values per row, else random ones.
+/// Calls `f` with the sums of some rows of equal length under joint sign patterns, and says how many patterns there
+/// were: all of them up to [`LARGEST_ENUMERATED`] values per row, else random ones.
 fn for_each_flip(rows: &[&[f64]], seed: u64, mut f: impl FnMut(&[f64])) -> usize {
     let n = rows.first().map_or(0, |row| row.len());
     let mut signs = vec![1.0; n];
     let mut sums: Vec<f64> = rows.iter().map(|row| row.iter().sum()).collect();
     if n <= LARGEST_ENUMERATED {
         f(&sums);
-        // Gray code: from one pattern to the next a single sign changes, so each sum changes by one term. Rounding adds up
-        // to some 1e-12 of the terms over 2¹⁶ patterns, below what counts as a tie.
+        // Gray code: from one pattern to the next a single sign changes, so each sum changes by one term. Rounding adds
+        // up to some 1e-12 of the terms over 2¹⁶ patterns, below what counts as a tie.
         for pattern in 1..1_usize << n {
             let changed = pattern.trailing_zeros() as usize;
             signs[changed] = -signs[changed];
@@ -98,7 +98,8 @@ const Z_TIE: f64 = 1e-9;
 /// One cell's adjusted p-values from [`max_t`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaxTCell {
-    /// The observed t statistic, mean / (sd / √n); infinite where all differences are equal and not zero, 0 where all are 0.
+    /// The observed t statistic, mean / (sd / √n); infinite where all differences are equal and not zero, 0 where all
+    /// are 0.
     pub t: f64,
     /// Adjusted p against "the mean is above zero in this cell".
     pub p_greater: f64,
@@ -110,8 +111,8 @@ pub struct MaxTCell {
     pub error_less: f64,
 }
 
-/// The step-down max-T procedure over the cells of several independent blocks: strong control of the chance of any false
-/// finding among all cells, in each direction by itself.
+/// The step-down max-T procedure over the cells of several independent blocks: strong control of the chance of any
+/// false finding among all cells, in each direction by itself.
 ///
 /// `blocks[b][c]` holds the differences of cell c of block b, one per seed: a block is a problem, its cells the pool
 /// ratios (and the methods, where they are judged together). Signs are flipped jointly over the cells of a block,
@@ -124,7 +125,8 @@ pub struct MaxTCell {
 /// put on one scale, see [`max_t_by_seed`].
 ///
 /// Worked example: one block, one cell (1, 1, 1): t = ∞, reached by one of 8 patterns: p_greater = 1/8. With a second
-/// block, cell (1, −1, 1), that reaches ∞ in 1 of 8 patterns too: p = 1 − (7/8)² = 0.2344 for the first; for the second, alone by then, t = 0.5 is reached by 4 of 8: p = 0.5.
+/// block, cell (1, −1, 1), that reaches ∞ in 1 of 8 patterns too: p = 1 − (7/8)² = 0.2344 for the first; for the
+/// second, alone by then, t = 0.5 is reached by 4 of 8: p = 0.5.
 ///
 /// ```
 /// # use dal_eval::max_t;
@@ -139,8 +141,8 @@ pub struct MaxTCell {
 /// Source: P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", Wiley (1993).
 ///
 /// # Errors
-/// [`EvalError::TooFew`] for no blocks, a block without cells, or fewer than two seeds; [`EvalError::ShapeMismatch`] where
-/// cells of a block differ in their number of seeds; [`EvalError::NonFinite`].
+/// [`EvalError::TooFew`] for no blocks, a block without cells, or fewer than two seeds; [`EvalError::ShapeMismatch`]
+/// where cells of a block differ in their number of seeds; [`EvalError::NonFinite`].
 pub fn max_t(blocks: &[Vec<Vec<f64>>], seed: u64) -> Result<Vec<Vec<MaxTCell>>, EvalError> {
     let by_seed: Vec<Vec<Vec<Option<f64>>>> = blocks
         .iter()
@@ -297,8 +299,8 @@ fn reach(b: usize, block: &Block, order: &[(usize, usize)], thresholds: &[f64], 
     sizes.sort_unstable();
     sizes.dedup();
     let size_of: Vec<usize> = last_first.iter().map(|row| sizes.partition_point(|&n| n < row.n)).collect();
-    // Thresholds fall from step to step, so while the same cells are left, a flip that reaches one reaches all later ones:
-    // it is enough to count where it begins to.
+    // Thresholds fall from step to step, so while the same cells are left, a flip that reaches one reaches all later
+    // ones: it is enough to count where it begins to.
     let z: Vec<Vec<f64>> =
         sizes.iter().map(|&n| thresholds.iter().map(|&score| z_of_score(score, n) - Z_TIE).collect()).collect();
     let mut begins = vec![0_usize; order.len()];
@@ -338,8 +340,8 @@ fn reach(b: usize, block: &Block, order: &[(usize, usize)], thresholds: &[f64], 
     shares
 }
 
-/// d / √Σ d², so that the sum of a flip lies in [−√n, √n]; zeros where all differences are 0. Flips leave Σ d² alone, so
-/// that sum orders flips as the t statistic does, and stays finite.
+/// d / √Σ d², so that the sum of a flip lies in [−√n, √n]; zeros where all differences are 0. Flips leave Σ d² alone,
+/// so that sum orders flips as the t statistic does, and stays finite.
 fn standardised(d: &[f64]) -> Vec<f64> {
     // Scaling first keeps tiny differences from underflowing when squared.
     let scale = d.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
@@ -522,8 +524,8 @@ mod tests {
             }
         }
 
-        /// The product over blocks equals stepping down through every joint sign pattern of two blocks of different size,
-        /// with textbook t statistics.
+        /// The product over blocks equals stepping down through every joint sign pattern of two blocks of different
+        /// size, with textbook t statistics.
         #[test]
         fn max_t_equals_joint_enumeration(
             a in prop::collection::vec(-1.0..1.0_f64, 8),

@@ -7,14 +7,16 @@ use crate::error::EvalError;
 pub struct PoolRatioTransfer {
     /// Index of the best pool ratio of each problem (the first, where several are best).
     pub chosen: Vec<usize>,
-    /// `regret[s][t]`: nAUC on problem t at the pool ratio chosen on s, divided by the best of t. At least 1; 1 when s = t.
+    /// `regret[s][t]`: nAUC on problem t at the pool ratio chosen on s, divided by the best of t. At least 1; 1 when s
+    /// = t.
     pub regret: Vec<Vec<f64>>,
-    /// For each problem t, the geometric mean over all other problems s of nAUC on t at the pool ratio chosen on s: what a
-    /// user can expect who tunes γ somewhere else. Below 1 still beats Random.
+    /// For each problem t, the geometric mean over all other problems s of nAUC on t at the pool ratio chosen on s:
+    /// what a user can expect who tunes γ somewhere else. Below 1 still beats Random.
     pub transferred: Vec<f64>,
 }
 
-/// Transfers γ between all pairs of problems; `values[p][g]` is the nAUC of one method on problem p at the g-th pool ratio.
+/// Transfers γ between all pairs of problems; `values[p][g]` is the nAUC of one method on problem p at the g-th pool
+/// ratio.
 ///
 /// The best of the target is the smallest of noisy values, so the regret is an upper estimate.
 ///
@@ -31,8 +33,8 @@ pub struct PoolRatioTransfer {
 /// ```
 ///
 /// # Errors
-/// [`EvalError::TooFew`] below two problems or two pool ratios, [`EvalError::ShapeMismatch`] where problems differ in their
-/// number of pool ratios, [`EvalError::OutOfRange`] for a value that is not positive and finite.
+/// [`EvalError::TooFew`] below two problems or two pool ratios, [`EvalError::ShapeMismatch`] where problems differ in
+/// their number of pool ratios, [`EvalError::OutOfRange`] for a value that is not positive and finite.
 pub fn pool_ratio_transfer(values: &[Vec<f64>]) -> Result<PoolRatioTransfer, EvalError> {
     let n_ratios = values.first().map_or(0, Vec::len);
     if values.len() < 2 || n_ratios < 2 {

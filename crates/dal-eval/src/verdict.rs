@@ -97,8 +97,9 @@ pub struct CellFinding {
     pub p_worse_adjusted: Option<f64>,
     /// The verdict.
     pub verdict: CellVerdict,
-    /// For a cell that is not decided: about how many seeds would find a difference as large as the observed one, at half
-    /// the level divided by the number of cells. `None` where decided, without a spread, or beyond any reasonable number.
+    /// For a cell that is not decided: about how many seeds would find a difference as large as the observed one, at
+    /// half the level divided by the number of cells. `None` where decided, without a spread, or beyond any reasonable
+    /// number.
     pub seeds_to_find: Option<usize>,
 }
 
@@ -150,8 +151,8 @@ pub struct Robustness {
     pub p_robust: Option<f64>,
     /// The same after Holm over the methods judged together; a method without a p counts in the family as one.
     pub p_robust_holm: Option<f64>,
-    /// Index in `cells` of the largest value, and the simultaneous interval of the worst cell's ratio (level 1 − `level`);
-    /// the interval is `None` where some cell has fewer than two seeds, both while a cell has no value.
+    /// Index in `cells` of the largest value, and the simultaneous interval of the worst cell's ratio (level 1 −
+    /// `level`); the interval is `None` where some cell has fewer than two seeds, both while a cell has no value.
     pub worst: Option<(usize, Option<Interval>)>,
     /// Overall effect on the log scale; `None` while a cell has no value.
     pub overall: Option<OverallEffect>,
@@ -343,8 +344,8 @@ impl JudgedCell {
             && let Ok((mean, variance)) = mean_and_variance(&logs)
             && variance > 0.0
         {
-            // Bonferroni stands in for max-T here: the figure is for planning. A cell that missed its verdict needs more
-            // seeds than it had, whatever the approximation says.
+            // Bonferroni stands in for max-T here: the figure is for planning. A cell that missed its verdict needs
+            // more seeds than it had, whatever the approximation says.
             let suggested = seeds_to_find(mean, variance.sqrt(), half_level / n_cells as f64)?;
             cell.seeds_to_find = suggested.map(|n| n.max(needed_jointly).max(logs.len() + 1));
         }

@@ -5,7 +5,8 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use crate::error::{EvalError, check_finite};
 use crate::rank::average_ranks;
 
-/// The hypothesis that a test looks for. Differences are method − Random of log nAUC, so `Less` means "better than Random".
+/// The hypothesis that a test looks for. Differences are method − Random of log nAUC, so `Less` means "better than
+/// Random".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alternative {
     /// Differences tend to be below zero.
@@ -37,11 +38,12 @@ pub struct Wilcoxon {
 
 /// Wilcoxon's signed-rank test that differences are symmetric about zero.
 ///
-/// Zeros are dropped (Wilcoxon's own treatment, SciPy's default), the absolute values ranked with mean ranks for ties, and
-/// W⁺ compared with its distribution when every sign is a fair coin, given the observed ranks. That conditional distribution
-/// is computed exactly for up to 200 non-zero differences, with ties or without; beyond, the normal approximation with mean
-/// n(n+1)/4 and the tie-corrected variance Σ r_i² / 4, without continuity correction. One-sided p is P(W⁺ ≤ w) or
-/// P(W⁺ ≥ w), two-sided twice the smaller, at most 1. Differences that are all zero say nothing: p = 1.
+/// Zeros are dropped (Wilcoxon's own treatment, SciPy's default), the absolute values ranked with mean ranks for ties,
+/// and W⁺ compared with its distribution when every sign is a fair coin, given the observed ranks. That conditional
+/// distribution is computed exactly for up to 200 non-zero differences, with ties or without; beyond, the normal
+/// approximation with mean n(n+1)/4 and the tie-corrected variance Σ r_i² / 4, without continuity correction. One-sided
+/// p is P(W⁺ ≤ w) or P(W⁺ ≥ w), two-sided twice the smaller, at most 1. Differences that are all zero say nothing: p =
+/// 1.
 ///
 /// Worked example: differences (−1, −2, −3, −4, −5) have W⁺ = 0, reached by one of 2⁵ sign patterns: p = 1/32 = 0.03125
 /// one-sided and 0.0625 two-sided, the smallest that five seeds can give.
@@ -81,8 +83,8 @@ pub fn wilcoxon_signed_rank(differences: &[f64], alternative: Alternative) -> Re
     Ok(Wilcoxon { w_plus, w_minus, n_used: used.len(), p, exact })
 }
 
-/// P(W⁺ ≤ w) and P(W⁺ ≥ w) over all sign patterns, by adding one rank after another to the distribution of the sum. Ranks
-/// are multiples of one half, so doubled ones are whole numbers and the sums an array index.
+/// P(W⁺ ≤ w) and P(W⁺ ≥ w) over all sign patterns, by adding one rank after another to the distribution of the sum.
+/// Ranks are multiples of one half, so doubled ones are whole numbers and the sums an array index.
 fn exact_tails(ranks: &[f64], w_plus: f64) -> (f64, f64) {
     let doubled: Vec<usize> = ranks.iter().map(|r| (2.0 * r).round() as usize).collect();
     let mut probability = vec![0.0; doubled.iter().sum::<usize>() + 1];

@@ -84,8 +84,8 @@ impl Prefix {
 /// Fisher–Jenks classes of `values` (n,): `labels[i]` is the class of value `i`, classes ascending by value from 0.
 ///
 /// The partition into `min(n_classes, distinct values)` non-empty classes of consecutive values that minimises the sum
-/// over classes of `Σ (v − class mean)²`; equal values are never parted. Among equally good partitions the last break is
-/// as low as possible, then the one before it, and so on. Sums are carried in doubled precision and compared after
+/// over classes of `Σ (v − class mean)²`; equal values are never parted. Among equally good partitions the last break
+/// is as low as possible, then the one before it, and so on. Sums are carried in doubled precision and compared after
 /// rounding to a double, so mathematically equal partitions are recognised as equal.
 ///
 /// Cost: O(k m log m) for k classes of m distinct values (divide and conquer over the monotone breaks), after sorting.
@@ -188,8 +188,8 @@ mod tests {
 
     use super::*;
 
-    /// Every partition into classes of consecutive distinct values, in integers so that ties are exact: deviations times
-    /// the product of all class sizes.
+    /// Every partition into classes of consecutive distinct values, in integers so that ties are exact: deviations
+    /// times the product of all class sizes.
     fn naive(values: &[i64], n_classes: usize) -> Vec<usize> {
         let mut distinct: Vec<i64> = values.to_vec();
         distinct.sort_unstable();

@@ -43,8 +43,8 @@ pub enum Search {
 impl Search {
     /// What `Auto` means for `n` points of `d` coordinates.
     ///
-    /// A tree from this many points on, by dimension (ten neighbours of every point, one thread, AVX-512): always up to 8
-    /// dimensions, from 5 000 points in 9, from 8 000 in 10, never in more.
+    /// A tree from this many points on, by dimension (ten neighbours of every point, one thread, AVX-512): always up to
+    /// 8 dimensions, from 5 000 points in 9, from 8 000 in 10, never in more.
     ///
     /// Measured, µs per query, tree / scan: 2 560 points d = 4 1.5 / 6.5, d = 8 8 / 10, d = 10 10 / 8, d = 14 29 / 17;
     /// 10 000 points d = 4 1.9 / 18, d = 8 11 / 21, d = 10 28 / 36, d = 14 100 / 48. Both give the same neighbours.
@@ -138,8 +138,8 @@ impl Neighbours {
     /// Prepares the search among points `(n, d)`; `what` names them in errors.
     ///
     /// # Errors
-    /// [`GeomError::NonFinite`], [`GeomError::Dimension`] where `d` is 0, [`GeomError::OutOfRange`] where a tree is asked
-    /// for in more than [`MAX_TREE_DIMENSION`] dimensions.
+    /// [`GeomError::NonFinite`], [`GeomError::Dimension`] where `d` is 0, [`GeomError::OutOfRange`] where a tree is
+    /// asked for in more than [`MAX_TREE_DIMENSION`] dimensions.
     pub fn new(what: &'static str, x: ArrayView2<'_, f64>, search: Search) -> Result<Self, GeomError> {
         let points = PointSet::new(what, x)?;
         let tree = match search.resolve(points.len(), points.dim()) {
@@ -310,7 +310,8 @@ impl<'a> Searcher<'a> {
     }
 }
 
-/// Mean distance from each point of a batch `(n, d)` to its nearest other point of the batch; `None` for fewer than two.
+/// Mean distance from each point of a batch `(n, d)` to its nearest other point of the batch; `None` for fewer than
+/// two.
 ///
 /// `mean_i min_{j ≠ i} |x_i − x_j|`: the diversity of a queried batch.
 ///

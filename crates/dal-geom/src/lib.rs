@@ -22,9 +22,9 @@
 //! # Ok::<(), dal_geom::GeomError>(())
 //! ```
 //!
-//! Everything runs on the calling thread and takes finite `f64` points. Squared distances are sums of squared differences
-//! in the order of the coordinates, the same to the bit on every path, so ties and duplicates are exact and go to the
-//! lowest index. Not here: approximate neighbours, other metrics, anything that knows of models or labels.
+//! Everything runs on the calling thread and takes finite `f64` points. Squared distances are sums of squared
+//! differences in the order of the coordinates, the same to the bit on every path, so ties and duplicates are exact and
+//! go to the lowest index. Not here: approximate neighbours, other metrics, anything that knows of models or labels.
 
 mod cosine;
 mod covering;

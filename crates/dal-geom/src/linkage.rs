@@ -10,9 +10,9 @@ pub const DEFAULT_MATRIX_BUDGET: usize = 1 << 30;
 
 /// Average-linkage clusters of points `(n, d)`, cut where `n_clusters` remain: `labels[i]` is the cluster of point `i`.
 ///
-/// Clusters are numbered by their lowest point. Distances are Euclidean, computed as differences in double precision and
-/// rounded to single for kodama, whose condensed matrix takes `2 n (n − 1)` bytes; a larger one than `budget_bytes` is
-/// refused before anything is allocated.
+/// Clusters are numbered by their lowest point. Distances are Euclidean, computed as differences in double precision
+/// and rounded to single for kodama, whose condensed matrix takes `2 n (n − 1)` bytes; a larger one than `budget_bytes`
+/// is refused before anything is allocated.
 ///
 /// Cost: O(n²) time and memory.
 ///

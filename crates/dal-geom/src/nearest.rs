@@ -1,9 +1,10 @@
 //! Squared distances to the nearest of many centres: single precision finds the contenders, double precision decides.
 //!
 //! `|x − c|² = |x|² + (|c|² − 2 x·c)`, and only the bracket depends on the centre: one fused multiply-add for each
-//! coordinate in single precision, where the differences in double precision take six times as many instructions. Centres
-//! come in tiles; a tile whose least bracket lies within the rounding error of the least of all may hold the nearest
-//! centre, and only such tiles, mostly one, are measured in double precision. So the result has the bits of the plain rule.
+//! coordinate in single precision, where the differences in double precision take six times as many instructions.
+//! Centres come in tiles; a tile whose least bracket lies within the rounding error of the least of all may hold the
+//! nearest centre, and only such tiles, mostly one, are measured in double precision. So the result has the bits of the
+//! plain rule.
 
 use crate::PointSet;
 use crate::simd::{LANES, Lane, block_fixed, lower_one};
@@ -21,8 +22,8 @@ type Lane32 = [f32; LANES];
 
 /// Centres prepared for the first look.
 struct Prepared<'a> {
-    /// Group by group: |c|² of its centres, then −2 c₁ of each, and so on, shifted and scaled. A tile that is not full ends
-    /// with centres at infinity.
+    /// Group by group: |c|² of its centres, then −2 c₁ of each, and so on, shifted and scaled. A tile that is not full
+    /// ends with centres at infinity.
     groups: Vec<[f32; GROUP]>,
     /// The same centres as they are, for the second look.
     blocks: &'a [Lane],
@@ -46,8 +47,8 @@ macro_rules! for_dimension {
     (@@ $f:ident, $n:literal, ($($arg:expr),*)) => { $f::<$n>($($arg),*) };
 }
 
-/// Least squared distance of every pool point to a centre, in blocks; `None` for more than sixteen coordinates, and where single precision cannot tell the points
-/// apart (coordinates that span nothing, or too much to be squared).
+/// Least squared distance of every pool point to a centre, in blocks; `None` for more than sixteen coordinates, and
+/// where single precision cannot tell the points apart (coordinates that span nothing, or too much to be squared).
 pub(crate) fn least(pool: &PointSet, centres: &PointSet) -> Option<Vec<Lane>> {
     let prepared = Prepared::new(pool, centres)?;
     let mut least = vec![[f64::INFINITY; LANES]; pool.n_blocks()];
@@ -90,9 +91,9 @@ impl<'a> Prepared<'a> {
             }
             group[0][i % GROUP] = norm as f32;
         }
-        // Coordinates are at most 1 in size. Rounding of the inputs is below 5 d ε in the bracket, that of the d sums, none
-        // above 3 d, below 3 d² ε with ε = 2⁻²⁴; twice that bound separates two brackets, and it is doubled once more
-        // for the rounding of shift, scale and the double precision it stands for.
+        // Coordinates are at most 1 in size. Rounding of the inputs is below 5 d ε in the bracket, that of the d sums,
+        // none above 3 d, below 3 d² ε with ε = 2⁻²⁴; twice that bound separates two brackets, and it is doubled once
+        // more for the rounding of shift, scale and the double precision it stands for.
         let n = d as f32;
         let slack = 4.0 * (5.0 * n + 3.0 * n * n) * 2.0f32.powi(-24);
         Some(Self { groups, blocks: centres.lanes(0, n_tiles), shift, scale, slack })

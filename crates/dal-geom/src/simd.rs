@@ -1,7 +1,7 @@
 //! Squared-distance kernels, compiled once per vector width and chosen at run time.
 //!
-//! The bodies are plain safe loops over blocks of [`LANES`] points. Only the dispatch needs `unsafe`: a function compiled
-//! for a wider instruction set may be called only after the processor was asked for it. No kernel uses fused
+//! The bodies are plain safe loops over blocks of [`LANES`] points. Only the dispatch needs `unsafe`: a function
+//! compiled for a wider instruction set may be called only after the processor was asked for it. No kernel uses fused
 //! multiply-add and every sum runs over the coordinates in order, so all widths give the same bits.
 
 /// Points per block. Sixteen doubles are two AVX-512 or four AVX2 registers.

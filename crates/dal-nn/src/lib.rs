@@ -9,10 +9,10 @@
 //! | [`NetworkSpec`], [`TrainingSpec`] | one description of network and training, validated, for every engine |
 //! | [`CpuLearner`] | trains ensembles; implements [`dal_core::Learner`] |
 //! | [`ENGINES`] | the engines `cpu` and `tch`, which make learners of a [`dal_core::ModelSpec`] |
-//! | [`CpuSurrogate`] | a trained ensemble: predictions, committee, dropout passes, loss heads, gradients; saved and loaded |
+//! | [`CpuSurrogate`] | a trained ensemble: predictions, committee, dropout, loss head, gradients; saved and loaded |
 //! | [`Layout`], [`MemberState`] | where every parameter lies, and a member between two epochs |
-//! | [`MemberTrainer`] | the seam between engines: [`PlainTrainer`] in simple loops, and the fast one tested against it |
-//! | `TchLearner`, `TchOptions` | with feature `tch`: the same on libtorch, many trials in lock step, on CUDA devices too |
+//! | [`MemberTrainer`] | between engines: [`PlainTrainer`] in simple loops, and the fast one tested against it |
+//! | `TchLearner`, `TchOptions` | with feature `tch`: on libtorch, many trials in lock step, on CUDA devices too |
 //! | [`InputScaling`] | optional scaling of the inputs; the published protocol has none |
 //!
 //! # Learn a function, ask where the members disagree, keep the model
@@ -23,7 +23,8 @@
 //! use ndarray::{Array1, Array2};
 //!
 //! // Sixty labels of y = sin(3 x₀) + x₁, all in the left half of the unit box.
-//! let x = Array2::from_shape_fn((60, 2), |(i, j)| if j == 0 { -(i as f64) / 60.0 } else { (i * 7 % 60) as f64 / 30.0 - 1.0 });
+//! let at = |i: usize, j: usize| if j == 0 { -(i as f64) / 60.0 } else { (i * 7 % 60) as f64 / 30.0 - 1.0 };
+//! let x = Array2::from_shape_fn((60, 2), |(i, j)| at(i, j));
 //! let y = Array2::from_shape_fn((60, 1), |(i, _)| (3.0 * x[[i, 0]]).sin() + x[[i, 1]]);
 //! let labelled = Labelled::new(x, y).unwrap();
 //!

@@ -4,8 +4,8 @@ use dal_core::MlpEnsemble;
 pub use dal_core::{Choice, SettingCard, SettingValues};
 use serde::Serialize;
 
-/// Everything about a problem that a person or a command line wants to know; fed to `dal problems`, the documentation and
-/// the defaults of a run.
+/// Everything about a problem that a person or a command line wants to know; fed to `dal problems`, the documentation
+/// and the defaults of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Card {
     /// The name that a run is asked for by.

@@ -22,8 +22,8 @@ pub fn catalogue() -> impl Iterator<Item = &'static Card> {
 /// ```
 ///
 /// # Errors
-/// An id, key or value that does not exist; a file named in a setting that cannot be used. The error's key is `id` or that of
-/// the setting.
+/// An id, key or value that does not exist; a file named in a setting that cannot be used. The error's key is `id` or
+/// that of the setting.
 pub fn find(id: &str, settings: &Settings) -> Result<Problem, SettingError> {
     find_in(CATALOGUE, id, settings)
 }

@@ -22,12 +22,13 @@ fn violation(rule: &'static str, details: impl Into<String>) -> ContractViolatio
 
 type Answers = BTreeMap<usize, Result<Vec<u64>, String>>;
 
-/// Runs the battery on points drawn from `space`: each row answered once with finite numbers of the right count, batches
-/// equal to single rows bit by bit and in any order, the same answers every time, an empty batch accepted; a wrong width,
-/// NaN, infinities and values outside the box refused with row and column, before anything is answered; and the space's
-/// samples inside the box, fewer being a prefix of more.
+/// Runs the battery on points drawn from `space`: each row answered once with finite numbers of the right count,
+/// batches equal to single rows bit by bit and in any order, the same answers every time, an empty batch accepted; a
+/// wrong width, NaN, infinities and values outside the box refused with row and column, before anything is answered;
+/// and the space's samples inside the box, fewer being a prefix of more.
 ///
-/// For oracles that fail rows by chance or cost money this is the wrong tool: it labels some hundred points several times.
+/// For oracles that fail rows by chance or cost money this is the wrong tool: it labels some hundred points several
+/// times.
 ///
 /// # Errors
 /// The first violation found.

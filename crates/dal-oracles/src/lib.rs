@@ -1,7 +1,7 @@
 //! Scientific regression problems with oracles, and oracles that users bring.
 //!
-//! A problem is a [`Space`](dal_core::Space) that points come from, an [`Oracle`](dal_core::Oracle) that labels them, and a
-//! [`Card`] that describes both and names the model the benchmark learns it with. [`catalogue()`] lists the
+//! A problem is a [`Space`](dal_core::Space) that points come from, an [`Oracle`](dal_core::Oracle) that labels them,
+//! and a [`Card`] that describes both and names the model the benchmark learns it with. [`catalogue()`] lists the
 //! built-in problems, [`find`] makes one:
 //!
 //! ```
@@ -17,8 +17,8 @@
 //! # Ok::<(), dal_core::SettingError>(())
 //! ```
 //!
-//! Users bring their own as a file: [`user::load`] reads a `problem.toml` whose oracle is a table, a program, a forest or a
-//! network, or that has none because a laboratory answers ([`Problem::oracle`]).
+//! Users bring their own as a file: [`user::load`] reads a `problem.toml` whose oracle is a table, a program, a forest
+//! or a network, or that has none because a laboratory answers ([`Problem::oracle`]).
 //!
 //! What this crate is not for: it knows nothing of learning, runs or stores.
 

@@ -16,11 +16,12 @@ use crate::rows::finite;
 /// No network takes or gives more numbers than this: a mistake, not a network.
 const LARGEST: i64 = 1 << 20;
 
-/// A network in an ONNX file: one input of shape (batch, n), one output of shape (batch, m), both of 32- or 64-bit floats.
+/// A network in an ONNX file: one input of shape (batch, n), one output of shape (batch, m), both of 32- or 64-bit
+/// floats.
 ///
-/// Arithmetic is that of the file's types, in `tract`'s kernels for this machine, so that answers may differ between machines in
-/// the last digits (the manifest networks of [`network`](crate::network) do not). The network is evaluated at one point at a
-/// time: a point has the same answer, bit by bit, in any batch.
+/// Arithmetic is that of the file's types, in `tract`'s kernels for this machine, so that answers may differ between
+/// machines in the last digits (the manifest networks of [`network`](crate::network) do not). The network is evaluated
+/// at one point at a time: a point has the same answer, bit by bit, in any batch.
 ///
 /// Needs the feature `onnx`. A model is checked when it is loaded: everything in it must be known, and shapes must fit
 /// together.
@@ -82,8 +83,8 @@ impl OnnxNetwork {
     /// The network in the bytes of an ONNX file.
     ///
     /// # Errors
-    /// Bytes that are no model; more than one input or output; shapes other than rows of floats; an operator that is not known
-    /// or does not fit what it gets; weights in another file.
+    /// Bytes that are no model; more than one input or output; shapes other than rows of floats; an operator that is
+    /// not known or does not fit what it gets; weights in another file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, OnnxError> {
         // A damaged model may meet an assertion of the evaluator; what is left behind is dropped.
         catch_unwind(AssertUnwindSafe(|| Self::read(bytes)))

@@ -7,8 +7,8 @@ use dal_core::model::{power, widths};
 use crate::card::{Card, Knowledge, SettingValues};
 use crate::catalogue::catalogue;
 
-/// `docs/catalogue.md` in Markdown, made from every card; `cargo run -p dal-oracles --example catalogue` prints it, and a test
-/// holds the file against it.
+/// `docs/catalogue.md` in Markdown, made from every card; `cargo run -p dal-oracles --example catalogue` prints it, and
+/// a test holds the file against it.
 pub fn catalogue_page() -> String {
     let mut page = "# The built-in problems\n\nMade from the problems' cards by `cargo run -p dal-oracles --example catalogue`; \
                     `dal problems` shows the same. Inputs\nx_0, x_1, .. live on [-1, 1]; -1 and +1 stand for the physical \

@@ -1,5 +1,6 @@
 //! Writes the report of a made-up store into a directory, to look at the page without running a benchmark:
-//! `cargo run -p dal-report --example planted -- DIR [SEEDS]`; with a third argument the runs are also written as a store there.
+//! `cargo run -p dal-report --example planted -- DIR [SEEDS]`; with a third argument the runs are also written as a
+//! store there.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

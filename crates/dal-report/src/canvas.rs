@@ -1,5 +1,5 @@
-//! A drawing backend for `plotters` that records what is drawn, with a meaning attached: which series a stroke belongs to and
-//! which role its colour plays. One drawing then becomes SVG for the page, SVG for a paper, and PDF.
+//! A drawing backend for `plotters` that records what is drawn, with a meaning attached: which series a stroke belongs
+//! to and which role its colour plays. One drawing then becomes SVG for the page, SVG for a paper, and PDF.
 
 use std::cell::RefCell;
 use std::convert::Infallible;

@@ -1,5 +1,5 @@
-//! One store beside another: the same problems, methods and seeds on another engine, version or machine, and what changed
-//! beyond noise.
+//! One store beside another: the same problems, methods and seeds on another engine, version or machine, and what
+//! changed beyond noise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,8 @@ pub struct ComparedCell {
     pub pool_ratio: usize,
     /// Seeds that both stores have.
     pub n_seeds: usize,
-    /// Area under the error curve in the other store divided by this one's: 95 % t interval, or the bare mean below two seeds.
+    /// Area under the error curve in the other store divided by this one's: 95 % t interval, or the bare mean below two
+    /// seeds.
     pub ratio: Option<Interval>,
     /// Adjusted by max-T over all cells, of the likelier direction.
     pub p_adjusted: Option<f64>,
@@ -79,12 +80,13 @@ pub struct Comparison {
     pub n_unmatched: usize,
 }
 
-/// Compares every part of `base` with every part of `other` that has a problem under the same protocol. Where no two parts
-/// have one, a single comparison without cells says so.
+/// Compares every part of `base` with every part of `other` that has a problem under the same protocol. Where no two
+/// parts have one, a single comparison without cells says so.
 ///
 /// Runs are paired by seed: equal seeds share initial set, candidates and test points whatever the engine. A cell's
-/// difference is the mean of ln (area in the other store / area in this one) over the common seeds; max-T with signs flipped
-/// jointly over all cells of a problem keeps the chance of any false "changed", in each direction, at half the level.
+/// difference is the mean of ln (area in the other store / area in this one) over the common seeds; max-T with signs
+/// flipped jointly over all cells of a problem keeps the chance of any false "changed", in each direction, at half the
+/// level.
 ///
 /// # Errors
 /// [`EvalError`] for values that no finished run can have.
@@ -125,7 +127,8 @@ struct Side<'a> {
 
 type Key = (String, usize, String);
 
-/// The cells of those problems of a part that the other has under the same protocol, Random's under the first pool ratio.
+/// The cells of those problems of a part that the other has under the same protocol, Random's under the first pool
+/// ratio.
 fn sides<'a>(part: &'a Part, other: &Part) -> BTreeMap<Key, (usize, Side<'a>)> {
     let mut all = BTreeMap::new();
     for (p, problem) in part.problems.iter().enumerate().filter(|(_, p)| same_protocol(p, other)) {
@@ -274,7 +277,7 @@ fn setting_differences(a: &Part, b: &Part) -> Vec<String> {
         .map(|p| p.id.clone())
         .collect();
     let presets = |p: &Part| -> Vec<String> {
-        let all: BTreeSet<&str> = p.problems.iter().map(|p| p.protocol.preset.as_str()).collect();
+        let all: BTreeSet<&str> = p.problems.iter().map(|p| p.preset()).collect();
         all.into_iter().map(str::to_owned).collect()
     };
     let (presets_here, presets_there) = (list(&presets(a)), list(&presets(b)));
@@ -456,7 +459,7 @@ pub(crate) fn stores_table(stores: &[(&ReportData, &Findings)]) -> Table {
                     list(
                         &p.problems
                             .iter()
-                            .map(|p| p.protocol.preset.clone())
+                            .map(|p| p.preset().to_owned())
                             .collect::<BTreeSet<_>>()
                             .into_iter()
                             .collect::<Vec<_>>(),

@@ -61,8 +61,8 @@ pub struct Setting {
     pub timing: bool,
 }
 
-/// What must agree between the runs of one problem. Problems of a part may differ here; one problem under two protocols is two
-/// parts.
+/// What must agree between the runs of one problem. Problems of a part may differ here; one problem under two protocols
+/// is two parts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Protocol {
     /// Where network and training come from: `published` or `tuned`.
@@ -224,8 +224,8 @@ pub fn stands_for_every_ratio(method: &str) -> bool {
     ANY_POOL.contains(&method.split('?').next().unwrap_or(method))
 }
 
-/// Methods in the order in which colours are given out, so that a method looks the same in every report; unknown ones come
-/// after these, by name.
+/// Methods in the order in which colours are given out, so that a method looks the same in every report; unknown ones
+/// come after these, by name.
 const KNOWN_ORDER: [&str; 19] = [
     "random",
     "gsx",

@@ -11,8 +11,9 @@ const UNFINISHED: &str = "unfinished";
 
 /// Files that are written beside their place and moved there in their order once all of them are whole.
 ///
-/// A directory that does not exist, or is empty, appears in one step; into one that holds something, files are moved one by
-/// one in place of those of the same name, and what else is there stays. Dropped before [`place`](Self::place), nothing is left.
+/// A directory that does not exist, or is empty, appears in one step; into one that holds something, files are moved
+/// one by one in place of those of the same name, and what else is there stays. Dropped before [`place`](Self::place),
+/// nothing is left.
 #[derive(Debug)]
 pub(crate) struct Files {
     out: PathBuf,

@@ -1,5 +1,5 @@
-//! The font that PDF figures carry: a subset of Roboto (Apache-2.0, see `fonts/README.md`), so that a journal's checks find every
-//! glyph embedded and no reader has to put another face in its place.
+//! The font that PDF figures carry: a subset of Roboto (Apache-2.0, see `fonts/README.md`), so that a journal's checks
+//! find every glyph embedded and no reader has to put another face in its place.
 
 use std::collections::BTreeMap;
 

@@ -1,14 +1,15 @@
 //! From a store of runs to tables, figures and one page.
 //!
-//! [`load`] reads a store into [`ReportData`], plain values, [`write_export`] writes them as tables and [`read_export`] reads
-//! those back; [`write_report`] turns
-//! them into findings, one self-contained HTML page, and every figure and table as files. Nothing is averaged over runs that
-//! happen to be there: where a planned run is missing, failed or unfinished, its cell has no value and says why. Runs of
-//! different engines, platforms, revisions or protocols are never mixed ([`Setting`]).
+//! [`load`] reads a store into [`ReportData`], plain values, [`write_export`] writes them as tables and [`read_export`]
+//! reads those back; [`write_report`] turns
+//! them into findings, one self-contained HTML page, and every figure and table as files. Nothing is averaged over runs
+//! that happen to be there: where a planned run is missing, failed or unfinished, its cell has no value and says why.
+//! Runs of different engines, platforms, revisions or protocols are never mixed ([`Setting`]).
 //!
 //! ```
 //! use dal_report::{
-//!     Entry, Model, Protocol, ReportData, ReportOptions, RunStatus, RunSummary, Setting, terminal_summary, write_report,
+//!     Entry, Model, Protocol, ReportData, ReportOptions, RunStatus, RunSummary, Setting, terminal_summary,
+//!     write_report,
 //! };
 //! let setting = Setting { engine: "cpu".into(), platform: "example".into(), results_revision: 1, timing: false };
 //! let protocol = Protocol { preset: "published".into(), initial: 80, queries: 40, steps: 5, test_points: 4000 };
@@ -26,7 +27,9 @@
 //!         test_labels: None,
 //!         status: RunStatus::Done,
 //!         waiting: None,
-//!         entries: (0..=5).map(|t| Entry { n_labelled: 80 + 40 * t, mse: rate.powi(t as i32), ..Entry::default() }).collect(),
+//!         entries: (0..=5)
+//!             .map(|t| Entry { n_labelled: 80 + 40 * t, mse: rate.powi(t as i32), ..Entry::default() })
+//!             .collect(),
 //!         name: String::new(),
 //!         sweep: String::new(),
 //!     });
@@ -38,6 +41,8 @@
 //! assert!(terminal_summary(&written.findings, 100).contains("nothing can be decided"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![warn(unreachable_pub)]
 
 /// The tables that a store is exported as.
 ///

@@ -12,8 +12,9 @@ use crate::data::{
 
 /// Reads every run of a store, and what its sweeps planned.
 ///
-/// Every run is held against its seals. One that is damaged is listed in [`ReportData::unreadable`] with the store's own words
-/// and counts as failed or missing, a sweep's record that is damaged is left out likewise; neither stops the report.
+/// Every run is held against its seals. One that is damaged is listed in [`ReportData::unreadable`] with the store's
+/// own words and counts as failed or missing, a sweep's record that is damaged is left out likewise; neither stops the
+/// report.
 ///
 /// # Errors
 /// [`StoreError`] where the store as a whole cannot be read.
@@ -82,8 +83,8 @@ fn directory_name(run: &Run) -> String {
     run.directory().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Notes which sweep planned each run, and whether it is there for its timings alone: a run that any other sweep asks for as
-/// well is not.
+/// Notes which sweep planned each run, and whether it is there for its timings alone: a run that any other sweep asks
+/// for as well is not.
 fn place(runs: &mut [RunSummary], known: &HashMap<String, usize>, sweeps: &[SweepRecord]) {
     for sweep in sweeps {
         for at in sweep.runs.iter().filter_map(|planned| known.get(&planned.id)) {
@@ -97,9 +98,9 @@ fn place(runs: &mut [RunSummary], known: &HashMap<String, usize>, sweeps: &[Swee
     }
 }
 
-/// Runs that a sweep planned and the store does not have. Their setting is that of the sweep's other runs, of the same problem
-/// if there are any; a sweep of which nothing was run says nothing about settings, so its runs cannot be placed and are left
-/// out.
+/// Runs that a sweep planned and the store does not have. Their setting is that of the sweep's other runs, of the same
+/// problem if there are any; a sweep of which nothing was run says nothing about settings, so its runs cannot be placed
+/// and are left out.
 fn add_absent(
     runs: &mut Vec<RunSummary>,
     known: &mut HashMap<String, usize>,

@@ -1,4 +1,5 @@
-//! The plotting kit that every figure is drawn with: sizes, strokes, marks, legends, scales, ticks and the frame of a chart.
+//! The plotting kit that every figure is drawn with: sizes, strokes, marks, legends, scales, ticks and the frame of a
+//! chart.
 
 use std::convert::Infallible;
 
@@ -103,7 +104,8 @@ fn log_range(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     Some((low / margin, high * margin))
 }
 
-/// Round values for the ticks of a logarithmic axis: powers of ten, or with 2 and 5 between, or tenths of ratios near one.
+/// Round values for the ticks of a logarithmic axis: powers of ten, or with 2 and 5 between, or tenths of ratios near
+/// one.
 fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     let decades = (high / low).log10();
     let mut ticks = Vec::new();

@@ -1,8 +1,8 @@
 //! Colours, dashes and markers. Every series has a second channel beside colour: a dash pattern and a marker.
 //!
-//! The six hues keep a contrast of at least 3 : 1 against their background (white, or the dark page's) and are told apart by
-//! the common kinds of colour blindness in pairs that also differ in lightness; where there are more series than hues, the
-//! dash and the marker differ. Random is always ink-coloured and solid.
+//! The six hues keep a contrast of at least 3 : 1 against their background (white, or the dark page's) and are told
+//! apart by the common kinds of colour blindness in pairs that also differ in lightness; where there are more series
+//! than hues, the dash and the marker differ. Random is always ink-coloured and solid.
 
 use crate::canvas::Role;
 

@@ -28,8 +28,8 @@ fn short(value: f64) -> String {
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
-/// An SVG element for the page: no size of its own, classes instead of colours, hidden from assistive technology because the
-/// figure around it carries the text alternative and the table.
+/// An SVG element for the page: no size of its own, classes instead of colours, hidden from assistive technology
+/// because the figure around it carries the text alternative and the table.
 pub(crate) fn for_page(drawing: &Drawing) -> String {
     let mut out = format!(
         "<svg viewBox=\"0 0 {} {}\" aria-hidden=\"true\" focusable=\"false\">",

@@ -151,8 +151,8 @@ impl TuningPicture {
     }
 
     /// What was tried as an SVG file: validation MSE against parameters, both logarithmic. Finalists are solid with one
-    /// standard error as a bar, networks of earlier stages pale; a ring marks the chosen one, a square the reference. Networks
-    /// that failed are not drawn. `None` where nothing could be trained.
+    /// standard error as a bar, networks of earlier stages pale; a ring marks the chosen one, a square the reference.
+    /// Networks that failed are not drawn. `None` where nothing could be trained.
     pub fn svg(&self) -> Option<String> {
         let shown: Vec<(&TriedNetwork, f64)> =
             self.tried.iter().filter_map(|t| Some((t, t.mse.filter(|v| *v > 0.0 && v.is_finite())?))).collect();

@@ -26,8 +26,8 @@ pub struct ReportOptions {
     pub rules: VerdictRules,
     /// Which entries count towards nAUC; the initial model counts by default.
     pub span: CurveSpan,
-    /// Weight of the newest entry in an exponential moving average of the drawn curves, as the paper draws them (0.5); `None`
-    /// draws what was measured. Numbers and tests are never smoothed.
+    /// Weight of the newest entry in an exponential moving average of the drawn curves, as the paper draws them (0.5);
+    /// `None` draws what was measured. Numbers and tests are never smoothed.
     pub smoothing: Option<f64>,
     /// Other stores to hold beside this one.
     pub compare: Vec<ReportData>,
@@ -48,9 +48,9 @@ pub struct WrittenReport {
     pub comparisons: Vec<Comparison>,
 }
 
-/// Writes `report.html`, `figures/*.svg`, `figures/*.pdf` and `tables/*.{csv,tex,md}` into a directory, which is made if it
-/// does not exist; files of an earlier report are replaced. Where something cannot be written (a full disk), nothing is: the
-/// directory is as it was.
+/// Writes `report.html`, `figures/*.svg`, `figures/*.pdf` and `tables/*.{csv,tex,md}` into a directory, which is made
+/// if it does not exist; files of an earlier report are replaced. Where something cannot be written (a full disk),
+/// nothing is: the directory is as it was.
 ///
 /// # Errors
 /// [`ReportError::Io`] with the file, [`ReportError::Eval`] for rules outside their range.

@@ -128,8 +128,8 @@ fn the_page_stands_alone_and_every_figure_and_table_lies_beside_it() {
     for extension in [".csv", ".tex", ".md"] {
         assert_eq!(names("tables", extension).len(), written.n_tables);
     }
-    // Learning curves for every problem, γ and kind of error, nAUC and nDiv by problem, both together and ranks by γ, and all
-    // methods at a glance.
+    // Learning curves for every problem, γ and kind of error, nAUC and nDiv by problem, both together and ranks by γ,
+    // and all methods at a glance.
     assert_eq!(written.n_figures, 3 * 2 * 4 + 2 * 3 + 2 + 2 + 1);
     let pdf = fs::read(dir.path().join("figures").join(&names("figures", ".pdf")[0])).unwrap();
     assert!(pdf.starts_with(b"%PDF-1.") && pdf.windows(5).any(|w| w == b"%%EOF"));
@@ -354,7 +354,7 @@ fn departures_from_the_published_form_are_said() {
 #[test]
 fn the_area_may_leave_out_the_initial_model() {
     let mut data = planted(&plan(2));
-    // Entry 0 a hundred times larger for everybody drowns all differences; without it they are back.
+    // Entry 0 a hundred times larger for every method drowns all differences; without it they are back.
     data.runs.iter_mut().for_each(|r| r.entries[0].mse = 1e4);
     let value = |span| {
         let found = findings(&data, VerdictRules::default(), span).unwrap();
@@ -402,7 +402,8 @@ fn verdicts_wait_for_the_planned_looks_and_rest_on_their_seeds() {
     assert!(gsx.cells.iter().all(|c| c.verdict == CellVerdict::NoVerdict && c.interval_95.is_some()));
     assert!(said.contains("Verdicts are planned at 14 seeds (level 4 %)"), "{said}");
 
-    // Past the first look, with later seeds that speak against the method: the look's verdict stands, values are of all.
+    // Past the first look, with later seeds that speak against the method: the look's verdict stands, values are of
+    // all.
     data.sweeps[0].looks = looks(10, 20);
     for run in data.runs.iter_mut().filter(|run| run.strategy == "gsx" && run.seed >= 10) {
         run.entries.iter_mut().for_each(|e| e.mse *= 3.0);
@@ -590,6 +591,9 @@ fn a_users_problem_is_spoken_of_in_the_users_words() {
     }
     let page = fs::read_to_string(&written.page).unwrap().replace('\u{a0}', " ");
     assert!(page.contains("<h1>Learning Boiler of unit 3</h1>"));
+    for remark in ["not as published", "published benchmark", "<td>published</td>"] {
+        assert!(!page.contains(remark), "{remark}");
+    }
     assert!(page.contains("load from 80 to 95.5; fuel oil") && page.contains("floating point exception"));
     assert!(page.contains("id=\"section-failed-labels\"") && page.contains("36 of 960"), "{said}");
     assert!(page.contains("test MSE, outputs scaled"));

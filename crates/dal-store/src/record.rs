@@ -295,11 +295,6 @@ pub struct EntryTiming {
 }
 
 impl EntryTiming {
-    /// Choosing beyond what the model answered.
-    pub fn sampling_beyond_model(&self) -> f64 {
-        (self.sampling - self.sampling_model).max(0.0)
-    }
-
     /// Everything.
     pub fn total(&self) -> f64 {
         self.labelling + self.training + self.auxiliary_training + self.evaluation + self.sampling

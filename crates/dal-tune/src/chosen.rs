@@ -1,5 +1,5 @@
-//! Training sets that query methods choose with a network: what is run of them, how members end there, and which networks
-//! that admits.
+//! Training sets that query methods choose with a network: what is run of them, how members end there, and which
+//! networks that admits.
 
 use std::fmt;
 
@@ -139,8 +139,8 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Judges a candidate by its campaigns: none failed, at most one member in [`PER_COLLAPSED`] collapsed, and at most one
-    /// in [`PER_UNSETTLED`] unsettled.
+    /// Judges a candidate by its campaigns: none failed, at most one member in [`PER_COLLAPSED`] collapsed, and at most
+    /// one in [`PER_UNSETTLED`] unsettled.
     pub(crate) fn of(candidate: usize, campaigns: Vec<(CampaignKey, CampaignResult)>) -> Self {
         let mut counts = MemberCounts::default();
         let mut failure = None;

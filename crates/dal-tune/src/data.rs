@@ -1,4 +1,5 @@
-//! The labels that networks are compared on: drawn from streams of their own, or parts of a user's table. Never the test set.
+//! The labels that networks are compared on: drawn from streams of their own, or parts of a user's table. Never the
+//! test set.
 
 use std::sync::Arc;
 
@@ -120,8 +121,8 @@ pub(crate) struct Layout {
 impl Layout {
     /// Decides how the labels come about.
     ///
-    /// A table's test rows are the first of the same shuffle that sweeps take theirs from, so that a sweep with no more test
-    /// points than `test_points` is judged on rows that the search never saw.
+    /// A table's test rows are the first of the same shuffle that sweeps take theirs from, so that a sweep with no more
+    /// test points than `test_points` is judged on rows that the search never saw.
     pub(crate) fn of(
         problem: &Problem,
         points: usize,
@@ -205,8 +206,8 @@ impl Labels<'_> {
         self.rows(&self.layout.order[..self.layout.n_test])
     }
 
-    /// The first `n` training points of repetition `seed` of the proof: those that a run of the benchmark begins with, or
-    /// rows of the table in another order.
+    /// The first `n` training points of repetition `seed` of the proof: those that a run of the benchmark begins with,
+    /// or rows of the table in another order.
     pub(crate) fn proof(&self, seed: u64, n: usize) -> Result<Points, TuneError> {
         if self.layout.order.is_empty() {
             let stream = TrialSeeds::new(&self.problem.variant_id(), seed).initial();

@@ -1,10 +1,10 @@
 //! The memory of a search: an append-only file of trainings, one checksummed line each. Answers of an oracle are kept
 //! elsewhere, by the oracle that the problem is asked through.
 //!
-//! The first line is what the search is, as canonical JSON; a journal of another search is refused. Every further line is
-//! eight hexadecimal digits (the first four bytes of the SHA-256 of what follows), a blank, and an entry as JSON. Lines stand
-//! in the order in which they came, so results never depend on it. A kill costs at most the line being written, which
-//! is cut off when the file is opened; a damaged line is passed over, and those behind it count.
+//! The first line is what the search is, as canonical JSON; a journal of another search is refused. Every further line
+//! is eight hexadecimal digits (the first four bytes of the SHA-256 of what follows), a blank, and an entry as JSON.
+//! Lines stand in the order in which they came, so results never depend on it. A kill costs at most the line being
+//! written, which is cut off when the file is opened; a damaged line is passed over, and those behind it count.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};

@@ -1,27 +1,28 @@
 //! Which network and training suit a problem: successive halving on labels of their own.
 //!
-//! The paper behind the benchmark chose each problem's network and optimiser on 2 000 random points, before any active learning,
-//! and kept them for every method. A [`Search`] does the same for a built-in problem or a user's: it compares candidates of a
-//! [`SearchSpace`] (depth, width, BatchNorm, learning rate, weight decay) on labels from streams of their own, judged on a validation
-//! set of its own. Three rungs with ever more epochs and ensemble members keep the better third; the finals train what is left on
-//! several seeds by the benchmark's full measure. Of the finalists within one standard error of the best, the smallest network
-//! wins, if it is admitted. The validation labels say whether it takes the reference network's place. Only then is the test set
-//! touched: both are trained at several numbers of labels and held side by side, which is reported and decides nothing.
+//! The paper behind the benchmark chose each problem's network and optimiser on 2 000 random points, before any active
+//! learning, and kept them for every method. A [`Search`] does the same for a built-in problem or a user's: it compares
+//! candidates of a [`SearchSpace`] (depth, width, BatchNorm, learning rate, weight decay) on labels from streams of
+//! their own, judged on a validation set of its own. Three rungs with ever more epochs and ensemble members keep the
+//! better third; the finals train what is left on several seeds by the benchmark's full measure. Of the finalists
+//! within one standard error of the best, the smallest network wins, if it is admitted. The validation labels say
+//! whether it takes the reference network's place. Only then is the test set touched: both are trained at several
+//! numbers of labels and held side by side, which is reported and decides nothing.
 //!
-//! Random points do not show how a network learns on the points that methods choose. So `gsx`, `gsxy` and `qbc` choose training
-//! sets with the network that would win ([`ChosenSets`]); where more than one member in 500 collapses there, or more than
-//! one in 50 ends unsettled, it is not admitted and the next one is tried ([`Admission`]).
+//! Random points do not show how a network learns on the points that methods choose. So `gsx`, `gsxy` and `qbc` choose
+//! training sets with the network that would win ([`ChosenSets`]); where more than one member in 500 collapses there,
+//! or more than one in 50 ends unsettled, it is not admitted and the next one is tried ([`Admission`]).
 //!
-//! The problem's reference network, the published one or that of a user's problem file, is always a candidate and always in the
-//! finals, unless it cannot be trained. A candidate that diverges is recorded as a failure and drops out.
+//! The problem's reference network, the published one or that of a user's problem file, is always a candidate and
+//! always in the finals, unless it cannot be trained. A candidate that diverges is recorded as a failure and drops out.
 //!
 //! # Work, not time
 //!
-//! A budget counts work, so that the same search gives the same bytes on a slow machine and a fast one, whatever the number of
-//! threads, and after any number of kills: `epochs × members × labels × (parameters + 16 · hidden units)`, in units of one training of
-//! the reference network by the finals' measure. This crate reads no clock; [`Search::outlook`] and
-//! [`Search::seconds_per_work`], which is given a clock, let a caller estimate the time. An engine that likes several trainings
-//! in one call (libtorch) gets those of one candidate together.
+//! A budget counts work, so that the same search gives the same bytes on a slow machine and a fast one, whatever the
+//! number of threads, and after any number of kills: `epochs × members × labels × (parameters + 16 · hidden units)`, in
+//! units of one training of the reference network by the finals' measure. This crate reads no clock;
+//! [`Search::outlook`] and [`Search::seconds_per_work`], which is given a clock, let a caller estimate the time. An
+//! engine that likes several trainings in one call (libtorch) gets those of one candidate together.
 //!
 //! # Example
 //!
@@ -46,8 +47,9 @@
 //! let engine = std::sync::Arc::new(dal_nn::CpuEngine::new(None));
 //! let search = Search::new(problem, settings, space, engine)?;
 //! let directory = tempfile::tempdir()?;
-//! let Outcome::Chosen(tuning) = search.run(directory.path(), RunOptions { jobs: 2 }, &Silent, &dal_core::Stop::new())? else {
-//!     unreachable!("nobody asked it to stop")
+//! let (options, stop) = (RunOptions { jobs: 2 }, dal_core::Stop::new());
+//! let Outcome::Chosen(tuning) = search.run(directory.path(), options, &Silent, &stop)? else {
+//!     unreachable!("the stop was not asked for")
 //! };
 //! assert_eq!(tuning.tried.len(), search.candidates().len());
 //! assert!(tuning.explanation.contains("reached the finals"));
@@ -56,8 +58,10 @@
 //!
 //! # What this crate is not for
 //!
-//! No general optimiser of hyperparameters: one family of networks, four properties, a grid. Numbers of epochs and members belong
-//! to the protocol and are not searched.
+//! No general optimiser of hyperparameters: one family of networks, four properties, a grid. Numbers of epochs and
+//! members belong to the protocol and are not searched.
+
+#![warn(unreachable_pub)]
 
 mod chosen;
 mod data;

@@ -21,8 +21,8 @@ pub struct Settings {
     pub members: usize,
     /// Seeds of the finals.
     pub seeds: usize,
-    /// Work that the search may do, in trainings of the reference network by the finals' measure; campaigns and the proof come on
-    /// top.
+    /// Work that the search may do, in trainings of the reference network by the finals' measure; campaigns and the
+    /// proof come on top.
     pub budget: f64,
     /// Training sets chosen by query methods with a candidate: what decides whether it is admitted.
     pub chosen: ChosenSets,
@@ -35,8 +35,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The paper's 2 000 labels and the benchmark's training for a problem. The choice is proved at 80, 480 and 2 080 labels on five
-    /// seeds, unless labels are answers of a user's program or model.
+    /// The paper's 2 000 labels and the benchmark's training for a problem. The choice is proved at 80, 480 and 2 080
+    /// labels on five seeds, unless labels are answers of a user's program or model.
     pub fn for_problem(problem: &Problem) -> Self {
         let cheap = problem.card().is_some() || problem.candidates().is_some();
         Self {

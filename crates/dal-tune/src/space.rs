@@ -55,8 +55,8 @@ impl BatchNorm {
     }
 }
 
-/// A model of the search: the problem's reference model with other values of the four properties that are searched. Files
-/// hold those four alone, since the rest is the problem's or the rung's.
+/// A model of the search: the problem's reference model with other values of the four properties that are searched.
+/// Files hold those four alone, since the rest is the problem's or the rung's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(into = "Searched")]
 pub struct Candidate(pub MlpEnsemble);
@@ -235,9 +235,9 @@ impl SearchSpace {
         self.len() == 0
     }
 
-    /// All combinations, in an order in which every value of every property comes equally often: each property has a deck
-    /// of its values, shuffled afresh when it runs out, and a candidate takes one card of each. `first` leads and is not
-    /// repeated; what the decks have not dealt after a while follows in the order of the properties.
+    /// All combinations, in an order in which every value of every property comes equally often: each property has a
+    /// deck of its values, shuffled afresh when it runs out, and a candidate takes one card of each. `first` leads and
+    /// is not repeated; what the decks have not dealt after a while follows in the order of the properties.
     pub(crate) fn drawn(&self, first: &Candidate, seeds: &SeedPath) -> Vec<Candidate> {
         let at = |[h, b, r, d]: [usize; 4]| {
             let mut model = first.0.clone();

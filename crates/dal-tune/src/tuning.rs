@@ -95,8 +95,8 @@ pub struct Tuning {
     pub within_one_standard_error: Vec<usize>,
     /// Why, in a sentence or two.
     pub explanation: String,
-    /// The finalists that were tried on training sets chosen with them, in the order in which they would have been chosen;
-    /// the last one is the choice. Empty where that was left out.
+    /// The finalists that were tried on training sets chosen with them, in the order in which they would have been
+    /// chosen; the last one is the choice. Empty where that was left out.
     pub admissions: Vec<Admission>,
     /// The choice beside the reference network on the validation labels of the finals. It decides which of the two is a
     /// problem's default.
@@ -110,8 +110,8 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// Writes `choice.json` (all but the single trainings), `trials.csv` (those) and, where there were any, `campaigns.csv` into a
-    /// directory. Equal searches give equal bytes.
+    /// Writes `choice.json` (all but the single trainings), `trials.csv` (those) and, where there were any,
+    /// `campaigns.csv` into a directory. Equal searches give equal bytes.
     ///
     /// # Errors
     /// A file that cannot be written.

@@ -1,5 +1,5 @@
-//! What is trained together, on an engine that likes that: seeds and numbers of points of one candidate, with the same answer as
-//! one by one.
+//! What is trained together, on an engine that likes that: seeds and numbers of points of one candidate, with the same
+//! answer as one by one.
 
 use std::sync::{Arc, Mutex};
 

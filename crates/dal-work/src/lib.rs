@@ -20,6 +20,8 @@
 //!
 //! Not for work that waits for other work, nor for a stream of tasks without an end.
 
+#![warn(unreachable_pub)]
+
 mod group;
 mod work;
 

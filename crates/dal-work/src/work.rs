@@ -92,7 +92,8 @@ impl<R, E> Worked<R, E> {
     }
 
     /// Whether a task was not begun.
-    pub fn is_incomplete(&self) -> bool {
+    #[cfg(test)]
+    fn is_incomplete(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::NotBegun))
     }
 }

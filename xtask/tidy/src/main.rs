@@ -40,7 +40,9 @@ const RULES: &[Rule] = &[
     rules::dependencies::check,
     rules::licences::check,
     rules::links::check,
+    rules::changelog::check,
     rules::machine_words::check,
+    rules::plain_words::check,
 ];
 
 fn main() -> ExitCode {

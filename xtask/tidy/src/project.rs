@@ -27,7 +27,16 @@ pub struct Package {
     /// SPDX expression.
     pub license: Option<String>,
     pub dependencies: Vec<Dependency>,
+    /// The registries that it may go to; none for every one.
+    pub publish: Option<Vec<String>>,
     pub targets: Vec<Target>,
+}
+
+impl Package {
+    /// Whether its API is meant for others: whether its manifest lets it be published.
+    pub fn is_for_others(&self) -> bool {
+        self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    }
 }
 
 /// A dependency that a manifest declares.

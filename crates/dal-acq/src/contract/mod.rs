@@ -1,8 +1,8 @@
 //! The contract that every strategy keeps, as a battery that can be run over any of them.
 //!
 //! The battery brings its own data and a model with every capability, written down as formulas, so that it needs no
-//! training: run it over a strategy of your own as the tests of this crate run it over the catalogue, or, where it makes
-//! points of its own, over a space of yours with [`check_strategy_on`].
+//! training: run it over a strategy of your own as the tests of this crate run it over the catalogue, or, where it
+//! makes points of its own, over a space of yours with [`check_strategy_on`].
 //!
 //! ```
 //! use dal_acq::{contract::check_strategy, find, Invariance};
@@ -147,9 +147,9 @@ impl Case {
 }
 
 /// Runs the battery: exactly n distinct picks for every batch up to the whole pool, one score a pick where there are
-/// scores, more than the pool refused; the declared needs are the used ones, and a model that lacks one is refused; the same
-/// seeds give the same picks; constant predictions, copies, one dimension, one point, one member are dealt with; NaN in
-/// the model is an error; and every invariance in `promises` holds on random cases.
+/// scores, more than the pool refused; the declared needs are the used ones, and a model that lacks one is refused; the
+/// same seeds give the same picks; constant predictions, copies, one dimension, one point, one member are dealt with;
+/// NaN in the model is an error; and every invariance in `promises` holds on random cases.
 ///
 /// # Errors
 /// The first violation found.
@@ -164,8 +164,9 @@ pub fn check_strategy(strategy: &dyn Strategy, promises: &[Invariance], seeds: &
     Ok(())
 }
 
-/// The part of the battery that promises nothing about picks, with points of a space. A strategy that makes points of its
-/// own has to make exactly n that the space admits, the same with the same seeds; it may make more than the pool has.
+/// The part of the battery that promises nothing about picks, with points of a space. A strategy that makes points of
+/// its own has to make exactly n that the space admits, the same with the same seeds; it may make more than the pool
+/// has.
 ///
 /// # Errors
 /// The first violation found.

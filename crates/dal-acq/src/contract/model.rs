@@ -14,9 +14,9 @@ const N_FEATURES: usize = 6;
 
 /// A model whose every capability is a formula. With features `φ_k(x) = sin(k + 1 + 0.7 Σ_i (k + i + 1) x_i)`:
 /// predictions are those given at points of the pool, elsewhere those of members that are linear in their parameters,
-/// `f_mj = Σ_k θ_mjk φ_k` with `θ_mjk = cos(m + 2 j + 3 k)`, whose are parameter and input gradients everywhere; the dropout
-/// network is `Σ_k 2 z_k φ_k`, z fair coins per point and pass; the predicted loss is `Σ_k φ_k / (k + 1)`. If a given
-/// prediction is NaN, the other answers are NaN at the first point too.
+/// `f_mj = Σ_k θ_mjk φ_k` with `θ_mjk = cos(m + 2 j + 3 k)`, whose are parameter and input gradients everywhere; the
+/// dropout network is `Σ_k 2 z_k φ_k`, z fair coins per point and pass; the predicted loss is `Σ_k φ_k / (k + 1)`. If a
+/// given prediction is NaN, the other answers are NaN at the first point too.
 #[derive(Debug)]
 pub struct CaseModel {
     pub(super) given: GivenPredictions,

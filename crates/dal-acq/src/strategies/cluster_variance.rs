@@ -39,18 +39,19 @@ pub(super) static CARD: Card = Card {
     build: |card, given| build(card, given, ClusterVariance::check),
 };
 
-/// Clusters the pool by average linkage of the inputs and takes from each cluster in turn, smallest first, its remaining
-/// point of the greatest variance over members.
+/// Clusters the pool by average linkage of the inputs and takes from each cluster in turn, smallest first, its
+/// remaining point of the greatest variance over members.
 ///
-/// The dendrogram is cut at ⌈n/2⌉ clusters (or `n_clusters`; never more than points). Clusters are ordered by size, ties by their
-/// lowest pool index, and visited in rounds; an empty one is passed over. With `prefilter = m` only the m·n points of the greatest
-/// variance are eligible: the clusters stay those of the whole pool, their size counts eligible points. Needs predictive uncertainty.
+/// The dendrogram is cut at ⌈n/2⌉ clusters (or `n_clusters`; never more than points). Clusters are ordered by size,
+/// ties by their lowest pool index, and visited in rounds; an empty one is passed over. With `prefilter = m` only the
+/// m·n points of the greatest variance are eligible: the clusters stay those of the whole pool, their size counts
+/// eligible points. Needs predictive uncertainty.
 ///
-/// Cost O(N²) time and `2 N (N − 1)` bytes: a pool whose matrix exceeds `max_matrix_bytes` is refused with the number of points
-/// that would fit. Scores are variances.
+/// Cost O(N²) time and `2 N (N − 1)` bytes: a pool whose matrix exceeds `max_matrix_bytes` is refused with the number
+/// of points that would fit. Scores are variances.
 ///
-/// Source: after G. Citovsky et al., Batch active learning at scale (Cluster-Margin), NeurIPS 2021, with the variance in the
-/// margin's place as in S. Ren et al., arXiv 2302.00098; the number of clusters is this project's.
+/// Source: after G. Citovsky et al., Batch active learning at scale (Cluster-Margin), NeurIPS 2021, with the variance
+/// in the margin's place as in S. Ren et al., arXiv 2302.00098; the number of clusters is this project's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClusterVariance {

@@ -59,18 +59,20 @@ pub enum NeighbourDensity {
     KOverDistance,
 }
 
-/// Splits the pool into density groups by natural breaks, gives sparse groups more of the batch, and covers each group greedily.
+/// Splits the pool into density groups by natural breaks, gives sparse groups more of the batch, and covers each group
+/// greedily.
 ///
 /// 1. u = minus the mean squared distance to the `min(n_neighbours, N − 1)` nearest other pool points.
 /// 2. Exact Fisher–Jenks classes of u, `min(n_groups, distinct u)` of them, ties to the lowest break.
-/// 3. Group g of N_g points weighs `w_g = softmax((1 − N_g/N) / temperature)`; budgets are n w_g by largest remainder, ties to the
-///    sparser group, capped at N_g; the surplus is apportioned in the same way among the groups that have room.
+/// 3. Group g of N_g points weighs `w_g = softmax((1 − N_g/N) / temperature)`; budgets are n w_g by largest remainder,
+///    ties to the sparser group, capped at N_g; the surplus is apportioned in the same way among the groups that have
+///    room.
 /// 4. Sparsest group first, each pick is its point farthest from L and all picks so far.
 ///
 /// Needs nothing of a model. Cost: one search of nearest neighbours and one covering. Pick scores are distances.
 ///
-/// Source: after Y. Kim, B. Shin, In defense of core-set, KDD 2022; on raw inputs and without hashing as in S. Ren et al.,
-/// arXiv 2302.00098; the constants are this project's.
+/// Source: after Y. Kim, B. Shin, In defense of core-set, KDD 2022; on raw inputs and without hashing as in S. Ren et
+/// al., arXiv 2302.00098; the constants are this project's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dacs {

@@ -29,15 +29,15 @@ pub(super) static CARD: Card = Card {
     build: |card, given| build(card, given, Emoc::check),
 };
 
-/// The n pool points x′ of the greatest `(1/|L0|) Σ_{x ∈ L0} Σ_j |(1/M) Σ_m ∇f_mj(x) · ∇ℓ_m(x′)|`: how far a gradient step on x′
-/// would move the predictions at the initial labelled points.
+/// The n pool points x′ of the greatest `(1/|L0|) Σ_{x ∈ L0} Σ_j |(1/M) Σ_m ∇f_mj(x) · ∇ℓ_m(x′)|`: how far a gradient
+/// step on x′ would move the predictions at the initial labelled points.
 ///
-/// `ℓ_m(x′) = mean_j (f_mj(x′) − ȳ_j)²`, ȳ the pool mean of f; gradients by every trainable parameter, BatchNorm's included
-/// and its statistics held constant. Needs predictions and parameter gradients. Cost: N · |L0| products of gradients for each
-/// member and output; the model decides how.
+/// `ℓ_m(x′) = mean_j (f_mj(x′) − ȳ_j)²`, ȳ the pool mean of f; gradients by every trainable parameter, BatchNorm's
+/// included and its statistics held constant. Needs predictions and parameter gradients. Cost: N · |L0| products of
+/// gradients for each member and output; the model decides how.
 ///
-/// Source: C. Käding et al., Active learning for regression tasks with expected model output changes, BMVC 2018; S. Ren et
-/// al., arXiv 2302.00098, supplement (which keeps 50 000 parameters: `n_parameters = 50000`).
+/// Source: C. Käding et al., Active learning for regression tasks with expected model output changes, BMVC 2018; S. Ren
+/// et al., arXiv 2302.00098, supplement (which keeps 50 000 parameters: `n_parameters = 50000`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Emoc {

@@ -31,10 +31,11 @@ pub(super) static CARD: Card = Card {
     build: |card, given| build(card, given, no_check::<Gsx>),
 };
 
-/// Each pick is the pool point `x*` of the greatest `min_{x ∈ L ∪ Q} |x* − x|`: L the labelled inputs, Q the picks so far.
+/// Each pick is the pool point `x*` of the greatest `min_{x ∈ L ∪ Q} |x* − x|`: L the labelled inputs, Q the picks so
+/// far.
 ///
-/// Shapes: pool (N, d), labelled (|L|, d). Needs nothing of a model. Cost O(N |L| d) and, beyond the data, about 8 d + 36
-/// bytes a pool point. Scores are distances, in units of the unit box.
+/// Shapes: pool (N, d), labelled (|L|, d). Needs nothing of a model. Cost O(N |L| d) and, beyond the data, about 8 d +
+/// 36 bytes a pool point. Scores are distances, in units of the unit box.
 ///
 /// Source: D. Wu, C.-T. Lin, J. Huang, Active learning for regression using greedy sampling, Information Sciences 474
 /// (2019); the first pick needs a labelled point here.

@@ -23,8 +23,8 @@ pub(super) static CARD: Card = Card {
     build: |card, given| build(card, given, no_check::<Gsxy>),
 };
 
-/// Each pick is the pool point `x*` of the greatest `min |x* − x| · |f(x*) − y|` over the pairs (x, y) of L and, for the
-/// picks so far, of (x, f(x)).
+/// Each pick is the pool point `x*` of the greatest `min |x* − x| · |f(x*) − y|` over the pairs (x, y) of L and, for
+/// the picks so far, of (x, f(x)).
 ///
 /// The minimum is over pairs, not the product of two minima. Shapes as in `gsx` and `gsy`. Needs predictions. Cost
 /// O(N |L| (d + n_outputs)). Products of squared distances are compared, which orders as the products do.

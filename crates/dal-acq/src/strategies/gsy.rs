@@ -26,8 +26,8 @@ pub(super) static CARD: Card = Card {
 /// Each pick is the pool point `x*` of the greatest `min |f(x*) − y|` over the labelled answers y and, for the picks so
 /// far, their predictions f.
 ///
-/// Shapes: predictions (N, n_outputs), answers (|L|, n_outputs); distances over all outputs, in raw units, so an output of
-/// large scale outweighs the others. Needs predictions. Cost O(N |L| n_outputs).
+/// Shapes: predictions (N, n_outputs), answers (|L|, n_outputs); distances over all outputs, in raw units, so an output
+/// of large scale outweighs the others. Needs predictions. Cost O(N |L| n_outputs).
 ///
 /// Source: D. Wu, C.-T. Lin, J. Huang, Information Sciences 474 (2019).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

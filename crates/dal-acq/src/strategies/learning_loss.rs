@@ -52,13 +52,14 @@ pub(super) static CARD: Card = Card {
 
 /// The n pool points of the greatest predicted loss, the mean over the members' heads.
 ///
-/// Each of the last `n_layers` hidden layers feeds `width` units with ReLU; these, concatenated, one number. Neighbours in a fresh
-/// permutation of the labelled points are compared in every epoch, with a hinge of margin `margin` on the sign of their loss
-/// difference, weighted by `weight`; after the share `joint_share` of the epochs the features are detached. The head trains
-/// with the evaluated model and so changes it, which the record of a run says. Needs a loss head. Cost O(N) beyond the
-/// predictions. Scores have no unit: only their order means something.
+/// Each of the last `n_layers` hidden layers feeds `width` units with ReLU; these, concatenated, one number. Neighbours
+/// in a fresh permutation of the labelled points are compared in every epoch, with a hinge of margin `margin` on the
+/// sign of their loss difference, weighted by `weight`; after the share `joint_share` of the epochs the features are
+/// detached. The head trains with the evaluated model and so changes it, which the record of a run says. Needs a loss
+/// head. Cost O(N) beyond the predictions. Scores have no unit: only their order means something.
 ///
-/// Source: D. Yoo, I. S. Kweon, Learning loss for active learning, CVPR 2019; S. Ren et al., arXiv 2302.00098, supplement.
+/// Source: D. Yoo, I. S. Kweon, Learning loss for active learning, CVPR 2019; S. Ren et al., arXiv 2302.00098,
+/// supplement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearningLoss {

@@ -40,8 +40,8 @@ pub(super) static LHS: Card = Card {
 
 /// The next points of one Owen-scrambled Sobol sequence a run, whatever was answered ([`designs::sobol`]).
 ///
-/// It makes points of its own where the campaign allows them and then does not depend on the pool, nor on its ratio; of a
-/// listed pool it takes, point by point, the nearest candidate that is left. Needs nothing. Cost O(n d).
+/// It makes points of its own where the campaign allows them and then does not depend on the pool, nor on its ratio; of
+/// a listed pool it takes, point by point, the nearest candidate that is left. Needs nothing. Cost O(n d).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sobol {}
@@ -62,7 +62,8 @@ impl Sobol {
 
 pool_strategy!(Sobol, any_pool);
 
-/// A Latin hypercube of labelled and new points together, as far as the labelled ones allow ([`designs::latin_hypercube`]).
+/// A Latin hypercube of labelled and new points together, as far as the labelled ones allow
+/// ([`designs::latin_hypercube`]).
 ///
 /// As [`Sobol`] it makes points of its own where it may, and takes the nearest candidates of a list. Needs nothing.
 /// Cost O((|L| + n) d).

@@ -1,8 +1,8 @@
 //! Batches that are drawn, with known probabilities: `power-qbc` and the like of it over other scores.
 //!
-//! The top of a ranking says nothing about the error elsewhere, and its points are alike. A draw in proportion to a power of
-//! the score spreads, and since the probability of every pick is known, the error over the whole domain can be estimated from
-//! the batch itself (LURE, `dal_eval::lure_weights`).
+//! The top of a ranking says nothing about the error elsewhere, and its points are alike. A draw in proportion to a
+//! power of the score spreads, and since the probability of every pick is known, the error over the whole domain can be
+//! estimated from the batch itself (LURE, `dal_eval::lure_weights`).
 
 use std::fmt::Debug;
 
@@ -159,9 +159,9 @@ impl Drawing {
         powers.into_iter().map(|power| by_score * power + uniform).collect()
     }
 
-    /// Draws `n` rows one after another without replacement, in proportion to the weights of `scores`, as a race of Gumbel
-    /// variables: the n greatest `ln w + G`, G independent standard Gumbel variables. Pick m then has the probability
-    /// w / (sum of the weights that are left), given the earlier ones.
+    /// Draws `n` rows one after another without replacement, in proportion to the weights of `scores`, as a race of
+    /// Gumbel variables: the n greatest `ln w + G`, G independent standard Gumbel variables. Pick m then has the
+    /// probability w / (sum of the weights that are left), given the earlier ones.
     fn draw(self, step: &Step<'_>, scores: Array1<f64>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
         check_drawn(&scores)?;
         note_if_uniform(step, &scores);
@@ -208,8 +208,8 @@ fn note_if_uniform(step: &Step<'_>, scores: &Array1<f64>) {
     }
 }
 
-/// A score of every pool point that does not depend on the other picks: what [`Power`] draws by. A rule of a caller's own
-/// becomes a drawn one by it.
+/// A score of every pool point that does not depend on the other picks: what [`Power`] draws by. A rule of a caller's
+/// own becomes a drawn one by it.
 pub trait Pointwise: Debug + Send + Sync {
     /// What the score asks of the model.
     fn requires(&self) -> Needs;
@@ -283,13 +283,14 @@ impl Pointwise for LearningLoss {
     }
 }
 
-/// n points of the pool, drawn one after another without replacement in proportion to `w = (1 − ε) s^β / Σ s^β + ε / N`, with
-/// s the score of a rule that scores points one by one (the variance over members or passes, mean over outputs, in the units
-/// that the model is trained in; expected model output change; predicted loss less its least value over the pool).
+/// n points of the pool, drawn one after another without replacement in proportion to
+/// `w = (1 − ε) s^β / Σ s^β + ε / N`, with s the score of a rule that scores points one by one (the variance over
+/// members or passes, mean over outputs, in the units that the model is trained in; expected model output change;
+/// predicted loss less its least value over the pool).
 ///
-/// Where all scores are zero the draw is uniform. A Gumbel race: the n greatest `ln w + G`. The proposal has each pick's
-/// probability given the earlier ones, w over the sum of the weights that are left, in the order of the picks. Needs what the
-/// score needs. Cost O(N) beyond it.
+/// Where all scores are zero the draw is uniform. A Gumbel race: the n greatest `ln w + G`. The proposal has each
+/// pick's probability given the earlier ones, w over the sum of the weights that are left, in the order of the picks.
+/// Needs what the score needs. Cost O(N) beyond it.
 ///
 /// Source: A. Kirsch et al., Stochastic batch acquisition: a simple baseline for deep active learning, TMLR 2023 (arXiv
 /// 2106.12059); the uniform share, which keeps an estimate from the draws finite, is this project's.
@@ -321,10 +322,12 @@ impl<R: Pointwise> Strategy for Power<R> {
     }
 }
 
-/// n points of the pool, each drawn in proportion to `(1 − ε) (s g)^β / Σ (s g)^β + ε / R` over the R points that are left: s
-/// the variance over members as in `power-qbc`, g the distance to the nearest labelled or picked point at that moment.
+/// n points of the pool, each drawn in proportion to `(1 − ε) (s g)^β / Σ (s g)^β + ε / R` over the R points that are
+/// left: s the variance over members as in `power-qbc`, g the distance to the nearest labelled or picked point at that
+/// moment.
 ///
-/// Probabilities are exact given the order. Needs predictive uncertainty. Cost O(N |L| d) at the start and O(N d) a pick.
+/// Probabilities are exact given the order. Needs predictive uncertainty. Cost O(N |L| d) at the start and O(N d) a
+/// pick.
 ///
 /// Source: as [`Power`], with a distance as in `qbc-diversity`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -492,7 +495,8 @@ mod tests {
             }
         }
 
-        /// Weights add up to 1, none is below the uniform share, and neither the scale of the scores nor their size matters.
+        /// Weights add up to 1, none is below the uniform share, and neither the scale of the scores nor their size
+        /// matters.
         #[test]
         fn weights_are_a_distribution(
             scores in prop::collection::vec(0.0..1.0_f64, 1..50), beta in 0.0..5.0_f64, share in 0.01..1.0_f64,

@@ -23,8 +23,8 @@ pub(super) static CARD: Card = Card {
 
 /// The n pool points of the greatest variance over members, `(1/J) Σ_j (1/M) Σ_m (f_mj(x) − f_j(x))²`.
 ///
-/// Shapes: members (M, N, J). Needs predictive uncertainty. Cost O(N) beyond the predictions. Scores are that variance, in squared
-/// units of the outputs.
+/// Shapes: members (M, N, J). Needs predictive uncertainty. Cost O(N) beyond the predictions. Scores are that variance,
+/// in squared units of the outputs.
 ///
 /// Source: H. Seung, M. Opper, H. Sompolinsky, Query by committee, COLT 1992; for regression R. Burbidge, J. Rowland,
 /// R. King, IDEAL 2007.

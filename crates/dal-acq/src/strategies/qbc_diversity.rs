@@ -59,13 +59,15 @@ impl Scaling {
     }
 }
 
-/// Each pick is the remaining pool point of the greatest `½ u + ½ g`: u the variance over members as in `qbc`, rescaled to
-/// [0, 1] once over the pool, g the distance `min_{L ∪ Q} |x* − x|`, rescaled to [0, 1] over the remaining pool at every pick.
+/// Each pick is the remaining pool point of the greatest `½ u + ½ g`: u the variance over members as in `qbc`, rescaled
+/// to [0, 1] once over the pool, g the distance `min_{L ∪ Q} |x* − x|`, rescaled to [0, 1] over the remaining pool at
+/// every pick.
 ///
 /// A constant term counts 0, and the step's notes say so. With `scaling = "raw"` both terms are added as they are.
 /// Needs predictive uncertainty. Cost O(N |L| d) at the start and O(N d) a pick.
 ///
-/// Source: S. Ren et al., arXiv 2302.00098, supplement (raw terms), and the authors' code for arXiv 2201.12632 (rescaling).
+/// Source: S. Ren et al., arXiv 2302.00098, supplement (raw terms), and the authors' code for arXiv 2201.12632
+/// (rescaling).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QbcDiversity {

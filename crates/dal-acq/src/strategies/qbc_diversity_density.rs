@@ -46,7 +46,8 @@ pub(super) static CARD: Card = Card {
     build: |card, given| build(card, given, QbcDiversityDensity::check),
 };
 
-/// A spread of mean cosine similarities up to this is rounding: collinear points differ by a few units in the last place.
+/// A spread of mean cosine similarities up to this is rounding: collinear points differ by a few units in the last
+/// place.
 const SPREAD_OF_ROUNDING: f64 = 1e-14;
 
 /// What the density term measures.
@@ -60,13 +61,13 @@ pub enum CosineDensity {
     Distance,
 }
 
-/// Each pick is the remaining pool point of the greatest `(u + g + q) / 3`: u and g as in `qbc-diversity`, q the mean cosine
-/// similarity to the `n_neighbours` most similar other pool points, computed once, rescaled to [0, 1] over the remaining pool
-/// at every pick.
+/// Each pick is the remaining pool point of the greatest `(u + g + q) / 3`: u and g as in `qbc-diversity`, q the mean
+/// cosine similarity to the `n_neighbours` most similar other pool points, computed once, rescaled to [0, 1] over the
+/// remaining pool at every pick.
 ///
-/// The cosine is of the raw unit-box inputs, from the box's centre. The centre itself has no direction; its similarity to
-/// every point is 0. On one-dimensional inputs every similarity is ±1 and the term mostly constant: it counts 0, and the
-/// step's notes say so. Needs predictive uncertainty. Cost as `qbc-diversity` and one search of nearest neighbours.
+/// The cosine is of the raw unit-box inputs, from the box's centre. The centre itself has no direction; its similarity
+/// to every point is 0. On one-dimensional inputs every similarity is ±1 and the term mostly constant: it counts 0, and
+/// the step's notes say so. Needs predictive uncertainty. Cost as `qbc-diversity` and one search of nearest neighbours.
 ///
 /// Source: S. Ren et al., arXiv 2302.00098, supplement (similarity); the authors' code for arXiv 2201.12632 (distance).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -32,8 +32,8 @@ pub(super) static CARD: Card = Card {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Random {
-    /// Number of the stream. Another one than 0 draws points of its own where it may, which no other run has seen: a control
-    /// that has to come out equal to the baseline.
+    /// Number of the stream. Another one than 0 draws points of its own where it may, which no other run has seen: a
+    /// control that has to come out equal to the baseline.
     pub stream: u64,
 }
 

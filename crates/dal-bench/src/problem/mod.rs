@@ -59,13 +59,14 @@ impl PlannedProblem {
         self.engine.trials_together(&self.model, self.problem.shape())
     }
 
-    /// Whether labels cost next to nothing, as those of the built-in problems do whose answers are not as long as a spectrum
-    /// of `adm` (a millisecond each).
+    /// Whether labels cost next to nothing, as those of the built-in problems do whose answers are not as long as a
+    /// spectrum of `adm` (a millisecond each).
     pub fn cheap_labels(&self) -> bool {
         self.problem.card().is_some() && self.problem.outputs().len() <= 256
     }
 
-    /// Whether each answer may cost a simulation, so that none is asked for twice: the problem is a user's, and no table.
+    /// Whether each answer may cost a simulation, so that none is asked for twice: the problem is a user's, and no
+    /// table.
     pub fn costly_labels(&self) -> bool {
         self.problem.card().is_none() && self.problem.candidates().is_none()
     }

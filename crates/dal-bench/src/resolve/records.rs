@@ -37,8 +37,8 @@ pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, poo
     }
 }
 
-/// A model as specifications of runs hold it: an ensemble as its network and its training, without a kind; another kind as
-/// one object that names it, and no training.
+/// A model as specifications of runs hold it: an ensemble as its network and its training, without a kind; another kind
+/// as one object that names it, and no training.
 fn described(model: &ModelSpec, shape: Shape) -> (Value, Value) {
     match model {
         ModelSpec::MlpEnsemble(mlp) => {
@@ -71,7 +71,7 @@ pub(super) fn own_problems(problems: &[PlannedProblem]) -> BTreeMap<String, OwnP
     let own = problems.iter().map(|p| &p.problem).filter(|problem| problem.card().is_none());
     own.map(|problem| {
         let words = OwnProblem {
-            title: problem.id().to_owned(),
+            title: problem.title().unwrap_or_else(|| problem.id()).to_owned(),
             inputs: columns(problem.inputs(), &OutputScaling::default()),
             outputs: columns(problem.outputs(), problem.scaling()),
         };

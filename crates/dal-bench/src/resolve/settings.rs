@@ -38,8 +38,8 @@ impl Resolver<'_> {
         self.sweep.invalid(at, key, error.reason, error.hint)
     }
 
-    /// An error about the choice of an engine for a problem: at the key it names, or the flag that stands in its place. What
-    /// is not given is the engine's own choice, so the engine is to blame.
+    /// An error about the choice of an engine for a problem: at the key it names, or the flag that stands in its place.
+    /// What is not given is the engine's own choice, so the engine is to blame.
     pub(super) fn engine_refused(&self, error: SettingError, entry: &ProblemFile, key: &str) -> SweepError {
         let file = &self.sweep.file;
         if error.key == "model.kind" {

@@ -21,7 +21,7 @@ const CHUNK_ROWS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Evaluation<'a> {
     pub(crate) yardstick: Yardstick<'a>,
-    /// The oracle, where asking it about pool points that nobody chose costs next to nothing.
+    /// The oracle, where asking it about pool points that were not chosen costs next to nothing.
     pub(crate) cheap_oracle: Option<&'a dyn Oracle>,
 }
 
@@ -71,8 +71,8 @@ impl Evaluation<'_> {
         Ok(Some(UncertaintyRecord { nll, crps, coverage_90, rank_correlation, n_degenerate }))
     }
 
-    /// Mean and variance at the test points in the units that outputs are pooled in. Under a transform these are taken over
-    /// the members' transformed predictions, so that a model without members has none.
+    /// Mean and variance at the test points in the units that outputs are pooled in. Under a transform these are taken
+    /// over the members' transformed predictions, so that a model without members has none.
     fn spread(&self, surrogate: &dyn Surrogate) -> Result<Option<Moments>, SurrogateError> {
         let x = self.yardstick.test.x.view();
         let committee = surrogate.committee();
@@ -153,8 +153,8 @@ fn absolute_errors(
     Ok(errors.map(|errors| errors.to_vec()).filter(|errors| errors.iter().all(|e| e.is_finite())))
 }
 
-/// Evaluation asks an ensemble for its members, whatever the strategy asks for. That costs an ensemble nothing; of models
-/// of other kinds what they offer is taken.
+/// Evaluation asks an ensemble for its members, whatever the strategy asks for. That costs an ensemble nothing; of
+/// models of other kinds what they offer is taken.
 pub(crate) fn granting_committee(learner: Box<dyn Learner>, model: &ModelSpec) -> Box<dyn Learner> {
     if model.as_mlp().is_some() { Box::new(Granting(learner)) } else { learner }
 }

@@ -150,8 +150,8 @@ pub enum Fault {
     Panics,
 }
 
-/// An engine that trains in lock step, as far as the scheduler can see: the CPU engine on many jobs of one call. It notes its calls
-/// and has faults.
+/// An engine that trains in lock step, as far as the scheduler can see: the CPU engine on many jobs of one call. It
+/// notes its calls and has faults.
 #[derive(Clone, Debug)]
 pub struct LockStep {
     pub together: usize,

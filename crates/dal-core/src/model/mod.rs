@@ -1,7 +1,7 @@
 //! A model to be trained, as plain data: what kind it is, its network, its training, its members.
 //!
-//! Cards of problems, presets, problem files, overrides in sweep files and candidates of a search are a [`ModelSpec`] or an
-//! [`MlpOverlay`] on one. Numbers of inputs and outputs are the problem's and come in last, by
+//! Cards of problems, presets, problem files, overrides in sweep files and candidates of a search are a [`ModelSpec`]
+//! or an [`MlpOverlay`] on one. Numbers of inputs and outputs are the problem's and come in last, by
 //! [`MlpEnsemble::network`].
 
 mod overlay;
@@ -47,7 +47,8 @@ pub enum ModelSpec {
 /// The kind of [`MlpEnsemble`].
 pub const MLP_ENSEMBLE: &str = "mlp-ensemble";
 
-/// An ensemble of fully connected networks, as far as it does not depend on the problem's numbers of inputs and outputs.
+/// An ensemble of fully connected networks, as far as it does not depend on the problem's numbers of inputs and
+/// outputs.
 ///
 /// Can be written down as a constant: hidden widths and convolutions may be borrowed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,7 +134,8 @@ impl ModelSpec {
         }
     }
 
-    /// Networks times epochs of one training: what its duration is proportional to. 1 for a kind that is trained as a whole.
+    /// Networks times epochs of one training: what its duration is proportional to. 1 for a kind that is trained as a
+    /// whole.
     pub fn n_passes(&self) -> usize {
         self.as_mlp().map_or(1, |mlp| mlp.training.n_members.saturating_mul(mlp.training.epochs))
     }

@@ -457,15 +457,16 @@ pub enum DecayReading {
     /// As printed, in every member's own gradient.
     #[default]
     PerMember,
-    /// As it acted where the losses of `members` members were averaged into one under one Adam: a member's data gradient is
-    /// divided by their number, the decay is not, and Adam is scale-free, so members trained by themselves take the decay
-    /// (and Adam's eps) times `members`.
+    /// As it acted where the losses of `members` members were averaged into one under one Adam: a member's data
+    /// gradient is divided by their number, the decay is not, and Adam is scale-free, so members trained by themselves
+    /// take the decay (and Adam's eps) times `members`.
     AveragedLoss {
         /// Members of the ensemble that the number was printed for.
         members: usize,
     },
-    /// The averaged loss itself, of the ensemble's own members: decay and eps act as in [`AveragedLoss`](Self::AveragedLoss),
-    /// and the plateau rule is shown the mean of the members' losses, so that all have one learning rate.
+    /// The averaged loss itself, of the ensemble's own members: decay and eps act as in
+    /// [`AveragedLoss`](Self::AveragedLoss), and the plateau rule is shown the mean of the members' losses, so that all
+    /// have one learning rate.
     CoupledLoss,
 }
 
@@ -492,7 +493,8 @@ pub enum OnCollapse {
     /// It stays in the ensemble, as in the published form; records say so.
     #[default]
     Keep,
-    /// It is trained anew from the next stream, [`MOST_RESTARTS`](Self::MOST_RESTARTS) times at most; the last training stays.
+    /// It is trained anew from the next stream, [`MOST_RESTARTS`](Self::MOST_RESTARTS) times at most; the last training
+    /// stays.
     Restart,
 }
 

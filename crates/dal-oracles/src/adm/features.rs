@@ -48,9 +48,10 @@ pub(super) fn physical(x: &[f64; N_INPUTS]) -> [f64; N_INPUTS] {
 
 /// What the network sees of a unit-box point from each pillar.
 ///
-/// Pillar i sees itself, its neighbour in the row (i ^ 1), in the column (i ^ 2) and on the diagonal (i ^ 3): log h, log p, the
-/// four log extents along the field and across it, and the ten products of two skewnesses, which alone change sign with
-/// the angles. The permutations only permute the four views, and the sign of the angles is in none of them.
+/// Pillar i sees itself, its neighbour in the row (i ^ 1), in the column (i ^ 2) and on the diagonal (i ^ 3): log h,
+/// log p, the four log extents along the field and across it, and the ten products of two skewnesses, which alone
+/// change sign with the angles. The permutations only permute the four views, and the sign of the angles is in none of
+/// them.
 pub(super) fn views(x: &[f64; N_INPUTS]) -> [[f64; N_SEEN]; 4] {
     let g = physical(x);
     let (mut along, mut across, mut skew) = ([0.0; 4], [0.0; 4], [0.0; 4]);

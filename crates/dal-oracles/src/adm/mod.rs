@@ -1,4 +1,5 @@
-//! The oracles of problem `adm`: the embedded ADM-like network, and networks of the published architecture from a folder.
+//! The oracles of problem `adm`: the embedded ADM-like network, and networks of the published architecture from a
+//! folder.
 
 mod features;
 mod spectrum;
@@ -52,13 +53,13 @@ pub enum AdmError {
 
 /// The ADM-like oracle: the cell seen from each pillar → a small trained network → coupled modes → a closed form.
 ///
-/// It stands in for the published ADM networks, which cannot be shipped. The network (20 → 384 → 384 → 384 → 45, ReLU, F16
-/// weights, evaluated once per pillar) was trained on a coupled-mode generator that was fitted to a hundred simulated
-/// spectra; see `docs/adm.md` of the project for what that is worth. Its answer lies in [0, 1].
+/// It stands in for the published ADM networks, which cannot be shipped. The network (20 → 384 → 384 → 384 → 45, ReLU,
+/// F16 weights, evaluated once per pillar) was trained on a coupled-mode generator that was fitted to a hundred
+/// simulated spectra; see `docs/adm.md` of the project for what that is worth. Its answer lies in [0, 1].
 ///
 /// Two symmetries hold bit by bit: permuting the four pillars by 1032, 2301 or 3210, and flipping the sign of all four
-/// angles. A point is first replaced by the smallest of its eight images. What the network sees is invariant anyway, up to
-/// rounding, so that the answer has no jump where another image becomes the smallest.
+/// angles. A point is first replaced by the smallest of its eight images. What the network sees is invariant anyway, up
+/// to rounding, so that the answer has no jump where another image becomes the smallest.
 pub struct AdmLike {
     network: Network,
     form: ClosedForm,

@@ -13,13 +13,13 @@ const PER_KIND: usize = 5;
 /// Numbers beside the modes: two direct terms, and the height, place and width of the background's step.
 const SMOOTH: usize = 5;
 
-/// Every kind of mode has a real symmetric 4 × 4 matrix: the pillars' frequencies f_i on its diagonal, and √(f_i f_j) times the mean
-/// of the two pillars' couplings off it. Its eigenvalues are the f_k below, and w_k the squares of its eigenvectors' products
-/// with the drives.
+/// Every kind of mode has a real symmetric 4 × 4 matrix: the pillars' frequencies f_i on its diagonal, and √(f_i f_j)
+/// times the mean of the two pillars' couplings off it. Its eigenvalues are the f_k below, and w_k the squares of its
+/// eigenvectors' products with the drives.
 ///
 /// A(f) = 1 − (1 − A_modes)(1 − B). Each parity (even, odd) of kinds has K = k0 + Σ w / (f_k − f + i g(f)) and
-/// |s|² = |1 − iK|² / |1 + iK|²; A_modes = 1 − (|s_even|² + |s_odd|²) / 2. The loss g of a kind is exp(loss + slope ln(f/250))
-/// and, where the supercell's first diffraction order opens (u = f p / c near 1), a leak on top. B is a step in u.
+/// |s|² = |1 − iK|² / |1 + iK|²; A_modes = 1 − (|s_even|² + |s_odd|²) / 2. The loss g of a kind is
+/// exp(loss + slope ln(f/250)) and, where the supercell's first diffraction order opens (u = f p / c near 1), a leak on top. B is a step in u.
 /// Im K ≤ 0, so that A is in [0, 1] whatever the numbers.
 pub(super) struct ClosedForm {
     frequency: Vec<f64>,

@@ -15,14 +15,14 @@ const LANES: usize = 16;
 /// Rows per pass over the forest: their inputs stay in the first-level cache beside one tree.
 const BLOCK: usize = 1024;
 
-/// A mean of regression trees, evaluated as scikit-learn does: inputs cast to f32, left where x ≤ threshold, leaf values
-/// (f64) summed in the order of the trees and divided by their number.
+/// A mean of regression trees, evaluated as scikit-learn does: inputs cast to f32, left where x ≤ threshold, leaf
+/// values (f64) summed in the order of the trees and divided by their number.
 ///
 /// The file layout is that of `forest/README.md` in `dal-fixtures`, whose script writes it: little endian, no padding;
-/// `DALFRST1`; five u32 (inputs, outputs, trees, nodes, leaves); with `DALFRST2` instead the length of the inputs' names,
-/// u32, and the names in UTF-8, each ended by a NUL; per tree its nodes, u32; per node in preorder its feature,
-/// u16, 0xFFFF for a leaf; per split its threshold, f32; per leaf its outputs, f64; CRC-32 of all that, u32. The preorder
-/// alone gives the structure, so that no file can describe a cycle.
+/// `DALFRST1`; five u32 (inputs, outputs, trees, nodes, leaves); with `DALFRST2` instead the length of the inputs'
+/// names, u32, and the names in UTF-8, each ended by a NUL; per tree its nodes, u32; per node in preorder its feature,
+/// u16, 0xFFFF for a leaf; per split its threshold, f32; per leaf its outputs, f64; CRC-32 of all that, u32. The
+/// preorder alone gives the structure, so that no file can describe a cycle.
 ///
 /// ```
 /// use dal_oracles::forest::Forest;
@@ -85,7 +85,8 @@ impl Forest {
         self.nodes.len()
     }
 
-    /// Predictions, shape (n, `n_outputs`), at the rows of `x`, shape (n, `n_inputs`), in the units the forest was fitted in.
+    /// Predictions, shape (n, `n_outputs`), at the rows of `x`, shape (n, `n_inputs`), in the units the forest was
+    /// fitted in.
     ///
     /// # Panics
     /// If `x` has another number of columns.
@@ -101,7 +102,8 @@ impl Forest {
     /// As [`predict`](Self::predict), for at most a block of rows, into zeros.
     fn predict_block(&self, x: ArrayView2<'_, f64>, mut y: ArrayViewMut2<'_, f64>) {
         assert_eq!(x.ncols(), self.n_inputs, "columns of x");
-        // For each group of rows one array per input; the last group is padded with zeros, whose predictions are not used.
+        // For each group of rows one array per input; the last group is padded with zeros, whose predictions are not
+        // used.
         let mut cast = vec![[0.0_f32; LANES]; x.nrows().div_ceil(LANES) * self.n_inputs];
         for (row, values) in x.outer_iter().enumerate() {
             let group = &mut cast[row / LANES * self.n_inputs..];
@@ -443,7 +445,8 @@ mod tests {
             prop_assert!(Forest::from_bytes(&bytes).is_err());
         }
 
-        /// Sealed again after the damage, so that the checks of the structure meet it: an error, or a forest that evaluates.
+        /// Sealed again after the damage, so that the checks of the structure meet it: an error, or a forest that
+        /// evaluates.
         #[test]
         fn damage_behind_a_right_checksum_is_harmless(
             tree in plain_tree(3, 1),

@@ -11,8 +11,8 @@ pub(super) const CHECKSUM: usize = 4;
 pub(super) const LEAF: u16 = u16::MAX;
 
 impl Forest {
-    /// Reads a forest and checks every number that evaluation relies on. What it allocates is bounded by a small multiple of
-    /// `bytes.len()`.
+    /// Reads a forest and checks every number that evaluation relies on. What it allocates is bounded by a small
+    /// multiple of `bytes.len()`.
     ///
     /// # Errors
     /// Any [`ForestError`]: bytes that `forest.py` did not write.

@@ -64,9 +64,9 @@ const BLOCK: usize = 64;
 /// padding = 0
 /// ```
 ///
-/// Layers are PyTorch's, in inference: BatchNorm normalises with its running statistics. Before the first convolution the
-/// units are one channel along which it runs; after convolutions the channels are laid one after another. Two optional
-/// tables, `[input]` and `[output]`, each with lists `offset` and `scale`, standardise: the first layer sees
+/// Layers are PyTorch's, in inference: BatchNorm normalises with its running statistics. Before the first convolution
+/// the units are one channel along which it runs; after convolutions the channels are laid one after another. Two
+/// optional tables, `[input]` and `[output]`, each with lists `offset` and `scale`, standardise: the first layer sees
 /// (x − offset) / scale, the answer is offset + scale · z.
 ///
 /// Weights are F32, F16 or BF16; arithmetic is f64, in an order that depends on the architecture alone: the same point
@@ -112,8 +112,8 @@ impl Network {
     /// The network of a manifest and the bytes of its members' safetensors, in the manifest's order.
     ///
     /// # Errors
-    /// A manifest that cannot be read or contradicts itself; a member that is not safetensors, lacks a tensor, has one too
-    /// many, or one of another shape or type, or with a number that is not finite.
+    /// A manifest that cannot be read or contradicts itself; a member that is not safetensors, lacks a tensor, has one
+    /// too many, or one of another shape or type, or with a number that is not finite.
     pub fn from_bytes(manifest: &str, members: &[&[u8]]) -> Result<Self, NetworkError> {
         let (plan, parsed) = plan(manifest)?;
         if members.len() != parsed.members.len() {

@@ -24,8 +24,8 @@ fn fractions(name: &str, n: usize) -> impl Iterator<Item = f32> + use<> {
     })
 }
 
-/// The tensors of one member, made of such numbers: variances and BatchNorm's weights in [1/2, 3/2), weights of a Linear in
-/// ± the largest power of two not above √(6 / its inputs), everything else in ± 1/4.
+/// The tensors of one member, made of such numbers: variances and BatchNorm's weights in
+/// [1/2, 3/2), weights of a Linear in ± the largest power of two not above √(6 / its inputs), everything else in ± 1/4.
 fn tensors(manifest: &str, member: usize) -> Vec<Tensor> {
     let (plan, _) = plan(manifest).unwrap();
     let mut all = Vec::new();

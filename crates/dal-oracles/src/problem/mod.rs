@@ -139,8 +139,8 @@ impl Problem {
         &self.settings
     }
 
-    /// The id with every setting that is not the default, as in `bessel?order=staircase`: what names the problem's random
-    /// streams and tells its runs from those of other variants.
+    /// The id with every setting that is not the default, as in `bessel?order=staircase`: what names the problem's
+    /// random streams and tells its runs from those of other variants.
     pub fn variant_id(&self) -> String {
         self.changed_settings().variant(&self.id)
     }
@@ -161,21 +161,21 @@ impl Problem {
         &self.model
     }
 
-    /// How answers are transformed and standardised before a model learns them; built-in problems take them as they come, which
-    /// is the published form.
+    /// How answers are transformed and standardised before a model learns them; built-in problems take them as they
+    /// come, which is the published form.
     pub fn scaling(&self) -> &OutputScaling {
         &self.scaling
     }
 
-    /// The presets: `published`, and `tuned` where a search was made. The tuned model of a variant whose oracle is another
-    /// (settings that are not the default) is that of the default settings.
+    /// The presets: `published`, and `tuned` where a search was made. The tuned model of a variant whose oracle is
+    /// another (settings that are not the default) is that of the default settings.
     pub fn presets(&self) -> Vec<&'static str> {
         let tuned = self.card.is_some_and(|card| card.tuned.is_some());
         if tuned { vec![PUBLISHED, TUNED] } else { vec![PUBLISHED] }
     }
 
-    /// The preset that is used unless a run names one: `tuned` where that is better on the test set, with the default settings;
-    /// otherwise `published`.
+    /// The preset that is used unless a run names one: `tuned` where that is better on the test set, with the default
+    /// settings; otherwise `published`.
     pub fn default_preset(&self) -> &'static str {
         match self.card.and_then(|card| card.tuned.as_ref()) {
             Some(tuned) if tuned.is_default && self.changed_settings().is_empty() => TUNED,
@@ -192,9 +192,9 @@ impl Problem {
         }
     }
 
-    /// For a user's problem a SHA-256, in hexadecimal, of what must be equal for two runs to be of the same problem: who
-    /// answers (see [`Asking`]), the inputs with their bounds and scales, and the table, forest or network. A comment, a
-    /// unit, a limit, retries and the network to be trained are not in it.
+    /// For a user's problem a SHA-256, in hexadecimal, of what must be equal for two runs to be of the same problem:
+    /// who answers (see [`Asking`]), the inputs with their bounds and scales, and the table, forest or network. A
+    /// comment, a unit, a limit, retries and the network to be trained are not in it.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
@@ -277,8 +277,8 @@ impl Problem {
         &self.outputs
     }
 
-    /// The only points that can be labelled, shape (n, n_columns) on the unit box, where there is such a list (a table);
-    /// otherwise any point of the space can.
+    /// The only points that can be labelled, shape (n, n_columns) on the unit box, where there is such a list (a
+    /// table); otherwise any point of the space can.
     pub fn candidates(&self) -> Option<&Array2<f64>> {
         self.candidates.as_ref()
     }

@@ -1,4 +1,5 @@
-//! `adm`: absorptivity of an all-dielectric metasurface; fourteen inputs, 2000 outputs. The embedded oracle is ADM-like.
+//! `adm`: absorptivity of an all-dielectric metasurface; fourteen inputs, 2000 outputs. The embedded oracle is
+//! ADM-like.
 
 use std::borrow::Cow;
 use std::path::Path;

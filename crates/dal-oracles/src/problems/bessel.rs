@@ -83,7 +83,8 @@ fn build(settings: &Settings) -> Result<Built, SettingError> {
     Ok(Built { space, oracle: Arc::new(Rows(Bessel)) })
 }
 
-/// What the way from an order to the unit box and back may lose: -0.8, which stands for order 1, comes back as 1 - 2e-16.
+/// What the way from an order to the unit box and back may lose: -0.8, which stands for order 1, comes back as 1 -
+/// 2e-16.
 const ROUNDING: f64 = 1e-12;
 
 #[derive(Debug)]

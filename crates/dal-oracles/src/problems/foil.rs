@@ -1,4 +1,5 @@
-//! `foil`: noise of an airfoil in a wind tunnel, a random forest fitted to NASA's measurements; five inputs, one output.
+//! `foil`: noise of an airfoil in a wind tunnel, a random forest fitted to NASA's measurements; five inputs, one
+//! output.
 
 use dal_core::MlpEnsemble;
 use dal_core::model::BatchNormSpec;

@@ -1,4 +1,5 @@
-//! `hydro`: residuary resistance of a sailing yacht, a random forest fitted to towing-tank data; six inputs, one output.
+//! `hydro`: residuary resistance of a sailing yacht, a random forest fitted to towing-tank data; six inputs, one
+//! output.
 
 use dal_core::MlpEnsemble;
 use dal_core::model::BatchNormSpec;

@@ -90,7 +90,8 @@ pub static DEFINITION: Definition = Definition {
     build: |settings| Ok(Built { space: space_of(&DEFINITION.card)?, oracle: Arc::new(Rows(Stack::new(settings))) }),
 };
 
-/// Tangential electric and magnetic field at an interface, per unit of transmitted electric field; time goes as e^(−iωt).
+/// Tangential electric and magnetic field at an interface, per unit of transmitted electric field; time goes as
+/// e^(−iωt).
 #[derive(Clone, Copy, Debug)]
 struct Field {
     e: Complex64,
@@ -222,7 +223,8 @@ mod tests {
         }
     }
 
-    /// Power lost in each graphene layer, from the field in it alone: (2π/λ) Im(n²)/n_in ∫ |E|² dz over the incident |E|².
+    /// Power lost in each graphene layer, from the field in it alone: (2π/λ) Im(n²)/n_in ∫ |E|² dz over the incident
+    /// |E|².
     fn absorbed(x: &[f64], wavelength: f64) -> (f64, f64, f64) {
         let graphene = Layer::absorbing(GRAPHENE, GRAPHENE_NM, wavelength);
         let mut field = Field { e: Complex64::ONE, h: Complex64::new(EXIT, 0.0) };

@@ -40,8 +40,8 @@ pub struct ExportOptions<'a> {
     pub format: ExportFormat,
     /// Significant digits of real numbers; `None` for all of them.
     pub digits: Option<usize>,
-    /// Names of the tables to write; all of them if empty. What `dal report` reads needs `sweeps`, `circumstances`, `runs` and
-    /// `entries`.
+    /// Names of the tables to write; all of them if empty. What `dal report` reads needs `sweeps`, `circumstances`,
+    /// `runs` and `entries`.
     pub tables: BTreeSet<String>,
     /// What points of a problem are in physical values; without, they are given on the unit box.
     pub physical: Option<&'a PhysicalPoints<'a>>,

@@ -20,11 +20,12 @@ pub fn is_export(dir: &Path) -> bool {
     dir.join(SCHEMA).is_file()
 }
 
-/// Reads an export: the page made of it is the page made of the store, as far as the tables were exported and in full precision.
+/// Reads an export: the page made of it is the page made of the store, as far as the tables were exported and in full
+/// precision.
 ///
 /// # Errors
-/// A directory that holds no export, or one of another format; a table that is missing, cut short or says what it should not,
-/// with file and line.
+/// A directory that holds no export, or one of another format; a table that is missing, cut short or says what it
+/// should not, with file and line.
 pub fn read_export(dir: &Path) -> Result<ReportData, ReportError> {
     let path = dir.join(SCHEMA);
     let text =

@@ -256,8 +256,8 @@ impl EntryRow {
         }
     }
 
-    /// Stand-ins for members that were not exported one by one: as many of each sort as were counted, which is what a report
-    /// asks of them.
+    /// Stand-ins for members that were not exported one by one: as many of each sort as were counted, which is what a
+    /// report asks of them.
     fn stand_ins(
         n: Option<usize>,
         collapsed: Option<usize>,

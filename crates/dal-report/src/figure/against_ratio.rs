@@ -42,7 +42,8 @@ pub(crate) fn against_ratio(part: &Part, problem: usize, what: Quantity, prefix:
     for m in 0..n_methods {
         for (v, interval) in (0..n_ratios).filter_map(|g| value(m, g)) {
             all.push(v);
-            // Very wide intervals (two seeds) would flatten everything else; they are cut at the frame and read from the table.
+            // Very wide intervals (two seeds) would flatten everything else; they are cut at the frame and read from
+            // the table.
             all.extend(interval.iter().flat_map(|(l, u)| [l.max(v / 2.0), u.min(v * 2.0)]));
         }
     }

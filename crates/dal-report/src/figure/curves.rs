@@ -20,8 +20,8 @@ pub(crate) struct SeriesCurves<'a> {
     pub(crate) curves: &'a Curves,
 }
 
-/// An error against labels: geometric mean over seeds, for MSE with its band and with single seeds as thin lines where some are
-/// missing. `None` where nothing was recorded.
+/// An error against labels: geometric mean over seeds, for MSE with its band and with single seeds as thin lines where
+/// some are missing. `None` where nothing was recorded.
 pub(crate) fn learning_curves(
     part: &Part,
     problem: usize,
@@ -78,8 +78,8 @@ pub(crate) fn learning_curves(
             let line = points(s, &band.mean);
             plane.draw(&PathElement::new(line.clone(), stroke(role, LINE)))?;
             canvas.series(Some(s.style), &[]);
-            // Markers every tenth entry, shifted by style so that they seldom hide each other; one for the errors beside MSE,
-            // whose figures are there by the hundred.
+            // Markers every tenth entry, shifted by style so that they seldom hide each other; one for the errors
+            // beside MSE, whose figures are there by the hundred.
             let some = if mse { usize::MAX } else { 1 };
             let spaced = line.iter().skip(s.style % 10).step_by(10).take(some);
             for (px, py) in spaced.chain(line.last().filter(|_| line.len() < 8)) {

@@ -14,7 +14,8 @@ use crate::plot::{
 use crate::summary::overall;
 use crate::text::number;
 
-/// Every cell of every method at a glance: small dots for the cells, a mark with its interval for the average, best first.
+/// Every cell of every method at a glance: small dots for the cells, a mark with its interval for the average, best
+/// first.
 pub(crate) fn glance(part: &Part, prefix: &str) -> Option<Figure> {
     struct Line<'a> {
         method: &'a Method,

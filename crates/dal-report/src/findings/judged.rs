@@ -1,4 +1,5 @@
-//! All methods judged together: over the problems that Random learns, at the planned looks, with what the seeds can decide.
+//! All methods judged together: over the problems that Random learns, at the planned looks, with what the seeds can
+//! decide.
 
 use std::collections::{BTreeMap, BTreeSet};
 

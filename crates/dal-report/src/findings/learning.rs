@@ -1,4 +1,5 @@
-//! What models and members learned: runs and members that did not, networks of strategies, uncertainty, errors by output.
+//! What models and members learned: runs and members that did not, networks of strategies, uncertainty, errors by
+//! output.
 
 use dal_eval::{MemberCounts, has_learned, median};
 use dal_store::{MemberRecord, OutputErrorRecord};
@@ -134,11 +135,6 @@ impl Learning {
             runs.iter().filter(|r| r.status == RunStatus::Done).filter_map(|r| r.entries.last()).collect();
         (all.outputs, all.output_quantiles) = medians_by_output(&done);
         all
-    }
-
-    /// Whether anything was recorded that older stores lack.
-    pub fn is_recorded(&self) -> bool {
-        self.members.trained > 0 || self.auxiliary.is_some() || self.uncertainty.is_some() || self.known > 0
     }
 }
 

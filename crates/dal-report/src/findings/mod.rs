@@ -1,4 +1,5 @@
-//! From runs to findings: curves, cells, verdicts, ranks and times, per setting. All numbers of the page come from here.
+//! From runs to findings: curves, cells, verdicts, ranks and times, per setting. All numbers of the page come from
+//! here.
 
 mod cell;
 mod curves;
@@ -50,7 +51,8 @@ pub struct Part {
     pub random_style: usize,
     /// Pool ratios γ, ascending; 0 stands for a fixed list.
     pub pool_ratios: Vec<usize>,
-    /// Mean ranks at each pool ratio, Random first and then the methods; `None` where no (problem, seed) block is complete.
+    /// Mean ranks at each pool ratio, Random first and then the methods; `None` where no (problem, seed) block is
+    /// complete.
     pub ranks: Vec<Option<RankTable>>,
     /// Win / tie / loss of Random and the methods against each other over all cells.
     pub tallies: Vec<Vec<Tally>>,
@@ -99,7 +101,8 @@ pub struct Problem {
     pub departures: Vec<String>,
     /// Seeds that any run of it has, ascending.
     pub seeds: Vec<u64>,
-    /// Labels behind each entry: the median of those that exist, over all runs; planned ones where no run has come so far.
+    /// Labels behind each entry: the median of those that exist, over all runs; planned ones where no run has come so
+    /// far.
     pub n_labelled: Vec<usize>,
     /// A user's problem, in the user's words; `None` for a built-in one.
     pub own: Option<OwnProblem>,
@@ -130,6 +133,15 @@ impl Problem {
     /// Whether it takes part in rankings: not if Random itself does not learn it.
     pub fn is_ranked(&self) -> bool {
         self.learnability.is_none_or(|l| l.in_rankings)
+    }
+
+    /// Where its network and training come from: of a user's problem what a built-in one has `published` stands in its
+    /// file.
+    pub(crate) fn preset(&self) -> &str {
+        match self.protocol.preset.as_str() {
+            "published" if self.own.is_some() => "problem file",
+            preset => preset,
+        }
     }
 
     /// Name and unit of an output, as the user calls them; the unit is empty for none.
@@ -241,8 +253,8 @@ pub struct Method {
     pub robustness: Option<Robustness>,
     /// What each (problem, γ) holds, by index of problem and pool ratio; `None` where it was not planned.
     pub cells: Vec<Vec<Option<CellDetail>>>,
-    /// Transfer of γ between the problems that were planned at every pool ratio (by index), where each of their cells has a
-    /// value and there are at least two problems and two pool ratios.
+    /// Transfer of γ between the problems that were planned at every pool ratio (by index), where each of their cells
+    /// has a value and there are at least two problems and two pool ratios.
     pub transfer: Option<(Vec<usize>, PoolRatioTransfer)>,
 }
 
@@ -299,7 +311,8 @@ pub struct Time {
     pub n_runs: usize,
 }
 
-/// What training the evaluated models of a problem cost: medians over the finished runs of all methods that kept their times.
+/// What training the evaluated models of a problem cost: medians over the finished runs of all methods that kept their
+/// times.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingTime {
     /// Seconds of training the first model.
@@ -341,13 +354,13 @@ impl Findings {
 
 /// Computes the findings; `span` says which entries count towards nAUC.
 ///
-/// Runs that agree in their [`Setting`] make one part as long as every problem has one [`Protocol`]: problems may differ in their
-/// protocols, since every number is relative to Random's on the same problem, but runs of one problem under two protocols
-/// are in two parts.
+/// Runs that agree in their [`Setting`] make one part as long as every problem has one [`Protocol`]: problems may
+/// differ in their protocols, since every number is relative to Random's on the same problem, but runs of one problem
+/// under two protocols are in two parts.
 ///
 /// # Errors
-/// [`EvalError`] for rules outside their range or values that no run can have; anything that is wrong with single runs becomes
-/// a [`Missing`] of their cell instead.
+/// [`EvalError`] for rules outside their range or values that no run can have; anything that is wrong with single runs
+/// becomes a [`Missing`] of their cell instead.
 pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Result<Findings, EvalError> {
     let judged = with_judged_errors(data);
     let mut groups: BTreeMap<(&Setting, &Protocol), Vec<&RunSummary>> = BTreeMap::new();

@@ -70,7 +70,8 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
     for run in runs {
         let problem = names[&(run.problem.as_str(), &run.model)].as_str();
         by_problem.entry(problem).or_default().push(run);
-        // Random chooses from the first candidates whatever γ is, so one run stands for every pool ratio, as that of a design.
+        // Random chooses from the first candidates whatever γ is, so one run stands for every pool ratio, as that of a
+        // design.
         let by_seed = if run.strategy == BASELINE {
             random.entry(problem).or_default()
         } else {
@@ -236,8 +237,8 @@ fn problem(id: &str, runs: &[&RunSummary], of_random: &BySeed<'_>, context: &Con
     }
 }
 
-/// Labels behind an entry: of those that runs have, the middle one (the upper of two); what was planned where no run has
-/// come so far.
+/// Labels behind an entry: of those that runs have, the middle one (the upper of two); what was planned where no run
+/// has come so far.
 fn labels_behind(entry: usize, runs: &[&RunSummary], protocol: &crate::data::Protocol) -> usize {
     let mut there: Vec<usize> = runs.iter().filter_map(|run| run.entries.get(entry)).map(|e| e.n_labelled).collect();
     there.sort_unstable();
@@ -293,8 +294,8 @@ fn adjust_over_methods(methods: &mut [Method], n_problems: usize, n_ratios: usiz
     Ok(())
 }
 
-/// Ranks Random and the methods over (problem, seed) blocks by ln area. Problems on which nothing is planned at this pool ratio
-/// have no blocks; a method that is not planned where others are leaves blocks incomplete.
+/// Ranks Random and the methods over (problem, seed) blocks by ln area. Problems on which nothing is planned at this
+/// pool ratio have no blocks; a method that is not planned where others are leaves blocks incomplete.
 fn ranks(
     problems: &[Problem],
     baselines: &[Baseline],
@@ -329,7 +330,7 @@ fn tallies(methods: &[Method], ranked: &[usize], n_ratios: usize, margin: f64) -
     for &p in ranked {
         for g in 0..n_ratios {
             let of_methods = methods.iter().map(|m| m.cells[p][g].as_ref().and_then(|c| c.n_auc.value));
-            // Random's nAUC is 1 by definition, wherever it can be computed for somebody.
+            // Random's nAUC is 1 by definition, wherever it can be computed for some method.
             cells.push(std::iter::once(Some(1.0)).chain(of_methods).collect());
         }
     }

@@ -14,7 +14,7 @@ pub(super) fn left_out(part: &Part) -> Option<Statement> {
         .filter(|p| !p.is_ranked())
         .map(|p| {
             let share = p.learnability.map(|l| number(l.share)).unwrap_or_default();
-            format!("{} (network {}): its last error is {share} of the variance", p.id, p.protocol.preset)
+            format!("{} (network {}): its last error is {share} of the variance", p.id, p.preset())
         })
         .collect();
     (!left.is_empty()).then(|| Statement {

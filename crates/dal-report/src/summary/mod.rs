@@ -1,5 +1,5 @@
-//! The findings in words: what was compared, which methods are safe, where they lose, how sure that is, how long it took.
-//! The page opens with these sentences and the terminal ends with them.
+//! The findings in words: what was compared, which methods are safe, where they lose, how sure that is, how long it
+//! took. The page opens with these sentences and the terminal ends with them.
 
 mod beside;
 mod certainty;
@@ -438,8 +438,8 @@ fn shortened(places: &[String]) -> String {
     format!("{} and {} more cells", places[..SHOWN].join(", "), places.len() - SHOWN)
 }
 
-/// What tells a part from the others, in words: its sweeps, problems and labels, and engine, platform or revision where those
-/// differ between parts.
+/// What tells a part from the others, in words: its sweeps, problems and labels, and engine, platform or revision where
+/// those differ between parts.
 pub(crate) fn part_title(part: &Part, all: &[Part]) -> String {
     let mut words = Vec::new();
     if !part.sweeps.is_empty() {
@@ -452,7 +452,7 @@ pub(crate) fn part_title(part: &Part, all: &[Part]) -> String {
     let s = &part.setting;
     let differs = |of: fn(&Part) -> String| all.iter().any(|other| of(other) != of(part));
     let presets = |p: &Part| {
-        let all: BTreeSet<&str> = p.problems.iter().map(|p| p.protocol.preset.as_str()).collect();
+        let all: BTreeSet<&str> = p.problems.iter().map(|p| p.preset()).collect();
         format!("{} networks", list(&all.into_iter().map(str::to_owned).collect::<Vec<_>>()))
     };
     if differs(presets) {

@@ -1,4 +1,5 @@
-//! What was learned: runs and members that did not, networks of strategies, uncertainty, errors by output, failed labels.
+//! What was learned: runs and members that did not, networks of strategies, uncertainty, errors by output, failed
+//! labels.
 
 use dal_store::OutputErrorRecord;
 

@@ -51,8 +51,8 @@ fn gap(cell: &CellDetail) -> Entry {
     Entry::text(format!("{failed} of {planned} missing")).with_class("none")
 }
 
-/// One row per problem and method, Random first, at each pool ratio: `problem`, `γ`, `method` and what `rest` says of it,
-/// which may be several rows or none.
+/// One row per problem and method, Random first, at each pool ratio: `problem`, `γ`, `method` and what `rest` says of
+/// it, which may be several rows or none.
 fn by_cell(part: &Part, rest: impl Fn(usize, &Learning, Option<&CellDetail>) -> Vec<Vec<Entry>>) -> Vec<Row> {
     let mut rows = Vec::new();
     for (p, problem) in part.problems.iter().enumerate() {

@@ -8,40 +8,43 @@ use crate::text::{number, ratio, ratio_name};
 
 /// Which problems, networks and protocols there were, and in what they are unlike the published ones.
 pub(crate) fn problems(part: &Part, prefix: &str) -> Table {
+    let any_built_in = part.problems.iter().any(|problem| problem.own.is_none());
     let row = |problem: &crate::findings::Problem| {
         let p = &problem.protocol;
-        let cells = vec![
+        let mut cells = vec![
             Entry::text(&problem.id),
             Entry::text(&problem.model.network),
             Entry::text(&problem.model.training),
-            Entry::text(&p.preset),
+            Entry::text(problem.preset()),
             Entry::text(format!("{} + {} × {}", p.initial, p.steps, p.queries)),
             Entry::number(p.test_points as f64, p.test_points.to_string()),
             Entry::number(problem.seeds.len() as f64, problem.seeds.len().to_string()),
-            if problem.own.is_some() {
+        ];
+        if any_built_in {
+            cells.push(if problem.own.is_some() {
                 Entry::text("a problem of your own").with_class("none")
             } else if problem.departures.is_empty() {
                 Entry::optional(None, ratio)
             } else {
                 Entry::text(problem.departures.join("; "))
-            },
-        ];
+            });
+        }
         Row { cells, problem: Some(problem.id.clone()), ..Row::default() }
     };
+    let (caption, last) = if any_built_in {
+        let caption =
+            "Problems: what was learned, with which network, and in what that is unlike the published benchmark.";
+        (caption, Some("not as published"))
+    } else {
+        ("Problems: what was learned, and with which network.", None)
+    };
+    let mut columns =
+        vec!["problem", "hidden layers", "training", "preset", "labels asked for", "test points", "seeds"];
+    columns.extend(last);
     Table {
         id: format!("{prefix}problems"),
-        caption: "Problems: what was learned, with which network, and in what that is unlike the published benchmark."
-            .into(),
-        columns: strings(&[
-            "problem",
-            "hidden layers",
-            "training",
-            "preset",
-            "labels asked for",
-            "test points",
-            "seeds",
-            "not as published",
-        ]),
+        caption: caption.into(),
+        columns: strings(&columns),
         n_labels: 1,
         rows: part.problems.iter().map(row).collect(),
     }

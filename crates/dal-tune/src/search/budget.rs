@@ -36,8 +36,8 @@ pub struct Outlook {
     pub admission_trainings: usize,
     /// Trainings of the proof.
     pub proof_trainings: usize,
-    /// Answers of a user's program or model that it needs in all, those kept from before included; none where labels cost
-    /// nothing.
+    /// Answers of a user's program or model that it needs in all, those kept from before included; none where labels
+    /// cost nothing.
     pub labels: usize,
 }
 
@@ -73,7 +73,8 @@ impl Search {
         self.rungs.iter().enumerate().map(of_rung).sum()
     }
 
-    /// Networks of a rung after one of `n`, if they are of average cost: as many as go on, and as its share of the budget holds.
+    /// Networks of a rung after one of `n`, if they are of average cost: as many as go on, and as its share of the
+    /// budget holds.
     fn expected_networks(&self, rung: usize, n: usize) -> usize {
         let average = self.costs[..self.candidates.len()].iter().sum::<f64>() / self.candidates.len() as f64;
         let each = self.work(rung, 0) * average / self.costs[0];
@@ -172,8 +173,8 @@ impl Search {
         if rung + 1 == self.rungs.len() { third.min(FINALISTS) } else { third }
     }
 
-    /// Who goes on to a rung: the best of the one before, as many as its share of the budget holds and at least two; and the
-    /// reference network, if it can be trained at all, so that the choice is always compared with it.
+    /// Who goes on to a rung: the best of the one before, as many as its share of the budget holds and at least two;
+    /// and the reference network, if it can be trained at all, so that the choice is always compared with it.
     pub(super) fn carried(&self, rung: usize, ranked: &[usize], n: usize) -> Vec<usize> {
         let share = self.rungs[rung].share * self.settings.budget * self.unit();
         let mut work = 0.0;

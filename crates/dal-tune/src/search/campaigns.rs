@@ -22,7 +22,8 @@ use crate::journal::{Entry, lock};
 use crate::progress::Event;
 
 impl Shared<'_> {
-    /// Runs a candidate's campaigns, as far as the journal does not hold them, and judges it; `None` where a stop came first.
+    /// Runs a candidate's campaigns, as far as the journal does not hold them, and judges it; `None` where a stop came
+    /// first.
     pub(super) fn admission(
         &self,
         candidate: usize,

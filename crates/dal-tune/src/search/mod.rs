@@ -299,8 +299,8 @@ impl Search {
         })))
     }
 
-    /// What the search is, as one line of JSON: the journal's first line. The proof is not part of it: it changes nothing that
-    /// comes before it, so it can be asked for later, or with more seeds.
+    /// What the search is, as one line of JSON: the journal's first line. The proof is not part of it: it changes
+    /// nothing that comes before it, so it can be asked for later, or with more seeds.
     fn header(&self) -> String {
         let mut settings = serde_json::to_value(&self.settings).expect("settings are plain data");
         if let Some(settings) = settings.as_object_mut() {

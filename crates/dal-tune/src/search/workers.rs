@@ -113,8 +113,8 @@ pub(super) fn worked_through<T: Sync>(
 }
 
 impl Search {
-    /// Splits tasks of one rung, or of the proof, into calls of the engine: of one candidate (seeds, folds and numbers of points
-    /// side by side), and no more than the engine likes.
+    /// Splits tasks of one rung, or of the proof, into calls of the engine: of one candidate (seeds, folds and numbers
+    /// of points side by side), and no more than the engine likes.
     fn groups<'t, 'a>(&self, tasks: &'t [Task<'a>]) -> Vec<dal_work::Task<Vec<&'t Task<'a>>>> {
         let mut groups: Vec<dal_work::Task<Vec<&Task<'_>>>> = Vec::new();
         let mut last: BTreeMap<usize, usize> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -35,7 +35,6 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "dal-nn",
             "dal-oracles",
             "dal-eval",
-            "dal-files",
             "dal-store",
             "dal-bench",
             "dal-report",
@@ -48,6 +47,9 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("xtask-libtorch", &[]),
     ("xtask-tidy", &[]),
 ];
+
+/// What the root of a library says whose API is not for others.
+const LINT: &str = "#![warn(unreachable_pub)]";
 
 const MAP: &str = "ARCHITECTURE.md";
 const BEGIN: &str =
@@ -67,9 +69,17 @@ pub fn check(project: &Project) -> Result<Findings> {
             (package.name.clone(), names.collect())
         })
         .collect();
-    let mut found = Findings { offences: judge(&declared, DIRECTIONS), ..Findings::default() };
+    let for_others = for_others(project);
+    let mut offences = judge(&declared, DIRECTIONS);
+    offences.extend(leaning(&declared, &for_others));
+    for crate_root in roots_of_the_rest(project) {
+        if !project.read(&crate_root)?.contains(LINT) {
+            offences.push(format!("{}: lacks `{LINT}`: its API is not for others", crate_root.display()));
+        }
+    }
+    let mut found = Findings { offences, ..Findings::default() };
     let text = project.read(Path::new(MAP))?;
-    match replaced(&text, &table(DIRECTIONS)) {
+    match replaced(&text, &table(DIRECTIONS, &for_others)) {
         None => found.offences.push(format!("{MAP}: lacks the marks of the table of directions:\n{BEGIN}{END}")),
         Some(new) if new != text => {
             found
@@ -87,11 +97,33 @@ pub fn check(project: &Project) -> Result<Findings> {
 /// The map lacks the table's marks.
 pub fn write(project: &Project) -> Result<()> {
     let text = project.read(Path::new(MAP))?;
-    let new = replaced(&text, &table(DIRECTIONS)).with_context(|| format!("{MAP} lacks the marks of the table"))?;
+    let new = replaced(&text, &table(DIRECTIONS, &for_others(project)))
+        .with_context(|| format!("{MAP} lacks the marks of the table"))?;
     if new != text {
         fs::write(project.root.join(MAP), new).context(MAP)?;
     }
     Ok(())
+}
+
+/// The crates whose API is meant for others.
+fn for_others(project: &Project) -> BTreeSet<String> {
+    project.members().filter(|package| package.is_for_others()).map(|package| package.name.clone()).collect()
+}
+
+/// The libraries of `crates/` whose API is not meant for others: what each makes public, another crate is to need.
+fn roots_of_the_rest(project: &Project) -> Vec<PathBuf> {
+    let rest = project.members().filter(|package| !package.is_for_others());
+    let roots = rest.flat_map(|package| &package.targets).filter(|target| target.kind.iter().any(|kind| kind == "lib"));
+    let inside = roots.filter_map(|target| target.src_path.strip_prefix(&project.root).ok());
+    inside.filter(|path| path.starts_with("crates")).map(Path::to_path_buf).collect()
+}
+
+/// Crates for others that depend on one which is not: they could not be published.
+fn leaning(declared: &Declared, for_others: &BTreeSet<String>) -> Vec<String> {
+    let ours = declared.iter().filter(|(name, _)| for_others.contains(*name));
+    let pairs = ours.flat_map(|(name, below)| below.iter().map(move |below| (name, below)));
+    let bad = pairs.filter(|(_, below)| !for_others.contains(*below));
+    bad.map(|(name, below)| format!("{name}: is for others and depends on {below}, whose `publish` is false")).collect()
 }
 
 /// Compares manifests with directions: the map is to show what is, so a permission that is not used is an offence too.
@@ -114,16 +146,17 @@ fn judge(declared: &Declared, directions: &[(&str, &[&str])]) -> Vec<String> {
 }
 
 /// The directions as a Markdown table: crates that depend on the most layers first.
-fn table(directions: &[(&str, &[&str])]) -> String {
+fn table(directions: &[(&str, &[&str])], for_others: &BTreeSet<String>) -> String {
     let mut rows: Vec<(usize, &str, &[&str])> =
         directions.iter().map(|(name, below)| (layer(name, directions, 0), *name, *below)).collect();
     rows.sort_by_key(|(layer, name, _)| (std::cmp::Reverse(*layer), *name));
-    let mut text = String::from("| layer | crate | depends on |\n|---|---|---|\n");
+    let mut text = String::from("| layer | crate | API for others | depends on |\n|---|---|---|---|\n");
     for (layer, name, below) in rows {
         let mut below: Vec<String> = below.iter().map(|name| format!("`{name}`")).collect();
         below.sort();
         let below = if below.is_empty() { "none of the others".to_owned() } else { below.join(", ") };
-        let _ = writeln!(text, "| {layer} | `{name}` | {below} |");
+        let others = if for_others.contains(name) { "yes" } else { "no" };
+        let _ = writeln!(text, "| {layer} | `{name}` | {others} | {below} |");
     }
     text
 }
@@ -169,9 +202,13 @@ mod tests {
 
     #[test]
     fn the_table_goes_from_the_top_layer_down_and_between_its_marks() {
-        let due = "| layer | crate | depends on |\n|---|---|---|\n| 2 | `c` | `a`, `b` |\n| 1 | `b` | `a` |\n\
-                   | 0 | `a` | none of the others |\n";
-        assert_eq!(table(ROWS), due);
+        let due = "| layer | crate | API for others | depends on |\n|---|---|---|---|\n| 2 | `c` | no | `a`, `b` |\n\
+                   | 1 | `b` | yes | `a` |\n| 0 | `a` | yes | none of the others |\n";
+        let for_others = ["a", "b"].map(str::to_owned).into();
+        assert_eq!(table(ROWS, &for_others), due);
+        assert_eq!(leaning(&declared(ROWS), &for_others), [""; 0]);
+        let one = ["b".to_owned()].into();
+        assert_eq!(leaning(&declared(ROWS), &one), ["b: is for others and depends on a, whose `publish` is false"]);
         let old = format!("Before.\n{BEGIN}\nold\n\n{END}After.\n");
         let new = replaced(&old, due).unwrap();
         assert_eq!(new, format!("Before.\n{BEGIN}\n{due}\n{END}After.\n"));

@@ -26,7 +26,7 @@ pub(crate) struct Backward<'a> {
     /// Panels of `n_in` added to the gradient of the layer's input, or absent.
     pub(crate) extra: In<'a>,
     /// Panels of `n_in`: the gradient of the source before its ReLU (or, not `through`, of what the layer read); absent
-    /// where nobody wants it.
+    /// where it is not needed.
     pub(crate) delta_below: Out<'a>,
     /// Whether `delta_below` goes on through the source's dropout and ReLU.
     pub(crate) through: bool,

@@ -42,7 +42,8 @@ impl Reader<'_> {
             _ => true,
         });
         for (index, input) in file.inputs.iter().enumerate() {
-            // A file of points says by its header which columns it has, so no input may look like data or like the unit box.
+            // A file of points says by its header which columns it has, so no input may look like data or like the unit
+            // box.
             let of_box = of_box(&input.name);
             let reason = match of_box {
                 _ if input.name.parse::<f64>().is_ok() => {

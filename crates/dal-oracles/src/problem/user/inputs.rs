@@ -44,7 +44,8 @@ impl Inputs {
         record(self.names.iter().map(|name| Out::Exact(name)))
     }
 
-    /// A point of the unit box as a line of CSV in physical units, numbers in the shortest form that reads back the same.
+    /// A point of the unit box as a line of CSV in physical units, numbers in the shortest form that reads back the
+    /// same.
     pub(super) fn csv_line(&self, point: ArrayView1<'_, f64>) -> Result<String, SpaceError> {
         let values = self.space.to_physical(point)?;
         let text = values.iter().zip(&self.levels).map(|(value, levels)| match *value {

@@ -39,11 +39,12 @@ pub use self::error::ProblemFileError;
 
 /// Reads a problem file and everything it names; a program is not called, only looked for.
 ///
-/// Paths in the file are relative to the file's folder. [`Problem::digest`] says which changes make another problem of it.
+/// Paths in the file are relative to the file's folder. [`Problem::digest`] says which changes make another problem of
+/// it.
 ///
 /// # Errors
-/// A file that cannot be read, an unknown key, a value that makes no sense, a table, forest or network that does not fit;
-/// each names the file, the key or the line, and a remedy.
+/// A file that cannot be read, an unknown key, a value that makes no sense, a table, forest or network that does not
+/// fit; each names the file, the key or the line, and a remedy.
 pub fn load(path: impl AsRef<Path>) -> Result<Problem, ProblemFileError> {
     Reader { path: path.as_ref() }.open()
 }

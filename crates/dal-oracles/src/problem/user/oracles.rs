@@ -45,8 +45,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Where each input of a forest with names stands among what the problem offers; none where it stands there already,
-    /// or has no name.
+    /// Where each input of a forest with names stands among what the problem offers; none where it stands there
+    /// already, or has no name.
     pub(super) fn forest_order(
         &self,
         forest: &Forest,

@@ -25,9 +25,10 @@ pub(super) struct Shape<'a> {
 
 /// The answer so far.
 ///
-/// Without a `row` column answers belong to the points in order, so the first line that is no answer ends what can be told
-/// apart. The answer that completes the count is held back until the end, because a line too many puts it in doubt; so
-/// is every answer behind an empty line, which is a row without an answer or the program's way to space its lines.
+/// Without a `row` column answers belong to the points in order, so the first line that is no answer ends what can be
+/// told apart. The answer that completes the count is held back until the end, because a line too many puts it in
+/// doubt; so is every answer behind an empty line, which is a row without an answer or the program's way to space its
+/// lines.
 #[derive(Debug)]
 pub(super) struct Answers<'a> {
     shape: Shape<'a>,
@@ -119,7 +120,8 @@ impl<'a> Answers<'a> {
         self.lost.is_none()
     }
 
-    /// Takes note that the source was written anew over what was read, after which nothing in it can be matched with a row.
+    /// Takes note that the source was written anew over what was read, after which nothing in it can be matched with a
+    /// row.
     pub(super) fn replaced(&mut self) {
         self.replaced = true;
         self.lost.get_or_insert_with(|| "its answers anew over those already read".to_owned());
@@ -149,7 +151,7 @@ impl<'a> Answers<'a> {
         } else if keyed && self.beyond && n > 0 && !self.answered[0] {
             "; rows are counted from 0, and it seems to count from 1, so the other labels of this call are in doubt too"
         } else if !keyed && n > 1 && (short || self.surplus) {
-            "; without a column `row` nobody can tell which point is meant by which line, so the other labels of this call \
+            "; without a column `row` it is unknown which point is meant by which line, so the other labels of this call \
              are in doubt too"
         } else {
             ""
@@ -175,8 +177,8 @@ impl<'a> Answers<'a> {
                 None => on_row(row, answer, Again::Useful),
             }
         }
-        // A program works through its points in order, as far as its answers show. What ended it then met it at the first
-        // point without an answer; those behind it were not tried.
+        // A program works through its points in order, as far as its answers show. What ended it then met it at the
+        // first point without an answer; those behind it were not tried.
         let first = self.answered.iter().position(|answered| !answered);
         let ended_at = first.filter(|&first| {
             self.lost.is_none()
@@ -297,8 +299,8 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Which reading of a line is meant, of those that make an answer of it; the others are given up. All may come to the
-    /// same.
+    /// Which reading of a line is meant, of those that make an answer of it; the others are given up. All may come to
+    /// the same.
     ///
     /// # Errors
     /// Two that differ.
@@ -548,7 +550,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
-        /// Whatever comes, in whatever pieces, every row is settled exactly once (`read` asserts it) and labels are finite.
+        /// Whatever comes, in whatever pieces, every row is settled exactly once (`read` asserts it) and labels are
+        /// finite.
         #[test]
         fn any_output_settles_every_row(
             pieces in prop::collection::vec("(a,b\n|row,a,b\n|[0-9,.\n\"-]{0,12}|nan|,|\n|\\PC{0,8})", 0..20),

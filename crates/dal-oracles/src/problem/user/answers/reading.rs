@@ -134,8 +134,8 @@ impl Reading {
         })
     }
 
-    /// The first input beside the outputs that is another one than the program was asked about. What cannot be compared,
-    /// such as a level's number in place of its name, is passed over.
+    /// The first input beside the outputs that is another one than the program was asked about. What cannot be
+    /// compared, such as a level's number in place of its name, is passed over.
     fn contradiction(&self, cells: &[String], row: usize, shape: &Shape<'_>) -> Option<LabelFailure> {
         if self.echoed.is_empty() {
             return None;

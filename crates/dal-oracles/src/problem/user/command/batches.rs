@@ -15,8 +15,8 @@ use super::health::Verdict;
 use crate::user::answers::{Again, Answer};
 
 impl CommandOracle {
-    /// Calls the program for each group of rows, several at a time, and hands out what happens, until told to break. While
-    /// that is being looked at after a call's end, no other call begins.
+    /// Calls the program for each group of rows, several at a time, and hands out what happens, until told to break.
+    /// While that is being looked at after a call's end, no other call begins.
     fn run_round(
         &self,
         lines: &[String],
@@ -164,8 +164,8 @@ enum BatchEnd {
     Error(OracleError),
 }
 
-/// A batch being answered. Failures are held back until the program is seen to work after them, so that those of a program
-/// that is down are never handed out.
+/// A batch being answered. Failures are held back until the program is seen to work after them, so that those of a
+/// program that is down are never handed out.
 struct BatchSoFar<'a, 'b> {
     oracle: &'a CommandOracle,
     stop: &'a Stop,
@@ -204,8 +204,9 @@ impl BatchSoFar<'_, '_> {
         ControlFlow::Break(())
     }
 
-    /// Hands out what is still held. Of several points without a single answer only once a known point has been answered; a
-    /// point that is asked by itself and fails is counted with the calls before it, so that it costs no second simulation.
+    /// Hands out what is still held. Of several points without a single answer only once a known point has been
+    /// answered; a point that is asked by itself and fails is counted with the calls before it, so that it costs no
+    /// second simulation.
     fn finish(mut self, is_open: bool) -> Result<(), OracleError> {
         if self.end.is_none() && self.held.len() > 1 && !self.answered {
             let verdict = self.oracle.ask_known(self.stop);

@@ -91,7 +91,7 @@ impl CommandOracle {
         };
         let mut answers = Answers::new(shape);
         let answered = Cell::new(false);
-        // The receiver outlives the calls unless it panics, and then nobody wants the rows.
+        // The receiver outlives the calls unless it panics, and then the rows are not wanted.
         let settle = |row: usize, answer: Answer, again: Again| {
             answered.set(answered.get() || answer.is_ok());
             drop(events.send(Event::Row(rows[row], answer, again)));
@@ -194,12 +194,13 @@ impl CommandOracle {
     }
 }
 
-/// How often a start is tried again while the machine is short of something; the pauses double, thirteen seconds in all.
+/// How often a start is tried again while the machine is short of something; the pauses double, thirteen seconds in
+/// all.
 const TRIES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Starts something, and tries again while the machine is short of processes or memory: such a shortage mostly passes, and
-/// a run must not fail for it. `Err` says what is short if it lasts.
+/// Starts something, and tries again while the machine is short of processes or memory: such a shortage mostly passes,
+/// and a run must not fail for it. `Err` says what is short if it lasts.
 fn patiently<T>(wanted: &Wanted<'_>, mut start: impl FnMut() -> io::Result<T>) -> Result<T, String> {
     let mut tried = 0;
     loop {

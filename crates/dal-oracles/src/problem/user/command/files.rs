@@ -45,7 +45,8 @@ impl Files {
         // No file yet, or a read that failed: what was read counts, the rest comes with the next look.
         let Ok(mut file) = File::open(&self.output) else { return Look::Nothing };
         if file.metadata().is_ok_and(|now| now.len() < self.read) {
-            // A program that writes its whole table after every row empties it first: what it says then may well be the same.
+            // A program that writes its whole table after every row empties it first: what it says then may well be the
+            // same.
             self.shrunk = true;
             return Look::Nothing;
         }
@@ -64,8 +65,8 @@ impl Files {
         }
     }
 
-    /// Compares what was read, once nobody writes any more, with what is there: a program that writes its answers a second time
-    /// may have changed lines that were read as they were first.
+    /// Compares what was read, once no process writes any more, with what is there: a program that writes its answers a
+    /// second time may have changed lines that were read as they were first.
     pub(super) fn check(&self, answers: &mut Answers<'_>) {
         if self.is_as_read() == Some(false) {
             answers.replaced();
@@ -89,7 +90,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // Nobody is left who could be told of a folder that cannot be removed.
+        // At this place a folder that cannot be removed can no longer be reported.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

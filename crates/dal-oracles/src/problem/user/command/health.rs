@@ -1,4 +1,5 @@
-//! Whether the program works at all: after many failed calls in a row it is asked once more about a point that it answered.
+//! Whether the program works at all: after many failed calls in a row it is asked once more about a point that it
+//! answered.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{MutexGuard, PoisonError, mpsc};
@@ -73,8 +74,8 @@ impl CommandOracle {
         if self.health().is_down { self.ask_known(stop) } else { Ok(Verdict::Open) }
     }
 
-    /// Asks about the known point in a call of its own, as often as any point is tried; [`Verdict::Stand`] where none is known,
-    /// because then there is no telling.
+    /// Asks about the known point in a call of its own, as often as any point is tried; [`Verdict::Stand`] where none
+    /// is known, because then there is no telling.
     pub(super) fn ask_known(&self, stop: &Stop) -> Result<Verdict, OracleError> {
         let Some(line) = self.health().known.clone() else { return Ok(Verdict::Stand) };
         let abandoned = AtomicBool::new(false);

@@ -136,13 +136,13 @@ impl Running {
         (self.reap(), last_words(&self.words))
     }
 
-    /// Waits for the program, after which its number may be anybody's.
+    /// Waits for the program, after which its number may be given to another process.
     fn reap(&mut self) -> io::Result<ExitStatus> {
         self.reaped = true;
         self.child.wait()
     }
 
-    /// Whether the program has ended; it stays unreaped, so that its number, and its group's, cannot be anybody else's.
+    /// Whether the program has ended; it stays unreaped, so that its number, and its group's, are not given to others.
     #[cfg(unix)]
     fn has_exited(&mut self) -> bool {
         use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -186,7 +186,7 @@ impl Drop for Running {
     }
 }
 
-/// Sends on what it reads until the pipe closes or nobody listens.
+/// Sends on what it reads until the pipe closes or the receiver is gone.
 fn pump(mut from: impl Read, mut log: Option<File>, wrap: fn(Vec<u8>) -> Piece, to: &SyncSender<Piece>) {
     let mut buffer = vec![0; 1 << 14];
     loop {

@@ -202,7 +202,8 @@ fn every_child_is_reaped() {
     }
 }
 
-/// The state letter of the process whose number is in `file`, `Z` for one that waits to be reaped; none if there is none.
+/// The state letter of the process whose number is in `file`, `Z` for one that waits to be reaped; none if there is
+/// none.
 fn state_of(file: &Path) -> Option<char> {
     let pid = std::fs::read_to_string(file).expect("the script wrote its number");
     let listing = Command::new("ps").args(["-o", "stat=", "-p", pid.trim()]).output();
