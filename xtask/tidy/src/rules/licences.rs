@@ -104,6 +104,7 @@ allow-git = [\"https://example.org/a.git\"]
             license: license.map(Into::into),
             dependencies: Vec::new(),
             targets: Vec::new(),
+            publish: None,
         }
     }
 
