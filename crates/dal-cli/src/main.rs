@@ -108,6 +108,7 @@ fn main() -> ExitCode {
         Command::Select(args) => select::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Tune(args) if args.is_of_a_campaign() => campaign::tune::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::New(args) => campaign::new::run(&args),
         Command::Design(args) => campaign::design::run(&args),

@@ -152,6 +152,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// Whether what is to be searched for is the folder of a campaign.
+    pub(crate) fn is_of_a_campaign(&self) -> bool {
+        Path::new(&self.problem).join("campaign.toml").is_file()
+    }
+
     /// The first flag that is of problems alone and was given.
     pub(crate) fn of_problems(&self) -> Option<&'static str> {
         let given = [
@@ -206,9 +211,6 @@ enum Norm {
 pub fn run(args: &Args) -> Result<Done> {
     if args.jobs == Some(0) {
         bail!("--jobs 0: at least one network has to train at a time");
-    }
-    if Path::new(&args.problem).join("campaign.toml").is_file() {
-        return crate::campaign::tune::run(args);
     }
     if args.networks.is_some() {
         bail!("--networks is of a campaign's folder, which {} is not; a problem's search has --budget", args.problem);

@@ -279,8 +279,8 @@ fn free_slots_that_are_killed_lose_nothing_and_ask_nothing_twice() {
         match &word.what {
             What::Started(started) => assert!(started.ids.iter().all(|id| !over.contains(id)), "{started:?}"),
             What::Told(told) => {
-                let settled = told.rows.iter().filter(|row| !matches!(row.answer, Answer::Lost(_)));
-                assert!(settled.map(|row| over.insert(row.id)).all(|is_new| is_new), "{told:?}");
+                let mut settled = told.rows.iter().filter(|row| !matches!(row.answer, Answer::Lost(_)));
+                assert!(settled.all(|row| over.insert(row.id)), "{told:?}");
             }
             _ => {}
         }

@@ -42,7 +42,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "dal-work",
         ],
     ),
-    ("dal-benches", &["dal-core", "dal-geom", "dal-acq", "dal-nn", "dal-oracles"]),
+    ("dal-benches", &["dal-core", "dal-geom", "dal-eval", "dal-acq", "dal-nn", "dal-oracles"]),
     ("xtask", &[]),
     ("xtask-libtorch", &[]),
     ("xtask-tidy", &[]),
