@@ -164,7 +164,7 @@ impl Oracle for OneACall {
                 _ => LabelFailureKind::NotTried,
             };
             let flow: ControlFlow<()> = match row {
-                0 if call >= self.idle && call % 2 == 0 => on_row(row, Ok(&[1.0, x[[0, 0]]])),
+                0 if call >= self.idle && call.is_multiple_of(2) => on_row(row, Ok(&[1.0, x[[0, 0]]])),
                 _ => on_row(row, Err(LabelFailure::new(kind, "at an earlier point"))),
             };
             if flow.is_break() {
