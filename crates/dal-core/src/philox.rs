@@ -38,12 +38,6 @@ impl Philox {
         }
         c
     }
-
-    /// A word in `[0, 1)` with 24 bits: exact in f32 on every device.
-    #[inline]
-    pub fn unit_f32(word: u32) -> f32 {
-        (word >> 8) as f32 * (1.0 / 16_777_216.0)
-    }
 }
 
 #[cfg(test)]
@@ -58,11 +52,5 @@ mod tests {
         assert_eq!(ones, [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
         let pi = Philox::new([0xa409_3822, 0x299f_31d0]).block([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344]);
         assert_eq!(pi, [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]);
-    }
-
-    #[test]
-    fn unit_interval() {
-        assert_eq!(Philox::unit_f32(0), 0.0);
-        assert!(Philox::unit_f32(u32::MAX) < 1.0);
     }
 }

@@ -1,12 +1,13 @@
-//! Do the two engines agree? Trains one problem's ensembles by the published protocol on both, from the same seeds, on the
-//! same growing training sets, and prints the mean log ratio of their test errors with its 90 % interval over seeds.
+//! Do the two engines agree? Trains one problem's ensembles by the published protocol on both, from the same seeds, on
+//! the same growing training sets, and prints the mean log ratio of their test errors with its 90 % interval over
+//! seeds.
 //!
 //! `cargo run --release -p dal-nn --features tch --example agree -- sine [--seeds 20] [--steps 10] [--threads 1]
 //! [--device cpu]`
 //!
-//! Training set `t` holds 80 + 40 t uniform points. Trainings are chaotic (rounding decides which of many similar networks
-//! comes out), so single errors differ; what is asked is whether one engine is better on average. A seed's mean over steps
-//! is one observation. Exit code 1 where the interval leaves ±15 %.
+//! Training set `t` holds 80 + 40 t uniform points. Trainings are chaotic (rounding decides which of many similar
+//! networks comes out), so single errors differ; what is asked is whether one engine is better on average. A seed's
+//! mean over steps is one observation. Exit code 1 where the interval leaves ±15 %.
 
 use std::time::Instant;
 

@@ -3,8 +3,8 @@
 //!
 //! `cargo run --release -p dal-nn --example sanity -- sine 80 480 [--members 3] [--seed 0] [--recomputed]`
 //!
-//! With 3 members, test MSE over the variance of the outputs, at N = 80, 480, 2 080 (PyTorch): sine .62, .02, .03; hydro
-//! .75, .16, .05; foil .32, .15, .09; damp .69, .20; robo .017 at 80.
+//! With 3 members, test MSE over the variance of the outputs, at N = 80, 480, 2 080 (PyTorch): sine .62, .02, .03;
+//! hydro .75, .16, .05; foil .32, .15, .09; damp .69, .20; robo .017 at 80.
 
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
-//! One suite for every engine, against the plain loops: predictions, gradients, one epoch's update and running statistics, at
-//! several stages of a training, over random shapes. The fast engine takes part with every instruction set the machine has, the
-//! one on libtorch (feature `tch`) alone and beside other members of a batch.
+//! One suite for every engine, against the plain loops: predictions, gradients, one epoch's update and running
+//! statistics, at several stages of a training, over random shapes. The fast engine takes part with every instruction
+//! set the machine has, the one on libtorch (feature `tch`) alone and beside other members of a batch.
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -130,8 +130,8 @@ fn norm(values: &[f64]) -> f64 {
     values.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// Whether the engine's error against f64 is at most four times that of the plain loops in f32. `slack` is what rounding alone
-/// may do where the plain loops happen to be exact.
+/// Whether the engine's error against f64 is at most four times that of the plain loops in f32. `slack` is what
+/// rounding alone may do where the plain loops happen to be exact.
 fn close(what: &str, fast: &[f32], plain: &[f32], exact: &[f64], slack: f64) -> Result<(), String> {
     let (fast, plain) = (distance(fast, exact), distance(plain, exact));
     if fast <= 4.0 * plain + slack * norm(exact).max(1e-3) {
@@ -262,8 +262,8 @@ fn compare_predictions(case: &Case, state: &MemberState<f32>) -> Result<(), Stri
     Ok(())
 }
 
-/// As [`compare_once`] and [`compare_predictions`], forgiving bad luck: where a pre-activation lies within rounding of ReLU's kink, the side it falls on
-/// is chance. A wrong kernel is wrong everywhere, so nearby states are tried too.
+/// As [`compare_once`] and [`compare_predictions`], forgiving bad luck: where a pre-activation lies within rounding of
+/// ReLU's kink, the side it falls on is chance. A wrong kernel is wrong everywhere, so nearby states are tried too.
 #[track_caller]
 fn compare(case: &Case, state: &MemberState<f32>) {
     let mut stream = ChaCha8Rng::seed_from_u64(11);
@@ -279,8 +279,9 @@ fn compare(case: &Case, state: &MemberState<f32>) {
     panic!("{}", complaints.join("\n"));
 }
 
-/// Indices of the parameters whose gradient is not all rounding. Adam divides by the gradient's own size, so that noise in
-/// a vanishing one (weights behind a constant column, biases that feed BatchNorm) becomes a full step of either sign.
+/// Indices of the parameters whose gradient is not all rounding. Adam divides by the gradient's own size, so that noise
+/// in a vanishing one (weights behind a constant column, biases that feed BatchNorm) becomes a full step of either
+/// sign.
 fn sensible(gradient: &[f64]) -> Vec<usize> {
     let least = 1e-2 * norm(gradient) / (gradient.len() as f64).sqrt();
     (0..gradient.len()).filter(|&i| gradient[i].abs() > least).collect()
@@ -317,8 +318,8 @@ fn six_layers_of_fifty_match_the_plain_loops_early_midway_and_late() {
 
 #[test]
 fn wide_layers_match_the_plain_loops() {
-    // Deeper than one slice of inputs (in the second network, of outputs on the way down too), and widths that do not fill a
-    // register tile.
+    // Deeper than one slice of inputs (in the second network, of outputs on the way down too), and widths that do not
+    // fill a register tile.
     for hidden in [vec![300, 67], vec![67, 300]] {
         let network = NetworkSpec::new(5, 3, hidden, batch_norm(), Head::Linear).unwrap();
         compare_along(&Case::new(network, 300, false, 3), 4);
@@ -331,8 +332,8 @@ fn one_point_has_no_variance_and_stays_finite() {
     compare_along(&Case::new(network, 1, false, 4), 10);
 }
 
-/// Sizes around the vector widths and register tiles. Small enough for a memory checker, which this is also for: it sees a
-/// kernel that reads or writes beside its buffers whatever comes of it.
+/// Sizes around the vector widths and register tiles. Small enough for a memory checker, which this is also for: it
+/// sees a kernel that reads or writes beside its buffers whatever comes of it.
 #[test]
 fn sizes_around_the_vector_widths_match_the_plain_loops() {
     for (n_in, hidden, n_out, n) in [

@@ -41,8 +41,8 @@ pub(crate) struct PassMasks {
     pub first_row: usize,
 }
 
-/// A network in evaluation mode. With `a = γ x̂ + β` and `x̂ = (z − mean) / √(variance + eps)`, BatchNorm is the affine map
-/// `a = scale · (z without bias) + shift`.
+/// A network in evaluation mode. With `a = γ x̂ + β` and `x̂ = (z − mean) / √(variance + eps)`, BatchNorm is the affine
+/// map `a = scale · (z without bias) + shift`.
 pub(crate) struct Evaluator<'a, T: Real> {
     pub layout: &'a Layout,
     pub params: Cow<'a, [T]>,

@@ -18,10 +18,10 @@ use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
 /// Trains ensembles of independent members on the CPU, in f32, from scratch.
 ///
 /// The result is a function of the description, the data and the job's seeds alone: the number of threads changes
-/// nothing, bit for bit. Member `m` starts from the stream `purpose("weights").index(m)`, and where it is trained anew the
-/// `k`-th time ([`OnCollapse`](dal_core::model::OnCollapse)) from `purpose("restart").index(k)` below it; a dropout network from
-/// `purpose("dropout").purpose("weights")`, with masks from `purpose("dropout").purpose("masks")`; the pairings of loss
-/// heads come from `purpose("pairs").index(m)`.
+/// nothing, bit for bit. Member `m` starts from the stream `purpose("weights").index(m)`, and where it is trained anew
+/// the `k`-th time ([`OnCollapse`](dal_core::model::OnCollapse)) from `purpose("restart").index(k)` below it; a dropout
+/// network from `purpose("dropout").purpose("weights")`, with masks from `purpose("dropout").purpose("masks")`; the
+/// pairings of loss heads come from `purpose("pairs").index(m)`.
 ///
 /// ```
 /// use dal_core::{Labelled, Needs, SeedPath, Surrogate};
@@ -76,8 +76,8 @@ impl CpuLearner {
         self
     }
 
-    /// Trains with the kernels of this instruction set instead of the fastest that the processor has: to get the results of
-    /// another machine.
+    /// Trains with the kernels of this instruction set instead of the fastest that the processor has: to get the
+    /// results of another machine.
     #[must_use]
     pub fn with_kernels(mut self, kernels: FastTrainer) -> Self {
         self.kernels = kernels;
@@ -176,8 +176,8 @@ impl CpuLearner {
 
     /// Trains the members of a job under one schedule, which sees the mean of their losses.
     ///
-    /// The rule lowers the rate after more than `patience` epochs without progress, so no earlier than at the end of a stretch
-    /// of `patience + 1 − stalled` epochs: each member trains that far at one rate before the others do.
+    /// The rule lowers the rate after more than `patience` epochs without progress, so no earlier than at the end of a
+    /// stretch of `patience + 1 − stalled` epochs: each member trains that far at one rate before the others do.
     fn train_coupled(&self, tasks: &[Task<'_>], stop: &Stop) -> Result<Vec<Trained>, (usize, Failure)> {
         let start = self.clock.as_ref().map(|clock| clock());
         let mut alone = self.recipe.training.clone();

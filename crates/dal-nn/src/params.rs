@@ -1,9 +1,9 @@
 //! Where each parameter of a network lies in its flat vector, and PyTorch's default initial values.
 //!
 //! A member is one flat vector. In order, for each hidden layer: weight `[width, fan_in]` row-major (as PyTorch's
-//! `Linear`), bias `[width]`, then with BatchNorm γ `[width]` and β `[width]`; the last Linear's weight and bias; for each
-//! convolution of the head weight (`[out, in, kernel]`, transposed `[in, out, kernel]`) and bias; and, where a loss head
-//! is trained along, for each feature layer weight `[width, fan_in]` and bias, then the score's weight
+//! `Linear`), bias `[width]`, then with BatchNorm γ `[width]` and β `[width]`; the last Linear's weight and bias; for
+//! each convolution of the head weight (`[out, in, kernel]`, transposed `[in, out, kernel]`) and bias; and, where a
+//! loss head is trained along, for each feature layer weight `[width, fan_in]` and bias, then the score's weight
 //! `[1, layers · width]` and bias `[1]`. BatchNorm's running means and variances are not parameters: they lie in two
 //! vectors of their own, layer after layer ([`Layout::statistics`]).
 

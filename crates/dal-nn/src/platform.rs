@@ -2,14 +2,14 @@
 
 use crate::products::DEPTH;
 
-/// Order and rounding of matrix products: their results are byte-identical where this is equal, whatever the processor's
-/// caches ([`DEPTH`]).
+/// Order and rounding of matrix products: their results are byte-identical where this is equal, whatever the
+/// processor's caches ([`DEPTH`]).
 pub(crate) fn products() -> String {
     format!("gemm/{}/{DEPTH}", if is_fused() { "fused" } else { "unfused" })
 }
 
-/// Whether the crate's multiply-adds are fused here: it takes the widest vector extension that it finds, and all but its scalar
-/// path fuse.
+/// Whether the crate's multiply-adds are fused here: it takes the widest vector extension that it finds, and all but
+/// its scalar path fuse.
 pub(crate) fn is_fused() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

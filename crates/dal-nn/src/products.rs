@@ -92,18 +92,19 @@ impl Products for Loops {
 
 /// Terms of a sum that are added up in one go by [`Gemm`].
 ///
-/// The `gemm` crate cuts sums by the sizes of the processor's caches, but none of at most 512 terms; longer ones are cut here.
+/// The `gemm` crate cuts sums by the sizes of the processor's caches, but none of at most 512 terms; longer ones are
+/// cut here.
 pub const DEPTH: usize = 512;
 
-/// The `gemm` crate on the calling thread, in an order of its sums that neither the processor's caches nor the width of its
-/// vectors decide.
+/// The `gemm` crate on the calling thread, in an order of its sums that neither the processor's caches nor the width of
+/// its vectors decide.
 ///
 /// An entry is cut into blocks of [`DEPTH`] terms. Those of a block are added in order, from 0, by multiply-adds (fused
 /// where the processor has them); the blocks' sums are added in order, to `c` where `accumulate`.
 ///
-/// The crate has kernels of their own, with other orders, for products of one row or column, of at most two terms and of at
-/// most `SMALL` entries whose sums run along contiguous memory. They are kept from it: a row, a column or terms of zeros
-/// are added, or the smaller operand is copied so that its memory runs the other way.
+/// The crate has kernels of their own, with other orders, for products of one row or column, of at most two terms and
+/// of at most `SMALL` entries whose sums run along contiguous memory. They are kept from it: a row, a column or terms
+/// of zeros are added, or the smaller operand is copied so that its memory runs the other way.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gemm;
 
@@ -161,11 +162,11 @@ fn block<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T], accumulate: b
     tiled(a, b, c, accumulate);
 }
 
-/// What the crate's tiled kernels compute: at least two rows and columns, three to [`DEPTH`] terms, and not both operands with
-/// their sums along contiguous memory where the product is [`SMALL`].
+/// What the crate's tiled kernels compute: at least two rows and columns, three to [`DEPTH`] terms, and not both
+/// operands with their sums along contiguous memory where the product is [`SMALL`].
 fn tiled<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T], accumulate: bool) {
-    // SAFETY: `Matrix` only describes entries inside its slice (checked in `new`, kept by its methods), `check` has compared the
-    // three shapes, and `c` is exclusive, so it overlaps neither operand. `Real` is sealed to f32 and f64.
+    // SAFETY: `Matrix` only describes entries inside its slice (checked in `new`, kept by its methods), `check` has
+    // compared the three shapes, and `c` is exclusive, so it overlaps neither operand. `Real` is sealed to f32 and f64.
     unsafe {
         gemm::gemm(
             a.n_rows,
@@ -258,9 +259,9 @@ mod tests {
         assert!(fast.iter().zip(&due).all(|(f, d)| f.to_bits() == d.to_bits()), "f32, {shape:?}, {transposed:?}");
     }
 
-    /// What the networks of the benchmark need, and sizes around the crate's tiles and blocks: single rows and columns, few terms,
-    /// more rows and columns than a block has, more terms than its smallest block. Equal bits to a formula that knows no
-    /// caches and no vector width are equal bits on every processor with the same rounding.
+    /// What the networks of the benchmark need, and sizes around the crate's tiles and blocks: single rows and columns,
+    /// few terms, more rows and columns than a block has, more terms than its smallest block. Equal bits to a formula
+    /// that knows no caches and no vector width are equal bits on every processor with the same rounding.
     #[test]
     fn products_are_the_formula_bit_for_bit() {
         for shape in [

@@ -1,4 +1,5 @@
-//! What every engine does around its training: a fit job becomes tasks, one network each, and trained networks a surrogate.
+//! What every engine does around its training: a fit job becomes tasks, one network each, and trained networks a
+//! surrogate.
 
 use dal_core::{
     DropoutSpec, FitJob, LearnError, LossHeadSpec, SeedPath, Stop, TrainingCost, TrainingEnd, TrainingReport,
@@ -220,8 +221,8 @@ impl Recipe {
         }
     }
 
-    /// Trains jobs with `run`, which answers each task in order: `None` where it was not started because an earlier one of
-    /// its job had failed.
+    /// Trains jobs with `run`, which answers each task in order: `None` where it was not started because an earlier one
+    /// of its job had failed.
     pub(crate) fn fit_with(
         &self,
         jobs: &[FitJob<'_>],

@@ -1,10 +1,11 @@
 //! Surrogates as safetensors files: written byte for byte the same, and validated to the last number on reading.
 //!
-//! Tensors (all `F32`, row-major) are named `members.M.…` and `dropout.…`, followed by `hidden.L.weight`, `.bias`, `.gamma`,
-//! `.beta`, `.running_mean`, `.running_var`, by `last.weight`, `last.bias`, by `conv.C.weight`, `conv.C.bias`, and by
-//! `loss_head.features.F.weight`, `.bias`, `loss_head.score.weight`, `.bias`, where the network has them; shapes are PyTorch's. The
-//! metadata hold one entry, `dal`: the SHA-256 of what follows and of all tensors in order of their names (name, then
-//! data), in hexadecimal, a space, and a JSON description of network, scaling, needs and provenance.
+//! Tensors (all `F32`, row-major) are named `members.M.…` and `dropout.…`, followed by `hidden.L.weight`, `.bias`,
+//! `.gamma`, `.beta`, `.running_mean`, `.running_var`, by `last.weight`, `last.bias`, by `conv.C.weight`,
+//! `conv.C.bias`, and by `loss_head.features.F.weight`, `.bias`, `loss_head.score.weight`, `.bias`, where the network
+//! has them; shapes are PyTorch's. The metadata hold one entry, `dal`: the SHA-256 of what follows and of all tensors
+//! in order of their names (name, then data), in hexadecimal, a space, and a JSON description of network, scaling,
+//! needs and provenance.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -124,7 +125,8 @@ struct Description {
     training_report: Option<TrainingReport>,
 }
 
-/// The scaling around the network. No network of this version scales its outputs: they are in the model units of `dal-core`.
+/// The scaling around the network. No network of this version scales its outputs: they are in the model units of
+/// `dal-core`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SavedScaling {

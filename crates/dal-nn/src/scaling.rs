@@ -1,5 +1,5 @@
-//! Optional affine scaling of the inputs around a network. The published protocol uses none, and outputs have none here: a
-//! learner is given labels in model units (`dal_core::OutputScaling`).
+//! Optional affine scaling of the inputs around a network. The published protocol uses none, and outputs have none
+//! here: a learner is given labels in model units (`dal_core::OutputScaling`).
 
 use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};

@@ -138,7 +138,8 @@ impl Frame<'_> {
         check_inputs(x, self.network.n_inputs())
     }
 
-    /// Calls `on_chunk(first row, predictions)` with the predictions `(n_models, chunk, n_outputs)` of `n_models` models.
+    /// Calls `on_chunk(first row, predictions)` with the predictions `(n_models, chunk, n_outputs)` of `n_models`
+    /// models.
     fn each_chunk(
         &self,
         x: &ArrayView2<'_, f64>,
@@ -305,7 +306,8 @@ impl Committee for CpuSurrogate {
 }
 
 impl InputGradient for CpuSurrogate {
-    /// With `D(x) = mean_j var_m f_mj(x)`: `∂D/∂x = 2/(M J) Σ_m Σ_j (f_mj − f̄_j) ∂f_mj/∂x`, since the deviations sum to zero.
+    /// With `D(x) = mean_j var_m f_mj(x)`: `∂D/∂x = 2/(M J) Σ_m Σ_j (f_mj − f̄_j) ∂f_mj/∂x`, since the deviations sum
+    /// to zero.
     fn disagreement(&self, x: ArrayView2<'_, f64>) -> Result<(Array1<f64>, Array2<f64>), SurrogateError> {
         let evaluators = self.ensemble.evaluators();
         let (n_inputs, n_outputs) = (self.n_inputs(), self.n_outputs());

@@ -1,14 +1,16 @@
 //! Products of parameter gradients over the members of an ensemble, without ever storing a gradient.
 //!
 //! In evaluation mode, layer `l` turns its input `h` into `z = W h + b` and, with BatchNorm, `a = γ x̂ + β`. With `δ` a
-//! scalar's derivative at `a` (after the ReLU's mask) and `dz` at `z`, its gradient is `dW = dz hᵀ`, `db = dz`, `dγ = δ ⊙ x̂`,
-//! `dβ = δ`. So the product of two such gradients, of a scalar at an anchor and of one at a candidate, is
+//! scalar's derivative at `a` (after the ReLU's mask) and `dz` at `z`, its gradient is `dW = dz hᵀ`, `db = dz`,
+//! `dγ = δ ⊙ x̂`, `dβ = δ`. So the product of two such gradients, of a scalar at an anchor and of one at a candidate,
+//! is
 //!
 //! `Σ_l (dz · dz′)(1 + h · h′) + δ · δ′ + (δ ⊙ x̂) · (δ′ ⊙ x̂′)`:
 //!
 //! three matrix products per layer over all pairs. Where outputs outnumber the anchors the sum is cheaper forwards: the
 //! candidate's gradient is a direction, and all outputs' derivatives along it come from one pass at the anchor,
-//! `ż = W ḣ + dz′ (1 + h · h′)`, `ȧ = scale ⊙ ż + (δ′ ⊙ x̂′) ⊙ x̂ + δ′`. Arithmetic is in f64: anchors and candidates are few.
+//! `ż = W ḣ + dz′ (1 + h · h′)`, `ȧ = scale ⊙ ż + (δ′ ⊙ x̂′) ⊙ x̂ + δ′`. Arithmetic is in f64: anchors and candidates
+//! are few.
 
 use dal_core::{OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent};
 use ndarray::{Array3, ArrayView1, ArrayView2, s};

@@ -29,9 +29,9 @@ pub enum TrainError {
 }
 
 /// Dropout while training: unit `u` of hidden layer `l` (after its ReLU) is kept for point `i` in epoch `e` with
-/// probability `1 − rate` and then divided by it. Whether it is kept is a function of (key, e, l, i, u): half-word `u mod 8`
-/// (low half first) of the Philox4x32-10 block at counter `[e, l, i, u / 8]`, compared with `round(65536 rate)`: kept if
-/// not below.
+/// probability `1 − rate` and then divided by it. Whether it is kept is a function of (key, e, l, i, u): half-word
+/// `u mod 8` (low half first) of the Philox4x32-10 block at counter `[e, l, i, u / 8]`, compared with
+/// `round(65536 rate)`: kept if not below.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DropoutTraining {
     /// Probability that a unit is dropped, in `[0, 1)`.
@@ -44,10 +44,10 @@ pub struct DropoutTraining {
 ///
 /// Hidden layer `l` of the last `shape.n_layers` gives `relu(A_l h_l + a_l)`, concatenated into the score `l̂`. With
 /// `ℓ_i` the squared error of point `i` in training mode (mean over outputs, a constant for differentiation) and an
-/// epoch's permutation `π` (Fisher–Yates on Philox under `key`), the pairs are `(π_0, π_1), (π_2, π_3), …`, an odd last one
-/// dropped, and `R = mean max(0, margin − s (l̂_i − l̂_j))`, `s = 1` if `ℓ_i > ℓ_j`, else −1 (0 without a pair).
-/// The gradient is that of `loss + weight · R`; from epoch `joint_epochs` (counted from 0) on, `R` no longer reaches the
-/// hidden layers. The plateau watches the regression loss alone.
+/// epoch's permutation `π` (Fisher–Yates on Philox under `key`), the pairs are `(π_0, π_1), (π_2, π_3), …`, an odd last
+/// one dropped, and `R = mean max(0, margin − s (l̂_i − l̂_j))`, `s = 1` if `ℓ_i > ℓ_j`, else −1 (0 without a pair).
+/// The gradient is that of `loss + weight · R`; from epoch `joint_epochs` (counted from 0) on, `R` no longer reaches
+/// the hidden layers. The plateau watches the regression loss alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LossHeadTraining {
     /// Layers read and features per layer.
@@ -151,8 +151,8 @@ pub struct TrainLog {
 pub trait MemberTrainer<T: Real>: Send + Sync {
     /// Runs the epochs of `epochs` (absolute numbers: masks, permutations and the loss head's phase depend on them).
     ///
-    /// Where `epochs` ends at `training.epochs` and the network asks for recomputed BatchNorm statistics, they replace the
-    /// running ones at the end. Losses are appended to `log`. No allocation per epoch.
+    /// Where `epochs` ends at `training.epochs` and the network asks for recomputed BatchNorm statistics, they replace
+    /// the running ones at the end. Losses are appended to `log`. No allocation per epoch.
     ///
     /// # Errors
     /// [`TrainError::Diverged`] in the first epoch whose loss is not finite, or, with the last epoch's number, when a
@@ -231,7 +231,8 @@ pub struct AdamScalars<T> {
 }
 
 impl<T: Real> AdamScalars<T> {
-    /// The scalars of step `step` (from 1) at `rate`; decay and eps as [`DecayReading`](dal_core::model::DecayReading) says.
+    /// The scalars of step `step` (from 1) at `rate`; decay and eps as [`DecayReading`](dal_core::model::DecayReading)
+    /// says.
     pub fn new(training: &TrainingSpec, rate: f64, step: u64) -> Self {
         let (t, spec) = (step as f64, &training.adam);
         let factor = training.decay_factor();

@@ -577,7 +577,8 @@ fn collapsed_members_are_trained_anew_and_the_others_left_alone() {
     assert!(ends(&fit(OnCollapse::Restart, 1, 1)).iter().all(|end| end.restarts == OnCollapse::MOST_RESTARTS));
 }
 
-/// The ensemble's decay acts times the members of the averaged loss; a dropout network, which has a loss of its own, keeps it.
+/// The ensemble's decay acts times the members of the averaged loss; a dropout network, which has a loss of its own,
+/// keeps it.
 #[test]
 fn a_reading_of_the_decay_concerns_the_ensemble_alone() {
     let data = labelled(25, 1, 1);

@@ -350,8 +350,8 @@ fn biases_that_feed_batch_norm_have_no_gradient() {
     }
 }
 
-/// One Adam of all members on the average of their losses, written out, ends where independent members end whose decay and eps
-/// are multiplied by the number of members.
+/// One Adam of all members on the average of their losses, written out, ends where independent members end whose decay
+/// and eps are multiplied by the number of members.
 #[test]
 fn an_averaged_loss_is_members_by_themselves_with_decay_and_eps_times_their_number() {
     let (n_members, epochs, rate) = (10, 60, 3e-3);

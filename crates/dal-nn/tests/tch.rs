@@ -352,7 +352,8 @@ fn a_stop_ends_a_training_within_an_epoch_and_training_anew_gives_the_same_model
     let (plain, all) = (Needs::default(), everything());
     let job = |needs| FitJob { labelled: &data, needs, seeds: SeedPath::root(1) };
     let jobs = [job(&plain), job(&all)];
-    // So many epochs take many minutes: only the stop ends them. (Losses of all epochs are kept on the device: no more of them.)
+    // So many epochs take many minutes: only the stop ends them. (Losses of all epochs are kept on the device: no more
+    // of them.)
     let long = training(3, 1 << 22);
     for options in [
         TchOptions::default(),
@@ -421,8 +422,8 @@ fn a_stop_is_seen_before_the_epoch_that_it_forbids() {
     assert_eq!(states, before);
 }
 
-/// Reports are those of the CPU engine up to rounding; a member that collapsed is trained anew on this engine as on that
-/// one, and the others stay what they are.
+/// Reports are those of the CPU engine up to rounding; a member that collapsed is trained anew on this engine as on
+/// that one, and the others stay what they are.
 #[test]
 fn trainings_are_reported_and_collapsed_members_trained_anew() {
     let data = labelled(40, 2, 1, 11);

@@ -10,8 +10,8 @@ use crate::params::LossHeadRange;
 use crate::training::{DropoutTraining, LossHeadTraining, TrainJob};
 use dal_core::model::ConvKind;
 
-/// Fills `keep`, panels of `width` features, with the factors of hidden layer `layer` in epoch `epoch`: 0 where a unit is
-/// dropped, else 1 / (1 − rate).
+/// Fills `keep`, panels of `width` features, with the factors of hidden layer `layer` in epoch `epoch`: 0 where a unit
+/// is dropped, else 1 / (1 − rate).
 pub(super) fn fill_masks(
     kernels: &Kernels,
     n_points: usize,
@@ -213,8 +213,8 @@ impl LossHead {
         }
     }
 
-    /// Scores, the ranking loss's gradient, and all gradients of the head's own parameters; in the joint phase also what
-    /// the hidden layers get. `sources` gives the activations of a hidden layer.
+    /// Scores, the ranking loss's gradient, and all gradients of the head's own parameters; in the joint phase also
+    /// what the hidden layers get. `sources` gives the activations of a hidden layer.
     pub(super) fn pass<'a>(
         &mut self,
         kernels: &Kernels,

@@ -9,8 +9,8 @@ use crate::params::HiddenRange;
 use crate::real::Real;
 use crate::training::{AdamScalars, MemberState, TrainJob};
 
-/// Parameters from which on a network's moments do not stay in the second-level cache between epochs. Tests have networks on
-/// either side.
+/// Parameters from which on a network's moments do not stay in the second-level cache between epochs. Tests have
+/// networks on either side.
 const LARGE: usize = if cfg!(test) { 1 << 10 } else { 1 << 18 };
 
 /// What is kept of a hidden layer: its pre-activations and BatchNorm's numbers per feature.
@@ -149,8 +149,8 @@ impl<'j> Member<'j> {
         state.second_moment.copy_from_slice(&self.second);
     }
 
-    /// The loss of epoch `epoch` in training mode; the outputs' gradient, and all that [`Member::backward`] needs, is left in
-    /// the buffers. `state` gives the running means and the number of steps only.
+    /// The loss of epoch `epoch` in training mode; the outputs' gradient, and all that [`Member::backward`] needs, is
+    /// left in the buffers. `state` gives the running means and the number of steps only.
     pub(super) fn forward(&mut self, state: &MemberState<f32>, epoch: usize) -> f64 {
         let job = self.job;
         let n_points = job.n;
@@ -277,8 +277,9 @@ impl<'j> Member<'j> {
 
     /// The gradient of the loss of the last [`Member::forward`]. That of a bias which feeds BatchNorm is exactly 0.
     ///
-    /// With `step` it also takes the Adam step: of a large network layer by layer, as soon as nothing needs a layer's parameters
-    /// any more and while its gradient is in cache, which gives the same numbers as all parameters at the end.
+    /// With `step` it also takes the Adam step: of a large network layer by layer, as soon as nothing needs a layer's
+    /// parameters any more and while its gradient is in cache, which gives the same numbers as all parameters at the
+    /// end.
     pub(super) fn backward(&mut self, step: Option<&AdamScalars<f32>>) {
         let job = self.job;
         let n_points = job.n;
@@ -319,8 +320,8 @@ impl<'j> Member<'j> {
                 self.finish_sums(l - 1, range);
             }
             std::mem::swap(&mut self.delta, &mut self.delta_below);
-            // Behind the last layer lie convolutions and loss head, whose gradients are there already. What lies before the first
-            // whole vector of a layer's weights waits for the layer below.
+            // Behind the last layer lie convolutions and loss head, whose gradients are there already. What lies before
+            // the first whole vector of a layer's weights waits for the layer below.
             let from = if l == 0 { 0 } else { linear_start.next_multiple_of(LINE).min(open) };
             if let Some(scalars) = step.filter(|_| l == 0 || self.params.len() >= LARGE) {
                 self.step(from..open, scalars);
@@ -346,7 +347,8 @@ impl<'j> Member<'j> {
         self.delta[..self.output.len()].copy_from_slice(&self.output);
     }
 
-    /// From the sums over hidden layer `l`'s gradient: those of γ and β and BatchNorm's backward scalars, or of the bias.
+    /// From the sums over hidden layer `l`'s gradient: those of γ and β and BatchNorm's backward scalars, or of the
+    /// bias.
     fn finish_sums(&mut self, l: usize, range: &HiddenRange) {
         let layer = &mut self.hidden[l];
         match &range.batch_norm {

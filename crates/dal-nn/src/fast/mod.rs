@@ -19,8 +19,8 @@ use dal_core::model::BatchNormStatistics;
 
 /// Trains members in `f32` with the vector kernels of one instruction set.
 ///
-/// Gradients differ from the plain loops' by rounding alone; biases that feed BatchNorm, whose gradient is exactly zero,
-/// get exactly zero.
+/// Gradients differ from the plain loops' by rounding alone; biases that feed BatchNorm, whose gradient is exactly
+/// zero, get exactly zero.
 #[derive(Clone, Copy)]
 pub struct FastTrainer {
     kernels: &'static Kernels,
@@ -55,14 +55,14 @@ impl FastTrainer {
         self.kernels.name()
     }
 
-    /// The part of the numeric platform that results depend on: instruction set and order of sums. Two machines with the
-    /// same text compute the same bits.
+    /// The part of the numeric platform that results depend on: instruction set and order of sums. Two machines with
+    /// the same text compute the same bits.
     pub fn platform(&self) -> String {
         format!("cpu/{}/{}", self.path(), kernels::BLOCKING)
     }
 
-    /// Does multiply-adds from registers alone and returns how many flops that were: timed by a caller, the most that any
-    /// kernel of this path can reach.
+    /// Does multiply-adds from registers alone and returns how many flops that were: timed by a caller, the most that
+    /// any kernel of this path can reach.
     pub fn peak_work(&self, rounds: usize) -> f64 {
         2.0 * self.kernels.peak(rounds)
     }

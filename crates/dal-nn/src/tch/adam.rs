@@ -1,15 +1,15 @@
 //! Adam and the plateau schedule for many members at once, without waiting for the device.
 //!
 //! On the processor a fused kernel takes the step. Elsewhere operators do, each of which reads and writes its operands
-//! once in memory, so that what counts is how few there are (docs/gpu.md has the counts). With rows for members, rates are
-//! a column. In place of the second moment `v` its root `S = √(v / (1 − β2))` is kept:
+//! once in memory, so that what counts is how few there are (docs/gpu.md has the counts). With rows for members, rates
+//! are a column. In place of the second moment `v` its root `S = √(v / (1 − β2))` is kept:
 //!
 //! - `S` becomes `hypot(√β2 S, g)`, and `m` becomes `m + (1 − β1) (g − m)`;
 //! - `θ` becomes `θ + m / (A S + B)` with `A = −root_scale √(1 − β2) / step` and `B = −eps / step`.
 //!
 //! They are `v ← β2 v + (1 − β2) g²`, `m ← β1 m + (1 − β1) g` and `θ ← θ − step m / (root_scale √v + eps)` rewritten.
-//! The root of a number that was squared and rounded is that number again, so that a state that is written back and read
-//! goes on as if it had stayed.
+//! The root of a number that was squared and rounded is that number again, so that a state that is written back and
+//! read goes on as if it had stayed.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -192,8 +192,8 @@ mod tests {
     use dal_core::SeedPath;
     use dal_core::model::{AdamSpec, Head, NetworkSpec};
 
-    /// Both ways beside the formula in f64, also where a moment does not last at all. The state is written back and read
-    /// again half-way.
+    /// Both ways beside the formula in f64, also where a moment does not last at all. The state is written back and
+    /// read again half-way.
     #[test]
     fn both_ways_take_the_steps_of_the_formula() {
         let network = NetworkSpec::new(2, 1, vec![3], None, Head::Linear).unwrap();

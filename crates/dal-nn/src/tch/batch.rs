@@ -30,7 +30,8 @@ pub(super) struct BatchSpec<'a> {
     pub stop: Option<&'a Stop>,
 }
 
-/// What each member has of its own. Dropout and loss heads are those of all members or of none, and differ in keys alone.
+/// What each member has of its own. Dropout and loss heads are those of all members or of none, and differ in keys
+/// alone.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchMember<'a> {
     pub x: &'a [f32],
@@ -115,8 +116,8 @@ impl<'a> Batch<'a> {
 /// The states must have taken equally many steps. Nothing is read back before the last epoch.
 ///
 /// # Errors
-/// The outer one is the device's; the inner ones are the members' own: the first epoch whose loss was not finite, or the
-/// last epoch where a parameter or statistic is not.
+/// The outer one is the device's; the inner ones are the members' own: the first epoch whose loss was not finite, or
+/// the last epoch where a parameter or statistic is not.
 pub(super) fn train(
     spec: BatchSpec<'_>,
     members: &[BatchMember<'_>],

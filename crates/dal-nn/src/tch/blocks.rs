@@ -3,9 +3,9 @@
 //! column beside the rows.
 //!
 //! First come, for networks with BatchNorm, all biases that feed it, layer after layer (the order of the running
-//! statistics), then all γ, then all β, each group without gaps. The rest starts at multiples of a cache line; gaps hold
-//! zeros and stay so. Passes see the three groups tensor by tensor: where the tensor is ordered by members they are
-//! fetched before a pass and put back after it, which moves a few numbers per unit.
+//! statistics), then all γ, then all β, each group without gaps. The rest starts at multiples of a cache line; gaps
+//! hold zeros and stay so. Passes see the three groups tensor by tensor: where the tensor is ordered by members they
+//! are fetched before a pass and put back after it, which moves a few numbers per unit.
 
 use std::collections::HashMap;
 use std::ops::Range;

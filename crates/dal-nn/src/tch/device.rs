@@ -61,16 +61,17 @@ impl FromStr for TchDevice {
 pub struct TchOptions {
     /// Where tensors live.
     pub device: TchDevice,
-    /// On the CPU: operating-system threads, each training a share of the members with single-threaded libtorch calls (its
-    /// own thread setting is process-wide and becomes 1). Other devices are fed by the calling thread.
+    /// On the CPU: operating-system threads, each training a share of the members with single-threaded libtorch calls
+    /// (its own thread setting is process-wide and becomes 1). Other devices are fed by the calling thread.
     pub threads: usize,
     /// On CUDA: matrix products of f32 in TF32 (ten bits of mantissa). Process-wide once switched on.
     pub tf32: bool,
-    /// Operands of the training's matrix products rounded to bfloat16 (seven bits of mantissa); everything else stays f32.
+    /// Operands of the training's matrix products rounded to bfloat16 (seven bits of mantissa); everything else stays
+    /// f32.
     pub bf16: bool,
     /// Bytes that the members trained together may need, estimated; fewer members are trained at once where it would be
-    /// more. `None`: what suits the device (on the CPU 16 MiB, on CUDA 8 GiB). Where a device runs out of memory all the
-    /// same, the number is halved.
+    /// more. `None`: what suits the device (on the CPU 16 MiB, on CUDA 8 GiB). Where a device runs out of memory all
+    /// the same, the number is halved.
     pub memory: Option<usize>,
 }
 
@@ -179,9 +180,9 @@ fn allow_tf32() -> bool {
             #[link_name = "_ZN2at7Context18setAllowTF32CuBLASEb"]
             fn set_allow_tf32(context: *mut std::ffi::c_void, allow: bool);
         }
-        // SAFETY: `at::globalContext()` returns a reference to a static object, and `at::Context::setAllowTF32CuBLAS(bool)`
-        // is a member function without result: under the C++ ABI of Linux they are called like these two. It does not throw
-        // for a plain flag.
+        // SAFETY: `at::globalContext()` returns a reference to a static object, and
+        // `at::Context::setAllowTF32CuBLAS(bool)` is a member function without result: under the C++ ABI of Linux they
+        // are called like these two. It does not throw for a plain flag.
         unsafe { set_allow_tf32(global_context(), true) };
         true
     }
@@ -191,8 +192,8 @@ fn allow_tf32() -> bool {
     }
 }
 
-/// Loads libtorch's CUDA backend (`libtorch_cuda.so` of a CUDA installation of the same version) into the process. It must
-/// happen before the first question about a CUDA device; a build against a CUDA libtorch needs it not.
+/// Loads libtorch's CUDA backend (`libtorch_cuda.so` of a CUDA installation of the same version) into the process. It
+/// must happen before the first question about a CUDA device; a build against a CUDA libtorch needs it not.
 ///
 /// # Errors
 /// [`TchSetupError::Library`] where the file is not there or does not load.
@@ -208,8 +209,8 @@ pub fn load_cuda_backend(path: &Path) -> Result<(), TchSetupError> {
     const NOW_GLOBAL: c_int = 0x102;
     let failed = |message: String| TchSetupError::Library { path: path.to_owned(), message };
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| failed(error.to_string()))?;
-    // SAFETY: the name is a C string that lives through the call. Initialisers of the library run; loading libtorch's own is
-    // what the caller asks for. `dlerror` returns a C string of the calling thread, or null.
+    // SAFETY: the name is a C string that lives through the call. Initialisers of the library run; loading libtorch's
+    // own is what the caller asks for. `dlerror` returns a C string of the calling thread, or null.
     unsafe {
         if dlopen(name.as_ptr(), NOW_GLOBAL).is_null() {
             let error = dlerror();
@@ -224,8 +225,8 @@ pub fn load_cuda_backend(path: &Path) -> Result<(), TchSetupError> {
     Ok(())
 }
 
-/// What results depend on besides specification and seeds: library, device, instruction set, precision, and the order of
-/// operations. Grouping of trials may change rounding beyond it.
+/// What results depend on besides specification and seeds: library, device, instruction set, precision, and the order
+/// of operations. Grouping of trials may change rounding beyond it.
 ///
 /// ```
 /// use dal_nn::{TchOptions, tch_platform};
@@ -293,9 +294,9 @@ pub(super) fn host_slice(tensor: &mut Tensor) -> Option<&mut [f32]> {
     if n == 0 {
         return Some(&mut []);
     }
-    // SAFETY: a contiguous tensor of `n` f32 on the processor, which the exclusive borrow keeps alive. Other tensors may
-    // share its storage, but no operation of libtorch runs while this slice is borrowed: they run on this thread, and what
-    // the threads of this engine work on is disjoint.
+    // SAFETY: a contiguous tensor of `n` f32 on the processor, which the exclusive borrow keeps alive. Other tensors
+    // may share its storage, but no operation of libtorch runs while this slice is borrowed: they run on this thread,
+    // and what the threads of this engine work on is disjoint.
     Some(unsafe { std::slice::from_raw_parts_mut(at, n) })
 }
 

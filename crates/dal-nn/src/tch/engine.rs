@@ -108,7 +108,8 @@ impl Engine for TchEngine {
             TchDevice::Cpu => ON_THE_PROCESSOR,
             TchDevice::Cuda(_) => ON_A_DEVICE,
         };
-        // Parameters, both moments, and the finished model, which may have an auxiliary network as large as the ensemble.
+        // Parameters, both moments, and the finished model, which may have an auxiliary network as large as the
+        // ensemble.
         let parameters = Layout::new(&network, None).n_parameters().saturating_mul(mlp.n_members());
         (HOST_MEMORY / parameters.saturating_mul(5 * size_of::<f32>()).max(1)).clamp(1, most)
     }

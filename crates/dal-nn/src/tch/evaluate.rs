@@ -132,8 +132,8 @@ impl DeviceEnsemble {
         Ok(DeviceTrace { hidden, prediction })
     }
 
-    /// From derivatives `signal (members, n_outputs, n)` of some scalar per point with respect to its prediction, of a traced
-    /// pass that kept its hidden layers, those with respect to the inputs, `(members, n_inputs, n)`.
+    /// From derivatives `signal (members, n_outputs, n)` of some scalar per point with respect to its prediction, of a
+    /// traced pass that kept its hidden layers, those with respect to the inputs, `(members, n_inputs, n)`.
     pub fn backward(&self, trace: &DeviceTrace, signal: &Tensor) -> Result<Tensor> {
         let mut here = signal.shallow_clone();
         for (conv, map) in self.convolutions.iter().zip(&self.views.conv).rev() {
@@ -150,7 +150,8 @@ impl DeviceEnsemble {
         Ok(here)
     }
 
-    /// The loss heads' scores of a traced pass that kept its hidden layers, `(members, n)`; `None` where there are none.
+    /// The loss heads' scores of a traced pass that kept its hidden layers, `(members, n)`; `None` where there are
+    /// none.
     pub fn scores(&self, trace: &DeviceTrace) -> Result<Option<Tensor>> {
         let Some(score) = &self.views.score else { return Ok(None) };
         let mut parts = Vec::new();

@@ -76,8 +76,8 @@ impl TchLearner {
         self
     }
 
-    /// Measures training with this clock; a batch's seconds are divided evenly among its members. Without one no cost is
-    /// reported.
+    /// Measures training with this clock; a batch's seconds are divided evenly among its members. Without one no cost
+    /// is reported.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
@@ -102,8 +102,8 @@ impl TchLearner {
     /// Trains one surrogate.
     ///
     /// # Errors
-    /// [`LearnError`]: shapes that differ, values that f32 cannot hold, needs that the network cannot meet, divergence, a
-    /// device that failed.
+    /// [`LearnError`]: shapes that differ, values that f32 cannot hold, needs that the network cannot meet, divergence,
+    /// a device that failed.
     pub fn fit(&self, labelled: &Labelled, needs: &Needs, seeds: &SeedPath) -> Result<TchSurrogate, LearnError> {
         let mut fitted = self.fit_surrogates(&[FitJob { labelled, needs, seeds: *seeds }], &Stop::new());
         fitted.pop().unwrap_or_else(|| Err(LearnError::Other { message: "no job was trained".into() }))

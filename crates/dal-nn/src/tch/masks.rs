@@ -37,8 +37,8 @@ pub(super) struct Masks {
     memory: Memory,
     rate: f64,
     keys: Vec<[u32; 2]>,
-    /// On a device: the two words of every round's key, each `(networks, 1, 1)`. They are there before the first epoch, so
-    /// that no epoch waits for a transfer.
+    /// On a device: the two words of every round's key, each `(networks, 1, 1)`. They are there before the first epoch,
+    /// so that no epoch waits for a transfer.
     round_keys: Option<Vec<[Tensor; 2]>>,
 }
 

@@ -1,12 +1,12 @@
 //! Forward and backward of many members over a full batch in training mode, one batched product per layer.
 //!
-//! Activations are `(members, features, points)`: BatchNorm's sums then run along rows, and what differs from feature to
-//! feature is one number per row. With `z = W h` (the bias is subtracted again, so it is left out), `c = z − mean` and
-//! `s = γ / √(variance + eps)`, a layer gives `relu(s c + β)`; and from the derivative `δ` at its output before the ReLU,
-//! `dβ = Σ δ`, `dγ = Σ δ c / √(variance + eps)` and `dz = s (δ − dβ/n − c Σ δ c / (n (variance + eps)))`.
+//! Activations are `(members, features, points)`: BatchNorm's sums then run along rows, and what differs from feature
+//! to feature is one number per row. With `z = W h` (the bias is subtracted again, so it is left out), `c = z − mean`
+//! and `s = γ / √(variance + eps)`, a layer gives `relu(s c + β)`; and from the derivative `δ` at its output before the
+//! ReLU, `dβ = Σ δ`, `dγ = Σ δ c / √(variance + eps)` and `dz = s (δ − dβ/n − c Σ δ c / (n (variance + eps)))`.
 //!
-//! Elsewhere than on the processor what counts is how often activations pass through memory (docs/gpu.md has the counts):
-//! there `z` is not centred, but its mean is made part of what is added to a row.
+//! Elsewhere than on the processor what counts is how often activations pass through memory (docs/gpu.md has the
+//! counts): there `z` is not centred, but its mean is made part of what is added to a row.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -338,8 +338,8 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// The gradient at the parameters of the last forward pass, which it consumes. Of `gradient` it leaves alone the biases
-    /// that feed BatchNorm: their gradient is zero, and they were so from the start.
+    /// The gradient at the parameters of the last forward pass, which it consumes. Of `gradient` it leaves alone the
+    /// biases that feed BatchNorm: their gradient is zero, and they were so from the start.
     pub fn backward(&mut self, params: &Views, gradient: &mut Views, epoch: usize) -> Result<()> {
         let (m, n) = (self.shape.n_members as i64, self.shape.n);
         let head_signal = self.score_gradient(params, gradient, epoch)?;

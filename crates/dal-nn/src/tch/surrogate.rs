@@ -26,9 +26,10 @@ const TANGENT_ROWS: usize = 256;
 
 /// An ensemble trained by [`TchLearner`](super::TchLearner), or brought to a device from a saved one.
 ///
-/// Predictions are computed in f32 on the device and handed out as f64; means and variances over members are taken in f64
-/// on the device. Pools are streamed through it in chunks. Products of parameter gradients are computed in f64: on the CPU,
-/// and for subsets of the parameters, by the CPU engine's own code. A prediction that is not finite is an error, never a value.
+/// Predictions are computed in f32 on the device and handed out as f64; means and variances over members are taken in
+/// f64 on the device. Pools are streamed through it in chunks. Products of parameter gradients are computed in f64: on
+/// the CPU, and for subsets of the parameters, by the CPU engine's own code. A prediction that is not finite is an
+/// error, never a value.
 pub struct TchSurrogate {
     host: CpuSurrogate,
     members: DeviceEnsemble,
@@ -107,8 +108,8 @@ fn failed(error: TchError) -> SurrogateError {
 }
 
 impl Frame {
-    /// Consecutive chunks of `x` that need no more than the memory allowed, at most `most` rows: first row and the points
-    /// `(1, n_inputs, n)` on the device.
+    /// Consecutive chunks of `x` that need no more than the memory allowed, at most `most` rows: first row and the
+    /// points `(1, n_inputs, n)` on the device.
     fn each_chunk(
         &self,
         x: &ArrayView2<'_, f64>,

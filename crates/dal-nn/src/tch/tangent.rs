@@ -181,8 +181,8 @@ impl DeviceTangent {
         Ok(Signals { dz, normal: normals, conv: conv_gradients })
     }
 
-    /// Products at `anchors` and `candidates`, each `(1, n_inputs, n)`, averaged over members: `(n, n_anchors, n_outputs)`.
-    /// About `values` numbers are held at once.
+    /// Products at `anchors` and `candidates`, each `(1, n_inputs, n)`, averaged over members:
+    /// `(n, n_anchors, n_outputs)`. About `values` numbers are held at once.
     pub fn products(
         &self,
         (anchors, candidates): (&Tensor, &Tensor),

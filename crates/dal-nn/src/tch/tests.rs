@@ -53,7 +53,8 @@ pub(crate) fn conformance_engines() -> Vec<(String, Box<dyn MemberTrainer<f32>>)
     engines
 }
 
-/// The suite covers a device only where one is found. Who wants to know that it was (the bundle's `check`, docs/gpu.md) runs this.
+/// The suite covers a device only where one is found. Who wants to know that it was (the bundle's `check`, docs/gpu.md)
+/// runs this.
 #[test]
 #[ignore = "needs a CUDA device"]
 fn conformance_covers_a_cuda_device() {

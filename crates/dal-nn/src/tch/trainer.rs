@@ -10,9 +10,9 @@ use super::pass::bytes_per_member;
 use crate::training::{MemberState, TrainError, TrainJob, TrainLog};
 use dal_core::Clock;
 
-/// Bytes that members trained together may need on the CPU by default. Measured on cores with 2 MiB of second-level cache:
-/// less pays for more calls (12 trials of six layers of 50 at 80 points: 1.33 ms per epoch and trial at 4 MB, 1.24 at 8, 1.17
-/// at 16), more for memory (1.19 at 20).
+/// Bytes that members trained together may need on the CPU by default. Measured on cores with 2 MiB of second-level
+/// cache: less pays for more calls (12 trials of six layers of 50 at 80 points: 1.33 ms per epoch and trial at 4 MB,
+/// 1.24 at 8, 1.17 at 16), more for memory (1.19 at 20).
 const CPU_MEMORY: usize = 16 << 20;
 /// The same on CUDA: much more than it takes to fill a device, much less than one has.
 const CUDA_MEMORY: usize = 8 << 30;
@@ -64,8 +64,8 @@ impl From<tch::TchError> for TchTrainError {
 
 /// Trains members of equal shapes together: of one ensemble, or of many.
 ///
-/// One batched matrix product per layer serves all of them. Beside whom a member trains may change its rounding, nothing
-/// else.
+/// One batched matrix product per layer serves all of them. Beside whom a member trains may change its rounding,
+/// nothing else.
 #[derive(Debug, Clone)]
 pub struct TchTrainer {
     options: TchOptions,
@@ -105,12 +105,12 @@ impl TchTrainer {
     }
 
     /// Runs the epochs of `epochs` for every job, from its state, as
-    /// [`MemberTrainer::train`](crate::MemberTrainer::train) does for one. One answer per job, in order; a job that failed
-    /// leaves the others alone.
+    /// [`MemberTrainer::train`](crate::MemberTrainer::train) does for one. One answer per job, in order; a job that
+    /// failed leaves the others alone.
     ///
-    /// Jobs are equal in network, layout, training, number of points, and in dropout and loss head up to their keys; states
-    /// have taken equally many steps. They train in parts that fit the device; where it runs out of memory nevertheless the
-    /// parts are halved.
+    /// Jobs are equal in network, layout, training, number of points, and in dropout and loss head up to their keys;
+    /// states have taken equally many steps. They train in parts that fit the device; where it runs out of memory
+    /// nevertheless the parts are halved.
     pub fn train_together(
         &self,
         jobs: &[TrainJob<'_, f32>],
@@ -186,8 +186,8 @@ impl TchTrainer {
         }
     }
 
-    /// How many members of a job's shapes train together, of `total`: as many as the memory allows, as evenly as possible,
-    /// and every thread has some.
+    /// How many members of a job's shapes train together, of `total`: as many as the memory allows, as evenly as
+    /// possible, and every thread has some.
     fn at_once(&self, job: &TrainJob<'_, f32>, total: usize) -> usize {
         let default = match self.options.device {
             TchDevice::Cpu => CPU_MEMORY,
@@ -260,8 +260,8 @@ fn check(jobs: &[TrainJob<'_, f32>], states: &[MemberState<f32>]) -> Result<(), 
     Ok(())
 }
 
-/// Calls `train` for consecutive ranges of `0..n`, of at most `limit` entries; where one runs out of memory the limit is
-/// halved and the rest goes on with it. One answer per entry.
+/// Calls `train` for consecutive ranges of `0..n`, of at most `limit` entries; where one runs out of memory the limit
+/// is halved and the rest goes on with it. One answer per entry.
 pub(super) fn in_parts<R>(
     n: usize,
     limit: &AtomicUsize,

@@ -19,7 +19,8 @@ const SMOOTH: usize = 5;
 ///
 /// A(f) = 1 − (1 − A_modes)(1 − B). Each parity (even, odd) of kinds has K = k0 + Σ w / (f_k − f + i g(f)) and
 /// |s|² = |1 − iK|² / |1 + iK|²; A_modes = 1 − (|s_even|² + |s_odd|²) / 2. The loss g of a kind is
-/// exp(loss + slope ln(f/250)) and, where the supercell's first diffraction order opens (u = f p / c near 1), a leak on top. B is a step in u.
+/// exp(loss + slope ln(f/250)) and, where the supercell's first diffraction order opens (u = f p / c near 1), a leak on
+/// top. B is a step in u.
 /// Im K ≤ 0, so that A is in [0, 1] whatever the numbers.
 pub(super) struct ClosedForm {
     frequency: Vec<f64>,

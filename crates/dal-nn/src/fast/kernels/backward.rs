@@ -40,8 +40,8 @@ pub(crate) struct Backward<'a> {
 /// Outputs that [`pack`] takes through all row blocks together.
 const PACKED: usize = 16;
 
-/// Whether a layer's backward pass goes group by group of panels, everything in cache, with the weight's gradient summed
-/// along the points; else product by product.
+/// Whether a layer's backward pass goes group by group of panels, everything in cache, with the weight's gradient
+/// summed along the points; else product by product.
 #[inline(always)]
 fn is_narrow(n_in: usize, n_out: usize) -> bool {
     n_out <= FEW || (n_in <= NARROW && n_out <= NARROW)
@@ -86,8 +86,8 @@ pub(super) unsafe fn backward<S: Simd>(b: &Backward<'_>) {
     }
 }
 
-/// The gradient of `z` in features `from .. from + n` of one panel, from that of BatchNorm's output; padding lanes become 0.
-/// `to` may be where it is read from.
+/// The gradient of `z` in features `from .. from + n` of one panel, from that of BatchNorm's output; padding lanes
+/// become 0. `to` may be where it is read from.
 #[inline(always)]
 unsafe fn settle<S: Simd, const C: usize>(b: &Backward<'_>, p: Panel, from: usize, n: usize, to: *mut f32) {
     unsafe {
@@ -159,8 +159,8 @@ unsafe fn pack<S: Simd>(b: &Backward<'_>, from: usize, n: usize, to: *mut f32) {
     }
 }
 
-/// The gradient of the layer's input for one panel, through the source's ReLU, from outputs `from .. from + n`. `packed` is
-/// what [`pack`] made of these outputs' weights, or null.
+/// The gradient of the layer's input for one panel, through the source's ReLU, from outputs `from .. from + n`.
+/// `packed` is what [`pack`] made of these outputs' weights, or null.
 #[inline(always)]
 unsafe fn descend<S: Simd, const C: usize>(
     b: &Backward<'_>,
@@ -296,7 +296,8 @@ unsafe fn backward_narrow<S: Simd>(b: &Backward<'_>) {
     }
 }
 
-/// Adds up the quads of `vectors` vectors at `sums` into `n` consecutive numbers at `to`. Reads up to three vectors more.
+/// Adds up the quads of `vectors` vectors at `sums` into `n` consecutive numbers at `to`. Reads up to three vectors
+/// more.
 #[inline(always)]
 unsafe fn add_up<S: Simd>(sums: *const f32, vectors: usize, to: *mut f32, n: usize) {
     unsafe {
@@ -479,8 +480,8 @@ unsafe fn backward_wide<S: Simd>(b: &Backward<'_>) {
                 }
             }
         }
-        // The weight's gradient: slices of points, in each the activations of two vectors of inputs turned so that inputs
-        // lie along the lanes.
+        // The weight's gradient: slices of points, in each the activations of two vectors of inputs turned so that
+        // inputs lie along the lanes.
         let slice = DEPTH / (2 * S::LANES);
         let mut index = 0;
         while index < count {

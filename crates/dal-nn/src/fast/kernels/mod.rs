@@ -1,5 +1,5 @@
-//! The only module of this crate with `unsafe` code but for the engine on libtorch: vector kernels, one table of entry points per
-//! instruction set, and the advice that large buffers lie on large pages.
+//! The only module of this crate with `unsafe` code but for the engine on libtorch: vector kernels, one table of entry
+//! points per instruction set, and the advice that large buffers lie on large pages.
 //!
 //! The methods of [`Kernels`] are safe: they check the length of every buffer against the sizes given, and a table is
 //! handed out by [`available`] only where the processor has its instruction set. Behind them, kernels work on raw
@@ -30,8 +30,8 @@ pub(crate) use self::panels::{LINE, Source};
 use self::simd::Simd;
 pub(crate) use self::taps::{RowTap, Taps};
 
-/// Name of the order in which sums are taken, beside the instruction set: raised when blocking constants change. It does
-/// not depend on the machine's caches.
+/// Name of the order in which sums are taken, beside the instruction set: raised when blocking constants change. It
+/// does not depend on the machine's caches.
 pub(crate) const BLOCKING: &str = "panels-1";
 
 /// The kernels of one instruction set.
@@ -56,8 +56,8 @@ macro_rules! table {
     ($table:ident, $module:ident, $simd:ty $(, $features:literal)?) => {
         mod $module {
             use super::*;
-            // SAFETY of every function here: the caller has checked the buffers' lengths, and the table is reachable only
-            // through `available`, which has checked the instruction set.
+            // SAFETY of every function here: the caller has checked the buffers' lengths, and the table is reachable
+            // only through `available`, which has checked the instruction set.
             $(#[target_feature(enable = $features)])?
             unsafe fn forward(f: &Forward<'_>) {
                 unsafe { forward::forward::<$simd>(f) }

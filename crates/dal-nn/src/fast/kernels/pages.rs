@@ -3,10 +3,12 @@
 /// Shorter ones hold no whole large page for certain, or too few to matter.
 const LEAST_BYTES: usize = 4 << 20;
 
-/// Asks the system to back a buffer that was not touched yet by large pages, where it is long enough and the system can.
+/// Asks the system to back a buffer that was not touched yet by large pages, where it is long enough and the system
+/// can.
 ///
-/// Weights and moments of wide layers are walked from end to end several times in an epoch: with pages of 4 KiB twenty epochs of
-/// ten members of nine layers of 700 at 80 points took 5 to 8 % longer, five epochs a fifth, because pages are made one by one.
+/// Weights and moments of wide layers are walked from end to end several times in an epoch: with pages of 4 KiB twenty
+/// epochs of ten members of nine layers of 700 at 80 points took 5 to 8 % longer, five epochs a fifth, because pages
+/// are made one by one.
 pub(crate) fn prefer_large(buffer: &mut [f32]) {
     if size_of_val(buffer) >= LEAST_BYTES {
         advise(buffer);
@@ -23,9 +25,9 @@ fn advise(buffer: &mut [f32]) {
     if skipped >= bytes {
         return;
     }
-    // SAFETY: whole pages inside the buffer, or their beginning: the length is rounded up to a page, never beyond the page in
-    // which the allocation ends. The advice changes how the pages are backed, not what they hold, and a refusal, which is ignored,
-    // leaves everything as it was.
+    // SAFETY: whole pages inside the buffer, or their beginning: the length is rounded up to a page, never beyond the
+    // page in which the allocation ends. The advice changes how the pages are backed, not what they hold, and a
+    // refusal, which is ignored, leaves everything as it was.
     unsafe {
         libc::madvise(at.add(skipped).cast(), bytes - skipped, libc::MADV_HUGEPAGE);
     }

@@ -1,9 +1,9 @@
 //! How matrices lie in memory, and what every kernel needs to walk them.
 //!
-//! **Panels.** A matrix of `n` features × `n_points` is stored in panels of `2 · LANES` points; a panel holds its features
-//! one after another, each with the panel's points side by side. What remains beyond the full panels is one more panel
-//! of two vectors, or of one where one suffices, its last lanes being padding. Products then read and write memory
-//! in order, no point is wasted but the last vector's padding, and features need no padding at all.
+//! **Panels.** A matrix of `n` features × `n_points` is stored in panels of `2 · LANES` points; a panel holds its
+//! features one after another, each with the panel's points side by side. What remains beyond the full panels is one
+//! more panel of two vectors, or of one where one suffices, its last lanes being padding. Products then read and write
+//! memory in order, no point is wasted but the last vector's padding, and features need no padding at all.
 //!
 //! **What is stored.** Of a hidden layer only its centred pre-activations `z` are kept; `relu(gain · z + shift)` is
 //! formed again where it is read. Padding lanes hold finite numbers of no meaning in `z`, and zeros in gradients.

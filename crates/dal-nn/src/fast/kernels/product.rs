@@ -37,7 +37,8 @@ pub(super) unsafe fn multiply<S: Simd, const R: usize, const C: usize, const ALO
         let mut b = b;
         let mut w = w;
         let mut left = depth;
-        // Addresses are computed once for several steps: integer work takes turns with the multiply-adds on their ports.
+        // Addresses are computed once for several steps: integer work takes turns with the multiply-adds on their
+        // ports.
         if R >= S::ROWS {
             while left >= UNROLLED {
                 for k in 0..UNROLLED {
@@ -87,5 +88,6 @@ pub(super) fn slice_depth(n: usize) -> usize {
     n.div_ceil(n.div_ceil(DEPTH)).max(1)
 }
 
-/// Panels that are taken through all slices of inputs together, so that their partial sums stay in the second-level cache.
+/// Panels that are taken through all slices of inputs together, so that their partial sums stay in the second-level
+/// cache.
 pub(super) const GROUPED: usize = 4;
