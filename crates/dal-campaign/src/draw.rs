@@ -187,7 +187,9 @@ impl Snapshot {
             return Ok(Drawing { x: table.select(Axis(0), &free), told });
         }
         let stream = self.round_seeds(round).candidates(0);
-        let feasible = Feasibility::of(&self.state);
+        // Rules that draw judge the model by their draws over the whole domain: for them no candidate is left out.
+        let draws = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?.card.draws();
+        let feasible = if draws { None } else { Feasibility::of(&self.state) };
         let (mut dice, mut left_out) = (stream.purpose("feasibility").rng(), 0);
         let size = n.max(SMALLEST_BLOCK);
         let n_columns = self.subject.space().n_columns();

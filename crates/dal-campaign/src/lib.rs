@@ -71,6 +71,7 @@ pub mod dakota;
 pub mod design;
 pub mod draw;
 pub mod error;
+pub mod estimate;
 pub mod export;
 pub mod feasible;
 pub mod folder;
@@ -89,6 +90,7 @@ pub mod words;
 
 pub use ask::{AskFor, Asked};
 pub use error::CampaignError;
+pub use estimate::{Estimated, Estimates, RoundEstimate};
 pub use folder::Folder;
 pub use infer::{Guess, Hints};
 pub use model::{Model, Trainer};

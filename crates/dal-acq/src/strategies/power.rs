@@ -525,6 +525,17 @@ mod tests {
     }
 
     #[test]
+    fn cards_say_truly_which_rules_draw() {
+        let case = Case::random(6, 20, 2, 1, 4, &SeedPath::root(2));
+        for card in crate::catalogue().filter(|card| card.id != "random") {
+            let Ok(proposal) = case.propose(&*card.default_strategy(), 3, &SeedPath::root(1)) else {
+                panic!("{} cannot choose", card.id);
+            };
+            assert_eq!(proposal.probabilities.is_some(), card.draws(), "{}", card.id);
+        }
+    }
+
+    #[test]
     fn settings_reach_the_draw_and_the_score() {
         let settings: Settings = [("beta", "2"), ("rate", "0.25"), ("width_factor", "members")].into_iter().collect();
         let found = find("power-bald", &settings).unwrap();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use dal_campaign::{Folder, Standing, Status};
+use dal_campaign::estimate::LEVEL;
+use dal_campaign::{Estimated, Estimates, Folder, RoundEstimate, Standing, Status};
 use serde_json::{Value, json};
 
 use super::read;
@@ -47,15 +48,15 @@ const SHOWN: usize = 20;
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let folder = read(&args.folder)?;
-    let standing = folder.standing();
+    let (standing, estimates) = (folder.standing(), folder.estimates());
     match args.format {
-        StatusFormat::Table => show(&folder, &standing)?,
-        StatusFormat::Json => outln!("{}", serde_json::to_string_pretty(&as_json(&folder, &standing))?),
+        StatusFormat::Table => show(&folder, &standing, &estimates)?,
+        StatusFormat::Json => outln!("{}", serde_json::to_string_pretty(&as_json(&folder, &standing, &estimates))?),
     }
     Ok(Done::Fully)
 }
 
-fn show(folder: &Folder, standing: &Standing) -> Result<()> {
+fn show(folder: &Folder, standing: &Standing, estimates: &Estimates) -> Result<()> {
     outln!("{}: {} labels", folder.subject().problem().id(), standing.labels);
     let counts = standing.counts.iter().filter(|(status, n)| *n > 0 || *status == Status::Done);
     let counts: Vec<String> = counts.map(|(status, n)| format!("{n} {}", status.id())).collect();
@@ -93,6 +94,7 @@ fn show(folder: &Folder, standing: &Standing) -> Result<()> {
         });
         Rows { columns: vec!["output", "rmse", "a_round_ago", "r2"], rows: rows.collect() }.print(Format::Table)?;
     }
+    show_estimates(folder, estimates)?;
     if let Some(round) = &standing.last {
         outln!(
             "last round {}: {} points by `{}` at {} labels",
@@ -140,7 +142,76 @@ fn show(folder: &Folder, standing: &Standing) -> Result<()> {
     Ok(())
 }
 
-fn as_json(folder: &Folder, standing: &Standing) -> Value {
+/// The error over the whole domain, where the rule draws its points.
+fn show_estimates(folder: &Folder, estimates: &Estimates) -> Result<()> {
+    let Some(last) = estimates.rounds.last() else {
+        if !folder.card()?.draws() {
+            outln!(
+                "           `{}` does not draw its points, so they say nothing of the error over the whole space; rules that do: \
+                 power-qbc-diversity, power-qbc, random",
+                folder.card()?.id
+            );
+        }
+        return Ok(());
+    };
+    let slice = match &last.fixed[..] {
+        [] => "the whole space".to_owned(),
+        fixed => {
+            let held: Vec<String> = fixed.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            format!("the slice {}", held.join(", "))
+        }
+    };
+    outln!(
+        "error      over {slice}, of the model of {} labels that drew round {}: from {} of {} draws{}",
+        last.n_labelled,
+        last.round,
+        last.answered,
+        last.drawn,
+        if last.is_incomplete() { "; incomplete, more than 5 % of them are open" } else { "" }
+    );
+    if last.failed > 0 {
+        outln!("           of the part that has answers, about {:.0} % of it", 100.0 * last.answered_share.min(1.0));
+    }
+    let name = |name: &str| json!(name);
+    let number = |v: f64| json!(format!("{v:.3e}"));
+    let row = |what: Value, e: &Estimated| {
+        let (low, high) = e.interval.map_or((Value::Null, Value::Null), |(low, high)| (number(low), number(high)));
+        vec![what, number(e.rmse), low, high]
+    };
+    let mut rows: Vec<Vec<Value>> =
+        folder.subject().outputs().iter().zip(&last.outputs).map(|(output, e)| row(name(output), e)).collect();
+    rows.extend(last.relative.iter().map(|e| row(name("all, in standard deviations"), e)));
+    if let Some((e, n)) = estimates.pooled.as_ref().filter(|(_, n)| *n > 1) {
+        rows.push(row(name(&format!("the same, mean of the last {n} models")), e));
+    }
+    let percent = format!("{:.0}", 100.0 * LEVEL);
+    let columns = vec!["output", "rmse", "lower", "upper"];
+    Rows { columns, rows }.print(Format::Table)?;
+    outln!(
+        "           lower and upper end a {percent} % interval, from ten draws on; the model trained since has no estimate yet"
+    );
+    Ok(())
+}
+
+fn estimate_as_json(outputs: &[String], estimate: &RoundEstimate) -> Value {
+    let one = |e: &Estimated| json!({ "rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]) });
+    json!({
+        "round": estimate.round,
+        "model_of_labels": estimate.n_labelled,
+        "drawn": estimate.drawn,
+        "answered": estimate.answered,
+        "failed": estimate.failed,
+        "open": estimate.open,
+        "incomplete": estimate.is_incomplete(),
+        "answered_share": estimate.answered_share,
+        "fixed": estimate.fixed.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
+        "outputs": outputs.iter().zip(&estimate.outputs).map(|(name, e)| (name.clone(), one(e)))
+            .collect::<serde_json::Map<_, _>>(),
+        "relative": estimate.relative.as_ref().map(one),
+    })
+}
+
+fn as_json(folder: &Folder, standing: &Standing, estimates: &Estimates) -> Value {
     let counts: serde_json::Map<String, Value> =
         standing.counts.iter().map(|(status, n)| (status.id().to_owned(), json!(n))).collect();
     let pending: Vec<Value> = standing
@@ -173,6 +244,13 @@ fn as_json(folder: &Folder, standing: &Standing) -> Value {
             "r2": errors.r2,
             "weighted": errors.weighted,
         })),
+        "estimates": {
+            "level": LEVEL,
+            "rounds": estimates.rounds.iter().map(|e| estimate_as_json(folder.subject().outputs(), e)).collect::<Vec<_>>(),
+            "last_models": estimates.pooled.as_ref().map(|(e, n)| json!({
+                "models": n, "relative_rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]),
+            })),
+        },
         "pending": pending,
     })
 }

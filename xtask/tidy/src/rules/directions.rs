@@ -24,7 +24,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("dal-bench", &["dal-core", "dal-acq", "dal-oracles", "dal-eval", "dal-store", "dal-work"]),
     ("dal-report", &["dal-eval", "dal-store"]),
     ("dal-tune", &["dal-acq", "dal-core", "dal-eval", "dal-nn", "dal-oracles", "dal-store", "dal-work"]),
-    ("dal-campaign", &["dal-core", "dal-acq", "dal-files", "dal-nn", "dal-oracles", "dal-store"]),
+    ("dal-campaign", &["dal-core", "dal-acq", "dal-eval", "dal-files", "dal-nn", "dal-oracles", "dal-store"]),
     (
         "dal-cli",
         &[

@@ -1,0 +1,93 @@
+//! Estimates of the error over the domain from rounds that were drawn, against their definition.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Hands, NETWORKS, Rig, begin};
+use dal_campaign::words::Answer;
+use dal_campaign::{CampaignFile, Folder, RunEvent, RunOptions, Status};
+use dal_core::Stop;
+
+fn run(folder: &mut Folder, rig: Rig, budget: usize) {
+    let options = RunOptions { budget: Some(budget), in_batches: true, ..RunOptions::default() };
+    folder
+        .run(&options, &(Arc::new(rig) as Arc<dyn dal_core::Oracle>), NETWORKS, &Stop::new(), &mut |_: &RunEvent| {})
+        .unwrap();
+}
+
+fn drawn(root: &std::path::Path, strategy: &str, rig: Rig, budget: usize) -> Folder {
+    let change = |file: &mut CampaignFile| (file.strategy, file.batch) = (strategy.into(), 12);
+    let mut folder = begin(root, change, &Hands::default());
+    run(&mut folder, rig, budget);
+    folder
+}
+
+#[test]
+fn a_round_of_draws_judges_the_model_that_drew_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for strategy in ["power-qbc", "power-qbc-diversity", "random"] {
+        let folder = drawn(&dir.path().join(strategy), strategy, Rig::default(), 48);
+        let estimates = folder.estimates();
+        // The design of the beginning was drawn from no model.
+        assert_eq!(estimates.rounds.iter().map(|e| e.round).collect::<Vec<_>>(), [1, 2, 3], "{strategy}");
+        for (estimate, round) in estimates.rounds.iter().zip(&folder.state().rounds()[1..]) {
+            assert_eq!((estimate.drawn, estimate.answered, estimate.open), (12, 12, 0));
+            assert_eq!((estimate.n_labelled, estimate.answered_share), (round.n_labelled, estimate.answered_share));
+            let (m_all, n) = (12.0, round.candidates.n as f64);
+            for (j, output) in estimate.outputs.iter().enumerate() {
+                let mut sum = 0.0;
+                for (m, point) in round.points.iter().enumerate() {
+                    let q = point.probability.unwrap();
+                    let place = m as f64 + 1.0;
+                    let v = 1.0 + (n - m_all) / (n - place) * (1.0 / ((n - place + 1.0) * q) - 1.0);
+                    let truth = folder.state().point(point.id).unwrap().answers[0][j];
+                    sum += v * (point.predicted.as_ref().unwrap().mean[j] - truth).powi(2);
+                }
+                let expected = (sum / m_all).max(0.0).sqrt();
+                // Nothing failed, so that Σ v L / Σ v differs from Σ v L / M by the mean of the weights alone.
+                let by_share = output.rmse * estimate.answered_share.sqrt();
+                assert!((by_share / expected - 1.0).abs() < 1e-9, "{strategy}: {by_share} {expected}");
+                let (low, high) = output.interval.unwrap();
+                assert!(low <= output.rmse && output.rmse <= high && low > 0.0);
+            }
+        }
+        let (pooled, n) = estimates.pooled.unwrap();
+        assert!(n == 3 && pooled.rmse > 0.0 && pooled.interval.is_some());
+    }
+}
+
+#[test]
+fn failures_leave_a_share_and_open_draws_an_incomplete_round() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig { failing: 3, ..Rig::default() };
+    let folder = drawn(&dir.path().join("a"), "power-qbc", rig, 60);
+    let estimates = folder.estimates();
+    assert!(estimates.rounds.iter().any(|e| e.failed > 0 && e.answered_share < 1.0));
+    assert!(estimates.rounds.iter().all(|e| !e.is_incomplete() && e.answered + e.failed == e.drawn));
+    // No candidate is left out near failures: the draws speak of the whole domain.
+    assert!(folder.state().rounds().iter().all(|round| round.candidates.thinned.is_none()));
+
+    let folder = drawn(&dir.path().join("b"), "power-qbc", Rig::default(), 24);
+    let before = folder.estimates();
+    let last = folder.state().rounds().last().unwrap().clone();
+    let ids: Vec<u64> = last.points.iter().take(2).map(|point| point.id).collect();
+    assert!(!before.rounds[0].is_incomplete());
+    drop(folder);
+    let mut folder = Folder::write(&dir.path().join("b"), Hands::default().clock()).unwrap();
+    assert!(folder.words().iter().any(|word| matches!(&word.what, dal_campaign::words::What::Told(told)
+        if told.rows.iter().any(|row| matches!(row.answer, Answer::Values(_))))));
+    // Their answers taken back, two of twelve draws are open again.
+    while folder.state().points().filter(|p| ids.contains(&p.id) && p.status() == Status::Done).count() > 0 {
+        folder.undo().unwrap();
+    }
+    let after = folder.estimates();
+    assert!(after.rounds.iter().all(|e| e.is_incomplete()) && after.pooled.is_none());
+}
+
+#[test]
+fn rules_that_do_not_draw_have_no_estimate() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = drawn(&dir.path().join("a"), "qbc-diversity", Rig::default(), 36);
+    assert_eq!(folder.estimates(), dal_campaign::Estimates::default());
+}
