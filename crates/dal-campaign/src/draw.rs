@@ -24,6 +24,11 @@ const FEWEST: usize = 3;
 /// Points that are drawn at one time, at least.
 const SMALLEST_BLOCK: usize = 256;
 
+/// Probability of an answer below which a candidate is doubtful.
+const DOUBTFUL: f64 = 0.5;
+/// The share of a round, on average, for which doubtful candidates stay.
+const RISKED: f64 = 0.1;
+
 /// Candidates of a round.
 struct Drawing {
     /// Shape (n, n_columns).
@@ -63,7 +68,7 @@ impl Snapshot {
             let points = self.points(&candidates, &rows, &known, None)?;
             (self.round(round, INITIAL, n_labelled, candidates.told, fixed, points), None)
         } else {
-            let candidates = self.candidates(round, self.file.candidates.max(n), fixed, &known)?;
+            let candidates = self.candidates(round, n, self.file.candidates.max(n), fixed, &known)?;
             if candidates.x.nrows() == 0 {
                 return Ok(None);
             }
@@ -164,10 +169,11 @@ impl Snapshot {
         Ok((drawn, choice))
     }
 
-    /// Candidates that are admitted, not known, and hold what is fixed; of a table its rows.
+    /// Candidates for a round of `wanted` points that are admitted, not known, and hold what is fixed; of a table its rows.
     fn candidates(
         &self,
         round: usize,
+        wanted: usize,
         n: usize,
         fixed: &[(String, Cell)],
         known: &[&[f64]],
@@ -191,6 +197,8 @@ impl Snapshot {
         let draws = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?.card.draws();
         let feasible = if draws { None } else { Feasibility::of(&self.state) };
         let (mut dice, mut left_out) = (stream.purpose("feasibility").rng(), 0);
+        // The places of candidates that rather fail.
+        let mut doubtful: Vec<usize> = Vec::new();
         let size = n.max(SMALLEST_BLOCK);
         let n_columns = self.subject.space().n_columns();
         // Of a space with few points there may be fewer than wanted: a draw that brings nothing new ends the search.
@@ -208,13 +216,31 @@ impl Snapshot {
                 // Near points that failed a candidate stays with the probability of an answer there.
                 match feasible.as_ref().map(|model| model.keeps(&unit)) {
                     Some(keeps) if dice.random::<f64>() >= keeps => left_out += 1,
-                    _ => rows.extend(unit),
+                    keeps => {
+                        if keeps.is_some_and(|keeps| keeps < DOUBTFUL) {
+                            doubtful.push(rows.len() / n_columns);
+                        }
+                        rows.extend(unit);
+                    }
                 }
             }
             if rows.len() == n * n_columns || (rows.len() == before.0 && filter.admitted > before.1) {
                 break;
             }
             filter.check()?;
+        }
+        // Where points fail nothing is labelled, so that a rule that goes where it knows least would go nowhere else: only
+        // so many doubtful candidates stay as a tenth of the round, unless too few others are left to choose from.
+        let others = rows.len() / n_columns - doubtful.len();
+        let quota = (RISKED * wanted as f64).max((10 * wanted) as f64 - others as f64);
+        if doubtful.len() as f64 > quota {
+            let stays = quota / doubtful.len() as f64;
+            doubtful.retain(|_| dice.random::<f64>() >= stays);
+            left_out += doubtful.len();
+            let mut leaving = doubtful.iter().peekable();
+            let kept = rows.chunks_exact(n_columns).enumerate();
+            let kept = kept.filter(|(place, _)| leaving.next_if(|leaves| *leaves == place).is_none());
+            rows = kept.flat_map(|(_, row)| row.iter().copied()).collect();
         }
         let x = self.subject.array(rows.chunks_exact(n_columns));
         let stream = format!("campaign/{round}, seed {}, candidates 0, blocks of {size}", self.file.seed);
@@ -243,7 +269,7 @@ impl Snapshot {
         let inputs = space.dimensions().len();
         let plain = !fixed.is_empty() || self.listed().is_some();
         if plain || sobol(1, inputs, 0, &stream).is_err() {
-            return self.candidates(round, n, fixed, known);
+            return self.candidates(round, n, n, fixed, known);
         }
         self.sobol(INITIAL, "design", &stream, n, &[], known)
     }

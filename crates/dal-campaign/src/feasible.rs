@@ -1,7 +1,6 @@
 //! Where points fail for their own sake: a model by nearest neighbours that counts only once it beats chance.
 
 use crate::state::{State, Status};
-use crate::subject::distance;
 
 /// Neighbours that are asked.
 const NEIGHBOURS: usize = 7;
@@ -15,8 +14,10 @@ const LEAST: f64 = 0.05;
 /// How likely a point is to have an answer, from those that have one and those that failed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feasibility {
-    x: Vec<Vec<f64>>,
+    /// The points, one behind the other.
+    x: Vec<f64>,
     answered: Vec<bool>,
+    n_answered: usize,
     /// How often, over pairs of an answered and a failed point that are each left out, the answered one is held the
     /// likelier.
     pub auc: f64,
@@ -45,8 +46,8 @@ impl Feasibility {
         if n_answered < FEWEST || n_failed < FEWEST {
             return None;
         }
-        let mut model = Self { x, answered, auc: 0.5 };
-        let left_out: Vec<f64> = (0..model.x.len()).map(|i| model.share(&model.x[i], Some(i))).collect();
+        let mut model = Self { x: x.concat(), answered, n_answered, auc: 0.5 };
+        let left_out: Vec<f64> = x.iter().enumerate().map(|(i, point)| model.share(point, Some(i))).collect();
         let mut wins = 0.0;
         for (i, of_answered) in left_out.iter().enumerate().filter(|(i, _)| model.answered[*i]) {
             for (j, of_failed) in left_out.iter().enumerate().filter(|(j, _)| !model.answered[*j]) {
@@ -66,24 +67,26 @@ impl Feasibility {
         (model.auc > 0.5 + ERRORS * chance).then_some(model)
     }
 
-    /// The share of answered points among the nearest ones, the share of all points counting as one more.
+    /// The share of answered points among the nearest ones, of equally near ones the earlier, the share of all points
+    /// counting as one more.
     fn share(&self, point: &[f64], but: Option<usize>) -> f64 {
-        let mut near: Vec<(f64, bool)> = self
-            .x
-            .iter()
-            .zip(&self.answered)
-            .enumerate()
-            .filter(|(i, _)| Some(*i) != but)
-            .map(|(_, (other, ok))| (distance(point, other), *ok))
-            .collect();
-        let k = NEIGHBOURS.min(near.len());
-        if k == 0 {
+        // The nearest so far, nearest first: a round asks this at every candidate.
+        let mut near = [(f64::INFINITY, false); NEIGHBOURS];
+        for (i, (other, ok)) in self.x.chunks_exact(point.len()).zip(&self.answered).enumerate() {
+            let squared: f64 = point.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum();
+            if squared < near[NEIGHBOURS - 1].0 && Some(i) != but {
+                let place = near.partition_point(|known| known.0 <= squared);
+                near.copy_within(place..NEIGHBOURS - 1, place + 1);
+                near[place] = (squared, *ok);
+            }
+        }
+        let n = self.answered.len() - usize::from(but.is_some());
+        if n == 0 {
             return 0.5;
         }
-        near.select_nth_unstable_by(k - 1, |a, b| a.0.total_cmp(&b.0));
-        let all = self.answered.iter().zip(0..).filter(|(ok, i)| **ok && Some(*i) != but).count() as f64
-            / (self.answered.len() - usize::from(but.is_some())) as f64;
-        (near[..k].iter().filter(|(_, ok)| *ok).count() as f64 + all) / (k as f64 + 1.0)
+        let all = self.n_answered - usize::from(but.is_some_and(|i| self.answered[i]));
+        let k = NEIGHBOURS.min(n);
+        (near[..k].iter().filter(|(_, ok)| *ok).count() as f64 + all as f64 / n as f64) / (k as f64 + 1.0)
     }
 
     /// The probability with which a candidate at a point of the unit box stays among the candidates.
@@ -111,6 +114,26 @@ mod tests {
         assert!(model.auc > 0.8, "{}", model.auc);
         assert!(model.keeps(&[0.8, 0.8]) < 0.45 && model.keeps(&[-0.8, -0.8]) > 0.9);
         assert!(model.keeps(&[0.9, 0.9]) >= LEAST);
+    }
+
+    #[test]
+    fn shares_are_those_of_the_plain_sort() {
+        let model = points(80, |point, dice| point[0] > 0.4 && dice < 0.9).expect("it beats chance");
+        let plain = |point: &[f64], but: Option<usize>| {
+            let others = (0..80).filter(|i| Some(*i) != but);
+            let mut near: Vec<(f64, bool)> = others
+                .map(|i| (crate::subject::distance(point, &model.x[2 * i..2 * i + 2]), model.answered[i]))
+                .collect();
+            let all = near.iter().filter(|(_, ok)| *ok).count() as f64 / near.len() as f64;
+            near.sort_by(|a, b| a.0.total_cmp(&b.0));
+            (near[..NEIGHBOURS].iter().filter(|(_, ok)| *ok).count() as f64 + all) / (NEIGHBOURS as f64 + 1.0)
+        };
+        for i in 0..80 {
+            let point = [model.x[2 * i], model.x[2 * i + 1]];
+            for but in [Some(i), None] {
+                assert_eq!(model.share(&point, but), plain(&point, but));
+            }
+        }
     }
 
     #[test]

@@ -93,6 +93,7 @@ struct Count {
     numbers: Vec<f64>,
     whole: bool,
     failed: usize,
+    empty: usize,
     words: Vec<String>,
     texts: usize,
 }
@@ -176,7 +177,7 @@ impl Guess {
                     count.numbers.push(value);
                 }
                 Found::NotFinite(_) => count.failed += 1,
-                Found::NoValue => {}
+                Found::NoValue => count.empty += 1,
                 Found::Text => {
                     count.failed += usize::from(failed(&text).is_some());
                     count.texts += usize::from(failed(&text).is_none());
@@ -203,7 +204,9 @@ impl Guess {
             all.filter(|(name, count)| is(name, count)).map(|(name, _)| name.clone()).collect()
         };
         let named = of(&|name, _| is_outputs_name(name));
-        let failing = of(&|_, count| count.failed > 0);
+        // Beside a failure the cells of the other outputs are often empty.
+        let any_failed = !of(&|_, count| count.failed > 0).is_empty();
+        let failing = of(&|_, count| count.failed > 0 || (any_failed && count.empty > 0));
         let (outputs, because) = match (named.is_empty(), failing.is_empty()) {
             (false, _) => (named, "by their names"),
             (true, false) => (failing, "because cells of theirs say that a point failed"),
@@ -438,6 +441,7 @@ mod tests {
             ("y1,a,y2", "1,2,3\n4,5,6\n", vec!["y1", "y2"]),
             ("a,b,c", "1,2,3\n4,5,6\n", vec!["c"]),
             ("a,b,c", "1,2,3\n4,failed,6\n1,1,1\n", vec!["b"]),
+            ("a,b,c", "1,2,3\n4,failed,\n1,1,1\n", vec!["b", "c"]),
             ("a;b;c", "1,5;2;3,5\n4,5;5;6,5\n", vec!["c"]),
             (
                 "%eval_id interface x1 x2 obj_fn nln_ineq_con_1",

@@ -76,8 +76,13 @@ impl Folder {
     fn rows(&self, source: Source) -> Result<(Vec<Row>, Heard), CampaignError> {
         let subject = self.subject();
         let (names, outputs) = (subject.names(), subject.outputs());
-        let with = |first: &[String]| [first, outputs].concat();
-        let sets = [with(&["id".to_owned()]), with(names)];
+        // The tables of `dal label --out` number the outputs.
+        let numbered: Vec<String> = (0..outputs.len()).map(|k| format!("y{k}")).collect();
+        let sets = [
+            [&["id".to_owned()], outputs].concat(),
+            [names, outputs].concat(),
+            [names, &["row".to_owned()], &numbered].concat(),
+        ];
         let words: Vec<String> = names
             .iter()
             .zip(subject.levels())
@@ -89,7 +94,8 @@ impl Folder {
         let (table, notes) = read(as_csv(source), &Expect::Named { sets: &sets, words: &words, bare: None })?;
         let id = table.find(&["id"]).ok().map(|places| places[0]);
         let inputs = table.find(names).ok();
-        let places = table.find(outputs)?;
+        let as_labelled = || table.find(&sets[2]).and_then(|_| table.find(&numbered));
+        let places = table.find(outputs).or_else(|error| as_labelled().map_err(|_| error))?;
         let mut heard = Heard { notes, ..Heard::default() };
         let (mut rows, mut bad) = (Vec::new(), Vec::new());
         for row in 0..table.n_rows() {
@@ -338,6 +344,31 @@ pub(crate) fn failed(text: &str) -> Option<Answer> {
         }
     }
     begins("lost").then(|| Answer::Lost(Failure { kind: "lost".into(), words: words("lost") }))
+}
+
+/// A table of answers beside the table of its points, line by line: what a program prints that is given points and says
+/// nothing of them.
+///
+/// # Errors
+/// Files that are no text, or have different numbers of lines.
+pub fn beside(points: Source, answers: Source) -> Result<Source, CampaignError> {
+    let names = [points.file().to_owned(), answers.file().to_owned()];
+    let (points, answers) = (points.text()?, answers.text()?);
+    let lines = |text: &str| -> Vec<String> {
+        text.lines().map(str::to_owned).filter(|line| !line.trim().is_empty()).collect()
+    };
+    let (points, answers) = (lines(&points), lines(&answers));
+    if points.len() != answers.len() {
+        return Err(CampaignError::request(format!(
+            "{} has {} lines and {} has {}, headers included; each point needs one line of answers",
+            names[0],
+            points.len(),
+            names[1],
+            answers.len()
+        )));
+    }
+    let both: String = points.iter().zip(&answers).map(|(point, answer)| format!("{point},{answer}\n")).collect();
+    Ok(Source::from_bytes(names[1].clone(), both))
 }
 
 /// The cell of a value that a user wrote, for `--fix NAME=VALUE`.

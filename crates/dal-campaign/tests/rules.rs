@@ -78,6 +78,13 @@ fn a_random_draw_says_how_likely_it_was() {
         }
     }
     assert!(!folder.state().choice().unwrap().weighted, "even draws weigh alike");
+    // A rule that draws by disagreement says it too, and errors are weighted by it.
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |file| file.strategy = "power-qbc".into(), &Hands::default());
+    run(&mut folder, Arc::new(Rig::default()), 24).unwrap();
+    let drawn = folder.state().rounds()[1..].iter().flat_map(|round| &round.points);
+    assert!(drawn.map(|point| point.probability.unwrap()).all(|p| p > 0.0 && p < 1.0));
+    assert!(folder.state().choice().unwrap().weighted && folder.state().rounds()[2].errors.as_ref().unwrap().weighted);
 }
 
 #[test]
@@ -242,4 +249,43 @@ fn a_table_becomes_a_campaign_with_its_rows_as_answers() {
     std::fs::write(dir.path().join("problem.toml"), wider).unwrap();
     drop(folder);
     assert_eq!(Folder::read(dir.path(), Hands::default().clock()).unwrap().standing().labels, 3);
+}
+
+/// Fails where the first column is beyond a half.
+#[derive(Debug)]
+struct Cliff;
+
+impl Oracle for Cliff {
+    fn n_inputs(&self) -> usize {
+        4
+    }
+    fn n_outputs(&self) -> usize {
+        2
+    }
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        for (row, point) in x.outer_iter().enumerate() {
+            let failed = LabelFailure::new(LabelFailureKind::Refused, "beyond the cliff");
+            let values = [point[0] + point[1], point[2]];
+            if on_row(row, if point[0] > 0.4 { Err(failed) } else { Ok(&values) }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn where_points_fail_few_more_are_risked() {
+    let dir = tempfile::tempdir().unwrap();
+    let change = |file: &mut CampaignFile| (file.initial, file.batch, file.candidates) = (40, 10, 1000);
+    let mut folder = begin(dir.path(), change, &Hands::default());
+    run(&mut folder, Arc::new(Cliff), 80).unwrap();
+    let failed = |points: &mut dyn Iterator<Item = u64>| {
+        points.filter(|id| folder.state().point(*id).unwrap().status() == Status::Failed).count()
+    };
+    let first = failed(&mut (1..=40));
+    assert!((8..=16).contains(&first), "{first}");
+    let later = failed(&mut (41..=80));
+    assert!(later <= 10, "{later} of 40");
+    assert!(folder.state().rounds()[1..].iter().all(|round| round.candidates.thinned.as_ref().unwrap().n > 100));
 }

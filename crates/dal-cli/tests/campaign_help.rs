@@ -40,6 +40,8 @@ fn prepare(at: &Path) {
     write(at, "results.csv", &format!("id,drag,lift\n{}", rows(0.0)));
     write(at, "repeated.csv", &format!("id,drag,lift\n{}", rows(0.25)));
     write(at, "mended.csv", &format!("id,drag,lift\n{}", rows(0.5)));
+    let alone: String = (1..=14).map(|id| format!("{id}.5,failed\n")).collect();
+    write(at, "answers.csv", &format!("drag,lift\n{alone}"));
     write(at, "measure.sh", "#!/bin/sh\ncat results.csv\n");
     write(at, "x.csv", "load,length,layers,material\n10,3,4,steel\n20,4,3,wood\n");
     write(at, "beam/x.csv", "load,length,layers,material\n10,3,4,steel\n");

@@ -28,6 +28,7 @@ nothing is said, and the next ask prints the same points.
 Examples:
   dal ask beam -n 20 --format csv > points.csv      measure these, then `dal tell beam results.csv`
   dal ask beam -n 5 --owner lab-2 --lease 24h       asked again where no answer came within a day
+  dal ask beam -n 5 --format inputs > in.csv        the inputs alone, for a program that reads them
   dal ask beam -n 5 --fix material=steel --dry-run"
 )]
 pub struct Args {
@@ -64,6 +65,8 @@ enum AskFormat {
     Table,
     /// Comma-separated, with a header.
     Csv,
+    /// The inputs alone, comma-separated with a header, as the problem's program gets them.
+    Inputs,
     /// One JSON array of objects.
     Json,
     /// Dakota's annotated tabular form, without the reasons.
@@ -113,6 +116,12 @@ fn print(folder: &Folder, asked: &Asked, format: AskFormat) -> Result<()> {
                 let numbers = why(point).map(|number| number.map_or(Out::Empty, Out::Number));
                 let cells = point.x.iter().map(dal_campaign::export::out);
                 print_text(&record(std::iter::once(Out::Whole(point.id as i64)).chain(cells).chain(numbers)))?;
+            }
+        }
+        AskFormat::Inputs => {
+            print_text(&record(names.iter().map(|name| Out::Exact(name))))?;
+            for point in &asked.points {
+                print_text(&record(point.x.iter().map(dal_campaign::export::out)))?;
             }
         }
         AskFormat::Json => {

@@ -216,6 +216,7 @@ fn show(guess: &Guess) -> Result<()> {
                 let more = if levels.len() > 6 { ", …" } else { "" };
                 format!("{}{more}", levels.iter().take(6).map(String::as_str).collect::<Vec<_>>().join(", "))
             }
+            Kind::Number { low, high, .. } if low > high => String::new(),
             Kind::Number { low, high, .. } => format!("{} to {}", short(*low), short(*high)),
         };
         let kind = match &column.kind {

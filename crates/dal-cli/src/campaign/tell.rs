@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use dal_campaign::Otherwise;
+use dal_campaign::tell::beside;
 use dal_files::Source;
 
 use super::{tell_notes, write};
@@ -24,6 +25,7 @@ All rows of a table are taken or none, and every bad row is named. Rows that are
 Examples:
   dal tell beam results.csv
   measure.sh | dal tell beam -                    from standard input
+  dal tell beam answers.csv --points points.csv   outputs alone, a line for each point of that file
   dal tell beam repeated.csv --replicate          a second measurement of the same points
   dal tell beam mended.csv --correct              the earlier answers were wrong"
 )]
@@ -31,6 +33,9 @@ pub struct Args {
     /// The campaign's folder (default: this one), and the table; `-` reads standard input.
     #[arg(required = true, num_args = 1..=2, value_names = ["FOLDER", "TABLE"])]
     paths: Vec<PathBuf>,
+    /// The points that the answers belong to, line by line, as `dal ask` printed them with --format csv or inputs.
+    #[arg(long, value_name = "FILE")]
+    points: Option<PathBuf>,
     /// Answers that differ from earlier ones take their place.
     #[arg(long, conflicts_with = "replicate")]
     correct: bool,
@@ -51,8 +56,12 @@ pub fn run(args: &Args) -> Result<Done> {
         (_, true) => Otherwise::Replicate,
         _ => Otherwise::Refuse,
     };
+    let mut answers = Source::open(table)?;
+    if let Some(points) = &args.points {
+        answers = beside(Source::open(points)?, answers)?;
+    }
     let mut folder = write(&folder)?;
-    let heard = folder.tell(Source::open(table)?, otherwise)?;
+    let heard = folder.tell(answers, otherwise)?;
     tell_notes(&heard.notes);
     let mut parts = vec![format!("{} new answer{}", heard.answers, if heard.answers == 1 { "" } else { "s" })];
     for (n, words) in [

@@ -62,6 +62,8 @@ pub(super) struct Answers<'a> {
 pub(super) enum Again {
     /// A call of its own may answer it.
     Useful,
+    /// The program said in so many words that the point has no answer.
+    Pointless,
     /// Its call miscounted, so that labels may belong to their neighbours: a label from another call would hide that.
     WouldHide,
 }

@@ -129,7 +129,7 @@ impl Oracle for CommandOracle {
                     batch.answered = true;
                     batch.hand_out(row, Ok(&values))
                 }
-                Happened::Row(row, Err(failure), again) if last || again == Again::WouldHide => {
+                Happened::Row(row, Err(failure), again) if last || again != Again::Useful => {
                     settled[row] = true;
                     batch.held.push((row, failure));
                     ControlFlow::Continue(())

@@ -73,6 +73,7 @@ impl CommandOracle {
             return;
         }
         let answered = answer.is_ok();
+        let again = if is_refused(&answer) { Again::Pointless } else { Again::Useful };
         directory.is_over(driver.keep, answered);
         let answer = match answer {
             Err(failure) if driver.keep != Keep::Never => {
@@ -84,7 +85,7 @@ impl CommandOracle {
         };
         drop(directory);
         // The receiver outlives the calls unless it panics, and then nobody wants the row.
-        let _ = events.send(Event::Row(row, answer, Again::Useful));
+        let _ = events.send(Event::Row(row, answer, again));
         let _ = events.send(Event::Ended { answered });
     }
 }
@@ -186,14 +187,19 @@ mod tests {
         assert!(words(2).contains("exit status 3") && words(2).contains("broken"), "{}", words(2));
         assert!(words(3).contains("without a results file `results.out`"), "{}", words(3));
         assert_eq!(directories(dir.path()).len(), 6);
-        let never = problem(dir.path(), "sleep 60", "keep = \"never\"\n");
+        // What says that it failed is asked once, whatever `retries` says.
+        problem(dir.path(), "echo once >> ../../../calls; echo fail > $2", "");
+        let text = fs::read_to_string(dir.path().join("p.toml")).unwrap().replace("retries = 0", "retries = 3");
+        fs::write(dir.path().join("p.toml"), text).unwrap();
+        labels(&load(dir.path().join("p.toml")).unwrap(), 1)[0].as_ref().unwrap_err();
+        assert_eq!(fs::read_to_string(dir.path().join("calls")).unwrap(), "once\n");
+        problem(dir.path(), "sleep 60", "keep = \"never\"\n");
         let text =
             fs::read_to_string(dir.path().join("p.toml")).unwrap().replace("time_limit = 60", "time_limit = 0.3");
         fs::write(dir.path().join("p.toml"), text).unwrap();
-        drop(never);
         let slow = labels(&load(dir.path().join("p.toml")).unwrap(), 1);
         assert_eq!(slow[0].as_ref().unwrap_err().kind, Kind::TimedOut);
-        assert_eq!(directories(dir.path()).len(), 6);
+        assert_eq!(directories(dir.path()).len(), 7);
     }
 
     #[test]
