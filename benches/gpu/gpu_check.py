@@ -450,6 +450,8 @@ def lock_step(part, args, network, points, trials, precision):
         epochs = 2 + max(5, min(2000, int((0.3 if args.tiny else 4.0) / max(guess, 1e-4))))
         runs[epochs] = timing.ask(f"run {epochs}")
     milliseconds = (runs[epochs]["seconds"] - runs[2]["seconds"]) / (epochs - 2) * 1e3
+    if not milliseconds > 0:
+        raise Failed(f"{epochs} epochs took no longer than 2: the machine is busy", {"runs": {e: run["seconds"] for e, run in runs.items()}})
     result = {
         "network": network, "points": points, "trials": trials, "members": members, "precision": precision, "epochs": epochs,
         "milliseconds_per_epoch_and_trial": milliseconds,
