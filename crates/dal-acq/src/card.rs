@@ -64,8 +64,8 @@ impl Card {
         (self.build)(self, &Settings::default()).expect("a test builds every default")
     }
 
-    /// Whether its picks are drawn with known probabilities, so that an error over the domain can be estimated from them
-    /// (those of `random` are even, and not told one by one).
+    /// Whether its picks are drawn with known probabilities, so that an error over the domain can be estimated from
+    /// them (those of `random` are even, and not told one by one).
     pub fn draws(&self) -> bool {
         self.id == "random" || self.id.starts_with("power-")
     }

@@ -169,7 +169,8 @@ impl Snapshot {
         Ok((drawn, choice))
     }
 
-    /// Candidates for a round of `wanted` points that are admitted, not known, and hold what is fixed; of a table its rows.
+    /// Candidates for a round of `wanted` points that are admitted, not known, and hold what is fixed; of a table its
+    /// rows.
     fn candidates(
         &self,
         round: usize,
@@ -229,8 +230,8 @@ impl Snapshot {
             }
             filter.check()?;
         }
-        // Where points fail nothing is labelled, so that a rule that goes where it knows least would go nowhere else: only
-        // so many doubtful candidates stay as a tenth of the round, unless too few others are left to choose from.
+        // Where points fail nothing is labelled, so that a rule that goes where it knows least would go nowhere else:
+        // only so many doubtful candidates stay as a tenth of the round, unless too few others are left to choose from.
         let others = rows.len() / n_columns - doubtful.len();
         let quota = (RISKED * wanted as f64).max((10 * wanted) as f64 - others as f64);
         if doubtful.len() as f64 > quota {
@@ -294,8 +295,8 @@ impl Snapshot {
         })
     }
 
-    /// The first `n` points of these blocks of quantiles that are admitted and not known; inputs that are held are put in
-    /// place. Of a space with few points there may be fewer.
+    /// The first `n` points of these blocks of quantiles that are admitted and not known; inputs that are held are put
+    /// in place. Of a space with few points there may be fewer.
     fn quantiles(
         &self,
         n: usize,
@@ -330,8 +331,8 @@ impl Snapshot {
         Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned: None }, x })
     }
 
-    /// The next points of a rule that fills the space and looks at no answer, going on from round to round; none for other
-    /// rules. Of a table they are where its rows are to be near.
+    /// The next points of a rule that fills the space and looks at no answer, going on from round to round; none for
+    /// other rules. Of a table they are where its rows are to be near.
     fn passive(
         &self,
         rule: &str,

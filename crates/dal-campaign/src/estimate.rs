@@ -1,12 +1,12 @@
 //! What a round of draws says about the error of the model that drew it, over the whole domain.
 //!
-//! A batch that was chosen for its uncertainty is harder than the domain. Where its points were *drawn*, each with a known
-//! probability, the weights of `dal_eval::lure_weights` undo that. The estimate is of one fixed model, "the model of 280
-//! labels", from the predictions that were logged when the points were drawn: what was trained or chosen since cannot touch
-//! it, and the model trained since has none yet.
+//! A batch that was chosen for its uncertainty is harder than the domain. Where its points were *drawn*, each with a
+//! known probability, the weights of `dal_eval::lure_weights` undo that. The estimate is of one fixed model, "the model
+//! of 280 labels", from the predictions that were logged when the points were drawn: what was trained or chosen since
+//! cannot touch it, and the model trained since has none yet.
 //!
-//! A plain t interval of so few and so skewed losses misses the truth above its upper end far too often (it covers 67 to
-//! 89 % instead of 90 at twenty draws); these are bootstrap-t intervals of the logarithm.
+//! A plain t interval of so few and so skewed losses misses the truth above its upper end far too often (it covers 67
+//! to 89 % instead of 90 at twenty draws); these are bootstrap-t intervals of the logarithm.
 
 use dal_core::OutputTransform;
 use dal_eval::{FEWEST_DRAWS, answered_loss, log_bootstrap_interval, lure_weights};
@@ -34,8 +34,8 @@ const FEWEST_SPREAD: usize = 10;
 pub struct Estimated {
     /// The root of the estimated mean squared error.
     pub rmse: f64,
-    /// Ends of the two-sided interval at [`LEVEL`]; the upper one is a one-sided limit at (1 + [`LEVEL`]) / 2. None below
-    /// ten answered draws, or where all losses are equal.
+    /// Ends of the two-sided interval at [`LEVEL`]; the upper one is a one-sided limit at (1 + [`LEVEL`]) / 2. None
+    /// below ten answered draws, or where all losses are equal.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -60,8 +60,8 @@ pub struct RoundEstimate {
     pub fixed: Vec<(String, Cell)>,
     /// Of each output its root mean squared error over the answered part of the domain, in its unit.
     pub outputs: Vec<Estimated>,
-    /// The root of the mean over outputs of the squared error in the output's standard deviations (of transformed values
-    /// where the problem transforms it): 1 is what the best constant scores.
+    /// The root of the mean over outputs of the squared error in the output's standard deviations (of transformed
+    /// values where the problem transforms it): 1 is what the best constant scores.
     pub relative: Option<Estimated>,
 }
 
@@ -144,8 +144,8 @@ impl Folder {
         Estimates { rounds: found.into_iter().map(|(estimate, _)| estimate).collect(), pooled }
     }
 
-    /// Weights and losses of a round; none where it was not drawn with known probabilities from candidates that stand for
-    /// the domain, or no model predicted.
+    /// Weights and losses of a round; none where it was not drawn with known probabilities from candidates that stand
+    /// for the domain, or no model predicted.
     fn losses(&self, round: &Round, spread: &[(OutputTransform, Option<f64>)]) -> Option<Losses> {
         if round.candidates.thinned.as_ref().is_some_and(|thinned| thinned.n > 0) {
             return None;
@@ -178,8 +178,8 @@ impl Folder {
         Some(Losses { weights, squared, relative, n_pool })
     }
 
-    /// Of each output its transform, and its standard deviation over the answers of points that fill the space (all answers,
-    /// where these are few); none where they are all equal.
+    /// Of each output its transform, and its standard deviation over the answers of points that fill the space (all
+    /// answers, where these are few); none where they are all equal.
     fn spread(&self) -> Vec<(OutputTransform, Option<f64>)> {
         let fills = |rule: &str| [INITIAL, "random", "sobol", "lhs"].contains(&rule);
         let filling: Vec<u64> = (self.state().rounds().iter().filter(|round| fills(&round.rule)))
@@ -252,7 +252,8 @@ fn pooled(found: &[(RoundEstimate, Losses)]) -> Option<(Estimated, usize)> {
     let total: usize = rounds.iter().map(|(_, losses)| losses.len()).sum();
     let (mut weights, mut all) = (Vec::new(), Vec::new());
     for (v, losses) in &rounds {
-        // Every model counts alike, whatever the size of its round: the mean over all terms is the mean of the rounds' means.
+        // Every model counts alike, whatever the size of its round: the mean over all terms is the mean of the rounds'
+        // means.
         let factor = total as f64 / (n * losses.len()) as f64;
         weights.extend(v.iter().map(|v| v * factor));
         all.extend_from_slice(losses);

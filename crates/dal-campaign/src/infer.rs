@@ -1,4 +1,5 @@
-//! From a table of data to a problem file: names, ranges, levels and outputs as they seem to be, all open to correction.
+//! From a table of data to a problem file: names, ranges, levels and outputs as they seem to be, all open to
+//! correction.
 
 use std::fmt::Write as _;
 
@@ -127,7 +128,8 @@ impl Guess {
                 return Err(fault(format!("there is no column `{name}`; it has {}", names.join(", "))));
             }
         }
-        // Words are admitted everywhere at first; a column whose cells are numbers with decimal commas says how to read it.
+        // Words are admitted everywhere at first; a column whose cells are numbers with decimal commas says how to read
+        // it.
         let open = |words: &[String]| {
             let sets = [names.clone()];
             read(Source::from_bytes(file.clone(), text.clone()), &Expect::Named { sets: &sets, words, bare: None })
@@ -191,7 +193,8 @@ impl Guess {
         count
     }
 
-    /// The outputs, where they are not named: columns with failures, or with names as outputs have them, or the last one.
+    /// The outputs, where they are not named: columns with failures, or with names as outputs have them, or the last
+    /// one.
     fn outputs(&mut self, names: &[String], counts: &[Count], hints: &Hints) -> Vec<String> {
         let may_be = |(name, count): &(&String, &Count)| {
             !hints.ignore.contains(name)

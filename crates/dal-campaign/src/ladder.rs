@@ -33,8 +33,8 @@ pub struct Choice {
     pub chosen: usize,
     /// Whether squared errors were weighted by one over the probability of the draw.
     pub weighted: bool,
-    /// The network that a wider search found ([`Folder::tune`](crate::Folder::tune)): it stands beside the ladder whenever
-    /// one is chosen anew.
+    /// The network that a wider search found ([`Folder::tune`](crate::Folder::tune)): it stands beside the ladder
+    /// whenever one is chosen anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuned: Option<MlpEnsemble>,
 }
@@ -255,8 +255,8 @@ impl Data<'_> {
         Ok(Errors { n: self.labelled.len(), rmse, r2, weighted: self.is_weighted() })
     }
 
-    /// Compares the ladder's networks, and one that a wider search found: of those within one standard error of the best,
-    /// the simplest. Its errors come with it, where they could be taken.
+    /// Compares the ladder's networks, and one that a wider search found: of those within one standard error of the
+    /// best, the simplest. Its errors come with it, where they could be taken.
     ///
     /// # Errors
     /// A stop.

@@ -36,8 +36,8 @@ pub struct Compared {
 /// The outcome of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuned {
-    /// The choice that the campaign uses from now on: the last networks, the simplest first, compared on several divisions
-    /// of the labels.
+    /// The choice that the campaign uses from now on: the last networks, the simplest first, compared on several
+    /// divisions of the labels.
     pub choice: Choice,
     /// The network that was in use, where it is among them, by its place.
     pub before: Option<usize>,
@@ -46,10 +46,10 @@ pub struct Tuned {
 }
 
 impl Folder {
-    /// Compares so many networks of many shapes and trainings beside those of the ladder and the one in use, as the ladder
-    /// is compared; the six best again on two further divisions of the labels, so that chance in one of them decides
-    /// less. Of those within one standard error of the best the simplest is used from now on, and stands beside the ladder
-    /// when a network is chosen anew. The choice is said in the log.
+    /// Compares so many networks of many shapes and trainings beside those of the ladder and the one in use, as the
+    /// ladder is compared; the six best again on two further divisions of the labels, so that chance in one of them
+    /// decides less. Of those within one standard error of the best the simplest is used from now on, and stands beside
+    /// the ladder when a network is chosen anew. The choice is said in the log.
     ///
     /// # Errors
     /// Too few labels, a problem file that names the network, a stop; nothing is said then.
@@ -138,8 +138,8 @@ impl Folder {
     }
 }
 
-/// So many different networks of the wider space, none larger than the labels can teach (forty numbers for each number in
-/// them, or the smallest three layers of 64).
+/// So many different networks of the wider space, none larger than the labels can teach (forty numbers for each number
+/// in them, or the smallest three layers of 64).
 fn wide(n: usize, n_labels: usize, shape: Shape, seeds: &SeedPath) -> Vec<MlpEnsemble> {
     let most = (40 * n_labels * shape.n_outputs).max(10_000);
     let mut rng = seeds.rng();

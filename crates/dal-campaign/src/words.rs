@@ -299,7 +299,8 @@ pub(crate) fn may_be_the_machines(kind: LabelFailureKind) -> bool {
     !matches!(kind, LabelFailureKind::Refused | LabelFailureKind::NonFinite | LabelFailureKind::OutOfDomain)
 }
 
-/// Whether a failure says nothing of its point, which is then as if it had not been asked: its call ended before its turn.
+/// Whether a failure says nothing of its point, which is then as if it had not been asked: its call ended before its
+/// turn.
 pub(crate) fn is_untried(kind: &str) -> bool {
     kind == LabelFailureKind::NotTried.id()
 }

@@ -80,8 +80,8 @@ pub enum NamedWidth {
 /// The n pool points of the greatest variance over dropout passes, averaged over outputs as in `qbc`.
 ///
 /// The dropout network is trained beside the evaluated model and never changes it: no BatchNorm by default,
-/// inverted dropout at `rate` after every hidden layer, masks independent per point and pass, `n_passes` passes. Needs a dropout network.
-/// Cost O(N) beyond the passes.
+/// inverted dropout at `rate` after every hidden layer, masks independent per point and pass, `n_passes` passes. Needs
+/// a dropout network. Cost O(N) beyond the passes.
 ///
 /// Source: Y. Gal, Z. Ghahramani, Dropout as a Bayesian approximation, ICML 2016; S. Ren et al., arXiv 2302.00098,
 /// supplement.

@@ -387,8 +387,8 @@ impl NetworkSpec {
         self.conv_head().map_or(self.n_outputs, |conv| conv.length)
     }
 
-    /// The network of dropout sampling: hidden widths multiplied by `factor` and rounded down, at least 1; BatchNorm only
-    /// where it is kept.
+    /// The network of dropout sampling: hidden widths multiplied by `factor` and rounded down, at least 1; BatchNorm
+    /// only where it is kept.
     ///
     /// # Errors
     /// [`SpecError::OutOfRange`] unless `factor` is positive and finite.

@@ -19,8 +19,8 @@ use super::inputs::Inputs;
 pub struct Asking {
     /// The program and its arguments, as the problem file has them; empty for a model and a laboratory.
     pub program: Vec<String>,
-    /// How points and answers travel: `stdin`, `files`, `driver` with a hash of the files that are filled in; `model` for
-    /// a forest or a network, `laboratory` for that.
+    /// How points and answers travel: `stdin`, `files`, `driver` with a hash of the files that are filled in; `model`
+    /// for a forest or a network, `laboratory` for that.
     pub exchange: String,
     /// Names of the outputs, in order.
     pub outputs: Vec<String>,

@@ -145,8 +145,8 @@ impl CommandOracle {
         self.launch(command, exchange, (!by_files).then_some(csv), points, wanted)
     }
 
-    /// What is started: a relative path is meant from the folder the program runs in; a bare name is looked for as a shell
-    /// does.
+    /// What is started: a relative path is meant from the folder the program runs in; a bare name is looked for as a
+    /// shell does.
     pub(super) fn program(&self) -> OsString {
         match Path::new(&self.settings.program[0]) {
             path if path.components().count() > 1 => self.settings.directory.join(path).into_os_string(),
@@ -154,8 +154,8 @@ impl CommandOracle {
         }
     }
 
-    /// Starts a program in a group of its own, and begins to listen to it. It gets this text on stdin; without one, what it
-    /// prints is no answer.
+    /// Starts a program in a group of its own, and begins to listen to it. It gets this text on stdin; without one,
+    /// what it prints is no answer.
     pub(super) fn launch(
         &self,
         mut command: Command,

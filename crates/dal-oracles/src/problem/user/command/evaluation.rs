@@ -84,13 +84,14 @@ impl CommandOracle {
             answer => answer,
         };
         drop(directory);
-        // The receiver outlives the calls unless it panics, and then nobody wants the row.
+        // The receiver outlives the calls unless it panics, and then the row is not wanted.
         let _ = events.send(Event::Row(row, answer, again));
         let _ = events.send(Event::Ended { answered });
     }
 }
 
-/// The driver's arguments: `{parameters}` and `{results}` stand for the files' names; where neither does, both come last.
+/// The driver's arguments: `{parameters}` and `{results}` stand for the files' names; where neither does, both come
+/// last.
 fn arguments(given: &[String], driver: &DriverSettings) -> Vec<OsString> {
     const PLACES: [&str; 2] = ["{parameters}", "{results}"];
     let names = [&driver.parameters_file, &driver.results_file];

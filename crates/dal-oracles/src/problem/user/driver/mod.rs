@@ -1,5 +1,5 @@
-//! Dakota's driver protocol: each evaluation has a directory of its own, with the point in a parameters file and in files
-//! that were filled in, and its answer in a results file.
+//! Dakota's driver protocol: each evaluation has a directory of its own, with the point in a parameters file and in
+//! files that were filled in, and its answer in a results file.
 
 mod parameters;
 mod results;

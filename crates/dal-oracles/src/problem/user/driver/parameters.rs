@@ -5,8 +5,8 @@ use dal_core::Dimension;
 use super::Format;
 use crate::user::inputs::Inputs;
 
-/// The text of a parameters file: variables, one function value wanted of each output, no derivatives, no components, and
-/// the evaluation's number.
+/// The text of a parameters file: variables, one function value wanted of each output, no derivatives, no components,
+/// and the evaluation's number.
 pub(super) fn text(format: Format, inputs: &Inputs, outputs: &[String], values: &[String], number: u64) -> String {
     let continuous: Vec<(usize, &String)> = inputs
         .names()

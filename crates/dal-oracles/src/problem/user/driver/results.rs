@@ -19,9 +19,9 @@ pub(crate) enum Told {
     Answer(Result<Vec<f64>, LabelFailure>),
 }
 
-/// Reads a results file: a number for each output, in order, each with a name behind it or not; gradients and Hessians in
-/// brackets may follow and are not looked at. `fail` at its beginning, in any letters, says that the point has no answer.
-/// Where all the names are those of the outputs, they say which number is whose.
+/// Reads a results file: a number for each output, in order, each with a name behind it or not; gradients and Hessians
+/// in brackets may follow and are not looked at. `fail` at its beginning, in any letters, says that the point has no
+/// answer. Where all the names are those of the outputs, they say which number is whose.
 pub(crate) fn read(path: &Path, outputs: &[String]) -> Told {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes)) {
