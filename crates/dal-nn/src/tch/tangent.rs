@@ -213,7 +213,7 @@ impl DeviceTangent {
             // One column per anchor and output, the output varying fastest.
             let mut unit = vec![0.0; n_outputs * some];
             for k in 0..some {
-                unit[(first + k) * some + k] = factors[first + k];
+                unit[(first + k) * some + k] = 1.0;
             }
             let unit = self.memory.upload(&unit, &[1, n_outputs as i64, 1, times])?;
             let shape = [self.n_members, n_outputs as i64, n_anchors, times];
