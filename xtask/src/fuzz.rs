@@ -16,12 +16,12 @@ use crate::process::{cargo, run, target_dir};
 #[derive(clap::Args)]
 #[command(after_help = "Every case is named by its seed and number, so that it can be thrown again:
 
-  cargo xtask fuzz                        a minute: four fixed seeds and one drawn now, which is printed
+  cargo xtask fuzz                        a minute: four fixed seeds, and one that is printed
   cargo xtask fuzz --seed 7 --seconds 600
   cargo xtask fuzz --seed 7 --case 123    one case, its folder kept
 
-A panic (exit code 101), an abort (134), and every end by a signal are failures; a case that runs for ten seconds is ended and
-is none.")]
+A panic (exit code 101), an abort (134), and every end by a signal are failures; a case that runs
+for ten seconds is ended and is none.")]
 pub struct Args {
     /// Seconds in all.
     #[arg(long, default_value_t = 60)]
@@ -269,6 +269,12 @@ impl Case {
                 bail!("the plain sweep crashes: {words}");
             }
         }
+        if args.iter().any(|arg| arg == "camp") && args.first().is_none_or(|verb| verb != "new") {
+            let campaign = ["new", "camp", "--problem", "table.toml", "--initial", "3", "--batch", "2"].map(OsString::from);
+            if let Outcome::Crashed(words) = in_folder(dal, folder, &campaign, &[])? {
+                bail!("a plain campaign crashes: {words}");
+            }
+        }
         for _ in 0..[0, 1, 1, 2][self.dice.below(4)] {
             if let Some(path) = self.spoil(folder)? {
                 let _ = write!(said, " [{} spoilt]", path.strip_prefix(folder).unwrap_or(&path).display());
@@ -311,7 +317,7 @@ impl Case {
     fn args(&mut self) -> Vec<OsString> {
         let formats: &[&str] = &["json", "csv", "table"];
         let mut args: Vec<OsString> = Vec::new();
-        match self.dice.below(17) {
+        match self.dice.below(21) {
             0 => {
                 args.push("problems".into());
                 self.options(&mut args, &[("--format", formats, false)]);
@@ -411,6 +417,43 @@ impl Case {
                     ("--proof-seeds", &["1"], true),
                 ];
                 self.options(&mut args, more);
+            }
+            16 => {
+                args.extend(["design".into(), self.word(&["sine", "table.toml", "camp"]), "-n".into()]);
+                args.push(self.number(&["3", "20"]));
+                let more: &[(&str, &[&str], bool)] = &[
+                    ("--method", &["lhs", "sobol", "uniform"], false),
+                    ("--seed", &["1"], true),
+                    ("--constraint", &["speed > 0", "speed^2 < 1e3 and not speed == 2"], false),
+                    ("--format", &["csv", "json"], false),
+                ];
+                self.options(&mut args, more);
+            }
+            17 | 18 => {
+                args.extend(["new".into(), self.word(&["camp"]), "--problem".into(), self.word(&["table.toml"])]);
+                let more: &[(&str, &[&str], bool)] = &[
+                    ("--initial", &["3", "4"], true),
+                    ("--batch", &["2"], true),
+                    ("--budget", &["9"], true),
+                    ("--seed", &["1"], true),
+                    ("--strategy", STRATEGIES, false),
+                ];
+                self.options(&mut args, more);
+            }
+            19 => {
+                let verbs = ["ask", "tell", "status", "predict", "run", "undo", "withdraw", "export"];
+                args.extend([self.dice.pick(&verbs).into(), self.word(&["camp"])]);
+                let more: &[(&str, &[&str], bool)] = &[
+                    ("-n", &["2"], true),
+                    ("--budget", &["6"], true),
+                    ("--parallel", &["2"], true),
+                    ("--format", &["csv", "json", "table"], false),
+                    ("--fix", &["speed=1"], false),
+                ];
+                self.options(&mut args, more);
+                if self.dice.once_in(2) {
+                    args.push(self.word(&["x.csv", "table.csv"]));
+                }
             }
             _ => {
                 for _ in 0..self.dice.below(6) {

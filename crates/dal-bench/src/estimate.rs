@@ -1,5 +1,6 @@
 //! How long a plan will take: a model of cost, calibrated by timing a few epochs of each network on this machine.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ pub struct Estimate {
     pub entries: usize,
     /// Of each user's problem with open runs whose answers cost something, how many are still to be asked for.
     pub labels: Vec<PlannedLabels>,
+    /// Directories of finished runs that are what their seals say, for [`RunOptions::whole`](crate::RunOptions::whole).
+    pub whole: BTreeSet<String>,
     /// Expected seconds of all workers together, without asking for labels.
     pub cpu_seconds: f64,
     /// Expected duration with the workers asked for.
@@ -143,7 +146,7 @@ impl Plan {
         store: Option<&Store>,
         answers: Option<&Path>,
     ) -> Result<Estimate, BenchError> {
-        let survey = Survey::of(self, store)?;
+        let survey = Survey::of(self, store, &BTreeSet::new())?;
         let open: Vec<(usize, usize)> =
             (0..self.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, false)?))).collect();
         let is_needed = |problem| open.iter().any(|&(i, _)| self.trials()[i].problem() == problem);
@@ -162,6 +165,7 @@ impl Plan {
             damaged: survey.damaged.values().cloned().collect(),
             entries,
             labels: labels_due(self, &survey, &open, answers)?,
+            whole: survey.whole,
             cpu_seconds: costs.iter().sum(),
             duration: makespan(&mut costs, if self.is_timing() { 1 } else { jobs }),
         })

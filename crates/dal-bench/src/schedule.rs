@@ -42,13 +42,23 @@ pub struct RunOptions {
     pub together: Option<usize>,
     /// Where the answers of users' oracles are kept; `None`: beside each problem file.
     pub answers: Option<PathBuf>,
+    /// Directories of finished runs that were held against their seals a moment ago, by [`Plan::estimate`], and are not
+    /// read a second time.
+    pub whole: BTreeSet<String>,
     /// What is known of this program and machine; name of the sweep, workers and number of resumptions are filled in.
     pub provenance: Provenance,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { jobs: 1, retry_failed: false, together: None, answers: None, provenance: Provenance::default() }
+        Self {
+            jobs: 1,
+            retry_failed: false,
+            together: None,
+            answers: None,
+            whole: BTreeSet::new(),
+            provenance: Provenance::default(),
+        }
     }
 }
 
@@ -71,7 +81,7 @@ pub fn run(
 ) -> Result<Summary, BenchError> {
     let start = Instant::now();
     let writer = store.lock()?;
-    let survey = Survey::of(plan, Some(store))?;
+    let survey = Survey::of(plan, Some(store), &options.whole)?;
     writer.record_sweep(plan.record())?;
     for (trial, state) in plan.trials().iter().zip(&survey.states) {
         if *state == Some(Status::Done) {

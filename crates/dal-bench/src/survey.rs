@@ -1,6 +1,6 @@
 //! How the trials of a plan stand in a store before a start.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use dal_store::{EntryRecord, FailedLabel, Run, Status, Store};
 
@@ -21,11 +21,14 @@ pub(crate) struct Survey {
     pub(crate) elsewhere: Vec<String>,
     /// Runs that cannot be used, by trial.
     pub(crate) damaged: BTreeMap<usize, DamagedRun>,
+    /// Directories of runs that are over and are what their seals say.
+    pub(crate) whole: BTreeSet<String>,
 }
 
 impl Survey {
-    /// Looks every trial up and holds what is over against its seals; reads records only where labels can fail.
-    pub(crate) fn of(plan: &Plan, store: Option<&Store>) -> Result<Self, BenchError> {
+    /// Looks every trial up and holds what is over against its seals, but for the runs in `whole`, of which a moment ago
+    /// that was done; reads records only where labels can fail.
+    pub(crate) fn of(plan: &Plan, store: Option<&Store>, whole: &BTreeSet<String>) -> Result<Self, BenchError> {
         let n = plan.trials().len();
         let mut survey = Self {
             states: vec![None; n],
@@ -33,15 +36,23 @@ impl Survey {
             failed_labels: vec![Vec::new(); n],
             elsewhere: Vec::new(),
             damaged: BTreeMap::new(),
+            whole: BTreeSet::new(),
         };
         let Some(store) = store else { return Ok(survey) };
         let names = store.run_names()?;
         for (i, trial) in plan.trials().iter().enumerate() {
-            let found = store.find(trial.key()).and_then(|run| run.map(|run| run.verify().map(|()| run)).transpose());
+            let directory = plan.directory(i);
+            let verified = |run: Run| {
+                if !(whole.contains(&directory) && *run.status() == Status::Done) {
+                    run.verify()?;
+                }
+                Ok(run)
+            };
+            let found = store.find(trial.key()).and_then(|run| run.map(verified).transpose());
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {
-                    survey.damaged.insert(i, DamagedRun { directory: plan.directory(i), reason: error.to_string() });
+                    survey.damaged.insert(i, DamagedRun { directory, reason: error.to_string() });
                     continue;
                 }
             };
@@ -59,6 +70,9 @@ impl Survey {
                 let failed =
                     |record: EntryRecord| record.failed_labels.into_iter().map(move |failed| (record.entry, failed));
                 survey.failed_labels[i] = run.records()?.into_iter().flat_map(failed).collect();
+            }
+            if *run.status() == Status::Done {
+                survey.whole.insert(directory);
             }
             survey.states[i] = Some(run.status().clone());
         }

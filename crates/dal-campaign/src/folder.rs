@@ -65,7 +65,9 @@ impl Folder {
         }
         let settings = root.join("campaign.toml");
         let fault = |problem: String| CampaignError::File { path: settings.clone(), problem };
-        if settings.exists() {
+        // A beginning that was cut short left these settings, or the first part of them, and no log.
+        let begun = || fs::read_to_string(&settings).is_ok_and(|text| file.text().starts_with(&text));
+        if settings.exists() && !begun() {
             return Err(fault("is there already, but no log beside it; take it away, or give another folder".into()));
         }
         file.check().map_err(fault)?;

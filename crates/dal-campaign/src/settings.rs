@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::CampaignError;
 
+/// The largest count of a campaign's file: numbers that no memory holds are refused before anything is drawn.
+const MOST: usize = 10_000_000;
+
 /// Where the network comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,6 +124,9 @@ impl CampaignFile {
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, value)| *value == 0) {
             return Err(format!("{key} = 0: give a whole number from 1"));
+        }
+        if let Some((key, value)) = counts.into_iter().find(|(_, value)| *value > MOST) {
+            return Err(format!("{key} = {value}: at most {MOST}"));
         }
         if self.candidates < self.batch {
             return Err(format!("candidates = {} is less than batch = {}", self.candidates, self.batch));

@@ -42,16 +42,17 @@ enum Command {
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Finished runs are kept and never run again; interrupted ones go on at their last finished step. Results are the
-same bytes whatever --jobs is. Ctrl-C stops after the trainings and the calls of a program in progress; a second one ends
-them. Neither loses a step, nor an answer of a program of your own: each is on disk as soon as it is there, and never asked for again.
+    after_help = "Finished runs are kept and never run again; interrupted ones go on at their last finished step.
+Results are the same bytes whatever --jobs is. Ctrl-C stops after the trainings and the calls of a
+program in progress; a second one ends them. Neither loses a step, nor an answer of a program of
+your own: each is on disk as soon as it is there, and never asked for again.
 
 Examples:
-  dal bench run benches/sweeps/quick.toml --plan                       how many runs, how long; nothing is run
-  dal bench run my/sweep.toml --store runs/mine --plan --call-time 90s with a program of your own that takes 90 s for a point
+  dal bench run benches/sweeps/quick.toml --plan              how many runs, how long
+  dal bench run my/sweep.toml --plan --call-time 90s    a program of yours that takes 90 s a point
   dal bench run benches/sweeps/quick.toml --store runs/quick --jobs 2
   dal bench run benches/sweeps/sine-full.toml --store runs/sine-full
-  dal bench run benches/sweeps/paper.toml --store runs/paper --engine tch --device cuda:0    docs/gpu.md says what it takes"
+  dal bench run paper.toml --store runs/paper --engine tch --device cuda:0    (see docs/gpu.md)"
 )]
 struct RunArgs {
     /// The sweep file.
@@ -180,7 +181,14 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
         machine: dal_bench::machine(),
         ..Provenance::default()
     };
-    let options = RunOptions { jobs, retry_failed: args.retry_failed, together: args.together, answers, provenance };
+    let options = RunOptions {
+        jobs,
+        retry_failed: args.retry_failed,
+        together: args.together,
+        answers,
+        whole: estimate.whole,
+        provenance,
+    };
 
     let stop = interrupts("the steps in progress")?;
     if !args.answers.settle(plan.problems().iter().map(PlannedProblem::problem), &stop)? {

@@ -19,13 +19,14 @@ use crate::problem::find_problem;
 /// `dal bench export`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Writes all files or none. schema.json beside the tables lists every file with its rows, columns and units; docs.rs/dal-report
-has the same as a page. `dal report TABLES --out REPORT` makes the report from the tables alone.
+    after_help = "Writes all files or none. schema.json beside the tables lists every file with its rows, columns
+and units; docs.rs/dal-report has the same as a page. `dal report TABLES --out REPORT` makes the
+report from the tables alone.
 
 Examples:
   dal bench export runs/quick --out tables
-  dal bench export runs/mine --out tables --problem simulator.toml        inputs in the units of your problem
-  dal bench export runs/quick --out tables --format csv.gz --digits 6 --tables sweeps,circumstances,runs,entries,members"
+  dal bench export runs/mine --out tables --problem simulator.toml   inputs in your units
+  dal bench export runs/quick --out tables --format csv.gz --digits 6 --tables runs,entries,members"
 )]
 pub struct Args {
     /// The store.

@@ -11,6 +11,7 @@ mod engines;
 mod export;
 mod label;
 mod learning;
+mod memory;
 mod output;
 mod problem;
 mod report;
@@ -51,6 +52,9 @@ struct Args {
     #[command(subcommand)]
     command: Command,
 }
+
+#[global_allocator]
+static ALLOCATOR: memory::Allocator = memory::Allocator;
 
 #[derive(Subcommand)]
 enum Command {

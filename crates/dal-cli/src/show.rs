@@ -17,13 +17,16 @@ use crate::output::{outln, say};
 /// A step of a run in, NumPy files out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The step's model is trained once more and chooses once more; that it chooses what the run did is checked (exit code 1 if
-not, as on another processor path). No program of yours is asked: labels are those of the store.
+    after_help = "The step's model is trained once more and chooses once more; that it chooses what the run did is
+checked (exit code 1 if not, as on another processor path). No program of yours is asked: labels
+are those of the store.
 
-Files: initial, labelled_x, labelled_y, pool, test_x, test_y, queries and labels are points and labels, one a row, points on
-the unit box; chosen has the rows of the pool in the order of the picks; members has every member's prediction at the pool
-(members, points, outputs) in the units the model was trained in; scores has the strategy's score of every pool point; curve
-has labels and test MSE of every entry; about.json says the rest. fixtures/recompute/recompute.py recomputes picks from them.
+Files: initial, labelled_x, labelled_y, pool, test_x, test_y, queries and labels are points and
+labels, one a row, points on the unit box; chosen has the rows of the pool in the order of the
+picks; members has every member's prediction at the pool (members, points, outputs) in the units
+the model was trained in; scores has the strategy's score of every pool point; curve has labels
+and test MSE of every entry; about.json says the rest. fixtures/recompute/recompute.py recomputes
+picks from them.
 
 Example:
   dal bench show runs/quick/runs/sine-gsx-g2-s0-4c64d6b3c4d1982c --step 3 --out shown"

@@ -25,33 +25,36 @@ use crate::problem::find_problem;
 /// A problem in, a network out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Networks of many shapes and trainings are compared on labels of their own: many of them with few epochs and one member,
-the better third with more, the last ones by the full measure on several seeds. Of those within one standard error of the
-best, the smallest wins, if its members learn on training sets that gsx, gsxy and qbc choose with it (--campaign-seeds).
-The validation labels say whether it is better than the problem's reference network (the published one, or that of your
+    after_help = "Networks of many shapes and trainings are compared on labels of their own: many of them with few
+epochs and one member, the better third with more, the last ones by the full measure on several
+seeds. Of those within one standard error of the best, the smallest wins, if its members learn on
+training sets that gsx, gsxy and qbc choose with it (--campaign-seeds). The validation labels say
+whether it is better than the problem's reference network (the published one, or that of your
 problem file). Only then are the two held side by side on the test set, which decides nothing.
 
-A table's rows are divided: a fifth, at most --test-points, is kept for the test; the rest is split, or where it is short,
-cross-validated in five folds. The output says which.
+A table's rows are divided: a fifth, at most --test-points, is kept for the test; the rest is
+split, or where it is short, cross-validated in five folds. The output says which.
 
-The directory keeps every training the moment it is done (journal.jsonl); the same command goes on where it was stopped. The
-answer is the same bytes whatever --jobs is. At the end it also holds choice.json, tried.csv and .md, tried.svg, trials.csv,
-campaigns.csv and, where the test set was asked, tested.csv and .md. The test set may be asked later: --proof-seeds 0 first, another number then.
+The directory keeps every training the moment it is done (journal.jsonl); the same command goes on
+where it was stopped. The answer is the same bytes whatever --jobs is. At the end it also holds
+choice.json, tried.csv and .md, tried.svg, trials.csv, campaigns.csv and, where the test set was
+asked, tested.csv and .md. The test set may be asked later: --proof-seeds 0 first, another number
+then.
 
---budget counts work, not time: 1 is one training of the reference network by the finals' measure (epochs × members × labels ×
-size). The time that this should take here is said beside it.
+--budget counts work, not time: 1 is one training of the reference network by the finals' measure
+(epochs × members × labels × size). The time that this should take here is said beside it.
 
-With a campaign's folder, so many networks (--networks) are compared on the labels that it has, in three folds as its own
-ladder is; the last six on two further divisions. The campaign uses the choice, and its log holds it. --jobs are the threads
-then; the other flags are of problems.
+With a campaign's folder, so many networks (--networks) are compared on the labels that it has, in
+three folds as its own ladder is; the last six on two further divisions. The campaign uses the
+choice, and its log holds it. --jobs are the threads then; the other flags are of problems.
 
 Examples:
   dal tune sine --plan                            how much, how long; nothing is run
   dal tune sine --jobs 2
-  dal tune hydro --points 80,480,2000             networks that do well at all three numbers of labels
-  dal tune my/problem.toml --out runs/tune-mine   a problem of your own, for example a table of 500 rows
+  dal tune hydro --points 80,480,2000            networks good at all three numbers of labels
+  dal tune my/problem.toml --out runs/tune-mine  a problem of your own, a table of 500 rows say
   dal tune robo --space training --points 500 --epochs 200 --members 2 --seeds 2 --budget 12
-  dal tune beam --networks 24                     in a campaign's folder beam: on its labels, for its next rounds
+  dal tune beam --networks 24                     for the next rounds of the campaign beam
   dal tune foil --depths 2,4 --widths 50,100 --batch-norm none,recomputed --learning-rates 1e-3,3e-3"
 )]
 pub struct Args {

@@ -17,13 +17,14 @@ use crate::output::{Format, Rows, say};
 /// `dal bench verify`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Each run that is over is held against the hashes in its footer, each footer and each sweep against its own, checkpoints and
-kept answers against their checksums. What belongs to no store (Thumbs.db, copies under other names) is named and does no harm.
-Standard output has one line per finding; the exit code is 1 if something is damaged.
+    after_help = "Each run that is over is held against the hashes in its footer, each footer and each sweep against
+its own, checkpoints and kept answers against their checksums. What belongs to no store
+(Thumbs.db, copies under other names) is named and does no harm. Standard output has one line per
+finding; the exit code is 1 if something is damaged.
 
 Examples:
   dal bench verify runs/quick
-  dal bench verify runs/quick --quarantine       moves what is damaged to runs/quick/quarantine; nothing is deleted
+  dal bench verify runs/quick --quarantine    moves damage to runs/quick/quarantine, deletes nothing
   dal bench run benches/sweeps/quick.toml --store runs/quick     then repeats those runs alone"
 )]
 pub struct Args {

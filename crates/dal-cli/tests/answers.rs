@@ -95,7 +95,7 @@ fn programs_that_a_killed_dal_left_are_named_and_waited_for_or_ended() {
     let kill = |args: &[&str]| assert!(std::process::Command::new("kill").args(args).status().unwrap().success());
     kill(&["-KILL", "--", &format!("-{group}")]);
     assert!(child.wait().unwrap().success());
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y,failure\n0,50,50.0,\n");
     assert_eq!(noted(dir.path()), 0);
 
     // Another command may be the next one; a stop ends the waiting.
@@ -294,8 +294,12 @@ fn an_old_store_opens_and_its_answers_are_not_asked_again() {
     let whole = fs::read_to_string(dir.path().join("labels.csv")).unwrap();
     let (code, _, stderr) = run(dir.path(), &[&label[..], &["--adopt", "labels.csv"]].concat());
     assert!(stderr.contains("3 answers taken over"), "{stderr}");
-    let rows = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
-    assert_eq!(rows(&fs::read_to_string(dir.path().join("labels.csv")).unwrap()), rows(&whole));
+    let rows = |text: &str, end: &str| -> std::collections::BTreeSet<String> {
+        text.lines().skip(1).filter_map(|line| line.strip_suffix(end)).map(str::to_owned).collect()
+    };
+    let renewed = fs::read_to_string(dir.path().join("labels.csv")).unwrap();
+    assert_eq!(rows(&renewed, ","), rows(&whole, ""));
+    assert!(renewed.starts_with("row,speed,material,y,failure\n") && renewed.contains(",,non-finite: "), "{renewed}");
     // One of its points fails, and is asked again, twice as a point that fails is.
     assert_eq!((code, asked().len()), (1, before + 2), "{:?}", &asked()[before..]);
 }
@@ -341,23 +345,56 @@ fn an_export_replaces_no_label_that_is_not_kept() {
     let label = ["label", "rig.toml", "--input", "x.csv", "--out", "y.csv"];
     succeed(dir.path(), &label);
     let first = fs::read_to_string(dir.path().join("y.csv")).unwrap();
-    assert_eq!(first, "row,load,y0\n0,1,1.0\n1,2,2.0\n");
+    assert_eq!(first, "row,load,y,failure\n0,1,1.0,\n1,2,2.0,\n");
     write(dir.path(), "x.csv", "load\n2\n3\n");
     let (code, _, stderr) = run(dir.path(), &label);
     assert!(code == 0 && stderr.contains("1 of 2 rows are answered already"), "{stderr}");
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,2,2.0\n1,3,3.0\n");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y,failure\n0,2,2.0,\n1,3,3.0,\n");
     assert_eq!(lines(dir.path(), "asked"), ["1", "2", "3"]);
     assert_eq!(succeed(dir.path(), &["label", "rig.toml", "--kept"]), "load,y\n1,1.0\n2,2.0\n3,3.0\n");
     // Another version of the program knows none of them.
     let text = fs::read_to_string(dir.path().join("rig.toml")).unwrap();
     write(dir.path(), "rig.toml", &format!("{text}version = \"2\"\n"));
     refuse(dir.path(), &label, &["y.csv", "2 labels", "--adopt y.csv"]);
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,2,2.0\n1,3,3.0\n");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y,failure\n0,2,2.0,\n1,3,3.0,\n");
     assert_eq!(lines(dir.path(), "asked").len(), 3);
     let hidden = fs::read_dir(dir.path())
         .unwrap()
         .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
     assert_eq!(hidden.count(), 0, "no temporary file stays");
+}
+
+#[test]
+fn what_a_spreadsheet_saved_of_an_export_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    problem(
+        dir.path(),
+        "",
+        "read header; echo y\nwhile read -r load; do echo \"$load\" >> asked; case $load in 7*) echo nan;; *) echo \"$load\";; esac; done",
+    );
+    write(dir.path(), "x.csv", "load\n1.23456789\n7.5\n25.5\n");
+    let label = ["label", "rig.toml", "--input", "x.csv", "--out", "y.csv"];
+    let (code, _, stderr) = run(dir.path(), &label);
+    let whole = fs::read_to_string(dir.path().join("y.csv")).unwrap();
+    assert_eq!(code, 1, "{stderr}");
+    assert!(whole.starts_with("row,load,y,failure\n0,1.23456789,1.23456789,\n1,7.5,,non-finite: "), "{whole}");
+    // Semicolons, decimal commas, a byte-order mark, quotes, line ends, other columns and order, two decimals.
+    let saved = "\u{feff}failure;\"y\";load;note;row\r\n;1,23;\"1,23\";;0\r\nnon-finite: y is nan;;7,50;;1\r\n;25,50;25,50;;2\r\n";
+    write(dir.path(), "y.csv", saved);
+    let asked = || lines(dir.path(), "asked").iter().filter(|point| !point.starts_with('7')).count();
+    assert_eq!((run(dir.path(), &label).0, asked()), (1, 2), "what it holds is kept, so it is replaced");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), whole);
+    // A label that it does not show is another one.
+    write(dir.path(), "y.csv", &saved.replace(";1,23;", ";1,27;"));
+    refuse(dir.path(), &label, &["y.csv, line 2", "its label is 1.27", "name another with --out"]);
+    // Where nothing is kept any more, it is the only place that has them.
+    write(dir.path(), "y.csv", saved);
+    fs::remove_dir_all(dir.path().join("rig.answers")).unwrap();
+    let (code, _, stderr) = run(dir.path(), &[&label[..], &["--adopt", "y.csv"]].concat());
+    assert!(code == 1 && stderr.contains("y.csv: 3 answers taken over"), "{code} {stderr}");
+    assert!(stderr.contains("1 of its points are rounded") && asked() == 2, "{stderr}");
+    let renewed = fs::read_to_string(dir.path().join("y.csv")).unwrap();
+    assert!(renewed.contains("\n0,1.23456789,1.23,\n") && renewed.contains("\n2,25.5,25.5,\n"), "{renewed}");
 }
 
 #[test]

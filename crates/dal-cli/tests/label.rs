@@ -74,15 +74,15 @@ fn a_file_of_labels_is_replaced_and_nothing_else_is() {
     assert_eq!(whole.lines().count(), 4);
     let second = whole.lines().nth(2).unwrap();
     for (damaged, says) in [
-        (whole.replace(second, "1,0.2,#@!"), "line 3: is no label"),
-        (whole.replace(second, "1,0.2,"), "line 3: is no label"),
-        (whole.replace(second, "1,0.2,nan"), "line 3: is no label"),
-        (whole.replace(second, "1,0.2,1.0,1.0"), "line 3: is no label"),
-        (whole.replace(second, "1,1.2,1.0"), "line 3: line 3, column x0: `1.2` lies outside"),
+        (whole.replace(second, "1,0.2,#@!,"), "line 3, column y0: `#@!` is not a number"),
+        (whole.replace(second, "1,0.2,,"), "line 3, column y0: the cell is empty"),
+        (whole.replace(second, "1,0.2,nan,"), "line 3, column y0: `nan` is no finite number"),
+        (whole.replace(second, "1,0.2,1.0,,1.0"), "line 3: 5 cells where the first line has 4"),
+        (whole.replace(second, "1,1.2,1.0,"), "line 3, column x0: `1.2` lies outside"),
         (whole.replace("\n0,0.1,", "\n0,0.1,1"), "another problem's"),
         ("my precious notes".to_owned(), "no header of labels"),
         ("my precious notes\n".to_owned(), "no header of labels"),
-        ("row,y0\n0,1.0\n".to_owned(), "no header of labels"),
+        ("row,y0\n0,1.0\n".to_owned(), "no column `x0`"),
         ("row,x1,y0\n0,0.1,1.0\n".to_owned(), "x1"),
     ] {
         std::fs::write(path("y.csv"), &damaged).unwrap();
@@ -94,7 +94,10 @@ fn a_file_of_labels_is_replaced_and_nothing_else_is() {
     std::fs::write(path("z.csv"), "x0\n0.3\n-0.7\n").unwrap();
     succeed(dir.path(), &["label", "sine", "--input", "z.csv", "--out", "other.csv"]);
     let other = std::fs::read_to_string(path("other.csv")).unwrap();
-    for kept in ["", &whole[..3], &whole[..whole.len() - 4], &other] {
+    // Version 0.1.0 wrote line by line, and no column of failures.
+    let old: String = whole.lines().map(|line| format!("{}\n", line.rsplit_once(',').unwrap().0)).collect();
+    let saved = format!("\u{feff}{}", whole.replace(',', ";").replace('.', ",").replace('\n', "\r\n"));
+    for kept in ["", &whole[..3], &old, &old[..old.len() - 4], &other, &saved] {
         std::fs::write(path("y.csv"), kept).unwrap();
         succeed(dir.path(), &args);
         assert_eq!(std::fs::read_to_string(path("y.csv")).unwrap(), whole);
@@ -127,7 +130,7 @@ fn labels_that_cannot_be_written_end_the_calls() {
     let (code, others) = script("--out out.csv 2> /dev/full");
     assert!(code == Some(1) && (50 - calls..=50).contains(&others), "{code:?} {calls} {others}");
     let kept = std::fs::read_to_string(dir.path().join("out.csv")).unwrap();
-    assert!(kept.lines().count() == 50 && !kept.contains("\n7,7,"), "{kept}");
+    assert!(kept.lines().count() == 51 && kept.contains("\n7,7,,"), "{kept}");
 }
 
 /// Doubles its point, in calls of one row; refuses point 7.
@@ -312,7 +315,8 @@ fn rows_outside_the_box_fail_by_themselves() {
     }
     let (code, _, stderr) = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
     let kept = std::fs::read_to_string(dir.path().join("y.csv")).unwrap();
-    assert_eq!((code, kept.lines().count()), (1, 3), "{stderr}");
+    assert_eq!((code, kept.lines().count()), (1, 5), "{stderr}");
+    assert!(kept.contains("\n1,1.5,,\"refused: line 3, column x0: `1.5` lies outside [-1, 1]\"\n2,NaN,,"), "{kept}");
     let again = run(dir.path(), &[&args[..], &["--out", "y.csv"]].concat());
     assert!(again.0 == 1 && again.2.contains("2 of 4 rows have no label"), "{}", again.2);
     assert_eq!(std::fs::read_to_string(dir.path().join("y.csv")).unwrap(), kept);

@@ -303,6 +303,13 @@ pub enum Note {
         /// Their names.
         columns: Vec<String>,
     },
+    /// Rows that say why they have no outputs.
+    Failed {
+        /// The file.
+        file: String,
+        /// How many.
+        n: usize,
+    },
     /// Values beyond a bound by no more than rounding were moved onto it.
     Moved {
         /// The file.
@@ -343,6 +350,10 @@ impl fmt::Display for Note {
                 write!(f, "{file}: its last column, without name and content, was passed over")
             }
             Self::Ignored { file, columns } => write!(f, "{file}: ignored columns: {}", columns.join(", ")),
+            Self::Failed { file, n } => {
+                let rows = if *n == 1 { "row" } else { "rows" };
+                write!(f, "{file}: {n} {rows} without outputs, whose column `failure` says why, left out")
+            }
             Self::Moved { file, n, furthest } => write!(
                 f,
                 "{file}: {n} value{} beyond a bound by no more than rounding (at most {} of the range) moved onto it",

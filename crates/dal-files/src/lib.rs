@@ -20,16 +20,19 @@
 pub mod dialect;
 pub mod edge;
 pub mod error;
+pub mod labelled;
 pub mod names;
 mod npy;
 pub mod number;
 pub mod points;
+pub mod printed;
 pub mod source;
 pub mod table;
 pub mod write;
 
 pub use dialect::{Dialect, Separator};
 pub use error::{At, FileError, Note};
+pub use labelled::{Labelled, Labels, labelled};
 pub use npy::members;
 pub use points::{Inputs, Points, Units, points};
 pub use source::Source;

@@ -5,9 +5,9 @@ use dal_core::{Dimension, Space, Value};
 use ndarray::Array2;
 
 use crate::Source;
-use crate::edge::{onto_range, value};
+use crate::edge::{Placed, onto_range, value};
 use crate::error::{FileError, Note};
-use crate::number::{NumberFault, number, short};
+use crate::number::{Decimal, NumberFault, number, short};
 use crate::table::{Bare, Expect, Table, list, read};
 
 /// A problem's inputs.
@@ -53,64 +53,111 @@ pub struct Points {
 /// # Errors
 /// A file that cannot be read, names that are missing or given in both units, a cell that is not even a number.
 pub fn points(source: Source, inputs: &Inputs<'_>) -> Result<(Points, Vec<Note>), FileError> {
-    let unit: Vec<String> = (0..inputs.space.n_columns()).map(|i| format!("x{i}")).collect();
-    let is_fixed = |index: usize| matches!(inputs.space.dimensions()[index], Dimension::Fixed { .. });
-    let varied: Vec<String> =
-        (0..inputs.names.len()).filter(|&index| !is_fixed(index)).map(|index| inputs.names[index].clone()).collect();
-    let mut sets = vec![unit.clone(), inputs.names.to_vec()];
-    if varied.len() < inputs.names.len() {
-        sets.push(varied.clone());
-    }
-    let has_levels = |(_, levels): &(&String, &Vec<String>)| !levels.is_empty();
-    let words: Vec<String> =
-        inputs.names.iter().zip(inputs.levels).filter(has_levels).map(|(name, _)| name.clone()).collect();
+    let unit = inputs.of_unit_box();
     let bare = Some(Bare { names: &unit, within: (-1.0, 1.0) });
+    let (sets, words) = (inputs.sets(), inputs.words());
     let (table, mut notes) = read(source, &Expect::Named { sets: &sets, words: &words, bare })?;
+    let (points, said) = Points::of_table(table, inputs, &[], |_, _| 0.0)?;
+    notes.extend(said);
+    Ok((points, notes))
+}
+
+impl Inputs<'_> {
+    /// The columns of the unit box.
+    fn of_unit_box(&self) -> Vec<String> {
+        (0..self.space.n_columns()).map(|i| format!("x{i}")).collect()
+    }
+
+    /// The inputs that are varied.
+    fn varied(&self) -> Vec<String> {
+        let is_fixed = |index: &usize| matches!(self.space.dimensions()[*index], Dimension::Fixed { .. });
+        (0..self.names.len()).filter(|index| !is_fixed(index)).map(|index| self.names[index].clone()).collect()
+    }
+
+    /// The sets of columns one of which a table of points has.
+    pub(crate) fn sets(&self) -> Vec<Vec<String>> {
+        let (unit, varied) = (self.of_unit_box(), self.varied());
+        let mut sets = vec![unit, self.names.to_vec()];
+        if varied.len() < self.names.len() {
+            sets.push(varied);
+        }
+        sets
+    }
+
+    /// The inputs whose cells may be words.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let has_levels = |(_, levels): &(&String, &Vec<String>)| !levels.is_empty();
+        self.names.iter().zip(self.levels).filter(has_levels).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// The columns of a table that name its points, with their names and units.
+fn columns(table: &Table, inputs: &Inputs<'_>) -> Result<(Units, Vec<usize>, Vec<String>), FileError> {
+    let (unit, varied) = (inputs.of_unit_box(), inputs.varied());
     let physical = table.find(inputs.names).map(|places| (places, inputs.names.to_vec()));
     let physical = physical.or_else(|error| match table.find(&varied) {
         Ok(places) if !varied.is_empty() => Ok((places, varied.clone())),
         _ => Err(error),
     });
-    let (units, (places, names)) = match (table.find(&unit), physical) {
-        (Ok(places), Err(_)) => (Units::UnitBox, (places, unit.clone())),
-        (_, Ok(found)) if unit == inputs.names => (Units::Physical, found),
+    match (table.find(&unit), physical) {
+        (Ok(places), Err(_)) => Ok((Units::UnitBox, places, unit)),
+        (_, Ok((places, names))) if unit == inputs.names => Ok((Units::Physical, places, names)),
         (Ok(_), Ok(_)) => {
             let wanted = format!("{} on the unit box and {} in physical values", list(&unit), list(inputs.names));
-            return Err(FileError::NoHeader {
+            Err(FileError::NoHeader {
                 file: table.file().to_owned(),
                 at: table.at(0),
                 why: format!("its columns name each point twice, as {wanted}"),
                 remedy: "leave one out".into(),
-            });
+            })
         }
-        (Err(_), Ok(found)) => (Units::Physical, found),
-        (Err(error), Err(_)) => return Err(error),
-    };
-    notes.extend(table.ignored(&places));
-    let x = Array2::zeros((table.n_rows(), unit.len()));
-    let mut points = Points { x, table, units, places, names, outside: Vec::new() };
-    let (mut n_moved, mut furthest) = (0, 0.0_f64);
-    for row in 0..points.table.n_rows() {
-        match points.point(row, inputs)? {
-            Ok((point, moves)) => {
-                points.x.row_mut(row).iter_mut().zip(point).for_each(|(to, v)| *to = v);
-                n_moved += moves.len();
-                furthest = moves.into_iter().fold(furthest, f64::max);
-            }
-            Err(reason) => points.outside.push((row, reason)),
-        }
+        (Err(_), Ok((places, names))) => Ok((Units::Physical, places, names)),
+        (Err(error), Err(_)) => Err(error),
     }
-    if n_moved > 0 {
-        notes.push(Note::Moved { file: points.table.file().to_owned(), n: n_moved, furthest });
-    }
-    Ok((points, notes))
 }
 
 /// A point and how far each of its values was moved that was; or why the row is none.
 type Row = Result<(Vec<f64>, Vec<f64>), String>;
 
 impl Points {
-    fn point(&self, row: usize, inputs: &Inputs<'_>) -> Result<Row, FileError> {
+    /// The points of a table that is read; `others` are columns that mean something beside them. `rounding` says by how
+    /// much the value in a row and column may lie beside what it stands for: a value that far beyond a bound is on it.
+    ///
+    /// # Errors
+    /// What [`points`] refuses.
+    pub(crate) fn of_table(
+        table: Table,
+        inputs: &Inputs<'_>,
+        others: &[usize],
+        rounding: impl Fn(usize, usize) -> f64,
+    ) -> Result<(Self, Vec<Note>), FileError> {
+        let (units, places, names) = columns(&table, inputs)?;
+        let mut notes: Vec<Note> = table.ignored(&[&places, others].concat()).into_iter().collect();
+        let x = Array2::zeros((table.n_rows(), inputs.space.n_columns()));
+        let mut points = Self { x, table, units, places, names, outside: Vec::new() };
+        let (mut n_moved, mut furthest) = (0, 0.0_f64);
+        for row in 0..points.table.n_rows() {
+            match points.point(row, inputs, &rounding)? {
+                Ok((point, moves)) => {
+                    points.x.row_mut(row).iter_mut().zip(point).for_each(|(to, v)| *to = v);
+                    n_moved += moves.len();
+                    furthest = moves.into_iter().fold(furthest, f64::max);
+                }
+                Err(reason) => points.outside.push((row, reason)),
+            }
+        }
+        if n_moved > 0 {
+            notes.push(Note::Moved { file: points.table.file().to_owned(), n: n_moved, furthest });
+        }
+        Ok((points, notes))
+    }
+
+    fn point(
+        &self,
+        row: usize,
+        inputs: &Inputs<'_>,
+        rounding: &impl Fn(usize, usize) -> f64,
+    ) -> Result<Row, FileError> {
         let mut moves = Vec::new();
         let mut outside = None;
         let mut refuse = |column: usize, cell: &str, reason: String| {
@@ -126,7 +173,11 @@ impl Points {
             match self.units {
                 Units::UnitBox => {
                     let placed = match number(&cell, decimal) {
-                        Ok(v) => onto_range(v, -1.0, 1.0, dal_core::Scale::Linear),
+                        Ok(v) => {
+                            let near = |bound: f64| (v - bound).abs() <= rounding(row, column);
+                            let v = [-1.0, 1.0].into_iter().find(|&bound| v.abs() > 1.0 && near(bound)).unwrap_or(v);
+                            onto_range(v, -1.0, 1.0, dal_core::Scale::Linear)
+                        }
                         Err(NumberFault::NotFinite) => None,
                         Err(fault) => return Err(self.table.cell_error(row, column, fault.to_string())),
                     };
@@ -146,7 +197,13 @@ impl Points {
                             None => break at,
                         }
                     };
-                    match value(&inputs.space.dimensions()[index], &inputs.levels[index], &cell, decimal) {
+                    let dimension = &inputs.space.dimensions()[index];
+                    let slack = rounding(row, column);
+                    let placed = value(dimension, &inputs.levels[index], &cell, decimal).or_else(|fault| {
+                        let bound = if fault.is_of_row() { bound_near(dimension, &cell, decimal, slack) } else { None };
+                        bound.map(|bound| Placed { value: Value::Number(bound), moved: None }).ok_or(fault)
+                    });
+                    match placed {
                         Ok(placed) => {
                             values.push(placed.value);
                             moves.extend(placed.moved);
@@ -169,6 +226,17 @@ impl Points {
         }
         Ok(Ok((unit, moves)))
     }
+}
+
+/// The bound that a value lies beside by no more than this.
+fn bound_near(dimension: &Dimension, cell: &str, decimal: Decimal, slack: f64) -> Option<f64> {
+    let bounds = match *dimension {
+        Dimension::Continuous { low, high, .. } => [low, high],
+        Dimension::Fixed { value } => [value, value],
+        Dimension::Integer { .. } | Dimension::Categorical { .. } => return None,
+    };
+    let v = number(cell, decimal).ok()?;
+    bounds.into_iter().find(|bound| (v - bound).abs() <= slack)
 }
 
 /// The value of an input that is never varied.

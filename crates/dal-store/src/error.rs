@@ -30,6 +30,12 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// A file stands where a directory is due.
+    #[error("{}: is a file; a store is a folder, which `dal bench run SWEEP.toml --store DIR` makes", path.display())]
+    NotAFolder {
+        /// The file.
+        path: PathBuf,
+    },
     /// The store was written by a version that this one does not know.
     #[error(
         "{}: this store has layout version {found}, this program reads version {expected}; \

@@ -83,7 +83,7 @@ pub use canonical::canonical_json;
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
 pub use log::{Log, LogText};
-pub use old::{OldAnswers, OldLabels, has_old_labels, old_answers, old_labels, problems_of};
+pub use old::{OldAnswers, has_old_labels, old_answers, problems_of};
 pub use process::{ProcessName, Standing};
 pub use record::{
     AuxiliaryRecord, Choice, EntryErrors, EntryRecord, EntryTiming, FailedLabel, Failure, FailureKind,

@@ -1,9 +1,7 @@
-//! Answers where older versions kept them: in a store's `labels/` and runs, and in files of `dal label --out`.
+//! Answers where older versions kept them: in a store's `labels/` and runs.
 //! Nothing is changed.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
 
 use dal_core::{LabelFailure, LabelFailureKind};
 use ndarray::Axis;
@@ -146,87 +144,12 @@ fn of_run(run: &Run) -> Result<Vec<(Vec<f64>, Answer)>, StoreError> {
     Ok(answers)
 }
 
-/// What a file of `dal label --out` holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OldLabels {
-    /// The names of the columns that make a point: the problem's inputs, or `x0`, `x1`, … of the unit box.
-    pub names: Vec<String>,
-    /// The cells of each point as the user wrote them, and its label.
-    pub rows: Vec<(Vec<String>, Vec<f64>)>,
-    /// 1-based lines that hold no label; the last one may have been written when the program was stopped.
-    pub skipped: Vec<usize>,
-}
-
-/// Reads a file of `dal label --out`: columns `row`, those of the point, `y0`, `y1`, ….
-///
-/// # Errors
-/// A file that cannot be read, or has another header.
-pub fn old_labels(path: impl AsRef<Path>, n_outputs: usize) -> Result<OldLabels, StoreError> {
-    let path = path.as_ref();
-    let bytes = fs::read(path).map_err(StoreError::io(path, "read"))?;
-    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&bytes[..whole]);
-    let mut labels = OldLabels::default();
-    let mut record = csv::StringRecord::new();
-    let mut line = 1;
-    loop {
-        match reader.read_record(&mut record) {
-            Ok(false) => break,
-            Ok(true) if labels.names.is_empty() => labels.names = names(&record, n_outputs, path)?,
-            Ok(true) => match row(&record, labels.names.len(), n_outputs) {
-                Some(row) => labels.rows.push(row),
-                None => labels.skipped.push(line),
-            },
-            Err(_) if labels.names.is_empty() => labels.names = names(&record, n_outputs, path)?,
-            Err(_) => labels.skipped.push(line),
-        }
-        line = reader.position().line() as usize;
-    }
-    if labels.names.is_empty() {
-        labels.names = names(&record, n_outputs, path)?;
-    }
-    if whole < bytes.len() {
-        labels.skipped.push(line);
-    }
-    Ok(labels)
-}
-
-fn names(header: &csv::StringRecord, n_outputs: usize, path: &Path) -> Result<Vec<String>, StoreError> {
-    let cells: Vec<&str> = header.iter().collect();
-    let outputs: Vec<String> = (0..n_outputs).map(|j| format!("y{j}")).collect();
-    let inner =
-        cells.strip_prefix(&["row"]).and_then(|cells| cells.split_at_checked(cells.len().checked_sub(n_outputs)?));
-    match inner {
-        Some((names, ys)) if !names.is_empty() && ys == outputs => Ok(names.iter().map(|&n| n.to_owned()).collect()),
-        _ => Err(StoreError::Damaged {
-            path: path.to_owned(),
-            line: Some(1),
-            reason: format!(
-                "{:?} is no header of labels: row, the point's columns, {}",
-                cells.join(","),
-                outputs.join(", ")
-            ),
-            remedy: "name a file that `dal label --out` wrote for this problem".into(),
-        }),
-    }
-}
-
-fn row(record: &csv::StringRecord, n_names: usize, n_outputs: usize) -> Option<(Vec<String>, Vec<f64>)> {
-    let cells: Vec<&str> = record.iter().collect();
-    if cells.len() != 1 + n_names + n_outputs {
-        return None;
-    }
-    cells[0].parse::<usize>().ok()?;
-    let (point, label) = cells[1..].split_at(n_names);
-    let label = label.iter().map(|cell| cell.parse().ok().filter(|v: &f64| v.is_finite())).collect::<Option<_>>()?;
-    Some((point.iter().map(|&cell| cell.to_owned()).collect(), label))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use dal_core::{Dimension, Scale, Space, Value};
     use std::collections::BTreeSet;
+    use std::fs;
 
     /// The folder of the old store, written out.
     fn old() -> tempfile::TempDir {
@@ -325,27 +248,5 @@ mod tests {
         let found = old_answers(&store, &problem).unwrap();
         assert!(found.unreadable[0].contains("labels.npy"), "{:?}", found.unreadable);
         assert!(!found.answers.is_empty());
-    }
-
-    #[test]
-    fn an_old_file_of_labels_gives_every_label_back() {
-        let dir = old();
-        let path = dir.path().join("labels.csv");
-        let found = old_labels(&path, 1).unwrap();
-        assert_eq!(found.names, ["speed", "material"]);
-        let points: Vec<String> = found.rows.iter().map(|(cells, _)| cells.join("|")).collect();
-        assert_eq!(points, ["0.250|steel", "0.5|soft, light", "0.125|steel"]);
-        assert!(found.rows.iter().all(|(_, y)| y.len() == 1) && found.skipped.is_empty());
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("0,0.250,steel,5.", "0,0.250,steel,five") + "4,0.75,st").unwrap();
-        let torn = old_labels(&path, 1).unwrap();
-        assert_eq!((torn.rows.as_slice(), torn.skipped.as_slice()), (&found.rows[1..], &[2, 5][..]));
-        for (text, n_outputs) in
-            [("", 1), ("row,speed,y0\n", 2), ("speed,material,y0\n", 1), ("row,y0\n", 1), ("\"", 1)]
-        {
-            fs::write(&path, text).unwrap();
-            let error = old_labels(&path, n_outputs).unwrap_err().to_string();
-            assert!(error.contains("no header of labels"), "{error}");
-        }
     }
 }

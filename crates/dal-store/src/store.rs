@@ -17,6 +17,8 @@ use crate::sweep::SweepRecord;
 use crate::writer::RunWriter;
 
 pub(crate) const MANIFEST: &str = "store.json";
+/// The manifest before it is in place.
+const BEGUN: &str = "store.json.tmp";
 pub(crate) const LOCK: &str = "store.lock";
 pub(crate) const RUNS: &str = "runs";
 pub(crate) const SWEEPS: &str = "sweeps";
@@ -56,6 +58,7 @@ impl Store {
                     Ok(true) => StoreError::Absent { path: root },
                     Ok(false) => StoreError::NotAStore { path: root },
                     Err(error) if error.kind() == io::ErrorKind::NotFound => StoreError::Absent { path: root },
+                    Err(error) if error.kind() == io::ErrorKind::NotADirectory => StoreError::NotAFolder { path: root },
                     Err(error) => StoreError::io(root, "list")(error),
                 });
             }
@@ -340,8 +343,21 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Whether a directory holds nothing, or what a process that was ended while it made a store left: empty folders and a
+/// manifest that is not in place.
 fn is_empty(dir: &Path) -> io::Result<bool> {
-    Ok(fs::read_dir(dir)?.next().is_none())
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let begun = match entry.file_name().to_str() {
+            Some(RUNS | SWEEPS) => entry.file_type()?.is_dir() && fs::read_dir(entry.path())?.next().is_none(),
+            Some(BEGUN) => entry.file_type()?.is_file(),
+            _ => false,
+        };
+        if !begun {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Something in a directory.

@@ -259,7 +259,20 @@ fn what_is_no_store_is_named() {
     assert!(matches!(Store::open(dir.path()), Err(StoreError::NotAStore { .. })));
     assert!(matches!(Store::open_or_create(dir.path()), Err(StoreError::NotAStore { .. })));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was added");
-    assert!(Store::open(dir.path().join("thesis.tex")).is_err(), "a file");
+    assert!(matches!(Store::open(dir.path().join("thesis.tex")), Err(StoreError::NotAFolder { .. })), "a file");
+
+    // A process that was killed while it made a store left some of it.
+    for name in ["runs", "sweeps"] {
+        let begun = dir.path().join(format!("begun-{name}"));
+        fs::create_dir_all(begun.join(name)).unwrap();
+        fs::write(begun.join("store.json.tmp"), "{\"ab").unwrap();
+        assert!(matches!(Store::open(&begun), Err(StoreError::Absent { .. })));
+        Store::open_or_create(&begun).unwrap();
+        assert!(Store::open(&begun).unwrap().runs().unwrap().next().is_none());
+        fs::remove_file(begun.join("store.json")).unwrap();
+        fs::write(begun.join(name).join("thesis.tex"), "x").unwrap();
+        assert!(matches!(Store::open_or_create(&begun), Err(StoreError::NotAStore { .. })));
+    }
 
     let store = Store::open_or_create(&absent).unwrap();
     fs::write(absent.join("store.json"), r#"{"about":"","format":2}"#).unwrap();

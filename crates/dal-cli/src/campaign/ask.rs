@@ -13,17 +13,19 @@ use serde_json::{Map, Value, json};
 
 use super::{fixed, pair, time, trainer, write};
 use crate::Done;
+use crate::data::check_points;
 use crate::output::{Format, Rows, outln, say};
 
 /// A number in, points out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Prints each point's id, its physical values, and why it was chosen: the rule's score, the members' disagreement (in units of
-the outputs' spread), the distance to the nearest point that was known, pending or chosen before it (on the unit box), and
-the probability of the draw where the rule draws. Points whose lease has run out, or that the machine failed, come first.
+    after_help = "Prints each point's id, its physical values, and why it was chosen: the rule's score, the members'
+disagreement (in units of the outputs' spread), the distance to the nearest point that was known,
+pending or chosen before it (on the unit box), and the probability of the draw where the rule
+draws. Points whose lease has run out, or that the machine failed, come first.
 
-What is printed is said in the log: later asks and rounds keep away from these points until they are told. With --dry-run
-nothing is said, and the next ask prints the same points.
+What is printed is said in the log: later asks and rounds keep away from these points until they
+are told. With --dry-run nothing is said, and the next ask prints the same points.
 
 Examples:
   dal ask beam -n 20 --format csv > points.csv      measure these, then `dal tell beam results.csv`
@@ -75,6 +77,7 @@ enum AskFormat {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
+    check_points("-n", args.n)?;
     let mut folder = write(&args.folder)?;
     let wanted = AskFor {
         n: args.n,

@@ -13,21 +13,24 @@ use serde_json::{Map, Value, json};
 use super::ask::{print_text, value};
 use super::now;
 use crate::Done;
+use crate::data::check_points;
 use crate::output::{outln, say};
 use crate::problem::find_problem;
 
 /// A problem in, points out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Points are different, in physical values, and keep to integers, levels, log scales and constraints. A campaign's folder in the
-place of the problem brings the campaign's constraints; nothing is said in its log, and `dal tell` takes the answers.
+    after_help = "Points are different, in physical values, and keep to integers, levels, log scales and
+constraints. A campaign's folder in the place of the problem brings the campaign's constraints;
+nothing is said in its log, and `dal tell` takes the answers.
 
-lhs      a Latin hypercube whose smallest distance between points is made large: for a number of points that is fixed
+lhs      a Latin hypercube whose smallest distance between points is made large, for a fixed number
 sobol    scrambled Sobol points: more of them (a larger -n) begin with the same ones
 uniform  independent points
 
-A constraint is an expression over the inputs' names: numbers, + - * / ^, comparisons, and, or, not, abs, sqrt, exp, log,
-log10, sin, cos, min, max; levels as text ('steel'); a name that is no plain word stands in backticks.
+A constraint is an expression over the inputs' names: numbers, + - * / ^, comparisons, and, or,
+not, abs, sqrt, exp, log, log10, sin, cos, min, max; levels as text ('steel'); a name that is no
+plain word stands in backticks.
 
 Examples:
   dal design beam.toml -n 40 > points.csv
@@ -82,6 +85,7 @@ pub fn run(args: &Args) -> Result<Done> {
     if args.n == 0 {
         bail!("-n 0: ask for at least one point");
     }
+    check_points("-n", Some(args.n))?;
     let path = Path::new(&args.problem);
     let (subject, mut held) = if path.join("campaign.toml").is_file() {
         let folder = Folder::read(path, now())?;

@@ -13,10 +13,11 @@ use crate::Done;
 /// A folder in, a file out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "csv: every point with its id, inputs, outputs, state, round and the probability of its draw, where that is known; `dal tell`
-takes such a table, in another campaign, too.
+    after_help = "csv: every point with its id, inputs, outputs, state, round and the probability of its draw, where
+that is known; `dal tell` takes such a table, in another campaign, too.
 dakota: those that have answers, as `%eval_id interface x1 … y1 …`.
-safetensors: the networks of the model, with all that a reader needs to go from physical inputs to physical outputs.
+safetensors: the networks of the model, with all that a reader needs to go from physical inputs to
+physical outputs.
 
 Examples:
   dal export beam --to csv > beam.csv

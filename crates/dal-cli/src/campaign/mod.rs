@@ -27,8 +27,12 @@ use crate::output::say;
 fn now() -> Clock {
     // No number of a result comes from here: see `dal_campaign::words::Word::at`.
     #[allow(clippy::disallowed_methods)]
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    Arc::new(now)
+    Arc::new(|| since_1970(SystemTime::now()))
+}
+
+/// 0 for a clock that was never set.
+fn since_1970(now: SystemTime) -> f64 {
+    now.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// A campaign to be looked at.
@@ -82,4 +86,17 @@ fn fixed(folder: &Folder, pairs: &[(String, String)]) -> Result<Vec<(String, dal
 /// A stop is no error: it is said and counts as an interruption.
 fn is_stop(error: &CampaignError) -> bool {
     matches!(error, CampaignError::Stopped)
+}
+
+#[cfg(test)]
+mod clock_tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_may_stand_anywhere() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(since_1970(UNIX_EPOCH - hour), 0.0);
+        assert_eq!(since_1970(UNIX_EPOCH + hour), 3600.0);
+        assert!(since_1970(UNIX_EPOCH + Duration::from_secs(1 << 60)).is_finite());
+    }
 }

@@ -20,11 +20,12 @@ use crate::output::{Format, Rows, out, outln, say};
     after_help = "The folder gets `campaign.toml`, which explains its keys and may be edited at any time, and `log`,
 to which everything is appended that is said in the campaign. A problem file stays where it is.
 
-From a table of data (CSV of every dialect, Dakota's annotated tables) the problem file is inferred:
-names, ranges, whole numbers, levels, outputs, log scales where positive values span two decades
-and more. Every guess stands in the folder's `problem.toml` with its reason, and the rows are the
-campaign's first answers. On a terminal the guess is shown and the outputs are asked for, unless
---outputs names them; elsewhere nothing is asked. Look first with --show, which begins nothing.
+From a table of data (CSV of every dialect, Dakota's annotated tables) the problem file is
+inferred: names, ranges, whole numbers, levels, outputs, log scales where positive values span two
+decades and more. Every guess stands in the folder's `problem.toml` with its reason, and the rows
+are the campaign's first answers. On a terminal the guess is shown and the outputs are asked for,
+unless --outputs names them; elsewhere nothing is asked. Look first with --show, which begins
+nothing.
 
 Examples:
   dal new beam --problem beam.toml                 a campaign in the folder beam

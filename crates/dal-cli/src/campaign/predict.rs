@@ -17,10 +17,11 @@ use crate::output::{outln, say};
 /// Points in, predictions out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The table has the inputs' columns in physical values (or x0, x1, … of the unit box). For each row, in order, the inputs are
-printed, of each output the prediction under its own name and the members' standard deviation as NAME_sd, both in its own
-units, and `outside`: 1 where the point lies beyond the values that were seen of an input, or farther from every labelled
-point than any of them is from its nearest neighbour. The deviation says how much the networks disagree; it is no
+    after_help = "The table has the inputs' columns in physical values (or x0, x1, … of the unit box). For each row,
+in order, the inputs are printed, of each output the prediction under its own name and the
+members' standard deviation as NAME_sd, both in its own units, and `outside`: 1 where the point
+lies beyond the values that were seen of an input, or farther from every labelled point than any
+of them is from its nearest neighbour. The deviation says how much the networks disagree; it is no
 error bar.
 
 Examples:

@@ -20,12 +20,13 @@ use crate::output::{outln, say};
 /// A budget in, labels out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "A round is drawn from one model and one set of candidates. Free slots take its next point; when its last point has started, the
-next round is drawn, with those that have no answer yet kept in mind. With --in-batches a round waits for all answers of
-the one before and goes to the oracle as one call; the points then do not depend on how fast answers come.
+    after_help = "A round is drawn from one model and one set of candidates. Free slots take its next point; when
+its last point has started, the next round is drawn, with those that have no answer yet kept in
+mind. With --in-batches a round waits for all answers of the one before and goes to the oracle as
+one call; the points then do not depend on how fast answers come.
 
-Every answer is on disk before it is used. Ctrl-C stops after the calls in progress, twice ends them; the same command goes
-on, after a `kill -9`, too, and asks no point again that was answered.
+Every answer is on disk before it is used. Ctrl-C stops after the calls in progress, twice ends
+them; the same command goes on, after a `kill -9`, too, and asks no point again that was answered.
 
 Examples:
   dal run beam --budget 300

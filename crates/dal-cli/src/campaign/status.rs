@@ -17,8 +17,9 @@ use crate::output::{Format, Rows, outln};
 /// A folder in.
 #[derive(clap::Args)]
 #[command(
-    after_help = "States: asked (no answer yet), running (a `dal run` is at it), done, failed (it has no answer, and is never asked for again),
-lost (the machine or the program failed; it is asked for again), withdrawn.
+    after_help = "States: asked (no answer yet), running (a `dal run` is at it), done, failed (it has no answer, and
+is never asked for again), lost (the machine or the program failed; it is asked for again),
+withdrawn.
 
 Examples:
   dal status beam

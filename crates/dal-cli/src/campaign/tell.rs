@@ -14,13 +14,15 @@ use crate::output::outln;
 /// A table of answers in.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The table has a column for each output, and either `id`, as `dal ask` printed it, or the inputs' columns, or both; rows stand
-in any order, other columns are ignored. A row without outputs is not measured yet. Points that were never asked for are
-taken, too. Dakota's annotated tables are read as they are, by values. An output may say
+    after_help = "The table has a column for each output, and either `id`, as `dal ask` printed it, or the
+inputs' columns, or both; rows stand in any order, other columns are ignored. A row without outputs
+is not measured yet. Points that were never asked for are taken, too. Dakota's annotated tables are
+read as they are, by values. An output may say
   error: …, failed    the point has no answer and is never asked for again
   nan                 the same
   lost: …             the machine failed, not the point: it is asked for again
-All rows of a table are taken or none, and every bad row is named. Rows that are known already do no harm.
+All rows of a table are taken or none, and every bad row is named. Rows that are known already do no
+harm.
 
 Examples:
   dal tell beam results.csv

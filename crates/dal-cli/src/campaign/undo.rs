@@ -11,8 +11,9 @@ use crate::output::outln;
 /// A folder in.
 #[derive(clap::Args)]
 #[command(
-    after_help = "What was drawn, handed out, told or withdrawn last does not count any more; the log keeps it and that it was taken back. Call it
-again to take back what was said before that. Ids are never given twice.
+    after_help = "What was drawn, handed out, told or withdrawn last does not count any more; the log keeps it and
+that it was taken back. Call it again to take back what was said before that. Ids are never given
+twice.
 
 Examples:
   dal undo beam                the table that was told by mistake, say"

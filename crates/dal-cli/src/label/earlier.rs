@@ -1,111 +1,133 @@
 //! Labels that are there already: in the file that an export would replace, and what `--adopt` takes over.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use dal_bench::take_old;
-use dal_core::{Stop, every};
-use dal_files::write::{Out, record};
-use dal_files::{Points, Source};
+use dal_core::{LabelFailure, LabelFailureKind, Stop, every};
+use dal_files::{Labelled, Labels, Points, Source};
 use dal_oracles::Problem;
-use dal_store::{Answers, Store, StoreError, answer_keys, merge_answers, old_labels};
-use ndarray::{Axis, aview1};
+use dal_store::{Answers, Store, StoreError, answer_keys, merge_answers};
+use ndarray::{Array2, aview1};
 
-use super::lines::line as as_line;
+use super::lines::{Answer, FAILURE, ROW, line as as_line, output_names, own_column};
+use super::rounded::{Known, input_row};
 use crate::answers::tell_taken;
+use crate::data::say_notes;
 use crate::output::say;
 use crate::problem::Columns;
 
 /// Labels of an earlier call that are compared with those of a problem whose answers are not kept.
 const COMPARED: usize = 32;
 
-/// Labels that a file of `dal label --out` holds.
-struct Earlier {
-    points: Points,
-    /// One per point.
-    labels: Vec<Vec<f64>>,
-    /// The line of each.
-    lines: Vec<u64>,
-}
-
-/// Reads such a file; `None` for one that holds none yet.
-fn read(path: &Path, problem: &Problem) -> Result<Option<Earlier>> {
-    let shown = path.display().to_string();
-    let found = old_labels(path, problem.outputs().len())?;
-    let last = fs::read_to_string(path).map(|text| (text.lines().count(), text.ends_with('\n')));
-    for &line in &found.skipped {
-        // What is behind the last line feed was being written when a program was stopped.
-        if !matches!(last, Ok((n, false)) if n == line) {
-            bail!("{shown}, line {line}: is no label of `{}`; take the line out, or name another file", problem.id());
-        }
+/// Reads a file of `dal label --out`, of this version or an earlier one, as it was written or as a spreadsheet saved it;
+/// `None` for one that holds no row yet.
+fn read(path: &Path, problem: &Problem) -> Result<Option<Labelled>> {
+    let (source, n_torn) = without_torn_line(Source::open(path)?);
+    if n_torn > 0 {
+        say!("{}: its last line, of {n_torn} bytes, has no end and is left out", path.display());
     }
-    if found.rows.is_empty() {
+    if source.bytes().is_empty() {
         return Ok(None);
     }
-    let (mut labels, mut lines) = (Vec::new(), Vec::new());
-    // The points alone, for the reader of points.
-    let mut text = record(found.names.iter().map(|name| Out::Text(name)));
-    let numbers = (2u64..).filter(|line| !found.skipped.contains(&(*line as usize)));
-    for ((cells, label), line) in found.rows.into_iter().zip(numbers) {
-        text += &record(cells.iter().map(|cell| Out::Text(cell)));
-        labels.push(label);
-        lines.push(line);
-    }
     let columns = Columns::of(problem);
-    let source = Source::from_bytes(shown.clone(), text.as_bytes());
-    let (points, _) = dal_files::points(source, &columns.inputs(problem))?;
-    if let Some((row, reason)) = points.outside.first() {
+    let own = output_names(problem);
+    let earlier: Vec<String> = (0..own.len()).map(|j| format!("y{j}")).collect();
+    let failure = own_column(FAILURE, problem);
+    let labels = Labels { outputs: &[own, earlier], row: ROW, failure: &failure };
+    let found = dal_files::labelled(source, &columns.inputs(problem), &labels)
+        .with_context(|| format!("no file of labels of `{}`", problem.id()))?;
+    let Some((labelled, notes)) = found else { return Ok(None) };
+    say_notes(notes);
+    let lost = labelled.points.outside.iter().find(|(row, _)| labelled.answers[*row].is_ok());
+    if let Some((_, reason)) = lost {
         bail!(
-            "{shown}, line {}: {}; the file is another problem's, or bounds have changed: name another file",
-            lines[*row],
-            reason
+            "{}: {reason}; the file is another problem's, or bounds have changed: name another file",
+            path.display()
         );
     }
-    Ok(Some(Earlier { points, labels, lines }))
+    Ok(Some(labelled))
 }
 
-/// Refuses to replace a file that holds something else, or labels that would be lost with it.
-pub(super) fn check_replaceable(path: &Path, problem: &Problem, kept: Option<&Answers>, head: &str) -> Result<()> {
+/// The file without what was being written when a program was stopped. Only version 0.1.0 wrote line by line: with line
+/// feeds alone, commas, and no column of failures.
+fn without_torn_line(source: Source) -> (Source, usize) {
+    let bytes = source.bytes();
+    let end = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
+    let first = &bytes[..bytes.iter().position(|&b| b == b'\n').unwrap_or(0)];
+    let is_old = first.starts_with(b"row,") && !first.ends_with(b",failure") && !bytes.contains(&b'\r');
+    if !is_old || end == bytes.len() {
+        return (source, 0);
+    }
+    let n_torn = bytes.len() - end;
+    (Source::from_bytes(source.file().to_owned(), &bytes[..end]), n_torn)
+}
+
+/// Refuses to replace a file that holds something else, or labels that would be lost with it. A spreadsheet may have
+/// rounded what it saved: a number says what it shows.
+pub(super) fn check_replaceable(
+    path: &Path,
+    problem: &Problem,
+    kept: Option<&Answers>,
+    head: &str,
+    points: &Points,
+) -> Result<()> {
     let shown = path.display();
-    match fs::read(path) {
+    match std::fs::read(path) {
         Err(_) => return Ok(()),
         // Nothing, or a header that was being written when a program was stopped.
         Ok(bytes) if !bytes.contains(&b'\n') && head.as_bytes().starts_with(&bytes) => return Ok(()),
         Ok(_) => {}
     }
-    let Some(earlier) = read(path, problem)? else { return Ok(()) };
-    let n_outputs = problem.outputs().len();
-    let today: Vec<Option<Vec<f64>>> = match (kept, problem.asking()) {
-        (Some(kept), Some(asking)) => {
-            let known = |point| kept.get(&asking.line(point).ok()?)?.ok();
-            earlier.points.x.outer_iter().map(known).collect()
-        }
-        _ => {
-            let n = earlier.labels.len().min(COMPARED);
-            let mut today = vec![None; n];
-            let mut keep = every(|row, answer| today[row] = answer.ok().map(<[f64]>::to_vec));
-            let x = earlier.points.x.select(Axis(0), &(0..n).collect::<Vec<_>>());
-            problem.oracle()?.label(x.view(), &Stop::new(), &mut keep)?;
-            drop(keep);
-            today
-        }
+    let found = read(path, problem).with_context(|| format!("{shown}: is not replaced; name another file with --out"))?;
+    let Some(earlier) = found else { return Ok(()) };
+    let labels: Vec<(usize, &[f64])> = labels(&earlier).collect();
+    let close = |row: usize, a: &[f64], b: &[f64]| {
+        let halves = &earlier.label_rounding[row];
+        a.iter().zip(b).zip(halves).all(|((&a, &b), half)| {
+            let (a, b): (f64, f64) = (a, b);
+            (a - b).abs() <= (1e-6 * a.abs().max(b.abs())).max(half * (1.0 + 1e-9)).max(f64::MIN_POSITIVE)
+        })
     };
-    let unknown = today.iter().filter(|label| label.is_none()).count();
-    if unknown > 0 && problem.asking().is_some() {
-        bail!(
-            "{shown}: holds {unknown} labels that the kept answers of `{}` do not know, of another program or version \
-             say; take them over with --adopt {shown} if they are this one's, or name another file with --out",
-            problem.id()
-        );
-    }
-    let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(f64::MIN_POSITIVE);
-    for ((label, today), line) in earlier.labels.iter().zip(&today).zip(&earlier.lines) {
-        if !today.as_ref().is_some_and(|today| today.iter().zip(label).all(|(&a, &b)| close(a, b))) {
+    let mut compared: Vec<(usize, &[f64], Option<Vec<f64>>)> = Vec::new();
+    if let (Some(kept), Some(asking)) = (kept, problem.asking()) {
+        let known = Known::of(kept, problem, &earlier);
+        let at = |point| kept.get(&asking.line(point).ok()?)?.ok();
+        for &(row, label) in &labels {
+            let exact = at(earlier.points.x.row(row));
+            let of_input = || at(input_row(&earlier, row, points, problem)?);
+            let answer = exact.or_else(of_input).or_else(|| known.near(row, label).map(|(_, label)| label));
+            compared.push((row, label, answer));
+        }
+        let unknown = compared.iter().filter(|(_, _, answer)| answer.is_none()).count();
+        if unknown > 0 {
             bail!(
-                "{shown}, line {line}: its label is {}, but `{}` says {}: the file is another problem's, or was made \
+                "{shown}: holds {unknown} labels that the kept answers of `{}` do not know, of another program or \
+                 version say; take them over with --adopt {shown} if they are this one's, or name another file with --out",
+                problem.id()
+            );
+        }
+    } else {
+        let some = &labels[..labels.len().min(COMPARED)];
+        let mut x = Array2::zeros((some.len(), earlier.points.x.ncols()));
+        for (&(row, _), mut to) in some.iter().zip(x.outer_iter_mut()) {
+            to.assign(&input_row(&earlier, row, points, problem).unwrap_or_else(|| earlier.points.x.row(row)));
+        }
+        let mut today = vec![None; some.len()];
+        let mut keep = every(|row, answer| today[row] = answer.ok().map(<[f64]>::to_vec));
+        problem.oracle()?.label(x.view(), &Stop::new(), &mut keep)?;
+        drop(keep);
+        compared.extend(some.iter().zip(today).map(|(&(row, label), answer)| (row, label, answer)));
+    }
+    for (row, label, today) in compared {
+        if !today.as_ref().is_some_and(|today| close(row, today, label)) {
+            let n_outputs = label.len();
+            bail!(
+                "{shown}, {}: its label is {}, but `{}` says {}: the file is another problem's, or was made \
                  with other settings; name another with --out",
+                earlier.points.table.at(row),
                 as_line(Ok(label), n_outputs).trim_end(),
                 problem.variant_id(),
                 today
@@ -117,16 +139,14 @@ pub(super) fn check_replaceable(path: &Path, problem: &Problem, kept: Option<&An
     Ok(())
 }
 
-/// The header of a file of labels of these points, as a line.
-pub(super) fn head(points: &Points, n_outputs: usize) -> String {
-    let outputs: Vec<String> = (0..n_outputs).map(|j| format!("y{j}")).collect();
-    let names = points.names.iter().chain(&outputs).map(|name| Out::Text(name));
-    record([Out::Text("row")].into_iter().chain(names))
+/// The rows that have a label.
+fn labels(earlier: &Labelled) -> impl Iterator<Item = (usize, &[f64])> {
+    earlier.answers.iter().enumerate().filter_map(|(row, answer)| Some((row, answer.as_deref().ok()?)))
 }
 
 /// Takes answers over into those of a problem: from a file of `dal label --out`, from a store or a search of an older
-/// version, or from another folder of answers.
-pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>) -> Result<()> {
+/// version, or from another folder of answers. Rows of a file that are those of `points`, rounded, are taken for those.
+pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>, points: Option<&Points>) -> Result<()> {
     let (Some(kept), Some(asking)) = (kept, problem.asking()) else {
         bail!("--adopt: no answers of `{}` are kept, because they cost nothing", problem.id());
     };
@@ -148,12 +168,35 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>) -> R
         }
     } else if is_journal(path) {
         for (x, label) in dal_tune::old_labels(path, problem)? {
-            put(kept, &asking.line(aview1(&x))?, &label)?;
+            put(kept, &asking.line(aview1(&x))?, Ok(&label))?;
         }
         kept.sync()?;
     } else if let Some(earlier) = read(path, problem)? {
-        for ((point, label), line) in earlier.points.x.outer_iter().zip(&earlier.labels).zip(&earlier.lines) {
-            put(kept, &asking.line(point).with_context(|| format!("{shown}, line {line}"))?, label)?;
+        let known = Known::of(kept, problem, &earlier);
+        let is_outside = |row: usize| earlier.points.outside.iter().any(|(other, _)| *other == row);
+        let mut n_matched = 0;
+        for (row, answer) in earlier.answers.iter().enumerate().filter(|(row, _)| !is_outside(*row)) {
+            let exact = earlier.points.x.row(row);
+            let line = |point| asking.line(point).with_context(|| format!("{shown}, {}", earlier.points.table.at(row)));
+            let own = line(exact)?;
+            let label = match answer {
+                Ok(label) => label,
+                Err(words) => {
+                    if kept.get(&own).is_none() {
+                        kept.put(&own, Err(&failure(words)))?;
+                    }
+                    continue;
+                }
+            };
+            if kept.get(&own).is_some_and(|known| known.is_ok()) || known.near(row, label).is_none() {
+                let meant = points.and_then(|points| input_row(&earlier, row, points, problem));
+                let meant = meant.map_or(Ok(own.clone()), line)?;
+                n_matched += usize::from(meant != own);
+                put(kept, &meant, Ok(label))?;
+            }
+        }
+        if n_matched > 0 {
+            say!("note: {shown}: {n_matched} of its points are rounded and were taken for the rows of --input");
         }
         kept.sync()?;
     }
@@ -161,17 +204,51 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>) -> R
     Ok(())
 }
 
+/// The failure that the words of an export state.
+fn failure(words: &str) -> LabelFailure {
+    let (kind, message) = words.split_once(": ").unwrap_or(("", words));
+    match LabelFailureKind::of_id(kind.trim()) {
+        Some(kind) => LabelFailure::new(kind, message),
+        None => LabelFailure::new(LabelFailureKind::Missing, words),
+    }
+}
+
 /// Keeps a label, unless another of its point is kept.
-fn put(kept: &Answers, point: &str, label: &[f64]) -> Result<()> {
-    if kept.get(point).and_then(Result::ok).is_some_and(|known| known != label) {
+fn put(kept: &Answers, point: &str, answer: Answer<'_>) -> Result<()> {
+    if let (Some(Ok(known)), Ok(label)) = (kept.get(point), answer)
+        && known != label
+    {
         say!("{point}: another label is kept, which stays");
         return Ok(());
     }
-    Ok(kept.put(point, Ok(label))?)
+    Ok(kept.put(point, answer)?)
 }
 
 /// Whether a file is the journal of a search, whose first line is an object of JSON.
 fn is_journal(path: &Path) -> bool {
     let mut first = [0];
     File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok()) && first == *b"{"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_back() {
+        for kind in LabelFailureKind::ALL {
+            let written = LabelFailure::new(kind, "exit status 3: no mesh");
+            assert_eq!(failure(&written.to_string()), written);
+        }
+        assert_eq!(failure("no idea").kind, LabelFailureKind::Missing);
+    }
+
+    #[test]
+    fn only_an_old_file_loses_a_line_without_an_end() {
+        let cut = |text: &str| without_torn_line(Source::from_bytes("y.csv", text)).1;
+        assert_eq!(cut("row,x0,y0\n0,0.5,1.5\n1,0.25,1."), 9);
+        for text in ["row,x0,y0\n0,0.5,1.5\n", "row,x0,y0,failure\n0,0.5,1.5,", "row,x0,y0\r\n0,0.5,1.5", "x0,y0\n0,1"] {
+            assert_eq!(cut(text), 0, "{text:?}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The file of `--out`: a table of the rows that have a label, renewed while labels arrive and whole at every time.
+//! The file of `--out`: a table of the rows that were answered, renewed while labels arrive and whole at every time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use dal_core::LabelFailure;
 use dal_files::Points;
 use dal_files::write::{Out, record};
 
@@ -14,13 +15,13 @@ use super::lines::{Answer, cells};
 /// How often the file is renewed while labels arrive.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// A table of points with their labels, in the order of the input.
+/// A table of points with their labels, or with why they have none, in the order of the input.
 pub(super) struct Export<'a> {
     path: PathBuf,
     head: String,
     n_outputs: usize,
     points: &'a Points,
-    labels: Vec<Option<Vec<f64>>>,
+    answers: Vec<Option<Result<Vec<f64>, LabelFailure>>>,
     /// When the file was last written.
     written: Instant,
     is_behind: bool,
@@ -35,16 +36,15 @@ impl<'a> Export<'a> {
         if fs::metadata(&path).is_ok_and(|data| !data.is_file()) {
             bail!("{shown}: is no regular file; leave --out away to get labels on standard output");
         }
-        let labels = vec![None; points.x.nrows()];
-        let export = Self { path, head, n_outputs, points, labels, written: Instant::now(), is_behind: true };
+        let answers = vec![None; points.x.nrows()];
+        let export = Self { path, head, n_outputs, points, answers, written: Instant::now(), is_behind: true };
         fs::write(export.temporary(), "").with_context(|| format!("{shown}: cannot be written"))?;
         Ok(export)
     }
 
-    /// A failed row is left out.
+    /// A row's label, or why it has none.
     pub(super) fn write(&mut self, row: usize, answer: Answer<'_>) -> Result<()> {
-        let Ok(label) = answer else { return Ok(()) };
-        self.labels[row] = Some(label.to_vec());
+        self.answers[row] = Some(answer.map(<[f64]>::to_vec).map_err(LabelFailure::clone));
         self.is_behind = true;
         if self.written.elapsed() >= EVERY { self.renew() } else { Ok(()) }
     }
@@ -55,13 +55,16 @@ impl<'a> Export<'a> {
             return Ok(());
         }
         let mut text = self.head.clone();
-        for (row, label) in self.labels.iter().enumerate() {
-            if let Some(label) = label {
-                let point: Vec<_> = self.points.places.iter().map(|&at| self.points.table.cell(row, at)).collect();
-                let row = Out::Whole(i64::try_from(row)?);
-                let point = point.iter().map(|cell| Out::Text(cell));
-                text += &record([row].into_iter().chain(point).chain(cells(Ok(label), self.n_outputs)));
-            }
+        for (row, answer) in self.answers.iter().enumerate() {
+            let Some(answer) = answer else { continue };
+            let point: Vec<_> = self.points.places.iter().map(|&at| self.points.table.cell(row, at)).collect();
+            let row = Out::Whole(i64::try_from(row)?);
+            let point = point.iter().map(|cell| Out::Text(cell));
+            // One row is one line: a program's words may be several.
+            let words = answer.as_ref().err().map(|failure| failure.to_string().replace(['\r', '\n'], " "));
+            let failure = words.as_deref().map_or(Out::Empty, Out::Text);
+            let outputs = cells(answer.as_deref(), self.n_outputs);
+            text += &record([row].into_iter().chain(point).chain(outputs).chain([failure]));
         }
         let temporary = self.temporary();
         fs::write(&temporary, text)

@@ -3,6 +3,7 @@
 mod earlier;
 mod export;
 mod lines;
+mod rounded;
 mod sink;
 
 use std::fs::File;
@@ -17,8 +18,9 @@ use dal_store::Answers;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Axis;
 
-use self::earlier::{adopt, check_replaceable, head};
+use self::earlier::{adopt, check_replaceable};
 use self::export::Export;
+use self::lines::{head, output_names};
 use self::sink::{Sink, Stdout};
 use crate::Done;
 use crate::answers::AnswerArgs;
@@ -33,26 +35,30 @@ const SHOWN: usize = 3;
 /// Points in, labels out.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The input is a table with a header: CSV of any dialect, gzip, NumPy. Under x0,x1,… it holds points of the unit
-box [-1, 1]; under the problem's own input names (see `dal problems NAME`) it holds physical values, levels of
-categories by name. Columns may stand in any order; others are ignored, and named.
+    after_help = "The input is a table with a header: CSV of any dialect, gzip, NumPy. Under x0,x1,… it holds points
+of the unit box [-1, 1]; under the problem's own input names (see `dal problems NAME`) it holds
+physical values, levels of categories by name. Columns may stand in any order; others are ignored,
+and named.
 
-Labels go to standard output under the names of a user's outputs (y0,y1,… of a built-in problem), one line per row and in
-the same order, or, with --as-they-come, each at once behind the number of its row. A row without a label is a line of
-empty cells; it is named on standard error with the reason, and the exit code is 1. That includes rows outside the
-problem's bounds. With --out they go to a file, behind the 0-based input row and the point as the input has it; it holds the
-rows that have a label, and is renewed every few seconds while labels arrive.
+Labels go to standard output under the names of a user's outputs (y0,y1,… of a built-in problem),
+one line per row and in the same order, or, with --as-they-come, each at once behind the number of
+its row. A row without a label is a line of empty cells; it is named on standard error with the
+reason, and the exit code is 1. That includes rows outside the problem's bounds. With --out they
+go to a file, behind the 0-based input row and the point as the input has it, and before a column
+`failure` that says why a row has no label; it is renewed every few seconds while labels arrive.
 
-Every answer of a program of your own is kept the moment it is there, in the folder of answers (--answers), which all
-commands share, and never asked for again: an interrupted call (Ctrl-C) can be repeated. The file of --out is an export, never
-read back: a file that holds something else, or labels that are not kept, is refused; --adopt takes such labels over.
+Every answer of a program of your own is kept the moment it is there, in the folder of answers
+(--answers), which all commands share, and never asked for again: an interrupted call (Ctrl-C) can
+be repeated. The file of --out is an export: the next call replaces it, also where a spreadsheet
+has saved it since. A file that holds something else, or labels that are not kept, is refused;
+--adopt takes such labels over.
 
 Examples:
   dal label sine --input x.csv > y.csv
   dal label stack --set spectrum=absorptance-256 --input x.csv
   dal label my-simulator.toml --input points.csv --out labels.csv
   dal label my-simulator.toml --kept --out everything.csv      every answer that is kept
-  dal label my-simulator.toml --adopt old-labels.csv           or a store of an older version, or a folder of answers"
+  dal label my-simulator.toml --adopt old-labels.csv     or a store of an older version, or answers"
 )]
 pub struct Args {
     /// A problem's id, or the path of a problem.toml.
@@ -85,28 +91,31 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Done> {
     let (problem, kept) = args.answers.open(find_problem(&args.problem, &args.settings)?)?;
     let kept = kept.as_deref();
+    let columns = Columns::of(&problem);
+    let points = match &args.input {
+        Some(input) => Some(dal_files::points(Source::open(input)?, &columns.inputs(&problem))?),
+        None => None,
+    };
+    let points = points.map(|(points, notes)| {
+        say_notes(notes);
+        points
+    });
     if let Some(path) = &args.adopt {
-        adopt(path, &problem, kept)?;
+        adopt(path, &problem, kept, points.as_ref())?;
     }
     if args.kept {
         return print_kept(args, kept);
     }
-    let Some(input) = &args.input else { return Ok(Done::Fully) };
+    let Some(points) = points else { return Ok(Done::Fully) };
     let oracle = problem.oracle()?;
-    let columns = Columns::of(&problem);
-    let (points, notes) = dal_files::points(Source::open(input)?, &columns.inputs(&problem))?;
-    say_notes(notes);
     let (x, outside) = (&points.x, &points.outside);
     let n_outputs = oracle.n_outputs();
-    let names: Vec<String> = match problem.card() {
-        None => problem.outputs().iter().map(|output| output.name.clone()).collect(),
-        Some(_) => (0..n_outputs).map(|k| format!("y{k}")).collect(),
-    };
+    let names = output_names(&problem);
 
     let mut sink = match &args.out {
         Some(path) => {
-            let head = head(&points, n_outputs);
-            check_replaceable(path, &problem, kept, head.trim_end())?;
+            let head = head(&points, &problem);
+            check_replaceable(path, &problem, kept, head.trim_end(), &points)?;
             Sink::File(Export::start(path, head, &points, n_outputs)?)
         }
         None => Sink::Stdout(Stdout::start(&names, args.as_they_come)?),

@@ -6,13 +6,13 @@ use anyhow::{Context, Result, bail};
 use dal_core::{SeedPath, Value, point_key};
 use dal_files::number::is_no_value;
 use dal_files::points::shown;
-use dal_files::{Bare, Expect, FileError, Member, Source, Table, read_together};
+use dal_files::{Bare, Expect, FileError, Note, Member, Source, Table, read_together};
 use dal_oracles::Problem;
 use ndarray::{Array2, Array3, Axis};
 use serde_json::json;
 
 use super::Args;
-use crate::data::say_notes;
+use crate::data::{check_points, say_notes};
 use crate::output::say;
 use crate::problem::{Columns, find_problem};
 
@@ -110,7 +110,9 @@ impl Given {
         // Of rows without an answer nothing is asked, so they need not be points either.
         let points = |path: &Path, wanted: &dyn Fn(usize) -> bool| -> Result<Array2<f64>> {
             let (points, notes) = dal_files::points(Source::open(path)?, &columns.inputs(&problem))?;
-            say_notes(notes);
+            // The other columns of a file of labels are not ignored.
+            let has_labels = args.labelled.as_deref() == Some(path);
+            say_notes(notes.into_iter().filter(|note| !(has_labels && matches!(note, Note::Ignored { .. }))));
             let outside: Vec<&String> =
                 points.outside.iter().filter(|(row, _)| wanted(*row)).map(|(_, reason)| reason).collect();
             match outside[..] {
@@ -152,6 +154,7 @@ impl Given {
             let values: Vec<f64> = y.into_iter().flatten().flatten().collect();
             labels = Some(Array2::from_shape_vec((known.len(), problem.outputs().len()), values)?);
         }
+        check_points("--pool-size", args.pool_size)?;
         let (pool, pool_name, is_file) = match (&args.pool, problem.candidates()) {
             (Some(path), _) => (points(path, &|_| true)?, path.display().to_string(), true),
             (None, Some(table)) => (table.clone(), format!("the table of `{}`", problem.id()), false),

@@ -23,21 +23,24 @@ const POOL_SIZE: usize = 1000;
 #[derive(clap::Args)]
 #[command(after_help = "Prints the chosen pool rows, 0-based, one per line, in the order in which they were picked.
 
-Without --problem tables hold numbers, one line per point, with or without a header, and distances are taken on the
-columns as they are: scale inputs (and, for gsy and gsxy, outputs) alike before. With --problem (an id or a problem.toml)
-columns are found by name and hold physical values and levels, which are mapped to the problem's box; outputs are
-compared in the problem's model units; the pool is --pool, else the problem's table, else drawn from its space; and picks
-are printed by row and by value. Labelled points are needed only where the method looks at them: random, qbc and
+Without --problem tables hold numbers, one line per point, with or without a header, and distances
+are taken on the columns as they are: scale inputs (and, for gsy and gsxy, outputs) alike before.
+With --problem (an id or a problem.toml) columns are found by name and hold physical values and
+levels, which are mapped to the problem's box; outputs are compared in the problem's model units;
+the pool is --pool, else the problem's table, else drawn from its space; and picks are printed by
+row and by value. Labelled points are needed only where the method looks at them: random, qbc and
 cluster-variance do not, and gsx and dacs begin without any near the middle of the pool.
 
-members.npy is a NumPy array of shape (members, pool points, outputs), or (members, pool points) of one output: each
-member's prediction at each pool point. One member is enough where only predictions are needed. Tables may be CSV of any
-dialect, gzip, NumPy (or Parquet, in a build with that feature).
+members.npy is a NumPy array of shape (members, pool points, outputs), or (members, pool points)
+of one output: each member's prediction at each pool point. One member is enough where only
+predictions are needed. Tables may be CSV of any dialect, gzip, NumPy (or Parquet, in a build with
+that feature).
 
 Examples:
   dal select gsx --labelled-x lx.csv --labelled-y ly.csv --pool px.csv -n 10
   dal select qbc --pool px.csv --members members.npy
-  dal select qbc-diversity --set scaling=raw --labelled-x lx.csv --labelled-y ly.csv --pool px.csv --members members.npy --format csv
+  dal select qbc-diversity --set scaling=raw --labelled-x lx.csv --labelled-y ly.csv \\
+    --pool px.csv --members members.npy --format csv
   dal select gsx --problem my.toml -n 20 > first.csv
   dal select gsx --problem my.toml --labelled labels.csv -n 20 --format json")]
 pub struct Args {

@@ -389,7 +389,13 @@ fn parse(text: &str, n_outputs: usize) -> Option<(u64, String, Answer)> {
 /// otherwise.
 fn now() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "when an answer came is kept with it")]
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = std::time::SystemTime::now();
+    since_1970(now)
+}
+
+/// Milliseconds; 0 for a clock that was never set.
+fn since_1970(now: std::time::SystemTime) -> u64 {
+    let since = now.duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -315,3 +315,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_clock_may_stand_anywhere() {
+    use std::time::{Duration, UNIX_EPOCH};
+    assert_eq!(super::since_1970(UNIX_EPOCH - Duration::from_secs(3600)), 0);
+    assert_eq!(super::since_1970(UNIX_EPOCH + Duration::from_secs(3600)), 3_600_000);
+    assert_eq!(super::since_1970(UNIX_EPOCH + Duration::from_secs(1 << 60)), u64::MAX);
+}

@@ -1,6 +1,6 @@
 //! An oracle that is a table of inputs and outputs: its rows are the only points with labels.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,8 @@ pub(super) struct Rows {
     inputs: Vec<usize>,
     /// Columns of the outputs, in order.
     outputs: Vec<usize>,
+    /// Rows that say why they have no outputs, as `dal label --out` writes them.
+    failed: HashSet<usize>,
     /// What was assumed of the file.
     notes: Vec<Note>,
 }
@@ -52,17 +54,25 @@ impl Rows {
         let names: Vec<String> = inputs.iter().chain(outputs).cloned().collect();
         let open = || -> Result<Self, FileError> {
             let expect = Expect::Named { sets: std::slice::from_ref(&names), words, bare: None };
-            let (table, notes) = dal_files::read(Source::open(path)?, &expect)?;
+            let (table, mut notes) = dal_files::read(Source::open(path)?, &expect)?;
             let (inputs, outputs) = (table.find(inputs)?, table.find(outputs)?);
-            Ok(Self { path: path.to_owned(), table, inputs, outputs, notes })
+            let failed = failed(&table, &outputs);
+            if !failed.is_empty() {
+                notes.push(Note::Failed { file: table.file().to_owned(), n: failed.len() });
+            }
+            Ok(Self { path: path.to_owned(), table, inputs, outputs, failed, notes })
         };
         open().map_err(|error| fault(path, &error))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = usize> {
+        (0..self.table.n_rows()).filter(|row| !self.failed.contains(row))
     }
 
     /// The smallest and largest number of an input, for a bound that is left to the data.
     pub(super) fn range(&self, input: usize) -> Result<(f64, f64), ProblemFileError> {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for row in 0..self.table.n_rows() {
+        for row in self.rows() {
             let v = self.table.number(row, self.inputs[input]).map_err(|error| fault(&self.path, &error))?;
             (low, high) = (low.min(v), high.max(v));
         }
@@ -87,6 +97,16 @@ impl Rows {
     pub(super) fn file(&self) -> &str {
         self.table.file()
     }
+}
+
+/// The rows without outputs whose column `failure` says why.
+fn failed(table: &Table, outputs: &[usize]) -> HashSet<usize> {
+    let Some(words) = table.find(&["failure"]).ok().and_then(|found| found.first().copied()) else {
+        return HashSet::new();
+    };
+    let is_empty = |row: usize, column: usize| table.cell(row, column).trim().is_empty();
+    let fails = |row: &usize| outputs.iter().all(|&column| is_empty(*row, column)) && !is_empty(*row, words);
+    (0..table.n_rows()).filter(fails).collect()
 }
 
 fn fault(path: &Path, error: &FileError) -> ProblemFileError {
@@ -130,7 +150,7 @@ impl TableOracle {
         let (mut x, mut y, mut counts) = (Vec::new(), Vec::<f64>::new(), Vec::<f64>::new());
         let mut places = Vec::<String>::new();
         let (mut n_moved, mut furthest) = (0, 0.0_f64);
-        for row in 0..table.n_rows() {
+        for row in from.rows() {
             let mut values = Vec::with_capacity(from.inputs.len());
             for (index, &column) in from.inputs.iter().enumerate() {
                 let cell = table.cell(row, column);
