@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::project::{Package, Target};
 use crate::{Findings, Project};
 
 /// Which of the project's crates each one depends on (for its tests, examples and benches a crate may use any).
@@ -110,10 +111,13 @@ fn for_others(project: &Project) -> BTreeSet<String> {
     project.members().filter(|package| package.is_for_others()).map(|package| package.name.clone()).collect()
 }
 
-/// The libraries of `crates/` whose API is not meant for others: what each makes public, another crate is to need.
+/// The libraries of `crates/` whose API is not meant for others: what each makes public, another crate is to need. A
+/// library beside a program is that program: it makes public how it is started, and the compiler sees what is unused.
 fn roots_of_the_rest(project: &Project) -> Vec<PathBuf> {
-    let rest = project.members().filter(|package| !package.is_for_others());
-    let roots = rest.flat_map(|package| &package.targets).filter(|target| target.kind.iter().any(|kind| kind == "lib"));
+    let is = |target: &Target, kind: &str| target.kind.iter().any(|found| found == kind);
+    let is_program = |package: &Package| package.targets.iter().any(|target| is(target, "bin"));
+    let rest = project.members().filter(|package| !package.is_for_others() && !is_program(package));
+    let roots = rest.flat_map(|package| &package.targets).filter(|target| is(target, "lib"));
     let inside = roots.filter_map(|target| target.src_path.strip_prefix(&project.root).ok());
     inside.filter(|path| path.starts_with("crates")).map(Path::to_path_buf).collect()
 }
