@@ -270,7 +270,8 @@ impl Case {
             }
         }
         if args.iter().any(|arg| arg == "camp") && args.first().is_none_or(|verb| verb != "new") {
-            let campaign = ["new", "camp", "--problem", "table.toml", "--initial", "3", "--batch", "2"].map(OsString::from);
+            let campaign =
+                ["new", "camp", "--problem", "table.toml", "--initial", "3", "--batch", "2"].map(OsString::from);
             if let Outcome::Crashed(words) = in_folder(dal, folder, &campaign, &[])? {
                 bail!("a plain campaign crashes: {words}");
             }

@@ -14,15 +14,13 @@ use crate::output::{Format, Rows, say};
 
 /// A store in, a table out.
 #[derive(clap::Args)]
-#[command(
-    after_help = "A run has not learned if its last test error is not below the variance of the test labels. A
+#[command(after_help = "A run has not learned if its last test error is not below the variance of the test labels. A
 member has collapsed if its training loss ends above half the variance of its labels, and is
 unsettled if it ends above ten times its own best. The store may be in use.
 
 Examples:
   dal bench status runs/quick
-  dal bench status runs/quick --format csv > status.csv"
-)]
+  dal bench status runs/quick --format csv > status.csv")]
 pub struct Args {
     /// The store.
     store: PathBuf,

@@ -81,7 +81,11 @@ fn a_campaign_by_hand() {
     assert!(succeed(at, &["tell", "c", "labels.csv"]).starts_with("0 new answers"));
     write(at, "inputs.csv", "speed,blades,material\n7,3,wood\n8,3,wood\n");
     write(at, "answers.csv", "drag,lift\n1,2\nerror: stalled,\n");
-    refuse(at, &["tell", "c", "answers.csv", "--points", "points.csv"], &["points.csv has 9 lines", "answers.csv has 3"]);
+    refuse(
+        at,
+        &["tell", "c", "answers.csv", "--points", "points.csv"],
+        &["points.csv has 9 lines", "answers.csv has 3"],
+    );
     let said = succeed(at, &["tell", "c", "answers.csv", "--points", "inputs.csv"]);
     assert!(said.contains("1 new answer, 1 failed, 2 of these never asked for"), "{said}");
     succeed(at, &["undo", "c"]);

@@ -35,7 +35,11 @@ fn a_shortage_of_memory_is_called_one() {
     let command = format!("ulimit -v 4194304; exec '{dal}' label sine --input x.csv");
     let output = std::process::Command::new("sh").args(["-c", &command]).current_dir(dir.path()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && stderr.contains("no memory for another"), "{:?} {stderr}", output.status);
+    assert!(
+        output.status.code() == Some(2) && stderr.contains("no memory for another"),
+        "{:?} {stderr}",
+        output.status
+    );
     // The same command with enough of it is judged by what the file holds.
     std::fs::File::create(dir.path().join("x.csv")).unwrap().set_len(4096).unwrap();
     let (code, _, stderr) = run(dir.path(), &["label", "sine", "--input", "x.csv"]);

@@ -127,7 +127,11 @@ mod tests {
         let space = Space::new(vec![speed, Dimension::Categorical { n_levels: 2 }]).unwrap();
         let inputs = Inputs { names: &names, levels: &levels, space: &space };
         let outputs = [vec!["drag".to_owned()], vec!["y0".to_owned()]];
-        labelled(Source::from_bytes("y.csv", text), &inputs, &Labels { outputs: &outputs, row: "row", failure: "failure" })
+        labelled(
+            Source::from_bytes("y.csv", text),
+            &inputs,
+            &Labels { outputs: &outputs, row: "row", failure: "failure" },
+        )
     }
 
     #[test]

@@ -19,8 +19,7 @@ use crate::problem::find_problem;
 
 /// A problem in, points out.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Points are different, in physical values, and keep to integers, levels, log scales and
+#[command(after_help = "Points are different, in physical values, and keep to integers, levels, log scales and
 constraints. A campaign's folder in the place of the problem brings the campaign's constraints;
 nothing is said in its log, and `dal tell` takes the answers.
 
@@ -35,8 +34,7 @@ plain word stands in backticks.
 Examples:
   dal design beam.toml -n 40 > points.csv
   dal design beam.toml -n 40 --method sobol --constraint 'length * load <= 3000' --seed 7
-  dal label beam.toml --input points.csv --out labels.csv"
-)]
+  dal label beam.toml --input points.csv --out labels.csv")]
 pub struct Args {
     /// A problem's id, the path of a problem.toml, or a campaign's folder.
     problem: String,

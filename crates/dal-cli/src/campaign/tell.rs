@@ -13,8 +13,7 @@ use crate::output::outln;
 
 /// A table of answers in.
 #[derive(clap::Args)]
-#[command(
-    after_help = "The table has a column for each output, and either `id`, as `dal ask` printed it, or the
+#[command(after_help = "The table has a column for each output, and either `id`, as `dal ask` printed it, or the
 inputs' columns, or both; rows stand in any order, other columns are ignored. A row without outputs
 is not measured yet. Points that were never asked for are taken, too. Dakota's annotated tables are
 read as they are, by values. An output may say
@@ -29,8 +28,7 @@ Examples:
   measure.sh | dal tell beam -                    from standard input
   dal tell beam answers.csv --points points.csv   outputs alone, a line for each point of that file
   dal tell beam repeated.csv --replicate          a second measurement of the same points
-  dal tell beam mended.csv --correct              the earlier answers were wrong"
-)]
+  dal tell beam mended.csv --correct              the earlier answers were wrong")]
 pub struct Args {
     /// The campaign's folder (default: this one), and the table; `-` reads standard input.
     #[arg(required = true, num_args = 1..=2, value_names = ["FOLDER", "TABLE"])]

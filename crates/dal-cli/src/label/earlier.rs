@@ -43,10 +43,7 @@ fn read(path: &Path, problem: &Problem) -> Result<Option<Labelled>> {
     say_notes(notes);
     let lost = labelled.points.outside.iter().find(|(row, _)| labelled.answers[*row].is_ok());
     if let Some((_, reason)) = lost {
-        bail!(
-            "{}: {reason}; the file is another problem's, or bounds have changed: name another file",
-            path.display()
-        );
+        bail!("{}: {reason}; the file is another problem's, or bounds have changed: name another file", path.display());
     }
     Ok(Some(labelled))
 }
@@ -81,7 +78,8 @@ pub(super) fn check_replaceable(
         Ok(bytes) if !bytes.contains(&b'\n') && head.as_bytes().starts_with(&bytes) => return Ok(()),
         Ok(_) => {}
     }
-    let found = read(path, problem).with_context(|| format!("{shown}: is not replaced; name another file with --out"))?;
+    let found =
+        read(path, problem).with_context(|| format!("{shown}: is not replaced; name another file with --out"))?;
     let Some(earlier) = found else { return Ok(()) };
     let labels: Vec<(usize, &[f64])> = labels(&earlier).collect();
     let close = |row: usize, a: &[f64], b: &[f64]| {
@@ -247,7 +245,8 @@ mod tests {
     fn only_an_old_file_loses_a_line_without_an_end() {
         let cut = |text: &str| without_torn_line(Source::from_bytes("y.csv", text)).1;
         assert_eq!(cut("row,x0,y0\n0,0.5,1.5\n1,0.25,1."), 9);
-        for text in ["row,x0,y0\n0,0.5,1.5\n", "row,x0,y0,failure\n0,0.5,1.5,", "row,x0,y0\r\n0,0.5,1.5", "x0,y0\n0,1"] {
+        for text in ["row,x0,y0\n0,0.5,1.5\n", "row,x0,y0,failure\n0,0.5,1.5,", "row,x0,y0\r\n0,0.5,1.5", "x0,y0\n0,1"]
+        {
             assert_eq!(cut(text), 0, "{text:?}");
         }
     }

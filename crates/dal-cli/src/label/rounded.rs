@@ -103,9 +103,8 @@ impl<'a> Known<'a> {
             }
         }
         let places = places(problem, &earlier.points);
-        let continuous = |&&at: &&usize| {
-            units == Units::UnitBox || matches!(dimensions.get(at), Some(Dimension::Continuous { .. }))
-        };
+        let continuous =
+            |&&at: &&usize| units == Units::UnitBox || matches!(dimensions.get(at), Some(Dimension::Continuous { .. }));
         let by = places.iter().find(continuous).or(places.first()).copied().unwrap_or(0);
         kept.sort_by(|a, b| a.0[by].total_cmp(&b.0[by]));
         let own = earlier.points.x.outer_iter().map(|x| values(problem, units, x)).collect();

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use dal_core::{SeedPath, Value, point_key};
 use dal_files::number::is_no_value;
 use dal_files::points::shown;
-use dal_files::{Bare, Expect, FileError, Note, Member, Source, Table, read_together};
+use dal_files::{Bare, Expect, FileError, Member, Note, Source, Table, read_together};
 use dal_oracles::Problem;
 use ndarray::{Array2, Array3, Axis};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! An oracle that is a table of inputs and outputs: its rows are the only points with labels.
 
-use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use dal_core::{
