@@ -29,10 +29,7 @@ and test MSE of every entry; about.json says the rest. fixtures/recompute/recomp
 picks from them.
 
 Example:
-  dal bench show runs/quick/runs/sine-gsx-g2-s0-4c64d6b3c4d1982c --step 3 --out shown
-
-Examples:
-  dal bench show runs/quick/runs/sine-gsx-g2-s0-0123456789abcdef --step 3 --out step3"
+  dal bench show runs/quick/runs/sine-gsx-g2-s0-4c64d6b3c4d1982c --step 3 --out shown"
 )]
 pub struct Args {
     /// The run's folder in its store: STORE/runs/NAME.
