@@ -37,8 +37,8 @@ fn had(memory: *mut u8, size: usize) -> *mut u8 {
     memory
 }
 
-/// Nothing here may ask for memory. What the command had finished is on disk, as after a kill, and no run is recorded as
-/// failed.
+/// Nothing here may ask for memory. What the command had finished is on disk, as after a kill, and no run is recorded
+/// as failed.
 #[cold]
 fn end(size: usize) -> ! {
     let mut text = [0; 256];

@@ -33,7 +33,7 @@ fn every_help_fits_100_columns_and_shows_an_example() {
             assert!(line.chars().count() <= 100, "dal {path} --help: {line}");
         }
         if listed(&help).is_empty() {
-            assert!(help.contains("Examples:") && help.contains(&format!("  dal {path} ")), "{help}");
+            assert!(help.contains("\nExample") && help.contains(&format!("  dal {path} ")), "{help}");
         }
     }
 }

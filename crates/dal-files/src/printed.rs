@@ -12,8 +12,8 @@ struct Shown {
 }
 
 /// By how much each number of a column may lie beside the one that it was rounded from: half a unit of its last digit,
-/// of the column's finest one where trailing zeros were left out. Numbers of a column without decimals and exponents are
-/// exact, 0, as is what is no number.
+/// of the column's finest one where trailing zeros were left out. In a column without decimals and exponents numbers
+/// are exact, 0, as is what is no number.
 ///
 /// Whether the finest digit is a number of decimals or of significant digits is not known; the coarser of both counts,
 /// but never more than the cell's own.

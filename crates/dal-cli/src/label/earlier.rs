@@ -22,7 +22,7 @@ use crate::problem::Columns;
 /// Labels of an earlier call that are compared with those of a problem whose answers are not kept.
 const COMPARED: usize = 32;
 
-/// Reads a file of `dal label --out`, of this version or an earlier one, as it was written or as a spreadsheet saved it;
+/// Reads a file of `dal label --out`, of this version or an earlier one, as written or as a spreadsheet saved it;
 /// `None` for one that holds no row yet.
 fn read(path: &Path, problem: &Problem) -> Result<Option<Labelled>> {
     let (source, n_torn) = without_torn_line(Source::open(path)?);

@@ -12,7 +12,8 @@ use crate::problem::Columns;
 /// What rounding of 64-bit floats and of the way between units may cost, relative.
 const ROUNDING: f64 = 1e-13;
 
-/// Whether these are the values of a row as it shows them: levels and whole numbers alike, others within its last digit.
+/// Whether these are the values of a row as it shows them: levels and whole numbers alike, others within the last
+/// digit.
 fn agrees(earlier: &Labelled, row: usize, own: &[f64], other: &[f64], places: &[usize]) -> bool {
     let halves = &earlier.point_rounding[row];
     own.len() == other.len()
