@@ -44,10 +44,10 @@ fn end(size: usize) -> ! {
     let mut text = [0; 256];
     let length = {
         let mut rest = &mut text[..];
-        let _ = write!(
+        let _ = writeln!(
             rest,
             "error: there is no memory for another {size} bytes; what is finished is kept, and the same command goes on: \
-             give it fewer --jobs, fewer points or more memory\n"
+             give it fewer --jobs, fewer points or more memory"
         );
         256 - rest.len()
     };

@@ -89,7 +89,9 @@ pub(super) fn check_replaceable(
             (a - b).abs() <= (1e-6 * a.abs().max(b.abs())).max(half * (1.0 + 1e-9)).max(f64::MIN_POSITIVE)
         })
     };
-    let mut compared: Vec<(usize, &[f64], Option<Vec<f64>>)> = Vec::new();
+    // The row, its label in the file, and what is known of the point.
+    type Compared<'a> = (usize, &'a [f64], Option<Vec<f64>>);
+    let mut compared: Vec<Compared<'_>> = Vec::new();
     if let (Some(kept), Some(asking)) = (kept, problem.asking()) {
         let known = Known::of(kept, problem, &earlier);
         let at = |point| kept.get(&asking.line(point).ok()?)?.ok();
