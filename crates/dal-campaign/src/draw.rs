@@ -240,7 +240,7 @@ impl Snapshot {
             left_out += doubtful.len();
             let mut leaving = doubtful.iter().peekable();
             let kept = rows.chunks_exact(n_columns).enumerate();
-            let kept = kept.filter(|(place, _)| leaving.next_if(|leaves| *leaves == place).is_none());
+            let kept = kept.filter(|(place, _)| leaving.next_if(|leaves| **leaves == *place).is_none());
             rows = kept.flat_map(|(_, row)| row.iter().copied()).collect();
         }
         let x = self.subject.array(rows.chunks_exact(n_columns));

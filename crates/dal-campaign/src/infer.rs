@@ -94,7 +94,9 @@ struct Count {
     numbers: Vec<f64>,
     whole: bool,
     failed: usize,
-    empty: usize,
+    /// Rows that say that their point failed, and rows that say nothing.
+    failed_rows: Vec<usize>,
+    empty_rows: Vec<usize>,
     words: Vec<String>,
     texts: usize,
 }
@@ -172,6 +174,7 @@ impl Guess {
         let mut count = Count { whole: true, ..Count::default() };
         for row in 0..self.table.n_rows() {
             let text = self.table.cell(row, column);
+            let n_failed = count.failed;
             match look(&text, decimal) {
                 Found::Number(value) => {
                     count.whole &= value.abs() < WHOLE
@@ -179,11 +182,14 @@ impl Guess {
                     count.numbers.push(value);
                 }
                 Found::NotFinite(_) => count.failed += 1,
-                Found::NoValue => count.empty += 1,
+                Found::NoValue => count.empty_rows.push(row),
                 Found::Text => {
                     count.failed += usize::from(failed(&text).is_some());
                     count.texts += usize::from(failed(&text).is_none());
                 }
+            }
+            if count.failed > n_failed {
+                count.failed_rows.push(row);
             }
             let word = text.trim();
             if !word.is_empty() && !count.words.iter().any(|known| known == word) && count.words.len() <= MOST_LEVELS {
@@ -207,9 +213,13 @@ impl Guess {
             all.filter(|(name, count)| is(name, count)).map(|(name, _)| name.clone()).collect()
         };
         let named = of(&|name, _| is_outputs_name(name));
-        // Beside a failure the cells of the other outputs are often empty.
-        let any_failed = !of(&|_, count| count.failed > 0).is_empty();
-        let failing = of(&|_, count| count.failed > 0 || (any_failed && count.empty > 0));
+        // Beside a failure the cells of the other outputs are often empty, and only there.
+        let failed_rows: Vec<usize> =
+            names.iter().zip(counts).filter(may_be).flat_map(|(_, count)| count.failed_rows.iter().copied()).collect();
+        let beside = |count: &Count| {
+            !count.empty_rows.is_empty() && count.empty_rows.iter().all(|row| failed_rows.contains(row))
+        };
+        let failing = of(&|_, count| count.failed > 0 || beside(count));
         let (outputs, because) = match (named.is_empty(), failing.is_empty()) {
             (false, _) => (named, "by their names"),
             (true, false) => (failing, "because cells of theirs say that a point failed"),

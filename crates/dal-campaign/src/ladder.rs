@@ -33,6 +33,9 @@ pub struct Choice {
     pub chosen: usize,
     /// Whether squared errors were weighted by one over the probability of the draw.
     pub weighted: bool,
+    /// Whether it is the outcome of a wider search, which a person asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub searched: bool,
     /// The network that a wider search found ([`Folder::tune`](crate::Folder::tune)): it stands beside the ladder
     /// whenever one is chosen anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -311,7 +314,17 @@ impl Data<'_> {
         }
         let chosen = simplest_of_the_best(&rungs);
         let errors = held_out[chosen].as_ref().map(|predicted| self.errors_of(predicted)).transpose()?;
-        Ok((Choice { n_labelled: n, rungs, chosen, weighted: self.is_weighted(), tuned: tuned.cloned() }, errors))
+        Ok((
+            Choice {
+                n_labelled: n,
+                rungs,
+                chosen,
+                weighted: self.is_weighted(),
+                searched: false,
+                tuned: tuned.cloned(),
+            },
+            errors,
+        ))
     }
 }
 

@@ -79,9 +79,9 @@ impl Folder {
         // The tables of `dal label --out` number the outputs.
         let numbered: Vec<String> = (0..outputs.len()).map(|k| format!("y{k}")).collect();
         let sets = [
-            [&["id".to_owned()], outputs].concat(),
+            [&["id".to_owned()][..], outputs].concat(),
             [names, outputs].concat(),
-            [names, &["row".to_owned()], &numbered].concat(),
+            [names, &["row".to_owned()][..], &numbered[..]].concat(),
         ];
         let words: Vec<String> = names
             .iter()

@@ -132,7 +132,8 @@ impl Folder {
         let chosen = simplest_of_the_best(&rungs);
         let tuned = Some(rungs[chosen].model.clone());
         let before = rungs.iter().position(|rung| Some(&rung.model) == in_use.as_ref());
-        let choice = Choice { n_labelled: labelled.len(), rungs, chosen, weighted: data.is_weighted(), tuned };
+        let choice =
+            Choice { n_labelled: labelled.len(), rungs, chosen, weighted: data.is_weighted(), searched: true, tuned };
         self.say(What::Chosen(Box::new(choice.clone())))?;
         Ok(Tuned { choice, before, n_networks })
     }

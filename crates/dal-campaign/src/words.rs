@@ -59,6 +59,9 @@ impl What {
             Self::Released { ids } => format!("{} points left", ids.len()),
             Self::Told(told) => format!("{} answers told ({})", told.rows.len(), told.source),
             Self::Withdrawn(withdrawn) => format!("{} points withdrawn", withdrawn.ids.len()),
+            Self::Chosen(choice) if choice.searched => {
+                format!("a search for a network at {} labels", choice.n_labelled)
+            }
             Self::Chosen(choice) => format!("a network chosen at {} labels", choice.n_labelled),
             Self::Undone { word } => format!("word {word} taken back"),
         }
@@ -66,7 +69,11 @@ impl What {
 
     /// Whether `undo` can take it back: what a person or a program said, not what the campaign noted by itself.
     pub fn can_be_undone(&self) -> bool {
-        matches!(self, Self::Round(_) | Self::Leased(_) | Self::Told(_) | Self::Withdrawn(_))
+        match self {
+            Self::Round(_) | Self::Leased(_) | Self::Told(_) | Self::Withdrawn(_) => true,
+            Self::Chosen(choice) => choice.searched,
+            _ => false,
+        }
     }
 }
 

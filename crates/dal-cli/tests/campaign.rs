@@ -394,4 +394,5 @@ fn a_campaigns_search_for_a_network_is_said_and_used() {
     let status = succeed(at, &["status", "c", "--format", "json"]);
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["network"], chosen["network"]);
+    assert!(succeed(at, &["undo", "c"]).contains("a search for a network at"));
 }
