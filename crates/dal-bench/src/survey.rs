@@ -26,8 +26,8 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Looks every trial up and holds what is over against its seals, but for the runs in `whole`, of which a moment ago
-    /// that was done; reads records only where labels can fail.
+    /// Looks every trial up and holds what is over against its seals, but for the runs in `whole`, of which a moment
+    /// ago that was done; reads records only where labels can fail.
     pub(crate) fn of(plan: &Plan, store: Option<&Store>, whole: &BTreeSet<String>) -> Result<Self, BenchError> {
         let n = plan.trials().len();
         let mut survey = Self {

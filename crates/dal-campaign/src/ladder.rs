@@ -124,8 +124,8 @@ pub fn ladder(n_labels: usize, shape: Shape) -> Vec<MlpEnsemble> {
     fitting[fitting.len().saturating_sub(RUNGS)..].to_vec()
 }
 
-/// Chooses among the [`ladder`]'s networks for labels of no campaign, all of equal weight, by cross-validation: of those
-/// within one standard error of the best, the simplest. Fewer than nine labels get the middle of the ladder.
+/// Chooses among the [`ladder`]'s networks for labels of no campaign, all of equal weight, by cross-validation: of
+/// those within one standard error of the best, the simplest. Fewer than nine labels get the middle of the ladder.
 ///
 /// # Errors
 /// A stop; labels that the scaling cannot take.

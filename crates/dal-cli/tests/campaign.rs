@@ -92,7 +92,8 @@ fn a_campaign_by_hand() {
     // In the folder itself, without naming it.
     let c = at.join("c");
     let status: serde_json::Value = serde_json::from_str(&succeed(&c, &["status", "--format", "json"])).unwrap();
-    assert_eq!(status["labels"].as_u64().unwrap() as usize, results.lines().count() - 1);
+    let answered = results.lines().skip(1).filter(|line| !line.ends_with(",,")).count();
+    assert_eq!(status["labels"].as_u64().unwrap() as usize, answered);
     let dry = succeed(&c, &["ask", "-n", "3", "--format", "json", "--fix", "material=wood", "--dry-run"]);
     assert_eq!(dry, succeed(&c, &["ask", "-n", "3", "--format", "json", "--fix", "material=wood"]));
     let asked: serde_json::Value = serde_json::from_str(&dry).unwrap();

@@ -280,7 +280,7 @@ fn an_interrupt_ends_the_programs_too_and_keeps_what_they_said() {
         }
     }
     for answers in ["y.csv", "files.csv"] {
-        assert_eq!(fs::read_to_string(dir.path().join(answers)).unwrap(), "row,load,y0\n0,50,50.0\n");
+        assert_eq!(fs::read_to_string(dir.path().join(answers)).unwrap(), "row,load,y,failure\n0,50,50.0,\n");
     }
     let is_of_a_call = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(".dal-call-");
     let left = fs::read_dir(dir.path()).unwrap().filter(|entry| is_of_a_call(&entry.as_ref().unwrap().file_name()));
@@ -308,9 +308,9 @@ fn the_first_interrupt_waits_for_the_running_call_and_keeps_its_answer() {
     assert!(child.try_wait().unwrap().is_none(), "the running call is waited for");
     write(dir.path(), "go", "");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y,failure\n0,50,50.0,\n");
     assert!(dal(dir.path(), &label).stderr(Stdio::null()).status().unwrap().success());
-    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y0\n0,50,50.0\n1,75,75.0\n");
+    assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y,failure\n0,50,50.0,\n1,75,75.0,\n");
     assert_eq!(lines(dir.path(), "asked"), ["50", "75"], "nothing is asked twice");
 }
 
