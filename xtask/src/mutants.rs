@@ -96,7 +96,7 @@ fn read(folder: &Path) -> Result<Vec<Mutant>> {
 }
 
 /// Makes a folder the same as the sources; what is the same already keeps its time, and so its builds.
-fn copy_sources(tree: &Path) -> Result<()> {
+pub fn copy_sources(tree: &Path) -> Result<()> {
     let listed = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
     let names = capture(Command::new("git").args(listed).current_dir(root()))?;
     let names: std::collections::BTreeSet<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
