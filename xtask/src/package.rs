@@ -17,8 +17,8 @@ pub fn run_packing() -> Result<()> {
     if packages.exists() {
         fs::remove_dir_all(&packages).with_context(|| packages.display().to_string())?;
     }
-    // Cargo packs no crate that needs one which may not be published; what is to be seen here is whether a pack holds all
-    // that its crate needs. So a copy of the sources is packed, in which every crate may.
+    // Cargo packs no crate that needs one which may not be published; what is to be seen here is whether a pack holds
+    // all that its crate needs. So a copy of the sources is packed, in which every crate may.
     let sources = target_dir().join("packing");
     copy_sources(&sources)?;
     for entry in fs::read_dir(sources.join("crates"))? {
