@@ -4,6 +4,7 @@ use dal_core::{DropoutSpec, Needs, Proposal, SeedPath, Step, StrategyError, Widt
 use ndarray::{Array1, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::power::Pointwise;
 use crate::build::build;
 use crate::card::{Card, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
@@ -122,7 +123,13 @@ impl Default for Bald {
 }
 
 impl Bald {
-    pub(super) fn requires(&self) -> Needs {
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+        Proposal::top(self.scores(step, seeds)?, n)
+    }
+}
+
+impl Pointwise for Bald {
+    fn requires(&self) -> Needs {
         let width_factor = match self.width_factor {
             Width::Named(NamedWidth::SqrtMembers) => WidthFactor::SqrtMembers,
             Width::Named(NamedWidth::Members) => WidthFactor::Members,
@@ -139,7 +146,14 @@ impl Bald {
         Needs { dropout: Some(spec), ..Needs::default() }
     }
 
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+    /// The variance over passes at every pool point, mean over outputs, shape (n_pool,).
+    fn scores(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError> {
+        let variance = step.dropout_moments(step.pool(), &seeds.purpose("dropout"))?.variance;
+        let n_outputs = variance.ncols() as f64;
+        Ok(variance.sum_axis(Axis(1)) / n_outputs)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
         if !(self.rate > 0.0 && self.rate < 1.0) {
             return Err(("rate", "a probability between 0 and 1, both excluded, is wanted".into()));
         }
@@ -161,17 +175,6 @@ impl Bald {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The variance over passes at every pool point, mean over outputs, shape (n_pool,).
-    pub(super) fn scores(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError> {
-        let variance = step.dropout_moments(step.pool(), &seeds.purpose("dropout"))?.variance;
-        let n_outputs = variance.ncols() as f64;
-        Ok(variance.sum_axis(Axis(1)) / n_outputs)
-    }
-
-    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
-        Proposal::top(self.scores(step, seeds)?, n)
     }
 }
 

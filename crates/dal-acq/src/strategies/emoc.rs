@@ -4,6 +4,7 @@ use dal_core::{Needs, ParameterSubset, Proposal, SeedPath, Step, StrategyError};
 use ndarray::{Array1, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::power::Pointwise;
 use crate::build::build;
 use crate::card::{Card, Invariance, Labels, PickScore, SettingCard, SettingValues};
 use crate::rule::pool_strategy;
@@ -46,19 +47,18 @@ pub struct Emoc {
 }
 
 impl Emoc {
-    pub(super) fn requires(&self) -> Needs {
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+        Proposal::top(self.scores(step, seeds)?, n)
+    }
+}
+
+impl Pointwise for Emoc {
+    fn requires(&self) -> Needs {
         Needs { mean: true, tangent: true, ..Needs::default() }
     }
 
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.n_parameters == Some(0) {
-            return Err(("n_parameters", "at least 1 parameter is wanted".into()));
-        }
-        Ok(())
-    }
-
     /// The change at every pool point, shape (n_pool,).
-    pub(super) fn scores(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError> {
+    fn scores(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError> {
         let mean = step.mean()?;
         let target = mean.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(mean.ncols()));
         let anchors = step.labelled().initial_x();
@@ -74,8 +74,11 @@ impl Emoc {
         Ok(scores)
     }
 
-    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
-        Proposal::top(self.scores(step, seeds)?, n)
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.n_parameters == Some(0) {
+            return Err(("n_parameters", "at least 1 parameter is wanted".into()));
+        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,13 @@
 //! `learning-loss`: a head on the network that learns to rank losses.
 
 use dal_core::{LossHeadSpec, Needs, Proposal, SeedPath, Step, StrategyError};
+use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
+use super::power::Pointwise;
 use crate::build::build;
 use crate::card::{Card, Invariance, Labels, PickScore, SettingCard, SettingValues};
-use crate::rule::pool_strategy;
+use crate::rule::{check_scores, pool_strategy};
 
 /// What can be set.
 pub(super) const SETTINGS: [SettingCard; 5] = [
@@ -83,12 +85,26 @@ impl Default for LearningLoss {
 }
 
 impl LearningLoss {
-    pub(super) fn requires(&self) -> Needs {
+    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+        Proposal::top(step.predicted_loss(step.pool())?, n)
+    }
+}
+
+impl Pointwise for LearningLoss {
+    fn requires(&self) -> Needs {
         let Self { n_layers, width, weight, margin, joint_share } = *self;
         Needs { loss_head: Some(LossHeadSpec { n_layers, width, weight, margin, joint_share }), ..Needs::default() }
     }
 
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+    /// Predicted losses have no unit and no zero: the least of the pool is theirs.
+    fn scores(&self, step: &Step<'_>, _: &SeedPath) -> Result<Array1<f64>, StrategyError> {
+        let predicted = step.predicted_loss(step.pool())?;
+        check_scores(&predicted)?;
+        let least = predicted.iter().copied().fold(f64::INFINITY, f64::min);
+        Ok(predicted - least)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
         for (key, value) in [("n_layers", self.n_layers), ("width", self.width)] {
             if value == 0 {
                 return Err((key, "at least 1 is wanted".into()));
@@ -103,10 +119,6 @@ impl LearningLoss {
             }
         }
         Ok(())
-    }
-
-    fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-        Proposal::top(step.predicted_loss(step.pool())?, n)
     }
 }
 

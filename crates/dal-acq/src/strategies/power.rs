@@ -227,62 +227,6 @@ pub trait Pointwise: Debug + Send + Sync {
     }
 }
 
-impl Pointwise for Qbc {
-    fn requires(&self) -> Needs {
-        Self::requires(self)
-    }
-
-    fn scores(&self, step: &Step<'_>, _: &SeedPath) -> Result<Array1<f64>, StrategyError> {
-        step.disagreement()
-    }
-}
-
-impl Pointwise for Bald {
-    fn requires(&self) -> Needs {
-        Self::requires(self)
-    }
-
-    fn scores(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError> {
-        Self::scores(self, step, seeds)
-    }
-
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        Self::check(self)
-    }
-}
-
-impl Pointwise for Emoc {
-    fn requires(&self) -> Needs {
-        Self::requires(self)
-    }
-
-    fn scores(&self, step: &Step<'_>, seeds: &SeedPath) -> Result<Array1<f64>, StrategyError> {
-        Self::scores(self, step, seeds)
-    }
-
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        Self::check(self)
-    }
-}
-
-impl Pointwise for LearningLoss {
-    fn requires(&self) -> Needs {
-        Self::requires(self)
-    }
-
-    /// Predicted losses have no unit and no zero: the least of the pool is theirs.
-    fn scores(&self, step: &Step<'_>, _: &SeedPath) -> Result<Array1<f64>, StrategyError> {
-        let predicted = step.predicted_loss(step.pool())?;
-        check_scores(&predicted)?;
-        let least = predicted.iter().copied().fold(f64::INFINITY, f64::min);
-        Ok(predicted - least)
-    }
-
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        Self::check(self)
-    }
-}
-
 /// n points of the pool, drawn one after another without replacement in proportion to
 /// `w = (1 − ε) s^β / Σ s^β + ε / N`, with s the score of a rule that scores points one by one (the variance over
 /// members or passes, mean over outputs, in the units that the model is trained in; expected model output change;

@@ -1,8 +1,10 @@
 //! `qbc`: query by committee, the points on which the members disagree most.
 
 use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
+use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
+use super::power::Pointwise;
 use crate::build::{build, no_check};
 use crate::card::{Card, Invariance, Labels, PickScore};
 use crate::rule::{note_if_constant, pool_strategy};
@@ -33,14 +35,20 @@ pub(super) static CARD: Card = Card {
 pub struct Qbc {}
 
 impl Qbc {
-    pub(super) fn requires(&self) -> Needs {
-        Needs { uncertainty: true, ..Needs::default() }
-    }
-
     fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
         let variance = step.disagreement()?;
         note_if_constant(step, &variance);
         Proposal::top(variance, n)
+    }
+}
+
+impl Pointwise for Qbc {
+    fn requires(&self) -> Needs {
+        Needs { uncertainty: true, ..Needs::default() }
+    }
+
+    fn scores(&self, step: &Step<'_>, _: &SeedPath) -> Result<Array1<f64>, StrategyError> {
+        step.disagreement()
     }
 }
 
