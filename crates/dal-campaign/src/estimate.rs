@@ -9,7 +9,7 @@
 //! to 89 % instead of 90 at twenty draws); these are bootstrap-t intervals of the logarithm.
 
 use dal_core::OutputTransform;
-use dal_eval::{FEWEST_DRAWS, answered_loss, log_bootstrap_interval, lure_weights};
+use dal_eval::{FEWEST_DRAWS, answered_loss, log_bootstrap_interval, lure_weights, weighted_loss};
 
 use crate::draw::INITIAL;
 use crate::error::CampaignError;
@@ -108,15 +108,12 @@ impl Folder {
         let mut found: Vec<(RoundEstimate, Losses)> = Vec::new();
         for round in self.state().rounds() {
             let Some(losses) = self.losses(round, &spread) else { continue };
-            let count = |status: &dyn Fn(Status) -> bool| {
-                let of = |id| self.state().point(id).is_some_and(|point| status(point.status()));
-                round.points.iter().filter(|drawn| of(drawn.id)).count()
-            };
             let answered = losses.squared.iter().flatten().count();
             if answered == 0 {
                 continue;
             }
-            let failed = count(&|status| status == Status::Failed);
+            let has_failed = |id| self.state().point(id).is_some_and(|point| point.status() == Status::Failed);
+            let failed = round.points.iter().filter(|drawn| has_failed(drawn.id)).count();
             let column = |j: usize| -> Vec<Option<f64>> {
                 losses.squared.iter().map(|squared| squared.as_ref().map(|values| values[j])).collect()
             };
@@ -215,27 +212,30 @@ fn mean_answer(answers: &[Vec<f64>]) -> Option<Vec<f64>> {
     Some((0..first.len()).map(|j| answers.iter().map(|values| values[j]).sum::<f64>() / n).collect())
 }
 
-/// The root of the weighted mean loss over the answered part, and its interval.
+/// The root of the weighted mean loss, and its interval; over the answered part where some draws have no answer.
 fn estimated(weights: &[f64], losses: &[Option<f64>], n_pool: Option<usize>, round: usize) -> Option<Estimated> {
-    let loss = answered_loss(weights, losses).ok()?.loss?;
     let (weights, losses) = answered(weights, losses);
-    Some(with_interval(loss, &weights, &losses, n_pool, round))
+    with_interval(&weights, &losses, n_pool, round)
 }
 
-/// Weights and losses of the answered draws, the weights made to have the mean 1: Σ v S L / Σ v S as a mean over them.
+/// Weights and losses of the answered draws. Where there are others the weights are made to have the mean 1, so that the
+/// weighted mean is Σ v S L / Σ v S; where there are none it is (1 / M) Σ v L.
 fn answered(weights: &[f64], losses: &[Option<f64>]) -> (Vec<f64>, Vec<f64>) {
+    let n = weights.len();
     let (weights, losses): (Vec<f64>, Vec<f64>) =
         weights.iter().zip(losses).filter_map(|(v, loss)| loss.map(|loss| (*v, loss))).unzip();
-    let mean = weights.iter().sum::<f64>() / weights.len() as f64;
+    let mean = if losses.len() == n { 1.0 } else { weights.iter().sum::<f64>() / weights.len() as f64 };
     (weights.into_iter().map(|v| v / mean).collect(), losses)
 }
 
-fn with_interval(loss: f64, weights: &[f64], losses: &[f64], n_pool: Option<usize>, round: usize) -> Estimated {
+fn with_interval(weights: &[f64], losses: &[f64], n_pool: Option<usize>, round: usize) -> Option<Estimated> {
+    let loss = weighted_loss(weights, losses).ok()?;
     let enough = losses.len() >= FEWEST_DRAWS;
     // The stream of the resamples is the round's number: the same figures at every call.
     let interval = enough.then(|| log_bootstrap_interval(weights, losses, n_pool, LEVEL, round as u64).ok()).flatten();
     let root = |v: f64| v.max(0.0).sqrt();
-    Estimated { rmse: root(loss), interval: interval.map(|interval| (root(interval.lower), root(interval.upper))) }
+    let interval = interval.map(|interval| (root(interval.lower), root(interval.upper)));
+    Some(Estimated { rmse: root(loss), interval })
 }
 
 /// The mean relative error of the last complete rounds' models.
@@ -258,8 +258,5 @@ fn pooled(found: &[(RoundEstimate, Losses)]) -> Option<(Estimated, usize)> {
         weights.extend(v.iter().map(|v| v * factor));
         all.extend_from_slice(losses);
     }
-    (n > 0).then(|| {
-        let loss = weights.iter().zip(&all).map(|(v, loss)| v * loss).sum::<f64>() / total as f64;
-        (with_interval(loss, &weights, &all, n_pool, newest), n)
-    })
+    Some((with_interval(&weights, &all, n_pool, newest)?, n))
 }
