@@ -195,8 +195,7 @@ impl Snapshot {
         }
         let stream = self.round_seeds(round).candidates(0);
         // Rules that draw judge the model by their draws over the whole domain: for them no candidate is left out.
-        let draws = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?.card.draws();
-        let feasible = if draws { None } else { Feasibility::of(&self.state) };
+        let feasible = if dal_acq::card(&self.file.strategy)?.draws() { None } else { Feasibility::of(&self.state) };
         let (mut dice, mut left_out) = (stream.purpose("feasibility").rng(), 0);
         // The places of candidates that rather fail.
         let mut doubtful: Vec<usize> = Vec::new();

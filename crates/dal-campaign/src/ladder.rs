@@ -124,26 +124,6 @@ pub fn ladder(n_labels: usize, shape: Shape) -> Vec<MlpEnsemble> {
     fitting[fitting.len().saturating_sub(RUNGS)..].to_vec()
 }
 
-/// Chooses among the [`ladder`]'s networks for labels of no campaign, all of equal weight, by cross-validation: of
-/// those within one standard error of the best, the simplest. Fewer than nine labels get the middle of the ladder.
-///
-/// # Errors
-/// A stop; labels that the scaling cannot take.
-pub fn choose(
-    labelled: &Labelled,
-    scaling: &OutputScaling,
-    threads: usize,
-    seeds: &SeedPath,
-    stop: &Stop,
-) -> Result<Choice, CampaignError> {
-    let ids: Vec<u64> = (0..labelled.len() as u64).collect();
-    let weights = vec![1.0; labelled.len()];
-    let shape = Shape { n_inputs: labelled.n_inputs(), n_outputs: labelled.n_outputs() };
-    Data { labelled, ids: &ids, weights: &weights, scaling }
-        .choose(shape, None, threads, seeds, stop)
-        .map(|(choice, _)| choice)
-}
-
 /// Numbers that one member learns.
 pub(crate) fn n_parameters(model: &MlpEnsemble, shape: Shape) -> usize {
     let mut count = 0;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::CampaignError;
 
 /// The largest count of a campaign's file: numbers that no memory holds are refused before anything is drawn.
-const MOST: usize = 10_000_000;
+pub const MOST: usize = 10_000_000;
 
 /// Where the network comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,17 +3,15 @@
 use std::fmt::Display;
 
 use anyhow::{Result, bail};
+use dal_campaign::settings::MOST;
 use dal_core::{SettingCard, SettingError, Settings};
 
 use crate::output::say;
 
-/// The most points that one command draws or asks for.
-const MOST_POINTS: usize = 10_000_000;
-
 /// Refuses a number of points that no memory holds, before anything is drawn.
 pub fn check_points(flag: &str, n: Option<usize>) -> Result<()> {
     match n {
-        Some(n) if n > MOST_POINTS => bail!("{flag} {n}: at most {MOST_POINTS} points"),
+        Some(n) if n > MOST => bail!("{flag} {n}: at most {MOST} points"),
         _ => Ok(()),
     }
 }
