@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{dal, refuse, run, succeed, write};
+use common::{dal, is_killed_after, refuse, run, succeed, write};
 
 /// Counts what it is asked in `asked`, answers smoothly, and fails at a tenth of the points.
 const SIMULATOR: &str = r#"
@@ -146,6 +146,12 @@ fn a_loop_to_a_budget_with_free_slots() {
     child.wait().unwrap();
 }
 
+/// The next number of a fixed sequence, below 2³¹.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+    *state >> 33
+}
+
 #[test]
 fn killed_at_fifty_moments_a_campaign_in_batches_ends_as_an_undisturbed_one() {
     let dir = tempfile::tempdir().unwrap();
@@ -169,23 +175,14 @@ fn killed_at_fifty_moments_a_campaign_in_batches_ends_as_an_undisturbed_one() {
         let _ = fs::remove_dir_all(at.join("rig.answers"));
         begin(at, "torn");
         loop {
-            moment = moment.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            let mut child = dal(at, &run_args("torn")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            std::thread::sleep(Duration::from_millis(5 + (moment >> 33) % 400));
-            match child.try_wait().unwrap() {
-                Some(status) => {
-                    assert!(status.success());
-                    break;
-                }
-                None => {
-                    child.kill().unwrap();
-                    child.wait().unwrap();
-                    kills += 1;
-                    if kills >= 50 {
-                        succeed(at, &run_args("torn"));
-                        break;
-                    }
-                }
+            let after = Duration::from_millis(5 + next(&mut moment) % 400);
+            if !is_killed_after(at, &run_args("torn"), after) {
+                break;
+            }
+            kills += 1;
+            if kills >= 50 {
+                succeed(at, &run_args("torn"));
+                break;
             }
         }
         assert_eq!(succeed(at, &["export", "torn", "--to", "csv"]), points);
@@ -259,23 +256,10 @@ fn free_slots_that_are_killed_lose_nothing_and_ask_nothing_twice() {
     let args = ["run", "c", "--budget", "32", "--parallel", "3", "--threads", "1"];
     let mut kills = 0;
     let mut moment = 777_u64;
-    loop {
-        moment = moment.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let mut child = dal(at, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(20 + (moment >> 33) % (300 + 60 * kills as u64)));
-        match child.try_wait().unwrap() {
-            Some(status) => {
-                assert!(status.success());
-                break;
-            }
-            None => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                kills += 1;
-                // A busy machine trains slowly; each kill comes a little later.
-                assert!(kills < 500);
-            }
-        }
+    // A busy machine trains slowly; each kill comes a little later.
+    while is_killed_after(at, &args, Duration::from_millis(20 + next(&mut moment) % (300 + 60 * kills as u64))) {
+        kills += 1;
+        assert!(kills < 500);
     }
     assert!(kills > 0);
     let folder = dal_campaign::Folder::read(&at.join("c"), std::sync::Arc::new(|| 0.0)).unwrap();

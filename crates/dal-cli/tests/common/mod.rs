@@ -42,6 +42,19 @@ pub fn refuse(folder: &Path, args: &[&str], words: &[&str]) {
     }
 }
 
+/// Starts `dal` and kills it after so long; whether it still ran. Where it was through, it must have succeeded.
+pub fn is_killed_after(folder: &Path, args: &[&str], after: Duration) -> bool {
+    let mut child = dal(folder, args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dal starts");
+    std::thread::sleep(after);
+    if let Some(status) = child.try_wait().expect("a child can be waited for") {
+        assert!(status.success());
+        return false;
+    }
+    child.kill().expect("a child can be killed");
+    child.wait().expect("a child can be waited for");
+    true
+}
+
 /// Kills `dal` again and again, each time a little later, until it gets through; it must be killed at least once.
 pub fn kill_until_through(folder: &Path, args: &[&str], step: Duration) {
     for kills in 0.. {
