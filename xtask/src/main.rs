@@ -13,6 +13,7 @@ mod mutants;
 mod package;
 mod page;
 mod process;
+mod sources;
 mod tidy;
 mod valgrind;
 

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{capture, root, run, target_dir};
+use crate::process::{root, run, target_dir};
+use crate::sources::copy_sources;
 
 /// Which mutants.
 #[derive(clap::Args)]
@@ -95,40 +96,6 @@ fn read(folder: &Path) -> Result<Vec<Mutant>> {
     Ok(mutants)
 }
 
-/// Makes a folder the same as the sources; what is the same already keeps its time, and so its builds.
-pub fn copy_sources(tree: &Path) -> Result<()> {
-    let listed = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
-    let names = capture(Command::new("git").args(listed).current_dir(root()))?;
-    let names: std::collections::BTreeSet<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
-    for name in &names {
-        let (from, to) = (root().join(name), tree.join(name));
-        // A file that was deleted and not yet committed.
-        let Ok(bytes) = fs::read(&from) else { continue };
-        if fs::read(&to).is_ok_and(|there| there == bytes) {
-            continue;
-        }
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::write(&to, bytes).with_context(|| to.display().to_string())?;
-    }
-    remove_others(tree, tree, &names)
-}
-
-/// Removes files that the sources do not have.
-fn remove_others(tree: &Path, folder: &Path, names: &std::collections::BTreeSet<&str>) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.strip_prefix(tree)?.to_string_lossy().replace('\\', "/");
-        if path.is_dir() {
-            remove_others(tree, &path, names)?;
-        } else if !names.contains(name.as_str()) {
-            fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
 fn apply(tree: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
     // The copy lies inside this repository, which git would take for the place of the paths.
     let mut git = Command::new("git");
@@ -154,4 +121,17 @@ fn is_killed(tree: &Path, mutant: &Mutant) -> Result<bool> {
         .with_context(|| format!("{} does not compile", mutant.name))?;
     let output = test(tree, &mutant.tests).output().with_context(|| mutant.name.clone())?;
     Ok(!output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The task runs rarely: that a patch fits the sources no more is to be seen before.
+    #[test]
+    fn every_patch_fits_the_sources() {
+        for mutant in read(&root().join("fixtures/mutants")).unwrap() {
+            apply(&root(), &mutant, &["--check"]).unwrap();
+        }
+    }
 }

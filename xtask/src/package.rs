@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::mutants::copy_sources;
 use crate::process::{capture, root, run, target_dir};
+use crate::sources::copy_sources;
 
 /// Packs all crates, unpacks them beside each other, and builds `dal` from what the packs hold.
 pub fn run_packing() -> Result<()> {
