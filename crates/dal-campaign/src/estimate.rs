@@ -218,8 +218,8 @@ fn estimated(weights: &[f64], losses: &[Option<f64>], n_pool: Option<usize>, rou
     with_interval(&weights, &losses, n_pool, round)
 }
 
-/// Weights and losses of the answered draws. Where there are others the weights are made to have the mean 1, so that the
-/// weighted mean is Σ v S L / Σ v S; where there are none it is (1 / M) Σ v L.
+/// Weights and losses of the answered draws. Where there are others the weights are made to have the mean 1, so that
+/// the weighted mean is Σ v S L / Σ v S; where there are none it is (1 / M) Σ v L.
 fn answered(weights: &[f64], losses: &[Option<f64>]) -> (Vec<f64>, Vec<f64>) {
     let n = weights.len();
     let (weights, losses): (Vec<f64>, Vec<f64>) =
