@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::{capture, cargo, root, run, target_dir};
-use crate::{export, fixtures, fuzz, libtorch, package, page, tidy, valgrind};
+use crate::{export, fixtures, fuzz, libtorch, package, page, tidy, valgrind, wheel};
 
 /// What is checked.
 #[derive(clap::Args)]
@@ -61,6 +61,7 @@ const FULL_STAGES: &[Stage] = &[
         run(&mut cargo(&["test", "-p", "dal-files", "--features", "parquet", "--locked", "--quiet"]))?;
         run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))
     }),
+    ("python", wheel::run_checks),
     ("room", || drop_test_programs(&target_dir().join("debug/deps"))),
 ];
 

@@ -13,9 +13,11 @@ mod mutants;
 mod package;
 mod page;
 mod process;
+mod python;
 mod sources;
 mod tidy;
 mod valgrind;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -56,6 +58,10 @@ enum Task {
     Page(page::Args),
     /// Run the unsafe kernels' tests under a memory checker (x86; installs valgrind where it is missing).
     Valgrind,
+    /// Write the Python package's query classes from the catalogue of strategies.
+    Python(python::Args),
+    /// Build the Python package, or build and test it.
+    Wheel(wheel::Args),
     /// Pack every crate and build `dal` from the packs.
     Package,
 }
@@ -74,6 +80,8 @@ fn main() -> ExitCode {
         Task::Mutants(args) => mutants::run_mutants(&args),
         Task::Page(args) => page::run_browser(&args),
         Task::Valgrind => valgrind::run_memcheck(),
+        Task::Python(args) => python::run_writing(&args),
+        Task::Wheel(args) => wheel::run_building(&args),
         Task::Package => package::run_packing(),
     };
     match outcome {

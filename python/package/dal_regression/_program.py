@@ -1,0 +1,21 @@
+"""The program ``dal`` as an entry point: the same words, output and exit codes as the Rust program."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from . import _core
+
+
+def main() -> int:
+    """Run ``dal`` with the words of the command line; gives its exit code."""
+    # Python's own handler would wait until the program returns. With the system's, Ctrl-C ends it at once, as it does
+    # the Rust program; the commands that work long set a handler of their own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.stdout.flush()
+    return _core.program(["dal", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

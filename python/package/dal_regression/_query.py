@@ -1,0 +1,116 @@
+"""What the classes of `dal_regression.query` share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import Floats, answers, committee, matrix
+from ._errors import InputError
+from ._select import choose
+
+
+class QueryMethod:
+    """A query method with its settings; `query` chooses among unlabelled samples."""
+
+    _method: str
+    _settings: tuple[str, ...] = ()
+    random_state: int
+
+    def __repr__(self) -> str:
+        words = [f"{key}={getattr(self, key)!r}" for key in (*self._settings, "random_state")]
+        return f"{type(self).__name__}({', '.join(words)})"
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The settings by name."""
+        return {key: getattr(self, key) for key in (*self._settings, "random_state")}
+
+    def set_params(self, **params: Any) -> QueryMethod:
+        """Set settings by name."""
+        for key, value in params.items():
+            if key not in (*self._settings, "random_state"):
+                known = ", ".join((*self._settings, "random_state"))
+                raise InputError(f"{type(self).__name__} has no setting {key!r}; it has: {known}")
+            setattr(self, key, value)
+        return self
+
+    def _query(
+        self,
+        X: Any,
+        y: Any,
+        candidates: Any,
+        batch_size: int,
+        return_utilities: bool,
+        members: Any = None,
+        regressor: Any = None,
+        trains: bool = False,
+    ) -> Any:
+        points, known = matrix(X, "X"), answers(y, "y")
+        if len(points) != len(known):
+            raise InputError(f"X has {len(points)} rows, y has {len(known)}; unlabelled samples are NaN in y")
+        is_labelled = ~np.isnan(known).any(axis=1)
+        rows, pool, n_all = _candidates(points, is_labelled, candidates)
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size}: a whole number from 1 is wanted")
+        settings = {key: getattr(self, key) for key in self._settings}
+        seed = int(self.random_state)
+        X_labelled, y_labelled = points[is_labelled], known[is_labelled]
+        if trains:
+            if regressor is None:
+                from ._ensemble import EnsembleRegressor
+
+                regressor = EnsembleRegressor()
+            model = regressor._train(X_labelled, y_labelled, self._method, settings)
+            chosen = model.select(self._method, json.dumps(settings), pool, X_labelled, y_labelled, batch_size, seed)
+        else:
+            given = None if members is None else committee(members, pool, "committee")
+            chosen = choose(self._method, settings, X_labelled, y_labelled, pool, given, batch_size, seed)
+        picked: npt.NDArray[np.int64] = chosen["picked"]
+        indices = picked if rows is None else rows[picked]
+        if not return_utilities:
+            return indices
+        return indices, _utilities(chosen, picked, rows, len(pool), n_all)
+
+
+def _candidates(
+    points: Floats, is_labelled: npt.NDArray[np.bool_], candidates: Any
+) -> tuple[npt.NDArray[np.int64] | None, Floats, int]:
+    """Rows of X that may be picked and their points; no rows where candidates are points of their own."""
+    if candidates is None:
+        rows = np.flatnonzero(~is_labelled)
+        if len(rows) == 0:
+            raise InputError("every sample is labelled: unlabelled ones are NaN in y")
+        return rows, np.ascontiguousarray(points[rows]), len(points)
+    found = np.asarray(candidates)
+    if found.ndim == 1 and found.dtype.kind in "iu":
+        if len(found) == 0 or found.min() < 0 or found.max() >= len(points):
+            raise InputError(f"candidates: indices from 0 to {len(points) - 1} are wanted")
+        if len(np.unique(found)) != len(found):
+            raise InputError("candidates: an index is given twice")
+        rows = found.astype(np.int64)
+        return rows, np.ascontiguousarray(points[rows]), len(points)
+    pool = matrix(candidates, "candidates")
+    return None, pool, len(pool)
+
+
+def _utilities(
+    chosen: dict[str, Any],
+    picked: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64] | None,
+    n_pool: int,
+    n_all: int,
+) -> Floats:
+    """Scores, shape (batch, samples): of all candidates before the first pick, then of each pick at its moment."""
+    scores = np.full((len(picked), n_pool), np.nan)
+    if chosen["picked_scores"] is not None:
+        scores[np.arange(len(picked)), picked] = chosen["picked_scores"]
+    if chosen["scores"] is not None and len(picked) > 0:
+        scores[0] = chosen["scores"]
+    if rows is None:
+        return scores
+    utilities = np.full((len(picked), n_all), np.nan)
+    utilities[:, rows] = scores
+    return utilities

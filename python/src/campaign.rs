@@ -1,0 +1,394 @@
+//! Campaigns in a folder, opened anew for every call, so that the command line can go on in between.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dal_campaign::words::{Cell, Drawn};
+use dal_campaign::{
+    AskFor, CampaignError, CampaignFile, Folder, Otherwise, RunEnd, RunEvent, RunOptions, Subject, Trainer,
+};
+use dal_core::{Clock, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, StopLevel, check_unit_box};
+use dal_files::Source;
+use ndarray::ArrayView2;
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use serde_json::{Map, Value, json};
+
+use crate::errors;
+use crate::select::settings;
+use crate::work::interruptible;
+
+/// A campaign's folder.
+#[pyclass(frozen, module = "dal_regression._core")]
+pub(crate) struct Campaign {
+    root: PathBuf,
+    threads: usize,
+}
+
+/// Seconds since 1970: leases and reports go by them, no number of a result does.
+fn clock() -> Clock {
+    Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()))
+}
+
+impl Campaign {
+    fn reading(&self) -> PyResult<Folder> {
+        Folder::read(&self.root, clock()).map_err(|error| errors::campaign(&error))
+    }
+
+    fn trainer(&self) -> Trainer<'static> {
+        Trainer::Networks { threads: self.threads }
+    }
+
+    /// Adds to the campaign, without Python's lock.
+    fn adding<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Folder, Trainer<'static>, &Stop) -> Result<T, CampaignError> + Send,
+    ) -> PyResult<T> {
+        let trainer = self.trainer();
+        let root = &self.root;
+        let outcome = interruptible(py, StopLevel::Now, move |stop| {
+            let mut folder = Folder::write(root, clock())?;
+            work(&mut folder, trainer, stop)
+        })?;
+        outcome.map_err(|error| errors::campaign(&error))
+    }
+}
+
+/// A physical value as JSON; whole numbers without a fraction.
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Number(v) if v.fract() == 0.0 && v.abs() < 9e15 => json!(*v as i64),
+        Cell::Number(v) => json!(v),
+        Cell::Level(level) => json!(level),
+    }
+}
+
+fn point(names: &[String], point: &Drawn) -> Value {
+    let mut object = Map::new();
+    object.insert("id".into(), json!(point.id));
+    object.extend(names.iter().cloned().zip(point.x.iter().map(value)));
+    let why = [point.score, point.disagreement, point.distance, point.probability];
+    for (name, number) in ["score", "disagreement", "distance", "probability"].into_iter().zip(why) {
+        object.insert(name.into(), json!(number));
+    }
+    Value::Object(object)
+}
+
+#[pymethods]
+impl Campaign {
+    /// A campaign that is there.
+    #[new]
+    #[pyo3(signature = (root, threads=None))]
+    fn new(root: PathBuf, threads: Option<usize>) -> PyResult<Self> {
+        if threads == Some(0) {
+            return Err(errors::input("threads=0: at least one thread must train"));
+        }
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        let campaign = Self { root, threads: threads.unwrap_or_else(all) };
+        campaign.reading().map(|_| campaign)
+    }
+
+    /// Begins a campaign: `options_json` may say the keys of campaign.toml, such as seed, initial, batch, strategy.
+    #[staticmethod]
+    fn begin(root: PathBuf, problem: PathBuf, options_json: &str) -> PyResult<()> {
+        let given: Map<String, Value> =
+            serde_json::from_str(options_json).map_err(|error| errors::json("options", &error))?;
+        let path = if problem.is_absolute() { problem.clone() } else { root.join(&problem) };
+        let subject = Subject::open(&path).map_err(|error| errors::campaign(&error))?;
+        let file = CampaignFile::new(problem, subject.names().len());
+        // What is given stands in the place of what the file says by itself.
+        let mut all = serde_json::to_value(&file).map_err(|error| errors::json("settings", &error))?;
+        for (key, value) in given.into_iter().filter(|(_, value)| !value.is_null()) {
+            all[key] = value;
+        }
+        let file: CampaignFile =
+            serde_json::from_value(all).map_err(|error| errors::input(format!("settings of the campaign: {error}")))?;
+        dal_acq::find(&file.strategy, &settings(&serde_json::to_string(&file.strategy_settings).unwrap_or_default())?)
+            .map_err(|error| errors::setting(&error))?;
+        Folder::begin(&root, &file, clock()).map(drop).map_err(|error| errors::campaign(&error))
+    }
+
+    /// Names of inputs and outputs, levels, settings, as JSON.
+    fn describe(&self) -> PyResult<String> {
+        let folder = self.reading()?;
+        let subject = folder.subject();
+        let settings = serde_json::to_value(folder.settings()).map_err(|error| errors::json("settings", &error))?;
+        let text = json!({
+            "problem": subject.problem().id(),
+            "inputs": subject.names(),
+            "levels": subject.levels(),
+            "outputs": subject.outputs(),
+            "settings": settings,
+        });
+        Ok(text.to_string())
+    }
+
+    /// Hands out points, as JSON: `points` (id, values, why), `n_again`, `notes`.
+    #[pyo3(signature = (n=None, owner=None, lease_hours=None, fixed=Vec::new(), dry_run=false))]
+    fn ask(
+        &self,
+        py: Python<'_>,
+        n: Option<usize>,
+        owner: Option<String>,
+        lease_hours: Option<f64>,
+        fixed: Vec<(String, String)>,
+        dry_run: bool,
+    ) -> PyResult<String> {
+        self.adding(py, move |folder, trainer, stop| {
+            let pair = |(name, text): (String, String)| {
+                dal_campaign::tell::parse_value(folder, &name, &text).map(|cell| (name, cell))
+            };
+            let fixed = fixed.into_iter().map(pair).collect::<Result<_, _>>()?;
+            let wanted = AskFor { n, owner, lease: lease_hours.map(|hours| 3600.0 * hours), fixed };
+            let asked = match dry_run {
+                true => folder.would_ask(&wanted, trainer, stop)?,
+                false => folder.ask(&wanted, trainer, stop)?,
+            };
+            let names = folder.subject().names();
+            let points: Vec<Value> = asked.points.iter().map(|drawn| point(names, drawn)).collect();
+            Ok(json!({"points": points, "n_again": asked.n_again, "notes": asked.notes}).to_string())
+        })
+    }
+
+    /// Takes the answers of a table in CSV, as JSON: how many of each kind.
+    fn tell(&self, py: Python<'_>, name: String, csv: String, otherwise: &str) -> PyResult<String> {
+        let otherwise = match otherwise {
+            "refuse" => Otherwise::Refuse,
+            "correct" => Otherwise::Correct,
+            "replicate" => Otherwise::Replicate,
+            other => {
+                return Err(errors::input(format!(
+                    "otherwise={other:?}: refuse, correct or replicate is wanted for answers unlike earlier ones"
+                )));
+            }
+        };
+        self.adding(py, move |folder, _, _| {
+            let heard = folder.tell(Source::from_bytes(name, csv), otherwise)?;
+            let notes: Vec<String> = heard.notes.iter().map(ToString::to_string).collect();
+            Ok(json!({
+                "answers": heard.answers, "failed": heard.failed, "lost": heard.lost, "adopted": heard.adopted,
+                "repeated": heard.repeated, "empty": heard.empty, "notes": notes,
+            })
+            .to_string())
+        })
+    }
+
+    /// Where the campaign stands, as JSON.
+    fn status(&self) -> PyResult<String> {
+        let folder = self.reading()?;
+        let standing = folder.standing();
+        let counts: Map<String, Value> =
+            standing.counts.iter().map(|(status, n)| (status.id().to_owned(), json!(n))).collect();
+        let failures: Map<String, Value> = standing.failures.iter().map(|(kind, n)| (kind.clone(), json!(n))).collect();
+        let pending = standing.pending.iter().map(|waiting| {
+            json!({"id": waiting.id, "status": waiting.status.id(), "seconds": waiting.seconds, "owner": waiting.owner})
+        });
+        let errors: Vec<Value> = standing
+            .errors
+            .iter()
+            .map(|errors| json!({"labels": errors.n, "rmse": errors.rmse, "r2": errors.r2}))
+            .collect();
+        let text = json!({
+            "counts": counts,
+            "labels": standing.labels,
+            "adopted": standing.adopted,
+            "unusable": standing.unusable,
+            "failures": failures,
+            "pending": pending.collect::<Vec<_>>(),
+            "errors": errors,
+            "rounds": folder.state().rounds().len(),
+            "network": standing.network.map(|(words, n)| json!({"words": words, "labels": n})),
+        });
+        Ok(text.to_string())
+    }
+
+    /// Predicts at the points of a table in CSV, as JSON: a list of columns, each with its values.
+    fn predict(&self, py: Python<'_>, csv: String) -> PyResult<String> {
+        let folder = self.reading()?;
+        let trainer = self.trainer();
+        let outcome = interruptible(py, StopLevel::Now, |stop| {
+            let predicted = folder.predict(Source::from_bytes("the table", csv), trainer, stop)?;
+            let (names, outputs) = (folder.subject().names(), folder.subject().outputs());
+            let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
+            let rows = || predicted.rows.iter().map(|row| row.as_ref().ok());
+            for (i, name) in names.iter().enumerate() {
+                columns.push((name.clone(), rows().map(|row| row.map_or(Value::Null, |p| value(&p.x[i]))).collect()));
+            }
+            for (k, name) in outputs.iter().enumerate() {
+                columns.push((name.clone(), rows().map(|row| json!(row.map(|p| p.predicted.mean[k]))).collect()));
+                let sd =
+                    |row: Option<&dal_campaign::Prediction>| json!(row.and_then(|p| p.predicted.sd.get(k).copied()));
+                columns.push((format!("{name}_sd"), rows().map(sd).collect()));
+            }
+            columns.push(("outside".into(), rows().map(|row| json!(row.map(|p| p.outside))).collect()));
+            let bad: Vec<&String> = predicted.rows.iter().filter_map(|row| row.as_ref().err()).collect();
+            Ok::<_, CampaignError>(json!({"columns": columns, "bad": bad}).to_string())
+        })?;
+        outcome.map_err(|error| errors::campaign(&error))
+    }
+
+    /// Every point as CSV.
+    fn export_csv(&self) -> PyResult<String> {
+        Ok(self.reading()?.export_csv())
+    }
+
+    /// The model's file.
+    fn export_model<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let folder = self.reading()?;
+        let trainer = self.trainer();
+        let bytes = interruptible(py, StopLevel::Now, |stop| dal_campaign::model::model_file(&folder, trainer, stop))?;
+        Ok(PyBytes::new(py, &bytes.map_err(|error| errors::campaign(&error))?))
+    }
+
+    /// Closes the loop over a function of a dictionary of values; gives `budget`, `exhausted` or `stopped`. `on_event`
+    /// gets a JSON text for each thing that happens; an exception of it ends the run.
+    #[pyo3(signature = (function, budget=None, parallel=1, in_batches=false, batch=None, on_event=None))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        function: Py<PyAny>,
+        budget: Option<usize>,
+        parallel: usize,
+        in_batches: bool,
+        batch: Option<usize>,
+        on_event: Option<Py<PyAny>>,
+    ) -> PyResult<&'static str> {
+        let lost = py.import("dal_regression._errors")?.getattr("PointLostError")?.unbind();
+        let refused = py.import("dal_regression._errors")?.getattr("PointFailedError")?.unbind();
+        let trainer = self.trainer();
+        let root = &self.root;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let by_function = Arc::clone(&interrupted);
+        let mut trouble: Option<PyErr> = None;
+        let outcome = interruptible(py, StopLevel::Now, |stop| {
+            let mut folder = Folder::write(root, clock())?;
+            let subject = Arc::clone(folder.subject());
+            let oracle: Arc<dyn Oracle> = Arc::new(Function { subject, function, lost, refused, by_function });
+            let options = RunOptions { budget, parallel, in_batches, batch };
+            let mut hear = |event: &RunEvent| {
+                let Some(on_event) = on_event.as_ref().filter(|_| trouble.is_none()) else { return };
+                let text = told(event);
+                if let Err(error) = Python::attach(|py| on_event.call1(py, (text,)).map(drop)) {
+                    trouble = Some(error);
+                    stop.raise(StopLevel::Drain);
+                }
+            };
+            folder.run(&options, &oracle, trainer, stop, &mut hear)
+        })?;
+        if let Some(error) = trouble {
+            return Err(error);
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(PyKeyboardInterrupt::new_err("the function was interrupted; the same call goes on"));
+        }
+        match outcome.map_err(|error| errors::campaign(&error))? {
+            RunEnd::Budget => Ok("budget"),
+            RunEnd::Exhausted => Ok("exhausted"),
+            RunEnd::Stopped => Ok("stopped"),
+        }
+    }
+}
+
+fn told(event: &RunEvent) -> String {
+    let value = match event {
+        RunEvent::Drawing { labels } => json!({"event": "drawing", "labels": labels}),
+        RunEvent::Drawn { round, points, notes, errors } => json!({
+            "event": "drawn", "round": round, "points": points, "notes": notes,
+            "rmse": errors.as_ref().map(|errors| &errors.rmse),
+        }),
+        RunEvent::Answered { id, failure, over, budget } => json!({
+            "event": "answered", "id": id, "over": over, "budget": budget,
+            "failure": failure.as_ref().map(|(failure, _)| failure.to_string()),
+            "again": failure.as_ref().map(|(_, again)| again),
+        }),
+    };
+    value.to_string()
+}
+
+/// A Python function that answers for one point at a time.
+#[derive(Debug)]
+struct Function {
+    subject: Arc<Subject>,
+    function: Py<PyAny>,
+    lost: Py<PyAny>,
+    refused: Py<PyAny>,
+    by_function: Arc<AtomicBool>,
+}
+
+impl Function {
+    /// The function's answer; none where it was interrupted.
+    fn call(&self, py: Python<'_>, values: &[Cell]) -> Option<Result<Vec<f64>, LabelFailure>> {
+        let called = (|| {
+            let point = PyDict::new(py);
+            for (name, cell) in self.subject.names().iter().zip(values) {
+                match cell {
+                    Cell::Number(v) if self.is_whole(name) => point.set_item(name, *v as i64)?,
+                    Cell::Number(v) => point.set_item(name, v)?,
+                    Cell::Level(level) => point.set_item(name, level)?,
+                }
+            }
+            self.function.bind(py).call1((point,))?.extract::<Vec<f64>>()
+        })();
+        let error = match called {
+            Ok(values) => return Some(Ok(values)),
+            Err(error) => error,
+        };
+        if !error.is_instance_of::<PyException>(py) {
+            return None;
+        }
+        let is = |class: &Py<PyAny>| error.matches(py, class.bind(py)).unwrap_or(false);
+        let kind = match (is(&self.refused), is(&self.lost)) {
+            (true, _) => LabelFailureKind::Refused,
+            _ => LabelFailureKind::Crashed,
+        };
+        let kind_name = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
+        Some(Err(LabelFailure::new(kind, format!("{kind_name}: {}", error.value(py)))))
+    }
+
+    fn is_whole(&self, name: &str) -> bool {
+        let inputs = self.subject.names().iter().zip(self.subject.space().dimensions());
+        let mut of_name = inputs.filter(|(known, _)| *known == name);
+        of_name.any(|(_, dimension)| matches!(dimension, dal_core::Dimension::Integer { .. }))
+    }
+}
+
+impl Oracle for Function {
+    fn n_inputs(&self) -> usize {
+        self.subject.shape().n_inputs
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.subject.outputs().len()
+    }
+
+    fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        check_unit_box(x, self.n_inputs())?;
+        for (row, unit) in x.outer_iter().enumerate() {
+            if stop.is_now() {
+                return Err(OracleError::Stopped);
+            }
+            let values = self.subject.cells(unit);
+            let values = values.map_err(|error| OracleError::Unavailable { message: error.to_string() })?;
+            let answer = match Python::attach(|py| self.call(py, &values)) {
+                Some(answer) => answer,
+                None => {
+                    self.by_function.store(true, Ordering::Relaxed);
+                    stop.raise(StopLevel::Now);
+                    return Err(OracleError::Stopped);
+                }
+            };
+            let told = match answer {
+                Ok(values) => on_row(row, Ok(&values)),
+                Err(failure) => on_row(row, Err(failure)),
+            };
+            if told.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Query methods on a caller's own data: `dal select` without files.
+
+use dal_acq::{GivenPredictions, Known, select_known};
+use dal_core::{SeedPath, Settings, StopLevel};
+use numpy::{PyArray1, PyReadonlyArray2, PyReadonlyArray3, ToPyArray};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arrays::{block, matrix, rows};
+use crate::errors;
+use crate::work::interruptible;
+
+/// Settings from a JSON object; keys whose value is null are left out.
+pub(crate) fn settings(text: &str) -> PyResult<Settings> {
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| errors::json("settings", &error))?;
+    let kept = object.into_iter().filter(|(_, value)| !value.is_null());
+    Ok(kept.fold(Settings::default(), |settings, (key, value)| settings.with(key, value)))
+}
+
+/// Chooses `n` rows of a pool (N, d). Labelled points (m, d), answers (m, J) and members' predictions (M, N, J) where
+/// there are any. Gives `picked`, `picked_scores`, `probabilities`, `scores`, `notes`.
+#[pyfunction]
+#[pyo3(signature = (method, settings_json, pool, x=None, y=None, members=None, n=40, seed=0))]
+pub(crate) fn select<'py>(
+    py: Python<'py>,
+    method: &str,
+    settings_json: &str,
+    pool: PyReadonlyArray2<'py, f64>,
+    x: Option<PyReadonlyArray2<'py, f64>>,
+    y: Option<PyReadonlyArray2<'py, f64>>,
+    members: Option<PyReadonlyArray3<'py, f64>>,
+    n: usize,
+    seed: u64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let found = dal_acq::find(method, &settings(settings_json)?).map_err(|error| errors::setting(&error))?;
+    let pool = matrix(&pool);
+    let (x, y) = (x.as_ref().map(matrix), y.as_ref().map(matrix));
+    let members = members.as_ref().map(block);
+    let outcome = interruptible(py, StopLevel::Now, move |_| {
+        let given = members.map(|members| GivenPredictions::new(pool.clone(), members)).transpose();
+        let given = given.map_err(|error| errors::refused(&error))?;
+        let known = Known {
+            space: None,
+            x: x.as_ref().map(|x| x.view()),
+            y: y.as_ref().map(|y| y.view()),
+            predictions: given.as_ref(),
+        };
+        // The streams of `dal select`.
+        let seeds = SeedPath::root(seed).purpose("select");
+        select_known(&found, &known, pool.view(), n, &seeds).map_err(|error| errors::selection(&error))
+    })?;
+    let chosen = outcome?;
+    let answer = PyDict::new(py);
+    let numbers = |values: Option<ndarray::Array1<f64>>| values.map(|values| PyArray1::from_owned_array(py, values));
+    answer.set_item("picked", rows(py, &chosen.picked))?;
+    answer.set_item("picked_scores", numbers(chosen.picked_scores))?;
+    answer.set_item("probabilities", chosen.probabilities.map(|values| values.to_pyarray(py)))?;
+    answer.set_item("scores", numbers(chosen.scores))?;
+    answer.set_item("notes", chosen.notes)?;
+    Ok(answer)
+}
+
+/// The cards of all strategies, as JSON.
+#[pyfunction]
+pub(crate) fn strategies() -> PyResult<String> {
+    let cards: Vec<_> = dal_acq::catalogue().collect();
+    serde_json::to_string(&cards).map_err(|error| errors::json("cards", &error))
+}

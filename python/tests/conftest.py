@@ -1,0 +1,42 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROBLEM = """
+name = "bowl"
+[[inputs]]
+name = "a"
+low = 0
+high = 10
+[[inputs]]
+name = "b"
+low = -1
+high = 1
+[[outputs]]
+name = "y"
+"""
+
+
+@pytest.fixture
+def problem_file(tmp_path: Path) -> Path:
+    path = tmp_path / "bowl.toml"
+    path.write_text(PROBLEM)
+    return path
+
+
+@pytest.fixture
+def data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labelled points, answers, a pool, and a committee of five at it."""
+    rng = np.random.default_rng(5)
+    X, pool = rng.uniform(-1, 1, (12, 3)), rng.uniform(-1, 1, (80, 3))
+    members = rng.normal(size=(5, 80, 1))
+    return X, np.sin(X.sum(axis=1)), pool, members
+
+
+def bowl(point: dict[str, float]) -> float:
+    return (point["a"] - 3) ** 2 / 10 + point["b"] ** 2

@@ -1,0 +1,70 @@
+"""Problems, stores, the program's entry point."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import dal_regression as dal
+
+
+@pytest.mark.parametrize("card", dal.problems(), ids=lambda card: card["id"])
+def test_every_problem_labels_its_own_points(card):
+    problem = dal.problem(card["id"])
+    x = problem.sample(2)
+    assert x.shape == (2, problem.n_columns) and np.abs(x).max() <= 1
+    y = problem.label(x)
+    assert y.shape == (2, len(problem.outputs)) and np.isfinite(y).all()
+    values = problem.to_physical(x)
+    assert np.allclose(problem.to_unit(values), x)
+    names = [column["name"] for column in problem.inputs]
+    assert np.allclose(problem.to_unit({name: [v[name] for v in values] for name in names}), x)
+
+
+def test_mistakes_say_what_was_wrong(tmp_path):
+    with pytest.raises(dal.InputError, match="sine"):
+        dal.problem("sin")
+    with pytest.raises(dal.FolderError, match="none.toml"):
+        dal.problem(tmp_path / "none.toml")
+    sine = dal.problem("sine")
+    with pytest.raises(dal.InputError, match="unit box"):
+        sine.label(np.full((1, sine.n_columns), 2.0))
+    with pytest.raises(dal.InputError, match="lack"):
+        sine.to_unit([{"nothing": 1.0}])
+
+
+def test_a_problem_file_without_an_oracle_says_so(problem_file):
+    bowl = dal.problem(problem_file)
+    assert bowl.id == "bowl" and bowl.card is None
+    with pytest.raises(dal.OracleFailure, match="laboratory"):
+        bowl.label(bowl.sample(1))
+
+
+def test_a_store_becomes_tables(tmp_path):
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text(
+        'name = "small"\nseeds = { from = 0, count = 1 }\nsteps = 1\n[[problem]]\nid = "sine"\n'
+        'model = { hidden = [8], epochs = 5, members = 2 }\n[[strategy]]\nid = "random"\n'
+    )
+    run = [sys.executable, "-m", "dal_regression", "bench", "run", str(sweep), "--store", str(tmp_path / "store")]
+    done = subprocess.run(run, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(dal.FolderError, match="there are") as raised:
+        dal.read_store(tmp_path / "store", "nothing")
+    first = str(raised.value).rsplit("there are: ", 1)[1].split(", ")[0]
+    table = dal.read_store(tmp_path / "store", first)
+    assert len(table) > 0
+    with pytest.raises(dal.FolderError, match="no folder"):
+        dal.read_store(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "words, code", [(["--version"], 0), (["problems"], 0), (["nothing"], 2), (["select", "gsz"], 2)]
+)
+def test_the_programs_exit_codes(words, code):
+    done = subprocess.run([sys.executable, "-m", "dal_regression", *words], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert (done.stderr if code else done.stdout) != ""

@@ -1,0 +1,170 @@
+"""`select` and the query classes: the picks of `dal select`, and scikit-activeml's ways to say what may be picked."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dal_regression as dal
+from dal_regression import query
+
+CARDS = {card["id"]: card for card in dal.strategies()}
+CLASSES = {getattr(query, name)._method: getattr(query, name) for name in query.__all__}
+NEEDS_TRAINING = [
+    id
+    for id, card in CARDS.items()
+    if any(card["needs"][key] for key in ("dropout", "loss_head", "tangent", "input_gradient"))
+]
+OWN_POINTS = ["sobol", "lhs"]
+ON_TABLES = [id for id in CARDS if id not in (*NEEDS_TRAINING, *OWN_POINTS)]
+
+
+def needs_committee(id: str) -> bool:
+    return any(CARDS[id]["needs"][key] for key in ("mean", "uncertainty", "committee"))
+
+
+def by_program(id: str, folder: Path, X, y, pool, members, n: int) -> list[int]:
+    for name, values in (("x", X), ("y", y.reshape(-1, 1)), ("pool", pool)):
+        np.save(folder / f"{name}.npy", values)
+    np.save(folder / "members.npy", members)
+    words = [sys.executable, "-m", "dal_regression", "select", id, "--pool", "pool.npy", "-n", str(n), "--seed", "3"]
+    words += ["--labelled-x", "x.npy", "--labelled-y", "y.npy"]
+    words += ["--members", "members.npy"] if needs_committee(id) else []
+    said = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+    return [int(line) for line in said.stdout.split()]
+
+
+@pytest.mark.parametrize("id", ON_TABLES)
+def test_picks_are_those_of_the_program(id, tmp_path, data):
+    X, y, pool, members = data
+    expected = by_program(id, tmp_path, X, y, pool, members, 7)
+    assert len(expected) == 7
+    given = members if needs_committee(id) else None
+    assert dal.select(id, X, y, pool, given, n=7, seed=3).tolist() == expected
+    method = CLASSES[id](random_state=3)
+    words = {"committee": members} if needs_committee(id) else {}
+    assert method.query(X, y, candidates=pool, batch_size=7, **words).tolist() == expected
+
+
+def test_there_is_a_class_for_each_method_with_its_settings_and_defaults():
+    assert set(CLASSES) == set(CARDS)
+    for id, card in CARDS.items():
+        names = list(inspect.signature(CLASSES[id]).parameters)
+        assert names == [setting["key"] for setting in card["settings"]] + ["random_state"]
+
+
+@pytest.mark.parametrize("id", NEEDS_TRAINING)
+def test_methods_that_look_into_the_network_train_one(id, data):
+    X, y, pool, _ = data
+    regressor = dal.EnsembleRegressor(hidden=[8], members=3, epochs=20, threads=1)
+    method = CLASSES[id]()
+    picked = method.query(X, y, regressor=regressor, candidates=pool, batch_size=3)
+    assert len(set(picked.tolist())) == 3
+    assert picked.tolist() == method.query(X, y, regressor=regressor, candidates=pool, batch_size=3).tolist()
+    with pytest.raises(dal.NeedsModelError):
+        dal.select(id, X, y, pool)
+
+
+@pytest.mark.parametrize("id", OWN_POINTS)
+def test_designs_say_where_they_belong(id, data):
+    X, y, pool, _ = data
+    with pytest.raises(dal.NeedsModelError, match="points of"):
+        CLASSES[id]().query(X, y, candidates=pool)
+
+
+def test_unlabelled_samples_are_nan_in_y(data):
+    X, y, pool, _ = data
+    all_X = np.vstack([X, pool])
+    all_y = np.concatenate([y, np.full(len(pool), np.nan)])
+    method = query.GreedySamplingX()
+    picked, utilities = method.query(all_X, all_y, batch_size=4, return_utilities=True)
+    assert (picked - len(X)).tolist() == dal.select("gsx", X, y, pool, n=4).tolist()
+    assert utilities.shape == (4, len(all_X))
+    assert np.isnan(utilities[:, : len(X)]).all()
+    assert utilities[0].size - np.isnan(utilities[0]).sum() == len(pool)
+    assert np.nanargmax(utilities[0]) == picked[0]
+    some = np.array([40, 20, 30])
+    assert set(method.query(all_X, all_y, candidates=some, batch_size=3).tolist()) == set(some.tolist())
+
+
+def test_a_committee_may_be_an_object_or_estimators(data):
+    X, y, pool, _ = data
+
+    class Linear:
+        def __init__(self, k):
+            self.k = k
+
+        def predict(self, X):
+            return X[:, 0] ** self.k
+
+    estimators = [Linear(k) for k in (1, 2, 3)]
+    predictions = np.stack([one.predict(pool) for one in estimators])
+
+    class Committee:
+        def members(self, X):
+            return np.stack([one.predict(X) for one in estimators])
+
+    picks = [dal.select("qbc", X, y, pool, given, n=5).tolist() for given in (predictions, Committee(), estimators)]
+    assert picks[0] == picks[1] == picks[2]
+
+
+def test_several_outputs(data):
+    X, y, pool, members = data
+    two = np.column_stack([y, -y])
+    both = np.concatenate([members, -members], axis=2)
+    assert len(dal.select("gsy", X, two, pool, both, n=3)) == 3
+    with pytest.raises(dal.InputError, match="2 outputs"):
+        dal.select("gsy", X, two, pool, members, n=3)
+
+
+def test_mistakes_say_what_was_wrong(data):
+    X, y, pool, members = data
+    for words, message in [
+        (dict(method="gsz", X_labelled=X, y=y, X_pool=pool), "gsx"),
+        (dict(method="qbc", X_labelled=X, y=y, X_pool=pool), "members"),
+        (dict(method="gsx", X_labelled=X, y=y[:-1], X_pool=pool), "12 rows"),
+        (dict(method="gsx", X_labelled=X, y=y, X_pool=pool[:, 0]), "reshape"),
+        (dict(method="gsx", X_labelled=X, y=y, X_pool=[["a"]]), "X_pool"),
+        (dict(method="gsx", X_labelled=X, y=y, X_pool=pool, scalng="raw"), "no setting"),
+        (dict(method="qbc-diversity", X_labelled=X, y=y, X_pool=pool, members=members, scaling="rwa"), "did you mean"),
+        (dict(method="qbc", X_labelled=X, y=y, X_pool=pool, members=members[:, :-1]), "79"),
+    ]:
+        with pytest.raises(dal.InputError, match=message) as raised:
+            dal.select(n=3, **words)
+        assert isinstance(raised.value, ValueError) and isinstance(raised.value, dal.DalError)
+
+
+def test_tensors_of_a_device_are_refused_by_name(data):
+    X, y, pool, _ = data
+
+    class OnDevice:
+        device = "cuda:0"
+
+        def __dlpack_device__(self):
+            return (2, 0)
+
+    with pytest.raises(dal.InputError, match="X_pool: lies on the device cuda:0"):
+        dal.select("gsx", X, y, OnDevice())
+
+    class OnHost:
+        def __dlpack_device__(self):
+            return (1, 0)
+
+        def __dlpack__(self, **words):
+            return pool.__dlpack__(**words)
+
+    assert dal.select("gsx", X, y, OnHost(), n=3).tolist() == dal.select("gsx", X, y, pool, n=3).tolist()
+
+
+def test_borrowed_arrays_are_left_alone(data):
+    X, y, pool, members = (values.copy() for values in data)
+    for values in (X, y, pool, members):
+        values.flags.writeable = False
+    strided = np.asfortranarray(pool)[::2]
+    expected = dal.select("qbc", X, y, np.ascontiguousarray(strided), members[:, ::2], n=4).tolist()
+    assert dal.select("qbc", X, y, strided, members[:, ::2], n=4).tolist() == expected

@@ -1,0 +1,143 @@
+//! `cargo xtask wheel`: builds the Python package; `--check` installs it in fresh environments and tests it there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{root, run, target_dir};
+use crate::python;
+
+/// What is built, and whether it is tested.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask wheel           a manylinux2014 wheel for release, in target/python/wheels
+  cargo xtask wheel --check   a development build, tested on the oldest and the newest Python that are found")]
+pub struct Args {
+    /// A development build: pytest on two Pythons, stubs, notebooks.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Pythons that the stable interface of the wheel is for, the oldest first.
+const PYTHONS: &[&str] = &["python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "python3.15"];
+
+/// Builds, and tests where that is asked for.
+pub fn run_building(args: &Args) -> Result<()> {
+    if args.check {
+        return run_checks();
+    }
+    let wheel = build(&["--release", "--zig", "--compatibility", "manylinux2014"])?;
+    eprintln!("{}", wheel.display());
+    Ok(())
+}
+
+/// One development build and everything that is held against it.
+pub fn run_checks() -> Result<()> {
+    python::run_writing(&python::Args { check: true })?;
+    lints()?;
+    let wheel = build(&[])?;
+    let found = pythons();
+    let (Some(oldest), Some(newest)) = (found.first(), found.last()) else {
+        bail!("the Python package needs {} or a newer Python; none was found", PYTHONS[0]);
+    };
+    for (base, name) in [(oldest, "oldest"), (newest, "newest")] {
+        eprintln!("{}: pytest", base.display());
+        let python = environment(base, name, &folder().join("requirements-test.txt"))?;
+        let install =
+            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"];
+        run(Command::new(&python).args(install).arg(&wheel))?;
+        // Outside the package's folder, so that the installed wheel is what is tested.
+        let mut test = Command::new(&python);
+        test.args(["-m", "pytest", "-q", "-c"]).arg(folder().join("pyproject.toml")).arg(folder().join("tests"));
+        run(test.current_dir(target_dir()))?;
+        if name == "newest" {
+            eprintln!("stubs and notebooks");
+            let stubs = ["-m", "mypy.stubtest", "dal_regression", "--ignore-missing-stub", "--allowlist"];
+            run(Command::new(&python)
+                .args(stubs)
+                .arg(folder().join("stubtest-allowed.txt"))
+                .current_dir(target_dir()))?;
+            let script = folder().join("notebooks/execute.py");
+            run(Command::new(&python).arg(script).current_dir(target_dir()))?;
+        }
+        if found.len() == 1 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Format and lints of the extension, which no command of the workspace at the root sees.
+fn lints() -> Result<()> {
+    let cargo = |args: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.args(args).current_dir(folder()).env("CARGO_TARGET_DIR", target_dir().join("python/build"));
+        command
+    };
+    run(&mut cargo(&["fmt", "--check"]))?;
+    run(&mut cargo(&["clippy", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]))
+}
+
+fn folder() -> PathBuf {
+    root().join("python")
+}
+
+/// Builds the wheel with these words for maturin.
+fn build(words: &[&str]) -> Result<PathBuf> {
+    let found = pythons();
+    let base = found.last().with_context(|| format!("building the wheel needs {} or a newer one", PYTHONS[0]))?;
+    let python = environment(base, "build", &folder().join("requirements-build.txt"))?;
+    let wheels = target_dir().join("python/wheels");
+    if wheels.exists() {
+        fs::remove_dir_all(&wheels).with_context(|| wheels.display().to_string())?;
+    }
+    let mut maturin = Command::new(&python);
+    maturin.args(["-m", "maturin", "build", "--locked", "--out"]).arg(&wheels).args(words).current_dir(folder());
+    maturin.env("CARGO_TARGET_DIR", target_dir().join("python/build"));
+    run(&mut maturin)?;
+    let made = fs::read_dir(&wheels).with_context(|| wheels.display().to_string())?;
+    let mut made = made.filter_map(|entry| Some(entry.ok()?.path()));
+    made.find(|path| path.extension().is_some_and(|ending| ending == "whl")).context("maturin made no wheel")
+}
+
+/// Pythons that run, the oldest first: those on the path, and what pyenv keeps beside them.
+fn pythons() -> Vec<PathBuf> {
+    let runs = |program: &Path| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+    let kept = kept_by_pyenv();
+    let find = |name: &&str| {
+        let version = format!("{}.", name.trim_start_matches("python"));
+        let beside = kept.iter().filter(|(known, _)| known.starts_with(&version)).map(|(_, program)| program.clone());
+        std::iter::once(PathBuf::from(name)).chain(beside).find(|program| runs(program))
+    };
+    PYTHONS.iter().filter_map(find).collect()
+}
+
+/// Versions and programs; none without pyenv.
+fn kept_by_pyenv() -> Vec<(String, PathBuf)> {
+    let ask = |words: &[&str]| {
+        let output = Command::new("pyenv").args(words).output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok()
+    };
+    let versions = ask(&["versions", "--bare"]).unwrap_or_default();
+    let program = |version: &str| Some(Path::new(ask(&["prefix", version])?.trim()).join("bin/python"));
+    versions.lines().filter_map(|version| Some((version.to_owned(), program(version)?))).collect()
+}
+
+/// An environment with these requirements, made anew where they or the Python have changed.
+fn environment(base: &Path, name: &str, requirements: &Path) -> Result<PathBuf> {
+    let wanted = fs::read_to_string(requirements).with_context(|| requirements.display().to_string())?;
+    let wanted = format!("# {}\n{wanted}", base.display());
+    let environment = target_dir().join("python").join(format!("env-{name}"));
+    let python = environment.join("bin/python");
+    let stamp = environment.join("requirements.installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&environment))?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+    run(Command::new(&python).args(install).arg(requirements))?;
+    fs::write(stamp, wanted)?;
+    Ok(python)
+}
