@@ -38,21 +38,16 @@ impl Campaign {
         Folder::read(&self.root, clock()).map_err(|error| errors::campaign(&error))
     }
 
-    fn trainer(&self) -> Trainer<'static> {
-        Trainer::Networks { threads: self.threads }
-    }
-
     /// Adds to the campaign, without Python's lock.
     fn adding<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&mut Folder, Trainer<'static>, &Stop) -> Result<T, CampaignError> + Send,
     ) -> PyResult<T> {
-        let trainer = self.trainer();
-        let root = &self.root;
+        let (root, threads) = (&self.root, self.threads);
         let outcome = interruptible(py, StopLevel::Now, move |stop| {
             let mut folder = Folder::write(root, clock())?;
-            work(&mut folder, trainer, stop)
+            work(&mut folder, Trainer::Networks { threads }, stop)
         })?;
         outcome.map_err(|error| errors::campaign(&error))
     }
@@ -209,9 +204,10 @@ impl Campaign {
     /// Predicts at the points of a table in CSV, as JSON: a list of columns, each with its values.
     fn predict(&self, py: Python<'_>, csv: String) -> PyResult<String> {
         let folder = self.reading()?;
-        let trainer = self.trainer();
+        let threads = self.threads;
         let outcome = interruptible(py, StopLevel::Now, |stop| {
-            let predicted = folder.predict(Source::from_bytes("the table", csv), trainer, stop)?;
+            let predicted =
+                folder.predict(Source::from_bytes("the table", csv), Trainer::Networks { threads }, stop)?;
             let (names, outputs) = (folder.subject().names(), folder.subject().outputs());
             let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
             let rows = || predicted.rows.iter().map(|row| row.as_ref().ok());
@@ -239,8 +235,10 @@ impl Campaign {
     /// The model's file.
     fn export_model<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let folder = self.reading()?;
-        let trainer = self.trainer();
-        let bytes = interruptible(py, StopLevel::Now, |stop| dal_campaign::model::model_file(&folder, trainer, stop))?;
+        let threads = self.threads;
+        let bytes = interruptible(py, StopLevel::Now, |stop| {
+            dal_campaign::model::model_file(&folder, Trainer::Networks { threads }, stop)
+        })?;
         Ok(PyBytes::new(py, &bytes.map_err(|error| errors::campaign(&error))?))
     }
 
@@ -257,9 +255,8 @@ impl Campaign {
         batch: Option<usize>,
         on_event: Option<Py<PyAny>>,
     ) -> PyResult<&'static str> {
-        let lost = py.import("dal_regression._errors")?.getattr("PointLostError")?.unbind();
         let refused = py.import("dal_regression._errors")?.getattr("PointFailedError")?.unbind();
-        let trainer = self.trainer();
+        let threads = self.threads;
         let root = &self.root;
         let interrupted = Arc::new(AtomicBool::new(false));
         let by_function = Arc::clone(&interrupted);
@@ -267,7 +264,7 @@ impl Campaign {
         let outcome = interruptible(py, StopLevel::Now, |stop| {
             let mut folder = Folder::write(root, clock())?;
             let subject = Arc::clone(folder.subject());
-            let oracle: Arc<dyn Oracle> = Arc::new(Function { subject, function, lost, refused, by_function });
+            let oracle: Arc<dyn Oracle> = Arc::new(Function { subject, function, refused, by_function });
             let options = RunOptions { budget, parallel, in_batches, batch };
             let mut hear = |event: &RunEvent| {
                 let Some(on_event) = on_event.as_ref().filter(|_| trouble.is_none()) else { return };
@@ -277,7 +274,7 @@ impl Campaign {
                     stop.raise(StopLevel::Drain);
                 }
             };
-            folder.run(&options, &oracle, trainer, stop, &mut hear)
+            folder.run(&options, &oracle, Trainer::Networks { threads }, stop, &mut hear)
         })?;
         if let Some(error) = trouble {
             return Err(error);
@@ -314,7 +311,6 @@ fn told(event: &RunEvent) -> String {
 struct Function {
     subject: Arc<Subject>,
     function: Py<PyAny>,
-    lost: Py<PyAny>,
     refused: Py<PyAny>,
     by_function: Arc<AtomicBool>,
 }
@@ -341,10 +337,7 @@ impl Function {
             return None;
         }
         let is = |class: &Py<PyAny>| error.matches(py, class.bind(py)).unwrap_or(false);
-        let kind = match (is(&self.refused), is(&self.lost)) {
-            (true, _) => LabelFailureKind::Refused,
-            _ => LabelFailureKind::Crashed,
-        };
+        let kind = if is(&self.refused) { LabelFailureKind::Refused } else { LabelFailureKind::Crashed };
         let kind_name = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
         Some(Err(LabelFailure::new(kind, format!("{kind_name}: {}", error.value(py)))))
     }

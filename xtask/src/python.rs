@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +16,9 @@ pub struct Args {
     /// Compare with what is committed instead of writing.
     #[arg(long)]
     pub check: bool,
+    /// The cards, as `dal strategies --format json` prints them; without it `dal` is built and asked.
+    #[arg(long, value_name = "FILE")]
+    pub cards: Option<PathBuf>,
 }
 
 /// Classes whose name is not their id in capitals.
@@ -39,9 +43,14 @@ const WIDTH: usize = 112;
 
 /// Writes or checks `query.py` and `query.pyi`.
 pub fn run_writing(args: &Args) -> Result<()> {
-    run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
-    let dal = target_dir().join("debug").join("dal");
-    let text = capture(Command::new(dal).args(["strategies", "--format", "json"]))?;
+    let text = match &args.cards {
+        Some(path) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        None => {
+            run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
+            let dal = target_dir().join("debug").join("dal");
+            capture(Command::new(dal).args(["strategies", "--format", "json"]))?
+        }
+    };
     let cards: Vec<Value> = serde_json::from_str(&text).context("the cards of `dal strategies`")?;
     let classes = cards.iter().map(Class::of).collect::<Result<Vec<_>>>()?;
     let folder = root().join("python/package/dal_regression");

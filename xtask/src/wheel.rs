@@ -35,7 +35,7 @@ pub fn run_building(args: &Args) -> Result<()> {
 
 /// One development build and everything that is held against it.
 pub fn run_checks() -> Result<()> {
-    python::run_writing(&python::Args { check: true })?;
+    python::run_writing(&python::Args { check: true, cards: None })?;
     lints()?;
     let wheel = build(&[])?;
     let found = pythons();

@@ -32,7 +32,6 @@ from ._errors import (
     NeedsModelError,
     OracleFailure,
     PointFailedError,
-    PointLostError,
     TrainingError,
 )
 from ._problem import Problem, problem, problems
@@ -52,7 +51,6 @@ __all__ = [
     "NeedsModelError",
     "OracleFailure",
     "PointFailedError",
-    "PointLostError",
     "Problem",
     "RESULTS_REVISION",
     "TrainingError",

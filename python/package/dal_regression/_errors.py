@@ -12,7 +12,6 @@ __all__ = [
     "NeedsModelError",
     "OracleFailure",
     "PointFailedError",
-    "PointLostError",
     "TrainingError",
 ]
 
@@ -28,6 +27,3 @@ class NeedsModelError(InputError):
 class PointFailedError(Exception):
     """Raise it in a campaign's function: this point has no answer, and is never asked for again."""
 
-
-class PointLostError(Exception):
-    """Raise it in a campaign's function: the machine's fault; the point is asked for again."""
