@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -34,6 +35,12 @@ def test_mistakes_say_what_was_wrong(tmp_path):
         sine.label(np.full((1, sine.n_columns), 2.0))
     with pytest.raises(dal.InputError, match="lack"):
         sine.to_unit([{"nothing": 1.0}])
+
+
+def test_a_problem_may_be_sent_to_another_process():
+    stack = dal.problem("stack")
+    copy = pickle.loads(pickle.dumps(stack))
+    assert copy.id == "stack" and np.array_equal(copy.label(copy.sample(2)), stack.label(stack.sample(2)))
 
 
 def test_a_problem_file_without_an_oracle_says_so(problem_file):

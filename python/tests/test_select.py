@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,22 @@ def test_borrowed_arrays_are_left_alone(data):
     strided = np.asfortranarray(pool)[::2]
     expected = dal.select("qbc", X, y, np.ascontiguousarray(strided), members[:, ::2], n=4).tolist()
     assert dal.select("qbc", X, y, strided, members[:, ::2], n=4).tolist() == expected
+
+
+@pytest.mark.parametrize("given", ["nothing", "indices", "points"])
+def test_a_query_is_called_and_answers_as_scikit_activemls(given, data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pool_module = pytest.importorskip("skactiveml.pool")
+    X, y, pool, _ = data
+    all_X = np.vstack([X, pool])
+    all_y = np.concatenate([y, np.full(len(pool), np.nan)])
+    candidates = {"nothing": None, "indices": np.arange(20, 60), "points": pool[:30]}[given]
+    words = {"candidates": candidates, "batch_size": 5, "return_utilities": True}
+    ours, our_utilities = query.GreedySamplingX().query(all_X, all_y, **words)
+    theirs, their_utilities = pool_module.GreedySamplingX(random_state=0).query(all_X, all_y, **words)
+    assert ours.tolist() == theirs.tolist()
+    assert our_utilities.shape == their_utilities.shape
+    assert np.allclose(our_utilities[0], their_utilities[0], equal_nan=True)
+    rows = np.arange(5)
+    assert np.allclose(our_utilities[rows, ours], their_utilities[rows, ours])

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::{capture, cargo, root, run, target_dir};
-use crate::{export, fixtures, fuzz, libtorch, package, page, tidy, valgrind, wheel};
+use crate::{export, fixtures, fuzz, libtorch, package, page, python, tidy, valgrind, wheel};
 
 /// What is checked.
 #[derive(clap::Args)]
@@ -18,6 +18,9 @@ pub struct Args {
     /// prerequisite is installed, and is a failure where that is refused.
     #[arg(long)]
     full: bool,
+    /// Leave out this stage.
+    #[arg(long, value_name = "STAGE")]
+    without: Vec<String>,
     /// Only what concerns this engine: tch.
     #[arg(long, conflicts_with = "full")]
     engine: Option<Engine>,
@@ -43,6 +46,7 @@ const STAGES: &[Stage] = &[
     ("tidy", || tidy::run_task(&[])),
     ("default build", no_libtorch),
     ("tests", || run(&mut cargo(&["test", "--workspace", "--locked", "--quiet"]))),
+    ("query classes", || python::run_writing(&python::Args { check: true, cards: None })),
     ("packaging", package::run_packing),
 ];
 
@@ -169,7 +173,11 @@ pub fn run_stages(args: &Args) -> Result<()> {
         None if args.full => STAGES.iter().chain(FULL_STAGES).chain(TCH_STAGES).collect(),
         None => STAGES.iter().collect(),
     };
-    for (name, stage) in stages {
+    if let Some(name) = args.without.iter().find(|name| stages.iter().all(|(known, _)| known != name)) {
+        let known: Vec<&str> = stages.iter().map(|(known, _)| *known).collect();
+        bail!("--without {name}: there is no such stage; there are: {}", known.join(", "));
+    }
+    for (name, stage) in stages.into_iter().filter(|(name, _)| args.without.iter().all(|left| left != name)) {
         eprintln!("── {name}");
         let start = Instant::now();
         stage().with_context(|| format!("stage `{name}`"))?;

@@ -42,9 +42,15 @@ pub fn run_checks() -> Result<()> {
     let (Some(oldest), Some(newest)) = (found.first(), found.last()) else {
         bail!("the Python package needs {} or a newer Python; none was found", PYTHONS[0]);
     };
-    for (base, name) in [(oldest, "oldest"), (newest, "newest")] {
+    let both = [(oldest, "oldest"), (newest, "newest")];
+    // Where there is one Python alone, it is the newest.
+    for (base, name) in both.into_iter().skip(usize::from(found.len() == 1)) {
         eprintln!("{}: pytest", base.display());
-        let python = environment(base, name, &folder().join("requirements-test.txt"))?;
+        let lists: &[&str] = match name {
+            "newest" => &["requirements-test.txt", "requirements-check.txt"],
+            _ => &["requirements-test.txt"],
+        };
+        let python = environment(base, name, lists)?;
         let install =
             ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"];
         run(Command::new(&python).args(install).arg(&wheel))?;
@@ -62,18 +68,16 @@ pub fn run_checks() -> Result<()> {
             let script = folder().join("notebooks/execute.py");
             run(Command::new(&python).arg(script).current_dir(target_dir()))?;
         }
-        if found.len() == 1 {
-            break;
-        }
     }
     Ok(())
 }
 
-/// Format and lints of the extension, which no command of the workspace at the root sees.
+/// Format and lints of the extension, which no command of the workspace at the root sees. Both workspaces build in one
+/// folder, where outside crates are shared.
 fn lints() -> Result<()> {
     let cargo = |args: &[&str]| {
         let mut command = Command::new("cargo");
-        command.args(args).current_dir(folder()).env("CARGO_TARGET_DIR", target_dir().join("python/build"));
+        command.args(args).current_dir(folder()).env("CARGO_TARGET_DIR", target_dir());
         command
     };
     run(&mut cargo(&["fmt", "--check"]))?;
@@ -88,14 +92,14 @@ fn folder() -> PathBuf {
 fn build(words: &[&str]) -> Result<PathBuf> {
     let found = pythons();
     let base = found.last().with_context(|| format!("building the wheel needs {} or a newer one", PYTHONS[0]))?;
-    let python = environment(base, "build", &folder().join("requirements-build.txt"))?;
+    let python = environment(base, "build", &["requirements-build.txt"])?;
     let wheels = target_dir().join("python/wheels");
     if wheels.exists() {
         fs::remove_dir_all(&wheels).with_context(|| wheels.display().to_string())?;
     }
     let mut maturin = Command::new(&python);
     maturin.args(["-m", "maturin", "build", "--locked", "--out"]).arg(&wheels).args(words).current_dir(folder());
-    maturin.env("CARGO_TARGET_DIR", target_dir().join("python/build"));
+    maturin.env("CARGO_TARGET_DIR", target_dir());
     run(&mut maturin)?;
     let made = fs::read_dir(&wheels).with_context(|| wheels.display().to_string())?;
     let mut made = made.filter_map(|entry| Some(entry.ok()?.path()));
@@ -125,10 +129,13 @@ fn kept_by_pyenv() -> Vec<(String, PathBuf)> {
     versions.lines().filter_map(|version| Some((version.to_owned(), program(version)?))).collect()
 }
 
-/// An environment with these requirements, made anew where they or the Python have changed.
-fn environment(base: &Path, name: &str, requirements: &Path) -> Result<PathBuf> {
-    let wanted = fs::read_to_string(requirements).with_context(|| requirements.display().to_string())?;
-    let wanted = format!("# {}\n{wanted}", base.display());
+/// An environment with what these lists of the package's folder pin, made anew where they or the Python have changed.
+fn environment(base: &Path, name: &str, lists: &[&str]) -> Result<PathBuf> {
+    let lists: Vec<PathBuf> = lists.iter().map(|list| folder().join(list)).collect();
+    let mut wanted = format!("# {}\n", base.display());
+    for list in &lists {
+        wanted += &fs::read_to_string(list).with_context(|| list.display().to_string())?;
+    }
     let environment = target_dir().join("python").join(format!("env-{name}"));
     let python = environment.join("bin/python");
     let stamp = environment.join("requirements.installed");
@@ -136,8 +143,12 @@ fn environment(base: &Path, name: &str, requirements: &Path) -> Result<PathBuf> 
         return Ok(python);
     }
     run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&environment))?;
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    run(Command::new(&python).args(install).arg(requirements))?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    for list in &lists {
+        install.arg("-r").arg(list);
+    }
+    run(&mut install)?;
     fs::write(stamp, wanted)?;
     Ok(python)
 }

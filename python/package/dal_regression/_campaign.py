@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ class Campaign:
 
     def __repr__(self) -> str:
         return f"<campaign {self.folder}>"
+
+    def __reduce__(self) -> Any:
+        # The folder is the campaign; it is opened again where it is unpickled.
+        return Campaign, (str(self.folder), None, self._threads)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -210,7 +215,8 @@ class Campaign:
         workers : int
             Calls at one time.
         kind : {"threads", "processes"}
-            Where they run; functions for processes must be importable.
+            Where they run; a function for processes must be importable
+            by a fresh one (a module's, not a notebook's).
         in_batches : bool
             A round waits for all answers of the one before: points do not depend on how fast answers come. Calls are
             then made one after the other.
@@ -235,7 +241,8 @@ class Campaign:
         words = (budget, workers, in_batches, batch, hear)
         if kind == "threads":
             return self._core.run(lambda point: answer_of(function(point), names), *words)
-        with ProcessPoolExecutor(max_workers=workers) as pool:
+        # Fresh processes: a fork of one that has threads, as this has, may never answer.
+        with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
             return self._core.run(lambda point: answer_of(pool.submit(function, point).result(), names), *words)
 
     def _run_program(self, budget: int | None, workers: int, in_batches: bool, batch: int | None) -> str:

@@ -39,12 +39,17 @@ class Problem:
     """
 
     def __init__(self, name: str | os.PathLike[str], **settings: Any) -> None:
+        self._given = (os.fspath(name), settings)
         self._core = _core.Problem(os.fspath(name), json.dumps(settings))
         self._described: dict[str, Any] = json.loads(self._core.describe())
 
     def __repr__(self) -> str:
         n_inputs, n_outputs = len(self.inputs), len(self.outputs)
         return f"<problem {self._described['variant']}: {n_inputs} inputs, {n_outputs} outputs>"
+
+    def __reduce__(self) -> Any:
+        # Made again where it is unpickled, from the same words.
+        return _again, self._given
 
     @property
     def id(self) -> str:
@@ -132,6 +137,10 @@ class Problem:
         """
         names = [column["name"] for column in self.inputs]
         return self._core.to_unit(rows_of(points, names))
+
+
+def _again(name: str, settings: dict[str, Any]) -> Problem:
+    return Problem(name, **settings)
 
 
 def rows_of(points: Any, names: list[str]) -> list[list[Any]]:

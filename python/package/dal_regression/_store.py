@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import _core
 from ._errors import FolderError
 from ._tables import table
 
@@ -34,9 +35,10 @@ def read_store(folder: str | os.PathLike[str], which: str = "steps") -> Any:
         return _read(root, which)
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "tables"
-        code = _core.program(["dal", "bench", "export", str(root), "--out", str(out), "--format", "csv"])
-        if code != 0:
-            raise FolderError(f"{root}: cannot be exported; the reason is on standard error")
+        words = ["bench", "export", str(root), "--out", str(out), "--format", "csv"]
+        done = subprocess.run([sys.executable, "-m", "dal_regression", *words], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise FolderError(done.stderr.strip().removeprefix("error: "))
         return _read(out, which)
 
 

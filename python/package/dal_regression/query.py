@@ -1,0 +1,1336 @@
+"""The query methods as classes, one for each strategy; they are called as scikit-activeml's."""
+
+# Written by `cargo xtask python` from the catalogue of strategies: change it there.
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ._errors import NeedsModelError
+from ._query import QueryMethod
+
+__all__ = [
+    "Bald",
+    "ClusterVariance",
+    "DensityAwareCoreSet",
+    "ExpectedModelOutputChange",
+    "GreedySamplingX",
+    "GreedySamplingXY",
+    "GreedySamplingY",
+    "LatinHypercube",
+    "LearningLoss",
+    "PowerBald",
+    "PowerExpectedModelOutputChange",
+    "PowerLearningLoss",
+    "PowerQueryByCommittee",
+    "PowerQueryByCommitteeDiversity",
+    "QueryByCommittee",
+    "QueryByCommitteeDiversity",
+    "QueryByCommitteeDiversityDensity",
+    "RandomSampling",
+    "Sobol",
+]
+
+
+class RandomSampling(QueryMethod):
+    """Uniform without replacement.
+
+    Formula: uniform over the pool, without replacement, from the strategy's stream.
+    Source: baseline.
+
+    Parameters
+    ----------
+    stream : int
+        number of the stream; another one makes a control that has to come out equal; a whole number
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "random"
+    _settings = ("stream",)
+
+    def __init__(
+        self,
+        *,
+        stream: int = 0,
+        random_state: int = 0,
+    ) -> None:
+        self.stream = stream
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities)
+
+
+class GreedySamplingX(QueryMethod):
+    """Greedy sampling in the inputs.
+
+    Formula: greedy, max of min over L and picks of |x* - x|.
+    Source: Wu, Lin, Huang, Information Sciences 474 (2019).
+
+    Parameters
+    ----------
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "gsx"
+    _settings = ()
+
+    def __init__(
+        self,
+        *,
+        random_state: int = 0,
+    ) -> None:
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities)
+
+
+class GreedySamplingY(QueryMethod):
+    """Greedy sampling in the outputs.
+
+    Formula: greedy, max of min over L and picks of |f(x*) - y|.
+    Source: Wu, Lin, Huang, Information Sciences 474 (2019).
+
+    Parameters
+    ----------
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "gsy"
+    _settings = ()
+
+    def __init__(
+        self,
+        *,
+        random_state: int = 0,
+    ) -> None:
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+
+class GreedySamplingXY(QueryMethod):
+    """Greedy sampling in inputs and outputs (iGS).
+
+    Formula: greedy, max of min over pairs of L and picks of |x* - x| |f(x*) - y|.
+    Source: Wu, Lin, Huang, Information Sciences 474 (2019).
+
+    Parameters
+    ----------
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "gsxy"
+    _settings = ()
+
+    def __init__(
+        self,
+        *,
+        random_state: int = 0,
+    ) -> None:
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+
+class QueryByCommittee(QueryMethod):
+    """Query by committee.
+
+    Formula: the n largest variances over members (divided by M), mean over outputs.
+    Source: Seung, Opper, Sompolinsky, COLT 1992; Burbidge, Rowland, King, IDEAL 2007.
+
+    Parameters
+    ----------
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "qbc"
+    _settings = ()
+
+    def __init__(
+        self,
+        *,
+        random_state: int = 0,
+    ) -> None:
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+
+class QueryByCommitteeDiversity(QueryMethod):
+    """Committee variance and distance.
+
+    Formula: greedy, u/2 + g/2: variance rescaled over the pool, distance to L and picks rescaled at every pick.
+    Source: Ren et al., arXiv 2302.00098 and 2201.12632.
+
+    Parameters
+    ----------
+    scaling : Literal["minmax", "raw"]
+        how the terms are brought to one scale; minmax: to [0, 1]; raw: added as they are
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "qbc-diversity"
+    _settings = ("scaling",)
+
+    def __init__(
+        self,
+        *,
+        scaling: Literal["minmax", "raw"] = "minmax",
+        random_state: int = 0,
+    ) -> None:
+        self.scaling = scaling
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+
+class QueryByCommitteeDiversityDensity(QueryMethod):
+    """Committee variance, distance and density.
+
+    Formula: greedy, (u + g + q)/3: q the mean cosine similarity to the 10 most similar other pool points.
+    Source: Ren et al., arXiv 2302.00098 and 2201.12632.
+
+    Parameters
+    ----------
+    density : Literal["similarity", "distance"]
+        what the density term measures; distance: one less the similarity
+    n_neighbours : int
+        most similar other pool points that count; a whole number from 1
+    scaling : Literal["minmax", "raw"]
+        how the terms are brought to one scale; minmax: to [0, 1]; raw: added as they are
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "qbc-diversity-density"
+    _settings = ("density", "n_neighbours", "scaling")
+
+    def __init__(
+        self,
+        *,
+        density: Literal["similarity", "distance"] = "similarity",
+        n_neighbours: int = 10,
+        scaling: Literal["minmax", "raw"] = "minmax",
+        random_state: int = 0,
+    ) -> None:
+        self.density = density
+        self.n_neighbours = n_neighbours
+        self.scaling = scaling
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+
+class Bald(QueryMethod):
+    """Variance of a dropout network.
+
+    Formula: the n largest variances over stochastic passes of a separate dropout network, mean over outputs.
+    Source: Gal, Ghahramani, ICML 2016; Ren et al., arXiv 2302.00098.
+
+    Parameters
+    ----------
+    rate : float
+        probability that a unit is dropped; between 0 and 1
+    n_passes : int
+        stochastic passes; a whole number from 2
+    width_factor : float | str
+        width of the dropout network beside a member's; sqrt-members, members or a positive number
+    epochs : float | str | None
+        epochs of the dropout network, if not those of the evaluated model; a whole number from 1
+    learning_rate : float | str | None
+        Adam's rate of the dropout network, if not that of the evaluated model; a positive number
+    batch_norm : float | str
+        whether the dropout network keeps the evaluated model's BatchNorm; true or false
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "bald"
+    _settings = ("rate", "n_passes", "width_factor", "epochs", "learning_rate", "batch_norm")
+
+    def __init__(
+        self,
+        *,
+        rate: float = 0.5,
+        n_passes: int = 25,
+        width_factor: float | str = "sqrt-members",
+        epochs: float | str | None = None,
+        learning_rate: float | str | None = None,
+        batch_norm: float | str = "false",
+        random_state: int = 0,
+    ) -> None:
+        self.rate = rate
+        self.n_passes = n_passes
+        self.width_factor = width_factor
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_norm = batch_norm
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        regressor : EnsembleRegressor, optional
+            What is trained on the labelled samples, as the method needs it; by default one without arguments.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
+
+
+class ExpectedModelOutputChange(QueryMethod):
+    """Expected model output change.
+
+    Formula: the n largest (1/|L0|) sum over x in L0 and j of |mean over m of grad f_mj(x) . grad l_m(x')|.
+    Source: Käding et al., BMVC 2018; Ren et al., arXiv 2302.00098.
+
+    Parameters
+    ----------
+    n_parameters : float | str | None
+        parameters in a random subset, all where absent; a whole number from 1
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "emoc"
+    _settings = ("n_parameters",)
+
+    def __init__(
+        self,
+        *,
+        n_parameters: float | str | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.n_parameters = n_parameters
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        regressor : EnsembleRegressor, optional
+            What is trained on the labelled samples, as the method needs it; by default one without arguments.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
+
+
+class LearningLoss(QueryMethod):
+    """Learned loss.
+
+    Formula: the n largest predicted losses, mean over the members' heads.
+    Source: Yoo, Kweon, CVPR 2019; Ren et al., arXiv 2302.00098.
+
+    Parameters
+    ----------
+    n_layers : int
+        hidden layers that feed the head; a whole number from 1
+    width : int
+        units per fed layer; a whole number from 1
+    weight : float
+        weight of the ranking loss; a positive number
+    margin : float
+        margin of the ranking loss; a positive number
+    joint_share : float
+        share of the epochs during which the ranking loss reaches the network; a number from 0 to 1
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "learning-loss"
+    _settings = ("n_layers", "width", "weight", "margin", "joint_share")
+
+    def __init__(
+        self,
+        *,
+        n_layers: int = 3,
+        width: int = 10,
+        weight: float = 0.001,
+        margin: float = 1.0,
+        joint_share: float = 0.6,
+        random_state: int = 0,
+    ) -> None:
+        self.n_layers = n_layers
+        self.width = width
+        self.weight = weight
+        self.margin = margin
+        self.joint_share = joint_share
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        regressor : EnsembleRegressor, optional
+            What is trained on the labelled samples, as the method needs it; by default one without arguments.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
+
+
+class DensityAwareCoreSet(QueryMethod):
+    """Density-aware core-set.
+
+    Formula: density groups by natural breaks, sparse ones with more of the batch, each covered greedily.
+    Source: after Kim, Shin, KDD 2022.
+
+    Parameters
+    ----------
+    density : Literal["mean-squared-distance", "k-over-distance"]
+        how dense the pool is around a point; mean-squared-distance: the mean over the neighbours, negated;
+        k-over-distance: their number over the sum of distances
+    n_neighbours : int
+        nearest other pool points that count; a whole number from 1
+    n_groups : int
+        density groups; a whole number from 1
+    temperature : float
+        of the softmax over groups; a positive number
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "dacs"
+    _settings = ("density", "n_neighbours", "n_groups", "temperature")
+
+    def __init__(
+        self,
+        *,
+        density: Literal["mean-squared-distance", "k-over-distance"] = "mean-squared-distance",
+        n_neighbours: int = 10,
+        n_groups: int = 4,
+        temperature: float = 0.25,
+        random_state: int = 0,
+    ) -> None:
+        self.density = density
+        self.n_neighbours = n_neighbours
+        self.n_groups = n_groups
+        self.temperature = temperature
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities)
+
+
+class ClusterVariance(QueryMethod):
+    """Committee variance spread over clusters.
+
+    Formula: average linkage cut at n/2 clusters, smallest first, in turn the largest variance left in each.
+    Source: after Citovsky et al., NeurIPS 2021.
+
+    Parameters
+    ----------
+    n_clusters : float | str | None
+        clusters, half the batch where absent; a whole number from 1
+    prefilter : float | str | None
+        only this many times the batch, the largest variances, are eligible; all where absent; a whole number from 1
+    max_matrix_bytes : int
+        largest distance matrix that is tried; a whole number of bytes
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "cluster-variance"
+    _settings = ("n_clusters", "prefilter", "max_matrix_bytes")
+
+    def __init__(
+        self,
+        *,
+        n_clusters: float | str | None = None,
+        prefilter: float | str | None = None,
+        max_matrix_bytes: int = 1073741824,
+        random_state: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.prefilter = prefilter
+        self.max_matrix_bytes = max_matrix_bytes
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+
+class PowerQueryByCommittee(QueryMethod):
+    """Drawn by committee variance.
+
+    Formula: n draws without replacement, w = (1 - e) s^b / sum s^b + e/N, s the committee's variance as in qbc.
+    Source: Kirsch et al., TMLR 2023 (arXiv 2106.12059); uniform share: this project's.
+
+    Parameters
+    ----------
+    beta : float
+        power of the score that the draw is in proportion to; 0 draws uniformly; a number from 0
+    uniform_share : float
+        share of the draw that is uniform, so that no point is out of reach; above 0, at most 1
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "power-qbc"
+    _settings = ("beta", "uniform_share")
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        uniform_share: float = 0.25,
+        random_state: int = 0,
+    ) -> None:
+        self.beta = beta
+        self.uniform_share = uniform_share
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+
+class PowerQueryByCommitteeDiversity(QueryMethod):
+    """Drawn by committee variance times distance.
+
+    Formula: n draws, each w = (1 - e) (s g)^b / sum (s g)^b + e/R over the R points left, g the distance to L and
+    picks.
+    Source: Kirsch et al., TMLR 2023 (arXiv 2106.12059); uniform share: this project's.
+
+    Parameters
+    ----------
+    beta : float
+        power of the score that the draw is in proportion to; 0 draws uniformly; a number from 0
+    uniform_share : float
+        share of the draw that is uniform, so that no point is out of reach; above 0, at most 1
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "power-qbc-diversity"
+    _settings = ("beta", "uniform_share")
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        uniform_share: float = 0.25,
+        random_state: int = 0,
+    ) -> None:
+        self.beta = beta
+        self.uniform_share = uniform_share
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+
+class PowerBald(QueryMethod):
+    """Drawn by the variance of a dropout network.
+
+    Formula: as power-qbc, s the variance over stochastic passes as in bald.
+    Source: Kirsch et al., TMLR 2023 (arXiv 2106.12059); uniform share: this project's.
+
+    Parameters
+    ----------
+    beta : float
+        power of the score that the draw is in proportion to; 0 draws uniformly; a number from 0
+    uniform_share : float
+        share of the draw that is uniform, so that no point is out of reach; above 0, at most 1
+    rate : float
+        probability that a unit is dropped; between 0 and 1
+    n_passes : int
+        stochastic passes; a whole number from 2
+    width_factor : float | str
+        width of the dropout network beside a member's; sqrt-members, members or a positive number
+    epochs : float | str | None
+        epochs of the dropout network, if not those of the evaluated model; a whole number from 1
+    learning_rate : float | str | None
+        Adam's rate of the dropout network, if not that of the evaluated model; a positive number
+    batch_norm : float | str
+        whether the dropout network keeps the evaluated model's BatchNorm; true or false
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "power-bald"
+    _settings = ("beta", "uniform_share", "rate", "n_passes", "width_factor", "epochs", "learning_rate", "batch_norm")
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        uniform_share: float = 0.25,
+        rate: float = 0.5,
+        n_passes: int = 25,
+        width_factor: float | str = "sqrt-members",
+        epochs: float | str | None = None,
+        learning_rate: float | str | None = None,
+        batch_norm: float | str = "false",
+        random_state: int = 0,
+    ) -> None:
+        self.beta = beta
+        self.uniform_share = uniform_share
+        self.rate = rate
+        self.n_passes = n_passes
+        self.width_factor = width_factor
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_norm = batch_norm
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        regressor : EnsembleRegressor, optional
+            What is trained on the labelled samples, as the method needs it; by default one without arguments.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
+
+
+class PowerExpectedModelOutputChange(QueryMethod):
+    """Drawn by expected model output change.
+
+    Formula: as power-qbc, s the change as in emoc.
+    Source: Kirsch et al., TMLR 2023 (arXiv 2106.12059); uniform share: this project's.
+
+    Parameters
+    ----------
+    beta : float
+        power of the score that the draw is in proportion to; 0 draws uniformly; a number from 0
+    uniform_share : float
+        share of the draw that is uniform, so that no point is out of reach; above 0, at most 1
+    n_parameters : float | str | None
+        parameters in a random subset, all where absent; a whole number from 1
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "power-emoc"
+    _settings = ("beta", "uniform_share", "n_parameters")
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        uniform_share: float = 0.25,
+        n_parameters: float | str | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.beta = beta
+        self.uniform_share = uniform_share
+        self.n_parameters = n_parameters
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        regressor : EnsembleRegressor, optional
+            What is trained on the labelled samples, as the method needs it; by default one without arguments.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
+
+
+class PowerLearningLoss(QueryMethod):
+    """Drawn by learned loss.
+
+    Formula: as power-qbc, s the predicted loss as in learning-loss less its least value over the pool.
+    Source: Kirsch et al., TMLR 2023 (arXiv 2106.12059); uniform share: this project's.
+
+    Parameters
+    ----------
+    beta : float
+        power of the score that the draw is in proportion to; 0 draws uniformly; a number from 0
+    uniform_share : float
+        share of the draw that is uniform, so that no point is out of reach; above 0, at most 1
+    n_layers : int
+        hidden layers that feed the head; a whole number from 1
+    width : int
+        units per fed layer; a whole number from 1
+    weight : float
+        weight of the ranking loss; a positive number
+    margin : float
+        margin of the ranking loss; a positive number
+    joint_share : float
+        share of the epochs during which the ranking loss reaches the network; a number from 0 to 1
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "power-learning-loss"
+    _settings = ("beta", "uniform_share", "n_layers", "width", "weight", "margin", "joint_share")
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        uniform_share: float = 0.25,
+        n_layers: int = 3,
+        width: int = 10,
+        weight: float = 0.001,
+        margin: float = 1.0,
+        joint_share: float = 0.6,
+        random_state: int = 0,
+    ) -> None:
+        self.beta = beta
+        self.uniform_share = uniform_share
+        self.n_layers = n_layers
+        self.width = width
+        self.weight = weight
+        self.margin = margin
+        self.joint_share = joint_share
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        regressor : EnsembleRegressor, optional
+            What is trained on the labelled samples, as the method needs it; by default one without arguments.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
+
+
+class Sobol(QueryMethod):
+    """Scrambled Sobol points, going on.
+
+    Formula: the next n points of one scrambled Sobol sequence a run; of a list, the nearest candidates left.
+    Source: Sobol 1967, Joe and Kuo 2008, Burley 2020; a passive design.
+
+    Parameters
+    ----------
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "sobol"
+    _settings = ()
+
+    def __init__(
+        self,
+        *,
+        random_state: int = 0,
+    ) -> None:
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        raise NeedsModelError(
+            f"{self._method}: makes points of its own and picks none of a pool; use it in a campaign"
+        )
+
+
+class LatinHypercube(QueryMethod):
+    """Latin hypercube, extended.
+
+    Formula: n points in strata that L leaves free, |L| + n strata an input; of a list, the nearest candidates left.
+    Source: McKay, Beckman, Conover 1979; extended as Wang 2003; a passive design.
+
+    Parameters
+    ----------
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "lhs"
+    _settings = ()
+
+    def __init__(
+        self,
+        *,
+        random_state: int = 0,
+    ) -> None:
+        self.random_state = random_state
+
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+        raise NeedsModelError(
+            f"{self._method}: makes points of its own and picks none of a pool; use it in a campaign"
+        )

@@ -15,6 +15,8 @@ pub struct Project {
     pub files: Vec<PathBuf>,
     /// Every package in `Cargo.lock`, of every platform and feature.
     pub packages: Vec<Package>,
+    /// Every package in `python/Cargo.lock`: the Python package is a workspace of its own.
+    pub python_packages: Vec<Package>,
 }
 
 /// A package as `cargo metadata` describes it.
@@ -72,11 +74,16 @@ impl Project {
         files.retain(|f| root.join(f).is_file());
         files.sort();
         files.dedup();
-        let metadata =
-            capture(&root, "cargo", &["metadata", "--format-version", "1", "--locked", "--all-features", "--quiet"])
-                .context("`cargo fetch --locked` brings what is missing")?;
-        let metadata: Metadata = serde_json::from_str(&metadata).context("what `cargo metadata` printed")?;
-        Ok(Self { root, files, packages: metadata.packages })
+        let packages = |manifest: &str| -> Result<Vec<Package>> {
+            let args =
+                ["metadata", "--format-version", "1", "--locked", "--all-features", "--quiet", "--manifest-path"];
+            let metadata = capture(&root, "cargo", &[&args[..], &[manifest]].concat())
+                .with_context(|| format!("`cargo fetch --manifest-path {manifest}` brings what is missing"))?;
+            let metadata: Metadata = serde_json::from_str(&metadata).context("what `cargo metadata` printed")?;
+            Ok(metadata.packages)
+        };
+        let (packages, python_packages) = (packages("Cargo.toml")?, packages("python/Cargo.toml")?);
+        Ok(Self { root, files, packages, python_packages })
     }
 
     /// A file's text, by its path relative to the root.

@@ -38,7 +38,11 @@ struct Sources {
 }
 
 pub fn check(project: &Project) -> Result<Findings> {
-    judge(&project.read(Path::new("deny.toml"))?, &project.packages).context("deny.toml")
+    let deny = project.read(Path::new("deny.toml"))?;
+    let mut found = judge(&deny, &project.packages).context("deny.toml")?;
+    let of_python = judge(&deny, &project.python_packages).context("deny.toml")?;
+    found.offences.extend(of_python.offences.into_iter().map(|offence| format!("python/{offence}")));
+    Ok(found)
 }
 
 fn judge(deny: &str, packages: &[Package]) -> Result<Findings> {
