@@ -61,9 +61,15 @@ pub(crate) fn select<'py>(
     Ok(answer)
 }
 
-/// The cards of all strategies, as JSON.
+/// The cards of all strategies with their needs and defaults, as JSON: what `dal strategies --format json` prints.
 #[pyfunction]
 pub(crate) fn strategies() -> PyResult<String> {
-    let cards: Vec<_> = dal_acq::catalogue().collect();
-    serde_json::to_string(&cards).map_err(|error| errors::json("cards", &error))
+    let whole = |card: &'static dal_acq::Card| -> serde_json::Result<serde_json::Value> {
+        let mut value = serde_json::to_value(card)?;
+        value["needs"] = serde_json::to_value(card.needs())?;
+        value["defaults"] = serde_json::to_value(card.defaults())?;
+        Ok(value)
+    };
+    let cards = dal_acq::catalogue().map(whole).collect::<serde_json::Result<Vec<_>>>();
+    cards.and_then(|cards| serde_json::to_string(&cards)).map_err(|error| errors::json("cards", &error))
 }

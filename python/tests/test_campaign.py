@@ -164,6 +164,9 @@ def test_mistakes_say_what_was_wrong(problem_file, tmp_path):
         dal.Campaign(tmp_path / "c", seed=3)
     with pytest.raises(dal.InputError, match="gsz"):
         dal.Campaign(tmp_path / "d", problem=problem_file, strategy="gsz")
+    assert not (tmp_path / "d").exists()
+    with pytest.raises(dal.FolderError, match="no such problem file"):
+        dal.Campaign(tmp_path / "d", problem=tmp_path / "none.toml")
     with pytest.raises(dal.InputError, match="nothing was taken"):
         campaign.tell({"id": [77], "y": [1.0]})
     with pytest.raises(dal.InputError, match="no labels"):

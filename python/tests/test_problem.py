@@ -53,8 +53,9 @@ def test_a_problem_file_without_an_oracle_says_so(problem_file):
 def test_a_store_becomes_tables(tmp_path):
     sweep = tmp_path / "sweep.toml"
     sweep.write_text(
-        'name = "small"\nseeds = { from = 0, count = 1 }\nsteps = 1\n[[problem]]\nid = "sine"\n'
-        'model = { hidden = [8], epochs = 5, members = 2 }\n[[strategy]]\nid = "random"\n'
+        'name = "small"\nseeds = 1\n[protocol]\ninitial = 10\nqueries = 5\nsteps = 1\ntest_points = 50\n'
+        'pool_ratios = [4]\n[training]\nepochs = 5\nmembers = 2\n'
+        '[[problem]]\nid = "sine"\nnetwork = { hidden = [8] }\n[[strategy]]\nid = "random"\n'
     )
     run = [sys.executable, "-m", "dal_regression", "bench", "run", str(sweep), "--store", str(tmp_path / "store")]
     done = subprocess.run(run, capture_output=True, text=True)

@@ -48,9 +48,7 @@ class Campaign:
     ) -> None:
         self.folder = Path(folder)
         if problem is not None:
-            # The settings file names the problem as seen from the campaign's folder.
-            place = os.path.relpath(Path(problem).absolute(), self.folder.absolute())
-            _core.Campaign.begin(str(self.folder), place, json.dumps(settings))
+            self._begin(Path(problem), settings)
         elif settings:
             raise InputError(
                 f"{', '.join(settings)}: the campaign has begun; edit {self.folder / 'campaign.toml'}, "
@@ -58,6 +56,23 @@ class Campaign:
             )
         self._core = _core.Campaign(str(self.folder), threads)
         self._threads = threads
+
+    def _begin(self, problem: Path, settings: dict[str, Any]) -> None:
+        if not problem.is_file():
+            raise FolderError(f"{problem}: there is no such problem file")
+        is_new = not self.folder.exists()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FolderError(f"{self.folder}: cannot be made: {error}") from error
+        try:
+            # The settings file names the problem as seen from the campaign's folder.
+            place = os.path.relpath(problem.resolve(), self.folder.resolve())
+            _core.Campaign.begin(str(self.folder), place, json.dumps(settings))
+        except BaseException:
+            if is_new and not any(self.folder.iterdir()):
+                self.folder.rmdir()
+            raise
 
     def __repr__(self) -> str:
         return f"<campaign {self.folder}>"
