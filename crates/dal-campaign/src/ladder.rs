@@ -124,6 +124,27 @@ pub fn ladder(n_labels: usize, shape: Shape) -> Vec<MlpEnsemble> {
     fitting[fitting.len().saturating_sub(RUNGS)..].to_vec()
 }
 
+/// Chooses among the [`ladder`]'s networks for labels of no campaign, all of equal weight, by cross-validation: of
+/// those within one standard error of the best, the simplest. Fewer than nine labels get the middle of the ladder. The
+/// Python package's estimator asks it.
+///
+/// # Errors
+/// A stop; labels that the scaling cannot take.
+pub fn choose(
+    labelled: &Labelled,
+    scaling: &OutputScaling,
+    threads: usize,
+    seeds: &SeedPath,
+    stop: &Stop,
+) -> Result<Choice, CampaignError> {
+    let ids: Vec<u64> = (0..labelled.len() as u64).collect();
+    let weights = vec![1.0; labelled.len()];
+    let shape = Shape { n_inputs: labelled.n_inputs(), n_outputs: labelled.n_outputs() };
+    Data { labelled, ids: &ids, weights: &weights, scaling }
+        .choose(shape, None, threads, seeds, stop)
+        .map(|(choice, _)| choice)
+}
+
 /// Numbers that one member learns.
 pub(crate) fn n_parameters(model: &MlpEnsemble, shape: Shape) -> usize {
     let mut count = 0;
@@ -368,6 +389,19 @@ mod tests {
         let x = Array2::from_shape_simple_fn((n, 2), || rng.random::<f64>() * 2.0 - 1.0);
         let y = Array2::from_shape_fn((n, 1), |(i, _)| f(x[[i, 0]], x[[i, 1]]));
         (Labelled::new(x, y).unwrap(), (0..n as u64).collect())
+    }
+
+    #[test]
+    fn labels_of_no_campaign_get_the_choice_of_one_with_equal_weights_until_a_stop() {
+        let scaling = OutputScaling::new(vec![OutputUnits { transform: OutputTransform::None, standardise: true }]);
+        let (labelled, ids) = data(12, |a, b| a * b);
+        let own = choose(&labelled, &scaling, 2, &SeedPath::root(1), &Stop::new()).unwrap();
+        let data = Data { labelled: &labelled, ids: &ids, weights: &[1.0; 12], scaling: &scaling };
+        assert_eq!(own, data.choose(SHAPE, None, 2, &SeedPath::root(1), &Stop::new()).unwrap().0);
+        let stop = Stop::new();
+        stop.raise(dal_core::StopLevel::Now);
+        let stopped = choose(&labelled, &scaling, 2, &SeedPath::root(1), &stop);
+        assert!(matches!(stopped, Err(CampaignError::Stopped)), "{stopped:?}");
     }
 
     #[test]

@@ -118,7 +118,21 @@ impl CpuLearner {
         needs: &dal_core::Needs,
         seeds: &dal_core::SeedPath,
     ) -> Result<CpuSurrogate, LearnError> {
-        let mut fitted = self.fit_surrogates(&[FitJob { labelled, needs, seeds: *seeds }], &Stop::new());
+        self.fit_until(labelled, needs, seeds, &Stop::new())
+    }
+
+    /// Trains one surrogate unless a stop comes before its end, such as Ctrl-C of the Python package.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); [`LearnError::Stopped`].
+    pub fn fit_until(
+        &self,
+        labelled: &Labelled,
+        needs: &dal_core::Needs,
+        seeds: &dal_core::SeedPath,
+        stop: &Stop,
+    ) -> Result<CpuSurrogate, LearnError> {
+        let mut fitted = self.fit_surrogates(&[FitJob { labelled, needs, seeds: *seeds }], stop);
         fitted.pop().unwrap_or_else(|| Err(LearnError::Other { message: "no job was trained".into() }))
     }
 

@@ -501,6 +501,8 @@ fn a_training_ends_within_an_epoch_of_a_stop_and_can_be_made_anew() {
     }
     let short = learner(network, small_training(2, 5));
     assert!(matches!(short.fit_all(&[job()], &stopped(StopLevel::Now))[0], Err(LearnError::Stopped)));
+    let seeds = SeedPath::root(1);
+    assert!(matches!(short.fit_until(&data, &needs, &seeds, &stopped(StopLevel::Now)), Err(LearnError::Stopped)));
     // A drain lets a training come to its end, and the learner goes on afterwards as if nothing had been.
     let x = points(5, 1, 2);
     let mean = |stop: &Stop| short.fit_all(&[job()], stop).remove(0).unwrap().mean(x.view()).unwrap();
