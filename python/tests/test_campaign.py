@@ -71,7 +71,7 @@ def test_a_campaign_begun_by_the_program_and_finished_in_python_equals_one_of_th
     def by_program(name: str, n: int) -> None:
         asked = program("ask", name, "-n", str(n), "--format", "csv", folder=tmp_path)
         (tmp_path / "asked.csv").write_text(asked)
-        told = answered(pd.read_csv(tmp_path / "asked.csv"))[["id", "y"]]
+        told = answered(pd.read_csv(tmp_path / "asked.csv", float_precision="round_trip"))[["id", "y"]]
         told.to_csv(tmp_path / "told.csv", index=False)
         program("tell", name, "told.csv", folder=tmp_path)
 

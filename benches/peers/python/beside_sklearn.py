@@ -36,13 +36,13 @@ def main():
             def ours():
                 words = {"members": 10, "epochs": args.epochs, "learning_rate": 1e-3, "weight_decay": 0.0}
                 words |= {"batch_norm": False, "threads": args.threads, "scale_inputs": False, "scale_outputs": False}
-                dal.EnsembleRegressor(hidden, **words).fit(X, y)
+                dal.EnsembleRegressor(hidden=hidden, **words).fit(X, y)
 
             def theirs():
                 words = {"batch_size": n, "max_iter": args.epochs, "n_iter_no_change": args.epochs, "tol": 0.0}
                 words |= {"alpha": 0.0, "learning_rate_init": 1e-3, "shuffle": False}
                 for member in range(10):
-                    MLPRegressor(hidden, random_state=member, **words).fit(X, y)
+                    MLPRegressor(hidden_layer_sizes=hidden, random_state=member, **words).fit(X, y)
 
             with warnings.catch_warnings(), threadpool_limits(args.threads):
                 # It says that it did not converge, which it was told not to.
