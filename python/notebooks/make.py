@@ -86,16 +86,20 @@ def curve(method):
 ]
 
 
-def write(name: str, cells: list[tuple[str, str]]) -> None:
+NOTEBOOKS = {"campaign.ipynb": CAMPAIGN, "comparing.ipynb": COMPARING}
+
+
+def text(name: str) -> str:
+    """What the file of this name holds."""
     notebook = nbformat.v4.new_notebook()
-    for kind, text in cells:
+    for kind, source in NOTEBOOKS[name]:
         make = nbformat.v4.new_markdown_cell if kind == "md" else nbformat.v4.new_code_cell
-        cell = make(text)
+        cell = make(source)
         cell["id"] = f"cell-{len(notebook.cells)}"
         notebook.cells.append(cell)
-    nbformat.write(notebook, Path(__file__).with_name(name))
+    return str(nbformat.writes(notebook)) + "\n"
 
 
 if __name__ == "__main__":
-    write("campaign.ipynb", CAMPAIGN)
-    write("comparing.ipynb", COMPARING)
+    for name in NOTEBOOKS:
+        Path(__file__).with_name(name).write_text(text(name), encoding="utf-8")

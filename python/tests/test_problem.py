@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,26 @@ import numpy as np
 import pytest
 
 import dal_regression as dal
+
+
+SWEEP = """
+name = "small"
+seeds = 1
+[protocol]
+initial = 10
+queries = 5
+steps = 1
+test_points = 50
+pool_ratios = [4]
+[training]
+epochs = 5
+members = 2
+[[problem]]
+id = "sine"
+network = { hidden = [8] }
+[[strategy]]
+id = "random"
+"""
 
 
 @pytest.mark.parametrize("card", dal.problems(), ids=lambda card: card["id"])
@@ -52,11 +73,7 @@ def test_a_problem_file_without_an_oracle_says_so(problem_file):
 
 def test_a_store_becomes_tables(tmp_path):
     sweep = tmp_path / "sweep.toml"
-    sweep.write_text(
-        'name = "small"\nseeds = 1\n[protocol]\ninitial = 10\nqueries = 5\nsteps = 1\ntest_points = 50\n'
-        'pool_ratios = [4]\n[training]\nepochs = 5\nmembers = 2\n'
-        '[[problem]]\nid = "sine"\nnetwork = { hidden = [8] }\n[[strategy]]\nid = "random"\n'
-    )
+    sweep.write_text(SWEEP)
     run = [sys.executable, "-m", "dal_regression", "bench", "run", str(sweep), "--store", str(tmp_path / "store")]
     done = subprocess.run(run, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -67,6 +84,23 @@ def test_a_store_becomes_tables(tmp_path):
     assert len(table) > 0
     with pytest.raises(dal.FolderError, match="no folder"):
         dal.read_store(tmp_path / "none")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise there")
+def test_the_program_answers_ctrl_c_as_the_rust_one_does(tmp_path):
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text(SWEEP.replace("epochs = 5", "epochs = 100000000"))
+    words = [sys.executable, "-m", "dal_regression", "bench", "run", str(sweep), "--store", str(tmp_path / "store")]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
+        said = running.stderr.readline()
+        assert b"2 trainings to do" in said
+        # The first lets steps in progress finish, the second ends them.
+        for word in (b"stopping after", b"ending"):
+            running.send_signal(signal.SIGINT)
+            while word not in said:
+                said = running.stderr.readline()
+                assert said
+        assert running.wait() == 130
 
 
 @pytest.mark.parametrize(

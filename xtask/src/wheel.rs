@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{root, run, target_dir};
+use crate::process::{root, run, search_path, target_dir};
 use crate::python;
 
 /// What is built, and whether it is tested.
@@ -60,11 +60,14 @@ pub fn run_checks() -> Result<()> {
         run(test.current_dir(target_dir()))?;
         if name == "newest" {
             eprintln!("stubs and notebooks");
-            let stubs = ["-m", "mypy.stubtest", "dal_regression", "--ignore-missing-stub", "--allowlist"];
-            run(Command::new(&python)
-                .args(stubs)
-                .arg(folder().join("stubtest-allowed.txt"))
-                .current_dir(target_dir()))?;
+            let settings = folder().join("pyproject.toml");
+            let stubs = ["-m", "mypy.stubtest", "dal_regression", "--ignore-missing-stub", "--mypy-config-file"];
+            let mut stubtest = Command::new(&python);
+            stubtest.args(stubs).arg(&settings).arg("--allowlist").arg(folder().join("stubtest-allowed.txt"));
+            run(stubtest.current_dir(target_dir()))?;
+            let mut mypy = Command::new(&python);
+            mypy.args(["-m", "mypy", "--package", "dal_regression", "--config-file"]).arg(&settings);
+            run(mypy.current_dir(target_dir()))?;
             let script = folder().join("notebooks/execute.py");
             run(Command::new(&python).arg(script).current_dir(target_dir()))?;
         }
@@ -100,6 +103,10 @@ fn build(words: &[&str]) -> Result<PathBuf> {
     let mut maturin = Command::new(&python);
     maturin.args(["-m", "maturin", "build", "--locked", "--out"]).arg(&wheels).args(words).current_dir(folder());
     maturin.env("CARGO_TARGET_DIR", target_dir());
+    // It looks for zig beside the first `python3` of the path.
+    let beside = python.parent().map(Path::to_path_buf);
+    let places = search_path().map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    maturin.env("PATH", std::env::join_paths(beside.into_iter().chain(places))?);
     run(&mut maturin)?;
     let made = fs::read_dir(&wheels).with_context(|| wheels.display().to_string())?;
     let mut made = made.filter_map(|entry| Some(entry.ok()?.path()));

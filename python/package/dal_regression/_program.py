@@ -12,7 +12,9 @@ def main() -> int:
     """Run ``dal`` with the words of the command line; gives its exit code."""
     # Python's own handler would wait until the program returns. With the system's, Ctrl-C ends it at once, as it does
     # the Rust program; the commands that work long set a handler of their own.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Where it is ignored, as below nohup, it stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.stdout.flush()
     return _core.program(["dal", *sys.argv[1:]])
 
