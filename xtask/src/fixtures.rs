@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{root, run, target_dir};
+use crate::environment::{environment, runs};
+use crate::process::{root, run};
 
 /// What to do with the fixtures.
 #[derive(clap::Args)]
@@ -85,25 +86,9 @@ pub fn run_scripts(args: &Args) -> Result<()> {
 
 /// A Python with the packages that a folder's `requirements.txt` pins, in an environment under the target directory.
 pub fn python_with(folder: &Path) -> Result<PathBuf> {
-    let requirements = folder.join("requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements).with_context(|| requirements.display().to_string())?;
-    let name = folder.file_name().context("a folder")?.to_string_lossy().into_owned();
-    let environment = target_dir().join("python").join(name);
-    let python = environment.join("bin/python");
-    let stamp = environment.join("requirements.installed");
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    let base = ["python3.11", "python3"]
-        .into_iter()
-        .find(|p| Command::new(p).arg("--version").output().is_ok_and(|o| o.status.success()));
-    let Some(base) = base else {
+    let name = folder.file_name().context("a folder")?.to_string_lossy();
+    let Some(base) = ["python3.11", "python3"].map(Path::new).into_iter().find(|program| runs(program)) else {
         bail!("this task needs Python 3 (scikit-learn 1.2.2 wants 3.8 to 3.11); none was found")
     };
-    run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&environment))?;
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
-    run(&mut install)?;
-    std::fs::write(stamp, wanted)?;
-    Ok(python)
+    environment(base, &name, &[folder.join("requirements.txt")])
 }

@@ -4,6 +4,7 @@
 mod bench_all;
 mod bench_peers;
 mod ci;
+mod environment;
 mod export;
 mod fixtures;
 mod fuzz;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::environment::{environment, runs};
 use crate::process::{root, run, search_path, target_dir};
 use crate::python;
 
@@ -50,7 +51,8 @@ pub fn run_checks() -> Result<()> {
             "newest" => &["requirements-test.txt", "requirements-check.txt"],
             _ => &["requirements-test.txt"],
         };
-        let python = environment(base, name, lists)?;
+        let lists: Vec<PathBuf> = lists.iter().map(|list| folder().join(list)).collect();
+        let python = environment(base, name, &lists)?;
         let install =
             ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"];
         run(Command::new(&python).args(install).arg(&wheel))?;
@@ -95,7 +97,7 @@ fn folder() -> PathBuf {
 fn build(words: &[&str]) -> Result<PathBuf> {
     let found = pythons();
     let base = found.last().with_context(|| format!("building the wheel needs {} or a newer one", PYTHONS[0]))?;
-    let python = environment(base, "build", &["requirements-build.txt"])?;
+    let python = environment(base, "build", &[folder().join("requirements-build.txt")])?;
     let wheels = target_dir().join("python/wheels");
     if wheels.exists() {
         fs::remove_dir_all(&wheels).with_context(|| wheels.display().to_string())?;
@@ -115,7 +117,6 @@ fn build(words: &[&str]) -> Result<PathBuf> {
 
 /// Pythons that run, the oldest first: those on the path, and what pyenv keeps beside them.
 fn pythons() -> Vec<PathBuf> {
-    let runs = |program: &Path| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
     let kept = kept_by_pyenv();
     let find = |name: &&str| {
         let version = format!("{}.", name.trim_start_matches("python"));
@@ -134,28 +135,4 @@ fn kept_by_pyenv() -> Vec<(String, PathBuf)> {
     let versions = ask(&["versions", "--bare"]).unwrap_or_default();
     let program = |version: &str| Some(Path::new(ask(&["prefix", version])?.trim()).join("bin/python"));
     versions.lines().filter_map(|version| Some((version.to_owned(), program(version)?))).collect()
-}
-
-/// An environment with what these lists of the package's folder pin, made anew where they or the Python have changed.
-fn environment(base: &Path, name: &str, lists: &[&str]) -> Result<PathBuf> {
-    let lists: Vec<PathBuf> = lists.iter().map(|list| folder().join(list)).collect();
-    let mut wanted = format!("# {}\n", base.display());
-    for list in &lists {
-        wanted += &fs::read_to_string(list).with_context(|| list.display().to_string())?;
-    }
-    let environment = target_dir().join("python").join(format!("env-{name}"));
-    let python = environment.join("bin/python");
-    let stamp = environment.join("requirements.installed");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&environment))?;
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    for list in &lists {
-        install.arg("-r").arg(list);
-    }
-    run(&mut install)?;
-    fs::write(stamp, wanted)?;
-    Ok(python)
 }
