@@ -86,6 +86,17 @@ impl Card {
         let text = |key: &str| all.get(key).map_or_else(|| "none".into(), |value| text(value).unwrap_or("none".into()));
         self.settings.iter().map(|setting| (setting.key, text(setting.key))).collect()
     }
+
+    /// The card with what follows from it, `needs` and `defaults`, as it is printed.
+    ///
+    /// # Errors
+    /// A value that JSON cannot hold; no card has one.
+    pub fn in_full(&'static self) -> serde_json::Result<serde_json::Value> {
+        let mut value = serde_json::to_value(self)?;
+        value["needs"] = serde_json::to_value(self.needs())?;
+        value["defaults"] = serde_json::to_value(self.defaults())?;
+        Ok(value)
+    }
 }
 
 /// What the score of a single pick is.

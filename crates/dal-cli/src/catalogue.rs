@@ -227,9 +227,9 @@ pub fn strategies(args: &StrategyArgs) -> Result<Done> {
         None => dal_acq::catalogue().collect(),
     };
     match (args.format, &args.strategy) {
-        (Format::Json, Some(_)) => outln!("{}", serde_json::to_string_pretty(&strategy_json(cards[0])?)?),
+        (Format::Json, Some(_)) => outln!("{}", serde_json::to_string_pretty(&cards[0].in_full()?)?),
         (Format::Json, None) => {
-            let all = cards.iter().map(|card| strategy_json(card)).collect::<Result<Vec<_>>>()?;
+            let all = cards.iter().map(|card| card.in_full()).collect::<serde_json::Result<Vec<_>>>()?;
             outln!("{}", serde_json::to_string_pretty(&all)?);
         }
         (Format::Table, Some(_)) => show_strategy(cards[0])?,
@@ -242,14 +242,6 @@ pub fn strategies(args: &StrategyArgs) -> Result<Done> {
         }
     }
     Ok(Done::Fully)
-}
-
-/// A card with what follows from it: needs and the settings' defaults.
-fn strategy_json(card: &'static dal_acq::Card) -> Result<Value> {
-    let mut value = serde_json::to_value(card)?;
-    value["needs"] = serde_json::to_value(card.needs())?;
-    value["defaults"] = serde_json::to_value(card.defaults())?;
-    Ok(value)
 }
 
 fn show_strategy(card: &'static dal_acq::Card) -> Result<()> {
