@@ -3,19 +3,18 @@
 use dal_campaign::ladder;
 use dal_core::outputs::{OutputScaling, OutputTransform, OutputUnits};
 use dal_core::{
-    Committee, Dimension, Labelled, MlpEnsemble, MlpOverlay, Needs, Queries, Scale, SeedPath, Shape, Space, Step,
-    StopLevel, Surrogate, Uncertainty,
+    Committee, Labelled, MlpEnsemble, MlpOverlay, Needs, SeedPath, Shape, StopLevel, Surrogate, Uncertainty,
 };
 use dal_nn::{CpuLearner, CpuSurrogate, InputScaling};
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
-use numpy::{PyArray1, PyArray2, PyArray3, PyReadonlyArray2};
+use numpy::{PyArray2, PyArray3, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 use serde_json::{Value, json};
 
-use crate::arrays::{matrix, out, out_block, rows};
+use crate::arrays::{matrix, out, out_block};
 use crate::errors;
-use crate::select::settings;
+use crate::select::{answer, settings};
 use crate::work::{guarded, interruptible};
 
 /// Labels from which on networks are compared; fewer get the small network that a campaign's ladder begins with.
@@ -226,31 +225,14 @@ impl Ensemble {
         for (mut column, (offset, factor)) in y.columns_mut().into_iter().zip(&self.units) {
             column.mapv_inplace(|v| (v - offset) / factor);
         }
-        let (proposal, notes) = interruptible(py, StopLevel::Now, |_| {
+        let chosen = interruptible(py, StopLevel::Now, |_| {
             let labelled = Labelled::new(x, y).map_err(|error| errors::refused(&error))?;
-            let number = Dimension::Continuous { low: -1.0, high: 1.0, scale: Scale::Linear };
-            let space = Space::new(vec![number; labelled.n_inputs()]).map_err(|error| errors::refused(&error))?;
-            let needs = found.strategy.needs();
-            let step = Step::new(&space, &labelled, pool.view(), Some(&self.networks), needs)
-                .map_err(|error| errors::refused(&error))?;
             let seeds = SeedPath::root(seed).purpose("select");
-            let proposal = found.strategy.propose(&step, n, &seeds).map_err(|error| errors::refused(&error))?;
-            Ok::<_, PyErr>((proposal, step.notes()))
+            let networks: &dyn Surrogate = &self.networks;
+            dal_acq::select_by_surrogate(&*found.strategy, None, &labelled, pool.view(), Some(networks), n, &seeds)
+                .map_err(|error| errors::selection(&error))
         })??;
-        let Queries::Picked(picked) = proposal.queries else {
-            return Err(errors::NeedsModelError::new_err(format!(
-                "{method}: makes points of its own and picks none of the pool; use it in a campaign"
-            )));
-        };
-        let answer = PyDict::new(py);
-        let numbers =
-            |values: Option<ndarray::Array1<f64>>| values.map(|values| PyArray1::from_owned_array(py, values));
-        answer.set_item("picked", rows(py, &picked))?;
-        answer.set_item("picked_scores", numbers(proposal.picked_scores))?;
-        answer.set_item("probabilities", numbers(proposal.probabilities))?;
-        answer.set_item("scores", numbers(proposal.scores))?;
-        answer.set_item("notes", notes)?;
-        Ok(answer)
+        answer(py, chosen)
     }
 
     /// Everything as checked bytes: a safetensors file with a digest.

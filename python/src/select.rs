@@ -1,8 +1,8 @@
 //! Query methods on a caller's own data: `dal select` without files.
 
-use dal_acq::{GivenPredictions, Known, select_known};
+use dal_acq::{Chosen, GivenPredictions, Known, select_known};
 use dal_core::{SeedPath, Settings, StopLevel};
-use numpy::{PyArray1, PyReadonlyArray2, PyReadonlyArray3, ToPyArray};
+use numpy::{PyArray1, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -50,12 +50,16 @@ pub(crate) fn select<'py>(
         let seeds = SeedPath::root(seed).purpose("select");
         select_known(&found, &known, pool.view(), n, &seeds).map_err(|error| errors::selection(&error))
     })?;
-    let chosen = outcome?;
+    answer(py, outcome?)
+}
+
+/// What was chosen, as a dictionary.
+pub(crate) fn answer(py: Python<'_>, chosen: Chosen) -> PyResult<Bound<'_, PyDict>> {
     let answer = PyDict::new(py);
     let numbers = |values: Option<ndarray::Array1<f64>>| values.map(|values| PyArray1::from_owned_array(py, values));
     answer.set_item("picked", rows(py, &chosen.picked))?;
     answer.set_item("picked_scores", numbers(chosen.picked_scores))?;
-    answer.set_item("probabilities", chosen.probabilities.map(|values| values.to_pyarray(py)))?;
+    answer.set_item("probabilities", numbers(chosen.probabilities))?;
     answer.set_item("scores", numbers(chosen.scores))?;
     answer.set_item("notes", chosen.notes)?;
     Ok(answer)
@@ -64,12 +68,6 @@ pub(crate) fn select<'py>(
 /// The cards of all strategies with their needs and defaults, as JSON: what `dal strategies --format json` prints.
 #[pyfunction]
 pub(crate) fn strategies() -> PyResult<String> {
-    let whole = |card: &'static dal_acq::Card| -> serde_json::Result<serde_json::Value> {
-        let mut value = serde_json::to_value(card)?;
-        value["needs"] = serde_json::to_value(card.needs())?;
-        value["defaults"] = serde_json::to_value(card.defaults())?;
-        Ok(value)
-    };
-    let cards = dal_acq::catalogue().map(whole).collect::<serde_json::Result<Vec<_>>>();
+    let cards = dal_acq::catalogue().map(dal_acq::Card::in_full).collect::<serde_json::Result<Vec<_>>>();
     cards.and_then(|cards| serde_json::to_string(&cards)).map_err(|error| errors::json("cards", &error))
 }

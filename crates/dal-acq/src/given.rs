@@ -365,6 +365,23 @@ fn choose(
         Some(_) => {}
     }
     let surrogate = predictions.map(|given| given as &dyn Surrogate);
+    select_by_surrogate(strategy, space, labelled, pool, surrogate, n_queries, seeds)
+}
+
+/// Chooses `n_queries` rows of `pool` (N, d) with a surrogate that was trained for the strategy's needs. Without a
+/// space the inputs count as numbers.
+///
+/// # Errors
+/// What the surrogate does not offer; shapes that do not fit; what the strategy refuses.
+pub fn select_by_surrogate(
+    strategy: &dyn Strategy,
+    space: Option<&Space>,
+    labelled: &Labelled,
+    pool: ArrayView2<'_, f64>,
+    surrogate: Option<&dyn Surrogate>,
+    n_queries: usize,
+    seeds: &SeedPath,
+) -> Result<Chosen, SelectError> {
     let numbers;
     let space = match space {
         Some(space) => space,
@@ -374,7 +391,7 @@ fn choose(
             &numbers
         }
     };
-    let step = Step::new(space, labelled, pool.reborrow(), surrogate, needs)?;
+    let step = Step::new(space, labelled, pool.reborrow(), surrogate, strategy.needs())?;
     let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
     match queries {
         Queries::Picked(picked) => Ok(Chosen { picked, picked_scores, probabilities, scores, notes: step.notes() }),

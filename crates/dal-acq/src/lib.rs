@@ -40,4 +40,4 @@ pub mod strategies;
 
 pub use card::{Card, Found, Invariance, Labels, PickScore};
 pub use catalogue::{card, catalogue, find};
-pub use given::{Chosen, GivenError, GivenPredictions, Known, SelectError, select, select_known};
+pub use given::{Chosen, GivenError, GivenPredictions, Known, SelectError, select, select_by_surrogate, select_known};
