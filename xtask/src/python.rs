@@ -65,16 +65,6 @@ pub fn run_writing(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What a method is given beside the samples.
-#[derive(Clone, Copy, PartialEq)]
-enum Given {
-    Nothing,
-    Committee,
-    Regressor,
-    /// It makes points of its own.
-    NoPool,
-}
-
 struct Setting {
     key: String,
     default: String,
@@ -86,7 +76,8 @@ struct Class {
     id: String,
     name: String,
     lines: Vec<String>,
-    given: Given,
+    /// The class of `_query.py` that has its `query`, by what that is given beside the samples.
+    base: &'static str,
     settings: Vec<Setting>,
 }
 
@@ -99,14 +90,14 @@ impl Class {
         let id = word(card, "id")?;
         let needs = &card["needs"];
         let wants = |key: &str| !matches!(needs[key], Value::Null | Value::Bool(false));
-        let given = if ["dropout", "loss_head", "tangent", "input_gradient"].into_iter().any(wants) {
-            Given::Regressor
+        let base = if ["dropout", "loss_head", "tangent", "input_gradient"].into_iter().any(wants) {
+            "ModelMethod"
         } else if ["mean", "uncertainty", "committee"].into_iter().any(wants) {
-            Given::Committee
+            "CommitteeMethod"
         } else if matches!(id, "sobol" | "lhs") {
-            Given::NoPool
+            "DesignMethod"
         } else {
-            Given::Nothing
+            "PoolMethod"
         };
         let mut lines = wrapped(&format!("{}.", word(card, "title")?));
         lines.push(String::new());
@@ -115,7 +106,7 @@ impl Class {
         let settings = card["settings"].as_array().context("a card lacks `settings`")?;
         let settings = settings.iter().map(|setting| Setting::of(setting, &card["defaults"])).collect::<Result<_>>()?;
         let own = NAMES.iter().find(|(known, _)| *known == id).map(|(_, name)| (*name).to_owned());
-        Ok(Self { id: id.into(), name: own.unwrap_or_else(|| capitals(id)), lines, given, settings })
+        Ok(Self { id: id.into(), name: own.unwrap_or_else(|| capitals(id)), lines, base, settings })
     }
 }
 
@@ -180,51 +171,6 @@ fn wrapped(text: &str) -> Vec<String> {
 
 const MARK: &str = "# Written by `cargo xtask python` from the catalogue of strategies: change it there.\n";
 
-const QUERY_BEGINS: &str = r#"        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-"#;
-
-const COMMITTEE: &str = "        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-";
-
-const REGRESSOR: &str = "        regressor : EnsembleRegressor, optional
-            What is trained on the labelled samples, as the method needs it; by default one without arguments.
-";
-
-const QUERY_ENDS: &str = r#"        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-"#;
-
-const NO_POOL: &str = r#"        raise NeedsModelError(
-            f"{self._method}: makes points of its own and picks none of a pool; use it in a campaign"
-        )
-"#;
-
 fn quoted(names: impl Iterator<Item = String>) -> String {
     names.map(|name| format!("    {name:?},\n")).collect()
 }
@@ -236,21 +182,17 @@ const SOURCE_BEGINS: &str = r#""""The query methods as classes, one for each str
 const SOURCE_IMPORTS: &str = "
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from ._errors import NeedsModelError
-from ._query import QueryMethod
+from ._query import CommitteeMethod, DesignMethod, ModelMethod, PoolMethod
 
 __all__ = [
 ";
 
 const STUB_IMPORTS: &str = "
-from typing import Any, Literal, overload
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from ._query import QueryMethod
+from ._query import CommitteeMethod, DesignMethod, ModelMethod, PoolMethod
 
 __all__ = [
 ";
@@ -282,17 +224,8 @@ impl Class {
         text + "        random_state: int = 0,\n    ) -> None:" + end
     }
 
-    /// What stands between the samples and the candidates in `query`.
-    fn model(&self) -> &'static str {
-        match self.given {
-            Given::Nothing | Given::NoPool => "",
-            Given::Committee => "        committee: Any,\n",
-            Given::Regressor => "        regressor: Any = None,\n",
-        }
-    }
-
     fn source(&self) -> String {
-        let mut text = format!("\n\nclass {}(QueryMethod):\n    \"\"\"", self.name);
+        let mut text = format!("\n\nclass {}({}):\n    \"\"\"", self.name, self.base);
         text += &self.lines.join("\n    ").replace("\n    \n", "\n\n");
         text += "\n\n    Parameters\n    ----------\n";
         for Setting { key, kind, help, .. } in &self.settings {
@@ -310,42 +243,15 @@ impl Class {
         for Setting { key, .. } in &self.settings {
             let _ = writeln!(text, "        self.{key} = {key}");
         }
-        text += "        self.random_state = random_state\n\n";
-        text += "    def query(\n        self,\n        X: Any,\n        y: Any,\n";
-        text += self.model();
-        text += QUERY_BEGINS;
-        text += match self.given {
-            Given::Nothing | Given::NoPool => "",
-            Given::Committee => COMMITTEE,
-            Given::Regressor => REGRESSOR,
-        };
-        text += QUERY_ENDS;
-        let call = "        return self._query(X, y, candidates, batch_size, return_utilities";
-        match self.given {
-            Given::Nothing => text + call + ")\n",
-            Given::Committee => text + call + ", members=committee)\n",
-            Given::Regressor => text + call + ", regressor=regressor, trains=True)\n",
-            Given::NoPool => text + NO_POOL,
-        }
+        text + "        self.random_state = random_state\n"
     }
 
     fn stub(&self) -> String {
-        let mut text = format!("\nclass {}(QueryMethod):\n", self.name);
+        let mut text = format!("\nclass {}({}):\n", self.name, self.base);
         for Setting { key, kind, .. } in &self.settings {
             let _ = writeln!(text, "    {key}: {kind}");
         }
-        text += &self.init(" ...\n");
-        let ends = [
-            ("return_utilities: Literal[False] = False", "npt.NDArray[np.int64]"),
-            ("*,\n        return_utilities: Literal[True]", "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"),
-        ];
-        for (utilities, answer) in ends {
-            text += "    @overload\n    def query(\n        self,\n        X: Any,\n        y: Any,\n";
-            text += self.model();
-            text += "        candidates: Any = None,\n        batch_size: int = 1,\n";
-            let _ = writeln!(text, "        {utilities},\n    ) -> {answer}: ...");
-        }
-        text
+        text + &self.init(" ...\n")
     }
 }
 
@@ -377,7 +283,7 @@ mod tests {
             "scale: Literal[\"minmax\", \"raw\"] = \"minmax\",",
             "n: int = 10,",
             "left_out: float | str | None = None,",
-            "        committee: Any,\n",
+            "class TwoWords(CommitteeMethod):",
             "_settings = (\"scale\", \"n\", \"left_out\")",
             "how; minmax: to [0, 1]",
         ] {
@@ -385,7 +291,7 @@ mod tests {
         }
         let mut trained = card();
         trained["needs"]["dropout"] = json!({"rate": 0.5});
-        assert!(Class::of(&trained).unwrap().source().contains("regressor: Any = None,"));
+        assert!(Class::of(&trained).unwrap().source().contains("(ModelMethod):"));
         trained["defaults"] = json!({});
         assert!(Class::of(&trained).is_err());
     }

@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ._arrays import Floats, answers, committee, matrix
-from ._errors import InputError
+from ._errors import InputError, NeedsModelError
 from ._select import choose
+
+
+_DOC = """Choose samples to label next.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            All samples. Distances are taken on the columns as they are.
+        y : array of shape (n,) or (n, J)
+            Their answers; NaN is unlabelled.{given}
+        candidates : None, indices into X, or points of shape (N, d)
+            What may be picked; by default every unlabelled sample.
+        batch_size : int
+            How many.
+        return_utilities : bool
+            Whether scores come too.
+
+        Returns
+        -------
+        array of int64, shape (batch_size,)
+            Indices into X, or into the candidates where those are points, in the order of the picks.
+        array, shape (batch_size, n)
+            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
+            each pick at its moment; NaN elsewhere.
+        """
+
+_COMMITTEE = """
+        committee : array, object or list
+            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
+            ``members(X)``; or fitted estimators."""
+
+_REGRESSOR = """
+        regressor : EnsembleRegressor, optional
+            What is trained on the labelled samples, as the method needs it; by default one without arguments."""
 
 
 class QueryMethod:
@@ -73,6 +107,110 @@ class QueryMethod:
         if not return_utilities:
             return indices
         return indices, _utilities(chosen, picked, rows, len(pool), n_all)
+
+
+class PoolMethod(QueryMethod):
+    """A method that asks no model."""
+
+    @overload
+    def query(
+        self, X: Any, y: Any, candidates: Any = None, batch_size: int = 1, return_utilities: Literal[False] = False
+    ) -> npt.NDArray[np.int64]: ...
+    @overload
+    def query(
+        self, X: Any, y: Any, candidates: Any = None, batch_size: int = 1, *, return_utilities: Literal[True]
+    ) -> tuple[npt.NDArray[np.int64], Floats]: ...
+    def query(
+        self, X: Any, y: Any, candidates: Any = None, batch_size: int = 1, return_utilities: bool = False
+    ) -> Any:
+        return self._query(X, y, candidates, batch_size, return_utilities)
+
+    query.__doc__ = _DOC.format(given="")
+
+
+class CommitteeMethod(QueryMethod):
+    """A method that asks what the members of a committee predict."""
+
+    @overload
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: Literal[False] = False,
+    ) -> npt.NDArray[np.int64]: ...
+    @overload
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        *,
+        return_utilities: Literal[True],
+    ) -> tuple[npt.NDArray[np.int64], Floats]: ...
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        committee: Any,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
+
+    query.__doc__ = _DOC.format(given=_COMMITTEE)
+
+
+class ModelMethod(QueryMethod):
+    """A method that looks into a network, which is trained for it."""
+
+    @overload
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: Literal[False] = False,
+    ) -> npt.NDArray[np.int64]: ...
+    @overload
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        *,
+        return_utilities: Literal[True],
+    ) -> tuple[npt.NDArray[np.int64], Floats]: ...
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        regressor: Any = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
+
+    query.__doc__ = _DOC.format(given=_REGRESSOR)
+
+
+class DesignMethod(PoolMethod):
+    """A method that makes points of its own: `query` refuses."""
+
+    def _query(self, *_: Any, **__: Any) -> Any:
+        raise NeedsModelError(
+            f"{self._method}: makes points of its own and picks none of a pool; use it in a campaign"
+        )
 
 
 def _candidates(

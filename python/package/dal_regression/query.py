@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from ._errors import NeedsModelError
-from ._query import QueryMethod
+from ._query import CommitteeMethod, DesignMethod, ModelMethod, PoolMethod
 
 __all__ = [
     "Bald",
@@ -32,7 +31,7 @@ __all__ = [
 ]
 
 
-class RandomSampling(QueryMethod):
+class RandomSampling(PoolMethod):
     """Uniform without replacement.
 
     Formula: uniform over the pool, without replacement, from the strategy's stream.
@@ -58,41 +57,8 @@ class RandomSampling(QueryMethod):
         self.stream = stream
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities)
-
-
-class GreedySamplingX(QueryMethod):
+class GreedySamplingX(PoolMethod):
     """Greedy sampling in the inputs.
 
     Formula: greedy, max of min over L and picks of |x* - x|.
@@ -114,41 +80,8 @@ class GreedySamplingX(QueryMethod):
     ) -> None:
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities)
-
-
-class GreedySamplingY(QueryMethod):
+class GreedySamplingY(CommitteeMethod):
     """Greedy sampling in the outputs.
 
     Formula: greedy, max of min over L and picks of |f(x*) - y|.
@@ -170,45 +103,8 @@ class GreedySamplingY(QueryMethod):
     ) -> None:
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
-
-
-class GreedySamplingXY(QueryMethod):
+class GreedySamplingXY(CommitteeMethod):
     """Greedy sampling in inputs and outputs (iGS).
 
     Formula: greedy, max of min over pairs of L and picks of |x* - x| |f(x*) - y|.
@@ -230,45 +126,8 @@ class GreedySamplingXY(QueryMethod):
     ) -> None:
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
-
-
-class QueryByCommittee(QueryMethod):
+class QueryByCommittee(CommitteeMethod):
     """Query by committee.
 
     Formula: the n largest variances over members (divided by M), mean over outputs.
@@ -290,45 +149,8 @@ class QueryByCommittee(QueryMethod):
     ) -> None:
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
-
-
-class QueryByCommitteeDiversity(QueryMethod):
+class QueryByCommitteeDiversity(CommitteeMethod):
     """Committee variance and distance.
 
     Formula: greedy, u/2 + g/2: variance rescaled over the pool, distance to L and picks rescaled at every pick.
@@ -354,45 +176,8 @@ class QueryByCommitteeDiversity(QueryMethod):
         self.scaling = scaling
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
-
-
-class QueryByCommitteeDiversityDensity(QueryMethod):
+class QueryByCommitteeDiversityDensity(CommitteeMethod):
     """Committee variance, distance and density.
 
     Formula: greedy, (u + g + q)/3: q the mean cosine similarity to the 10 most similar other pool points.
@@ -426,45 +211,8 @@ class QueryByCommitteeDiversityDensity(QueryMethod):
         self.scaling = scaling
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
-
-
-class Bald(QueryMethod):
+class Bald(ModelMethod):
     """Variance of a dropout network.
 
     Formula: the n largest variances over stochastic passes of a separate dropout network, mean over outputs.
@@ -510,44 +258,8 @@ class Bald(QueryMethod):
         self.batch_norm = batch_norm
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        regressor : EnsembleRegressor, optional
-            What is trained on the labelled samples, as the method needs it; by default one without arguments.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
-
-
-class ExpectedModelOutputChange(QueryMethod):
+class ExpectedModelOutputChange(ModelMethod):
     """Expected model output change.
 
     Formula: the n largest (1/|L0|) sum over x in L0 and j of |mean over m of grad f_mj(x) . grad l_m(x')|.
@@ -573,44 +285,8 @@ class ExpectedModelOutputChange(QueryMethod):
         self.n_parameters = n_parameters
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        regressor : EnsembleRegressor, optional
-            What is trained on the labelled samples, as the method needs it; by default one without arguments.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
-
-
-class LearningLoss(QueryMethod):
+class LearningLoss(ModelMethod):
     """Learned loss.
 
     Formula: the n largest predicted losses, mean over the members' heads.
@@ -652,44 +328,8 @@ class LearningLoss(QueryMethod):
         self.joint_share = joint_share
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        regressor : EnsembleRegressor, optional
-            What is trained on the labelled samples, as the method needs it; by default one without arguments.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
-
-
-class DensityAwareCoreSet(QueryMethod):
+class DensityAwareCoreSet(PoolMethod):
     """Density-aware core-set.
 
     Formula: density groups by natural breaks, sparse ones with more of the batch, each covered greedily.
@@ -728,41 +368,8 @@ class DensityAwareCoreSet(QueryMethod):
         self.temperature = temperature
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities)
-
-
-class ClusterVariance(QueryMethod):
+class ClusterVariance(CommitteeMethod):
     """Committee variance spread over clusters.
 
     Formula: average linkage cut at n/2 clusters, smallest first, in turn the largest variance left in each.
@@ -796,45 +403,8 @@ class ClusterVariance(QueryMethod):
         self.max_matrix_bytes = max_matrix_bytes
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
-
-
-class PowerQueryByCommittee(QueryMethod):
+class PowerQueryByCommittee(CommitteeMethod):
     """Drawn by committee variance.
 
     Formula: n draws without replacement, w = (1 - e) s^b / sum s^b + e/N, s the committee's variance as in qbc.
@@ -864,45 +434,8 @@ class PowerQueryByCommittee(QueryMethod):
         self.uniform_share = uniform_share
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
-
-
-class PowerQueryByCommitteeDiversity(QueryMethod):
+class PowerQueryByCommitteeDiversity(CommitteeMethod):
     """Drawn by committee variance times distance.
 
     Formula: n draws, each w = (1 - e) (s g)^b / sum (s g)^b + e/R over the R points left, g the distance to L and
@@ -933,45 +466,8 @@ class PowerQueryByCommitteeDiversity(QueryMethod):
         self.uniform_share = uniform_share
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        committee : array, object or list
-            Predictions at the candidates, shape (M, N) or (M, N, J), in the units of y; an object with
-            ``members(X)``; or fitted estimators.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, members=committee)
-
-
-class PowerBald(QueryMethod):
+class PowerBald(ModelMethod):
     """Drawn by the variance of a dropout network.
 
     Formula: as power-qbc, s the variance over stochastic passes as in bald.
@@ -1025,44 +521,8 @@ class PowerBald(QueryMethod):
         self.batch_norm = batch_norm
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        regressor : EnsembleRegressor, optional
-            What is trained on the labelled samples, as the method needs it; by default one without arguments.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
-
-
-class PowerExpectedModelOutputChange(QueryMethod):
+class PowerExpectedModelOutputChange(ModelMethod):
     """Drawn by expected model output change.
 
     Formula: as power-qbc, s the change as in emoc.
@@ -1096,44 +556,8 @@ class PowerExpectedModelOutputChange(QueryMethod):
         self.n_parameters = n_parameters
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        regressor : EnsembleRegressor, optional
-            What is trained on the labelled samples, as the method needs it; by default one without arguments.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
-
-
-class PowerLearningLoss(QueryMethod):
+class PowerLearningLoss(ModelMethod):
     """Drawn by learned loss.
 
     Formula: as power-qbc, s the predicted loss as in learning-loss less its least value over the pool.
@@ -1183,44 +607,8 @@ class PowerLearningLoss(QueryMethod):
         self.joint_share = joint_share
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        regressor : EnsembleRegressor, optional
-            What is trained on the labelled samples, as the method needs it; by default one without arguments.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        return self._query(X, y, candidates, batch_size, return_utilities, regressor=regressor, trains=True)
-
-
-class Sobol(QueryMethod):
+class Sobol(DesignMethod):
     """Scrambled Sobol points, going on.
 
     Formula: the next n points of one scrambled Sobol sequence a run; of a list, the nearest candidates left.
@@ -1242,43 +630,8 @@ class Sobol(QueryMethod):
     ) -> None:
         self.random_state = random_state
 
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
 
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        raise NeedsModelError(
-            f"{self._method}: makes points of its own and picks none of a pool; use it in a campaign"
-        )
-
-
-class LatinHypercube(QueryMethod):
+class LatinHypercube(DesignMethod):
     """Latin hypercube, extended.
 
     Formula: n points in strata that L leaves free, |L| + n strata an input; of a list, the nearest candidates left.
@@ -1299,38 +652,3 @@ class LatinHypercube(QueryMethod):
         random_state: int = 0,
     ) -> None:
         self.random_state = random_state
-
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-    ) -> Any:
-        """Choose samples to label next.
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            All samples. Distances are taken on the columns as they are.
-        y : array of shape (n,) or (n, J)
-            Their answers; NaN is unlabelled.
-        candidates : None, indices into X, or points of shape (N, d)
-            What may be picked; by default every unlabelled sample.
-        batch_size : int
-            How many.
-        return_utilities : bool
-            Whether scores come too.
-
-        Returns
-        -------
-        array of int64, shape (batch_size,)
-            Indices into X, or into the candidates where those are points, in the order of the picks.
-        array, shape (batch_size, n)
-            With `return_utilities`: in the first row the score of every candidate before the first pick, then that of
-            each pick at its moment; NaN elsewhere.
-        """
-        raise NeedsModelError(
-            f"{self._method}: makes points of its own and picks none of a pool; use it in a campaign"
-        )

@@ -1,11 +1,8 @@
 # Written by `cargo xtask python` from the catalogue of strategies: change it there.
 
-from typing import Any, Literal, overload
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from ._query import QueryMethod
+from ._query import CommitteeMethod, DesignMethod, ModelMethod, PoolMethod
 
 __all__ = [
     "Bald",
@@ -29,7 +26,7 @@ __all__ = [
     "Sobol",
 ]
 
-class RandomSampling(QueryMethod):
+class RandomSampling(PoolMethod):
     stream: int
     def __init__(
         self,
@@ -37,137 +34,36 @@ class RandomSampling(QueryMethod):
         stream: int = 0,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class GreedySamplingX(QueryMethod):
+class GreedySamplingX(PoolMethod):
     def __init__(
         self,
         *,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class GreedySamplingY(QueryMethod):
+class GreedySamplingY(CommitteeMethod):
     def __init__(
         self,
         *,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class GreedySamplingXY(QueryMethod):
+class GreedySamplingXY(CommitteeMethod):
     def __init__(
         self,
         *,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class QueryByCommittee(QueryMethod):
+class QueryByCommittee(CommitteeMethod):
     def __init__(
         self,
         *,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class QueryByCommitteeDiversity(QueryMethod):
+class QueryByCommitteeDiversity(CommitteeMethod):
     scaling: Literal["minmax", "raw"]
     def __init__(
         self,
@@ -175,29 +71,8 @@ class QueryByCommitteeDiversity(QueryMethod):
         scaling: Literal["minmax", "raw"] = "minmax",
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class QueryByCommitteeDiversityDensity(QueryMethod):
+class QueryByCommitteeDiversityDensity(CommitteeMethod):
     density: Literal["similarity", "distance"]
     n_neighbours: int
     scaling: Literal["minmax", "raw"]
@@ -209,29 +84,8 @@ class QueryByCommitteeDiversityDensity(QueryMethod):
         scaling: Literal["minmax", "raw"] = "minmax",
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class Bald(QueryMethod):
+class Bald(ModelMethod):
     rate: float
     n_passes: int
     width_factor: float | str
@@ -249,29 +103,8 @@ class Bald(QueryMethod):
         batch_norm: float | str = "false",
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class ExpectedModelOutputChange(QueryMethod):
+class ExpectedModelOutputChange(ModelMethod):
     n_parameters: float | str | None
     def __init__(
         self,
@@ -279,29 +112,8 @@ class ExpectedModelOutputChange(QueryMethod):
         n_parameters: float | str | None = None,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class LearningLoss(QueryMethod):
+class LearningLoss(ModelMethod):
     n_layers: int
     width: int
     weight: float
@@ -317,29 +129,8 @@ class LearningLoss(QueryMethod):
         joint_share: float = 0.6,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class DensityAwareCoreSet(QueryMethod):
+class DensityAwareCoreSet(PoolMethod):
     density: Literal["mean-squared-distance", "k-over-distance"]
     n_neighbours: int
     n_groups: int
@@ -353,27 +144,8 @@ class DensityAwareCoreSet(QueryMethod):
         temperature: float = 0.25,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class ClusterVariance(QueryMethod):
+class ClusterVariance(CommitteeMethod):
     n_clusters: float | str | None
     prefilter: float | str | None
     max_matrix_bytes: int
@@ -385,29 +157,8 @@ class ClusterVariance(QueryMethod):
         max_matrix_bytes: int = 1073741824,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class PowerQueryByCommittee(QueryMethod):
+class PowerQueryByCommittee(CommitteeMethod):
     beta: float
     uniform_share: float
     def __init__(
@@ -417,29 +168,8 @@ class PowerQueryByCommittee(QueryMethod):
         uniform_share: float = 0.25,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class PowerQueryByCommitteeDiversity(QueryMethod):
+class PowerQueryByCommitteeDiversity(CommitteeMethod):
     beta: float
     uniform_share: float
     def __init__(
@@ -449,29 +179,8 @@ class PowerQueryByCommitteeDiversity(QueryMethod):
         uniform_share: float = 0.25,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        committee: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class PowerBald(QueryMethod):
+class PowerBald(ModelMethod):
     beta: float
     uniform_share: float
     rate: float
@@ -493,29 +202,8 @@ class PowerBald(QueryMethod):
         batch_norm: float | str = "false",
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class PowerExpectedModelOutputChange(QueryMethod):
+class PowerExpectedModelOutputChange(ModelMethod):
     beta: float
     uniform_share: float
     n_parameters: float | str | None
@@ -527,29 +215,8 @@ class PowerExpectedModelOutputChange(QueryMethod):
         n_parameters: float | str | None = None,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class PowerLearningLoss(QueryMethod):
+class PowerLearningLoss(ModelMethod):
     beta: float
     uniform_share: float
     n_layers: int
@@ -569,76 +236,17 @@ class PowerLearningLoss(QueryMethod):
         joint_share: float = 0.6,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        regressor: Any = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class Sobol(QueryMethod):
+class Sobol(DesignMethod):
     def __init__(
         self,
         *,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
 
-class LatinHypercube(QueryMethod):
+class LatinHypercube(DesignMethod):
     def __init__(
         self,
         *,
         random_state: int = 0,
     ) -> None: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: Literal[False] = False,
-    ) -> npt.NDArray[np.int64]: ...
-    @overload
-    def query(
-        self,
-        X: Any,
-        y: Any,
-        candidates: Any = None,
-        batch_size: int = 1,
-        *,
-        return_utilities: Literal[True],
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]: ...
