@@ -62,6 +62,9 @@ def test_ask_and_tell(problem_file, tmp_path):
     campaign.export(tmp_path / "points.csv")
     campaign.export(tmp_path / "model.safetensors")
     assert (tmp_path / "points.csv").read_text().startswith("id,a,b,y")
+    with pytest.raises(dal.FolderError, match="cannot be written"):
+        campaign.export(tmp_path / "none" / "points.csv")
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_a_campaign_begun_by_the_program_and_finished_in_python_equals_one_of_the_program(problem_file, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -17,7 +18,8 @@ import numpy as np
 
 from . import _core
 from ._errors import FolderError, InputError
-from ._tables import table, to_csv
+from ._files import write_whole
+from ._tables import from_csv, table, to_csv
 
 log = logging.getLogger("dal_regression")
 
@@ -185,21 +187,15 @@ class Campaign:
 
     def points(self) -> Any:
         """Every point with its answer, state, round and the probability of its draw, as a table."""
-        import csv
-        import io
-
-        from ._store import _value
-
-        rows = list(csv.reader(io.StringIO(self._core.export_csv())))
-        return table({name: [_value(row[i]) for row in rows[1:]] for i, name in enumerate(rows[0])})
+        return from_csv(io.StringIO(self._core.export_csv()))
 
     def export(self, path: str | os.PathLike[str], to: str | None = None) -> None:
         """Write the points (``csv``) or the model (``safetensors``) to a file; by default its ending says which."""
         kind = to or Path(path).suffix.lstrip(".")
         if kind == "csv":
-            Path(path).write_text(self._core.export_csv(), encoding="utf-8")
+            write_whole(path, self._core.export_csv().encode())
         elif kind == "safetensors":
-            Path(path).write_bytes(self._core.export_model())
+            write_whole(path, self._core.export_model())
         else:
             raise InputError(f"{path}: csv or safetensors is wanted, as the file's ending or with to=")
 

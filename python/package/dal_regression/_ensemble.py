@@ -12,6 +12,7 @@ import numpy as np
 from . import _core
 from ._arrays import Floats, array, matrix
 from ._errors import FolderError, InputError
+from ._files import write_whole
 
 if TYPE_CHECKING:
 
@@ -179,13 +180,7 @@ class EnsembleRegressor(_Base):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write networks, scaling and parameters to a file (safetensors, with a digest that `load` checks)."""
         self._check_fitted()
-        place = Path(path)
-        temporary = place.with_name(f"{place.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(self._model.to_bytes())
-            os.replace(temporary, place)
-        except OSError as error:
-            raise FolderError(f"{place}: cannot be written: {error}") from error
+        write_whole(path, self._model.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> EnsembleRegressor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import FolderError
-from ._tables import table
+from ._tables import from_csv
 
 
 def read_store(folder: str | os.PathLike[str], which: str = "steps") -> Any:
@@ -48,17 +47,4 @@ def _read(root: Path, which: str) -> Any:
         known = ", ".join(sorted(file.stem for file in root.glob("*.csv")))
         raise FolderError(f"{root}: there is no table {which!r}; there are: {known}")
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    header, body = rows[0], rows[1:]
-    return table({name: [_value(row[i]) for row in body] for i, name in enumerate(header)})
-
-
-def _value(text: str) -> Any:
-    if text == "":
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+        return from_csv(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,23 @@ def column(values: list[Any]) -> Any:
     if kinds <= {int, float, type(None)}:
         return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
     return np.array(values, dtype=object)
+
+
+def from_csv(lines: Iterable[str]) -> Any:
+    """A table of CSV with a header; empty cells are missing, numbers are numbers."""
+    header, *rows = csv.reader(lines)
+    return table({name: [_value(row[i]) for row in rows] for i, name in enumerate(header)})
+
+
+def _value(text: str) -> Any:
+    if text == "":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def to_csv(points: Any, name: str) -> str:
