@@ -70,6 +70,14 @@ pub enum GeomError {
         /// The largest number of points whose matrix fits.
         largest: usize,
     },
+    /// A matrix that has to be positive definite is not.
+    #[error("{what} ({size} × {size}) is not positive definite, so it has no Cholesky factor")]
+    NotPositiveDefinite {
+        /// Which matrix.
+        what: &'static str,
+        /// Its rows.
+        size: usize,
+    },
     /// The kd-tree library refused the points.
     #[error("the kd-tree could not be built: {reason}")]
     Tree {
