@@ -139,9 +139,9 @@ pub use space::{Dimension, Scale, Space, SpaceError, Value};
 pub use stop::{Stop, StopLevel};
 pub use strategy::{Course, Proposal, Queries, Step, Strategy, StrategyError, top_scored};
 pub use surrogate::{
-    Capability, Committee, Dropout, DropoutSpec, FitJob, InputGradient, LearnError, Learner, LossHead, LossHeadSpec,
-    ModelUnits, Moments, Needs, OnChunk, ParameterSubset, Surrogate, SurrogateError, Tangent, TrainingCost,
-    TrainingEnd, TrainingReport, Uncertainty, WidthFactor,
+    Capability, Committee, Dropout, DropoutSpec, FeatureKind, FeatureSpec, Features, FitJob, InputGradient, LearnError,
+    Learner, LossHead, LossHeadSpec, ModelUnits, Moments, Needs, OnChunk, ParameterSubset, Parametrisation, Surrogate,
+    SurrogateError, Tangent, TrainingCost, TrainingEnd, TrainingReport, Uncertainty, WidthFactor,
 };
 
 /// Raised whenever results change on purpose; recorded with every run, and runs of another revision are never mixed in.

@@ -7,8 +7,8 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use thiserror::Error;
 
 use crate::{
-    Capability, Clock, Labelled, Moments, Needs, OnChunk, ParameterSubset, SeedPath, Space, SpaceError, Surrogate,
-    SurrogateError, Uncertainty,
+    Capability, Clock, FeatureSpec, Labelled, Moments, Needs, OnChunk, ParameterSubset, SeedPath, Space, SpaceError,
+    Surrogate, SurrogateError, Uncertainty,
 };
 
 /// A rule for choosing what to label next: a value, without state between steps.
@@ -436,6 +436,15 @@ impl<'a> Step<'a> {
         })
     }
 
+    /// Features at `x` (n, n_inputs), shape (n, columns), as [`Features::features_at`](crate::Features::features_at)
+    /// has them.
+    ///
+    /// # Errors
+    /// As [`mean`](Self::mean).
+    pub fn features(&self, x: ArrayView2<'_, f64>, spec: &FeatureSpec) -> Result<Array2<f64>, StrategyError> {
+        self.ask(&Capability::FEATURES, |surrogate| surrogate.features(), |features| features.features_at(x, spec))
+    }
+
     /// Leaves a remark for the record, such as a term that is constant on this pool and therefore counts for nothing.
     pub fn note(&self, remark: impl Into<String>) {
         let remark = remark.into();
@@ -608,7 +617,7 @@ mod tests {
     #[test]
     fn every_capability_is_refused_unless_declared_and_named_where_missing() {
         type Ask = fn(&Step<'_>) -> Result<(), StrategyError>;
-        let asks: [Ask; 7] = [
+        let asks: [Ask; 8] = [
             |step| step.mean_at(step.pool()).map(|_| ()),
             |step| step.moments().map(|_| ()),
             |step| step.members(step.pool(), 1, &mut |_, _| ()),
@@ -616,6 +625,16 @@ mod tests {
             |step| {
                 let target = array![0.0];
                 step.loss_gradient_products(step.pool(), step.pool(), target.view(), None, &mut |_, _| ())
+            },
+            |step| {
+                let spec = FeatureSpec {
+                    kind: crate::FeatureKind::LastLayer,
+                    columns: None,
+                    directions: 1,
+                    parametrisation: Default::default(),
+                    seeds: SeedPath::root(0),
+                };
+                step.features(step.pool(), &spec).map(|_| ())
             },
             |step| step.dropout_moments(step.pool(), &SeedPath::root(0)).map(|_| ()),
             |step| step.predicted_loss(step.pool()).map(|_| ()),
@@ -626,6 +645,7 @@ mod tests {
             committee: true,
             input_gradient: true,
             tangent: true,
+            features: true,
             dropout: Some(Default::default()),
             loss_head: Some(Default::default()),
         };

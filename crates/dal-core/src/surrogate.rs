@@ -47,6 +47,10 @@ pub trait Surrogate: Send {
     fn tangent(&self) -> Option<&dyn Tangent> {
         None
     }
+    /// Features whose inner products are a kernel of the model.
+    fn features(&self) -> Option<&dyn Features> {
+        None
+    }
     /// What strategies see in the place of this model, where it was trained in other units than it answers in.
     fn model_units(&self) -> Option<ModelUnits<'_>> {
         None
@@ -223,6 +227,68 @@ pub trait Tangent {
     ) -> Result<(), SurrogateError>;
 }
 
+/// What the factors before a network's parameters are when gradients are taken.
+///
+/// A linear layer counts as `z = weight / √fan_in · W h + bias · b` (a convolution likewise, its fan-in that of its
+/// initialisation), BatchNorm's γ as a weight of fan-in 1 and its β as a bias. A gradient by W is then that of
+/// PyTorch's parameters times `weight / √fan_in`, and one by b times `bias`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parametrisation {
+    /// Before weights.
+    pub weight: f64,
+    /// Before biases.
+    pub bias: f64,
+}
+
+impl Default for Parametrisation {
+    fn default() -> Self {
+        Self { weight: 1.0, bias: 0.1 }
+    }
+}
+
+/// Of which parameters features are the gradients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeatureKind {
+    /// Of every parameter of the network.
+    #[default]
+    Gradient,
+    /// Of the last linear layer: its input and a constant.
+    LastLayer,
+}
+
+/// Which features are wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FeatureSpec {
+    /// Of which parameters.
+    pub kind: FeatureKind,
+    /// Columns of a random sketch of them; all of them, exactly, where `None`, which only small networks allow.
+    pub columns: Option<usize>,
+    /// Of a network with more outputs, this many random combinations `Σ_j ±f_j / √directions` stand for them all; no
+    /// sign is drawn where there are no more outputs than this. At least 1; of no effect on the last layer, where every
+    /// output has the same gradient.
+    pub directions: usize,
+    /// The factors before the parameters.
+    pub parametrisation: Parametrisation,
+    /// The stream of signs and sketch.
+    pub seeds: SeedPath,
+}
+
+/// Features of points whose inner products are a kernel: `Σ_m Σ_j ∇f_mj(x) · ∇f_mj(x′)` over members m and outputs j.
+pub trait Features {
+    /// Features at `x` (n, n_inputs): shape (n, columns).
+    ///
+    /// Outputs count in the units that the network was trained in; BatchNorm is that of inference. With a sketch, and
+    /// with fewer directions than outputs, inner products are unbiased estimates, from the same draws for every row:
+    /// points that are to be compared belong in one call. Every member has a sketch of its own, added up, which is a
+    /// sketch of the members' features side by side.
+    ///
+    /// # Errors
+    /// As [`Surrogate::mean`]; exact features too many to hold; a column or direction count of 0.
+    fn features_at(&self, x: ArrayView2<'_, f64>, spec: &FeatureSpec) -> Result<Array2<f64>, SurrogateError>;
+}
+
 /// What a strategy will ask the surrogate for, stated before anything is trained.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -237,6 +303,9 @@ pub struct Needs {
     pub input_gradient: bool,
     /// [`Tangent`].
     pub tangent: bool,
+    /// [`Features`]. Left out of what is written where it is not wanted, as before there were any.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub features: bool,
     /// [`Dropout`], with its settings.
     pub dropout: Option<DropoutSpec>,
     /// [`LossHead`], with its settings.
@@ -306,6 +375,7 @@ capabilities! {
     COMMITTEE: committee, "a committee", |model| model.committee().is_some();
     INPUT_GRADIENT: input_gradient, "input gradients", |model| model.input_gradient().is_some();
     TANGENT: tangent, "parameter gradients", |model| model.tangent().is_some();
+    FEATURES: features, "gradient features", |model| model.features().is_some();
     DROPOUT: dropout, "a dropout network", |model| model.dropout().is_some();
     LOSS_HEAD: loss_head, "loss-prediction heads", |model| model.loss_head().is_some();
 }

@@ -74,6 +74,7 @@ mod engine;
 mod engines;
 mod evaluate;
 mod fast;
+mod features;
 mod learner;
 pub mod masks;
 mod params;

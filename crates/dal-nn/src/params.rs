@@ -164,6 +164,11 @@ impl Layout {
         &self.conv
     }
 
+    /// The fan-in of each convolution, as its initialisation counts it.
+    pub(crate) fn conv_fan_in(&self) -> &[usize] {
+        &self.conv_fan_in
+    }
+
     /// The auxiliary loss head, if one is trained along.
     pub fn loss_head(&self) -> Option<&LossHeadRange> {
         self.loss_head.as_ref()

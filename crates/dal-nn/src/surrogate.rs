@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use dal_core::{
-    Committee, Dropout, DropoutSpec, InputGradient, LossHead, LossHeadSpec, Moments, Needs, OnChunk, SeedPath,
-    Surrogate, SurrogateError, Tangent, TrainingCost, TrainingReport, Uncertainty,
+    Committee, Dropout, DropoutSpec, Features, InputGradient, LossHead, LossHeadSpec, Moments, Needs, OnChunk,
+    SeedPath, Surrogate, SurrogateError, Tangent, TrainingCost, TrainingReport, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
@@ -266,6 +266,10 @@ impl Surrogate for CpuSurrogate {
 
     fn tangent(&self) -> Option<&dyn Tangent> {
         self.needs.tangent.then_some(self)
+    }
+
+    fn features(&self) -> Option<&dyn Features> {
+        self.needs.features.then_some(self)
     }
 
     fn training_report(&self) -> Option<&TrainingReport> {

@@ -18,6 +18,7 @@ use ndarray::{Array3, ArrayView1, ArrayView2, s};
 use crate::conv::BoundConv;
 use crate::evaluate::{Evaluator, Trace, repeated};
 use crate::products::{Gemm, Matrix, Products};
+use crate::real::Real;
 use crate::scaling::scaled;
 use crate::surrogate::{CpuSurrogate, check_inputs};
 
@@ -29,17 +30,17 @@ const BLOCK_VALUES: usize = 1 << 22;
 const CHUNK_ROWS: usize = 1024;
 
 /// A scalar per point, differentiated: `h` of every layer, and the signals at every layer.
-struct Signals {
+pub(crate) struct Signals<T> {
     /// Points, or points times outputs.
-    n: usize,
+    pub n: usize,
     /// Per hidden layer, `dz` `(n, width)`.
-    dz: Vec<Vec<f64>>,
+    pub dz: Vec<Vec<T>>,
     /// Per hidden layer with BatchNorm, `[δ, δ ⊙ x̂]` `(n, 2 width)`; empty without.
-    normal: Vec<Vec<f64>>,
+    pub normal: Vec<Vec<T>>,
     /// At the last Linear's output, `(n, linear outputs)`.
-    last: Vec<f64>,
+    pub last: Vec<T>,
     /// Explicit gradients of the convolutions' parameters, `(n, n_conv)`.
-    conv: Vec<f64>,
+    pub conv: Vec<T>,
 }
 
 impl CpuSurrogate {
@@ -52,9 +53,9 @@ impl CpuSurrogate {
     }
 }
 
-impl Evaluator<'_, f64> {
+impl<T: Real> Evaluator<'_, T> {
     /// Signals of the scalars whose derivatives with respect to the prediction are `signal`, of a traced pass.
-    fn signals(&self, trace: &mut Trace<f64>, signal: &[f64]) -> Signals {
+    pub(crate) fn signals(&self, trace: &mut Trace<T>, signal: &[T]) -> Signals<T> {
         let n = trace.n;
         let n_hidden = self.layout.hidden().len();
         let mut signals = Signals {
@@ -62,7 +63,7 @@ impl Evaluator<'_, f64> {
             dz: vec![Vec::new(); n_hidden],
             normal: vec![Vec::new(); n_hidden],
             last: Vec::new(),
-            conv: vec![0.0; n * self.n_conv()],
+            conv: vec![T::ZERO; n * self.n_conv()],
         };
         // The closures below need parts of the trace that the pass itself only reads.
         let normal = std::mem::take(&mut trace.normal);
@@ -70,7 +71,7 @@ impl Evaluator<'_, f64> {
         let n_conv = self.n_conv();
         let first = self.layout.conv().first().map_or(0, |range| range.weight.start);
         let conv_gradients = &mut signals.conv;
-        let on_tail = |c: usize, after: &[f64]| {
+        let on_tail = |c: usize, after: &[T]| {
             let (conv, range) = (&self.convolutions[c], &self.layout.conv()[c]);
             let points = tail[c].chunks_exact(conv.n_input()).zip(after.chunks_exact(conv.n_output()));
             for ((input, output), gradient) in points.zip(conv_gradients.chunks_exact_mut(n_conv)) {
@@ -85,13 +86,13 @@ impl Evaluator<'_, f64> {
         };
         let last = &mut signals.last;
         let (dz_of, normal_of) = (&mut signals.dz, &mut signals.normal);
-        let on_hidden = |l: usize, delta: &[f64], dz: &[f64]| {
+        let on_hidden = |l: usize, delta: &[T], dz: &[T]| {
             dz_of[l] = dz.to_vec();
             if self.layout.hidden()[l].batch_norm.is_some() {
                 let width = self.layout.hidden()[l].linear.n_out;
                 for (delta, normal) in delta.chunks_exact(width).zip(normal[l].chunks_exact(width)) {
                     normal_of[l].extend_from_slice(delta);
-                    normal_of[l].extend(delta.iter().zip(normal).map(|(d, x)| d * x));
+                    normal_of[l].extend(delta.iter().zip(normal).map(|(&d, &x)| d * x));
                 }
             }
         };
@@ -102,20 +103,22 @@ impl Evaluator<'_, f64> {
     }
 
     /// Parameters of the convolutions.
-    fn n_conv(&self) -> usize {
+    pub(crate) fn n_conv(&self) -> usize {
         let ranges = self.layout.conv();
         ranges.first().zip(ranges.last()).map_or(0, |(first, last)| last.bias.end - first.weight.start)
     }
 
     /// The input of Linear `l` (the last one counts as layer `n_hidden`).
-    fn input_of<'t>(&self, l: usize, x: &'t [f64], trace: &'t Trace<f64>) -> &'t [f64] {
+    pub(crate) fn input_of<'t>(&self, l: usize, x: &'t [T], trace: &'t Trace<T>) -> &'t [T] {
         if l == 0 { x } else { &trace.hidden[l - 1] }
     }
 
     fn n_in(&self, l: usize) -> usize {
         self.layout.hidden().get(l).map_or(self.layout.last().n_in, |block| block.linear.n_in)
     }
+}
 
+impl Evaluator<'_, f64> {
     /// `1 + h · h′` for every candidate (rows) and anchor (columns) at the input of Linear `l`.
     fn input_products(&self, l: usize, candidates: (&[f64], &Trace<f64>), anchors: (&[f64], &Trace<f64>)) -> Vec<f64> {
         let (n, n_anchors) = (candidates.1.n, anchors.1.n);
@@ -164,7 +167,7 @@ struct Pair<'a> {
     anchors: Trace<f64>,
     candidates_x: &'a [f64],
     candidates: Trace<f64>,
-    loss: Signals,
+    loss: Signals<f64>,
     n_outputs: usize,
 }
 
@@ -174,7 +177,7 @@ impl Pair<'_> {
         &self,
         range: std::ops::Range<usize>,
         outputs: std::ops::Range<usize>,
-    ) -> (Vec<f64>, Trace<f64>, Signals) {
+    ) -> (Vec<f64>, Trace<f64>, Signals<f64>) {
         let n_inputs = self.anchors_x.len() / self.anchors.n;
         let n_outputs = self.n_outputs;
         let mut signal = vec![0.0; range.len() * outputs.len() * n_outputs];
@@ -350,7 +353,7 @@ fn gather(
     subset: &[usize],
     x: &[f64],
     trace: &Trace<f64>,
-    signals: &Signals,
+    signals: &Signals<f64>,
     rows: std::ops::Range<usize>,
 ) -> Vec<f64> {
     let layout = evaluator.layout;

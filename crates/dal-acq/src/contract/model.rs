@@ -1,8 +1,8 @@
 //! The model of the battery: every capability as a formula, so that nothing has to be trained.
 
 use dal_core::{
-    Committee, Dropout, DropoutSpec, InputGradient, LossHead, Moments, Needs, OnChunk, ParameterSubset, SeedPath,
-    Surrogate, SurrogateError, Tangent, Uncertainty,
+    Committee, Dropout, DropoutSpec, FeatureSpec, Features, InputGradient, LossHead, Moments, Needs, OnChunk,
+    ParameterSubset, SeedPath, Surrogate, SurrogateError, Tangent, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rand::RngExt;
@@ -15,8 +15,9 @@ const N_FEATURES: usize = 6;
 /// A model whose every capability is a formula. With features `φ_k(x) = sin(k + 1 + 0.7 Σ_i (k + i + 1) x_i)`:
 /// predictions are those given at points of the pool, elsewhere those of members that are linear in their parameters,
 /// `f_mj = Σ_k θ_mjk φ_k` with `θ_mjk = cos(m + 2 j + 3 k)`, whose are parameter and input gradients everywhere; the
-/// dropout network is `Σ_k 2 z_k φ_k`, z fair coins per point and pass; the predicted loss is `Σ_k φ_k / (k + 1)`. If a
-/// given prediction is NaN, the other answers are NaN at the first point too.
+/// dropout network is `Σ_k 2 z_k φ_k`, z fair coins per point and pass; the predicted loss is `Σ_k φ_k / (k + 1)`;
+/// gradient features are the φ_k, which no sketch shortens. If a given prediction is NaN, the other answers are NaN at
+/// the first point too.
 #[derive(Debug)]
 pub struct CaseModel {
     pub(super) given: GivenPredictions,
@@ -104,6 +105,10 @@ impl Surrogate for CaseModel {
 
     fn loss_head(&self) -> Option<&dyn LossHead> {
         self.offer.loss_head.is_some().then_some(self as &dyn LossHead)
+    }
+
+    fn features(&self) -> Option<&dyn Features> {
+        self.offer.features.then_some(self as &dyn Features)
     }
 
     fn tangent(&self) -> Option<&dyn Tangent> {
@@ -195,6 +200,14 @@ impl LossHead for CaseModel {
         let features = features(x);
         let loss = |row: usize| (0..N_FEATURES).map(|k| features[[row, k]] / (k as f64 + 1.0)).sum::<f64>();
         Ok((0..x.nrows()).map(|row| loss(row) * self.poison(row)).collect())
+    }
+}
+
+impl Features for CaseModel {
+    fn features_at(&self, x: ArrayView2<'_, f64>, _: &FeatureSpec) -> Result<Array2<f64>, SurrogateError> {
+        let mut all = features(x);
+        all.row_mut(0).mapv_inplace(|value| value * self.poison(0));
+        Ok(all)
     }
 }
 

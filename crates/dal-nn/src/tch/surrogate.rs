@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dal_core::{
-    Committee, Dropout, InputGradient, LossHead, Moments, OnChunk, ParameterSubset, SeedPath, Surrogate,
+    Committee, Dropout, Features, InputGradient, LossHead, Moments, OnChunk, ParameterSubset, SeedPath, Surrogate,
     SurrogateError, Tangent, TrainingCost, TrainingReport, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
@@ -219,6 +219,11 @@ impl Surrogate for TchSurrogate {
 
     fn tangent(&self) -> Option<&dyn Tangent> {
         self.host.needs().tangent.then_some(self)
+    }
+
+    /// By the CPU engine's own code, from the same numbers.
+    fn features(&self) -> Option<&dyn Features> {
+        self.host.features()
     }
 
     fn training_report(&self) -> Option<&TrainingReport> {
