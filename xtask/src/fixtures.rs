@@ -50,6 +50,7 @@ const FIXTURES: &[Fixture] = &[
     // Fitting and training take minutes and packages of their own, so they are called by hand: see the folder's README.
     Fixture { folder: "fixtures/adm", script: "adm.py", args: &["--keep"], data: Data::Optional },
     Fixture { folder: "fixtures/onnx", script: "onnx_models.py", args: &[], data: Data::Unused },
+    Fixture { folder: "fixtures/bmdal", script: "bmdal.py", args: &[], data: Data::Unused },
     Fixture { folder: "fixtures/select", script: "select_reference.py", args: &[], data: Data::Unused },
 ];
 

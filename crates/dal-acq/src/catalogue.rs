@@ -86,6 +86,9 @@ mod tests {
             ("dacs", vec![("density", "k-over-distance"), ("temperature", "1.5")]),
             ("cluster-variance", vec![("n_clusters", "7"), ("prefilter", "2")]),
             ("learning-loss", vec![("weight", "0.01")]),
+            ("lcmd-tp", vec![("columns", "64"), ("features", "last-layer")]),
+            ("bait-f-p", vec![("criterion", "epig"), ("directions", "3"), ("target", "domain")]),
+            ("bmdal", vec![("features", "members"), ("selection", "maxdet"), ("transform", "posterior")]),
         ] {
             let given = settings(&pairs);
             assert_eq!(find(id, &given).unwrap().settings.as_texts(), given.as_texts());
@@ -142,6 +145,10 @@ mod tests {
             ("cluster-variance", "prefilter", "0"),
             ("learning-loss", "margin", "-1"),
             ("qbc-diversity-density", "n_neighbours", "0"),
+            ("lcmd-tp", "columns", "0"),
+            ("lcmd-tp", "directions", "0"),
+            ("bmdal", "target", "domain"),
+            ("bmdal", "criterion", "epig"),
         ] {
             let error = find(id, &settings(&[(key, value)])).unwrap_err();
             assert_eq!(error.key, key);

@@ -27,6 +27,14 @@ proptest! {
             ("dacs", "temperature", "0.001"),
             ("cluster-variance", "n_clusters", "3"),
             ("cluster-variance", "prefilter", "2"),
+            ("bmdal", "selection", "kmeanspp"),
+            ("bmdal", "selection", "maxdet"),
+            ("bmdal", "transform", "posterior"),
+            ("bmdal", "features", "members"),
+            ("bait-f-p", "criterion", "epig"),
+            ("bait-f-p", "target", "domain"),
+            ("bait-members", "criterion", "epig"),
+            ("lcmd-members", "columns", "3"),
         ] {
             let strategy = find(id, &Settings::default().with(key, value)).unwrap().strategy;
             let outcome = check_strategy(&*strategy, &[], &SeedPath::root(seed));

@@ -226,7 +226,7 @@ pub fn stands_for_every_ratio(method: &str) -> bool {
 
 /// Methods in the order in which colours are given out, so that a method looks the same in every report; unknown ones
 /// come after these, by name.
-const KNOWN_ORDER: [&str; 19] = [
+const KNOWN_ORDER: [&str; 28] = [
     "random",
     "gsx",
     "gsxy",
@@ -246,6 +246,15 @@ const KNOWN_ORDER: [&str; 19] = [
     "power-bald",
     "power-emoc",
     "power-learning-loss",
+    "lcmd-tp",
+    "maxdist-tp",
+    "kmeanspp-tp",
+    "maxdet-p",
+    "bait-f-p",
+    "lcmd-members",
+    "maxdet-members",
+    "bait-members",
+    "bmdal",
 ];
 
 /// Sorts method ids for display and numbers them for colours, dashes and markers.

@@ -1,6 +1,7 @@
 //! The strategies, one file each, and their catalogue.
 
 mod bald;
+mod bmdal;
 mod cluster_variance;
 mod dacs;
 mod emoc;
@@ -16,6 +17,10 @@ mod qbc_diversity_density;
 mod random;
 
 pub use bald::{Bald, NamedWidth, Width};
+pub use bmdal::{
+    BaitFP, BaitMembers, Bmdal, Criterion, KmeansppTp, LcmdMembers, LcmdTp, MaxdetMembers, MaxdetP, MaxdistTp,
+    NetworkFeatures, Selection, Source, Target, Transform,
+};
 pub use cluster_variance::ClusterVariance;
 pub use dacs::{Dacs, NeighbourDensity};
 pub use emoc::Emoc;
@@ -53,4 +58,13 @@ pub(crate) static CATALOGUE: &[&Card] = &[
     &power::LEARNING_LOSS,
     &passive::SOBOL,
     &passive::LHS,
+    &bmdal::LCMD_TP,
+    &bmdal::MAXDIST_TP,
+    &bmdal::KMEANSPP_TP,
+    &bmdal::MAXDET_P,
+    &bmdal::BAIT_F_P,
+    &bmdal::LCMD_MEMBERS,
+    &bmdal::MAXDET_MEMBERS,
+    &bmdal::BAIT_MEMBERS,
+    &bmdal::BMDAL,
 ];

@@ -1,0 +1,348 @@
+//! The family and its named members: settings, needs, and the way from a step to a proposal.
+
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::centres::{ByDistance, Nearest};
+use super::points::{Points, Wanted};
+use super::variance::{Chosen, bait, epig, maxdet};
+use crate::rule::pool_strategy;
+
+/// Where features come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Gradients by every parameter, sketched.
+    #[default]
+    Gradient,
+    /// The input of the last linear layer, and a constant.
+    LastLayer,
+    /// The members' predictions less their mean.
+    Members,
+}
+
+/// Where features of a network come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkFeatures {
+    /// Gradients by every parameter, sketched.
+    #[default]
+    Gradient,
+    /// The input of the last linear layer, and a constant.
+    LastLayer,
+}
+
+impl From<NetworkFeatures> for Source {
+    fn from(features: NetworkFeatures) -> Self {
+        match features {
+            NetworkFeatures::Gradient => Self::Gradient,
+            NetworkFeatures::LastLayer => Self::LastLayer,
+        }
+    }
+}
+
+/// What is made of the labelled points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transform {
+    /// They are centres that distances count from (in the literature "TP").
+    #[default]
+    Centres,
+    /// Features are whitened by them: the covariance that a Gaussian process has given them ("P").
+    Posterior,
+}
+
+/// How points are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// Largest cluster maximum distance.
+    #[default]
+    Lcmd,
+    /// Maximum distance.
+    Maxdist,
+    /// Drawn in proportion to the squared distance.
+    Kmeanspp,
+    /// The largest determinant of the picks' covariance.
+    Maxdet,
+    /// The least variance over a target.
+    Bait,
+}
+
+/// Where predictions are to be good, for `bait`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// At pool and labelled points.
+    #[default]
+    #[serde(rename = "pool+labelled")]
+    PoolLabelled,
+    /// At 4 096 fresh points of the domain.
+    #[serde(rename = "domain")]
+    Domain,
+}
+
+/// What `bait` brings down there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Criterion {
+    /// The variance.
+    #[default]
+    Variance,
+    /// The entropy of a single prediction (expected predictive information gain).
+    Epig,
+}
+
+/// A batch of pool points by a selection on features φ whose inner products are a kernel of the model.
+///
+/// Features are scaled to a mean squared norm of 1 over the labelled set. With `transform = posterior`, `φ ← σ A^(−1/2)
+/// φ`, `A = Φ_Lᵀ Φ_L + σ² I`, σ² = 1e-6; then no labelled point is a centre. With d(x) the squared distance to the
+/// nearest centre (labelled points, where `centres`, and picks; the squared norm where there is none), v(x) and k(x, t)
+/// variance and covariance given picks and labelled points:
+///
+/// | selection | each pick |
+/// |---|---|
+/// | `lcmd` | the greatest d in the cluster (points of one nearest centre) of the greatest sum of d |
+/// | `maxdist` | the greatest d |
+/// | `kmeanspp` | drawn in proportion to d |
+/// | `maxdet` | the greatest v |
+/// | `bait`, `variance` | the greatest `Σ_t k(x, t)² / (v(x) + σ²)` over targets t |
+/// | `bait`, `epig` | the greatest mean over t of `−½ ln(1 − k(x, t)² / ((v(x) + σ²)(v(t) + σ²)))` |
+///
+/// Labelled centres and the posterior are one for `maxdet` and `bait`: either conditions on the labelled points.
+/// Features of members are deviations `(f_m − f̄) / √(M − 1)` over all outputs, of rank ≤ (M − 1) · outputs; their
+/// covariance is that after training already, so labelled points count as points of no deviation, and the model is not
+/// asked there. Where the rank is used up, `maxdet` and `bait` go on by `lcmd` and leave a note. `epig` holds 24
+/// million covariances and takes evenly spaced targets where there are more.
+///
+/// Shapes: pool (N, d), p columns. Needs gradient features, or a committee. Cost O((N + |L|) p²) before the first pick
+/// (O(N |L| p) for centres) and O(N p) a pick, O(N T) with `epig`; 8 bytes for each of N · p features.
+///
+/// Source: D. Holzmüller et al., A framework and benchmark for deep batch active learning for regression, JMLR 24
+/// (2023), arXiv 2203.09410; J. Ash et al., Gone fishing, NeurIPS 2021 (`bait`); F. Bickford Smith et al., AISTATS 2023
+/// (`epig`); A. Kirsch, TMLR 2023, arXiv 2302.08981 (members).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bmdal {
+    /// How points are chosen.
+    pub selection: Selection,
+    /// Where features come from.
+    pub features: Source,
+    /// What is made of the labelled points.
+    pub transform: Transform,
+    /// Columns of the features at most, from 1: a random sketch where there would be more.
+    pub columns: usize,
+    /// Combinations of outputs with random signs that stand for more outputs than that, from 1; gradients only.
+    pub directions: usize,
+    /// Where predictions are to be good; `bait` only.
+    pub target: Target,
+    /// What is brought down there; `bait` only.
+    pub criterion: Criterion,
+}
+
+impl Default for Bmdal {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            features: Source::default(),
+            transform: Transform::default(),
+            columns: 512,
+            directions: 2,
+            target: Target::default(),
+            criterion: Criterion::default(),
+        }
+    }
+}
+
+impl Bmdal {
+    fn requires(&self) -> Needs {
+        match self.features {
+            Source::Gradient | Source::LastLayer => Needs { features: true, ..Needs::default() },
+            Source::Members => Needs { committee: true, ..Needs::default() },
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        if !(1..=16_384).contains(&self.columns) {
+            return Err(("columns", "a whole number from 1 to 16384 is wanted".into()));
+        }
+        if !(1..=1024).contains(&self.directions) {
+            return Err(("directions", "a whole number from 1 to 1024 is wanted".into()));
+        }
+        if self.selection != Selection::Bait {
+            let bait = || "only the selection `bait` looks at it".to_owned();
+            if self.target != Target::default() {
+                return Err(("target", bait()));
+            }
+            if self.criterion != Criterion::default() {
+                return Err(("criterion", bait()));
+            }
+        }
+        Ok(())
+    }
+
+    fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+        let Self { features, columns, directions, target, .. } = *self;
+        let mut points = Points::ask(step, &Wanted { source: features, columns, directions, target }, seeds)?;
+        let by_distance = |rule| -> Result<Proposal, StrategyError> { Ok(self.by_distance(rule, &points, n, seeds)) };
+        if self.transform == Transform::Centres {
+            match self.selection {
+                Selection::Lcmd => return by_distance(ByDistance::LargestCluster),
+                Selection::Maxdist => return by_distance(ByDistance::Farthest),
+                Selection::Kmeanspp => return by_distance(ByDistance::Drawn),
+                Selection::Maxdet | Selection::Bait => (),
+            }
+        }
+        points.transform(Transform::Posterior)?;
+        let on_domain = target == Target::Domain;
+        let chosen = match (self.selection, self.criterion) {
+            (Selection::Lcmd, _) => return Ok(self.by_distance(ByDistance::LargestCluster, &points, n, seeds)),
+            (Selection::Maxdist, _) => return Ok(self.by_distance(ByDistance::Farthest, &points, n, seeds)),
+            (Selection::Kmeanspp, _) => return Ok(self.by_distance(ByDistance::Drawn, &points, n, seeds)),
+            (Selection::Maxdet, _) => maxdet(&points, n),
+            (Selection::Bait, Criterion::Variance) => bait(&points, on_domain, n),
+            (Selection::Bait, Criterion::Epig) => epig(&points, on_domain, n),
+        };
+        Ok(noted(step, chosen, n))
+    }
+
+    fn by_distance(&self, rule: ByDistance, points: &Points, n: usize, seeds: &SeedPath) -> Proposal {
+        let nearest = match self.transform {
+            Transform::Centres => Nearest::to(points.pool.view(), points.labelled.view()),
+            Transform::Posterior => Nearest::none(points.pool.view()),
+        };
+        let scores = Some(nearest.squared.iter().map(|squared| squared.sqrt()).collect());
+        let mut rng = seeds.purpose("draws").rng();
+        let mut uniform = || (rng.random::<u64>() >> 11) as f64 / (1_u64 << 53) as f64;
+        let (picked, distances) = nearest.pick(rule, n, &mut uniform);
+        Proposal { scores, picked_scores: Some(distances.into()), ..Proposal::picked(picked) }
+    }
+}
+
+fn noted(step: &Step<'_>, chosen: Chosen, n: usize) -> Proposal {
+    let Chosen { picked, picked_scores, scores, n_own, n_targets } = chosen;
+    if n_own < n {
+        step.note(format!(
+            "the features tell no more after {n_own} picks; the other {} are by largest cluster maximum distance",
+            n - n_own
+        ));
+    }
+    if let Some(n_targets) = n_targets {
+        step.note(format!("{n_targets} evenly spaced points stand for the target, whose covariances would not fit"));
+    }
+    Proposal { scores: Some(scores.into()), picked_scores: Some(picked_scores.into()), ..Proposal::picked(picked) }
+}
+
+pool_strategy!(Bmdal);
+
+/// A named combination: its settings, and the family's that they stand for.
+macro_rules! named {
+    (
+        $(#[$about:meta])*
+        $name:ident: $selection:ident, $transform:ident $(, $fixed:ident = $value:expr)?;
+        $($(#[$help:meta])* $field:ident: $type:ty = $default:expr => $of:ident,)*
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $($(#[$help])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl From<$name> for Bmdal {
+            fn from(named: $name) -> Self {
+                Self {
+                    selection: Selection::$selection,
+                    transform: Transform::$transform,
+                    $($of: named.$field.into(),)*
+                    $($fixed: $value,)?
+                    ..Self::default()
+                }
+            }
+        }
+
+        impl $name {
+            fn requires(&self) -> Needs {
+                Bmdal::from(*self).requires()
+            }
+
+            pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+                Bmdal::from(*self).check()
+            }
+
+            fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+                Bmdal::from(*self).choose(step, n, seeds)
+            }
+        }
+
+        pool_strategy!($name);
+    };
+}
+
+/// A named combination on features of the networks.
+macro_rules! on_network {
+    ($(#[$about:meta])* $name:ident: $selection:ident, $transform:ident; $($(#[$help:meta])* $field:ident: $type:ty,)*) => {
+        named! {
+            $(#[$about])*
+            $name: $selection, $transform;
+            /// Where features come from.
+            features: NetworkFeatures = NetworkFeatures::default() => features,
+            /// As [`Bmdal::columns`].
+            columns: usize = 512 => columns,
+            /// As [`Bmdal::directions`].
+            directions: usize = 2 => directions,
+            $($(#[$help])* $field: $type = <$type>::default() => $field,)*
+        }
+    };
+}
+
+on_network! {
+    /// [`Bmdal`] with `lcmd` and the labelled points as centres: the best of the published comparison, on average.
+    LcmdTp: Lcmd, Centres;
+}
+on_network! {
+    /// [`Bmdal`] with `maxdist` and the labelled points as centres: a covering, as `gsx`, in the features' space.
+    MaxdistTp: Maxdist, Centres;
+}
+on_network! {
+    /// [`Bmdal`] with `kmeanspp` and the labelled points as centres.
+    KmeansppTp: Kmeanspp, Centres;
+}
+on_network! {
+    /// [`Bmdal`] with `maxdet`, given the labelled points.
+    MaxdetP: Maxdet, Posterior;
+}
+on_network! {
+    /// [`Bmdal`] with `bait`, forward, given the labelled points.
+    BaitFP: Bait, Posterior;
+    /// Where predictions are to be good.
+    target: Target,
+    /// What is brought down there.
+    criterion: Criterion,
+}
+named! {
+    /// [`Bmdal`] with `lcmd` on the members' predictions.
+    LcmdMembers: Lcmd, Centres, features = Source::Members;
+    /// As [`Bmdal::columns`].
+    columns: usize = 512 => columns,
+}
+named! {
+    /// [`Bmdal`] with `maxdet` on the members' predictions.
+    MaxdetMembers: Maxdet, Posterior, features = Source::Members;
+    /// As [`Bmdal::columns`].
+    columns: usize = 512 => columns,
+}
+named! {
+    /// [`Bmdal`] with `bait` on the members' predictions, the pool as the target.
+    BaitMembers: Bait, Posterior, features = Source::Members;
+    /// As [`Bmdal::columns`].
+    columns: usize = 512 => columns,
+    /// What is brought down at the pool.
+    criterion: Criterion = Criterion::default() => criterion,
+}

@@ -1,0 +1,196 @@
+//! Selections by what remains of a Gaussian process's covariance: its determinant (`maxdet`), its sum over a target
+//! (`bait`), and the information about a target.
+//!
+//! No feature is ever changed. After picks s₁ … s_k the covariance of points x and y is `φ_x · φ_y − Σ_j c_j(x) c_j(y)`
+//! with `c_j(x) = φ_x · w_j` and `w_k = (φ_s − Σ_{j<k} c_j(s) w_j) / √(v(s) + σ²)`, v the variance before the pick: a
+//! pivoted Cholesky factorisation that keeps a vector of p numbers a pick.
+
+use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate, s};
+
+use super::centres::{along, go_on, quadratic_forms};
+use super::points::{NOISE, Points};
+
+/// Covariances with a target held at most (8 bytes each).
+const TARGET_VALUES: usize = 24 << 20;
+
+/// What a selection chose.
+pub(super) struct Chosen {
+    pub picked: Vec<usize>,
+    /// Of each pick at its moment: of those after the rank was used up, distances.
+    pub picked_scores: Vec<f64>,
+    /// Of every pool point before the first pick.
+    pub scores: Vec<f64>,
+    /// Picks that the rule itself made, before it went on by distances.
+    pub n_own: usize,
+    /// Targets that count, where not all of them could be held.
+    pub n_targets: Option<usize>,
+}
+
+/// The pool's variances, brought down pick by pick.
+struct Conditioned<'a> {
+    pool: &'a Array2<f64>,
+    variance: Vec<f64>,
+    directions: Vec<Array1<f64>>,
+    taken: Vec<bool>,
+    /// A variance at or below this is used up: a further observation would say less than its noise hides, or rounding
+    /// has.
+    floor: f64,
+}
+
+impl<'a> Conditioned<'a> {
+    fn new(pool: &'a Array2<f64>) -> Self {
+        let variance: Vec<f64> = pool.outer_iter().map(|row| row.dot(&row)).collect();
+        let largest = variance.iter().copied().fold(0.0, f64::max);
+        let taken = vec![false; variance.len()];
+        Self { pool, variance, directions: Vec::new(), taken, floor: NOISE.max(1e-12 * largest) }
+    }
+
+    /// Takes a point and gives `w` of it, and `c` at the pool.
+    fn take(&mut self, picked: usize) -> (Array1<f64>, Vec<f64>) {
+        self.taken[picked] = true;
+        let point = self.pool.row(picked);
+        let mut direction = point.to_owned();
+        for earlier in &self.directions {
+            direction.scaled_add(-point.dot(earlier), earlier);
+        }
+        direction /= (self.variance[picked].max(0.0) + NOISE).sqrt();
+        let along = along(self.pool, direction.view());
+        for (variance, c) in self.variance.iter_mut().zip(&along) {
+            *variance -= c * c;
+        }
+        self.directions.push(direction.clone());
+        (direction, along)
+    }
+
+    /// The first point of the greatest score that is left; `None` where the variances are used up.
+    fn best(&self, score: impl Fn(usize) -> f64) -> Option<(usize, f64)> {
+        let mut found: Option<(usize, f64)> = None;
+        let mut is_used_up = true;
+        for i in (0..self.taken.len()).filter(|&i| !self.taken[i]) {
+            is_used_up &= self.variance[i] <= self.floor;
+            let score = score(i);
+            if found.is_none_or(|(_, most)| score > most) {
+                found = Some((i, score));
+            }
+        }
+        found.filter(|_| !is_used_up)
+    }
+}
+
+/// Greedily the point of the greatest remaining variance, which multiplies the determinant of the picks' covariance
+/// most.
+pub(super) fn maxdet(points: &Points, n: usize) -> Chosen {
+    let mut state = Conditioned::new(&points.pool);
+    let scores = state.variance.clone();
+    let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
+    while picked.len() < n.min(points.rank) {
+        let Some((row, score)) = state.best(|i| state.variance[i]) else { break };
+        picked.push(row);
+        picked_scores.push(score);
+        state.take(row);
+    }
+    finish(points, n, picked, picked_scores, scores, None)
+}
+
+fn finish(
+    points: &Points,
+    n: usize,
+    mut picked: Vec<usize>,
+    mut picked_scores: Vec<f64>,
+    scores: Vec<f64>,
+    n_targets: Option<usize>,
+) -> Chosen {
+    let n_own = picked.len();
+    if n_own < n {
+        go_on(&points.pool, n, &mut picked, &mut picked_scores);
+    }
+    Chosen { picked, picked_scores, scores, n_own, n_targets }
+}
+
+/// Greedily the point x of the greatest `Σ_t k(x, t)² / (k(x, x) + σ²)`: by how much an observation at x brings down
+/// the sum of the variances over the target.
+///
+/// With `B = Φ_Tᵀ Φ_T` the sums follow without the targets: `Σ_t c(t)² = w · B w` and `Σ_t k(x, t) c(t) = φ_x · u` with
+/// `u = B w − Σ_j w_j (w_j · B w)`.
+pub(super) fn bait(points: &Points, on_domain: bool, n: usize) -> Chosen {
+    let (pool, domain) = (&points.pool, &points.domain);
+    let gram =
+        if on_domain { domain.t().dot(domain) } else { pool.t().dot(pool) + points.labelled.t().dot(&points.labelled) };
+    let mut state = Conditioned::new(pool);
+    let mut reach = quadratic_forms(pool, &gram);
+    let score =
+        |state: &Conditioned<'_>, reach: &[f64], i: usize| reach[i].max(0.0) / (state.variance[i].max(0.0) + NOISE);
+    let scores = (0..reach.len()).map(|i| score(&state, &reach, i)).collect();
+    let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
+    let mut images: Vec<Array1<f64>> = Vec::new();
+    while picked.len() < n.min(points.rank) {
+        let Some((row, best)) = state.best(|i| score(&state, &reach, i)) else { break };
+        picked.push(row);
+        picked_scores.push(best);
+        let (direction, c) = state.take(row);
+        let image = gram.dot(&direction);
+        let mut u = image.clone();
+        for (earlier, w) in images.iter().zip(&state.directions) {
+            u.scaled_add(-earlier.dot(&direction), w);
+        }
+        let total = image.dot(&direction);
+        for ((reach, c), g) in reach.iter_mut().zip(&c).zip(along(pool, u.view())) {
+            *reach += c * (c * total - 2.0 * g);
+        }
+        images.push(image);
+    }
+    finish(points, n, picked, picked_scores, scores, None)
+}
+
+/// Greedily the point x of the greatest mean over targets of `−½ ln(1 − ρ²)`, ρ the correlation of observations at x
+/// and at t: how much an observation at x tells about one at a target.
+pub(super) fn epig(points: &Points, on_domain: bool, n: usize) -> Chosen {
+    let pool = &points.pool;
+    let all = if on_domain { points.domain.clone() } else { concatenate![Axis(0), *pool, points.labelled] };
+    let most = (TARGET_VALUES / pool.nrows().max(1)).max(1);
+    let (target, n_targets) = if all.nrows() > most {
+        // Evenly spaced rows; pool and domain are drawn independently, so any rows are as good.
+        let rows: Vec<usize> = (0..most).map(|k| k * all.nrows() / most).collect();
+        (all.select(Axis(0), &rows), Some(most))
+    } else {
+        (all, None)
+    };
+    let mut covariance = Array2::zeros((pool.nrows(), target.nrows()));
+    for first in (0..pool.nrows()).step_by(1024) {
+        let rows = first..(first + 1024).min(pool.nrows());
+        covariance.slice_mut(s![rows.clone(), ..]).assign(&pool.slice(s![rows, ..]).dot(&target.t()));
+    }
+    let mut state = Conditioned::new(pool);
+    let mut of_target: Vec<f64> = target.outer_iter().map(|row| row.dot(&row)).collect();
+    let information = |row: ArrayView1<'_, f64>, variance: f64, of_target: &[f64]| {
+        let own = variance.max(0.0) + NOISE;
+        let one = |(k, t): (&f64, &f64)| {
+            let square = k * k / (own * (t.max(0.0) + NOISE));
+            -0.5 * (-square.clamp(0.0, 1.0 - 1e-12)).ln_1p()
+        };
+        row.iter().zip(of_target).map(one).sum::<f64>() / of_target.len() as f64
+    };
+    let all_scores = |state: &Conditioned<'_>, covariance: &Array2<f64>, of_target: &[f64]| -> Vec<f64> {
+        let rows = covariance.outer_iter().zip(&state.variance).zip(&state.taken);
+        rows.map(|((row, &v), &taken)| if taken { 0.0 } else { information(row, v, of_target) }).collect()
+    };
+    let mut scores = all_scores(&state, &covariance, &of_target);
+    let first_scores = scores.clone();
+    let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
+    while picked.len() < n.min(points.rank) {
+        let Some((row, best)) = state.best(|i| scores[i]) else { break };
+        picked.push(row);
+        picked_scores.push(best);
+        if picked.len() == n {
+            break;
+        }
+        let (direction, c) = state.take(row);
+        let at_target = along(&target, direction.view());
+        for (mut row, c) in covariance.outer_iter_mut().zip(&c) {
+            row.iter_mut().zip(&at_target).for_each(|(k, t)| *k -= c * t);
+        }
+        of_target.iter_mut().zip(&at_target).for_each(|(v, t)| *v -= t * t);
+        scores = all_scores(&state, &covariance, &of_target);
+    }
+    finish(points, n, picked, picked_scores, first_scores, n_targets)
+}
