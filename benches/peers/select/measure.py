@@ -28,6 +28,11 @@ def load(args):
     return lx, np.ascontiguousarray(ly[:, :k]), px, np.ascontiguousarray(members[:, :, :k])
 
 
+def load_features(args):
+    """lf (l, p) and pf (n, p): features of labelled and pool points."""
+    return tuple(np.load(args.data / f"{name}.npy") for name in ("lf", "pf"))
+
+
 def status(field):
     """A size in bytes from the kernel's account of this process; None where there is no such account."""
     try:

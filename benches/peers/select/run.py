@@ -33,18 +33,32 @@ OURS, DIFFERENCES, PRODUCTS = "ours", "NumPy, differences", "NumPy, matrix produ
 SKACTIVEML, BMDAL = "scikit-activeml", "bmdal-reg"
 STRATEGIES = ("gsx", "gsxy", "qbc-diversity")
 PICKS = 40
+# On features, beside bmdal-reg: strategy → what ours is called with. `lcmd-p` is `lcmd-tp` with the posterior transform.
+ON_FEATURES = {
+    "lcmd-tp": ("lcmd-tp",),
+    "lcmd-p": ("bmdal", "--set", "transform=posterior"),
+    "maxdist-tp": ("maxdist-tp",),
+    "maxdet-p": ("maxdet-p",),
+    "bait-f-p": ("bait-f-p",),
+}
+COLUMNS = 512
+# The least that ours has to be faster by.
+FEATURE_BARS = {"lcmd-tp": 4.0, "maxdet-p": 1.0, "bait-f-p": 3.0}
 
 
 class Contest:
     """One rule on one data set, and who takes part: contender → (rounds, repetitions within a round)."""
 
-    def __init__(self, inputs, pool, strategy, outputs, entries):
+    def __init__(self, inputs, pool, strategy, outputs, entries, columns=0):
+        self.columns = columns
         self.inputs, self.pool, self.strategy, self.outputs, self.entries = inputs, pool, strategy, outputs, entries
         self.seconds = {name: [] for name in entries}
         self.cpu_seconds = {name: [] for name in entries}
         self.picks, self.peak_bytes, self.versions = {}, {}, {}
 
     def title(self):
+        if self.columns:
+            return f"{self.strategy}, {self.columns} features, pool {self.pool:,}".replace(",000", " 000")
         outputs = f"{self.outputs} output{'s' if self.outputs > 1 else ''}"
         return f"{self.strategy}, {self.inputs} inputs, {outputs}, pool {self.pool:,}".replace(",", " ").replace("  ", ", ")
 
@@ -67,6 +81,8 @@ def contests(rounds, slow_rounds, million, widths):
                 entries |= {BMDAL: (rounds, 3), SKACTIVEML: (slow, 1)}
             found.append(Contest(inputs, 10_000, strategy, 2, entries))
         found.append(Contest(inputs, 10_000, "gsxy", 1, fast | {SKACTIVEML: (slow, 1)}))
+    for strategy in ON_FEATURES:
+        found.append(Contest(4, 10_000, strategy, 2, {OURS: (rounds, 3), BMDAL: (rounds, 1)}, COLUMNS))
     if million:
         for inputs in widths:
             for strategy in STRATEGIES:
@@ -84,7 +100,9 @@ def call(commands, contest, name, data):
     cold = name == SKACTIVEML or contest.pool > 100_000
     command = [
         *commands[name],
-        *("--data", str(data), "--strategy", contest.strategy, "--outputs", str(contest.outputs)),
+        *("--data", str(data), "--outputs", str(contest.outputs), "--strategy"),
+        *(ON_FEATURES[contest.strategy] if contest.columns and name == OURS else (contest.strategy,)),
+        *(("--features",) if contest.columns and name == OURS else ()),
         *("--picks", str(PICKS), "--repetitions", str(repetitions), "--warm-up", "0" if cold else "1"),
     ]
     if name in (DIFFERENCES, PRODUCTS):
@@ -152,6 +170,17 @@ def bars(all_contests):
 
     for contest in (c for c in all_contests if c.inputs == 4):
         ours, title = (contest.median(OURS), contest.cpu_median(OURS)), contest.title()
+        if contest.columns:
+            least = FEATURE_BARS.get(contest.strategy)
+            if least:
+                bar(f"{title}: {least:g} × faster than bmdal-reg", times, ratio(contest, BMDAL), lambda r, least=least: r >= least)
+            peak = contest.peak_bytes[OURS]
+            if peak is not None:
+                limit = 250e6 + 8.0 * (contest.pool + 1000) * contest.columns
+                beyond = (peak, peak)
+                # The features themselves are answered anew in every proposal.
+                bar(f"{title}: under 250 MB beyond the features", lambda p: f"{megabytes(p)} MB", beyond, lambda p, m=limit: p < m)
+            continue
         if contest.outputs == 2 and contest.pool == 10_000:
             bar(f"{title}: under 30 ms", duration, ours, lambda s: s < 0.030)
             for name in (DIFFERENCES, PRODUCTS):
@@ -184,6 +213,7 @@ def write(out, all_contests, load):
                 "inputs": c.inputs,
                 "outputs": c.outputs,
                 "pool": c.pool,
+                "features": c.columns,
                 "contenders": {
                     name: {
                         "seconds": c.seconds[name],
@@ -259,23 +289,24 @@ def main():
     if args.check:
         once = dict.fromkeys((OURS, DIFFERENCES, PRODUCTS, BMDAL, SKACTIVEML), (1, 1))
         args.rounds, args.slow_rounds = 1, 1
-        all_contests = [Contest(4, 500, "gsx", 2, once)]
+        on_features = [Contest(4, 500, name, 2, {OURS: (1, 1), BMDAL: (1, 1)}, 32) for name in ON_FEATURES]
+        all_contests = [Contest(4, 500, "gsx", 2, once), *on_features]
     else:
         all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
     with tempfile.TemporaryDirectory(prefix="select-peers-") as scratch:
         data = {}
         for contest in all_contests:
-            key = (contest.inputs, contest.pool)
+            key = (contest.inputs, contest.pool, contest.columns)
             if key not in data:
-                data[key] = pathlib.Path(scratch) / f"{key[0]}_{key[1]}"
+                data[key] = pathlib.Path(scratch) / f"{key[0]}_{key[1]}_{key[2]}"
                 make = [str(pythons["incremental_numpy"]), str(HERE / "make_data.py"), str(data[key])]
-                subprocess.run([*make, "--inputs", str(key[0]), "--pool", str(key[1])], check=True)
+                subprocess.run([*make, "--inputs", str(key[0]), "--pool", str(key[1]), "--columns", str(key[2])], check=True)
         before = os.getloadavg()[0]
         for turn in range(max(args.rounds, args.slow_rounds)):
             for contest in all_contests:
                 for name, (rounds, _) in contest.entries.items():
                     if turn < rounds:
-                        call(commands, contest, name, data[contest.inputs, contest.pool])
+                        call(commands, contest, name, data[contest.inputs, contest.pool, contest.columns])
             print(f"round {turn + 1} done", file=sys.stderr, flush=True)
         load = (before, os.getloadavg()[0])
     if not args.check:

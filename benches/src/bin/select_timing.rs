@@ -2,6 +2,7 @@
 //!
 //! A time is one whole proposal: the step's checks, mean and variance over members, every pick. Reading the data is not
 //! in it. Memory is the peak of the resident set during the proposals less what was resident before them.
+//! With `--features` the model is a file of features, so that what is timed is transform and selection alone.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,8 +11,8 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use dal_acq::{GivenPredictions, select};
 use dal_benches::{Resident, forget_peak, resident, thread_seconds};
-use dal_core::{Labelled, SeedPath};
-use ndarray::{Array2, Array3, Axis, s};
+use dal_core::{FeatureSpec, Features, Labelled, SeedPath, Settings, Space, Step, Surrogate, SurrogateError};
+use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde_json::json;
 
 #[derive(Parser)]
@@ -25,6 +26,12 @@ struct Args {
     /// How many of the outputs to use.
     #[arg(long)]
     outputs: usize,
+    /// A setting of the strategy, KEY=VALUE.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Read pf.npy and lf.npy (pool and labelled points, features) in the folder and ask them in the place of a model.
+    #[arg(long)]
+    features: bool,
     #[arg(long, default_value_t = 40)]
     picks: usize,
     #[arg(long, default_value_t = 1)]
@@ -34,13 +41,58 @@ struct Args {
     warm_up: usize,
 }
 
+/// A model that knows the features of the pool followed by the labelled points.
+struct GivenFeatures {
+    n_inputs: usize,
+    n_outputs: usize,
+    features: Array2<f64>,
+}
+
+impl Surrogate for GivenFeatures {
+    fn n_inputs(&self) -> usize {
+        self.n_inputs
+    }
+    fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+    fn mean(&self, _: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        Err(SurrogateError::Other { message: "only features are known".into() })
+    }
+    fn features(&self) -> Option<&dyn Features> {
+        Some(self)
+    }
+}
+
+impl Features for GivenFeatures {
+    fn features_at(&self, x: ArrayView2<'_, f64>, _: &FeatureSpec) -> Result<Array2<f64>, SurrogateError> {
+        if x.nrows() == self.features.nrows() {
+            return Ok(self.features.clone());
+        }
+        Err(SurrogateError::UnknownPoint { known: self.features.nrows(), row: x.nrows() })
+    }
+}
+
 fn main() -> Result<()> {
     let args = Args::parse();
+    let settings: Settings = args.settings.iter().filter_map(|pair| pair.split_once('=')).collect();
     let read = |name: &str| {
         let path = args.data.join(name);
         ndarray_npy::read_npy::<_, Array2<f64>>(&path).with_context(|| path.display().to_string())
     };
     let (lx, ly, px) = (read("lx.npy")?, read("ly.npy")?, read("px.npy")?);
+    let strategy = dal_acq::find(&args.strategy, &settings)?.strategy;
+    let seeds = SeedPath::root(0);
+    if args.features {
+        let (n_inputs, n_outputs) = (px.ncols(), ly.ncols());
+        let features = concatenate![Axis(0), read("pf.npy")?, read("lf.npy")?];
+        let given = GivenFeatures { n_inputs, n_outputs, features };
+        let (space, labelled) = (Space::continuous_unit(n_inputs), Labelled::new(lx, ly)?);
+        return time(&args, || {
+            let step = Step::new(&space, &labelled, px.view(), Some(&given), strategy.needs())?;
+            let proposal = strategy.propose(&step, args.picks, &seeds)?;
+            Ok(proposal.rows().context("rows of the pool")?.to_vec())
+        });
+    }
     let path = args.data.join("members.npy");
     let members: Array3<f64> = ndarray_npy::read_npy(&path).with_context(|| path.display().to_string())?;
     let n_outputs = members.len_of(Axis(2));
@@ -55,12 +107,11 @@ fn main() -> Result<()> {
     };
     let labelled = Labelled::new(lx, ly.slice(s![.., ..args.outputs]).to_owned())?;
     let given = GivenPredictions::new(px.clone(), members)?;
-    let strategy = dal_acq::find(&args.strategy, &dal_core::Settings::default())?.strategy;
-    let propose = || -> Result<Vec<usize>> {
-        let seeds = SeedPath::root(0);
-        Ok(select(&*strategy, &labelled, px.view(), Some(&given), args.picks, &seeds)?.picked)
-    };
+    time(&args, || Ok(select(&*strategy, &labelled, px.view(), Some(&given), args.picks, &seeds)?.picked))
+}
 
+/// Calls `propose` and prints its times, picks and memory.
+fn time(args: &Args, propose: impl Fn() -> Result<Vec<usize>>) -> Result<()> {
     for _ in 0..args.warm_up {
         propose()?;
     }
