@@ -147,8 +147,7 @@ mod tests {
             ("qbc-diversity-density", "n_neighbours", "0"),
             ("lcmd-tp", "columns", "0"),
             ("lcmd-tp", "directions", "0"),
-            ("bmdal", "target", "domain"),
-            ("bmdal", "criterion", "epig"),
+            ("bmdal", "columns", "0"),
         ] {
             let error = find(id, &settings(&[(key, value)])).unwrap_err();
             assert_eq!(error.key, key);

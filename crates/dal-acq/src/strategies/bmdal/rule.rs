@@ -169,15 +169,6 @@ impl Bmdal {
         if !(1..=1024).contains(&self.directions) {
             return Err(("directions", "a whole number from 1 to 1024 is wanted".into()));
         }
-        if self.selection != Selection::Bait {
-            let bait = || "only the selection `bait` looks at it".to_owned();
-            if self.target != Target::default() {
-                return Err(("target", bait()));
-            }
-            if self.criterion != Criterion::default() {
-                return Err(("criterion", bait()));
-            }
-        }
         Ok(())
     }
 
