@@ -1,8 +1,8 @@
 //! What choosing a batch costs beyond the model's own answers: every rule on `robo`, pool rules on large pools.
 //!
 //! One sample is one whole proposal: the step's checks, the scores, every pick. Predictions, stochastic passes and
-//! predicted losses are worked out before and handed out as copies; `robo/emoc` alone asks a trained network, because
-//! its gradients are its cost.
+//! predicted losses, features of gradients are worked out before and handed out as copies; `robo/emoc` alone asks a
+//! trained network, because its gradients are its cost (`features_timing` has those of features).
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -10,22 +10,27 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dal_acq::{catalogue, find};
 use dal_core::{
-    Dropout, Labelled, Learner, LossHead, Moments, Oracle, SeedPath, Step, Stop, Strategy, Surrogate, SurrogateError,
-    Uncertainty, every,
+    Committee, Dropout, FeatureSpec, Features, FitJob, Labelled, Learner, LossHead, Moments, OnChunk, Oracle, Queries,
+    SeedPath, Space, Step, Stop, Strategy, Surrogate, SurrogateError, Uncertainty, every,
 };
-use dal_core::{FitJob, Space};
 use dal_nn::{BatchNormSpec, CpuLearner, Head, NetworkSpec, TrainingSpec};
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, Array3, ArrayView2, s};
 use rand::RngExt;
 
 /// Queries of a step.
 const BATCH: usize = 40;
+/// Columns of sketched gradients.
+const COLUMNS: usize = 512;
 
 /// A model whose answers at one pool are ready.
 struct Ready {
     n_inputs: usize,
     moments: Moments,
     losses: Array1<f64>,
+    /// Ten members' predictions at the pool.
+    members: Array3<f64>,
+    /// At the pool, then at the labelled points; none where they are not timed.
+    features: Array2<f64>,
 }
 
 impl Ready {
@@ -33,7 +38,19 @@ impl Ready {
         let mut rng = seeds.purpose("answers").rng();
         let mean = Array2::from_shape_fn((n_pool, n_outputs), |_| rng.random_range(-1.0..1.0));
         let variance = Array2::from_shape_fn((n_pool, n_outputs), |_| rng.random_range(0.0..0.1));
-        Self { n_inputs, losses: mean.column(0).to_owned(), moments: Moments { mean, variance } }
+        let losses = mean.column(0).to_owned();
+        let (members, features) = (Array3::zeros((0, n_pool, n_outputs)), Array2::zeros((0, COLUMNS)));
+        Self { n_inputs, losses, moments: Moments { mean, variance }, members, features }
+    }
+
+    fn with_features(mut self, n_labelled: usize, seeds: &SeedPath) -> Self {
+        let mut rng = seeds.purpose("features").rng();
+        let (n_pool, n_outputs) = self.moments.mean.dim();
+        let mut draw = || rng.random_range(-1.0..1.0);
+        self.members = Array3::from_shape_simple_fn((10, n_pool, n_outputs), &mut draw);
+        self.features =
+            Array2::from_shape_fn((n_pool + n_labelled, COLUMNS), |(_, k)| draw() / ((k + 1) as f64).sqrt());
+        self
     }
 }
 
@@ -55,6 +72,30 @@ impl Surrogate for Ready {
     }
     fn loss_head(&self) -> Option<&dyn LossHead> {
         Some(self)
+    }
+    fn committee(&self) -> Option<&dyn Committee> {
+        Some(self)
+    }
+    fn features(&self) -> Option<&dyn Features> {
+        Some(self)
+    }
+}
+
+impl Committee for Ready {
+    fn n_members(&self) -> usize {
+        self.members.dim().0
+    }
+    fn members(&self, x: ArrayView2<'_, f64>, rows: usize, on: &mut OnChunk<'_>) -> Result<(), SurrogateError> {
+        for first in (0..x.nrows()).step_by(rows.max(1)) {
+            on(first, self.members.slice(s![.., first..(first + rows).min(x.nrows()), ..]));
+        }
+        Ok(())
+    }
+}
+
+impl Features for Ready {
+    fn features_at(&self, _: ArrayView2<'_, f64>, _: &FeatureSpec) -> Result<Array2<f64>, SurrogateError> {
+        Ok(self.features.clone())
     }
 }
 
@@ -86,7 +127,10 @@ fn propose(strategy: &dyn Strategy, labelled: &Labelled, pool: &Array2<f64>, mod
     let space = Space::continuous_unit(pool.ncols());
     let step = Step::new(&space, labelled, pool.view(), Some(model), strategy.needs()).expect("finite points");
     let chosen = strategy.propose(&step, BATCH, &SeedPath::root(0)).expect("a batch");
-    chosen.rows().expect("picks of the pool")[0]
+    match chosen.queries {
+        Queries::Picked(rows) => rows[0],
+        Queries::Synthesised(points) => points.nrows(),
+    }
 }
 
 fn label(oracle: &dyn Oracle, x: &Array2<f64>) -> Array2<f64> {
@@ -111,7 +155,7 @@ fn robo(c: &mut Criterion) {
     let labelled = Labelled::with_initial(x.clone(), y.clone(), 80).expect("finite points");
     for n_pool in [80, 320, 2560] {
         let pool = space.sample(n_pool, &seeds.purpose("pool"));
-        let model = Ready::new(pool.ncols(), n_pool, y.ncols(), &seeds);
+        let model = Ready::new(pool.ncols(), n_pool, y.ncols(), &seeds).with_features(2080, &seeds);
         for card in catalogue().filter(|card| !card.needs().tangent) {
             let strategy = card.default_strategy();
             group.bench_function(BenchmarkId::new(card.id, n_pool), |b| {
@@ -164,6 +208,25 @@ fn pools(c: &mut Criterion) {
     }
 }
 
+/// Transform and selection of the batch methods on features: 512 columns, 1 000 labelled points.
+fn features(c: &mut Criterion) {
+    let seeds = SeedPath::root(4);
+    let mut rng = seeds.purpose("points").rng();
+    let mut draw = |n: usize, k: usize| Array2::from_shape_fn((n, k), |_| rng.random_range(-1.0..1.0));
+    let labelled = Labelled::new(draw(1000, 4), draw(1000, 2)).expect("finite points");
+    let mut group = c.benchmark_group("features");
+    group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
+    let pool = draw(10_000, 4);
+    let model = Ready::new(4, 10_000, 2, &seeds).with_features(1000, &seeds);
+    for id in ["lcmd-tp", "maxdist-tp", "kmeanspp-tp", "maxdet-p", "bait-f-p", "lcmd-members"] {
+        let strategy = find(id, &dal_core::Settings::default()).expect("built in").strategy;
+        group.bench_function(BenchmarkId::new(id, 10_000), |b| {
+            b.iter(|| black_box(propose(&*strategy, &labelled, &pool, &model)));
+        });
+    }
+    group.finish();
+}
+
 /// The only rule with a matrix of all pairs, at the largest pool of the paper and at one that still fits its budget.
 fn clustering(c: &mut Criterion) {
     let seeds = SeedPath::root(3);
@@ -183,5 +246,5 @@ fn clustering(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, robo, pools, clustering);
+criterion_group!(benches, robo, pools, features, clustering);
 criterion_main!(benches);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{capture, cargo, root, run, target_dir};
+use crate::process::{capture, cargo, install_package, root, run, target_dir};
 use crate::{export, fixtures, fuzz, libtorch, package, page, python, tidy, valgrind, wheel};
 
 /// What is checked.
@@ -66,6 +66,7 @@ const FULL_STAGES: &[Stage] = &[
         run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))
     }),
     ("python", wheel::run_checks),
+    ("lapack", lapack),
     ("room", || drop_test_programs(&target_dir().join("debug/deps"))),
 ];
 
@@ -112,6 +113,17 @@ fn no_libtorch() -> Result<()> {
         Some(name) => bail!("`{name}` is among the dependencies of a default build"),
         None => Ok(()),
     }
+}
+
+/// Factorisations by the system's OpenBLAS equal those of the default, and strategies choose as their golden batches
+/// do on them.
+fn lapack() -> Result<()> {
+    if capture(Command::new("pkg-config").args(["--modversion", "openblas"])).is_err() {
+        install_package("pkg-config")?;
+        install_package("libopenblas-dev")?;
+    }
+    run(&mut cargo(&["test", "-p", "dal-geom", "--features", "lapack", "--locked", "--quiet", "linalg"]))?;
+    run(&mut cargo(&["test", "-p", "dal-acq", "--lib", "--features", "lapack", "--locked", "--quiet", "bmdal"]))
 }
 
 /// A small store whose picks and figures a script that shares no code with us computes again from its files.

@@ -40,4 +40,5 @@ pub mod strategies;
 
 pub use card::{Card, Found, Invariance, Labels, PickScore};
 pub use catalogue::{card, catalogue, find};
+pub use dal_geom::LINEAR_ALGEBRA;
 pub use given::{Chosen, GivenError, GivenPredictions, Known, SelectError, select, select_by_surrogate, select_known};

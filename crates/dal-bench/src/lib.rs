@@ -61,6 +61,7 @@ mod labels_due;
 mod learning;
 mod machine;
 mod plan;
+mod platform;
 mod problem;
 mod progress;
 mod remember;

@@ -9,6 +9,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, concatenate,
 
 use crate::error::BenchError;
 use crate::plan::{Plan, Trial};
+use crate::platform::platform;
 use crate::problem::PlannedProblem;
 use crate::remember::remembering;
 use crate::watch::granting_committee;
@@ -80,7 +81,7 @@ impl Plan {
             .learner(problem.model(), problem.problem().shape())
             .map_err(|error| refused_engine(error.to_string()))?;
         let learner = problem.problem().scaling().learner(granting_committee(learner, problem.model()));
-        let platform = learner.platform();
+        let platform = platform(&*learner);
         let labelled =
             campaign.labelled().cloned().ok_or_else(|| refused("no label stands before this step".to_owned()))?;
         let surrogate = match campaign.pending() {

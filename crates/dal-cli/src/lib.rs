@@ -2,6 +2,9 @@
 //!
 //! [`run`] is the whole program: `main.rs` calls it, and so does the entry point of the Python package.
 
+#[cfg(all(feature = "lapack", feature = "tch"))]
+compile_error!("the features `lapack` and `tch` exclude each other: libtorch brings a LAPACK of its own");
+
 mod answers;
 mod bench;
 mod campaign;

@@ -43,6 +43,6 @@ pub use covering::{Covering, NearestCentre, Pick, Space};
 pub use error::GeomError;
 pub use jenks::jenks;
 pub use knn::{MAX_TREE_DIMENSION, Neighbour, Neighbours, Search, mean_nearest_distance};
-pub use linalg::Cholesky;
+pub use linalg::{Cholesky, LINEAR_ALGEBRA};
 pub use linkage::{DEFAULT_MATRIX_BUDGET, average_linkage};
 pub use points::{PointSet, check_finite, squared_distance};

@@ -37,6 +37,7 @@ fn everything() -> Needs {
         committee: true,
         input_gradient: true,
         tangent: true,
+        features: true,
         dropout: Some(DropoutSpec::default()),
         loss_head: Some(LossHeadSpec::default()),
     }
@@ -99,11 +100,13 @@ fn only_what_was_asked_for_is_granted() {
     let nothing = fit(&Needs::default());
     assert!(nothing.committee().is_none() && nothing.input_gradient().is_none() && nothing.tangent().is_none());
     assert!(nothing.dropout().is_none() && nothing.loss_head().is_none() && nothing.uncertainty().is_none());
+    assert!(nothing.features().is_none());
     let sure = fit(&Needs { uncertainty: true, ..Needs::default() });
     assert!(sure.uncertainty().is_some() && sure.committee().is_none());
     let all = fit(&everything());
     assert!(all.committee().is_some() && all.input_gradient().is_some() && all.tangent().is_some());
     assert!(all.dropout().is_some() && all.loss_head().is_some() && all.uncertainty().is_some());
+    assert!(all.features().is_some());
     // A dropout network does not touch the evaluated model; a loss head does, and starts from the same weights.
     let dropped = fit(&Needs { dropout: Some(DropoutSpec::default()), ..Needs::default() });
     assert_eq!(dropped.members(), nothing.members());

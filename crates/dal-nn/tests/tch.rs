@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dal_core::{
-    Capability, DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath,
-    Stop, StopLevel, Surrogate, SurrogateError, TrainingEnd, TrainingReport,
+    Capability, DropoutSpec, FeatureKind, FeatureSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs,
+    ParameterSubset, Parametrisation, SeedPath, Stop, StopLevel, Surrogate, SurrogateError, TrainingEnd,
+    TrainingReport,
 };
 use dal_nn::{
     BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate, Head,
@@ -41,6 +42,7 @@ fn everything() -> Needs {
         committee: true,
         input_gradient: true,
         tangent: true,
+        features: true,
         dropout: Some(DropoutSpec::default()),
         loss_head: Some(LossHeadSpec::default()),
     }
@@ -197,6 +199,16 @@ fn a_model_answers_alike_on_both_engines() {
             close("tangent", &products(&theirs), &products(&ours), 1e-9);
         }
 
+        let spec = FeatureSpec {
+            kind: FeatureKind::Gradient,
+            columns: Some(24),
+            directions: 2,
+            parametrisation: Parametrisation::default(),
+            seeds: SeedPath::root(6),
+        };
+        let features = |model: &dyn Surrogate| model.features().unwrap().features_at(x.view(), &spec).unwrap();
+        close("features", &features(&theirs), &features(&ours), 1e-4);
+
         let (Some(found), Some(expected)) = (theirs.dropout(), ours.dropout()) else { continue };
         assert_eq!(found.n_passes(), expected.n_passes());
         close("dropout off", &found.mean(x.view()).unwrap(), &expected.mean(x.view()).unwrap(), 1e-5);
@@ -223,6 +235,7 @@ fn only_what_was_asked_for_is_granted() {
         Needs { committee: true, ..Needs::default() },
         Needs { input_gradient: true, ..Needs::default() },
         Needs { tangent: true, ..Needs::default() },
+        Needs { features: true, ..Needs::default() },
         Needs { dropout: Some(DropoutSpec::default()), ..Needs::default() },
         Needs { loss_head: Some(LossHeadSpec::default()), ..Needs::default() },
     ] {

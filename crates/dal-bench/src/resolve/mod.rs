@@ -20,6 +20,7 @@ use self::records::{departures, own_problems, planned_run, run_spec};
 use crate::catalogue::{Catalogue, FoundStrategy};
 use crate::error::SweepError;
 use crate::plan::{Plan, Trial};
+use crate::platform::platform;
 use crate::problem::PlannedProblem;
 use crate::sweep::{ProblemFile, StrategyFile, Sweep};
 
@@ -216,7 +217,7 @@ impl Resolver<'_> {
         let split = self.split(&problem, &mut protocol, key, at)?;
         self.sizes(&problem, &model, &protocol, &ratios, entry, key)?;
         let learner = engine.learner(&model, problem.shape()).map_err(|error| self.refused(&error, entry, key, at))?;
-        let platform = learner.platform();
+        let platform = platform(&*learner);
         drop(learner);
         let mut rehearsed: Vec<Needs> = Vec::new();
         for chosen in strategies.iter().filter(|c| !entry.skip.iter().any(|id| *id.get_ref() == c.id)) {

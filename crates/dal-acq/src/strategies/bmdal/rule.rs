@@ -248,13 +248,11 @@ macro_rules! named {
 
         impl From<$name> for Bmdal {
             fn from(named: $name) -> Self {
-                Self {
-                    selection: Selection::$selection,
-                    transform: Transform::$transform,
-                    $($of: named.$field.into(),)*
-                    $($fixed: $value,)?
-                    ..Self::default()
-                }
+                let (selection, transform) = (Selection::$selection, Transform::$transform);
+                let mut all = Self { selection, transform, ..Self::default() };
+                $(all.$fixed = $value;)?
+                $(all.$of = named.$field.into();)*
+                all
             }
         }
 

@@ -1,13 +1,24 @@
 //! The one door to linear algebra beyond products: the factorisation that batch methods on features need.
 //!
-//! Behind it is `faer` on the calling thread. Products are `ndarray`'s own: their sums run in an order that no cache
-//! size decides.
+//! Behind it is `faer` on the calling thread, or with the feature `lapack` the system's OpenBLAS. Products are
+//! `ndarray`'s own: their sums run in an order that no cache size decides.
 
-use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
-use faer::{Mat, MatMut, Par, Side};
+#[cfg(feature = "lapack")]
+mod lapack;
+#[cfg(any(not(feature = "lapack"), test))]
+mod pure;
+
 use ndarray::{Array2, ArrayView2};
 
 use crate::GeomError;
+
+#[cfg(feature = "lapack")]
+use lapack::Lower;
+#[cfg(not(feature = "lapack"))]
+use pure::Lower;
+
+/// Whose factorisations these are. Results agree to rounding, not to the bit.
+pub const LINEAR_ALGEBRA: &str = if cfg!(feature = "lapack") { "lapack" } else { "faer" };
 
 /// A lower triangle `L` with `L Lᵀ = A`, of a symmetric positive definite matrix `A`.
 ///
@@ -24,7 +35,7 @@ use crate::GeomError;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cholesky {
-    lower: Mat<f64>,
+    lower: Lower,
 }
 
 impl Cholesky {
@@ -38,15 +49,14 @@ impl Cholesky {
             return Err(GeomError::Dimension { what, expected: p, found: columns });
         }
         crate::check_finite(what, a)?;
-        let matrix = Mat::from_fn(p, p, |i, j| a[[i, j]]);
-        let factor = matrix.llt(Side::Lower).map_err(|_| GeomError::NotPositiveDefinite { what, size: p })?;
-        Ok(Self { lower: factor.L().to_owned() })
+        let lower = Lower::of(a).ok_or(GeomError::NotPositiveDefinite { what, size: p })?;
+        Ok(Self { lower })
     }
 
     /// `L`, shape (p, p), zero above the diagonal.
     pub fn lower(&self) -> Array2<f64> {
-        let p = self.lower.nrows();
-        Array2::from_shape_fn((p, p), |(i, j)| if i < j { 0.0 } else { self.lower[(i, j)] })
+        let p = self.lower.size();
+        Array2::from_shape_fn((p, p), |(i, j)| if i < j { 0.0 } else { self.lower.get(i, j) })
     }
 
     /// Replaces each row x of `rows` (n, p) by `L⁻¹ x`; O(n p²). Rows with the covariance `A` then have the covariance
@@ -55,18 +65,14 @@ impl Cholesky {
     /// # Errors
     /// [`GeomError::Dimension`] where the rows are not p wide.
     pub fn whiten(&self, rows: &mut Array2<f64>) -> Result<(), GeomError> {
-        let (n, p) = rows.dim();
-        if p != self.lower.nrows() {
-            return Err(GeomError::Dimension { what: "rows to whiten", expected: self.lower.nrows(), found: p });
+        let (size, found) = (self.lower.size(), rows.ncols());
+        if found != size {
+            return Err(GeomError::Dimension { what: "rows to whiten", expected: size, found });
         }
-        if rows.as_slice_mut().is_none() {
+        if !rows.is_standard_layout() {
             *rows = rows.as_standard_layout().into_owned();
         }
-        if let Some(values) = rows.as_slice_mut() {
-            // Rows in memory are the columns of the transpose.
-            let transposed = MatMut::from_column_major_slice_mut(values, p, n);
-            solve_lower_triangular_in_place(self.lower.as_ref(), transposed, Par::Seq);
-        }
+        self.lower.solve_rows(rows);
         Ok(())
     }
 }
@@ -114,6 +120,48 @@ mod tests {
             let mut columns = rows.t().as_standard_layout().into_owned().reversed_axes();
             factor.whiten(&mut columns).unwrap();
             prop_assert_eq!(columns, white_of(&factor, rows));
+        }
+    }
+
+    #[cfg(feature = "lapack")]
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn lapack_and_faer_agree_to_1e_8(p in 1_usize..300, n in 0_usize..40, size in -3_i32..4, seed: u64) {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut draw = |rows: usize| Array2::from_shape_fn((rows, p), |_| rng.random_range(-1.0..1.0));
+            // As batch methods have it: more columns than rows, and a ridge that makes it positive definite.
+            let (root, rows) = (draw(p / 2 + 1), draw(n));
+            let a = (root.t().dot(&root) + Array2::<f64>::eye(p) * 1e-2) * 10_f64.powi(size);
+            let (ours, theirs) = (pure::Lower::of(a.view()).unwrap(), lapack::Lower::of(a.view()).unwrap());
+            let unit = 10_f64.powi(size).sqrt();
+            for i in 0..p {
+                for j in 0..=i {
+                    let gap = (ours.get(i, j) - theirs.get(i, j)).abs();
+                    prop_assert!(gap < 1e-8 * unit, "({i}, {j}): {gap}");
+                }
+            }
+            let (mut by_ours, mut by_theirs) = (rows.clone(), rows);
+            ours.solve_rows(&mut by_ours);
+            theirs.solve_rows(&mut by_theirs);
+            prop_assert_eq!(by_theirs.dim(), (n, p));
+            let gap = (&by_ours - &by_theirs).iter().fold(0.0_f64, |most, d| most.max(d.abs())) * unit;
+            prop_assert!(gap < 1e-8, "{gap}");
+            prop_assert!(by_theirs.is_standard_layout());
+        }
+    }
+
+    #[cfg(feature = "lapack")]
+    #[test]
+    fn both_refuse_the_same_matrices() {
+        for (a, has) in [
+            (ndarray::array![[1.0, 2.0], [2.0, 1.0]], false),
+            (ndarray::array![[0.0]], false),
+            (Array2::zeros((0, 0)), true),
+        ] {
+            assert_eq!(pure::Lower::of(a.view()).is_some(), has, "{a}");
+            assert_eq!(lapack::Lower::of(a.view()).is_some(), has, "{a}");
         }
     }
 
