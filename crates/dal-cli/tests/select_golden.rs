@@ -116,15 +116,32 @@ fn more_queries_than_pool_points_are_refused() {
 
 #[test]
 fn rules_about_predictions_say_that_they_need_members() {
-    for strategy in ["gsy", "gsxy", "qbc", "qbc-diversity", "qbc-diversity-density", "cluster-variance"] {
+    for strategy in ["gsy", "gsxy", "qbc", "qbc-diversity", "qbc-diversity-density", "cluster-variance", "lcmd-members"]
+    {
         refused(&select("few", strategy, false, &["-n", "2"]), &["--members"]);
     }
 }
 
 #[test]
 fn methods_that_need_more_than_members_say_what() {
-    for (strategy, word) in [("bald", "dropout"), ("emoc", "gradient"), ("learning-loss", "loss")] {
+    for (strategy, word) in
+        [("bald", "dropout"), ("emoc", "gradient"), ("learning-loss", "loss"), ("lcmd-tp", "gradient")]
+    {
         refused(&select("few", strategy, true, &["-n", "2"]), &[word]);
+    }
+}
+
+/// Three members of two outputs have a rank of four: `maxdet` and `bait` say where they went on otherwise.
+#[test]
+fn batch_methods_on_members_take_every_point_and_say_what_the_rank_was() {
+    for (strategy, said) in [("lcmd-members", false), ("maxdet-members", true), ("bait-members", true)] {
+        let output = select("few", strategy, true, &["-n", "9"]);
+        let message = text(&output.stderr);
+        assert!(output.status.success(), "{strategy}: {message}");
+        let mut rows: Vec<usize> = text(&output.stdout).lines().map(|row| row.trim().parse().expect("a row")).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, (0..9).collect::<Vec<_>>(), "{strategy}");
+        assert_eq!(message.contains("the features tell no more after"), said, "{strategy}: {message}");
     }
 }
 
