@@ -7,6 +7,7 @@
 //! | [`Neighbours`] | k nearest neighbours by kd-tree or scan, the dimension known at run time only |
 //! | [`mean_cosine_similarity`] | similarity to the most similar other points, through unit vectors |
 //! | [`mean_nearest_distance`] | how spread a batch is |
+//! | [`gram`], [`row_products`] | dot products of columns with each other, of rows with other rows |
 //! | [`Cholesky`] | the factor of a positive definite matrix, and rows whitened by it |
 //! | [`jenks`] | Fisher–Jenks natural breaks, exact |
 //! | [`average_linkage`] | hierarchical clustering with a budget for its matrix |
@@ -43,6 +44,6 @@ pub use covering::{Covering, NearestCentre, Pick, Space};
 pub use error::GeomError;
 pub use jenks::jenks;
 pub use knn::{MAX_TREE_DIMENSION, Neighbour, Neighbours, Search, mean_nearest_distance};
-pub use linalg::{Cholesky, LINEAR_ALGEBRA};
+pub use linalg::{Cholesky, LINEAR_ALGEBRA, gram, row_products};
 pub use linkage::{DEFAULT_MATRIX_BUDGET, average_linkage};
 pub use points::{PointSet, check_finite, squared_distance};

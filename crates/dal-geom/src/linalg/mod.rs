@@ -1,16 +1,18 @@
-//! The one door to linear algebra beyond products: the factorisation that batch methods on features need.
+//! The one door to linear algebra: the factorisation and the products that batch methods on features need.
 //!
-//! Behind it is `faer` on the calling thread, or with the feature `lapack` the system's OpenBLAS. Products are
-//! `ndarray`'s own: their sums run in an order that no cache size decides.
+//! Behind it is `faer` on the calling thread; with the feature `lapack` factorisations are the system's OpenBLAS's.
 
 #[cfg(feature = "lapack")]
 mod lapack;
+mod products;
 #[cfg(any(not(feature = "lapack"), test))]
 mod pure;
 
 use ndarray::{Array2, ArrayView2};
 
 use crate::GeomError;
+
+pub use products::{gram, row_products};
 
 #[cfg(feature = "lapack")]
 use lapack::Lower;

@@ -1,5 +1,6 @@
 //! Selections by distances to centres: largest cluster maximum distance, maximum distance, k-means++.
 
+use dal_geom::row_products;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 
 /// Products of a block of points and all centres held at once (8 bytes each).
@@ -78,7 +79,7 @@ impl<'a> Nearest<'a> {
         let largest = norms.iter().copied().fold(0.0, f64::max);
         let rows_at_once = (BLOCK_VALUES / centres.nrows()).clamp(16, 4096);
         for (b, block) in points.axis_chunks_iter(Axis(0), rows_at_once).enumerate() {
-            let products = block.dot(&centres.t());
+            let products = row_products(block, centres);
             for (i, products) in products.outer_iter().enumerate() {
                 let at = b * rows_at_once + i;
                 let score = |c: usize| norms[c] - 2.0 * products[c];
@@ -193,12 +194,33 @@ pub(super) fn along(rows: &Array2<f64>, vector: ArrayView1<'_, f64>) -> Vec<f64>
     rows.dot(&vector).to_vec()
 }
 
-/// Squared norms of every row of `rows · matrix` against the rows: `x · (matrix x)`.
+/// Dot products of every row with two vectors, in one pass over the rows: reading them is what takes time.
+pub(super) fn along_both(rows: &Array2<f64>, a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> (Vec<f64>, Vec<f64>) {
+    let (Some(a), Some(b), true) = (a.as_slice(), b.as_slice(), rows.is_standard_layout()) else {
+        return (along(rows, a), along(rows, b));
+    };
+    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let both = |row: ArrayView1<'_, f64>| {
+        let (row, rest) = row.to_slice().unwrap_or(&[]).as_chunks::<LANES>();
+        let (mut of_a, mut of_b) = ([0.0; LANES], [0.0; LANES]);
+        for ((x, a), b) in row.iter().zip(a).zip(b) {
+            for l in 0..LANES {
+                of_a[l] += x[l] * a[l];
+                of_b[l] += x[l] * b[l];
+            }
+        }
+        let last = |of: &[f64]| rest.iter().zip(of).map(|(x, v)| x * v).sum::<f64>();
+        (of_a.iter().sum::<f64>() + last(rest_a), of_b.iter().sum::<f64>() + last(rest_b))
+    };
+    rows.outer_iter().map(both).unzip()
+}
+
+/// `x · (matrix x)` of every row x, for a symmetric matrix.
 pub(super) fn quadratic_forms(rows: &Array2<f64>, matrix: &Array2<f64>) -> Vec<f64> {
     let mut out = Vec::with_capacity(rows.nrows());
     for first in (0..rows.nrows()).step_by(1024) {
         let block = rows.slice(s![first..(first + 1024).min(rows.nrows()), ..]);
-        let moved = block.dot(matrix);
+        let moved = row_products(block, matrix.view());
         out.extend(block.outer_iter().zip(moved.outer_iter()).map(|(x, y)| x.dot(&y)));
     }
     out

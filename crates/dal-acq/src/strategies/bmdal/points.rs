@@ -1,7 +1,7 @@
 //! Features of pool, labelled set and target, on one scale, and what the labelled set leaves of them.
 
 use dal_core::{FeatureKind, FeatureSpec, Parametrisation, SeedPath, Step, StrategyError};
-use dal_geom::Cholesky;
+use dal_geom::{Cholesky, gram};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::RngExt;
 
@@ -25,6 +25,10 @@ pub(super) struct Points {
     pub domain: Array2<f64>,
     /// The rank that the features have at most.
     pub rank: usize,
+    /// A variance at or below this tells nothing more: that of the noise for members' covariance, of which nothing but
+    /// repeated observations is left then; 0 for gradients, where many labelled points leave less than the noise of
+    /// every point before the first pick, and the rule goes on all the same.
+    pub used_up: f64,
 }
 
 /// Which features.
@@ -74,6 +78,7 @@ impl Points {
         let (n, m) = (pool.nrows(), pool.nrows() + labelled.nrows());
         Ok(Self {
             rank: all.ncols(),
+            used_up: 0.0,
             labelled: all.slice(s![n..m, ..]).to_owned(),
             domain: all.slice(s![m.., ..]).to_owned(),
             pool: {
@@ -126,6 +131,7 @@ impl Points {
             labelled: Array2::zeros((1, columns)),
             domain: if domain.nrows() > 0 { at(domain)? } else { Array2::zeros((0, columns)) },
             rank: columns.min((n_members - 1) * n_outputs),
+            used_up: NOISE,
         })
     }
 
@@ -157,7 +163,7 @@ impl Points {
             return Ok(());
         }
         let p = self.pool.ncols();
-        let gram = self.labelled.t().dot(&self.labelled) + Array2::from_diag(&Array1::from_elem(p, NOISE));
+        let gram = gram(self.labelled.view()) + Array2::from_diag(&Array1::from_elem(p, NOISE));
         let factor = Cholesky::new("the kernel of the labelled points", gram.view()).map_err(geometry)?;
         for rows in [&mut self.pool, &mut self.labelled, &mut self.domain] {
             factor.whiten(rows).map_err(geometry)?;

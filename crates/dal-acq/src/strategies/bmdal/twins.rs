@@ -124,7 +124,7 @@ fn by_distance(rule: ByDistance, pool: &Array2<f64>, centres: &Array2<f64>, pick
 fn random(n: [usize; 3], p: usize, seed: u64) -> Points {
     let mut rng = SeedPath::root(seed).rng();
     let mut draw = |rows: usize| Array2::from_shape_simple_fn((rows, p), || rng.random_range(-1.0..1.0));
-    Points { pool: draw(n[0]), labelled: draw(n[1]), domain: draw(n[2]), rank: p }
+    Points { pool: draw(n[0]), labelled: draw(n[1]), domain: draw(n[2]), rank: p, used_up: 0.0 }
 }
 
 const RULES: [ByDistance; 3] = [ByDistance::LargestCluster, ByDistance::Farthest, ByDistance::Drawn];
@@ -204,7 +204,8 @@ fn batches_are_those_of_another_program() {
         let labelled = by_formula(1000, 6);
         let size = (labelled.mapv(|v| v * v).sum() / 6.0).sqrt();
         let pool = by_formula(0, 36) / size;
-        let mut points = Points { pool, labelled: labelled / size, domain: by_formula(2000, 9) / size, rank: 16 };
+        let mut points =
+            Points { pool, labelled: labelled / size, domain: by_formula(2000, 9) / size, rank: 16, used_up: 0.0 };
         points.transform(transform).unwrap();
         points
     };
@@ -258,6 +259,7 @@ fn beyond_the_rank_it_goes_on_by_distance() {
         labelled: Array2::zeros((1, 7)),
         domain: factors.domain.dot(&map),
         rank: 7,
+        used_up: NOISE,
     };
     points.transform(Transform::Posterior).unwrap();
     for chosen in [maxdet(&points, 20), bait(&points, false, 20), epig(&points, true, 20)] {
@@ -272,4 +274,30 @@ fn beyond_the_rank_it_goes_on_by_distance() {
     }
     let bounded = Points { rank: 2, ..points };
     assert_eq!(maxdet(&bounded, 5).n_own, 2);
+}
+
+/// Many labelled points leave every pool point less than the noise: the rules go on by their scores, which are those of
+/// the matrix `A = Φᵀ Φ + σ² I` over labelled points and picks, `v(x) = σ² x · A⁻¹ x`.
+#[test]
+fn below_the_noise_the_rules_still_choose() {
+    let before = random([30, 400, 1], 8, 11);
+    let mut after = random([30, 400, 1], 8, 11);
+    after.transform(Transform::Posterior).unwrap();
+    let variances = |picked: &[usize]| -> Vec<f64> {
+        let known = given(&before, picked);
+        let a = known.t().dot(&known) + Array2::<f64>::eye(8) * NOISE;
+        let mut white = before.pool.clone();
+        Cholesky::new("the twin's matrix", a.view()).unwrap().whiten(&mut white).unwrap();
+        white.outer_iter().map(|x| NOISE * x.dot(&x)).collect()
+    };
+    assert!(variances(&[]).iter().all(|&v| v < NOISE));
+    let chosen = maxdet(&after, 7);
+    assert_eq!((chosen.n_own, bait(&after, false, 7).n_own, epig(&after, false, 7).n_own), (7, 7, 7));
+    for m in 0..7 {
+        let all = variances(&chosen.picked[..m]);
+        let left = (0..30).filter(|i| !chosen.picked[..m].contains(i));
+        let best = left.reduce(|a, b| if all[b] > all[a] { b } else { a }).unwrap();
+        assert_eq!(chosen.picked[m], best, "pick {m}");
+        assert!((chosen.picked_scores[m] - all[best]).abs() < 1e-8 * all[best]);
+    }
 }

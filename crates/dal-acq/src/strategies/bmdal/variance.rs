@@ -5,9 +5,13 @@
 //! with `c_j(x) = φ_x · w_j` and `w_k = (φ_s − Σ_{j<k} c_j(s) w_j) / √(v(s) + σ²)`, v the variance before the pick: a
 //! pivoted Cholesky factorisation that keeps a vector of p numbers a pick.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use dal_geom::{gram, row_products};
 use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate, s};
 
-use super::centres::{along, go_on, quadratic_forms};
+use super::centres::{along, along_both, go_on, quadratic_forms};
 use super::points::{NOISE, Points};
 
 /// Covariances with a target held at most (8 bytes each).
@@ -32,34 +36,36 @@ struct Conditioned<'a> {
     variance: Vec<f64>,
     directions: Vec<Array1<f64>>,
     taken: Vec<bool>,
-    /// A variance at or below this is used up: a further observation would say less than its noise hides, or rounding
-    /// has.
+    /// A variance at or below this is used up: see [`Points::used_up`], or rounding has it.
     floor: f64,
 }
 
 impl<'a> Conditioned<'a> {
-    fn new(pool: &'a Array2<f64>) -> Self {
+    fn new(points: &'a Points) -> Self {
+        let pool = &points.pool;
         let variance: Vec<f64> = pool.outer_iter().map(|row| row.dot(&row)).collect();
         let largest = variance.iter().copied().fold(0.0, f64::max);
         let taken = vec![false; variance.len()];
-        Self { pool, variance, directions: Vec::new(), taken, floor: NOISE.max(1e-12 * largest) }
+        Self { pool, variance, directions: Vec::new(), taken, floor: points.used_up.max(1e-12 * largest) }
     }
 
-    /// Takes a point and gives `w` of it, and `c` at the pool.
-    fn take(&mut self, picked: usize) -> (Array1<f64>, Vec<f64>) {
+    /// Takes a point and gives `w` of it.
+    fn take(&mut self, picked: usize) -> Array1<f64> {
         self.taken[picked] = true;
         let point = self.pool.row(picked);
         let mut direction = point.to_owned();
         for earlier in &self.directions {
             direction.scaled_add(-point.dot(earlier), earlier);
         }
-        direction /= (self.variance[picked].max(0.0) + NOISE).sqrt();
-        let along = along(self.pool, direction.view());
-        for (variance, c) in self.variance.iter_mut().zip(&along) {
+        direction / (self.variance[picked].max(0.0) + NOISE).sqrt()
+    }
+
+    /// Brings the variances down by a `w` and its `c` at the pool.
+    fn condition(&mut self, direction: Array1<f64>, c: &[f64]) {
+        for (variance, c) in self.variance.iter_mut().zip(c) {
             *variance -= c * c;
         }
-        self.directions.push(direction.clone());
-        (direction, along)
+        self.directions.push(direction);
     }
 
     /// The first point of the greatest score that is left; `None` where the variances are used up.
@@ -77,17 +83,56 @@ impl<'a> Conditioned<'a> {
     }
 }
 
+/// A pool point with a variance that it does not exceed.
+#[derive(Clone, Copy, PartialEq)]
+struct Bound {
+    variance: f64,
+    row: usize,
+}
+
+impl Eq for Bound {}
+
+impl Ord for Bound {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.variance.total_cmp(&other.variance).then(other.row.cmp(&self.row))
+    }
+}
+
+impl PartialOrd for Bound {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Greedily the point of the greatest remaining variance, which multiplies the determinant of the picks' covariance
 /// most.
+///
+/// Variances only fall, so that the last one known of a point bounds it; it is brought up to date where it comes first.
 pub(super) fn maxdet(points: &Points, n: usize) -> Chosen {
-    let mut state = Conditioned::new(&points.pool);
+    let mut state = Conditioned::new(points);
     let scores = state.variance.clone();
     let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
+    let mut known = vec![0; scores.len()];
+    let bounds = scores.iter().enumerate().map(|(row, &variance)| Bound { variance, row });
+    let mut heap: BinaryHeap<Bound> = bounds.collect();
     while picked.len() < n.min(points.rank) {
-        let Some((row, score)) = state.best(|i| state.variance[i]) else { break };
+        let Some(Bound { variance, row }) = heap.pop() else { break };
+        if known[row] < state.directions.len() {
+            for direction in &state.directions[known[row]..] {
+                let c = points.pool.row(row).dot(direction);
+                state.variance[row] -= c * c;
+            }
+            known[row] = state.directions.len();
+            heap.push(Bound { variance: state.variance[row], row });
+            continue;
+        }
+        if variance <= state.floor {
+            break;
+        }
         picked.push(row);
-        picked_scores.push(score);
-        state.take(row);
+        picked_scores.push(variance);
+        let direction = state.take(row);
+        state.directions.push(direction);
     }
     finish(points, n, picked, picked_scores, scores, None)
 }
@@ -114,9 +159,8 @@ fn finish(
 /// `u = B w − Σ_j w_j (w_j · B w)`.
 pub(super) fn bait(points: &Points, on_domain: bool, n: usize) -> Chosen {
     let (pool, domain) = (&points.pool, &points.domain);
-    let gram =
-        if on_domain { domain.t().dot(domain) } else { pool.t().dot(pool) + points.labelled.t().dot(&points.labelled) };
-    let mut state = Conditioned::new(pool);
+    let gram = if on_domain { gram(domain.view()) } else { gram(pool.view()) + gram(points.labelled.view()) };
+    let mut state = Conditioned::new(points);
     let mut reach = quadratic_forms(pool, &gram);
     let score =
         |state: &Conditioned<'_>, reach: &[f64], i: usize| reach[i].max(0.0) / (state.variance[i].max(0.0) + NOISE);
@@ -127,16 +171,18 @@ pub(super) fn bait(points: &Points, on_domain: bool, n: usize) -> Chosen {
         let Some((row, best)) = state.best(|i| score(&state, &reach, i)) else { break };
         picked.push(row);
         picked_scores.push(best);
-        let (direction, c) = state.take(row);
+        let direction = state.take(row);
         let image = gram.dot(&direction);
         let mut u = image.clone();
         for (earlier, w) in images.iter().zip(&state.directions) {
             u.scaled_add(-earlier.dot(&direction), w);
         }
         let total = image.dot(&direction);
-        for ((reach, c), g) in reach.iter_mut().zip(&c).zip(along(pool, u.view())) {
+        let (c, g) = along_both(pool, direction.view(), u.view());
+        for ((reach, c), g) in reach.iter_mut().zip(&c).zip(&g) {
             *reach += c * (c * total - 2.0 * g);
         }
+        state.condition(direction, &c);
         images.push(image);
     }
     finish(points, n, picked, picked_scores, scores, None)
@@ -158,9 +204,10 @@ pub(super) fn epig(points: &Points, on_domain: bool, n: usize) -> Chosen {
     let mut covariance = Array2::zeros((pool.nrows(), target.nrows()));
     for first in (0..pool.nrows()).step_by(1024) {
         let rows = first..(first + 1024).min(pool.nrows());
-        covariance.slice_mut(s![rows.clone(), ..]).assign(&pool.slice(s![rows, ..]).dot(&target.t()));
+        let part = row_products(pool.slice(s![rows.clone(), ..]), target.view());
+        covariance.slice_mut(s![rows, ..]).assign(&part);
     }
-    let mut state = Conditioned::new(pool);
+    let mut state = Conditioned::new(points);
     let mut of_target: Vec<f64> = target.outer_iter().map(|row| row.dot(&row)).collect();
     let information = |row: ArrayView1<'_, f64>, variance: f64, of_target: &[f64]| {
         let own = variance.max(0.0) + NOISE;
@@ -184,12 +231,14 @@ pub(super) fn epig(points: &Points, on_domain: bool, n: usize) -> Chosen {
         if picked.len() == n {
             break;
         }
-        let (direction, c) = state.take(row);
+        let direction = state.take(row);
+        let c = along(pool, direction.view());
         let at_target = along(&target, direction.view());
         for (mut row, c) in covariance.outer_iter_mut().zip(&c) {
             row.iter_mut().zip(&at_target).for_each(|(k, t)| *k -= c * t);
         }
         of_target.iter_mut().zip(&at_target).for_each(|(v, t)| *v -= t * t);
+        state.condition(direction, &c);
         scores = all_scores(&state, &covariance, &of_target);
     }
     finish(points, n, picked, picked_scores, first_scores, n_targets)
