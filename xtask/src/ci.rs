@@ -115,15 +115,13 @@ fn no_libtorch() -> Result<()> {
     }
 }
 
-/// Factorisations by the system's OpenBLAS equal those of the default, and strategies choose as their golden batches
-/// do on them.
+/// Factorisations by the system's OpenBLAS equal those of the default.
 fn lapack() -> Result<()> {
     if capture(Command::new("pkg-config").args(["--modversion", "openblas"])).is_err() {
         install_package("pkg-config")?;
         install_package("libopenblas-dev")?;
     }
-    run(&mut cargo(&["test", "-p", "dal-geom", "--features", "lapack", "--locked", "--quiet", "linalg"]))?;
-    run(&mut cargo(&["test", "-p", "dal-acq", "--lib", "--features", "lapack", "--locked", "--quiet", "bmdal"]))
+    run(&mut cargo(&["test", "-p", "dal-geom", "--lib", "--features", "lapack", "--locked", "--quiet", "linalg"]))
 }
 
 /// A small store whose picks and figures a script that shares no code with us computes again from its files.

@@ -138,6 +138,7 @@ mod tests {
             let a = (root.t().dot(&root) + Array2::<f64>::eye(p) * 1e-2) * 10_f64.powi(size);
             let (ours, theirs) = (pure::Lower::of(a.view()).unwrap(), lapack::Lower::of(a.view()).unwrap());
             let unit = 10_f64.powi(size).sqrt();
+            prop_assert_eq!((ours.size(), theirs.size()), (p, p));
             for i in 0..p {
                 for j in 0..=i {
                     let gap = (ours.get(i, j) - theirs.get(i, j)).abs();
