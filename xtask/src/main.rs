@@ -4,6 +4,7 @@
 mod bench_all;
 mod bench_peers;
 mod ci;
+mod coverage;
 mod environment;
 mod export;
 mod fixtures;
@@ -39,6 +40,8 @@ enum Task {
     BenchPeers(bench_peers::Args),
     /// What continuous integration checks: format, lints, docs, tests, tidy, packaging.
     Ci(ci::Args),
+    /// Measure how often the intervals of estimated errors hold.
+    Coverage(coverage::Args),
     /// House rules that no lint knows.
     #[command(disable_help_flag = true)]
     Tidy(tidy::Args),
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::BenchAll(args) => bench_all::run_tier(&args),
         Task::BenchPeers(args) => bench_peers::run_peers(&args),
         Task::Ci(args) => ci::run_stages(&args),
+        Task::Coverage(args) => coverage::run_coverage(&args),
         Task::Tidy(args) => tidy::run_task(&args.rest),
         Task::Libtorch(args) => libtorch::run_task(&args.rest),
         Task::GpuBundle(args) => gpu_bundle::run_bundling(&args),

@@ -6,7 +6,7 @@ use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::model::Trainer;
 use crate::state::State;
-use crate::words::{Cell, Drawn, Leased, What};
+use crate::words::{Cell, Drawn, Leased, Round, What};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,7 +70,7 @@ impl Folder {
         if missing > 0
             && let Some((round, choice)) = self.snapshot().draw(missing, &wanted.fixed, trainer, stop)?
         {
-            asked.points.extend(round.points.iter().cloned());
+            asked.points.extend(round.all().cloned());
             asked.notes.extend(round.notes.iter().cloned());
             if keep {
                 self.keep_choice(choice)?;
@@ -97,7 +97,7 @@ impl Folder {
 
 /// Points that wait to be handed out or started, in the order in which they were drawn.
 pub(crate) fn open_points(state: &State, now: f64, attempts: usize) -> Vec<Drawn> {
-    let drawn = state.rounds().iter().flat_map(|round| &round.points);
+    let drawn = state.rounds().iter().flat_map(Round::all);
     let open =
         |drawn: &&Drawn| state.point(drawn.id).is_some_and(|point| point.is_open(now) && point.losses < attempts);
     drawn.filter(open).cloned().collect()

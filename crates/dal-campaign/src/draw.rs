@@ -13,9 +13,9 @@ use crate::error::CampaignError;
 use crate::feasible::Feasibility;
 use crate::ladder::Choice;
 use crate::model::{Model, Snapshot, Trainer};
-use crate::state::Status;
+use crate::state::{Part, Point, Status};
 use crate::subject::distance;
-use crate::words::{Candidates, Cell, Drawn, Predicted, Round, Thinned};
+use crate::words::{AUDIT, Candidates, Cell, Drawn, Predicted, Round, Thinned};
 
 /// The rule of the design at the beginning.
 pub const INITIAL: &str = "initial";
@@ -28,6 +28,9 @@ const SMALLEST_BLOCK: usize = 256;
 const DOUBTFUL: f64 = 0.5;
 /// The share of a round, on average, for which doubtful candidates stay.
 const RISKED: f64 = 0.1;
+
+/// The stream of a round's candidates, and that of its points which are never learned.
+const STREAMS: (usize, usize) = (0, 1);
 
 /// Candidates of a round.
 struct Drawing {
@@ -48,15 +51,12 @@ impl Snapshot {
     ) -> Result<Option<(Round, Option<Choice>)>, CampaignError> {
         let round = self.state.rounds().last().map_or(0, |last| last.round + 1);
         let known: Vec<&[f64]> = self.state.points().filter_map(|point| point.unit.as_deref()).collect();
-        let n_labelled = self
-            .state
-            .labelled(&self.subject)
-            .map_err(|error| CampaignError::request(error.to_string()))?
-            .map_or(0, |(labelled, _)| labelled.len());
+        let n_labelled = self.labelled()?.map_or(0, |(labelled, _)| labelled.len());
         // Failed points of the design are not made up for, unless there is nothing to learn from.
-        let n_begun = self.state.points().filter(|point| point.status() != Status::Withdrawn).count();
+        let counts = |point: &&Point| point.part == Part::Learned && point.status() != Status::Withdrawn;
+        let n_begun = self.state.points().filter(counts).count();
         let designed = n_begun < self.file.initial || n_labelled < FEWEST;
-        let in_flight: Vec<u64> = self.state.pending().map(|point| point.id).collect();
+        let in_flight: Vec<u64> = self.in_flight().map(|point| point.id).collect();
         let mut drawn = if designed {
             let candidates = self.designed(round, n, fixed, &known)?;
             let mut rows: Vec<usize> = (0..candidates.x.nrows()).collect();
@@ -68,14 +68,91 @@ impl Snapshot {
             let points = self.points(&candidates, &rows, &known, None)?;
             (self.round(round, INITIAL, n_labelled, candidates.told, fixed, points), None)
         } else {
-            let candidates = self.candidates(round, n, self.file.candidates.max(n), fixed, &known)?;
-            if candidates.x.nrows() == 0 {
+            let held_out = match self.n_held_out(n, fixed) {
+                0 => None,
+                some => Some(self.uniform(round, some, &known)?),
+            };
+            let n = n - held_out.as_ref().map_or(0, |apart| apart.x.nrows());
+            // The rule is shown no point that is held out.
+            let apart: Vec<Vec<f64>> =
+                held_out.iter().flat_map(|apart| apart.x.outer_iter().map(|row| row.to_vec())).collect();
+            let taken: Vec<&[f64]> = known.iter().copied().chain(apart.iter().map(Vec::as_slice)).collect();
+            let candidates = match n {
+                0 => None,
+                _ => Some(self.candidates(round, n, self.file.candidates.max(n), fixed, &taken)?),
+            };
+            let candidates = candidates.filter(|candidates| candidates.x.nrows() > 0);
+            if candidates.is_none() && apart.is_empty() {
                 return Ok(None);
             }
-            self.chosen(round, n, n_labelled, candidates, fixed, &known, trainer, stop)?
+            let (model, choice) = self.model(trainer, stop)?;
+            let mut drawn = match candidates {
+                Some(candidates) => self.chosen(round, n, n_labelled, candidates, fixed, &taken, &model)?,
+                None => {
+                    let none = Candidates { n: 0, stream: String::new(), drawn: 0, thinned: None };
+                    self.round(round, &self.file.strategy, n_labelled, none, fixed, Vec::new())
+                }
+            };
+            if let Some(apart) = held_out {
+                let rows: Vec<usize> = (0..apart.x.nrows()).collect();
+                drawn.held_out = self.points(&apart, &rows, &known, Some(&model))?;
+                let behind = drawn.points.len() as u64;
+                drawn.held_out.iter_mut().for_each(|point| point.id += behind);
+            }
+            (drawn.errors, drawn.model) = (model.errors, Some(model.name));
+            (drawn, choice)
         };
         drawn.0.in_flight = in_flight;
-        Ok((!drawn.0.points.is_empty()).then_some(drawn))
+        let is_empty = drawn.0.points.is_empty() && drawn.0.held_out.is_empty();
+        Ok((!is_empty).then_some(drawn))
+    }
+
+    /// A round of at most `n` uniform points of the domain that are never learned; none where there are no others.
+    pub(crate) fn audit(&self, n: usize) -> Result<Option<Round>, CampaignError> {
+        let round = self.state.rounds().last().map_or(0, |last| last.round + 1);
+        let known: Vec<&[f64]> = self.state.points().filter_map(|point| point.unit.as_deref()).collect();
+        let n_labelled = self.labelled()?.map_or(0, |(labelled, _)| labelled.len());
+        let drawing = self.uniform(round, n, &known)?;
+        let rows: Vec<usize> = (0..drawing.x.nrows()).collect();
+        let points = self.points(&drawing, &rows, &known, None)?;
+        let round = self.round(round, AUDIT, n_labelled, drawing.told, &[], Vec::new());
+        Ok((!points.is_empty()).then_some(Round { held_out: points, ..round }))
+    }
+
+    /// Points without an answer that a model is to learn: those that a rule keeps away from.
+    fn in_flight(&self) -> impl Iterator<Item = &Point> {
+        self.state.pending().filter(|point| point.part == Part::Learned)
+    }
+
+    /// How many of the next `n` points are held out, so that their share of all points after the design is what the
+    /// settings say; none in a slice.
+    fn n_held_out(&self, n: usize, fixed: &[(String, Cell)]) -> usize {
+        let Some(share) = self.file.held_out.filter(|_| fixed.is_empty()) else { return 0 };
+        let rounds = self.state.rounds().iter();
+        let rounds = rounds.filter(|round| ![INITIAL, AUDIT].contains(&round.rule.as_str()) && round.fixed.is_empty());
+        let (all, apart) =
+            rounds.fold((0, 0), |(all, apart), round| (all + round.all().count(), apart + round.held_out.len()));
+        // A share as people write it, times whole numbers: 0.1 · 30 is 3.
+        let due = (share * (all + n) as f64 + 1e-9).floor() as usize;
+        // A share that was set later does not make up for the rounds before.
+        due.saturating_sub(apart).min((share * n as f64).ceil() as usize)
+    }
+
+    /// At most `n` uniform points of the domain; of a list uniform ones of its rows that are left.
+    fn uniform(&self, round: usize, n: usize, known: &[&[f64]]) -> Result<Drawing, CampaignError> {
+        let mut drawing = self.candidates_of(STREAMS.1, round, n, n, &[], known)?;
+        if drawing.x.nrows() > n {
+            let mut rows: Vec<usize> = (0..drawing.x.nrows()).collect();
+            rows.shuffle(&mut self.round_seeds(round).candidates(STREAMS.1).rng());
+            drawing.x = drawing.x.select(Axis(0), &rows[..n]);
+        }
+        Ok(drawing)
+    }
+
+    /// So many uniform points of the domain, of a stream of their own, known points among them; a list whole.
+    pub(crate) fn domain(&self, n: usize) -> Result<Array2<f64>, CampaignError> {
+        let round = self.state.rounds().last().map_or(0, |last| last.round + 1);
+        Ok(self.candidates_of(STREAMS.1 + 1, round, n, n, &[], &[])?.x)
     }
 
     fn round(
@@ -98,6 +175,7 @@ impl Snapshot {
             fixed: fixed.to_vec(),
             in_flight: Vec::new(),
             points,
+            held_out: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -111,30 +189,25 @@ impl Snapshot {
         candidates: Drawing,
         fixed: &[(String, Cell)],
         known: &[&[f64]],
-        trainer: Trainer<'_>,
-        stop: &Stop,
-    ) -> Result<(Round, Option<Choice>), CampaignError> {
-        let (model, choice) = self.model(trainer, stop)?;
+        model: &Model,
+    ) -> Result<Round, CampaignError> {
         let found = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?;
         if let Some(next) = self.passive(found.card.id, round, n, fixed, known)? {
             // Such a rule looks at no answer, but what the model says there is kept all the same.
-            let (drawing, rows) = match self.listed() {
-                Some(_) => {
+            let (drawing, rows) = match self.is_tabled() {
+                true => {
                     let rows = nearest_left(next.x.view(), candidates.x.view());
                     (Drawing { told: Candidates { drawn: next.told.drawn, ..candidates.told }, x: candidates.x }, rows)
                 }
-                None => {
+                false => {
                     let rows = (0..next.x.nrows()).collect();
                     (next, rows)
                 }
             };
-            let points = self.points(&drawing, &rows, known, Some(&model))?;
-            let mut drawn = self.round(round, found.card.id, n_labelled, drawing.told, fixed, points);
-            (drawn.errors, drawn.model) = (model.errors, Some(model.name));
-            return Ok((drawn, choice));
+            let points = self.points(&drawing, &rows, known, Some(model))?;
+            return Ok(self.round(round, found.card.id, n_labelled, drawing.told, fixed, points));
         }
-        let labelled = self.state.labelled(&self.subject).map_err(|error| CampaignError::request(error.to_string()))?;
-        let Some((labelled, _)) = labelled else {
+        let Some((labelled, _)) = self.labelled()? else {
             return Err(CampaignError::request("there are no labels to choose by"));
         };
         let protocol = Protocol {
@@ -145,14 +218,14 @@ impl Snapshot {
         };
         let space = self.subject.space().clone();
         let mut campaign = Campaign::new(space, Arc::from(found.strategy), protocol, self.round_seeds(round))?;
-        let flying = self.state.pending().filter_map(|point| point.unit.as_deref()).collect::<Vec<_>>();
+        let flying = self.in_flight().filter_map(|point| point.unit.as_deref()).collect::<Vec<_>>();
         let flying = self.subject.array(flying.into_iter());
         let ask = Ask { n_queries: Some(n), in_flight: Some(flying.view()), clock: None };
         let Some(decision) = campaign.absorb_for(&*model.surrogate, &ask)? else {
-            return Ok((self.round(round, found.card.id, n_labelled, candidates.told, fixed, Vec::new()), choice));
+            return Ok(self.round(round, found.card.id, n_labelled, candidates.told, fixed, Vec::new()));
         };
         let rows = decision.candidate_rows.clone().unwrap_or_default();
-        let mut points = self.points(&candidates, &rows, known, Some(&model))?;
+        let mut points = self.points(&candidates, &rows, known, Some(model))?;
         for (k, point) in points.iter_mut().enumerate() {
             let of =
                 |numbers: &Option<ndarray::Array1<f64>>| numbers.as_ref().and_then(|numbers| numbers.get(k).copied());
@@ -164,15 +237,31 @@ impl Snapshot {
         let mut drawn = self.round(round, found.card.id, n_labelled, candidates.told, fixed, points);
         drawn.settings = found.settings;
         drawn.notes = decision.notes;
-        drawn.errors = model.errors;
-        drawn.model = Some(model.name);
-        Ok((drawn, choice))
+        Ok(drawn)
     }
 
-    /// Candidates for a round of `wanted` points that are admitted, not known, and hold what is fixed; of a table its
-    /// rows.
+    /// Whether rounds choose from the rows of a table.
+    fn is_tabled(&self) -> bool {
+        self.listed().is_some() || self.sampled().is_some()
+    }
+
+    /// Candidates for a round of `wanted` points that are admitted, not known, and hold what is fixed; of a list its
+    /// rows, of a sample as many of its rows.
     fn candidates(
         &self,
+        round: usize,
+        wanted: usize,
+        n: usize,
+        fixed: &[(String, Cell)],
+        known: &[&[f64]],
+    ) -> Result<Drawing, CampaignError> {
+        self.candidates_of(STREAMS.0, round, wanted, n, fixed, known)
+    }
+
+    /// The same from a stream of the round; only those of the first are left out near failed points.
+    fn candidates_of(
+        &self,
+        number: usize,
         round: usize,
         wanted: usize,
         n: usize,
@@ -193,14 +282,30 @@ impl Snapshot {
             let told = Candidates { n: free.len(), stream: String::new(), drawn: table.nrows(), thinned: None };
             return Ok(Drawing { x: table.select(Axis(0), &free), told });
         }
-        let stream = self.round_seeds(round).candidates(0);
+        let stream = self.round_seeds(round).candidates(number);
+        let n_columns = self.subject.space().n_columns();
+        if let Some(sample) = self.sampled() {
+            let mut order: Vec<usize> = (0..sample.nrows()).collect();
+            order.shuffle(&mut stream.purpose("rows").rng());
+            for row in order {
+                if rows.len() == n * n_columns {
+                    break;
+                }
+                let mut point = sample.row(row).to_owned();
+                fixed.iter().for_each(|&(column, value)| point[column] = value);
+                rows.extend(filter.take_unit(point.view())?.into_iter().flat_map(|(_, unit)| unit));
+            }
+            let x = self.subject.array(rows.chunks_exact(n_columns));
+            let stream = format!("campaign/{round}, seed {}, candidates {number}, rows of the sample", self.file.seed);
+            return Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned: None }, x });
+        }
         // Rules that draw judge the model by their draws over the whole domain: for them no candidate is left out.
-        let feasible = if dal_acq::card(&self.file.strategy)?.draws() { None } else { Feasibility::of(&self.state) };
+        let whole = number != STREAMS.0 || dal_acq::card(&self.file.strategy)?.draws();
+        let feasible = if whole { None } else { Feasibility::of(&self.state) };
         let (mut dice, mut left_out) = (stream.purpose("feasibility").rng(), 0);
         // The places of candidates that rather fail.
         let mut doubtful: Vec<usize> = Vec::new();
         let size = n.max(SMALLEST_BLOCK);
-        let n_columns = self.subject.space().n_columns();
         // Of a space with few points there may be fewer than wanted: a draw that brings nothing new ends the search.
         for block in 0.. {
             let mut x = self.subject.space().sample(size, &stream.index(block));
@@ -243,7 +348,7 @@ impl Snapshot {
             rows = kept.flat_map(|(_, row)| row.iter().copied()).collect();
         }
         let x = self.subject.array(rows.chunks_exact(n_columns));
-        let stream = format!("campaign/{round}, seed {}, candidates 0, blocks of {size}", self.file.seed);
+        let stream = format!("campaign/{round}, seed {}, candidates {number}, blocks of {size}", self.file.seed);
         let thinned = feasible.map(|model| Thinned { n: left_out, auc: model.auc });
         Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned }, x })
     }
@@ -267,7 +372,7 @@ impl Snapshot {
         let space = self.subject.space();
         let stream = self.seeds().purpose("design");
         let inputs = space.dimensions().len();
-        let plain = !fixed.is_empty() || self.listed().is_some();
+        let plain = !fixed.is_empty() || self.is_tabled();
         if plain || sobol(1, inputs, 0, &stream).is_err() {
             return self.candidates(round, n, n, fixed, known);
         }
@@ -343,7 +448,7 @@ impl Snapshot {
         let fixed = self.fixed_columns(fixed)?;
         let inputs = self.subject.space().dimensions().len();
         // What a table's rows are to be near need not be new, nor one of them.
-        let listed = self.listed().is_some();
+        let listed = self.is_tabled();
         let new = if listed { &[][..] } else { known };
         match rule {
             "sobol" => self.sobol(rule, rule, &self.seeds().purpose(rule), n, &fixed, new).map(Some),

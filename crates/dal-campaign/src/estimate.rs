@@ -1,4 +1,4 @@
-//! What a round of draws says about the error of the model that drew it, over the whole domain.
+//! What rounds of draws say about the error of the models that drew them, over the whole domain.
 //!
 //! A batch that was chosen for its uncertainty is harder than the domain. Where its points were *drawn*, each with a
 //! known probability, the weights of `dal_eval::lure_weights` undo that. The estimate is of one fixed model, "the model
@@ -9,13 +9,13 @@
 //! to 89 % instead of 90 at twenty draws); these are bootstrap-t intervals of the logarithm.
 
 use dal_core::OutputTransform;
-use dal_eval::{FEWEST_DRAWS, answered_loss, log_bootstrap_interval, lure_weights, weighted_loss};
+use dal_eval::{LossTerms, answered_loss, lure_weights};
 
 use crate::draw::INITIAL;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::state::Status;
-use crate::words::{Cell, Round};
+use crate::words::{Cell, Drawn, Round};
 
 /// Rounds that the shown figure pools: "the mean error of the last five models".
 pub const POOLED_ROUNDS: usize = 5;
@@ -39,6 +39,35 @@ pub struct Estimated {
     pub interval: Option<(f64, f64)>,
 }
 
+impl Estimated {
+    /// Of the terms of a mean squared error. The stream of the resamples is a number: the same figures at every call.
+    pub(crate) fn of(terms: &LossTerms, stream: usize) -> Self {
+        let root = |v: f64| v.max(0.0).sqrt();
+        let interval = terms.interval(LEVEL, stream as u64).ok();
+        Self { rmse: root(terms.mean()), interval: interval.map(|found| (root(found.lower), root(found.upper))) }
+    }
+}
+
+/// A share of the domain with its interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// The estimated share; by chance it can lie above 1.
+    pub share: f64,
+    /// Ends of the two-sided interval at [`LEVEL`], at most 1; none below ten resolved draws, or where all are alike.
+    pub interval: Option<(f64, f64)>,
+}
+
+impl Share {
+    /// Of weighted draws, and whether each has an answer.
+    pub(crate) fn of(weights: &[f64], answered: &[bool], n_pool: Option<usize>, stream: usize) -> Option<Self> {
+        let has: Vec<f64> = answered.iter().map(|ok| f64::from(u8::from(*ok))).collect();
+        let terms = LossTerms::weighted(weights, &has, n_pool).ok()?;
+        let interval = answered.iter().any(|ok| !ok).then(|| terms.interval(LEVEL, stream as u64).ok()).flatten();
+        let interval = interval.map(|found| (found.lower.min(1.0), found.upper.min(1.0)));
+        Some(Self { share: terms.mean(), interval })
+    }
+}
+
 /// What one round says about the model that drew it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoundEstimate {
@@ -54,8 +83,8 @@ pub struct RoundEstimate {
     pub failed: usize,
     /// Draws that were withdrawn or have no answer yet.
     pub open: usize,
-    /// Estimated share of the domain that has an answer.
-    pub answered_share: f64,
+    /// Estimated share of the domain that has an answer, over draws with an answer or a failure.
+    pub answered_share: Share,
     /// Inputs that were held fixed: the figures speak of that slice alone.
     pub fixed: Vec<(String, Cell)>,
     /// Of each output its root mean squared error over the answered part of the domain, in its unit.
@@ -77,12 +106,22 @@ impl RoundEstimate {
 pub struct Estimates {
     /// Of every round that was drawn with known probabilities and has an answer, in order.
     pub rounds: Vec<RoundEstimate>,
-    /// The mean relative error of the last [`POOLED_ROUNDS`] complete rounds' models, and how many they are.
+    /// The mean relative error of the last [`POOLED_ROUNDS`] complete rounds' models, and how many they are; of rounds
+    /// that hold the same inputs fixed as the last one.
     pub pooled: Option<(Estimated, usize)>,
 }
 
+/// Which losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// Squared errors of an output, in its unit.
+    Output(usize),
+    /// Their mean over outputs, in standard deviations.
+    Relative,
+}
+
 /// Weights and losses of one round.
-struct Losses {
+pub(crate) struct Losses {
     /// LURE weights of all draws, in order.
     weights: Vec<f64>,
     /// Squared errors of each output in its unit; none where there is no answer.
@@ -92,6 +131,44 @@ struct Losses {
     /// Candidates, where they are themselves a sample of the domain.
     n_pool: Option<usize>,
 }
+
+impl Losses {
+    fn column(&self, column: Column) -> Vec<Option<f64>> {
+        match column {
+            Column::Output(j) => self.squared.iter().map(|squared| squared.as_ref().map(|values| values[j])).collect(),
+            Column::Relative => self.relative.clone(),
+        }
+    }
+
+    /// Weights and losses of the answered draws. Where there are others the weights are made to have the mean 1, so
+    /// that the weighted mean is Σ v S L / Σ v S; where there are none it is (1 / M) Σ v L.
+    fn answered(&self, column: Column) -> (Vec<f64>, Vec<f64>) {
+        let n = self.weights.len();
+        let (weights, losses): (Vec<f64>, Vec<f64>) =
+            (self.weights.iter().zip(self.column(column))).filter_map(|(v, loss)| loss.map(|loss| (*v, loss))).unzip();
+        let mean = if losses.len() == n { 1.0 } else { weights.iter().sum::<f64>() / weights.len() as f64 };
+        (weights.into_iter().map(|v| v / mean).collect(), losses)
+    }
+
+    fn terms(&self, column: Column) -> Option<LossTerms> {
+        let (weights, losses) = self.answered(column);
+        LossTerms::weighted(&weights, &losses, self.n_pool).ok()
+    }
+
+    /// The mean squared error that the round estimates.
+    pub(crate) fn mean(&self, column: Column) -> Option<f64> {
+        answered_loss(&self.weights, &self.column(column)).ok()?.loss
+    }
+}
+
+/// A round with its estimate and what it was made of.
+pub(crate) struct Judged {
+    pub(crate) estimate: RoundEstimate,
+    pub(crate) losses: Losses,
+}
+
+/// Of each output its transform, and its standard deviation; none where it does not vary.
+pub type Spread = Vec<(OutputTransform, Option<f64>)>;
 
 impl Folder {
     /// The card of the rule that chooses.
@@ -104,89 +181,85 @@ impl Folder {
 
     /// What the rounds say about the models that drew them. Nothing is trained for it.
     pub fn estimates(&self) -> Estimates {
+        let judged = self.judged();
+        let newest = judged.iter().rev().find(|judged| !judged.estimate.is_incomplete());
+        let pooled = newest.and_then(|newest| {
+            let alike: Vec<&Judged> =
+                judged.iter().filter(|judged| judged.estimate.fixed == newest.estimate.fixed).collect();
+            let last = last_complete(&alike, Column::Relative);
+            Some((Estimated::of(&pooled(&last, Column::Relative)?, newest.estimate.round), last.len()))
+        });
+        Estimates { rounds: judged.into_iter().map(|judged| judged.estimate).collect(), pooled }
+    }
+
+    /// Every round that was drawn with known probabilities and has an answer, in order.
+    pub(crate) fn judged(&self) -> Vec<Judged> {
         let spread = self.spread();
-        let mut found: Vec<(RoundEstimate, Losses)> = Vec::new();
+        let n_outputs = self.subject().outputs().len();
+        let mut found = Vec::new();
         for round in self.state().rounds() {
             let Some(losses) = self.losses(round, &spread) else { continue };
             let answered = losses.squared.iter().flatten().count();
             if answered == 0 {
                 continue;
             }
-            let has_failed = |id| self.state().point(id).is_some_and(|point| point.status() == Status::Failed);
-            let failed = round.points.iter().filter(|drawn| has_failed(drawn.id)).count();
-            let column = |j: usize| -> Vec<Option<f64>> {
-                losses.squared.iter().map(|squared| squared.as_ref().map(|values| values[j])).collect()
-            };
-            let n_outputs = self.subject().outputs().len();
-            let outputs: Option<Vec<Estimated>> =
-                (0..n_outputs).map(|j| estimated(&losses.weights, &column(j), losses.n_pool, round.round)).collect();
+            let failed =
+                |drawn: &Drawn| self.state().point(drawn.id).is_some_and(|point| point.status() == Status::Failed);
+            let of = |column| losses.terms(column).map(|terms| Estimated::of(&terms, round.round));
+            let outputs: Option<Vec<Estimated>> = (0..n_outputs).map(|j| of(Column::Output(j))).collect();
             let Some(outputs) = outputs else { continue };
-            let Ok(share) = answered_loss(&losses.weights, &column(0)) else { continue };
-            let relative = estimated(&losses.weights, &losses.relative, losses.n_pool, round.round);
+            let resolved = losses.squared.iter().zip(&round.points).zip(&losses.weights);
+            let (has, weights): (Vec<bool>, Vec<f64>) = resolved
+                .filter(|((squared, drawn), _)| squared.is_some() || failed(drawn))
+                .map(|((squared, _), v)| (squared.is_some(), *v))
+                .unzip();
+            let Some(answered_share) = Share::of(&weights, &has, losses.n_pool, round.round) else { continue };
             let estimate = RoundEstimate {
                 round: round.round,
                 n_labelled: round.n_labelled,
                 drawn: round.points.len(),
                 answered,
-                failed,
-                open: round.points.len() - answered - failed,
-                answered_share: share.answered,
+                failed: has.len() - answered,
+                open: round.points.len() - has.len(),
+                answered_share,
                 fixed: round.fixed.clone(),
                 outputs,
-                relative,
+                relative: of(Column::Relative),
             };
-            found.push((estimate, losses));
+            found.push(Judged { estimate, losses });
         }
-        let pooled = pooled(&found);
-        Estimates { rounds: found.into_iter().map(|(estimate, _)| estimate).collect(), pooled }
+        found
     }
 
     /// Weights and losses of a round; none where it was not drawn with known probabilities from candidates that stand
     /// for the domain, or no model predicted.
-    fn losses(&self, round: &Round, spread: &[(OutputTransform, Option<f64>)]) -> Option<Losses> {
-        if round.candidates.thinned.as_ref().is_some_and(|thinned| thinned.n > 0) {
-            return None;
-        }
-        let q: Option<Vec<f64>> = round.points.iter().map(|point| point.probability).collect();
-        let weights = lure_weights(&q?, round.candidates.n).ok()?;
+    fn losses(&self, round: &Round, spread: &Spread) -> Option<Losses> {
+        let weights = draw_weights(round)?;
         let (mut squared, mut relative) = (Vec::new(), Vec::new());
         for drawn in &round.points {
             let predicted = drawn.predicted.as_ref()?;
             let answer = self.state().point(drawn.id).and_then(|point| mean_answer(&point.answers));
-            squared.push(
-                answer.as_ref().map(|answer| {
-                    predicted.mean.iter().zip(answer).map(|(f, y)| (f - y) * (f - y)).collect::<Vec<f64>>()
-                }),
-            );
-            relative.push(answer.and_then(|answer| {
-                let terms: Vec<f64> = spread
-                    .iter()
-                    .zip(predicted.mean.iter().zip(&answer))
-                    .filter_map(|((transform, sd), (f, y))| {
-                        let gap = transform.forward(*f) - transform.forward(*y);
-                        sd.map(|sd| gap * gap / (sd * sd))
-                    })
-                    .collect();
-                (!terms.is_empty()).then(|| terms.iter().sum::<f64>() / terms.len() as f64)
-            }));
+            let losses = answer
+                .map(|answer| (squares(&predicted.mean, &answer), in_deviations(spread, &predicted.mean, &answer)));
+            squared.push(losses.as_ref().map(|(squared, _)| squared.clone()));
+            relative.push(losses.and_then(|(_, relative)| relative));
         }
         // A list is the domain itself; drawn candidates are a sample of it.
         let n_pool = (!round.candidates.stream.is_empty()).then_some(round.candidates.n);
         Some(Losses { weights, squared, relative, n_pool })
     }
 
-    /// Of each output its transform, and its standard deviation over the answers of points that fill the space (all
-    /// answers, where these are few); none where they are all equal.
-    fn spread(&self) -> Vec<(OutputTransform, Option<f64>)> {
-        let fills = |rule: &str| [INITIAL, "random", "sobol", "lhs"].contains(&rule);
-        let filling: Vec<u64> = (self.state().rounds().iter().filter(|round| fills(&round.rule)))
-            .flat_map(|round| round.points.iter().map(|point| point.id))
-            .collect();
+    /// Of each output its transform, and its standard deviation over the answers to the points that were known before
+    /// the first round behind the design: what comes later does not move it. Where these are few, over all answers; none
+    /// where they are all equal.
+    pub fn spread(&self) -> Spread {
+        let behind = self.state().rounds().iter().filter(|round| round.rule != INITIAL);
+        let first = behind.flat_map(|round| round.all().map(|drawn| drawn.id)).min().unwrap_or(u64::MAX);
         let of = |ids: &dyn Fn(u64) -> bool| -> Vec<Vec<f64>> {
             let points = self.state().points().filter(|point| ids(point.id));
             points.filter_map(|point| mean_answer(&point.answers)).collect()
         };
-        let mut answers = of(&|id| filling.contains(&id));
+        let mut answers = of(&|id| id < first);
         if answers.len() < FEWEST_SPREAD {
             answers = of(&|_| true);
         }
@@ -205,58 +278,60 @@ impl Folder {
     }
 }
 
+/// LURE weights of a round's draws; none where it was not drawn with known probabilities from candidates that stand for
+/// the domain.
+pub(crate) fn draw_weights(round: &Round) -> Option<Vec<f64>> {
+    if round.candidates.thinned.as_ref().is_some_and(|thinned| thinned.n > 0) {
+        return None;
+    }
+    let q: Option<Vec<f64>> = round.points.iter().map(|point| point.probability).collect();
+    lure_weights(&q?, round.candidates.n).ok()
+}
+
 /// The mean of a point's answers.
-fn mean_answer(answers: &[Vec<f64>]) -> Option<Vec<f64>> {
+pub(crate) fn mean_answer(answers: &[Vec<f64>]) -> Option<Vec<f64>> {
     let first = answers.first()?;
     let n = answers.len() as f64;
     Some((0..first.len()).map(|j| answers.iter().map(|values| values[j]).sum::<f64>() / n).collect())
 }
 
-/// The root of the weighted mean loss, and its interval; over the answered part where some draws have no answer.
-fn estimated(weights: &[f64], losses: &[Option<f64>], n_pool: Option<usize>, round: usize) -> Option<Estimated> {
-    let (weights, losses) = answered(weights, losses);
-    with_interval(&weights, &losses, n_pool, round)
+/// Squared errors of each output, in its unit.
+pub(crate) fn squares(predicted: &[f64], answer: &[f64]) -> Vec<f64> {
+    predicted.iter().zip(answer).map(|(f, y)| (f - y) * (f - y)).collect()
 }
 
-/// Weights and losses of the answered draws. Where there are others the weights are made to have the mean 1, so that
-/// the weighted mean is Σ v S L / Σ v S; where there are none it is (1 / M) Σ v L.
-fn answered(weights: &[f64], losses: &[Option<f64>]) -> (Vec<f64>, Vec<f64>) {
-    let n = weights.len();
-    let (weights, losses): (Vec<f64>, Vec<f64>) =
-        weights.iter().zip(losses).filter_map(|(v, loss)| loss.map(|loss| (*v, loss))).unzip();
-    let mean = if losses.len() == n { 1.0 } else { weights.iter().sum::<f64>() / weights.len() as f64 };
-    (weights.into_iter().map(|v| v / mean).collect(), losses)
+/// The mean over outputs of the squared error in standard deviations; none where no output varies.
+pub(crate) fn in_deviations(spread: &Spread, predicted: &[f64], answer: &[f64]) -> Option<f64> {
+    let terms: Vec<f64> = spread
+        .iter()
+        .zip(predicted.iter().zip(answer))
+        .filter_map(|((transform, sd), (f, y))| {
+            let gap = transform.forward(*f) - transform.forward(*y);
+            sd.map(|sd| gap * gap / (sd * sd))
+        })
+        .collect();
+    (!terms.is_empty()).then(|| terms.iter().sum::<f64>() / terms.len() as f64)
 }
 
-fn with_interval(weights: &[f64], losses: &[f64], n_pool: Option<usize>, round: usize) -> Option<Estimated> {
-    let loss = weighted_loss(weights, losses).ok()?;
-    let enough = losses.len() >= FEWEST_DRAWS;
-    // The stream of the resamples is the round's number: the same figures at every call.
-    let interval = enough.then(|| log_bootstrap_interval(weights, losses, n_pool, LEVEL, round as u64).ok()).flatten();
-    let root = |v: f64| v.max(0.0).sqrt();
-    let interval = interval.map(|interval| (root(interval.lower), root(interval.upper)));
-    Some(Estimated { rmse: root(loss), interval })
+/// The last [`POOLED_ROUNDS`] of these rounds that are complete and have such losses, newest first.
+pub(crate) fn last_complete<'a>(rounds: &[&'a Judged], column: Column) -> Vec<&'a Judged> {
+    let complete = rounds.iter().rev().filter(|judged| !judged.estimate.is_incomplete());
+    complete.filter(|judged| judged.losses.mean(column).is_some()).take(POOLED_ROUNDS).copied().collect()
 }
 
-/// The mean relative error of the last complete rounds' models.
-fn pooled(found: &[(RoundEstimate, Losses)]) -> Option<(Estimated, usize)> {
-    let last = found.iter().rev().filter(|(estimate, _)| !estimate.is_incomplete());
-    let mut rounds: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
-    let (mut newest, mut n_pool) = (0, Some(usize::MAX));
-    for (estimate, losses) in last.filter(|(estimate, _)| estimate.relative.is_some()).take(POOLED_ROUNDS) {
-        rounds.push(answered(&losses.weights, &losses.relative));
-        newest = newest.max(estimate.round);
-        n_pool = n_pool.zip(losses.n_pool).map(|(a, b)| a.min(b));
-    }
-    let n = rounds.len();
-    let total: usize = rounds.iter().map(|(_, losses)| losses.len()).sum();
+/// The terms of the mean over these rounds' models.
+pub(crate) fn pooled(rounds: &[&Judged], column: Column) -> Option<LossTerms> {
+    let parts: Vec<(Vec<f64>, Vec<f64>)> = rounds.iter().map(|judged| judged.losses.answered(column)).collect();
+    let pools = rounds.iter().map(|judged| judged.losses.n_pool);
+    let n_pool = pools.fold(Some(usize::MAX), |least, n| least.zip(n).map(|(a, b)| a.min(b)));
+    let total: usize = parts.iter().map(|(_, losses)| losses.len()).sum();
     let (mut weights, mut all) = (Vec::new(), Vec::new());
-    for (v, losses) in &rounds {
+    for (v, losses) in &parts {
         // Every model counts alike, whatever the size of its round: the mean over all terms is the mean of the rounds'
         // means.
-        let factor = total as f64 / (n * losses.len()) as f64;
+        let factor = total as f64 / (parts.len() * losses.len()) as f64;
         weights.extend(v.iter().map(|v| v * factor));
         all.extend_from_slice(losses);
     }
-    Some((with_interval(&weights, &all, n_pool, newest)?, n))
+    LossTerms::weighted(&weights, &all, n_pool).ok()
 }

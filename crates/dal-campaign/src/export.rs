@@ -3,11 +3,12 @@
 use dal_files::write::{Out, record};
 
 use crate::folder::Folder;
-use crate::state::Point;
-use crate::words::Cell;
+use crate::state::{Part, Point};
+use crate::words::{AUDIT, Cell};
 
 impl Folder {
-    /// Every point as CSV: `id`, the inputs, the outputs, `state`, `round`, `probability`. A point of several answers
+    /// Every point as CSV: `id`, the inputs, the outputs, `state`, `round`, `probability`, `part`
+    /// (`held-out` or `audit` for a point that models do not learn). A point of several answers
     /// has a line for each; one that failed says `error: …` in the place of its first output, so that `dal tell` takes
     /// the table as it is.
     pub fn export_csv(&self) -> String {
@@ -16,7 +17,7 @@ impl Folder {
         let header: Vec<String> = std::iter::once("id".to_owned())
             .chain(texts(subject.names()))
             .chain(texts(subject.outputs()))
-            .chain(["state", "round", "probability"].map(str::to_owned))
+            .chain(["state", "round", "probability", "part"].map(str::to_owned))
             .collect();
         let mut text = record(header.iter().map(|name| Out::Exact(name)));
         for point in self.state().points() {
@@ -39,7 +40,7 @@ impl Folder {
         });
         let round = point.drawn.and_then(|(round, place)| {
             let round = self.state().rounds().iter().find(|known| known.round == round)?;
-            Some((round.round as i64, round.points.get(place)?.probability))
+            Some((round.round as i64, round.points.get(place).and_then(|point| point.probability)))
         });
         let mut cells = vec![Out::Whole(point.id as i64)];
         cells.extend(point.x.iter().map(out));
@@ -54,6 +55,11 @@ impl Folder {
         cells.push(Out::Exact(point.status().id()));
         cells.push(round.map_or(Out::Empty, |(round, _)| Out::Whole(round)));
         cells.push(round.and_then(|(_, probability)| probability).map_or(Out::Empty, Out::Number));
+        cells.push(match point.part {
+            Part::Learned => Out::Empty,
+            Part::HeldOut => Out::Exact("held-out"),
+            Part::Audit => Out::Exact(AUDIT),
+        });
         record(cells)
     }
 }

@@ -37,6 +37,8 @@ pub struct Folder {
     subject: Arc<Subject>,
     constraints: Arc<Vec<Constraint>>,
     listed: Option<Arc<Array2<f64>>>,
+    sampled: Option<Arc<Array2<f64>>>,
+    learns_all: bool,
     words: Vec<Word>,
     state: State,
     spoilt: u64,
@@ -73,7 +75,8 @@ impl Folder {
         file.check().map_err(fault)?;
         let subject = Subject::open(&root.join(&file.problem))?;
         constraints(&file.constraints, &subject).map_err(|error| fault(error.to_string()))?;
-        listed(root, file, &subject)?;
+        tables(root, file, &subject)?;
+        target(file, &subject).map_err(fault)?;
         fs::create_dir_all(root).map_err(|error| CampaignError::File {
             path: root.to_owned(),
             problem: format!("cannot be made: {error}"),
@@ -158,7 +161,8 @@ impl Folder {
         subject.check(begun)?;
         let constraints = constraints(&file.constraints, &subject)
             .map_err(|error| CampaignError::File { path: settings, problem: error.to_string() })?;
-        let listed = listed(root, &file, &subject)?.map(Arc::new);
+        target(&file, &subject).map_err(|problem| CampaignError::File { path: root.join("campaign.toml"), problem })?;
+        let [listed, sampled] = tables(root, &file, &subject)?.map(|table| table.map(Arc::new));
         let state = State::of(&words, &subject);
         Ok(Self {
             root: root.to_owned(),
@@ -166,6 +170,8 @@ impl Folder {
             subject: Arc::new(subject),
             constraints: Arc::new(constraints),
             listed,
+            sampled,
+            learns_all: false,
             words,
             state,
             spoilt: text.spoilt,
@@ -218,6 +224,21 @@ impl Folder {
         self.listed.as_ref()
     }
 
+    /// Points that stand for where the model will be used, on the unit box; none where that is the whole space.
+    pub(crate) fn sampled(&self) -> Option<&Arc<Array2<f64>>> {
+        self.sampled.as_ref()
+    }
+
+    /// From now on this folder's models learn the points that are held out, too (those of audits stay out): the last
+    /// training of a campaign. The estimate of the model without them is an upper guess of its error.
+    pub fn learn_all(&mut self) {
+        self.learns_all = true;
+    }
+
+    pub(crate) fn learns_all(&self) -> bool {
+        self.learns_all
+    }
+
     /// Everything that was said, in order.
     pub fn words(&self) -> &[Word] {
         &self.words
@@ -244,17 +265,32 @@ impl Folder {
     }
 }
 
-/// Reads the list of points that may be asked for, where the settings name one.
-fn listed(root: &Path, file: &CampaignFile, subject: &Subject) -> Result<Option<Array2<f64>>, CampaignError> {
-    let Some(path) = file.candidate_list.as_ref().map(|list| root.join(list)) else { return Ok(None) };
+/// What is wrong with the target, if anything.
+fn target(file: &CampaignFile, subject: &Subject) -> Result<(), String> {
+    file.target.as_ref().map_or(Ok(()), |target| target.check(Some(subject.outputs())))
+}
+
+/// Reads the list of points that may be asked for, and the sample of points, where the settings name them.
+fn tables(root: &Path, file: &CampaignFile, subject: &Subject) -> Result<[Option<Array2<f64>>; 2], CampaignError> {
+    let read = |key, path| table(root, key, path, subject);
+    Ok([read("candidate_list", &file.candidate_list)?, read("sample", &file.sample)?])
+}
+
+fn table(
+    root: &Path,
+    key: &str,
+    path: &Option<PathBuf>,
+    subject: &Subject,
+) -> Result<Option<Array2<f64>>, CampaignError> {
+    let Some(path) = path.as_ref().map(|list| root.join(list)) else { return Ok(None) };
     let fault = |problem: String| CampaignError::File { path: path.clone(), problem };
     if subject.problem().candidates().is_some() {
-        return Err(fault("candidate_list: the problem's own table is the list already; take the key out".into()));
+        return Err(fault(format!("{key}: the problem's own table is the list already; take the key out")));
     }
     let (points, _) = dal_files::points(dal_files::Source::open(&path)?, &subject.inputs())?;
     match points.outside.first() {
         Some((_, reason)) => {
-            Err(fault(format!("candidate_list: {} rows are no points of the problem: {reason}", points.outside.len())))
+            Err(fault(format!("{key}: {} rows are no points of the problem: {reason}", points.outside.len())))
         }
         None => Ok(Some(points.x)),
     }

@@ -16,7 +16,7 @@ use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::ladder::{Choice, Data};
 use crate::settings::{CampaignFile, ModelSource};
-use crate::state::State;
+use crate::state::{Part, State};
 use crate::subject::Subject;
 use crate::words::{Errors, What};
 
@@ -55,6 +55,8 @@ pub(crate) struct Snapshot {
     pub(crate) models: PathBuf,
     pub(crate) constraints: std::sync::Arc<Vec<Constraint>>,
     listed: Option<std::sync::Arc<Array2<f64>>>,
+    sampled: Option<std::sync::Arc<Array2<f64>>>,
+    learns_all: bool,
 }
 
 impl Folder {
@@ -66,6 +68,8 @@ impl Folder {
             models: self.models(),
             constraints: std::sync::Arc::clone(self.constraints()),
             listed: self.listed().cloned(),
+            sampled: self.sampled().cloned(),
+            learns_all: self.learns_all(),
         }
     }
 
@@ -98,6 +102,17 @@ impl Snapshot {
         self.listed.as_deref().or_else(|| self.subject.problem().candidates())
     }
 
+    /// Points that stand for where the model will be used, on the unit box; none where that is the whole space.
+    pub(crate) fn sampled(&self) -> Option<&Array2<f64>> {
+        self.sampled.as_deref()
+    }
+
+    /// What models learn, and of each row its point.
+    pub(crate) fn labelled(&self) -> Result<Option<(Labelled, Vec<u64>)>, CampaignError> {
+        let learned = |part| part == Part::Learned || (self.learns_all && part == Part::HeldOut);
+        self.state.labelled_of(&self.subject, &learned).map_err(|error| CampaignError::request(error.to_string()))
+    }
+
     /// The streams of a round.
     pub(crate) fn round_seeds(&self, round: usize) -> TrialSeeds {
         TrialSeeds::new(&format!("campaign/{round}"), self.file.seed)
@@ -116,8 +131,7 @@ impl Snapshot {
 
     /// The model of all labels, and the choice of network that it stands on, new or not.
     pub(crate) fn model(&self, trainer: Trainer<'_>, stop: &Stop) -> Result<(Model, Option<Choice>), CampaignError> {
-        let labelled = self.state.labelled(&self.subject).map_err(|error| CampaignError::request(error.to_string()))?;
-        let Some((labelled, ids)) = labelled else {
+        let Some((labelled, ids)) = self.labelled()? else {
             return Err(CampaignError::request(
                 "there are no labels yet; `dal run` or `dal ask` and `dal tell` bring some",
             ));
@@ -133,7 +147,8 @@ impl Snapshot {
         let choosing = self.seeds().purpose("ladder");
         let (network, choice, compared) = match (self.file.model, self.state.choice()) {
             (ModelSource::ProblemFile, _) => (self.subject.problem().model().clone(), None, None),
-            (ModelSource::Ladder, Some(choice)) if !choice.is_outgrown(labelled.len()) => {
+            // Points that are held out have no say in which network it is, even where they are learned at last.
+            (ModelSource::Ladder, Some(choice)) if self.learns_all || !choice.is_outgrown(labelled.len()) => {
                 (choice.model().clone(), Some(choice.clone()), None)
             }
             (ModelSource::Ladder, earlier) => {
@@ -146,8 +161,7 @@ impl Snapshot {
         let name = self.name(&network, &needs, &labelled, &fitting, &weights)?;
         let path = self.models.join(format!("{name}.safetensors"));
         let (scaled, back) = self.subject.scaling().model_units(&labelled)?;
-        let kept = fs::read(&path).ok().and_then(|bytes| CpuSurrogate::from_bytes(&bytes).ok());
-        let trained = match kept.filter(|kept| kept.provenance().notes.get("labels") == Some(&name)) {
+        let trained = match opened(&path, &name) {
             Some(kept) => kept,
             None => {
                 let refused = |error: &dyn std::fmt::Display| {
@@ -179,16 +193,26 @@ impl Snapshot {
                 trained
             }
         };
-        let errors =
-            trained.provenance().notes.get("errors").and_then(|text| serde_json::from_str(text).ok()).flatten();
-        let model = Model {
-            name,
-            surrogate: back.around(Box::new(trained)),
-            network: Some(network),
-            errors,
-            n_labelled: labelled.len(),
+        let (errors, surrogate) = (errors_of(&trained), back.around(Box::new(trained)));
+        Ok((Model { name, surrogate, network: Some(network), errors, n_labelled: labelled.len() }, choice))
+    }
+
+    /// The model of all labels as [`model`](Self::model) has it, where its file is there; nothing is trained.
+    pub(crate) fn kept_model(&self) -> Result<Option<Model>, CampaignError> {
+        let Some((labelled, ids)) = self.labelled()? else { return Ok(None) };
+        let network = match (self.file.model, self.state.choice()) {
+            (ModelSource::ProblemFile, _) => self.subject.problem().model().clone(),
+            (ModelSource::Ladder, Some(choice)) if self.learns_all || !choice.is_outgrown(labelled.len()) => {
+                choice.model().clone()
+            }
+            (ModelSource::Ladder, _) => return Ok(None),
         };
-        Ok((model, choice))
+        let fitting = self.seeds().purpose("fit").index(labelled.len() as u64);
+        let name = self.name(&network, &self.needs()?, &labelled, &fitting, &self.weights(&ids))?;
+        let Some(trained) = opened(&self.models.join(format!("{name}.safetensors")), &name) else { return Ok(None) };
+        let (_, back) = self.subject.scaling().model_units(&labelled)?;
+        let (errors, surrogate) = (errors_of(&trained), back.around(Box::new(trained)));
+        Ok(Some(Model { name, surrogate, network: Some(network), errors, n_labelled: labelled.len() }))
     }
 
     /// A model of the caller's own making.
@@ -267,6 +291,16 @@ pub fn model_file(folder: &Folder, trainer: Trainer<'_>, stop: &Stop) -> Result<
     let model = folder.model(trainer, stop)?;
     let path = folder.models().join(format!("{}.safetensors", model.name));
     fs::read(&path).map_err(|error| CampaignError::File { path, problem: format!("cannot be read: {error}") })
+}
+
+/// A model's file, if it is there and whole.
+fn opened(path: &Path, name: &String) -> Option<CpuSurrogate> {
+    let kept = fs::read(path).ok().and_then(|bytes| CpuSurrogate::from_bytes(&bytes).ok());
+    kept.filter(|kept| kept.provenance().notes.get("labels") == Some(name))
+}
+
+fn errors_of(trained: &CpuSurrogate) -> Option<Errors> {
+    trained.provenance().notes.get("errors").and_then(|text| serde_json::from_str(text).ok()).flatten()
 }
 
 fn bytes(values: ArrayView2<'_, f64>) -> Vec<u8> {

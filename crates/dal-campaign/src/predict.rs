@@ -4,6 +4,7 @@ use dal_core::Stop;
 use dal_files::{Note, Source, points};
 use ndarray::{Array2, ArrayView2, Axis};
 
+use crate::calibration::Calibration;
 use crate::draw::predictions;
 use crate::error::CampaignError;
 use crate::folder::Folder;
@@ -20,6 +21,8 @@ pub struct Predictions {
     pub rows: Vec<Result<Prediction, String>>,
     /// The model.
     pub model: Model,
+    /// How disagreement became intervals; none below forty answered draws.
+    pub calibration: Option<Calibration>,
     /// What was assumed of the table.
     pub notes: Vec<Note>,
 }
@@ -31,6 +34,8 @@ pub struct Prediction {
     pub x: Vec<Cell>,
     /// Mean and members' standard deviation of each output, in its own units.
     pub predicted: Predicted,
+    /// Of each output an interval at [`LEVEL`](crate::estimate::LEVEL); empty before there is a calibration.
+    pub intervals: Vec<Option<(f64, f64)>>,
     /// Whether the point lies outside what was seen: beyond the smallest or largest value of an input among the
     /// labelled points, or farther from all of them than any of them is from its nearest neighbour.
     pub outside: bool,
@@ -45,6 +50,8 @@ impl Folder {
         let (table, notes) = points(source, &self.subject().inputs())?;
         let model = self.model(trainer, stop)?;
         let seen = Seen::of(self)?;
+        let calibration = self.calibration();
+        let factors = calibration.as_ref().map_or(&[][..], |calibration| &calibration.factors);
         let n = table.x.nrows();
         let mut rows: Vec<Result<Prediction, String>> = Vec::with_capacity(n);
         let mut outside = table.outside.iter().peekable();
@@ -60,10 +67,16 @@ impl Folder {
                     continue;
                 }
                 let x = self.subject().cells(point)?;
-                rows.push(Ok(Prediction { x, predicted, outside: seen.is_outside(point.iter().copied()) }));
+                let ends = |(factor, (mean, sd)): (&Option<f64>, (&f64, &f64))| {
+                    factor.map(|factor| (mean - factor * sd, mean + factor * sd))
+                };
+                let moments = predicted.mean.iter().zip(&predicted.sd);
+                let intervals = factors.iter().zip(moments).map(ends).collect();
+                let outside = seen.is_outside(point.iter().copied());
+                rows.push(Ok(Prediction { x, predicted, intervals, outside }));
             }
         }
-        Ok(Predictions { rows, model, notes })
+        Ok(Predictions { rows, model, calibration, notes })
     }
 }
 
@@ -78,8 +91,7 @@ struct Seen {
 
 impl Seen {
     fn of(folder: &Folder) -> Result<Self, CampaignError> {
-        let labelled = folder.state().labelled(folder.subject());
-        let labelled = labelled.map_err(|error| CampaignError::request(error.to_string()))?;
+        let labelled = folder.snapshot().labelled()?;
         let x = labelled.map_or_else(
             || Array2::zeros((0, folder.subject().shape().n_inputs)),
             |(labelled, _)| labelled.x().to_owned(),

@@ -13,8 +13,10 @@ use crate::ask::open_points;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::model::Trainer;
-use crate::state::Status;
-use crate::words::{Answer, Answered, Beside, Drawn, Failure, Started, Told, What, may_be_the_machines};
+use crate::settings::Target;
+use crate::state::{Part, Point, Status};
+use crate::stopping::Gain;
+use crate::words::{Answer, Answered, Beside, Drawn, Ended, Failure, Started, Told, What, may_be_the_machines};
 
 /// Calls in a row that failed for the program's or the machine's sake, after which the program counts as out of order.
 const DOWN: usize = 10;
@@ -30,6 +32,10 @@ pub struct RunOptions {
     pub in_batches: bool,
     /// Points of a round; none: what `campaign.toml` says.
     pub batch: Option<usize>,
+    /// The error below which it ends; none: what `campaign.toml` says.
+    pub target: Option<Target>,
+    /// Rounds without gain after which it ends; none: what `campaign.toml` says.
+    pub no_gain: Option<usize>,
 }
 
 /// What happens in a run.
@@ -51,6 +57,11 @@ pub enum RunEvent {
         /// The model's errors in cross-validation.
         errors: Option<crate::words::Errors>,
     },
+    /// A rule ended the run: no further round is drawn.
+    Ended {
+        /// What it saw.
+        why: String,
+    },
     /// An answer came and is kept.
     Answered {
         /// The point.
@@ -69,6 +80,8 @@ pub enum RunEvent {
 pub enum RunEnd {
     /// The budget is spent.
     Budget,
+    /// A rule fired: a target is met, or rounds brought no gain.
+    Rule,
     /// There is nothing left to ask for.
     Exhausted,
     /// It was stopped; the same call goes on.
@@ -76,14 +89,15 @@ pub enum RunEnd {
 }
 
 impl Folder {
-    /// Runs the loop until so many points were asked for and are over, or until `stop`. Every answer is on disk before
+    /// Runs the loop until so many points were asked for and are over, a rule fires, or until `stop`. Every answer is on disk before
     /// anything is made of it, so that the same call goes on after any end.
     ///
     /// Points that are open go first: of a round that a killed run left, or lost to the machine. Points that were
     /// handed out by `ask` are left to those who have them.
     ///
     /// # Errors
-    /// No budget, an oracle that is out of order, a model that cannot be trained, points that all failed.
+    /// No budget, a rule that nothing judges, an oracle that is out of order, a model that cannot be trained, points that
+    /// all failed.
     pub fn run(
         &mut self,
         options: &RunOptions,
@@ -97,15 +111,76 @@ impl Folder {
                 "say how many points to ask for in all, with --budget or `budget` in campaign.toml",
             ));
         };
+        let target = options.target.clone().or_else(|| self.settings().target.clone());
+        if let Some(target) = &target {
+            target.check(Some(self.subject().outputs())).map_err(CampaignError::request)?;
+            self.check_judged("a target")?;
+        }
+        let no_gain = options.no_gain.or(self.settings().no_gain);
+        if no_gain.is_some() {
+            self.check_judged("no_gain")?;
+        }
         let run = Running {
             shared: Mutex::new(Shared { folder: self, on_event, budget, losses: 0 }),
             options,
             budget,
+            target,
+            no_gain,
             oracle,
             stop,
         };
-        if options.in_batches { run.in_batches(trainer) } else { run.freely(trainer) }
+        let end = if options.in_batches { run.in_batches(trainer) } else { run.freely(trainer) }?;
+        // What is held out judges the last model, too: it is trained so that it can be asked.
+        if self.settings().held_out.is_some() && end != RunEnd::Stopped && self.snapshot().labelled()?.is_some() {
+            match self.model(trainer, stop) {
+                Err(CampaignError::Stopped) => return Ok(RunEnd::Stopped),
+                other => other.map(|_| ())?,
+            }
+        }
+        Ok(end)
     }
+
+    /// Asks the oracle for the points of audits that have no answer yet, as one batch; false where it was stopped.
+    ///
+    /// # Errors
+    /// An oracle that is out of order.
+    pub fn run_audit(
+        &mut self,
+        oracle: &Arc<dyn Oracle>,
+        stop: &Stop,
+        on_event: &mut (dyn FnMut(&RunEvent) + Send),
+    ) -> Result<bool, CampaignError> {
+        let budget = self.state().points().filter(|point| point.part == Part::Audit).count();
+        let run = Running {
+            shared: Mutex::new(Shared { folder: self, on_event, budget, losses: 0 }),
+            options: &RunOptions::default(),
+            budget,
+            target: None,
+            no_gain: None,
+            oracle,
+            stop,
+        };
+        loop {
+            let mut open: Vec<Drawn> = run.open().into();
+            open.retain(|drawn| run.lock().part(drawn.id) == Some(Part::Audit));
+            if open.is_empty() {
+                return Ok(true);
+            }
+            if stop.is_draining() || !run.label(&open)? {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// What comes next.
+enum Next {
+    /// These points; none where there is nothing left to ask for.
+    Points(VecDeque<Drawn>),
+    /// The budget allows no other point.
+    Spent,
+    /// A rule fired.
+    Ended,
 }
 
 /// What the loop and those who label share.
@@ -121,6 +196,8 @@ struct Running<'a> {
     shared: Mutex<Shared<'a>>,
     options: &'a RunOptions,
     budget: usize,
+    target: Option<Target>,
+    no_gain: Option<usize>,
     oracle: &'a Arc<dyn Oracle>,
     stop: &'a Stop,
 }
@@ -128,6 +205,10 @@ struct Running<'a> {
 impl Shared<'_> {
     fn is_over(&self, id: u64) -> bool {
         self.folder.state().point(id).is_none_or(|point| matches!(point.status(), Status::Done | Status::Failed))
+    }
+
+    fn part(&self, id: u64) -> Option<Part> {
+        self.folder.state().point(id).map(|point| point.part)
     }
 
     /// Keeps what the oracle said of a point. A failure that may be the machine's is the point's own at the last
@@ -156,8 +237,11 @@ impl Shared<'_> {
         let row = Answered { id, x: None, answer, beside: Beside::First };
         self.folder.say(What::Told(Told { source: "oracle".into(), rows: vec![row] }))?;
         let state = self.folder.state();
+        // An audit is a count of its own.
+        let audit = self.part(id) == Some(Part::Audit);
         let over = state
             .points()
+            .filter(|point| (point.part == Part::Audit) == audit)
             .filter(|point| point.drawn.is_some() && matches!(point.status(), Status::Done | Status::Failed))
             .count();
         let event = RunEvent::Answered { id, failure: failed.clone(), over, budget: self.budget };
@@ -188,15 +272,16 @@ impl<'a> Running<'a> {
         open_points(shared.folder.state(), now, shared.folder.settings().attempts).into()
     }
 
-    /// Draws a round, if the budget allows another point. The lock is not held while a model is trained.
-    fn draw(&self, trainer: Trainer<'_>) -> Result<Option<VecDeque<Drawn>>, CampaignError> {
+    /// Draws a round, if the budget and the rules allow another point. The lock is not held while a model is trained.
+    fn draw(&self, trainer: Trainer<'_>) -> Result<Next, CampaignError> {
         let (snapshot, n) = {
             let mut shared = self.lock();
             let state = shared.folder.state();
             let settings = shared.folder.settings();
             let asked = state.n_asked();
-            let begun = state.points().filter(|point| point.status() != Status::Withdrawn).count();
-            let labels = state.points().filter(|point| point.status() == Status::Done).count();
+            let learned = || state.points().filter(|point| point.part == Part::Learned);
+            let begun = learned().filter(|point| point.status() != Status::Withdrawn).count();
+            let labels = learned().filter(|point| point.status() == Status::Done).count();
             // The design at the beginning is one round.
             let size = match settings.initial.saturating_sub(begun) {
                 0 => self.options.batch.unwrap_or(settings.batch),
@@ -204,31 +289,66 @@ impl<'a> Running<'a> {
             };
             let n = size.min(self.budget.saturating_sub(asked));
             if n == 0 {
-                return Ok(None);
+                return Ok(Next::Spent);
             }
             if labels == 0 && begun >= settings.initial {
-                let first = state.points().find_map(|point| point.failure.as_ref());
+                let first = learned().find_map(|point| point.failure.as_ref());
                 if let Some(first) = first.filter(|_| state.pending().next().is_none()) {
                     return Err(CampaignError::NothingLabelled { asked, first: first.to_string() });
                 }
+            }
+            if begun >= settings.initial
+                && let Some(ended) = self.ended(&shared, trainer)?
+            {
+                if shared.folder.state().ended() != Some(&ended) {
+                    shared.folder.say(What::Ended(ended.clone()))?;
+                }
+                (shared.on_event)(&RunEvent::Ended { why: ended.why });
+                return Ok(Next::Ended);
             }
             (shared.on_event)(&RunEvent::Drawing { labels });
             (shared.folder.snapshot(), n)
         };
         let drawn = snapshot.draw(n, &[], trainer, self.stop)?;
         let mut shared = self.lock();
-        let Some((round, choice)) = drawn else { return Ok(Some(VecDeque::new())) };
+        let Some((round, choice)) = drawn else { return Ok(Next::Points(VecDeque::new())) };
         shared.folder.keep_choice(choice)?;
         let event = RunEvent::Drawn {
             round: round.round,
-            points: round.points.len(),
+            points: round.all().count(),
             notes: round.notes.clone(),
             errors: round.errors.clone(),
         };
-        let points = round.points.clone().into();
+        let points = round.all().cloned().collect();
         shared.folder.say(What::Round(Box::new(round)))?;
         (shared.on_event)(&event);
-        Ok(Some(points))
+        Ok(Next::Points(points))
+    }
+
+    /// The rule that ends the run now, and why; one that ended it before any further round does so again.
+    fn ended(&self, shared: &Shared<'_>, trainer: Trainer<'_>) -> Result<Option<Ended>, CampaignError> {
+        let folder = &*shared.folder;
+        let rules = [
+            self.target.as_ref().map(|target| format!("target {target}")),
+            self.no_gain.map(|n| format!("no gain over {n} rounds")),
+        ];
+        if let Some(ended) = folder.state().ended().filter(|ended| rules.contains(&Some(ended.rule.clone()))) {
+            return Ok(Some(ended.clone()));
+        }
+        let [by_target, by_gain] = rules;
+        if let (Some(target), Some(rule)) = (&self.target, by_target) {
+            // Nothing is trained before the first look.
+            let first = folder.look(target, None);
+            let look = match folder.settings().held_out.is_some() && first.k > 0 {
+                true => folder.look(target, folder.audited(trainer, self.stop)?.as_ref()),
+                false => first,
+            };
+            if look.fires() {
+                return Ok(Some(Ended { rule, why: look.in_words() }));
+            }
+        }
+        let gain = self.no_gain.and_then(|n| folder.gain(n)).filter(Gain::is_none);
+        Ok(by_gain.zip(gain).map(|(rule, gain)| Ended { rule, why: gain.in_words() }))
     }
 
     /// How the run ends where nothing is left to start.
@@ -245,9 +365,10 @@ impl<'a> Running<'a> {
             let mut open: Vec<Drawn> = self.open().into();
             if open.is_empty() {
                 open = match self.draw(trainer) {
-                    Ok(None) => return Ok(self.end()),
-                    Ok(Some(points)) if points.is_empty() => return Ok(RunEnd::Exhausted),
-                    Ok(Some(points)) => points.into(),
+                    Ok(Next::Spent) => return Ok(self.end()),
+                    Ok(Next::Ended) => return Ok(RunEnd::Rule),
+                    Ok(Next::Points(points)) if points.is_empty() => return Ok(RunEnd::Exhausted),
+                    Ok(Next::Points(points)) => points.into(),
                     Err(CampaignError::Stopped) => return Ok(RunEnd::Stopped),
                     Err(error) => return Err(error),
                 };
@@ -364,7 +485,7 @@ impl<'a> Running<'a> {
     ) -> Result<RunEnd, CampaignError> {
         let mut running: HashSet<u64> = HashSet::new();
         let mut waiting = self.open();
-        let mut exhausted = false;
+        let (mut exhausted, mut by_rule) = (false, false);
         let mut trouble: Option<CampaignError> = None;
         loop {
             while running.len() < n_slots && trouble.is_none() && !self.stop.is_draining() {
@@ -387,15 +508,18 @@ impl<'a> Running<'a> {
                         let shared = self.lock();
                         let state = shared.folder.state();
                         // With nothing to learn from yet, more of the design would be drawn blindly.
-                        let labels = state.points().filter(|point| point.status() == Status::Done).count();
+                        let labelled = |point: &&Point| point.part == Part::Learned && point.status() == Status::Done;
+                        let labels = state.points().filter(labelled).count();
                         labels < 3 && state.points().len() >= shared.folder.settings().initial
                     };
                     if !needs_answers || running.is_empty() {
                         match self.draw(trainer) {
-                            Ok(Some(points)) if points.is_empty() => exhausted = true,
-                            Ok(Some(points)) => waiting = points,
-                            Ok(None) if running.is_empty() => return Ok(self.end()),
-                            Ok(None) => exhausted = true,
+                            Ok(Next::Points(points)) if points.is_empty() => exhausted = true,
+                            Ok(Next::Points(points)) => waiting = points,
+                            Ok(Next::Spent) if running.is_empty() => return Ok(self.end()),
+                            Ok(Next::Spent) => exhausted = true,
+                            // What is under way is waited for, and what is lost meanwhile is left to another run.
+                            Ok(Next::Ended) => (exhausted, by_rule) = (true, true),
                             Err(CampaignError::Stopped) => {}
                             Err(error) => trouble = Some(error),
                         }
@@ -408,6 +532,7 @@ impl<'a> Running<'a> {
             if running.is_empty() {
                 return match trouble {
                     Some(error) => Err(error),
+                    None if by_rule => Ok(RunEnd::Rule),
                     None if self.stop.is_draining() => Ok(RunEnd::Stopped),
                     None if self.spent() => Ok(RunEnd::Budget),
                     None => Ok(RunEnd::Exhausted),
@@ -419,7 +544,7 @@ impl<'a> Running<'a> {
                 trouble.get_or_insert(error);
             }
             // A lost point may be tried again, and its slot may draw where the budget was spent.
-            exhausted = exhausted && self.lock().is_over(id);
+            exhausted = by_rule || (exhausted && self.lock().is_over(id));
         }
     }
 

@@ -1,5 +1,7 @@
 //! `campaign.toml`: what its keeper decides, every key explained in a comment, and nothing that can be derived.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dal_core::Settings;
@@ -10,6 +12,9 @@ use crate::error::CampaignError;
 /// The largest count of a campaign's file: numbers that no memory holds are refused before anything is drawn.
 pub const MOST: usize = 10_000_000;
 
+/// The largest share that is held out: more would teach next to nothing.
+const MOST_HELD_OUT: f64 = 0.9;
+
 /// Where the network comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -19,6 +24,77 @@ pub enum ModelSource {
     Ladder,
     /// The table `[network]` of the problem file, or its default.
     ProblemFile,
+}
+
+/// How small the error is to become.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Target {
+    /// The root of the mean over outputs of the squared error in the output's standard deviations.
+    Relative(f64),
+    /// Of each of these outputs its root mean squared error, in its unit.
+    Outputs(BTreeMap<String, f64>),
+}
+
+impl Target {
+    /// A number, or outputs with one each: `0.05`, `["drag=0.1", "lift=3"]`.
+    ///
+    /// # Errors
+    /// What is neither, in words.
+    pub fn parse(words: &[String]) -> Result<Self, String> {
+        if let [word] = words
+            && let Ok(value) = word.trim().parse()
+        {
+            return Ok(Self::Relative(value));
+        }
+        let mut outputs = BTreeMap::new();
+        for word in words {
+            let parts = word.split_once('=').and_then(|(name, value)| Some((name.trim(), value.trim().parse().ok()?)));
+            let Some((name, value)) = parts else {
+                return Err(format!(
+                    "`{word}`: give one number, the error in standard deviations (0.05), or NAME=VALUE of outputs in \
+                     their units (drag=0.1)"
+                ));
+            };
+            if outputs.insert(name.to_owned(), value).is_some() {
+                return Err(format!("{name} is given twice"));
+            }
+        }
+        Ok(Self::Outputs(outputs))
+    }
+
+    /// What is wrong with it, where these are the outputs.
+    pub(crate) fn check(&self, outputs: Option<&[String]>) -> Result<(), String> {
+        let bad = |v: f64| (!(v > 0.0 && v.is_finite())).then(|| format!("target = {v}: give a positive number"));
+        let faults = match self {
+            Self::Relative(value) => bad(*value),
+            Self::Outputs(named) if named.is_empty() => Some("target names no output".into()),
+            Self::Outputs(named) => {
+                let missing = named.keys().find(|name| outputs.is_some_and(|known| !known.contains(name)));
+                let missing = missing.map(|name| {
+                    format!(
+                        "target: there is no output `{name}`; there are: {}",
+                        outputs.unwrap_or_default().join(", ")
+                    )
+                });
+                named.values().find_map(|v| bad(*v)).or(missing)
+            }
+        };
+        faults.map_or(Ok(()), Err)
+    }
+}
+
+impl fmt::Display for Target {
+    /// As on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relative(value) => write!(f, "{value:?}"),
+            Self::Outputs(named) => {
+                let all: Vec<String> = named.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+                f.write_str(&all.join(","))
+            }
+        }
+    }
 }
 
 /// What `campaign.toml` says.
@@ -42,6 +118,10 @@ pub struct CampaignFile {
     /// A table of points that rounds choose from instead, relative to the campaign's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate_list: Option<PathBuf>,
+    /// A table of points that stand for where the model will be used: rounds draw their candidates from its rows, and
+    /// errors speak of them; relative to the campaign's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<PathBuf>,
     /// Conditions that every point which is drawn has to meet ([`crate::constraints`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<String>,
@@ -54,6 +134,15 @@ pub struct CampaignFile {
     /// Where the network comes from.
     #[serde(default)]
     pub model: ModelSource,
+    /// The share of the points after the design that is drawn uniformly and never learned, so that it judges any model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f64>,
+    /// `run` ends when the error is shown to be below this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// `run` ends when so many rounds brought no gain over as many before; a rule of thumb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_gain: Option<usize>,
     /// Points that `run` asks for in all, failed ones included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<usize>,
@@ -91,10 +180,14 @@ impl CampaignFile {
             batch: default_batch(),
             candidates: default_candidates(),
             candidate_list: None,
+            sample: None,
             constraints: Vec::new(),
             strategy: default_strategy(),
             strategy_settings: Settings::default(),
             model: ModelSource::Ladder,
+            held_out: None,
+            target: None,
+            no_gain: None,
             budget: None,
             attempts: default_attempts(),
             lease_hours: None,
@@ -121,6 +214,7 @@ impl CampaignFile {
             ("candidates", self.candidates),
             ("attempts", self.attempts),
             ("budget", self.budget.unwrap_or(1)),
+            ("no_gain", self.no_gain.unwrap_or(1)),
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, value)| *value == 0) {
             return Err(format!("{key} = 0: give a whole number from 1"));
@@ -130,6 +224,15 @@ impl CampaignFile {
         }
         if self.candidates < self.batch {
             return Err(format!("candidates = {} is less than batch = {}", self.candidates, self.batch));
+        }
+        if self.sample.is_some() && self.candidate_list.is_some() {
+            return Err("sample and candidate_list: a list is its own sample; take one of the keys out".into());
+        }
+        if let Some(share) = self.held_out.filter(|share| !(*share > 0.0 && *share <= MOST_HELD_OUT)) {
+            return Err(format!("held_out = {share}: give a share above 0 and at most {MOST_HELD_OUT}"));
+        }
+        if let Some(target) = &self.target {
+            target.check(None)?;
         }
         match self.lease_hours {
             Some(hours) if !(hours > 0.0 && hours.is_finite()) => {
@@ -174,6 +277,9 @@ candidates = {candidates}
 # A table of the only points that may be asked for, with the inputs' columns in their own units; relative to this folder.
 {list}
 
+# A table of points that stand for where the model will be used: rounds choose from its rows, and errors speak of them.
+{sample}
+
 # Conditions on the inputs that every point which is drawn has to meet: names, numbers, + - * / ^, comparisons, and, or,
 # not, abs, sqrt, exp, log, log10, sin, cos, min, max; levels as text; names that are no plain words in backticks.
 {constraints}
@@ -184,6 +290,15 @@ strategy = {strategy}
 # ladder: the network is chosen by cross-validation, anew whenever the labels have grown by half.
 # problem-file: the table [network] of the problem file.
 model = \"{model}\"
+
+# The share of the points after the design that is drawn uniformly and never learned: it judges every model.
+{held_out}
+
+# `dal run` ends when the error is shown to be below this: one number in standard deviations, or outputs in their units.
+{target}
+
+# `dal run` ends when so many rounds brought no gain over as many before (a rule of thumb).
+{no_gain}
 
 # Points that `dal run` asks for in all, failed ones included; without it, say --budget.
 {budget}
@@ -213,6 +328,24 @@ attempts = {attempts}
                 "[\"a * b <= 3\", \"speed < 20 or blades >= 4\"]"
             ),
             strategy = quoted(&self.strategy),
+            sample = optional(
+                "sample",
+                self.sample.as_ref().map(|path| quoted(&path.to_string_lossy())),
+                "\"sample.csv\""
+            ),
+            held_out = optional("held_out", self.held_out.map(|share| format!("{share:?}")), "0.25"),
+            target = optional(
+                "target",
+                self.target.as_ref().map(|target| match target {
+                    Target::Relative(value) => format!("{value:?}"),
+                    Target::Outputs(named) => {
+                        let all = named.iter().map(|(name, value)| format!("{} = {value:?}", quoted(name)));
+                        format!("{{ {} }}", all.collect::<Vec<_>>().join(", "))
+                    }
+                }),
+                "0.05"
+            ),
+            no_gain = optional("no_gain", self.no_gain.map(|n| n.to_string()), "5"),
             budget = optional("budget", self.budget.map(|n| n.to_string()), "300"),
             attempts = self.attempts,
             lease = optional("lease_hours", self.lease_hours.map(|hours| format!("{hours:?}")), "24.0"),
@@ -242,6 +375,9 @@ mod tests {
             lease_hours: Some(1.5),
             model: ModelSource::ProblemFile,
             candidate_list: Some("list \"1\".csv".into()),
+            held_out: Some(0.25),
+            target: Some(Target::Outputs([("y 1".to_owned(), 0.5)].into())),
+            no_gain: Some(5),
             constraints: vec!["a < 3".into(), "material == \"steel\"".into()],
             strategy_settings: Settings::default().with("scaling", "raw"),
             problem: "../a \"b\".toml".into(),
@@ -249,6 +385,26 @@ mod tests {
         };
         assert_eq!(toml::from_str::<CampaignFile>(&full.text()).unwrap(), full);
         assert_eq!(full.check(), Ok(()));
+        let sampled = CampaignFile {
+            candidate_list: None,
+            sample: Some("s.csv".into()),
+            target: Some(Target::Relative(0.05)),
+            ..full
+        };
+        assert_eq!(toml::from_str::<CampaignFile>(&sampled.text()).unwrap(), sampled);
+    }
+
+    #[test]
+    fn targets_are_a_number_or_outputs() {
+        let parse = |words: &[&str]| Target::parse(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(parse(&["0.05"]), Ok(Target::Relative(0.05)));
+        let both = parse(&["drag=0.1", "lift = 3"]).unwrap();
+        assert_eq!(both.to_string(), "drag=0.1,lift=3.0");
+        let outputs = ["drag".to_owned(), "lift".to_owned()];
+        assert_eq!(both.check(Some(&outputs)), Ok(()));
+        assert!(both.check(Some(&outputs[..1])).unwrap_err().contains("no output `lift`"));
+        assert!(parse(&["drag"]).is_err() && parse(&["0.1", "0.2"]).is_err() && parse(&["a=1", "a=2"]).is_err());
+        assert!(Target::Relative(-1.0).check(None).is_err() && Target::Relative(f64::NAN).check(None).is_err());
     }
 
     #[test]
@@ -262,6 +418,9 @@ mod tests {
             ("initial = 3\nstrategy = \"qbz\"", "there is no strategy `qbz`"),
             ("initial = 3\nlease_hours = -1.0", "lease_hours"),
             ("initial = 3\nbudget = 0", "budget = 0"),
+            ("initial = 3\nheld_out = 0.95", "held_out = 0.95"),
+            ("initial = 3\ntarget = 0.0", "target = 0"),
+            ("initial = 3\nsample = \"a\"\ncandidate_list = \"b\"", "a list is its own sample"),
             ("batch = 3", "missing field `initial`"),
         ] {
             std::fs::write(&path, text).unwrap();

@@ -8,7 +8,7 @@ use ndarray::Array2;
 
 use crate::ladder::Choice;
 use crate::subject::{Subject, is_same};
-use crate::words::{Answer, Beside, Cell, Failure, Leased, Round, Told, What, Word, is_untried};
+use crate::words::{AUDIT, Answer, Beside, Cell, Ended, Failure, Leased, Round, Told, What, Word, is_untried};
 
 /// The state of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,17 @@ impl Status {
     }
 }
 
+/// What a point is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Models learn it.
+    Learned,
+    /// It is held out of learning and judges models; with `--learn-all` a last model learns it.
+    HeldOut,
+    /// It judges models and is never learned.
+    Audit,
+}
+
 /// One point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
@@ -53,8 +64,10 @@ pub struct Point {
     pub x: Vec<Cell>,
     /// On the unit box; none where the problem file's bounds do not admit it any more.
     pub unit: Option<Vec<f64>>,
-    /// Round and place in it; none for a point that was never asked for.
+    /// Round and place in it, held-out points behind the others; none for a point that was never asked for.
     pub drawn: Option<(usize, usize)>,
+    /// What it is for.
+    pub part: Part,
     /// When it was drawn or told, in seconds since 1970.
     pub since: f64,
     /// To whom it was handed out last.
@@ -109,6 +122,7 @@ pub struct State {
     points: BTreeMap<u64, Point>,
     rounds: Vec<Round>,
     choice: Option<Choice>,
+    ended: Option<Ended>,
     next_id: u64,
 }
 
@@ -135,7 +149,7 @@ impl State {
 
     fn reserve(&mut self, what: &What) {
         let largest = match what {
-            What::Round(round) => round.points.iter().map(|point| point.id).max(),
+            What::Round(round) => round.all().map(|point| point.id).max(),
             What::Told(told) => told.rows.iter().map(|row| row.id).max(),
             _ => None,
         };
@@ -148,9 +162,18 @@ impl State {
         match &word.what {
             What::Begun(_) | What::Undone { .. } => {}
             What::Chosen(choice) => self.choice = Some((**choice).clone()),
+            What::Ended(ended) => self.ended = Some(ended.clone()),
             What::Round(round) => {
-                for (place, drawn) in round.points.iter().enumerate() {
-                    let point = new_point(drawn.id, &drawn.x, Some((round.round, place)), word.at, subject);
+                if round.rule != AUDIT {
+                    self.ended = None;
+                }
+                for (place, drawn) in round.all().enumerate() {
+                    let mut point = new_point(drawn.id, &drawn.x, Some((round.round, place)), word.at, subject);
+                    point.part = match place < round.points.len() {
+                        true => Part::Learned,
+                        false if round.rule == AUDIT => Part::Audit,
+                        false => Part::HeldOut,
+                    };
                     self.points.insert(drawn.id, point);
                 }
                 self.rounds.push((**round).clone());
@@ -236,6 +259,11 @@ impl State {
         self.choice.as_ref()
     }
 
+    /// The rule that ended the last run; none once another round was drawn.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
     /// The number that the next new point gets.
     pub fn next_id(&self) -> u64 {
         self.next_id
@@ -251,19 +279,29 @@ impl State {
         self.points().filter(|point| point.is_pending())
     }
 
-    /// How many points were asked for in all, those that were withdrawn left out.
+    /// How many points were asked for in all, those that were withdrawn and those of audits left out.
     pub fn n_asked(&self) -> usize {
-        self.points().filter(|point| point.drawn.is_some() && point.status() != Status::Withdrawn).count()
+        let counts = |point: &&Point| point.drawn.is_some() && point.part != Part::Audit;
+        self.points().filter(counts).filter(|point| point.status() != Status::Withdrawn).count()
     }
 
     /// What a model learns: the points whose answers can be used, by number, several rows where a point was replicated,
-    /// and of each row its point.
+    /// and of each row its point. Points that are held out are not among them.
     ///
     /// # Errors
     /// Answers of different lengths.
     pub fn labelled(&self, subject: &Subject) -> Result<Option<(Labelled, Vec<u64>)>, LabelledError> {
+        self.labelled_of(subject, &|part| part == Part::Learned)
+    }
+
+    /// As [`labelled`](Self::labelled), of points that are for this.
+    pub(crate) fn labelled_of(
+        &self,
+        subject: &Subject,
+        of: &dyn Fn(Part) -> bool,
+    ) -> Result<Option<(Labelled, Vec<u64>)>, LabelledError> {
         let (mut x, mut y, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-        for point in self.points() {
+        for point in self.points().filter(|point| of(point.part)) {
             let Some(unit) = &point.unit else { continue };
             for values in point.answers.iter().filter(|values| subject.scaling().check(values).is_ok()) {
                 x.extend_from_slice(unit);
@@ -304,6 +342,7 @@ fn new_point(id: u64, x: &[Cell], drawn: Option<(usize, usize)>, since: f64, sub
         x: x.to_vec(),
         unit: subject.unit(x),
         drawn,
+        part: Part::Learned,
         since,
         lease: None,
         started: None,

@@ -1,7 +1,7 @@
 //! Where a campaign stands: points by state, the model and its errors, what is pending and for how long.
 
 use crate::folder::Folder;
-use crate::state::Status;
+use crate::state::{Part, Status};
 use crate::words::{Errors, Round};
 
 /// Where a campaign stands.
@@ -13,6 +13,8 @@ pub struct Standing {
     pub adopted: usize,
     /// Answers that a model can learn, replicates included.
     pub labels: usize,
+    /// Points with an answer that are held out of learning, and those of audits.
+    pub held_out: (usize, usize),
     /// Points with an answer that it cannot learn: outside the problem file's present bounds, or a value that the
     /// output's transform cannot take.
     pub unusable: Vec<u64>,
@@ -50,6 +52,7 @@ impl Folder {
     pub fn standing(&self) -> Standing {
         let state = self.state();
         let count = |status| state.points().filter(|point| point.status() == status).count();
+        let of = |part| state.points().filter(|point| point.part == part && !point.answers.is_empty()).count();
         let scaling = self.subject().scaling();
         let usable = |values: &Vec<f64>| scaling.check(values).is_ok();
         let mut failures: Vec<(String, usize)> = Vec::new();
@@ -74,9 +77,10 @@ impl Folder {
             adopted: state.points().filter(|point| point.drawn.is_none()).count(),
             labels: state
                 .points()
-                .filter(|point| point.unit.is_some())
+                .filter(|point| point.unit.is_some() && point.part == Part::Learned)
                 .map(|point| point.answers.iter().filter(|values| usable(values)).count())
                 .sum(),
+            held_out: (of(Part::HeldOut), of(Part::Audit)),
             unusable: state
                 .points()
                 .filter(|point| !point.answers.is_empty())

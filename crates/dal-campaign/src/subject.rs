@@ -158,7 +158,7 @@ impl Subject {
 
 /// Columns that the campaign's own files have.
 pub(crate) const RESERVED: &[&str] =
-    &["id", "state", "round", "score", "disagreement", "distance", "probability", "outside", "owner", "why"];
+    &["id", "state", "round", "score", "disagreement", "distance", "probability", "outside", "owner", "why", "part"];
 
 pub(crate) fn cell(value: &Value, levels: &[String]) -> Cell {
     match *value {

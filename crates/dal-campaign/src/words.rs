@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::ladder::{Choice, Errors};
 
+/// The rule of a round whose points are never learned.
+pub const AUDIT: &str = "audit";
+
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Word {
@@ -41,6 +44,8 @@ pub enum What {
     Withdrawn(Withdrawn),
     /// A network was chosen.
     Chosen(Box<Choice>),
+    /// A rule ended a run.
+    Ended(Ended),
     /// An earlier word does not count any more.
     Undone {
         /// Its place.
@@ -53,7 +58,7 @@ impl What {
     pub fn in_words(&self) -> String {
         match self {
             Self::Begun(_) => "the beginning".into(),
-            Self::Round(round) => format!("round {} of {} points", round.round, round.points.len()),
+            Self::Round(round) => format!("round {} of {} points", round.round, round.all().count()),
             Self::Leased(leased) => format!("{} points handed out", leased.ids.len()),
             Self::Started(started) => format!("{} points started", started.ids.len()),
             Self::Released { ids } => format!("{} points left", ids.len()),
@@ -63,6 +68,7 @@ impl What {
                 format!("a search for a network at {} labels", choice.n_labelled)
             }
             Self::Chosen(choice) => format!("a network chosen at {} labels", choice.n_labelled),
+            Self::Ended(ended) => format!("a run ended: {}", ended.why),
             Self::Undone { word } => format!("word {word} taken back"),
         }
     }
@@ -116,7 +122,8 @@ impl fmt::Display for Cell {
 pub struct Round {
     /// Its 0-based number.
     pub round: usize,
-    /// The rule that drew: `initial` for the design at the beginning, otherwise a strategy.
+    /// The rule that drew: `initial` for the design at the beginning, `audit` for points that are never learned, otherwise
+    /// a strategy.
     pub rule: String,
     /// The strategy's settings.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
@@ -139,9 +146,19 @@ pub struct Round {
     pub in_flight: Vec<u64>,
     /// The points, in the order in which they were drawn.
     pub points: Vec<Drawn>,
+    /// Points drawn uniformly from the domain beside them, which no model learns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_out: Vec<Drawn>,
     /// The rule's remarks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl Round {
+    /// All points of the round, those that are held out behind the others.
+    pub fn all(&self) -> impl Iterator<Item = &Drawn> + Clone {
+        self.points.iter().chain(&self.held_out)
+    }
 }
 
 /// The candidates of a round.
@@ -310,6 +327,15 @@ pub(crate) fn may_be_the_machines(kind: LabelFailureKind) -> bool {
 /// turn.
 pub(crate) fn is_untried(kind: &str) -> bool {
     kind == LabelFailureKind::NotTried.id()
+}
+
+/// How a rule ended a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The rule with its settings, as a run is told it.
+    pub rule: String,
+    /// What it saw.
+    pub why: String,
 }
 
 /// Points that are not wanted any more.

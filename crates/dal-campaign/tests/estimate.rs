@@ -5,9 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{Hands, NETWORKS, Rig, begin};
-use dal_campaign::words::Answer;
-use dal_campaign::{CampaignFile, Folder, RunEvent, RunOptions, Status};
+use dal_campaign::words::{Answer, Cell};
+use dal_campaign::{AskFor, CampaignFile, Folder, Judge, Otherwise, RunEvent, RunOptions, Status, Target};
 use dal_core::Stop;
+use dal_files::Source;
 
 fn run(folder: &mut Folder, rig: Rig, budget: usize) {
     let options = RunOptions { budget: Some(budget), in_batches: true, ..RunOptions::default() };
@@ -33,7 +34,8 @@ fn a_round_of_draws_judges_the_model_that_drew_it() {
         assert_eq!(estimates.rounds.iter().map(|e| e.round).collect::<Vec<_>>(), [1, 2, 3], "{strategy}");
         for (estimate, round) in estimates.rounds.iter().zip(&folder.state().rounds()[1..]) {
             assert_eq!((estimate.drawn, estimate.answered, estimate.open), (12, 12, 0));
-            assert_eq!((estimate.n_labelled, estimate.answered_share), (round.n_labelled, estimate.answered_share));
+            assert_eq!(estimate.n_labelled, round.n_labelled);
+            assert!(estimate.answered_share.share > 0.5 && estimate.answered_share.interval.is_none());
             let (m_all, n) = (12.0, round.candidates.n as f64);
             for (j, output) in estimate.outputs.iter().enumerate() {
                 let mut sum = 0.0;
@@ -61,7 +63,12 @@ fn failures_leave_a_share_and_open_draws_an_incomplete_round() {
     let rig = Rig { failing: 3, ..Rig::default() };
     let folder = drawn(&dir.path().join("a"), "power-qbc", rig, 60);
     let estimates = folder.estimates();
-    assert!(estimates.rounds.iter().any(|e| e.failed > 0 && e.answered_share < 1.0));
+    assert!(
+        estimates
+            .rounds
+            .iter()
+            .any(|e| e.failed > 0 && e.answered_share.share < 1.0 && e.answered_share.interval.is_some())
+    );
     assert!(estimates.rounds.iter().all(|e| !e.is_incomplete() && e.answered + e.failed == e.drawn));
     // No candidate is left out near failures: the draws speak of the whole domain.
     assert!(folder.state().rounds().iter().all(|round| round.candidates.thinned.is_none()));
@@ -88,4 +95,24 @@ fn rules_that_do_not_draw_have_no_estimate() {
     let dir = tempfile::tempdir().unwrap();
     let folder = drawn(&dir.path().join("a"), "qbc-diversity", Rig::default(), 36);
     assert_eq!(folder.estimates(), dal_campaign::Estimates::default());
+}
+
+#[test]
+fn a_slice_has_figures_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = drawn(dir.path(), "random", Rig::default(), 48);
+    let whole = folder.estimates();
+    assert_eq!(whole.pooled.unwrap().1, 3);
+    let slice = vec![("material".to_owned(), Cell::Level("wood".into()))];
+    let wanted = AskFor { n: Some(12), fixed: slice.clone(), ..AskFor::default() };
+    let asked = folder.ask(&wanted, NETWORKS, &Stop::new()).unwrap();
+    let rows: String = asked.points.iter().map(|point| format!("{},1,{}\n", point.id, point.id)).collect();
+    folder.tell(Source::from_bytes("y.csv", format!("id,thrust,noise\n{rows}")), Otherwise::Refuse).unwrap();
+    let after = folder.estimates();
+    assert_eq!((after.rounds.len(), &after.rounds[3].fixed), (4, &slice));
+    // The last line is of the slice alone, and rules look at the whole space.
+    assert_eq!(after.pooled.unwrap().1, 1);
+    let look = folder.look(&Target::Relative(1.0), None);
+    assert_eq!((look.rounds, look.judge), (3, Judge::Draws { rounds: 3 }));
+    assert_eq!(after.rounds[..3], whole.rounds[..]);
 }

@@ -90,6 +90,8 @@ enum Command {
     Run(campaign::run::Args),
     /// Show where a campaign stands.
     Status(campaign::status::Args),
+    /// Judge a campaign's model by uniform points that are never learned.
+    Audit(campaign::audit::Args),
     /// Predict at points of a table with a campaign's model.
     Predict(campaign::predict::Args),
     /// Bring out a campaign's points or its model.
@@ -135,6 +137,7 @@ pub fn run<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> u8 
         Command::Undo(args) => campaign::undo::run(&args),
         Command::Run(args) => campaign::run::run(&args),
         Command::Status(args) => campaign::status::run(&args),
+        Command::Audit(args) => campaign::audit::run(&args),
         Command::Predict(args) => campaign::predict::run(&args),
         Command::Export(args) => campaign::export::run(&args),
     };

@@ -35,6 +35,10 @@ fn prepare(at: &Path) {
     succeed(at, &["new", "beam", "--problem", "beam.toml", "--initial", "14"]);
     let settings = fs::read_to_string(at.join("beam/campaign.toml")).unwrap();
     write(at, "beam/campaign.toml", &settings.replace("model = \"ladder\"", "model = \"problem-file\""));
+    let drawn = ["new", "beam.drawn", "--problem", "beam.toml", "--initial", "14", "--strategy", "power-qbc"];
+    succeed(at, &drawn);
+    let settings = fs::read_to_string(at.join("beam.drawn/campaign.toml")).unwrap();
+    write(at, "beam.drawn/campaign.toml", &settings.replace("model = \"ladder\"", "model = \"problem-file\""));
     write(at, "points.csv", &succeed(at, &["ask", "beam", "-n", "14", "--format", "csv"]));
     let rows = |shift: f64| -> String { (1..=11).map(|id| format!("{id},{},{id}\n", f64::from(id) + shift)).collect() };
     write(at, "results.csv", &format!("id,drag,lift\n{}", rows(0.0)));
@@ -66,7 +70,8 @@ fn every_verbs_examples_work_as_printed() {
     fs::create_dir(&template).unwrap();
     prepare(&template);
     let bin = Path::new(env!("CARGO_BIN_EXE_dal")).parent().unwrap();
-    let verbs = ["new", "design", "ask", "tell", "withdraw", "undo", "run", "status", "predict", "export", "tune"];
+    let verbs =
+        ["new", "design", "ask", "tell", "withdraw", "undo", "run", "status", "audit", "predict", "export", "tune"];
     let mut n = 0;
     for verb in verbs {
         let help = succeed(root.path(), &[verb, "--help"]);
@@ -75,7 +80,7 @@ fn every_verbs_examples_work_as_printed() {
         // A problem's searches take hours; that of a campaign's folder is of this place.
         for example in examples.iter().filter(|example| verb != "tune" || example.contains(" beam")) {
             let at = root.path().join(format!("{n}"));
-            let told = verb == "predict" || verb == "export" || verb == "tune";
+            let told = ["audit", "predict", "export", "tune"].contains(&verb);
             // Those that learn need labels, and these settings; a folder in which a campaign begins must not have one.
             let mut script = format!(
                 "set -e; cp -r '{}' '{}'; cd '{}'; PATH=\"$PWD:{}:$PATH\"; ",
@@ -86,6 +91,9 @@ fn every_verbs_examples_work_as_printed() {
             );
             if told {
                 script += "dal tell beam results.csv; ";
+            }
+            if example == "dal audit beam" {
+                script += "dal audit beam -n 12; ";
             }
             if verb == "tune" {
                 script += "sed -i.old s/problem-file/ladder/ beam/campaign.toml; ";
@@ -107,5 +115,5 @@ fn every_verbs_examples_work_as_printed() {
             n += 1;
         }
     }
-    assert!(n >= 25, "{n}");
+    assert!(n >= 33, "{n}");
 }

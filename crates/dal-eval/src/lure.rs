@@ -152,19 +152,17 @@ pub fn answered_loss(weights: &[f64], losses: &[Option<f64>]) -> Result<Answered
 /// Fewer draws than this carry no interval.
 pub const FEWEST_DRAWS: usize = 10;
 
+/// Points below which no control coefficient is fitted.
+pub const FEWEST_CONTROLLED: usize = 20;
+
 /// Resamples of a bootstrap-t interval.
 const RESAMPLES: usize = 2_000;
 
-/// A bootstrap-t interval of a round's weighted mean loss, made on its logarithm.
-///
-/// With a_m = v_m L_m, θ = mean a and s² = Σ (a − θ)² / (M − 1), the standard error of ln θ is s / (√M θ). 2 000
-/// resamples a*, with replacement from `seed`, give t* = (ln θ* − ln θ) / se*; the interval is ln θ − t*_{1 − α/2} se
-/// to ln θ − t*_{α/2} se, brought back by exp. Losses are skewed, mostly small and seldom large, and the bootstrap-t
-/// learns that from the data, where a plain t interval mostly misses above its upper end.
-///
-/// The pool of N points is itself a sample of the domain: with s_L² the weighted variance of the losses, Σ v L² / M −
-/// θ², its part s_L² / (N θ²) is added under the root of the standard error. `n_pool` = `None` where the pool is the
-/// whole domain.
+/// Resamples that a one-sided limit wants beyond its quantile, and the most that are made for it.
+const BEYOND: (f64, usize) = (20.0, 400_000);
+
+/// A bootstrap-t interval of a round's weighted mean loss, made on its logarithm: [`LossTerms::weighted`], then
+/// [`LossTerms::interval`].
 ///
 /// ```
 /// # use dal_eval::log_bootstrap_interval;
@@ -175,9 +173,7 @@ const RESAMPLES: usize = 2_000;
 /// ```
 ///
 /// # Errors
-/// [`EvalError::TooFew`] below ten draws, [`EvalError::ShapeMismatch`], [`EvalError::NonFinite`],
-/// [`EvalError::OutOfRange`] for a level outside (0, 1), a negative loss or an empty pool, [`EvalError::Undefined`]
-/// where the estimate is not positive or all terms are equal, so that there is no logarithm or spread to speak of.
+/// Those of the two.
 pub fn log_bootstrap_interval(
     weights: &[f64],
     losses: &[f64],
@@ -185,51 +181,191 @@ pub fn log_bootstrap_interval(
     level: f64,
     seed: u64,
 ) -> Result<Interval, EvalError> {
-    let a = terms(weights, losses)?;
-    if a.len() < FEWEST_DRAWS {
-        return Err(EvalError::TooFew { what: "resolved draws of an interval", needed: FEWEST_DRAWS, got: a.len() });
-    }
-    if !(level > 0.0 && level < 1.0) {
-        return Err(EvalError::OutOfRange { what: "level", index: 0, value: level, must: "strictly between 0 and 1" });
-    }
-    if let Some(index) = losses.iter().position(|l| *l < 0.0) {
-        return Err(EvalError::OutOfRange {
-            what: "loss of a draw",
-            index,
-            value: losses[index],
-            must: "non-negative",
-        });
-    }
-    if n_pool == Some(0) {
-        return Err(EvalError::OutOfRange { what: "points of a pool", index: 0, value: 0.0, must: "at least one" });
-    }
-    let n = a.len() as f64;
-    let (log, own) = log_and_error(a.iter().copied(), a.len())
-        .ok_or(EvalError::Undefined { what: "interval of an estimate", why: "the terms are equal or not positive" })?;
-    let theta = log.exp();
-    let squares = weights.iter().zip(losses).map(|(v, l)| v * l * l).sum::<f64>() / n;
-    let of_pool = n_pool.map_or(0.0, |pool| (squares - theta * theta).max(0.0) / pool as f64 / (theta * theta));
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut studentised = Vec::with_capacity(RESAMPLES);
-    let mut resample = vec![0.0; a.len()];
-    for _ in 0..RESAMPLES {
-        for value in &mut resample {
-            *value = a[index_below(&mut rng, a.len())];
+    LossTerms::weighted(weights, losses, n_pool)?.interval(level, seed)
+}
+
+/// Terms whose mean estimates a mean loss, and what else is uncertain about it.
+///
+/// With a_m the M terms, θ their mean and s² = Σ (a − θ)² / (M − 1), the standard error of ln θ is s / (√M θ).
+/// Resamples a*, with replacement, give t* = (ln θ* − ln θ) / se*; limits are ln θ − t* se at the quantiles of t*,
+/// brought back by exp. Losses are skewed, mostly small and seldom large, and the bootstrap-t learns that from the data,
+/// where a plain t interval mostly misses above its upper end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LossTerms {
+    terms: Vec<f64>,
+    /// Variance of the estimate that comes from elsewhere than the draws: the pool's, or the control's mean.
+    beside: f64,
+}
+
+impl LossTerms {
+    /// a_m = v_m L_m. The pool of N points is itself a sample of the domain: with s_L² the weighted variance of the
+    /// losses, Σ v L² / M − θ², its part s_L² / N counts in the standard error. `n_pool` = `None` where the pool is
+    /// the whole domain.
+    ///
+    /// # Errors
+    /// [`EvalError::ShapeMismatch`], [`EvalError::TooFew`] for no losses, [`EvalError::NonFinite`],
+    /// [`EvalError::OutOfRange`] for a negative loss or an empty pool.
+    pub fn weighted(weights: &[f64], losses: &[f64], n_pool: Option<usize>) -> Result<Self, EvalError> {
+        let terms = terms(weights, losses)?;
+        if let Some(index) = losses.iter().position(|l| *l < 0.0) {
+            let value = losses[index];
+            return Err(EvalError::OutOfRange { what: "loss of a draw", index, value, must: "non-negative" });
         }
-        // A resample of a single value, or of a sum that is not positive, has no standard error: it says nothing.
-        if let Some((drawn, error)) = log_and_error(resample.iter().copied(), a.len()) {
-            studentised.push((drawn - log) / error);
+        if n_pool == Some(0) {
+            return Err(EvalError::OutOfRange { what: "points of a pool", index: 0, value: 0.0, must: "at least one" });
+        }
+        let n = terms.len() as f64;
+        let theta = terms.iter().sum::<f64>() / n;
+        let squares = weights.iter().zip(losses).map(|(v, l)| v * l * l).sum::<f64>() / n;
+        let beside = n_pool.map_or(0.0, |pool| (squares - theta * theta).max(0.0) / pool as f64);
+        Ok(Self { terms, beside })
+    }
+
+    /// a_i = L_i − λ_i (s_i − mean of s over N points) of uniform points with losses L and scores s, N further uniform
+    /// points with scores of their own: a control variate, unbiased as long as λ_i was fitted on other points.
+    ///
+    /// Source: A. Angelopoulos et al., "PPI++", arXiv 2311.01453 (with λ fitted on earlier points).
+    ///
+    /// # Errors
+    /// [`EvalError::ShapeMismatch`], [`EvalError::TooFew`] for no points, [`EvalError::NonFinite`].
+    pub fn controlled(losses: &[f64], scores: &[f64], lambda: &[f64], pool: &[f64]) -> Result<Self, EvalError> {
+        for (what, other) in [("scores against losses", scores), ("coefficients against losses", lambda)] {
+            if other.len() != losses.len() {
+                let (left, right) = (vec![losses.len()], vec![other.len()]);
+                return Err(EvalError::ShapeMismatch { what, left, right });
+            }
+        }
+        for (what, values) in [("points with a loss", losses), ("points of a pool", pool)] {
+            if values.is_empty() {
+                return Err(EvalError::TooFew { what, needed: 1, got: 0 });
+            }
+        }
+        check_finite("loss of a point", losses.iter().copied())?;
+        check_finite("score of a point", scores.iter().chain(pool).chain(lambda).copied())?;
+        let (n, n_pool) = (losses.len() as f64, pool.len() as f64);
+        let middle = pool.iter().sum::<f64>() / n_pool;
+        let terms = losses.iter().zip(scores).zip(lambda).map(|((l, s), k)| l - k * (s - middle)).collect();
+        let variance = pool.iter().map(|s| (s - middle) * (s - middle)).sum::<f64>() / n_pool;
+        let mean_lambda = lambda.iter().sum::<f64>() / n;
+        Ok(Self { terms, beside: mean_lambda * mean_lambda * variance / n_pool })
+    }
+
+    /// The estimate. Unit: that of the losses.
+    pub fn mean(&self) -> f64 {
+        self.terms.iter().sum::<f64>() / self.terms.len() as f64
+    }
+
+    /// The two-sided interval at a level, from 2 000 resamples of `seed`; each end is a one-sided limit at
+    /// (1 + level) / 2.
+    ///
+    /// # Errors
+    /// [`EvalError::TooFew`] below ten terms, [`EvalError::OutOfRange`] for a level outside (0, 1),
+    /// [`EvalError::Undefined`] where the estimate is not positive or all terms are equal, so that there is no logarithm
+    /// or spread to speak of.
+    pub fn interval(&self, level: f64, seed: u64) -> Result<Interval, EvalError> {
+        self.check("level", level)?;
+        let (log, error, studentised) = self.studentised(RESAMPLES, seed)?;
+        let alpha = 1.0 - level;
+        let lower = log - quantile(&studentised, 1.0 - alpha / 2.0)? * error;
+        let upper = log - quantile(&studentised, alpha / 2.0)? * error;
+        Ok(Interval { mean: log, lower, upper }.exp())
+    }
+
+    /// The one-sided upper limit, which the truth exceeds with probability `alpha`, from as many resamples as have
+    /// twenty beyond it, 400 000 at most (so that fewer lie beyond one of α below 5·10⁻⁵).
+    ///
+    /// # Errors
+    /// As [`interval`](Self::interval).
+    pub fn upper_limit(&self, alpha: f64, seed: u64) -> Result<f64, EvalError> {
+        self.check("level", alpha)?;
+        let resamples = ((BEYOND.0 / alpha).min(BEYOND.1 as f64) as usize).max(RESAMPLES);
+        let (log, error, studentised) = self.studentised(resamples, seed)?;
+        Ok((log - quantile(&studentised, alpha)? * error).exp())
+    }
+
+    fn check(&self, what: &'static str, level: f64) -> Result<(), EvalError> {
+        let got = self.terms.len();
+        if got < FEWEST_DRAWS {
+            return Err(EvalError::TooFew { what: "resolved draws of an interval", needed: FEWEST_DRAWS, got });
+        }
+        if !(level > 0.0 && level < 1.0) {
+            return Err(EvalError::OutOfRange { what, index: 0, value: level, must: "strictly between 0 and 1" });
+        }
+        Ok(())
+    }
+
+    /// ln θ, its standard error, and the studentised resamples.
+    fn studentised(&self, resamples: usize, seed: u64) -> Result<(f64, f64, Vec<f64>), EvalError> {
+        let a = &self.terms;
+        let (log, own) = log_and_error(a.iter().copied(), a.len()).ok_or(EvalError::Undefined {
+            what: "interval of an estimate",
+            why: "the terms are equal or not positive",
+        })?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut studentised = Vec::with_capacity(resamples);
+        let mut resample = vec![0.0; a.len()];
+        for _ in 0..resamples {
+            for value in &mut resample {
+                *value = a[index_below(&mut rng, a.len())];
+            }
+            // A resample of a single value, or of a sum that is not positive, has no standard error: it says nothing.
+            if let Some((drawn, error)) = log_and_error(resample.iter().copied(), a.len()) {
+                studentised.push((drawn - log) / error);
+            }
+        }
+        if studentised.len() < resamples / 2 {
+            let why = "most resamples have no spread or are not positive";
+            return Err(EvalError::Undefined { what: "interval of an estimate", why });
+        }
+        let theta = log.exp();
+        Ok((log, (own * own + self.beside / (theta * theta)).sqrt(), studentised))
+    }
+}
+
+/// The coefficient of a control variate, λ = cov(s, L) / var(s), kept in [0, 1]; 0 below [`FEWEST_CONTROLLED`] points,
+/// and where the scores do not vary.
+///
+/// ```
+/// # use dal_eval::control_coefficient;
+/// let scores: Vec<f64> = (0..20).map(f64::from).collect();
+/// let losses: Vec<f64> = scores.iter().map(|s| 1.0 + 0.5 * s).collect();
+/// assert!((control_coefficient(&losses, &scores) - 0.5).abs() < 1e-12);
+/// assert_eq!(control_coefficient(&losses[..19], &scores[..19]), 0.0);
+/// ```
+pub fn control_coefficient(losses: &[f64], scores: &[f64]) -> f64 {
+    let n = losses.len().min(scores.len());
+    if n < FEWEST_CONTROLLED {
+        return 0.0;
+    }
+    let mean = |values: &[f64]| values[..n].iter().sum::<f64>() / n as f64;
+    let (l, s) = (mean(losses), mean(scores));
+    let both: f64 = losses.iter().zip(scores).map(|(a, b)| (a - l) * (b - s)).sum();
+    let own: f64 = scores[..n].iter().map(|b| (b - s) * (b - s)).sum();
+    let lambda = both / own;
+    if lambda.is_finite() { lambda.clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// The smallest value with at least the share `p` of the weights at or below it, one more draw of mean weight counting
+/// as infinite (split conformal for weighted draws); infinite where the draws are too few for that.
+///
+/// ```
+/// # use dal_eval::weighted_quantile;
+/// assert_eq!(weighted_quantile(&[3.0, 1.0, 2.0], &[1.0, 1.0, 1.0], 0.5), 2.0);
+/// assert_eq!(weighted_quantile(&[3.0, 1.0, 2.0], &[1.0, 1.0, 1.0], 0.9), f64::INFINITY);
+/// ```
+pub fn weighted_quantile(values: &[f64], weights: &[f64], p: f64) -> f64 {
+    let mut pairs: Vec<(f64, f64)> = values.iter().copied().zip(weights.iter().copied()).collect();
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let total: f64 = pairs.iter().map(|(_, v)| v).sum();
+    let due = p * total * (1.0 + 1.0 / pairs.len().max(1) as f64);
+    let mut sum = 0.0;
+    for (value, weight) in pairs {
+        sum += weight;
+        if sum >= due * (1.0 - 1e-12) {
+            return value;
         }
     }
-    if studentised.len() < RESAMPLES / 2 {
-        let why = "most resamples have no spread or are not positive";
-        return Err(EvalError::Undefined { what: "interval of an estimate", why });
-    }
-    let error = (own * own + of_pool).sqrt();
-    let alpha = 1.0 - level;
-    let lower = log - quantile(&studentised, 1.0 - alpha / 2.0)? * error;
-    let upper = log - quantile(&studentised, alpha / 2.0)? * error;
-    Ok(Interval { mean: log, lower, upper }.exp())
+    f64::INFINITY
 }
 
 /// ln of the mean and its standard error, s / (√n mean); `None` where the mean is not positive or there is no spread.
@@ -299,6 +435,33 @@ mod tests {
             for v in mean_v {
                 prop_assert!((v - 1.0).abs() < 1e-12);
             }
+        }
+
+        /// The same where the weights of those left depend on what was picked, as where picks repel each other.
+        #[test]
+        fn unbiased_where_picks_repel(
+            x in prop::collection::vec(0.0..1.0_f64, 5),
+            losses in prop::collection::vec(0.0..10.0_f64, 5),
+            m in 1_usize..=4,
+        ) {
+            let mut estimate = 0.0;
+            let mut mean_v = vec![0.0; m];
+            for order in orders(5, m) {
+                let q: Vec<f64> = (0..m)
+                    .map(|k| {
+                        let gap = |i: usize| order[..k].iter().fold(1.0, |g: f64, &j| g.min((x[i] - x[j]).abs()));
+                        let left: Vec<usize> = (0..5).filter(|i| !order[..k].contains(i)).collect();
+                        (0.1 + gap(order[k])) / left.iter().map(|&i| 0.1 + gap(i)).sum::<f64>()
+                    })
+                    .collect();
+                let p: f64 = q.iter().product();
+                let v = lure_weights(&q, 5).unwrap();
+                let own: Vec<f64> = order.iter().map(|&i| losses[i]).collect();
+                estimate += p * weighted_loss(&v, &own).unwrap();
+                mean_v.iter_mut().zip(&v).for_each(|(mean, v)| *mean += p * v);
+            }
+            prop_assert!((estimate - losses.iter().sum::<f64>() / 5.0).abs() < 1e-11, "{estimate}");
+            prop_assert!(mean_v.iter().all(|v| (v - 1.0).abs() < 1e-12), "{mean_v:?}");
         }
 
         /// Uniform draws, and drawing everything, give weights of exactly one up to rounding.
@@ -407,5 +570,42 @@ mod tests {
         assert!(matches!(interval(&[1.0; 10], 0.9), Err(EvalError::Undefined { .. })));
         assert!(matches!(interval(&[0.0; 10], 0.9), Err(EvalError::Undefined { .. })));
         assert!(matches!(interval(&[1.0; 10], 1.0), Err(EvalError::OutOfRange { .. })));
+    }
+
+    /// A control that explains the losses narrows the interval and moves no mean: terms of many rounds average to the
+    /// truth whatever λ is.
+    #[test]
+    fn a_control_narrows_and_stays_unbiased() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut uniform = || ((rng.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        // L = s + noise, s exponential with mean 1: the mean loss is 1.5.
+        let point = |u: f64, w: f64| (-u.ln(), -u.ln() + w);
+        let pool: Vec<f64> = (0..20_000).map(|_| -uniform().ln()).collect();
+        let (mut sums, mut widths, n) = ([0.0; 2], [0.0; 2], 200);
+        for round in 0..n {
+            let (s, l): (Vec<f64>, Vec<f64>) = (0..40).map(|_| point(uniform(), uniform())).unzip();
+            for (k, lambda) in [0.0, 0.9].into_iter().enumerate() {
+                let terms = LossTerms::controlled(&l, &s, &[lambda; 40], &pool).unwrap();
+                let interval = terms.interval(0.9, round).unwrap();
+                sums[k] += terms.mean() / n as f64;
+                widths[k] += (interval.upper - interval.lower) / n as f64;
+            }
+        }
+        assert!(sums.iter().all(|mean| (mean - 1.5).abs() < 0.05), "{sums:?}");
+        assert!(widths[1] < 0.5 * widths[0], "{widths:?}");
+        let plain = LossTerms::controlled(&[1.0, 3.0], &[5.0, 9.0], &[0.0; 2], &[1.0]).unwrap();
+        assert_eq!((plain.mean(), plain.beside), (2.0, 0.0));
+        assert!(matches!(LossTerms::controlled(&[1.0], &[], &[0.0], &[1.0]), Err(EvalError::ShapeMismatch { .. })));
+    }
+
+    #[test]
+    fn upper_limits_are_the_interval_ends_and_grow_with_confidence() {
+        let losses: Vec<f64> = (0..40).map(|i| (f64::from(i) * 1.3).sin().powi(4) + 0.01).collect();
+        let terms = LossTerms::weighted(&[1.0; 40], &losses, None).unwrap();
+        let interval = terms.interval(0.9, 5).unwrap();
+        assert_eq!(terms.upper_limit(0.05, 5).unwrap(), interval.upper);
+        let limits: Vec<f64> = (1..6).map(|k| terms.upper_limit(0.05 / f64::from(k * (k + 1)), 5).unwrap()).collect();
+        assert!(limits.windows(2).all(|pair| pair[0] < pair[1]) && limits[0] > interval.upper, "{limits:?}");
+        assert!(terms.upper_limit(0.0, 5).is_err());
     }
 }

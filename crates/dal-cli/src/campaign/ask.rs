@@ -61,7 +61,7 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum AskFormat {
+pub enum AskFormat {
     /// Columns for a person.
     #[default]
     Table,
@@ -108,7 +108,8 @@ pub fn run(args: &Args) -> Result<Done> {
 /// Why a point was chosen.
 const WHY: [&str; 4] = ["score", "disagreement", "distance", "probability"];
 
-fn print(folder: &Folder, asked: &Asked, format: AskFormat) -> Result<()> {
+/// Prints points and why they were chosen.
+pub fn print(folder: &Folder, asked: &Asked, format: AskFormat) -> Result<()> {
     let names = folder.subject().names();
     let why = |point: &dal_campaign::words::Drawn| [point.score, point.disagreement, point.distance, point.probability];
     match format {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use dal_core::Stop;
 
-use super::{read, trainer};
+use super::{learn_all, read, trainer};
 use crate::Done;
 
 /// A folder in, a file out.
@@ -17,11 +17,12 @@ use crate::Done;
 that is known; `dal tell` takes such a table, in another campaign, too.
 dakota: those that have answers, as `%eval_id interface x1 … y1 …`.
 safetensors: the networks of the model, with all that a reader needs to go from physical inputs to
-physical outputs.
+physical outputs; with --learn-all of a last model that learns the held-out points, too.
 
 Examples:
   dal export beam --to csv > beam.csv
-  dal export beam --to safetensors --out beam.safetensors"
+  dal export beam --to safetensors --out beam.safetensors
+  dal export beam --to safetensors --learn-all --out beam.safetensors"
 )]
 pub struct Args {
     /// The campaign's folder.
@@ -30,6 +31,9 @@ pub struct Args {
     /// What is wanted.
     #[arg(long, value_enum)]
     to: To,
+    /// Learn the points that are held out, too (the model alone).
+    #[arg(long)]
+    learn_all: bool,
     /// Write to this file.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -50,7 +54,13 @@ enum To {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let folder = read(&args.folder)?;
+    let mut folder = read(&args.folder)?;
+    if args.learn_all {
+        if args.to != To::Safetensors {
+            bail!("--learn-all is of a model: with --to safetensors");
+        }
+        learn_all(&mut folder)?;
+    }
     let bytes = match args.to {
         To::Csv => folder.export_csv().into_bytes(),
         To::Dakota => folder.export_dakota()?.into_bytes(),

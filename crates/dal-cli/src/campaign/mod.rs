@@ -1,8 +1,11 @@
-//! The verbs of a campaign: `new`, `design`, `ask`, `tell`, `withdraw`, `undo`, `run`, `status`, `predict`, `export`.
+//! The verbs of a campaign: `new`, `design`, `ask`, `tell`, `withdraw`, `undo`, `run`, `status`, `audit`, `predict`,
+//! `export`.
 
 pub mod ask;
+pub mod audit;
 pub mod design;
 pub mod export;
+mod judging;
 pub mod new;
 pub mod predict;
 pub mod run;
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
-use dal_campaign::{CampaignError, Folder, Trainer};
+use dal_campaign::{CampaignError, Folder, Target, Trainer};
 use dal_core::Clock;
 use dal_files::Note;
 
@@ -45,6 +48,22 @@ fn write(folder: &Path) -> Result<Folder> {
     Ok(Folder::write(folder, now())?)
 }
 
+/// From now on models learn what is held out, too; says what is then known of their error.
+fn learn_all(folder: &mut Folder) -> Result<()> {
+    let (apart, _) = folder.standing().held_out;
+    let guess = folder.held_out_now()?.and_then(|found| found.relative.map(|e| (found.n_labelled, e.rmse)));
+    let guess = guess.map_or(String::new(), |(n, rmse)| {
+        format!(
+            "; that of the model of {n} labels without them, about {rmse:.3e} standard deviations, is an upper guess"
+        )
+    });
+    say!(
+        "note: the model learns the {apart} points that were held out, too, so that they say nothing of its error{guess}"
+    );
+    folder.learn_all();
+    Ok(())
+}
+
 /// Networks on as many threads as are wanted, or as there are processors.
 fn trainer(threads: Option<usize>) -> Result<Trainer<'static>> {
     if threads == Some(0) {
@@ -63,6 +82,14 @@ fn tell_notes(notes: &[Note]) {
 fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; write it as in 90min, 8h, 2days"))?;
     if time.is_zero() { Err("it is no time at all".into()) } else { Ok(time) }
+}
+
+/// The error that is wanted, where it is given.
+fn target(words: &[String]) -> Result<Option<Target>> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    Target::parse(words).map(Some).map_err(|problem| anyhow!("--target {}: {problem}", words.join(",")))
 }
 
 /// `NAME=VALUE`.

@@ -10,7 +10,7 @@ use dal_files::Source;
 use dal_files::number::short;
 use serde_json::{Value, json};
 
-use super::{now, tell_notes};
+use super::{now, target, tell_notes};
 use crate::Done;
 use crate::output::{Format, Rows, out, outln, say};
 
@@ -30,6 +30,7 @@ nothing.
 Examples:
   dal new beam --problem beam.toml                 a campaign in the folder beam
   dal new beam --problem beam.toml --initial 20 --batch 5 --budget 100 --seed 1
+  dal new beam --problem beam.toml --held-out 0.25 a quarter of the points judges every model
   dal new . --problem problem.toml                 in the folder that the problem file is in
   dal new lab --from-csv data.csv --show           what the table is taken for
   dal new lab --from-csv data.csv --outputs drag,lift --log speed
@@ -75,6 +76,12 @@ pub struct Args {
     /// The rule that chooses (see `dal strategies`).
     #[arg(long, value_name = "ID", default_value = "qbc-diversity")]
     strategy: String,
+    /// The share of the points after the design that is uniform and never learned, so that it judges every model.
+    #[arg(long, value_name = "SHARE")]
+    held_out: Option<f64>,
+    /// The error below which `dal run` ends: in standard deviations, or of outputs in their units.
+    #[arg(long, value_name = "ERROR|NAME=ERROR,…", value_delimiter = ',')]
+    target: Vec<String>,
     /// Points that `dal run` asks for in all.
     #[arg(long, value_name = "N")]
     budget: Option<usize>,
@@ -165,6 +172,7 @@ fn begin(args: &Args, problem: PathBuf) -> Result<Folder> {
     file.seed = args.seed;
     file.batch = args.batch;
     file.strategy.clone_from(&args.strategy);
+    (file.held_out, file.target) = (args.held_out, target(&args.target)?);
     file.budget = args.budget;
     file.initial = args.initial.unwrap_or(file.initial);
     Ok(Folder::begin(&args.folder, &file, now())?)

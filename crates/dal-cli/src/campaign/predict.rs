@@ -10,7 +10,8 @@ use dal_files::write::{Out, record};
 use serde_json::{Map, Value, json};
 
 use super::ask::{print_text, value};
-use super::{read, tell_notes, trainer};
+use super::judging::in_words;
+use super::{learn_all, read, tell_notes, trainer};
 use crate::Done;
 use crate::output::{outln, say};
 
@@ -22,11 +23,17 @@ in order, the inputs are printed, of each output the prediction under its own na
 members' standard deviation as NAME_sd, both in its own units, and `outside`: 1 where the point
 lies beyond the values that were seen of an input, or farther from every labelled point than any
 of them is from its nearest neighbour. The deviation says how much the networks disagree; it is no
-error bar.
+error bar. Once forty points that were drawn with known probabilities or held out have answers,
+NAME_lower and NAME_upper stand beside it: a 90 % interval, the deviation times what those points'
+errors ask for. `dal status` says how often such intervals held on later draws.
+
+With --learn-all the model learns the points that are held out, too. That is for the end: the error
+of the model without them, which `dal status` shows, is then an upper guess.
 
 Examples:
   dal predict beam --input x.csv > y.csv
-  dal predict beam --input x.csv --format json"
+  dal predict beam --input x.csv --format json
+  dal predict beam --input x.csv --learn-all"
 )]
 pub struct Args {
     /// The campaign's folder.
@@ -35,6 +42,9 @@ pub struct Args {
     /// The points; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
+    /// Learn the points that are held out, too.
+    #[arg(long)]
+    learn_all: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: PredictFormat,
@@ -54,15 +64,26 @@ enum PredictFormat {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let folder = read(&args.folder)?;
+    let mut folder = read(&args.folder)?;
+    if args.learn_all {
+        learn_all(&mut folder)?;
+    }
     let predicted = folder.predict(Source::open(&args.input)?, trainer(args.threads)?, &Stop::new())?;
     tell_notes(&predicted.notes);
     let (names, outputs) = (folder.subject().names(), folder.subject().outputs());
     let mut n_bad = 0;
     let mut objects = Vec::new();
     let sd: Vec<String> = outputs.iter().map(|name| format!("{name}_sd")).collect();
+    let ends: Vec<[String; 2]> = match &predicted.calibration {
+        Some(calibration) => {
+            say!("note: {}", in_words(outputs, calibration));
+            outputs.iter().map(|name| ["lower", "upper"].map(|end| format!("{name}_{end}"))).collect()
+        }
+        None => Vec::new(),
+    };
     if args.format == PredictFormat::Csv {
-        let header = names.iter().chain(outputs.iter().zip(&sd).flat_map(|(mean, sd)| [mean, sd]));
+        let of = |(k, mean)| [mean, &sd[k]].into_iter().chain(ends.get(k).into_iter().flatten());
+        let header = names.iter().chain(outputs.iter().enumerate().flat_map(of));
         print_text(&record(header.map(|name| Out::Exact(name)).chain([Out::Exact("outside")])))?;
     }
     for row in &predicted.rows {
@@ -74,6 +95,7 @@ pub fn run(args: &Args) -> Result<Done> {
                 None
             }
         };
+        let interval = |k: usize| prediction.and_then(|p| p.intervals.get(k).copied().flatten());
         let moments = |k: usize| prediction.map(|p| (p.predicted.mean[k], p.predicted.sd.get(k).copied()));
         match args.format {
             PredictFormat::Csv => {
@@ -81,7 +103,12 @@ pub fn run(args: &Args) -> Result<Done> {
                 let x = (0..names.len()).map(|i| prediction.map_or(Out::Empty, |p| dal_campaign::export::out(&p.x[i])));
                 let y = (0..outputs.len()).flat_map(|k| {
                     let moments = moments(k);
+                    let interval = interval(k);
+                    let ends = [number(interval.map(|(low, _)| low)), number(interval.map(|(_, high)| high))];
+                    let ends = ends.into_iter().take(if predicted.calibration.is_some() { 2 } else { 0 });
                     [number(moments.map(|(mean, _)| mean)), number(moments.and_then(|(_, sd)| sd))]
+                        .into_iter()
+                        .chain(ends)
                 });
                 let outside = prediction.map_or(Out::Empty, |p| Out::Whole(i64::from(p.outside)));
                 print_text(&record(x.chain(y).chain([outside])))?;
@@ -94,6 +121,10 @@ pub fn run(args: &Args) -> Result<Done> {
                     for (k, name) in outputs.iter().enumerate() {
                         object.insert(name.clone(), json!(p.predicted.mean[k]));
                         object.insert(sd[k].clone(), json!(p.predicted.sd.get(k)));
+                        if let Some([lower, upper]) = ends.get(k) {
+                            object.insert(lower.clone(), json!(interval(k).map(|(low, _)| low)));
+                            object.insert(upper.clone(), json!(interval(k).map(|(_, high)| high)));
+                        }
                     }
                     object.insert("outside".into(), json!(p.outside));
                 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use dal_campaign::{RunEnd, RunEvent, RunOptions};
 use dal_core::StopLevel;
 
-use super::{is_stop, time, trainer, write};
+use super::{is_stop, target, time, trainer, write};
 use crate::Done;
 use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
@@ -25,13 +25,20 @@ its last point has started, the next round is drawn, with those that have no ans
 mind. With --in-batches a round waits for all answers of the one before and goes to the oracle as
 one call; the points then do not depend on how fast answers come.
 
+With --target the run ends when the error is shown to lie below it: after whole rounds, from the third
+on, an upper limit is looked at that errs with 5 % over all looks. That needs a rule that draws its
+points (power-qbc-diversity, …) or points that are held out; `dal status` says how far it is.
+--no-gain is a rule of thumb: the last rounds' models were no better than those before.
+
 Every answer is on disk before it is used. Ctrl-C stops after the calls in progress, twice ends
 them; the same command goes on, after a `kill -9`, too, and asks no point again that was answered.
 
 Examples:
   dal run beam --budget 300
   dal run beam --budget 300 --parallel 4 --time 8h
-  dal run beam --budget 300 --in-batches --batch 20"
+  dal run beam --budget 300 --in-batches --batch 20
+  dal run beam.drawn --budget 60 --target 0.05         or until the error is below 5 % of the spread
+  dal run beam.drawn --budget 60 --target drag=0.1,lift=3 --no-gain 5"
 )]
 pub struct Args {
     /// The campaign's folder.
@@ -49,6 +56,14 @@ pub struct Args {
     /// Points of a round [default: `batch` in campaign.toml].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// End when the error is shown to lie below this: in standard deviations, or of outputs in their units [default:
+    /// `target` in campaign.toml].
+    #[arg(long, value_name = "ERROR|NAME=ERROR,…", value_delimiter = ',')]
+    target: Vec<String>,
+    /// End when so many rounds brought no gain over as many before, a rule of thumb [default: `no_gain` in
+    /// campaign.toml].
+    #[arg(long, value_name = "ROUNDS")]
+    no_gain: Option<usize>,
     /// Start nothing after this time.
     #[arg(long, value_name = "TIME", value_parser = time)]
     time: Option<Duration>,
@@ -61,7 +76,12 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    for (flag, value) in [("--parallel", Some(args.parallel)), ("--batch", args.batch), ("--budget", args.budget)] {
+    for (flag, value) in [
+        ("--parallel", Some(args.parallel)),
+        ("--batch", args.batch),
+        ("--budget", args.budget),
+        ("--no-gain", args.no_gain),
+    ] {
         if value == Some(0) {
             bail!("{flag} 0: give a whole number from 1");
         }
@@ -79,8 +99,14 @@ pub fn run(args: &Args) -> Result<Done> {
             stop.raise(StopLevel::Drain);
         });
     }
-    let options =
-        RunOptions { budget: args.budget, parallel: args.parallel, in_batches: args.in_batches, batch: args.batch };
+    let options = RunOptions {
+        budget: args.budget,
+        parallel: args.parallel,
+        in_batches: args.in_batches,
+        batch: args.batch,
+        target: target(&args.target)?,
+        no_gain: args.no_gain,
+    };
     let display = Display::start();
     let mut n_new = 0_usize;
     let mut failures: BTreeMap<String, usize> = BTreeMap::new();
@@ -97,6 +123,7 @@ pub fn run(args: &Args) -> Result<Done> {
             display.say(&format!("round {round}: {points} points{errors}"));
             notes.iter().for_each(|note| display.say(&format!("note: {note}")));
         }
+        RunEvent::Ended { why } => display.say(&format!("a rule ends the run: {why}")),
         RunEvent::Answered { id, failure, over, budget } => {
             n_new += 1;
             if let Some((failure, again)) = failure {
@@ -137,7 +164,7 @@ pub fn run(args: &Args) -> Result<Done> {
         say!("{n} {kind}");
     }
     match end {
-        RunEnd::Budget => Ok(Done::Fully),
+        RunEnd::Budget | RunEnd::Rule => Ok(Done::Fully),
         RunEnd::Exhausted => {
             say!("nothing is left to ask for");
             Ok(Done::Fully)

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use dal_campaign::estimate::LEVEL;
-use dal_campaign::{Estimated, Estimates, Folder, RoundEstimate, Standing, Status};
+use dal_campaign::{Folder, Standing, Status};
 use serde_json::{Value, json};
 
-use super::read;
+use super::judging::Judging;
+use super::{read, target};
 use crate::Done;
 use crate::display::duration;
 use crate::output::{Format, Rows, outln};
@@ -21,14 +21,27 @@ use crate::output::{Format, Rows, outln};
 is never asked for again), lost (the machine or the program failed; it is asked for again),
 withdrawn.
 
+The error over the whole space is shown where something judges it: draws with known probabilities
+(of the model that drew them), or points that are held out or audited (of the model of all labels,
+once it is trained). Cross-validated errors are those of the points that were asked for. Below
+stands what ended the last run, or how far its rules are.
+
 Examples:
   dal status beam
+  dal status beam --target 0.05                    how far the error is from a target
   dal status beam --format json"
 )]
 pub struct Args {
     /// The campaign's folder.
     #[arg(default_value = ".")]
     folder: PathBuf,
+    /// The error that is wanted: in standard deviations, or of outputs in their units [default: `target` in
+    /// campaign.toml].
+    #[arg(long, value_name = "ERROR|NAME=ERROR,…", value_delimiter = ',')]
+    target: Vec<String>,
+    /// Rounds that must bring a gain over as many before [default: `no_gain` in campaign.toml].
+    #[arg(long, value_name = "ROUNDS")]
+    no_gain: Option<usize>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: StatusFormat,
@@ -49,15 +62,16 @@ const SHOWN: usize = 20;
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let folder = read(&args.folder)?;
-    let (standing, estimates) = (folder.standing(), folder.estimates());
+    let standing = folder.standing();
+    let judging = Judging::of(&folder, target(&args.target)?, args.no_gain)?;
     match args.format {
-        StatusFormat::Table => show(&folder, &standing, &estimates)?,
-        StatusFormat::Json => outln!("{}", serde_json::to_string_pretty(&as_json(&folder, &standing, &estimates))?),
+        StatusFormat::Table => show(&folder, &standing, &judging)?,
+        StatusFormat::Json => outln!("{}", serde_json::to_string_pretty(&as_json(&folder, &standing, &judging))?),
     }
     Ok(Done::Fully)
 }
 
-fn show(folder: &Folder, standing: &Standing, estimates: &Estimates) -> Result<()> {
+fn show(folder: &Folder, standing: &Standing, judging: &Judging) -> Result<()> {
     outln!("{}: {} labels", folder.subject().problem().id(), standing.labels);
     let counts = standing.counts.iter().filter(|(status, n)| *n > 0 || *status == Status::Done);
     let counts: Vec<String> = counts.map(|(status, n)| format!("{n} {}", status.id())).collect();
@@ -95,12 +109,12 @@ fn show(folder: &Folder, standing: &Standing, estimates: &Estimates) -> Result<(
         });
         Rows { columns: vec!["output", "rmse", "a_round_ago", "r2"], rows: rows.collect() }.print(Format::Table)?;
     }
-    show_estimates(folder, estimates)?;
+    judging.show(folder, standing)?;
     if let Some(round) = &standing.last {
         outln!(
             "last round {}: {} points by `{}` at {} labels",
             round.round,
-            round.points.len(),
+            round.all().count(),
             round.rule,
             round.n_labelled
         );
@@ -143,76 +157,7 @@ fn show(folder: &Folder, standing: &Standing, estimates: &Estimates) -> Result<(
     Ok(())
 }
 
-/// The error over the whole domain, where the rule draws its points.
-fn show_estimates(folder: &Folder, estimates: &Estimates) -> Result<()> {
-    let Some(last) = estimates.rounds.last() else {
-        if !folder.card()?.draws() {
-            outln!(
-                "           `{}` does not draw its points, so they say nothing of the error over the whole space; rules that do: \
-                 power-qbc-diversity, power-qbc, random",
-                folder.card()?.id
-            );
-        }
-        return Ok(());
-    };
-    let slice = match &last.fixed[..] {
-        [] => "the whole space".to_owned(),
-        fixed => {
-            let held: Vec<String> = fixed.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            format!("the slice {}", held.join(", "))
-        }
-    };
-    outln!(
-        "error      over {slice}, of the model of {} labels that drew round {}: from {} of {} draws{}",
-        last.n_labelled,
-        last.round,
-        last.answered,
-        last.drawn,
-        if last.is_incomplete() { "; incomplete, more than 5 % of them are open" } else { "" }
-    );
-    if last.failed > 0 {
-        outln!("           of the part that has answers, about {:.0} % of it", 100.0 * last.answered_share.min(1.0));
-    }
-    let name = |name: &str| json!(name);
-    let number = |v: f64| json!(format!("{v:.3e}"));
-    let row = |what: Value, e: &Estimated| {
-        let (low, high) = e.interval.map_or((Value::Null, Value::Null), |(low, high)| (number(low), number(high)));
-        vec![what, number(e.rmse), low, high]
-    };
-    let mut rows: Vec<Vec<Value>> =
-        folder.subject().outputs().iter().zip(&last.outputs).map(|(output, e)| row(name(output), e)).collect();
-    rows.extend(last.relative.iter().map(|e| row(name("all, in standard deviations"), e)));
-    if let Some((e, n)) = estimates.pooled.as_ref().filter(|(_, n)| *n > 1) {
-        rows.push(row(name(&format!("the same, mean of the last {n} models")), e));
-    }
-    let percent = format!("{:.0}", 100.0 * LEVEL);
-    let columns = vec!["output", "rmse", "lower", "upper"];
-    Rows { columns, rows }.print(Format::Table)?;
-    outln!(
-        "           lower and upper end a {percent} % interval, from ten draws on; the model trained since has no estimate yet"
-    );
-    Ok(())
-}
-
-fn estimate_as_json(outputs: &[String], estimate: &RoundEstimate) -> Value {
-    let one = |e: &Estimated| json!({ "rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]) });
-    json!({
-        "round": estimate.round,
-        "model_of_labels": estimate.n_labelled,
-        "drawn": estimate.drawn,
-        "answered": estimate.answered,
-        "failed": estimate.failed,
-        "open": estimate.open,
-        "incomplete": estimate.is_incomplete(),
-        "answered_share": estimate.answered_share,
-        "fixed": estimate.fixed.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
-        "outputs": outputs.iter().zip(&estimate.outputs).map(|(name, e)| (name.clone(), one(e)))
-            .collect::<serde_json::Map<_, _>>(),
-        "relative": estimate.relative.as_ref().map(one),
-    })
-}
-
-fn as_json(folder: &Folder, standing: &Standing, estimates: &Estimates) -> Value {
+fn as_json(folder: &Folder, standing: &Standing, judging: &Judging) -> Value {
     let counts: serde_json::Map<String, Value> =
         standing.counts.iter().map(|(status, n)| (status.id().to_owned(), json!(n))).collect();
     let pending: Vec<Value> = standing
@@ -245,13 +190,10 @@ fn as_json(folder: &Folder, standing: &Standing, estimates: &Estimates) -> Value
             "r2": errors.r2,
             "weighted": errors.weighted,
         })),
-        "estimates": {
-            "level": LEVEL,
-            "rounds": estimates.rounds.iter().map(|e| estimate_as_json(folder.subject().outputs(), e)).collect::<Vec<_>>(),
-            "last_models": estimates.pooled.as_ref().map(|(e, n)| json!({
-                "models": n, "relative_rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]),
-            })),
-        },
+        "held_out": standing.held_out.0,
+        "audited": standing.held_out.1,
+        "estimates": judging.as_json(folder.subject().outputs()),
+        "ended": folder.state().ended(),
         "pending": pending,
     })
 }

@@ -1,0 +1,279 @@
+//! What points that were never learned say about any model: uniform ones, held out round by round or asked for by an
+//! audit.
+//!
+//! They are uniform on the domain, so the plain mean over them is the error of whichever model they are held against,
+//! and they accumulate. The ensemble's variance is a control variate: of two samples of the domain, the held-out points
+//! and many fresh ones without labels, the second says where the first happens to lie, with R = λ mean_N(s) +
+//! mean_r(L − λ s) and s the variance. λ in [0, 1] is fitted, round by round, on the points of the rounds before: 0
+//! while these are fewer than twenty.
+
+use dal_core::{OutputTransform, Stop};
+use dal_eval::{FEWEST_CONTROLLED, LossTerms, control_coefficient};
+use ndarray::Array2;
+
+use crate::draw::predictions;
+use crate::error::CampaignError;
+use crate::estimate::{Column, Estimated, MOST_UNRESOLVED, Share, Spread, in_deviations, mean_answer, squares};
+use crate::folder::Folder;
+use crate::model::{Model, Trainer};
+use crate::state::{Part, Point, Status};
+use crate::words::{Drawn, Leased, Predicted, Round, What};
+
+/// Fresh points that the control variate's mean is taken over.
+const FRESH: usize = 4096;
+
+/// What the points that were never learned say about a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOut {
+    /// Labels of the model that is judged.
+    pub n_labelled: usize,
+    /// Points that it did not learn: held out, and of audits.
+    pub drawn: usize,
+    /// Those with an answer.
+    pub answered: usize,
+    /// Those that failed for their own sake.
+    pub failed: usize,
+    /// Those that were withdrawn or have no answer yet.
+    pub open: usize,
+    /// Share of the domain that has an answer.
+    pub answered_share: Share,
+    /// Of each output its root mean squared error over the answered part of the domain, in its unit.
+    pub outputs: Vec<Estimated>,
+    /// The root of the mean over outputs of the squared error in the output's standard deviations.
+    pub relative: Option<Estimated>,
+    /// The control variate's coefficient for the relative error in the last round: 0 for the plain mean.
+    pub lambda: f64,
+    /// The terms that the estimates are means of: of each output, then the relative error's.
+    pub(crate) terms: Vec<Option<LossTerms>>,
+}
+
+impl HeldOut {
+    /// Whether more than [`MOST_UNRESOLVED`] of the points are open: then no rule may stop on them.
+    pub fn is_incomplete(&self) -> bool {
+        self.open as f64 > MOST_UNRESOLVED * self.drawn as f64
+    }
+
+    pub(crate) fn terms(&self, column: Column) -> Option<&LossTerms> {
+        match column {
+            Column::Output(j) => self.terms.get(j)?.as_ref(),
+            Column::Relative => self.terms.last()?.as_ref(),
+        }
+    }
+}
+
+impl Folder {
+    /// Holds a model of this campaign against every point that it did not learn; none where no such point has an answer.
+    ///
+    /// # Errors
+    /// A model that cannot predict.
+    pub fn held_out(&self, model: &Model) -> Result<Option<HeldOut>, CampaignError> {
+        let apart = |part| part == Part::Audit || (part == Part::HeldOut && !self.learns_all());
+        let points: Vec<_> = self.state().points().filter(|point| apart(point.part) && point.unit.is_some()).collect();
+        let answered: Vec<_> = points.iter().filter_map(|point| Some((point, mean_answer(&point.answers)?))).collect();
+        if answered.is_empty() {
+            return Ok(None);
+        }
+        let failed = points.iter().filter(|point| point.status() == Status::Failed).count();
+        let units = answered.iter().filter_map(|(point, _)| point.unit.as_deref()).collect::<Vec<_>>();
+        let x = self.subject().array(units.into_iter());
+        let predicted = predictions(&*model.surrogate, &x)?;
+        // Points in the order in which they were drawn, a round together.
+        let rounds: Vec<usize> = answered.iter().map(|(point, _)| point.drawn.map_or(0, |(round, _)| round)).collect();
+        let spread = self.spread();
+        let n_outputs = self.subject().outputs().len();
+        let mut fresh: Option<Vec<Predicted>> = None;
+        let (mut terms, mut lambda) = (Vec::new(), 0.0);
+        for column in (0..n_outputs).map(Column::Output).chain([Column::Relative]) {
+            let losses: Option<Vec<f64>> = predicted
+                .iter()
+                .zip(&answered)
+                .map(|(predicted, (_, answer))| match column {
+                    Column::Output(j) => Some(squares(&predicted.mean, answer)[j]),
+                    Column::Relative => in_deviations(&spread, &predicted.mean, answer),
+                })
+                .collect();
+            let Some(losses) = losses else {
+                terms.push(None);
+                continue;
+            };
+            let (found, last) = self.controlled(column, &losses, &predicted, &rounds, &spread, model, &mut fresh)?;
+            terms.push(found);
+            lambda = last;
+        }
+        let of = |terms: &Option<LossTerms>| terms.as_ref().map(|terms| Estimated::of(terms, rounds.len()));
+        let outputs: Option<Vec<Estimated>> = terms[..n_outputs].iter().map(of).collect();
+        let has: Vec<bool> = (0..answered.len() + failed).map(|i| i < answered.len()).collect();
+        let share = Share::of(&vec![1.0; has.len()], &has, None, rounds.len());
+        let (Some(outputs), Some(answered_share)) = (outputs, share) else { return Ok(None) };
+        Ok(Some(HeldOut {
+            n_labelled: model.n_labelled,
+            drawn: points.len(),
+            answered: answered.len(),
+            failed,
+            open: points.len() - answered.len() - failed,
+            answered_share,
+            outputs,
+            relative: of(&terms[n_outputs]),
+            lambda,
+            terms,
+        }))
+    }
+
+    /// The same of the model of all labels, where its file is there; nothing is trained.
+    ///
+    /// # Errors
+    /// As [`held_out`](Self::held_out).
+    pub fn held_out_now(&self) -> Result<Option<HeldOut>, CampaignError> {
+        match self.snapshot().kept_model()? {
+            Some(model) => self.held_out(&model),
+            None => Ok(None),
+        }
+    }
+
+    /// At most `n` uniform points that are never learned, said in the log; fewer where the domain has no others. Open
+    /// ones of earlier audits count.
+    ///
+    /// # Errors
+    /// A disk that refuses.
+    pub fn begin_audit(&mut self, n: usize) -> Result<(), CampaignError> {
+        let counts = |point: &&Point| point.part == Part::Audit && point.status() != Status::Withdrawn;
+        let there = self.state().points().filter(counts).count();
+        if n > there
+            && let Some(round) = self.snapshot().audit(n - there)?
+        {
+            self.say(What::Round(Box::new(round)))?;
+        }
+        Ok(())
+    }
+
+    /// Points of audits without an answer, handed out: those that are not out yet are leased as by
+    /// [`ask`](Self::ask).
+    ///
+    /// # Errors
+    /// A disk that refuses.
+    pub fn hand_out_audit(&mut self) -> Result<Vec<Drawn>, CampaignError> {
+        let pending = |drawn: &&Drawn| {
+            self.state().point(drawn.id).is_some_and(|point| point.part == Part::Audit && point.is_pending())
+        };
+        let points: Vec<Drawn> = self.state().rounds().iter().flat_map(Round::all).filter(pending).cloned().collect();
+        let open = self.open_points();
+        let ids: Vec<u64> = open.iter().filter(|drawn| points.contains(drawn)).map(|drawn| drawn.id).collect();
+        if !ids.is_empty() {
+            let until = self.settings().lease_hours.map(|hours| self.now() + 3600.0 * hours);
+            self.say(What::Leased(Leased { ids, owner: None, until }))?;
+        }
+        Ok(points)
+    }
+
+    /// The model of all labels, trained if need be, held against every point that it did not learn.
+    ///
+    /// # Errors
+    /// No labels, a training that fails.
+    pub fn audited(&self, trainer: Trainer<'_>, stop: &Stop) -> Result<Option<HeldOut>, CampaignError> {
+        self.held_out(&self.model(trainer, stop)?)
+    }
+
+    /// The terms of a mean loss with the ensemble's variance as control variate, and the last round's coefficient.
+    fn controlled(
+        &self,
+        column: Column,
+        losses: &[f64],
+        predicted: &[Predicted],
+        rounds: &[usize],
+        spread: &Spread,
+        model: &Model,
+        fresh: &mut Option<Vec<Predicted>>,
+    ) -> Result<(Option<LossTerms>, f64), CampaignError> {
+        let plain = || LossTerms::weighted(&vec![1.0; losses.len()], losses, None).ok();
+        let of = |predicted: &[Predicted]| -> Vec<f64> {
+            predicted.iter().map(|predicted| score(column, spread, predicted)).collect()
+        };
+        if losses.len() < FEWEST_CONTROLLED || predicted.iter().any(|predicted| predicted.sd.is_empty()) {
+            return Ok((plain(), 0.0));
+        }
+        let scores = of(predicted);
+        let lambda = coefficients(losses, &scores, rounds);
+        let last = lambda.last().copied().unwrap_or(0.0);
+        if lambda.iter().all(|lambda| *lambda == 0.0) {
+            return Ok((plain(), 0.0));
+        }
+        if fresh.is_none() {
+            let x: Array2<f64> = self.snapshot().domain(FRESH)?;
+            *fresh = Some(predictions(&*model.surrogate, &x)?);
+        }
+        let pool = of(fresh.as_deref().unwrap_or_default());
+        let terms = LossTerms::controlled(losses, &scores, &lambda, &pool).ok();
+        // Of few points the difference may fall below zero, where a mean square cannot lie.
+        match terms.filter(|terms| terms.mean() > 0.0) {
+            Some(terms) => Ok((Some(terms), last)),
+            None => Ok((plain(), 0.0)),
+        }
+    }
+}
+
+/// Of each point the control variate's coefficient, fitted on the points of the rounds before its own.
+fn coefficients(losses: &[f64], scores: &[f64], rounds: &[usize]) -> Vec<f64> {
+    let mut lambda: Vec<f64> = Vec::with_capacity(losses.len());
+    for (i, round) in rounds.iter().enumerate() {
+        let first = rounds.partition_point(|earlier| earlier < round);
+        let known = lambda.get(first).copied().filter(|_| first < i);
+        lambda.push(known.unwrap_or_else(|| control_coefficient(&losses[..first], &scores[..first])));
+    }
+    lambda
+}
+
+/// The ensemble's variance at a point in the units of the losses.
+fn score(column: Column, spread: &Spread, predicted: &Predicted) -> f64 {
+    match column {
+        Column::Output(j) => predicted.sd[j] * predicted.sd[j],
+        Column::Relative => {
+            let varying = spread.iter().zip(predicted.mean.iter().zip(&predicted.sd));
+            let terms: Vec<f64> = varying
+                .filter_map(|((transform, sd), (mean, own))| {
+                    let half = half_width(*transform, *mean, *own);
+                    sd.map(|sd| half * half / (sd * sd))
+                })
+                .collect();
+            terms.iter().sum::<f64>() / terms.len().max(1) as f64
+        }
+    }
+}
+
+/// Half the width of mean ± deviation after a transform; where an end has no transform, the slope times the deviation.
+fn half_width(transform: OutputTransform, mean: f64, sd: f64) -> f64 {
+    let width = (transform.forward(mean + sd) - transform.forward(mean - sd)) / 2.0;
+    let half = if width.is_finite() { width } else { sd / mean.abs() };
+    if half.is_finite() { half } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coefficients_come_from_earlier_rounds_alone() {
+        let rounds: Vec<usize> = (0..60).map(|i| 3 + i / 10).collect();
+        let scores: Vec<f64> = (0..60).map(|i| f64::from(i % 7)).collect();
+        let mut losses: Vec<f64> = scores.iter().map(|s| 0.2 + 0.5 * s).collect();
+        let lambda = coefficients(&losses, &scores, &rounds);
+        assert!(lambda[..20].iter().all(|lambda| *lambda == 0.0));
+        assert!(lambda[20..].iter().all(|lambda| (lambda - 0.5).abs() < 1e-12));
+        // What a round and those behind it bring moves nothing before.
+        losses[30..].iter_mut().for_each(|loss| *loss = 100.0 - *loss);
+        let moved = coefficients(&losses, &scores, &rounds);
+        assert_eq!(moved[..40], lambda[..40]);
+        assert_ne!(moved[40..], lambda[40..]);
+    }
+
+    #[test]
+    fn scores_follow_the_transform() {
+        let spread =
+            vec![(OutputTransform::None, Some(2.0)), (OutputTransform::Log, Some(0.5)), (OutputTransform::None, None)];
+        let predicted = Predicted { mean: vec![0.0, 10.0, 1.0], sd: vec![1.0, 0.5, 9.0] };
+        let log = (10.5_f64.ln() - 9.5_f64.ln()) / 2.0;
+        let expected = (0.25 + log * log / 0.25) / 2.0;
+        assert!((score(Column::Relative, &spread, &predicted) - expected).abs() < 1e-12);
+        assert_eq!(score(Column::Output(1), &spread, &predicted), 0.25);
+        assert_eq!(half_width(OutputTransform::Log, 1.0, 2.0), 2.0);
+    }
+}

@@ -1,0 +1,250 @@
+//! When to stop: an error that is shown to lie below a target, looked at after whole rounds, and a rule of thumb.
+//!
+//! Look k, from the third whole round on, asks whether the one-sided upper limit at α_k = 0.05 / (k (k + 1)) lies below
+//! the target. These add up to 0.05 over all looks, so that a campaign whose error stays above its target ends on it
+//! with 5 % at most, however often it is looked at. Rounds of which more than 5 % is withdrawn or unanswered do not
+//! count.
+
+use crate::error::CampaignError;
+use crate::estimate::{Column, Judged, MOST_UNRESOLVED, in_deviations, last_complete, mean_answer, pooled};
+use crate::folder::Folder;
+use crate::held_out::HeldOut;
+use crate::settings::Target;
+use crate::words::Round;
+
+/// The probability of ending above the target, over all looks.
+pub const ALPHA: f64 = 0.05;
+
+/// The whole round of the first look.
+pub const FIRST_LOOK: usize = 3;
+
+/// α of look k, counted from 1: 0.05 / (k (k + 1)).
+pub fn alpha(k: usize) -> f64 {
+    ALPHA / (k as f64 * (k as f64 + 1.0))
+}
+
+/// What judges the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// The draws of the last rounds, so many models together.
+    Draws {
+        /// Rounds.
+        rounds: usize,
+    },
+    /// Points that the present model did not learn.
+    HeldOut {
+        /// Those with an answer.
+        answered: usize,
+    },
+}
+
+/// One error beside its target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// The output; none for the mean over outputs in standard deviations.
+    pub output: Option<String>,
+    /// The root of the estimated mean squared error; none where nothing judges it yet.
+    pub rmse: Option<f64>,
+    /// Its one-sided upper limit; none before there are enough draws.
+    pub limit: Option<f64>,
+    /// The target.
+    pub target: f64,
+}
+
+/// A look at how far a campaign is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// Whole rounds so far.
+    pub rounds: usize,
+    /// The number of the look, 0 before the third whole round.
+    pub k: usize,
+    /// What judges.
+    pub judge: Judge,
+    /// Whether the points that judge are incomplete.
+    pub incomplete: bool,
+    /// Every error that has a target.
+    pub limits: Vec<Limit>,
+}
+
+impl Look {
+    /// Whether every error is shown to lie below its target.
+    pub fn fires(&self) -> bool {
+        let below = |limit: &Limit| limit.limit.is_some_and(|value| value <= limit.target);
+        self.k > 0 && !self.incomplete && !self.limits.is_empty() && self.limits.iter().all(below)
+    }
+
+    /// What was seen, in words.
+    pub fn in_words(&self) -> String {
+        let limits: Vec<String> = self
+            .limits
+            .iter()
+            .map(|limit| {
+                let name = limit.output.as_deref().unwrap_or("the error in standard deviations");
+                let known = match (limit.rmse, limit.limit) {
+                    (Some(rmse), Some(at_most)) => format!("is about {rmse:.3e}, at most {at_most:.3e}"),
+                    (Some(rmse), None) => format!("is about {rmse:.3e}, without a limit yet"),
+                    _ => "is not known yet".into(),
+                };
+                format!("{name} {known}, target {:.3e}", limit.target)
+            })
+            .collect();
+        let judge = match self.judge {
+            Judge::Draws { rounds } => format!("by the draws of the last {rounds} rounds"),
+            Judge::HeldOut { answered } => format!("by {answered} points that were not learned"),
+        };
+        let look = match self.k {
+            0 => format!("no look before {FIRST_LOOK} whole rounds, of which there are {}", self.rounds),
+            k if self.incomplete => format!("look {k} waits: too many of the points that judge have no answer"),
+            k => format!("look {k} at α = {:.2e}, {judge}", alpha(k)),
+        };
+        format!("{look}: {}", limits.join("; "))
+    }
+}
+
+/// Two means of relative errors, of the last rounds and of as many before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gain {
+    /// Rounds that each mean is over.
+    pub rounds: usize,
+    /// The root of the mean squared relative error of the last rounds' models.
+    pub now: f64,
+    /// The same of those before.
+    pub before: f64,
+}
+
+impl Gain {
+    /// Whether there was none.
+    pub fn is_none(&self) -> bool {
+        self.now >= self.before
+    }
+
+    /// What was seen, in words.
+    pub fn in_words(&self) -> String {
+        let Self { rounds, now, before } = *self;
+        format!(
+            "the mean error of the last {rounds} models is about {now:.3e} standard deviations, of the {rounds} before \
+             {before:.3e} (a rule of thumb)"
+        )
+    }
+}
+
+impl Folder {
+    /// Whether the error can be judged at all: points are drawn with known probabilities, or held out.
+    pub fn can_judge(&self) -> Result<bool, CampaignError> {
+        Ok(self.settings().held_out.is_some() || self.card()?.draws())
+    }
+
+    /// An error where nothing judges the model, so that a rule could never end a run.
+    pub(crate) fn check_judged(&self, rule: &str) -> Result<(), CampaignError> {
+        if self.can_judge()? {
+            return Ok(());
+        }
+        Err(CampaignError::request(format!(
+            "{rule}: `{}` does not draw its points and none are held out, so that nothing judges the model; set \
+             held_out = 0.25, or strategy = \"power-qbc-diversity\", in campaign.toml",
+            self.card()?.id
+        )))
+    }
+
+    /// How far the campaign is from a target. Where points are held out they judge, by what they say of the present
+    /// model; otherwise the draws of the last five whole rounds.
+    pub fn look(&self, target: &Target, held_out: Option<&HeldOut>) -> Look {
+        let named: Vec<(Option<String>, Column, f64)> = match target {
+            Target::Relative(value) => vec![(None, Column::Relative, *value)],
+            Target::Outputs(outputs) => {
+                let place = |name: &String| self.subject().outputs().iter().position(|known| known == name);
+                let found = outputs.iter().filter_map(|(name, value)| Some((name, place(name)?, *value)));
+                found.map(|(name, j, value)| (Some(name.clone()), Column::Output(j), value)).collect()
+            }
+        };
+        let judged = self.judged();
+        let whole: Vec<&Judged> = judged.iter().filter(|judged| judged.estimate.fixed.is_empty()).collect();
+        let by_held_out = self.settings().held_out.is_some();
+        let rounds = match by_held_out {
+            true => self.state().rounds().iter().filter(|round| self.is_whole(round)).count(),
+            false => whole.iter().filter(|judged| !judged.estimate.is_incomplete()).count(),
+        };
+        let k = (rounds + 1).saturating_sub(FIRST_LOOK);
+        let last = |column| last_complete(&whole, column);
+        let judge = match by_held_out {
+            true => Judge::HeldOut { answered: held_out.map_or(0, |found| found.answered) },
+            false => Judge::Draws { rounds: named.first().map_or(0, |(_, column, _)| last(*column).len()) },
+        };
+        let limits = named.into_iter().map(|(output, column, target)| {
+            let terms = match by_held_out {
+                true => held_out.and_then(|found| found.terms(column)).cloned(),
+                false => pooled(&last(column), column).filter(|_| !last(column).is_empty()),
+            };
+            let rmse = terms.as_ref().map(|terms| terms.mean().max(0.0).sqrt());
+            let limit = terms.filter(|_| k > 0).and_then(|terms| terms.upper_limit(alpha(k), rounds as u64).ok());
+            Limit { output, rmse, limit: limit.map(f64::sqrt), target }
+        });
+        let limits = limits.collect();
+        let incomplete = by_held_out && held_out.is_some_and(HeldOut::is_incomplete);
+        Look { rounds, k, judge, incomplete, limits }
+    }
+
+    /// Whether a round after the design, with points that judge, has its answers.
+    fn is_whole(&self, round: &Round) -> bool {
+        let learns = round.rule != crate::draw::INITIAL && round.rule != crate::words::AUDIT;
+        let n = round.all().count();
+        let open = round.all().filter(|drawn| {
+            self.state().point(drawn.id).is_none_or(|point| point.answers.is_empty() && point.failure.is_none())
+        });
+        learns && round.fixed.is_empty() && open.count() as f64 <= MOST_UNRESOLVED * n as f64
+    }
+
+    /// What the last `n` whole rounds gained over as many before; none before there are as many. Where rounds are drawn
+    /// with known probabilities by their draws, otherwise by the points that each held out.
+    pub fn gain(&self, n: usize) -> Option<Gain> {
+        let judged = self.judged();
+        let whole = judged.iter().filter(|judged| judged.estimate.fixed.is_empty() && !judged.estimate.is_incomplete());
+        let mut errors: Vec<f64> = whole.filter_map(|judged| judged.losses.mean(Column::Relative)).collect();
+        if errors.is_empty() {
+            let spread = self.spread();
+            let rounds = self.state().rounds().iter().filter(|round| self.is_whole(round));
+            errors = rounds
+                .filter_map(|round| {
+                    let losses = round.held_out.iter().filter_map(|drawn| {
+                        let answer = mean_answer(&self.state().point(drawn.id)?.answers)?;
+                        in_deviations(&spread, &drawn.predicted.as_ref()?.mean, &answer)
+                    });
+                    let losses: Vec<f64> = losses.collect();
+                    (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
+                })
+                .collect();
+        }
+        if n == 0 || errors.len() < 2 * n {
+            return None;
+        }
+        let mean = |errors: &[f64]| (errors.iter().sum::<f64>() / errors.len() as f64).max(0.0).sqrt();
+        let (earlier, last) = errors.split_at(errors.len() - n);
+        Some(Gain { rounds: n, now: mean(last), before: mean(&earlier[earlier.len() - n..]) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_looks_together_spend_five_percent() {
+        let spent: f64 = (1..100_000).map(alpha).sum();
+        assert!(spent < ALPHA && spent > 0.0499, "{spent}");
+        assert_eq!(alpha(1), 0.025);
+    }
+
+    #[test]
+    fn a_look_fires_only_where_every_limit_holds() {
+        let limit = |limit, target| Limit { output: None, rmse: Some(0.1), limit, target };
+        let look =
+            |k, incomplete, limits| Look { rounds: k + 2, k, judge: Judge::Draws { rounds: 3 }, incomplete, limits };
+        assert!(look(1, false, vec![limit(Some(0.2), 0.3)]).fires());
+        assert!(!look(0, false, vec![limit(Some(0.2), 0.3)]).fires());
+        assert!(!look(1, true, vec![limit(Some(0.2), 0.3)]).fires());
+        assert!(!look(1, false, vec![limit(Some(0.2), 0.3), limit(Some(0.4), 0.3)]).fires());
+        assert!(!look(1, false, vec![limit(None, 0.3)]).fires() && !look(1, false, vec![]).fires());
+        let words = look(2, false, vec![limit(Some(0.2), 0.3)]).in_words();
+        assert!(words.contains("look 2 at α = 8.33e-3") && words.contains("at most 2.000e-1"), "{words}");
+    }
+}

@@ -1,0 +1,256 @@
+//! What is known of a model's error: from draws, from points that were never learned, and how far the rules are.
+
+use anyhow::Result;
+use dal_campaign::estimate::LEVEL;
+use dal_campaign::{
+    Calibration, Estimated, Estimates, Folder, Gain, HeldOut, Look, RoundEstimate, Share, Standing, Target,
+};
+use serde_json::{Map, Value, json};
+
+use crate::output::{Format, Rows, outln};
+
+/// Everything that judges a campaign's models, as it is now.
+pub struct Judging {
+    estimates: Estimates,
+    held_out: Option<HeldOut>,
+    calibration: Option<Calibration>,
+    look: Option<Look>,
+    gain: Option<(usize, Option<Gain>)>,
+}
+
+impl Judging {
+    /// Of a folder; nothing is trained. Rules are those of the command line or of `campaign.toml`.
+    pub fn of(folder: &Folder, target: Option<Target>, no_gain: Option<usize>) -> Result<Self> {
+        let held_out = folder.held_out_now()?;
+        let target = target.or_else(|| folder.settings().target.clone());
+        let no_gain = no_gain.or(folder.settings().no_gain);
+        let judged = folder.can_judge()?;
+        Ok(Self {
+            estimates: folder.estimates(),
+            calibration: folder.calibration(),
+            look: target.filter(|_| judged).map(|target| folder.look(&target, held_out.as_ref())),
+            gain: no_gain.map(|n| (n, folder.gain(n))),
+            held_out,
+        })
+    }
+
+    /// For a person.
+    pub fn show(&self, folder: &Folder, standing: &Standing) -> Result<()> {
+        self.show_draws(folder)?;
+        match &self.held_out {
+            Some(held_out) => show_held_out(folder.subject().outputs(), held_out)?,
+            None if standing.held_out != (0, 0) => {
+                let (apart, audited) = standing.held_out;
+                outln!(
+                    "not learned  {apart} points held out, {audited} of audits have answers; the model of all labels, which they \
+                     judge, is not trained yet (`dal audit` or `dal predict` trains it)"
+                );
+            }
+            None => {}
+        }
+        if let Some(calibration) = &self.calibration {
+            outln!("{}", in_words(folder.subject().outputs(), calibration));
+        }
+        if let Some(ended) = folder.state().ended() {
+            outln!("ended      by the rule `{}`: {}", ended.rule, ended.why);
+        }
+        if let Some(look) = &self.look {
+            let verdict = if look.fires() { "met" } else { "not shown yet" };
+            outln!("target     {verdict}: {}", look.in_words());
+        }
+        match &self.gain {
+            Some((_, Some(gain))) => {
+                let verdict = if gain.is_none() { "none" } else { "there is one" };
+                outln!("gain       {verdict}: {}", gain.in_words());
+            }
+            Some((n, None)) => outln!("gain       not looked at before {} whole rounds", 2 * n),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The error over the whole domain, where the rule draws its points.
+    fn show_draws(&self, folder: &Folder) -> Result<()> {
+        let Some(last) = self.estimates.rounds.last() else {
+            if !folder.can_judge()? {
+                outln!(
+                    "           `{}` does not draw its points, so they say nothing of the error over the whole space; rules that \
+                     do: power-qbc-diversity, power-qbc, random; with any rule `held_out = 0.25` or `dal audit` does",
+                    folder.card()?.id
+                );
+            }
+            return Ok(());
+        };
+        let slice = match &last.fixed[..] {
+            [] => "the whole space".to_owned(),
+            fixed => {
+                let held: Vec<String> = fixed.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                format!("the slice {}", held.join(", "))
+            }
+        };
+        outln!(
+            "error      over {slice}, of the model of {} labels that drew round {}: from {} of {} draws{}",
+            last.n_labelled,
+            last.round,
+            last.answered,
+            last.drawn,
+            if last.is_incomplete() { "; incomplete, more than 5 % of them are open" } else { "" }
+        );
+        if last.failed > 0 {
+            outln!("           of the part that has answers, {}", share_in_words(&last.answered_share));
+        }
+        let mut rows = rows(folder.subject().outputs(), &last.outputs, last.relative.as_ref());
+        if let Some((e, n)) = self.estimates.pooled.as_ref().filter(|(_, n)| *n > 1) {
+            rows.push(row(format!("the same, mean of the last {n} models"), e));
+        }
+        print(rows)?;
+        outln!("           the model trained since has no estimate from draws yet");
+        Ok(())
+    }
+
+    /// For a program.
+    pub fn as_json(&self, outputs: &[String]) -> Value {
+        json!({
+            "level": LEVEL,
+            "rounds": self.estimates.rounds.iter().map(|e| round_as_json(outputs, e)).collect::<Vec<_>>(),
+            "last_models": self.estimates.pooled.as_ref().map(|(e, n)| json!({
+                "models": n, "relative_rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]),
+            })),
+            "not_learned": self.held_out.as_ref().map(|found| held_out_as_json(outputs, found)),
+            "calibration": self.calibration.as_ref().map(|c| json!({
+                "draws": c.draws,
+                "factors": named(outputs, c.factors.iter().map(|factor| json!(factor))),
+                "coverage_after": c.coverage.as_ref().map(|after| json!({
+                    "draws": after.draws,
+                    "outputs": named(outputs, after.outputs.iter().map(|share| json!(share))),
+                })),
+            })),
+            "target": self.look.as_ref().map(|look| json!({
+                "met": look.fires(),
+                "whole_rounds": look.rounds,
+                "look": look.k,
+                "incomplete": look.incomplete,
+                "limits": look.limits.iter().map(|limit| json!({
+                    "output": limit.output, "rmse": limit.rmse, "upper_limit": limit.limit, "target": limit.target,
+                })).collect::<Vec<_>>(),
+            })),
+            "gain": self.gain.as_ref().map(|(n, gain)| json!({
+                "rounds": n,
+                "now": gain.map(|gain| gain.now),
+                "before": gain.map(|gain| gain.before),
+                "none": gain.map(|gain| gain.is_none()),
+            })),
+        })
+    }
+}
+
+/// What points that were never learned say of the model of all labels.
+pub fn show_held_out(outputs: &[String], found: &HeldOut) -> Result<()> {
+    outln!(
+        "error      over the whole space, of the model of {} labels: from {} of {} uniform points that it did not learn{}{}",
+        found.n_labelled,
+        found.answered,
+        found.drawn,
+        if found.lambda > 0.0 { "; the networks' variance as control variate" } else { "" },
+        if found.is_incomplete() { "; incomplete, more than 5 % of them are open" } else { "" }
+    );
+    if found.failed > 0 {
+        outln!("           of the part that has answers, {}", share_in_words(&found.answered_share));
+    }
+    print(rows(outputs, &found.outputs, found.relative.as_ref()))
+}
+
+/// The same for a program.
+pub fn held_out_as_json(outputs: &[String], found: &HeldOut) -> Value {
+    json!({
+        "model_of_labels": found.n_labelled,
+        "drawn": found.drawn,
+        "answered": found.answered,
+        "failed": found.failed,
+        "open": found.open,
+        "incomplete": found.is_incomplete(),
+        "answered_share": share_as_json(&found.answered_share),
+        "lambda": found.lambda,
+        "outputs": named(outputs, found.outputs.iter().map(one)),
+        "relative": found.relative.as_ref().map(one),
+    })
+}
+
+/// How disagreement becomes an interval, and how that did.
+pub fn in_words(outputs: &[String], calibration: &Calibration) -> String {
+    let shown = |values: &[Option<f64>], digits: fn(f64) -> String| -> String {
+        let each = outputs
+            .iter()
+            .zip(values)
+            .take(4)
+            .map(|(name, value)| format!("{name} {}", value.map_or_else(|| "none".to_owned(), digits)));
+        let more = if outputs.len() > 4 { ", …" } else { "" };
+        each.collect::<Vec<_>>().join(", ") + more
+    };
+    let coverage = calibration.coverage.as_ref().map_or_else(
+        || "not met by later draws yet".to_owned(),
+        |after| {
+            let share = shown(&after.outputs, |share| format!("{:.0} %", 100.0 * share.min(1.0)));
+            format!("on the {} draws of rounds after, {:.0} % intervals held: {share}", after.draws, 100.0 * LEVEL)
+        },
+    );
+    let factors = shown(&calibration.factors, |factor| format!("{factor:.2}"));
+    format!(
+        "spread     times these is a {:.0} % interval, from {} draws: {factors}; {coverage}",
+        100.0 * LEVEL,
+        calibration.draws
+    )
+}
+
+fn rows(outputs: &[String], found: &[Estimated], relative: Option<&Estimated>) -> Vec<Vec<Value>> {
+    let mut rows: Vec<Vec<Value>> = outputs.iter().zip(found).map(|(output, e)| row(output.clone(), e)).collect();
+    rows.extend(relative.map(|e| row("all, in standard deviations".into(), e)));
+    rows
+}
+
+fn row(what: String, e: &Estimated) -> Vec<Value> {
+    let number = |v: f64| json!(format!("{v:.3e}"));
+    let (low, high) = e.interval.map_or((Value::Null, Value::Null), |(low, high)| (number(low), number(high)));
+    vec![json!(what), number(e.rmse), low, high]
+}
+
+fn print(rows: Vec<Vec<Value>>) -> Result<()> {
+    Rows { columns: vec!["output", "rmse", "lower", "upper"], rows }.print(Format::Table)?;
+    outln!("           lower and upper end a {:.0} % interval, from ten answers on", 100.0 * LEVEL);
+    Ok(())
+}
+
+fn share_in_words(share: &Share) -> String {
+    let percent = |v: f64| format!("{:.0} %", 100.0 * v.min(1.0));
+    let interval =
+        share.interval.map_or(String::new(), |(low, high)| format!(" ({} to {})", percent(low), percent(high)));
+    format!("about {} of it{interval}", percent(share.share))
+}
+
+fn share_as_json(share: &Share) -> Value {
+    json!({ "share": share.share, "interval": share.interval.map(|(low, high)| [low, high]) })
+}
+
+fn one(e: &Estimated) -> Value {
+    json!({ "rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]) })
+}
+
+fn named(outputs: &[String], values: impl Iterator<Item = Value>) -> Map<String, Value> {
+    outputs.iter().cloned().zip(values).collect()
+}
+
+fn round_as_json(outputs: &[String], estimate: &RoundEstimate) -> Value {
+    json!({
+        "round": estimate.round,
+        "model_of_labels": estimate.n_labelled,
+        "drawn": estimate.drawn,
+        "answered": estimate.answered,
+        "failed": estimate.failed,
+        "open": estimate.open,
+        "incomplete": estimate.is_incomplete(),
+        "answered_share": share_as_json(&estimate.answered_share),
+        "fixed": estimate.fixed.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>(),
+        "outputs": named(outputs, estimate.outputs.iter().map(one)),
+        "relative": estimate.relative.as_ref().map(one),
+    })
+}
