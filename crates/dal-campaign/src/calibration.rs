@@ -1,9 +1,9 @@
 //! From disagreement to an interval: how much larger the errors at drawn points were than the networks' disagreement.
 //!
 //! Of each output one factor, the 90 % quantile of |error| / spread over draws, weighted as the estimate of the error
-//! is, so that it speaks of the whole domain; held-out points count with weight one. One more draw of mean weight counts
-//! as infinite, as in split conformal prediction. It is of earlier models, and whether it holds is measured: in each
-//! round the factor of the rounds before meets new draws.
+//! is, so that it speaks of the whole domain; held-out points count with weight one. One more draw of mean weight
+//! counts as infinite, as in split conformal prediction. It is of earlier models, and whether it holds is measured: in
+//! each round the factor of the rounds before meets new draws.
 
 use dal_eval::weighted_quantile;
 

@@ -250,8 +250,8 @@ impl Folder {
     }
 
     /// Of each output its transform, and its standard deviation over the answers to the points that were known before
-    /// the first round behind the design: what comes later does not move it. Where these are few, over all answers; none
-    /// where they are all equal.
+    /// the first round behind the design: what comes later does not move it. Where these are few, over all answers;
+    /// none where they are all equal.
     pub fn spread(&self) -> Spread {
         let behind = self.state().rounds().iter().filter(|round| round.rule != INITIAL);
         let first = behind.flat_map(|round| round.all().map(|drawn| drawn.id)).min().unwrap_or(u64::MAX);

@@ -62,7 +62,8 @@ impl HeldOut {
 }
 
 impl Folder {
-    /// Holds a model of this campaign against every point that it did not learn; none where no such point has an answer.
+    /// Holds a model of this campaign against every point that it did not learn; none where no such point has an
+    /// answer.
     ///
     /// # Errors
     /// A model that cannot predict.
@@ -165,12 +166,15 @@ impl Folder {
         Ok(points)
     }
 
-    /// The model of all labels, trained if need be, held against every point that it did not learn.
+    /// The model of all labels, trained if need be, held against every point that it did not learn. A new choice of
+    /// network is said in the log, so that the same model is found again.
     ///
     /// # Errors
     /// No labels, a training that fails.
-    pub fn audited(&self, trainer: Trainer<'_>, stop: &Stop) -> Result<Option<HeldOut>, CampaignError> {
-        self.held_out(&self.model(trainer, stop)?)
+    pub fn audited(&mut self, trainer: Trainer<'_>, stop: &Stop) -> Result<Option<HeldOut>, CampaignError> {
+        let (model, choice) = self.snapshot().model(trainer, stop)?;
+        self.keep_choice(choice)?;
+        self.held_out(&model)
     }
 
     /// The terms of a mean loss with the ensemble's variance as control variate, and the last round's coefficient.

@@ -12,6 +12,7 @@ use dal_store::ProcessName;
 use crate::ask::open_points;
 use crate::error::CampaignError;
 use crate::folder::Folder;
+use crate::held_out::HeldOut;
 use crate::model::Trainer;
 use crate::settings::Target;
 use crate::state::{Part, Point, Status};
@@ -89,15 +90,15 @@ pub enum RunEnd {
 }
 
 impl Folder {
-    /// Runs the loop until so many points were asked for and are over, a rule fires, or until `stop`. Every answer is on disk before
-    /// anything is made of it, so that the same call goes on after any end.
+    /// Runs the loop until so many points were asked for and are over, a rule fires, or until `stop`. Every answer is
+    /// on disk before anything is made of it, so that the same call goes on after any end.
     ///
     /// Points that are open go first: of a round that a killed run left, or lost to the machine. Points that were
     /// handed out by `ask` are left to those who have them.
     ///
     /// # Errors
-    /// No budget, a rule that nothing judges, an oracle that is out of order, a model that cannot be trained, points that
-    /// all failed.
+    /// No budget, a rule that nothing judges, an oracle that is out of order, a model that cannot be trained, points
+    /// that all failed.
     pub fn run(
         &mut self,
         options: &RunOptions,
@@ -132,7 +133,7 @@ impl Folder {
         let end = if options.in_batches { run.in_batches(trainer) } else { run.freely(trainer) }?;
         // What is held out judges the last model, too: it is trained so that it can be asked.
         if self.settings().held_out.is_some() && end != RunEnd::Stopped && self.snapshot().labelled()?.is_some() {
-            match self.model(trainer, stop) {
+            match self.audited(trainer, stop) {
                 Err(CampaignError::Stopped) => return Ok(RunEnd::Stopped),
                 other => other.map(|_| ())?,
             }
@@ -274,6 +275,7 @@ impl<'a> Running<'a> {
 
     /// Draws a round, if the budget and the rules allow another point. The lock is not held while a model is trained.
     fn draw(&self, trainer: Trainer<'_>) -> Result<Next, CampaignError> {
+        let held_out = self.judged(trainer)?;
         let (snapshot, n) = {
             let mut shared = self.lock();
             let state = shared.folder.state();
@@ -298,7 +300,7 @@ impl<'a> Running<'a> {
                 }
             }
             if begun >= settings.initial
-                && let Some(ended) = self.ended(&shared, trainer)?
+                && let Some(ended) = self.ended(shared.folder, held_out.as_ref())
             {
                 if shared.folder.state().ended() != Some(&ended) {
                     shared.folder.say(What::Ended(ended.clone()))?;
@@ -326,29 +328,46 @@ impl<'a> Running<'a> {
     }
 
     /// The rule that ends the run now, and why; one that ended it before any further round does so again.
-    fn ended(&self, shared: &Shared<'_>, trainer: Trainer<'_>) -> Result<Option<Ended>, CampaignError> {
-        let folder = &*shared.folder;
-        let rules = [
-            self.target.as_ref().map(|target| format!("target {target}")),
-            self.no_gain.map(|n| format!("no gain over {n} rounds")),
-        ];
-        if let Some(ended) = folder.state().ended().filter(|ended| rules.contains(&Some(ended.rule.clone()))) {
-            return Ok(Some(ended.clone()));
+    fn ended(&self, folder: &Folder, held_out: Option<&HeldOut>) -> Option<Ended> {
+        if let Some(ended) = self.ended_before(folder) {
+            return Some(ended);
         }
-        let [by_target, by_gain] = rules;
+        let [by_target, by_gain] = self.rules();
         if let (Some(target), Some(rule)) = (&self.target, by_target) {
-            // Nothing is trained before the first look.
-            let first = folder.look(target, None);
-            let look = match folder.settings().held_out.is_some() && first.k > 0 {
-                true => folder.look(target, folder.audited(trainer, self.stop)?.as_ref()),
-                false => first,
-            };
+            let look = folder.look(target, held_out);
             if look.fires() {
-                return Ok(Some(Ended { rule, why: look.in_words() }));
+                return Some(Ended { rule, why: look.in_words() });
             }
         }
         let gain = self.no_gain.and_then(|n| folder.gain(n)).filter(Gain::is_none);
-        Ok(by_gain.zip(gain).map(|(rule, gain)| Ended { rule, why: gain.in_words() }))
+        by_gain.zip(gain).map(|(rule, gain)| Ended { rule, why: gain.in_words() })
+    }
+
+    /// The run's rules with their settings, as the log names them.
+    fn rules(&self) -> [Option<String>; 2] {
+        let target = self.target.as_ref().map(|target| format!("target {target}"));
+        [target, self.no_gain.map(|n| format!("no gain over {n} rounds"))]
+    }
+
+    fn ended_before(&self, folder: &Folder) -> Option<Ended> {
+        folder.state().ended().filter(|ended| self.rules().contains(&Some(ended.rule.clone()))).cloned()
+    }
+
+    /// What held-out points say of the present model, where a target looks at them now: it is trained for that, without
+    /// the lock.
+    fn judged(&self, trainer: Trainer<'_>) -> Result<Option<HeldOut>, CampaignError> {
+        let snapshot = {
+            let shared = self.lock();
+            let folder = &*shared.folder;
+            let is_due = |target| folder.look(target, None).k > 0 && self.ended_before(folder).is_none();
+            let due = folder.settings().held_out.is_some() && self.target.as_ref().is_some_and(is_due);
+            due.then(|| folder.snapshot())
+        };
+        let Some(snapshot) = snapshot else { return Ok(None) };
+        let (model, choice) = snapshot.model(trainer, self.stop)?;
+        let mut shared = self.lock();
+        shared.folder.keep_choice(choice)?;
+        shared.folder.held_out(&model)
     }
 
     /// How the run ends where nothing is left to start.

@@ -122,8 +122,8 @@ impl fmt::Display for Cell {
 pub struct Round {
     /// Its 0-based number.
     pub round: usize,
-    /// The rule that drew: `initial` for the design at the beginning, `audit` for points that are never learned, otherwise
-    /// a strategy.
+    /// The rule that drew: `initial` for the design at the beginning, `audit` for points that are never learned,
+    /// otherwise a strategy.
     pub rule: String,
     /// The strategy's settings.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]

@@ -188,8 +188,8 @@ pub fn log_bootstrap_interval(
 ///
 /// With a_m the M terms, θ their mean and s² = Σ (a − θ)² / (M − 1), the standard error of ln θ is s / (√M θ).
 /// Resamples a*, with replacement, give t* = (ln θ* − ln θ) / se*; limits are ln θ − t* se at the quantiles of t*,
-/// brought back by exp. Losses are skewed, mostly small and seldom large, and the bootstrap-t learns that from the data,
-/// where a plain t interval mostly misses above its upper end.
+/// brought back by exp. Losses are skewed, mostly small and seldom large, and the bootstrap-t learns that from the
+/// data, where a plain t interval mostly misses above its upper end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LossTerms {
     terms: Vec<f64>,
@@ -260,8 +260,8 @@ impl LossTerms {
     ///
     /// # Errors
     /// [`EvalError::TooFew`] below ten terms, [`EvalError::OutOfRange`] for a level outside (0, 1),
-    /// [`EvalError::Undefined`] where the estimate is not positive or all terms are equal, so that there is no logarithm
-    /// or spread to speak of.
+    /// [`EvalError::Undefined`] where the estimate is not positive or all terms are equal, so that there is no
+    /// logarithm or spread to speak of.
     pub fn interval(&self, level: f64, seed: u64) -> Result<Interval, EvalError> {
         self.check("level", level)?;
         let (log, error, studentised) = self.studentised(RESAMPLES, seed)?;

@@ -19,7 +19,23 @@ pub fn write(dir: &Path) -> Outcome<()> {
     text += &frozen(&rows(dir, "frozen-")?);
     text += &stopping(&rows(dir, "stopping-")?);
     text += &campaigns(&rows(&dir.join("campaigns"), "")?);
-    keep(&dir.join("coverage.md"), text.as_bytes())
+    let lines = text.lines().map(|line| if line.starts_with('|') { format!("{line}\n") } else { wrapped(line) });
+    keep(&dir.join("coverage.md"), lines.collect::<String>().as_bytes())
+}
+
+/// A paragraph in lines of 120 characters.
+fn wrapped(paragraph: &str) -> String {
+    let (mut text, mut width) = (String::new(), 0);
+    for word in paragraph.split_inclusive(' ') {
+        if width > 0 && width + word.trim_end().chars().count() > 120 {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            width = 0;
+        }
+        text.push_str(word);
+        width += word.chars().count();
+    }
+    text + "\n"
 }
 
 fn rows(dir: &Path, begin: &str) -> Outcome<Rows> {
