@@ -322,8 +322,9 @@ pub(crate) fn last_complete<'a>(rounds: &[&'a Judged], column: Column) -> Vec<&'
 /// The terms of the mean over these rounds' models.
 pub(crate) fn pooled(rounds: &[&Judged], column: Column) -> Option<LossTerms> {
     let parts: Vec<(Vec<f64>, Vec<f64>)> = rounds.iter().map(|judged| judged.losses.answered(column)).collect();
-    let pools = rounds.iter().map(|judged| judged.losses.n_pool);
-    let n_pool = pools.fold(Some(usize::MAX), |least, n| least.zip(n).map(|(a, b)| a.min(b)));
+    // A list that is the whole domain has no sampling of its own; no round is of a list where another is not.
+    let pools: Option<Vec<usize>> = rounds.iter().map(|judged| judged.losses.n_pool).collect();
+    let n_pool = pools.and_then(|pools| pools.into_iter().min());
     let total: usize = parts.iter().map(|(_, losses)| losses.len()).sum();
     let (mut weights, mut all) = (Vec::new(), Vec::new());
     for (v, losses) in &parts {

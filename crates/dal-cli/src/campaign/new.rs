@@ -30,7 +30,7 @@ nothing.
 Examples:
   dal new beam --problem beam.toml                 a campaign in the folder beam
   dal new beam --problem beam.toml --initial 20 --batch 5 --budget 100 --seed 1
-  dal new beam --problem beam.toml --held-out 0.25 a quarter of the points judges every model
+  dal new beam --problem beam.toml --held-out 0.25   a quarter of the points judges every model
   dal new . --problem problem.toml                 in the folder that the problem file is in
   dal new lab --from-csv data.csv --show           what the table is taken for
   dal new lab --from-csv data.csv --outputs drag,lift --log speed
