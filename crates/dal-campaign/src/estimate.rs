@@ -161,6 +161,15 @@ impl Losses {
     }
 }
 
+/// What points that were measured more than once say of the noise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noise {
+    /// Of each output the standard deviation of a measurement, in its unit.
+    pub sd: Vec<f64>,
+    /// Points with several answers.
+    pub points: usize,
+}
+
 /// A round with its estimate and what it was made of.
 pub(crate) struct Judged {
     pub(crate) estimate: RoundEstimate,
@@ -231,6 +240,22 @@ impl Folder {
         found
     }
 
+    /// The noise of a measurement, √(Σ (y − ȳ)² / Σ (n − 1)) over points with n > 1 answers; none without such points.
+    pub fn noise(&self) -> Option<Noise> {
+        let several: Vec<&Vec<Vec<f64>>> =
+            self.state().points().map(|point| &point.answers).filter(|answers| answers.len() > 1).collect();
+        let freedom: usize = several.iter().map(|answers| answers.len() - 1).sum();
+        let sd = |j: usize| {
+            let about = |answers: &&Vec<Vec<f64>>| {
+                let mean = answers.iter().map(|values| values[j]).sum::<f64>() / answers.len() as f64;
+                answers.iter().map(|values| (values[j] - mean) * (values[j] - mean)).sum::<f64>()
+            };
+            (several.iter().map(about).sum::<f64>() / freedom as f64).sqrt()
+        };
+        let sd = (0..self.subject().outputs().len()).map(sd).collect();
+        (freedom > 0).then_some(Noise { sd, points: several.len() })
+    }
+
     /// Weights and losses of a round; none where it was not drawn with known probabilities from candidates that stand
     /// for the domain, or no model predicted.
     fn losses(&self, round: &Round, spread: &Spread) -> Option<Losses> {
@@ -238,11 +263,10 @@ impl Folder {
         let (mut squared, mut relative) = (Vec::new(), Vec::new());
         for drawn in &round.points {
             let predicted = drawn.predicted.as_ref()?;
-            let answer = self.state().point(drawn.id).and_then(|point| mean_answer(&point.answers));
-            let losses = answer
-                .map(|answer| (squares(&predicted.mean, &answer), in_deviations(spread, &predicted.mean, &answer)));
-            squared.push(losses.as_ref().map(|(squared, _)| squared.clone()));
-            relative.push(losses.and_then(|(_, relative)| relative));
+            let answers = self.state().point(drawn.id).map_or(&[][..], |point| &point.answers);
+            squared.push(over_answers(answers, |answer| squares(&predicted.mean, answer)));
+            let deviations = |answer: &[f64]| in_deviations(spread, &predicted.mean, answer).into_iter().collect();
+            relative.push(over_answers(answers, deviations).and_then(|mean| mean.first().copied()));
         }
         // A list is the domain itself; drawn candidates are a sample of it.
         let n_pool = (!round.candidates.stream.is_empty()).then_some(round.candidates.n);
@@ -293,6 +317,13 @@ pub(crate) fn mean_answer(answers: &[Vec<f64>]) -> Option<Vec<f64>> {
     let first = answers.first()?;
     let n = answers.len() as f64;
     Some((0..first.len()).map(|j| answers.iter().map(|values| values[j]).sum::<f64>() / n).collect())
+}
+
+/// The mean over a point's answers of what each says; none without an answer. A squared error is one of a new
+/// measurement, so that repeated ones do not lower the noise in it.
+pub(crate) fn over_answers(answers: &[Vec<f64>], of: impl Fn(&[f64]) -> Vec<f64>) -> Option<Vec<f64>> {
+    let all: Vec<Vec<f64>> = answers.iter().map(|answer| of(answer)).collect();
+    mean_answer(&all)
 }
 
 /// Squared errors of each output, in its unit.

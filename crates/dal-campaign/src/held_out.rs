@@ -13,7 +13,7 @@ use ndarray::Array2;
 
 use crate::draw::predictions;
 use crate::error::CampaignError;
-use crate::estimate::{Column, Estimated, MOST_UNRESOLVED, Share, Spread, in_deviations, mean_answer, squares};
+use crate::estimate::{Column, Estimated, MOST_UNRESOLVED, Share, Spread, in_deviations, over_answers, squares};
 use crate::folder::Folder;
 use crate::model::{Model, Trainer};
 use crate::state::{Part, Point, Status};
@@ -48,7 +48,7 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Whether more than [`MOST_UNRESOLVED`] of the points are open: then no rule may stop on them.
+    /// Whether more than [`MOST_UNRESOLVED`] of the points are open.
     pub fn is_incomplete(&self) -> bool {
         self.open as f64 > MOST_UNRESOLVED * self.drawn as f64
     }
@@ -68,18 +68,42 @@ impl Folder {
     /// # Errors
     /// A model that cannot predict.
     pub fn held_out(&self, model: &Model) -> Result<Option<HeldOut>, CampaignError> {
-        let apart = |part| part == Part::Audit || (part == Part::HeldOut && !self.learns_all());
-        let points: Vec<_> = self.state().points().filter(|point| apart(point.part) && point.unit.is_some()).collect();
-        let answered: Vec<_> = points.iter().filter_map(|point| Some((point, mean_answer(&point.answers)?))).collect();
+        self.held_out_of(model, &|_| true)
+    }
+
+    /// The same by the points of rounds that have their answers, which a rule may look at: of a round under way the
+    /// early answers may be the easy ones.
+    pub(crate) fn held_out_in_whole_rounds(&self, model: &Model) -> Result<Option<HeldOut>, CampaignError> {
+        let whole: Vec<usize> =
+            self.state().rounds().iter().filter(|round| self.is_answered(round)).map(|round| round.round).collect();
+        self.held_out_of(model, &|round| whole.contains(&round))
+    }
+
+    /// Whether a round has its answers, up to [`MOST_UNRESOLVED`] of its points.
+    pub(crate) fn is_answered(&self, round: &Round) -> bool {
+        let n = round.all().count();
+        let open = round.all().filter(|drawn| {
+            self.state().point(drawn.id).is_none_or(|point| point.answers.is_empty() && point.failure.is_none())
+        });
+        open.count() as f64 <= MOST_UNRESOLVED * n as f64
+    }
+
+    fn held_out_of(&self, model: &Model, of: &dyn Fn(usize) -> bool) -> Result<Option<HeldOut>, CampaignError> {
+        let apart = |point: &&Point| {
+            let part = point.part == Part::Audit || (point.part == Part::HeldOut && !self.learns_all());
+            part && point.unit.is_some() && point.drawn.is_some_and(|(round, _)| of(round))
+        };
+        let points: Vec<_> = self.state().points().filter(apart).collect();
+        let answered: Vec<_> = points.iter().filter(|point| !point.answers.is_empty()).collect();
         if answered.is_empty() {
             return Ok(None);
         }
         let failed = points.iter().filter(|point| point.status() == Status::Failed).count();
-        let units = answered.iter().filter_map(|(point, _)| point.unit.as_deref()).collect::<Vec<_>>();
+        let units = answered.iter().filter_map(|point| point.unit.as_deref()).collect::<Vec<_>>();
         let x = self.subject().array(units.into_iter());
         let predicted = predictions(&*model.surrogate, &x)?;
         // Points in the order in which they were drawn, a round together.
-        let rounds: Vec<usize> = answered.iter().map(|(point, _)| point.drawn.map_or(0, |(round, _)| round)).collect();
+        let rounds: Vec<usize> = answered.iter().map(|point| point.drawn.map_or(0, |(round, _)| round)).collect();
         let spread = self.spread();
         let n_outputs = self.subject().outputs().len();
         let mut fresh: Option<Vec<Predicted>> = None;
@@ -88,9 +112,12 @@ impl Folder {
             let losses: Option<Vec<f64>> = predicted
                 .iter()
                 .zip(&answered)
-                .map(|(predicted, (_, answer))| match column {
-                    Column::Output(j) => Some(squares(&predicted.mean, answer)[j]),
-                    Column::Relative => in_deviations(&spread, &predicted.mean, answer),
+                .map(|(predicted, point)| {
+                    let of = |answer: &[f64]| match column {
+                        Column::Output(j) => vec![squares(&predicted.mean, answer)[j]],
+                        Column::Relative => in_deviations(&spread, &predicted.mean, answer).into_iter().collect(),
+                    };
+                    over_answers(&point.answers, of)?.first().copied()
                 })
                 .collect();
             let Some(losses) = losses else {
@@ -120,15 +147,12 @@ impl Folder {
         }))
     }
 
-    /// The same of the model of all labels, where its file is there; nothing is trained.
+    /// The model of all labels, where its file is there; nothing is trained.
     ///
     /// # Errors
-    /// As [`held_out`](Self::held_out).
-    pub fn held_out_now(&self) -> Result<Option<HeldOut>, CampaignError> {
-        match self.snapshot().kept_model()? {
-            Some(model) => self.held_out(&model),
-            None => Ok(None),
-        }
+    /// Settings that make no sense.
+    pub fn kept_model(&self) -> Result<Option<Model>, CampaignError> {
+        self.snapshot().kept_model()
     }
 
     /// At most `n` uniform points that are never learned, said in the log; fewer where the domain has no others. Open

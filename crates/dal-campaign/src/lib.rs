@@ -94,7 +94,7 @@ pub mod words;
 pub use ask::{AskFor, Asked};
 pub use calibration::{Calibration, Coverage};
 pub use error::CampaignError;
-pub use estimate::{Estimated, Estimates, RoundEstimate, Share};
+pub use estimate::{Estimated, Estimates, Noise, RoundEstimate, Share};
 pub use folder::Folder;
 pub use held_out::HeldOut;
 pub use infer::{Guess, Hints};

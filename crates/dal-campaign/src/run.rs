@@ -12,8 +12,7 @@ use dal_store::ProcessName;
 use crate::ask::open_points;
 use crate::error::CampaignError;
 use crate::folder::Folder;
-use crate::held_out::HeldOut;
-use crate::model::Trainer;
+use crate::model::{Model, Trainer};
 use crate::settings::Target;
 use crate::state::{Part, Point, Status};
 use crate::stopping::Gain;
@@ -275,7 +274,7 @@ impl<'a> Running<'a> {
 
     /// Draws a round, if the budget and the rules allow another point. The lock is not held while a model is trained.
     fn draw(&self, trainer: Trainer<'_>) -> Result<Next, CampaignError> {
-        let held_out = self.judged(trainer)?;
+        let judged = self.judged(trainer)?;
         let (snapshot, n) = {
             let mut shared = self.lock();
             let state = shared.folder.state();
@@ -300,7 +299,7 @@ impl<'a> Running<'a> {
                 }
             }
             if begun >= settings.initial
-                && let Some(ended) = self.ended(shared.folder, held_out.as_ref())
+                && let Some(ended) = self.ended(shared.folder, judged.as_ref())?
             {
                 if shared.folder.state().ended() != Some(&ended) {
                     shared.folder.say(What::Ended(ended.clone()))?;
@@ -328,19 +327,19 @@ impl<'a> Running<'a> {
     }
 
     /// The rule that ends the run now, and why; one that ended it before any further round does so again.
-    fn ended(&self, folder: &Folder, held_out: Option<&HeldOut>) -> Option<Ended> {
+    fn ended(&self, folder: &Folder, model: Option<&Model>) -> Result<Option<Ended>, CampaignError> {
         if let Some(ended) = self.ended_before(folder) {
-            return Some(ended);
+            return Ok(Some(ended));
         }
         let [by_target, by_gain] = self.rules();
         if let (Some(target), Some(rule)) = (&self.target, by_target) {
-            let look = folder.look(target, held_out);
+            let look = folder.look(target, model)?;
             if look.fires() {
-                return Some(Ended { rule, why: look.in_words() });
+                return Ok(Some(Ended { rule, why: look.in_words() }));
             }
         }
         let gain = self.no_gain.and_then(|n| folder.gain(n)).filter(Gain::is_none);
-        by_gain.zip(gain).map(|(rule, gain)| Ended { rule, why: gain.in_words() })
+        Ok(by_gain.zip(gain).map(|(rule, gain)| Ended { rule, why: gain.in_words() }))
     }
 
     /// The run's rules with their settings, as the log names them.
@@ -353,21 +352,22 @@ impl<'a> Running<'a> {
         folder.state().ended().filter(|ended| self.rules().contains(&Some(ended.rule.clone()))).cloned()
     }
 
-    /// What held-out points say of the present model, where a target looks at them now: it is trained for that, without
-    /// the lock.
-    fn judged(&self, trainer: Trainer<'_>) -> Result<Option<HeldOut>, CampaignError> {
+    /// The present model, where a target looks now at what held-out points say of it: it is trained without the lock.
+    fn judged(&self, trainer: Trainer<'_>) -> Result<Option<Model>, CampaignError> {
         let snapshot = {
             let shared = self.lock();
             let folder = &*shared.folder;
-            let is_due = |target| folder.look(target, None).k > 0 && self.ended_before(folder).is_none();
-            let due = folder.settings().held_out.is_some() && self.target.as_ref().is_some_and(is_due);
-            due.then(|| folder.snapshot())
+            let looks = folder.settings().held_out.is_some() && self.ended_before(folder).is_none();
+            match self.target.as_ref().filter(|_| looks) {
+                Some(target) if folder.look(target, None)?.k > 0 => Some(folder.snapshot()),
+                _ => None,
+            }
         };
         let Some(snapshot) = snapshot else { return Ok(None) };
         let (model, choice) = snapshot.model(trainer, self.stop)?;
         let mut shared = self.lock();
         shared.folder.keep_choice(choice)?;
-        shared.folder.held_out(&model)
+        Ok(Some(model))
     }
 
     /// How the run ends where nothing is left to start.

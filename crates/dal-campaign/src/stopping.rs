@@ -6,9 +6,9 @@
 //! count.
 
 use crate::error::CampaignError;
-use crate::estimate::{Column, Judged, MOST_UNRESOLVED, in_deviations, last_complete, mean_answer, pooled};
+use crate::estimate::{Column, Judged, in_deviations, last_complete, mean_answer, pooled};
 use crate::folder::Folder;
-use crate::held_out::HeldOut;
+use crate::model::Model;
 use crate::settings::Target;
 use crate::words::Round;
 
@@ -60,8 +60,6 @@ pub struct Look {
     pub k: usize,
     /// What judges.
     pub judge: Judge,
-    /// Whether the points that judge are incomplete.
-    pub incomplete: bool,
     /// Every error that has a target.
     pub limits: Vec<Limit>,
 }
@@ -70,7 +68,7 @@ impl Look {
     /// Whether every error is shown to lie below its target.
     pub fn fires(&self) -> bool {
         let below = |limit: &Limit| limit.limit.is_some_and(|value| value <= limit.target);
-        self.k > 0 && !self.incomplete && !self.limits.is_empty() && self.limits.iter().all(below)
+        self.k > 0 && !self.limits.is_empty() && self.limits.iter().all(below)
     }
 
     /// What was seen, in words.
@@ -94,7 +92,6 @@ impl Look {
         };
         let look = match self.k {
             0 => format!("no look before {FIRST_LOOK} whole rounds, of which there are {}", self.rounds),
-            k if self.incomplete => format!("look {k} waits: too many of the points that judge have no answer"),
             k => format!("look {k} at α = {:.2e}, {judge}", alpha(k)),
         };
         format!("{look}: {}", limits.join("; "))
@@ -146,9 +143,12 @@ impl Folder {
         )))
     }
 
-    /// How far the campaign is from a target. Where points are held out they judge, by what they say of the present
-    /// model; otherwise the draws of the last five whole rounds.
-    pub fn look(&self, target: &Target, held_out: Option<&HeldOut>) -> Look {
+    /// How far the campaign is from a target. Where points are held out they judge the model that is given, those of
+    /// whole rounds; otherwise the draws of the last five whole rounds judge the models that drew them.
+    ///
+    /// # Errors
+    /// A model that cannot predict.
+    pub fn look(&self, target: &Target, model: Option<&Model>) -> Result<Look, CampaignError> {
         let named: Vec<(Option<String>, Column, f64)> = match target {
             Target::Relative(value) => vec![(None, Column::Relative, *value)],
             Target::Outputs(outputs) => {
@@ -160,6 +160,10 @@ impl Folder {
         let judged = self.judged();
         let whole: Vec<&Judged> = judged.iter().filter(|judged| judged.estimate.fixed.is_empty()).collect();
         let by_held_out = self.settings().held_out.is_some();
+        let held_out = match model.filter(|_| by_held_out) {
+            Some(model) => self.held_out_in_whole_rounds(model)?,
+            None => None,
+        };
         let rounds = match by_held_out {
             true => self.state().rounds().iter().filter(|round| self.is_whole(round)).count(),
             false => whole.iter().filter(|judged| !judged.estimate.is_incomplete()).count(),
@@ -167,12 +171,12 @@ impl Folder {
         let k = (rounds + 1).saturating_sub(FIRST_LOOK);
         let last = |column| last_complete(&whole, column);
         let judge = match by_held_out {
-            true => Judge::HeldOut { answered: held_out.map_or(0, |found| found.answered) },
+            true => Judge::HeldOut { answered: held_out.as_ref().map_or(0, |found| found.answered) },
             false => Judge::Draws { rounds: named.first().map_or(0, |(_, column, _)| last(*column).len()) },
         };
         let limits = named.into_iter().map(|(output, column, target)| {
             let terms = match by_held_out {
-                true => held_out.and_then(|found| found.terms(column)).cloned(),
+                true => held_out.as_ref().and_then(|found| found.terms(column)).cloned(),
                 false => pooled(&last(column), column).filter(|_| !last(column).is_empty()),
             };
             let rmse = terms.as_ref().map(|terms| terms.mean().max(0.0).sqrt());
@@ -180,18 +184,13 @@ impl Folder {
             Limit { output, rmse, limit: limit.map(f64::sqrt), target }
         });
         let limits = limits.collect();
-        let incomplete = by_held_out && held_out.is_some_and(HeldOut::is_incomplete);
-        Look { rounds, k, judge, incomplete, limits }
+        Ok(Look { rounds, k, judge, limits })
     }
 
     /// Whether a round after the design, with points that judge, has its answers.
     fn is_whole(&self, round: &Round) -> bool {
         let learns = round.rule != crate::draw::INITIAL && round.rule != crate::words::AUDIT;
-        let n = round.all().count();
-        let open = round.all().filter(|drawn| {
-            self.state().point(drawn.id).is_none_or(|point| point.answers.is_empty() && point.failure.is_none())
-        });
-        learns && round.fixed.is_empty() && open.count() as f64 <= MOST_UNRESOLVED * n as f64
+        learns && round.fixed.is_empty() && self.is_answered(round)
     }
 
     /// What the last `n` whole rounds gained over as many before; none before there are as many. Where rounds are drawn
@@ -237,14 +236,12 @@ mod tests {
     #[test]
     fn a_look_fires_only_where_every_limit_holds() {
         let limit = |limit, target| Limit { output: None, rmse: Some(0.1), limit, target };
-        let look =
-            |k, incomplete, limits| Look { rounds: k + 2, k, judge: Judge::Draws { rounds: 3 }, incomplete, limits };
-        assert!(look(1, false, vec![limit(Some(0.2), 0.3)]).fires());
-        assert!(!look(0, false, vec![limit(Some(0.2), 0.3)]).fires());
-        assert!(!look(1, true, vec![limit(Some(0.2), 0.3)]).fires());
-        assert!(!look(1, false, vec![limit(Some(0.2), 0.3), limit(Some(0.4), 0.3)]).fires());
-        assert!(!look(1, false, vec![limit(None, 0.3)]).fires() && !look(1, false, vec![]).fires());
-        let words = look(2, false, vec![limit(Some(0.2), 0.3)]).in_words();
+        let look = |k, limits| Look { rounds: k + 2, k, judge: Judge::Draws { rounds: 3 }, limits };
+        assert!(look(1, vec![limit(Some(0.2), 0.3)]).fires());
+        assert!(!look(0, vec![limit(Some(0.2), 0.3)]).fires());
+        assert!(!look(1, vec![limit(Some(0.2), 0.3), limit(Some(0.4), 0.3)]).fires());
+        assert!(!look(1, vec![limit(None, 0.3)]).fires() && !look(1, vec![]).fires());
+        let words = look(2, vec![limit(Some(0.2), 0.3)]).in_words();
         assert!(words.contains("look 2 at α = 8.33e-3") && words.contains("at most 2.000e-1"), "{words}");
     }
 }

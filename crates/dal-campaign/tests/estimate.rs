@@ -112,7 +112,26 @@ fn a_slice_has_figures_of_its_own() {
     assert_eq!((after.rounds.len(), &after.rounds[3].fixed), (4, &slice));
     // The last line is of the slice alone, and rules look at the whole space.
     assert_eq!(after.pooled.unwrap().1, 1);
-    let look = folder.look(&Target::Relative(1.0), None);
+    let look = folder.look(&Target::Relative(1.0), None).unwrap();
     assert_eq!((look.rounds, look.judge), (3, Judge::Draws { rounds: 3 }));
     assert_eq!(after.rounds[..3], whole.rounds[..]);
+}
+
+#[test]
+fn repeated_measurements_show_the_noise_and_do_not_lower_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = drawn(dir.path(), "random", Rig::default(), 24);
+    assert_eq!(folder.noise(), None);
+    let before = folder.estimates().rounds[0].outputs[0].rmse;
+    let point = folder.state().rounds()[1].points[0].clone();
+    let answer = folder.state().point(point.id).unwrap().answers[0].clone();
+    // Two more answers, as far above as below: the mean stays, the mean squared error grows by 2/3 · 4.
+    let row = |shift: f64| format!("{},{:?},{:?}\n", point.id, answer[0] + shift, answer[1]);
+    let table = format!("id,thrust,noise\n{}{}", row(2.0), row(-2.0));
+    folder.tell(Source::from_bytes("y.csv", table), Otherwise::Replicate).unwrap();
+    let noise = folder.noise().unwrap();
+    assert!((noise.sd[0] - 2.0).abs() < 1e-9 && noise.sd[1] < 1e-9 && noise.points == 1, "{noise:?}");
+    let after = folder.estimates().rounds[0].outputs[0].rmse;
+    let grown = before * before + 8.0 / 3.0 / 12.0;
+    assert!((after * after / grown - 1.0).abs() < 1e-9, "{after} {before}");
 }

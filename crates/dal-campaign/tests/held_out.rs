@@ -46,7 +46,7 @@ fn a_quarter_is_never_learned_and_judges_the_present_model() {
     assert!(standing.errors.iter().all(|errors| errors.n <= 24), "cross-validation has them not");
     let apart: Vec<_> = folder.state().points().filter(|point| point.part == Part::HeldOut).cloned().collect();
     // The run has trained the last model already: what it says is there without another training.
-    let found = folder.held_out_now().unwrap().unwrap();
+    let found = folder.held_out(&folder.kept_model().unwrap().unwrap()).unwrap().unwrap();
     assert_eq!((found.n_labelled, found.drawn, found.answered, found.open, found.lambda), (30, 6, 6, 0, 0.0));
     let rows: String = apart.iter().map(|point| format!("{},{},{}\n", point.x[0], point.x[1], point.x[2])).collect();
     let table = Source::from_bytes("x.csv", format!("speed,blades,material\n{rows}"));
@@ -157,7 +157,7 @@ fn a_target_ends_a_run_after_three_whole_rounds_and_says_why() {
         let ended = folder.state().ended().unwrap().clone();
         assert!(ended.rule == "target 1000.0" && ended.why.contains("look 1 at α = 2.50e-2"), "{ended:?}");
         let target = Target::Relative(1e3);
-        let look = folder.look(&target, folder.held_out_now().unwrap().as_ref());
+        let look = folder.look(&target, folder.kept_model().unwrap().as_ref()).unwrap();
         assert!(look.fires() && look.k == 1);
         match look.judge {
             Judge::Draws { rounds } => assert!(share.is_none() && rounds == 3),
@@ -194,7 +194,7 @@ fn incomplete_rounds_end_nothing_and_rules_need_a_judge() {
         asked.points.iter().filter(|p| p.id != asked.points[3].id).map(|p| format!("{},1,2\n", p.id)).collect();
     folder.tell(Source::from_bytes("y.csv", format!("id,thrust,noise\n{rows}")), Default::default()).unwrap();
     assert!(folder.estimates().rounds.last().unwrap().is_incomplete());
-    let look = folder.look(target.as_ref().unwrap(), None);
+    let look = folder.look(target.as_ref().unwrap(), None).unwrap();
     assert_eq!((look.rounds, look.k, look.fires()), (2, 0, false));
     assert!(look.in_words().contains("no look before 3 whole rounds, of which there are 2"));
     // The next round is whole again.

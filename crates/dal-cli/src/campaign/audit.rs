@@ -29,8 +29,8 @@ They judge any model of the campaign: those to come, too, as long as nothing is 
 
 Examples:
   dal audit beam -n 40
-  dal audit beam                                       the error from the answers so far
-  dal audit beam -n 40 --ask --format csv > audit.csv  measure these, then `dal tell beam`"
+  dal audit beam                                        the error from the answers so far
+  dal audit beam -n 40 --ask --format csv > audit.csv   measure these, then `dal tell beam`"
 )]
 pub struct Args {
     /// The campaign's folder.

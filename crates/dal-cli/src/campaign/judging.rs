@@ -3,7 +3,7 @@
 use anyhow::Result;
 use dal_campaign::estimate::LEVEL;
 use dal_campaign::{
-    Calibration, Estimated, Estimates, Folder, Gain, HeldOut, Look, RoundEstimate, Share, Standing, Target,
+    Calibration, Estimated, Estimates, Folder, Gain, HeldOut, Look, Noise, RoundEstimate, Share, Standing, Target,
 };
 use serde_json::{Map, Value, json};
 
@@ -14,6 +14,7 @@ pub struct Judging {
     estimates: Estimates,
     held_out: Option<HeldOut>,
     calibration: Option<Calibration>,
+    noise: Option<Noise>,
     look: Option<Look>,
     gain: Option<(usize, Option<Gain>)>,
 }
@@ -21,14 +22,16 @@ pub struct Judging {
 impl Judging {
     /// Of a folder; nothing is trained. Rules are those of the command line or of `campaign.toml`.
     pub fn of(folder: &Folder, target: Option<Target>, no_gain: Option<usize>) -> Result<Self> {
-        let held_out = folder.held_out_now()?;
+        let model = folder.kept_model()?;
+        let held_out = model.as_ref().map(|model| folder.held_out(model)).transpose()?.flatten();
         let target = target.or_else(|| folder.settings().target.clone());
         let no_gain = no_gain.or(folder.settings().no_gain);
         let judged = folder.can_judge()?;
         Ok(Self {
             estimates: folder.estimates(),
             calibration: folder.calibration(),
-            look: target.filter(|_| judged).map(|target| folder.look(&target, held_out.as_ref())),
+            noise: folder.noise(),
+            look: target.filter(|_| judged).map(|target| folder.look(&target, model.as_ref())).transpose()?,
             gain: no_gain.map(|n| (n, folder.gain(n))),
             held_out,
         })
@@ -48,8 +51,20 @@ impl Judging {
             }
             None => {}
         }
+        if let Some(noise) = &self.noise {
+            let outputs = folder.subject().outputs().iter().zip(&noise.sd).take(4);
+            let sd: Vec<String> = outputs.map(|(name, sd)| format!("{name} {sd:.3e}")).collect();
+            outln!(
+                "noise      of a measurement, from {} points with several, in every error above: {}",
+                noise.points,
+                sd.join(", ")
+            );
+        }
         if let Some(calibration) = &self.calibration {
             outln!("{}", in_words(folder.subject().outputs(), calibration));
+        }
+        if let Some(budget) = folder.settings().budget {
+            outln!("budget     {} of {budget} points asked for", folder.state().n_asked());
         }
         if let Some(ended) = folder.state().ended() {
             outln!("ended      by the rule `{}`: {}", ended.rule, ended.why);
@@ -117,6 +132,9 @@ impl Judging {
                 "models": n, "relative_rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]),
             })),
             "not_learned": self.held_out.as_ref().map(|found| held_out_as_json(outputs, found)),
+            "noise": self.noise.as_ref().map(|noise| json!({
+                "points": noise.points, "sd": named(outputs, noise.sd.iter().map(|sd| json!(sd))),
+            })),
             "calibration": self.calibration.as_ref().map(|c| json!({
                 "draws": c.draws,
                 "factors": named(outputs, c.factors.iter().map(|factor| json!(factor))),
@@ -129,7 +147,6 @@ impl Judging {
                 "met": look.fires(),
                 "whole_rounds": look.rounds,
                 "look": look.k,
-                "incomplete": look.incomplete,
                 "limits": look.limits.iter().map(|limit| json!({
                     "output": limit.output, "rmse": limit.rmse, "upper_limit": limit.limit, "target": limit.target,
                 })).collect::<Vec<_>>(),
