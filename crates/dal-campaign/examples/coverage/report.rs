@@ -188,6 +188,9 @@ fn campaigns(rows: &Rows) -> String {
             let values: Vec<f64> = campaigns.iter().filter_map(|shares| shares[k]).collect();
             let n = values.len() as f64;
             let mean = values.iter().sum::<f64>() / n;
+            if values.len() < 2 {
+                return values.first().map_or(String::new(), |v| format!("{:.1} %", 100.0 * v));
+            }
             let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
             format!("{:.1} ± {:.1} %", 100.0 * mean, 100.0 * (variance / n).sqrt())
         };
