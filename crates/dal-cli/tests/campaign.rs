@@ -240,7 +240,9 @@ fn designs_come_with_and_without_a_campaign() {
 #[test]
 fn every_verb_shows_an_example_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
-    for verb in ["new", "design", "ask", "tell", "withdraw", "undo", "run", "status", "predict", "export", "tune"] {
+    for verb in
+        ["new", "design", "ask", "tell", "withdraw", "undo", "run", "status", "audit", "predict", "export", "tune"]
+    {
         let help = succeed(dir.path(), &[verb, "--help"]);
         assert!(help.contains("Examples:") && help.contains(&format!("  dal {verb} ")), "{help}");
     }
@@ -380,4 +382,46 @@ fn a_campaigns_search_for_a_network_is_said_and_used() {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["network"], chosen["network"]);
     assert!(succeed(at, &["undo", "c"]).contains("a search for a network at"));
+}
+
+#[test]
+fn a_laboratory_audits_a_model_and_a_target_ends_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    problem(at);
+    let new = ["new", "c", "--problem", "rig.toml", "--initial", "10", "--batch", "8", "--strategy", "power-qbc"];
+    refuse(at, &[&new[..], &["--target", "drag"]].concat(), &["--target drag", "drag=0.1"]);
+    refuse(at, &[&new[..], &["--held-out", "1"]].concat(), &["held_out = 1", "at most 0.9"]);
+    assert!(!at.join("c").exists());
+    succeed(at, &[&new[..], &["--held-out", "0.5", "--target", "1000"]].concat());
+    let run_args = ["run", "c", "--budget", "100", "--in-batches", "--threads", "1"];
+    succeed(at, &run_args);
+    let status =
+        || serde_json::from_str::<serde_json::Value>(&succeed(at, &["status", "c", "--format", "json"])).unwrap();
+    let ended = status();
+    assert_eq!(ended["ended"]["rule"], "target 1000.0", "{ended}");
+    assert_eq!(
+        (&ended["estimates"]["target"]["met"], &ended["estimates"]["target"]["look"]),
+        (&true.into(), &1.into())
+    );
+    let told = succeed(at, &["status", "c", "--target", "drag=1e-9"]);
+    assert!(
+        told.contains("ended      by the rule `target 1000.0`") && told.contains("target     not shown yet"),
+        "{told}"
+    );
+    // By hand: points are printed until they are told, and nothing learns them.
+    let points = succeed(at, &["audit", "c", "-n", "12", "--ask", "--format", "csv"]);
+    assert_eq!((points.lines().count(), &succeed(at, &["audit", "c", "--ask", "--format", "csv"])), (13, &points));
+    let ids = points.lines().skip(1).map(|line| line.split(',').next().unwrap());
+    let answers: String = ids.map(|id| format!("{id},{id},1\n")).collect();
+    write(at, "audit.csv", &format!("id,drag,lift\n{answers}"));
+    succeed(at, &["tell", "c", "audit.csv"]);
+    let found: serde_json::Value =
+        serde_json::from_str(&succeed(at, &["audit", "c", "--format", "json", "--threads", "1"])).unwrap();
+    let after = status();
+    assert_eq!((&after["audited"], &after["labels"]), (&12.into(), &ended["labels"]));
+    assert_eq!(found["model_of_labels"], ended["labels"]);
+    assert_eq!(after["estimates"]["not_learned"], found);
+    let held_out = found["answered"].as_u64().unwrap() - 12;
+    assert_eq!(after["held_out"], held_out);
 }
