@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::{capture, cargo, install_package, root, run, target_dir};
-use crate::{export, fixtures, fuzz, libtorch, package, page, python, tidy, valgrind, wheel};
+use crate::{export, faults, fixtures, fuzz, libtorch, package, page, python, slurm, tidy, valgrind, wheel};
 
 /// What is checked.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Also what needs more than the toolchain, or long: fixtures (Python), the report page in a browser (Chromium,
-    /// Node), the unsafe kernels under valgrind, features that are off by default, the engine tch (libtorch). A missing
-    /// prerequisite is installed, and is a failure where that is refused.
+    /// Also what needs more than the toolchain, or long: fixtures (Python), sweeps under faults and on Slurm (Debian's
+    /// packages, root), the report page in a browser (Chromium, Node), the unsafe kernels under valgrind, features that
+    /// are off by default, the engine tch (libtorch). A missing prerequisite is installed, and is a failure where that
+    /// is refused.
     #[arg(long)]
     full: bool,
     /// Leave out this stage.
@@ -55,6 +56,8 @@ const FULL_STAGES: &[Stage] = &[
     ("recompute", recompute),
     ("export", export::run_export),
     ("fuzz", fuzz::run_minute),
+    ("faults", faults::run_minutes),
+    ("slurm", slurm::run_with_defaults),
     ("page", || page::run_browser(&page::Args { page: None })),
     ("valgrind", valgrind::run_memcheck),
     ("tutorial", || {

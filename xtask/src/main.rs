@@ -7,6 +7,7 @@ mod ci;
 mod coverage;
 mod environment;
 mod export;
+mod faults;
 mod fixtures;
 mod fuzz;
 mod gpu_bundle;
@@ -16,6 +17,7 @@ mod package;
 mod page;
 mod process;
 mod python;
+mod slurm;
 mod sources;
 mod tidy;
 mod valgrind;
@@ -56,6 +58,11 @@ enum Task {
     Export,
     /// Throw command lines, files and environments at `dal`.
     Fuzz(fuzz::Args),
+    /// Disturb sweeps (kills, stops, spoilt files, several starts) and hold what is left against an undisturbed one.
+    Faults(faults::Args),
+    /// Run a sweep on two real Slurm nodes on loopback, with faults (root; installs Debian's packages where they are
+    /// missing).
+    Slurm(slurm::Args),
     /// Spoil the protocol in a copy and look whether the tests notice.
     Mutants(mutants::Args),
     /// Test the report page in a real browser.
@@ -82,6 +89,8 @@ fn main() -> ExitCode {
         Task::Fixtures(args) => fixtures::run_scripts(&args),
         Task::Export => export::run_export(),
         Task::Fuzz(args) => fuzz::run_fuzz(&args),
+        Task::Faults(args) => faults::run_faults(&args),
+        Task::Slurm(args) => slurm::run_slurm(&args),
         Task::Mutants(args) => mutants::run_mutants(&args),
         Task::Page(args) => page::run_browser(&args),
         Task::Valgrind => valgrind::run_memcheck(),

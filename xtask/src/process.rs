@@ -58,15 +58,23 @@ pub fn find_program(programs: &[&str]) -> Option<PathBuf> {
 /// Installs one of Debian's packages.
 ///
 /// # Errors
-/// No `apt-get`, no right to use it, or no such package: the message says what to do.
+/// It cannot be installed.
 pub fn install_package(package: &str) -> Result<()> {
-    eprintln!("installing Debian's package {package}");
+    install_packages(&[package])
+}
+
+/// Installs Debian's packages.
+///
+/// # Errors
+/// One of them cannot be installed.
+pub fn install_packages(packages: &[&str]) -> Result<()> {
+    let names = packages.join(", ");
+    eprintln!("installing of Debian's packages: {names}");
     let apt = |args: &[&str]| run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
-    let outcome =
-        apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", "--no-install-recommends", package]));
-    outcome.with_context(|| {
-        format!("this task needs {package}, and it could not be installed; install it by hand and try again")
-    })
+    let install = [&["install", "-y", "-qq", "--no-install-recommends"], packages].concat();
+    let outcome = apt(&["update", "-qq"]).and_then(|()| apt(&install));
+    outcome
+        .with_context(|| format!("this task needs {names}, which could not be installed; do it by hand and try again"))
 }
 
 /// A cargo command in the workspace root.

@@ -112,6 +112,14 @@ pub enum BenchError {
         /// What happened.
         reason: String,
     },
+    /// A list of work cannot be used.
+    #[error("{}: {reason}", path.display())]
+    WorkList {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A step of a run cannot be shown.
     #[error("run {run}: {reason}")]
     Show {

@@ -53,6 +53,7 @@
 pub mod sweep_files {}
 
 mod catalogue;
+mod cut;
 mod departures;
 mod error;
 mod estimate;
@@ -71,18 +72,24 @@ mod schedule;
 mod show;
 mod survey;
 mod sweep;
+mod test_labels;
 mod watch;
+mod work_list;
 
 pub use catalogue::{BuiltIn, Catalogue, FoundStrategy};
+pub use cut::{Cut, CutTask, Overheads, SHORTEST_TASK, simulate};
 pub use error::{BenchError, SweepError};
 pub use estimate::{CostModel, Estimate};
 pub use labels_due::PlannedLabels;
 pub use learning::{Learning, MemberPlace, member_counts};
-pub use machine::{clock, machine, processor_clock};
+pub use machine::{clock, machine, peak_memory_mib, processor_clock};
 pub use plan::{Plan, Trial};
 pub use problem::{PlannedProblem, TestSet};
-pub use progress::{DamagedRun, Event, FailedLabels, FailedRun, Overall, Progress, Silent, Summary, WaitingRun};
+pub use progress::{
+    DamagedRun, ElsewhereRun, Event, FailedLabels, FailedRun, Overall, Progress, Silent, Summary, WaitingRun,
+};
 pub use remember::{Taken, answer_key, answers_folder, damaged_bytes, kept_answers, remembering, take_old};
 pub use schedule::{RunOptions, run};
 pub use show::Shown;
 pub use sweep::Sweep;
+pub use work_list::WorkList;

@@ -31,7 +31,7 @@ pub fn processor_clock() -> Clock {
 }
 
 /// The most memory that this process has held, in MiB; 0 where the system does not tell.
-pub(crate) fn peak_memory_mib() -> u64 {
+pub fn peak_memory_mib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB"));
     kib.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0).div_ceil(1024)

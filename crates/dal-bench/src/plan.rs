@@ -14,6 +14,8 @@ pub struct Plan {
     pub(crate) clock: Clock,
     pub(crate) problems: Vec<PlannedProblem>,
     pub(crate) trials: Vec<Trial>,
+    /// Whether a store has its record already.
+    pub(crate) is_recorded: bool,
     /// What each problem's model was measured to cost, once it was.
     pub(crate) rates: Vec<OnceLock<Rate>>,
 }
@@ -23,6 +25,8 @@ pub struct Plan {
 pub struct Trial {
     pub(crate) key: RunKey,
     pub(crate) problem: usize,
+    /// Its place in the sweep's record.
+    pub(crate) place: usize,
     pub(crate) strategy: Arc<dyn Strategy>,
 }
 
@@ -82,7 +86,7 @@ impl Plan {
 
     /// Name of a trial's directory in a store.
     pub(crate) fn directory(&self, trial: usize) -> String {
-        self.record.runs[trial].directory.clone()
+        self.record.runs[self.trials[trial].place].directory.clone()
     }
 
     /// Worker threads where the user does not say, on a machine of so many processors: what the engine with the fewest
@@ -103,7 +107,7 @@ impl Plan {
         &self.problems
     }
 
-    /// The trials, by problem, seed, strategy and pool ratio.
+    /// The trials that are to be run, by problem, seed, strategy and pool ratio.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
     }

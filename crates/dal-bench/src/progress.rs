@@ -167,6 +167,8 @@ pub struct Summary {
     pub damaged: Vec<DamagedRun>,
     /// Runs that were left at their checkpoints, or not begun, because the program that answers their queries is down.
     pub waiting: Vec<WaitingRun>,
+    /// Runs that other processes are at work on.
+    pub elsewhere: Vec<ElsewhereRun>,
     /// Failed labels of all the runs that were looked at, those done before included.
     pub failed_labels: FailedLabels,
     /// Whether a stop was asked for; what is missing stands at its checkpoints.
@@ -198,6 +200,15 @@ pub struct FailedRun {
     pub directory: String,
     /// Why.
     pub failure: Failure,
+}
+
+/// A run that another process is at work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElsewhereRun {
+    /// Its name.
+    pub directory: String,
+    /// Which process, in words.
+    pub by: String,
 }
 
 /// A run that waits for its program.

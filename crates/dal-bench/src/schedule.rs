@@ -7,26 +7,23 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dal_core::{
-    Campaign, CampaignError, LearnError, Observers, OnRow, Oracle, OracleError, RunError, Stop, run_trials,
-};
+use dal_core::{Campaign, CampaignError, LearnError, Observers, Oracle, OracleError, RunError, Stop, run_trials};
 use dal_store::{
-    Begin, EntryRecord, FailedLabel, Failure, FailureKind, Provenance, Remembering, Run, RunWriter, Status, Store,
-    StoreWriter,
+    Begin, CLAIM_AGE, ClaimNote, EntryRecord, FailedLabel, Failure, FailureKind, Provenance, Remembering, Run,
+    RunWriter, Status, Store, StoreError, StoreWriter,
 };
 use dal_work::{Group, Kind, Outcome, Task, WorkError, grouped, panic_message, work_through};
-use ndarray::ArrayView2;
 
 use crate::error::BenchError;
 use crate::estimate::CostModel;
 use crate::goes_on::{asked_again, from_shorter, whole};
 use crate::machine::peak_memory_mib;
 use crate::plan::{Plan, Trial};
-use crate::problem::PlannedProblem;
-use crate::progress::{Event, FailedLabels, FailedRun, Overall, Progress, Summary, WaitingRun};
+use crate::progress::{ElsewhereRun, Event, FailedLabels, FailedRun, Overall, Progress, Summary, WaitingRun};
 use crate::remember::{Taken, damaged_bytes, remembering, take_old};
 use crate::replay::Replay;
 use crate::survey::Survey;
+use crate::test_labels::label_test_set;
 use crate::watch::{
     Breaker, Doing, Evaluation, Halt, Recording, Records, Stopwatch, Timings, Yardstick, granting_committee,
 };
@@ -45,6 +42,10 @@ pub struct RunOptions {
     /// Directories of finished runs that were held against their seals a moment ago, by [`Plan::estimate`], and are not
     /// read a second time.
     pub whole: BTreeSet<String>,
+    /// Without a sign of life for so long, another process that works on the same store counts as gone.
+    pub claim_age: Duration,
+    /// The batch system's job that this process is part of, for people.
+    pub job: Option<String>,
     /// What is known of this program and machine; name of the sweep, workers and number of resumptions are filled in.
     pub provenance: Provenance,
 }
@@ -57,6 +58,8 @@ impl Default for RunOptions {
             together: None,
             answers: None,
             whole: BTreeSet::new(),
+            claim_age: CLAIM_AGE,
+            job: None,
             provenance: Provenance::default(),
         }
     }
@@ -70,8 +73,12 @@ impl Default for RunOptions {
 /// [`Now`](dal_core::StopLevel::Now) within an epoch or as soon as the program has been ended; what it was doing stands
 /// at its checkpoint. An error drains the other workers through the same `stop`.
 ///
+/// Several processes may run plans into one store, on several machines that share it: what one of them is at work on,
+/// the others leave alone and come back to once, at their end.
+///
 /// # Errors
-/// A store that is locked or full; a test set that cannot be labelled. Workers then end after the entry they are at.
+/// A store that an older version writes to, or that is full; a test set that cannot be labelled. Workers then end after
+/// the entry they are at.
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -80,9 +87,12 @@ pub fn run(
     stop: &Stop,
 ) -> Result<Summary, BenchError> {
     let start = Instant::now();
-    let writer = store.lock()?;
+    let writer = store.writer_with(options.claim_age, options.job.clone())?;
+    writer.sweep_up()?;
     let survey = Survey::of(plan, Some(store), &options.whole)?;
-    writer.record_sweep(plan.record())?;
+    if !plan.is_recorded {
+        writer.record_sweep(plan.record())?;
+    }
     for (trial, state) in plan.trials().iter().zip(&survey.states) {
         if *state == Some(Status::Done) {
             writer.clean(trial.key())?;
@@ -184,19 +194,20 @@ pub fn run(
         ledger: Mutex::new(ledger),
         summary: Mutex::new(summary),
         model,
+        elsewhere: Mutex::default(),
     };
-    let outcomes = work_through(
-        &groups,
-        jobs,
-        stop,
-        |place, group| shared.run_group(place.worker, group.clone()),
-        |_, outcome| match outcome {
-            // A panic of a trial is that trial's failure and does not get here.
-            Outcome::Panicked(message) => Err(BenchError::Panicked { message: message.clone() }),
-            _ => Ok(()),
-        },
-    );
-    if let Err(error) = outcomes.into_result() {
+    let outcomes = shared.work(&groups, jobs);
+    // What other processes were at work on is looked at once more: some of it was finished, some left.
+    let again: Vec<Task<Vec<usize>>> =
+        lock(&shared.elsewhere).iter().map(|(i, _)| Task { cost: 1.0, work: vec![*i] }).collect();
+    let outcomes = match outcomes {
+        Ok(()) if !again.is_empty() && !stop.is_draining() => {
+            lock(&shared.elsewhere).clear();
+            shared.work(&again, jobs)
+        }
+        outcomes => outcomes,
+    };
+    if let Err(error) = outcomes {
         return Err(match error {
             WorkError::Fatal(error) => error,
             WorkError::Watcher { message, .. } => BenchError::Panicked { message },
@@ -208,45 +219,12 @@ pub fn run(
     summary.failed.sort_by(|a, b| a.directory.cmp(&b.directory));
     summary.learning.sort();
     summary.waiting.sort_by(|a, b| a.directory.cmp(&b.directory));
+    let named = |(i, note): (usize, ClaimNote)| ElsewhereRun { directory: plan.directory(i), by: note.in_words() };
+    summary.elsewhere = into_inner(shared.elsewhere).into_iter().map(named).collect();
+    summary.elsewhere.sort_by(|a, b| a.directory.cmp(&b.directory));
     summary.failed_labels = into_inner(shared.failed_labels).labels;
     summary.elapsed = start.elapsed();
     Ok(summary)
-}
-
-/// Labels a problem's test set; of a costly one only what is not kept, with progress. What is returned says that its
-/// program is down, and why.
-fn label_test_set(
-    problem: &PlannedProblem,
-    oracle: Option<&Remembering>,
-    stop: &Stop,
-    progress: &dyn Progress,
-) -> Result<Option<String>, BenchError> {
-    let Some(oracle) = oracle else { return problem.test_set().map(|_| None) };
-    let variant = problem.problem().variant_id();
-    let mut label = |x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>| {
-        let (mut answered, of) = (0, x.nrows());
-        oracle.test_label(x, stop, &mut |row, answer| {
-            let flow = on_row(row, answer);
-            answered += 1;
-            progress.event(&Event::TestPoint { problem: &variant, answered, of });
-            flow
-        })
-    };
-    let test = match problem.test_set_from(&mut label) {
-        Ok(test) => test,
-        // Nothing is trained then; what was answered is kept.
-        Err(BenchError::Stopped) => return Ok(None),
-        Err(BenchError::Down { message, .. }) => {
-            progress.event(&Event::ProgramDown { problem: &variant, message: &message });
-            return Ok(Some(message));
-        }
-        Err(error) => return Err(error),
-    };
-    if !test.failures.is_empty() {
-        let of = test.x.nrows() + test.failures.len();
-        progress.event(&Event::TestPointsFailed { problem: &variant, failures: &test.failures, of });
-    }
-    Ok(None)
 }
 
 /// An open trial: its index and first open entry, and its expected cost.
@@ -351,6 +329,8 @@ struct Shared<'a> {
     ledger: Mutex<Ledger>,
     summary: Mutex<Summary>,
     model: CostModel,
+    /// Trials that other processes are at work on, and which.
+    elsewhere: Mutex<Vec<(usize, ClaimNote)>>,
 }
 
 /// How one trial of a group ended.
@@ -375,6 +355,22 @@ struct Started<'a> {
 }
 
 impl Shared<'_> {
+    /// Works through groups.
+    fn work(&self, groups: &[Task<Vec<usize>>], jobs: usize) -> Result<(), WorkError<BenchError>> {
+        let outcomes = work_through(
+            groups,
+            jobs,
+            self.stop,
+            |place, group| self.run_group(place.worker, group.clone()),
+            |_, outcome| match outcome {
+                // A panic of a trial is that trial's failure and does not get here.
+                Outcome::Panicked(message) => Err(BenchError::Panicked { message: message.clone() }),
+                _ => Ok(()),
+            },
+        );
+        outcomes.into_result().map(drop)
+    }
+
     /// Runs a group, and again what a panic in it left over.
     fn run_group(&self, worker: usize, group: Vec<usize>) -> Result<(), BenchError> {
         let mut open = vec![group];
@@ -471,13 +467,20 @@ impl Shared<'_> {
         let mut writer = match self.writer.begin_with(trial.key(), from_shorter)? {
             Begin::Open(writer) => writer,
             Begin::Over(run) if self.retry_failed && matches!(run.status(), Status::Failed(_)) => {
-                self.writer.retry(&run)?
+                match self.writer.retry(&run)? {
+                    Some(writer) => writer,
+                    None => return Ok(None),
+                }
             }
             Begin::Over(run) if self.retry_failed && !self.survey.failed_labels[index].is_empty() => {
                 match self.ask_again(index, trial, &run)? {
                     Some(writer) => writer,
                     None => return Ok(None),
                 }
+            }
+            Begin::Elsewhere(note) => {
+                lock(&self.elsewhere).push((index, note));
+                return Ok(None);
             }
             Begin::Over(run) => {
                 self.run_ended(worker, index, trial, Ended::Over(run.status().clone()));
@@ -537,7 +540,7 @@ impl Shared<'_> {
             None => Err(None),
         };
         let why = match outcome {
-            Ok(Some(checkpoint)) => return Ok(Some(self.writer.take_back(run, &checkpoint)?)),
+            Ok(Some(checkpoint)) => return Ok(self.writer.take_back(run, &checkpoint)?),
             Ok(None) => None,
             Err(None) => Some("it was made by a version that did not keep its answers".to_owned()),
             Err(Some(OracleError::Stopped)) => return Ok(None),
@@ -561,7 +564,7 @@ impl Shared<'_> {
     fn end(&self, writer: RunWriter, outcome: Result<(), RunError>, group: usize) -> Result<Ended, BenchError> {
         let entry = writer.checkpoint().records.len();
         let kind = match &outcome {
-            Ok(()) => return Ok(Ended::Over(writer.finish(&self.provenance_now(group))?.status().clone())),
+            Ok(()) => return ended(writer.finish(&self.provenance_now(group)), entry),
             Err(RunError::Stopped) => return Ok(Ended::Left { entries: entry }),
             Err(RunError::Oracle(OracleError::Down { message })) => {
                 writer.wait(message)?;
@@ -578,6 +581,10 @@ impl Shared<'_> {
         let message = match outcome {
             Err(RunError::Observer(error)) => match error.downcast::<Halt>().map(|halt| *halt) {
                 Ok(Halt::Stopped) => return Ok(Ended::Left { entries: entry }),
+                Ok(Halt::Store(StoreError::TakenOver { .. })) => {
+                    let run = writer.give_up()?;
+                    return Ok(run.map_or(Ended::Left { entries: entry }, |run| Ended::Over(run.status().clone())));
+                }
                 Ok(Halt::Store(error)) => return Err(error.into()),
                 Ok(Halt::Evaluation(message)) => message,
                 Err(error) => error.to_string(),
@@ -594,8 +601,8 @@ impl Shared<'_> {
     }
 
     fn fail(&self, writer: RunWriter, failure: Failure, group: usize) -> Result<Ended, BenchError> {
-        let run = writer.fail(failure, &self.provenance_now(group))?;
-        Ok(Ended::Over(run.status().clone()))
+        let entry = writer.checkpoint().records.len();
+        ended(writer.fail(failure, &self.provenance_now(group)), entry)
     }
 
     fn entry_finished(&self, worker: usize, (index, trial): (usize, &Trial), record: &EntryRecord) {
@@ -651,6 +658,15 @@ impl Shared<'_> {
             ledger.overall()
         };
         self.progress.event(&Event::RunEnded { worker, trial, status: &status, overall });
+    }
+}
+
+/// How a run ended that was put in its place, or that another process took over.
+fn ended(outcome: Result<Run, StoreError>, entries: usize) -> Result<Ended, BenchError> {
+    match outcome {
+        Ok(run) => Ok(Ended::Over(run.status().clone())),
+        Err(StoreError::TakenOver { .. }) => Ok(Ended::Left { entries }),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -39,7 +39,7 @@ impl Survey {
             whole: BTreeSet::new(),
         };
         let Some(store) = store else { return Ok(survey) };
-        let names = store.run_names()?;
+        let (names, listing) = (store.run_names()?, store.listing()?);
         for (i, trial) in plan.trials().iter().enumerate() {
             let directory = plan.directory(i);
             let verified = |run: Run| {
@@ -48,7 +48,7 @@ impl Survey {
                 }
                 Ok(run)
             };
-            let found = store.find(trial.key()).and_then(|run| run.map(verified).transpose());
+            let found = store.find_in(trial.key(), &listing).and_then(|run| run.map(verified).transpose());
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {

@@ -135,6 +135,16 @@ impl Sweep {
         &self.text
     }
 
+    /// The engine that the file names.
+    pub fn engine(&self) -> Option<&str> {
+        self.file.engine.as_ref().map(|named| named.get_ref().as_str())
+    }
+
+    /// The vector instructions that the file names.
+    pub fn platform(&self) -> Option<&str> {
+        self.file.platform.as_ref().map(|named| named.get_ref().as_str())
+    }
+
     /// Uses another engine than the file names, on the processor, in f32 and with its fastest instructions unless
     /// [`with_device`](Self::with_device), [`with_precision`](Self::with_precision) or
     /// [`with_platform`](Self::with_platform) follow.

@@ -175,7 +175,7 @@ fn a_surrogate_that_is_no_network_runs_through_a_sweep() {
         if spec.problem.id == "robo" {
             n_nearest += 1;
             assert_eq!(spec.network, json!({"kind": "nearest", "k": 3}));
-            assert_eq!((&spec.training, spec.preset.as_str(), spec.engine.as_str()), (&Value::Null, "sweep", "cpu"));
+            assert_eq!((&*spec.training, spec.preset.as_str(), spec.engine.as_str()), (&Value::Null, "sweep", "cpu"));
             assert_eq!(run.key().platform, "nearest/1");
         } else {
             assert_eq!(spec.training["n_members"], 2);

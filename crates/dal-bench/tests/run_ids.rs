@@ -153,7 +153,7 @@ fn presets_are_described_as_before() {
     };
     let norm = |statistics: &str| json!({"momentum": 0.1, "eps": 1e-5, "statistics": statistics});
     let transposed = json!({"kind": "transposed", "n_in": 4, "n_out": 4, "kernel": 3, "stride": 1, "padding": 1});
-    assert_eq!((&spec(0).training, spec(0).preset.as_str()), (&training(5, 5e-3, 0.0), "published"));
+    assert_eq!((&*spec(0).training, spec(0).preset.as_str()), (&training(5, 5e-3, 0.0), "published"));
     assert_eq!(
         spec(0).network,
         json!({
@@ -165,12 +165,12 @@ fn presets_are_described_as_before() {
             ]}},
         })
     );
-    assert_eq!((&spec(1).training, spec(1).preset.as_str()), (&training(10, 1e-2, 1e-4), "tuned"));
+    assert_eq!((&*spec(1).training, spec(1).preset.as_str()), (&training(10, 1e-2, 1e-4), "tuned"));
     assert_eq!(
         spec(1).network,
         json!({"n_inputs": 6, "n_outputs": 1, "hidden": vec![12; 6], "batch_norm": null, "head": "linear"})
     );
-    assert_eq!((&spec(2).training, spec(2).preset.as_str()), (&training(10, 3e-4, 0.0), "tuned"));
+    assert_eq!((&*spec(2).training, spec(2).preset.as_str()), (&training(10, 3e-4, 0.0), "tuned"));
     assert_eq!(
         spec(2).network,
         json!({"n_inputs": 1, "n_outputs": 1, "hidden": vec![40; 9], "batch_norm": norm("recomputed"), "head": "linear"})

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use common::{Together, Toys, Watch, deterministic, options, plan, plan_with, small, store, table_problem};
-use dal_bench::{BenchError, RunOptions, Silent, run};
+use dal_bench::{RunOptions, Silent, run};
 use dal_core::SeedPath;
-use dal_store::{FailureKind, RunKey, Status, Store, StoreError};
+use dal_store::{FailureKind, RunKey, Status, Store};
 use rand::RngExt;
 
 /// The files of the sweep run undisturbed on one worker.
@@ -190,11 +191,56 @@ fn the_error_of_an_auxiliary_network_is_kept() {
 }
 
 #[test]
-fn one_process_runs_a_store_at_a_time() {
+fn processes_that_share_a_store_share_the_work() {
     let (_dir, store) = store();
-    let _lock = store.lock().unwrap();
-    let error = run(&plan(&small(&["far"])), &store, &options(1), &Silent, &Stop::new()).unwrap_err();
-    assert!(matches!(error, BenchError::Store(StoreError::Locked { .. })), "{error}");
+    let text = small(&["far"]);
+    let summaries: Vec<_> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| run(&plan(&text), &store, &options(1), &Silent, &Stop::new()).unwrap()))
+            .collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    // What one was at work on at the end, the others name.
+    assert!(summaries.iter().all(|s| s.failed.is_empty() && s.left() == s.elsewhere.len()), "{summaries:?}");
+    assert_same(&store, &undisturbed(&text), "shared");
+}
+
+#[test]
+fn shards_are_the_whole_and_share_nothing() {
+    let (_dir, store) = store();
+    let text = small(&["far"]);
+    let n = plan(&text).trials().len();
+    let parts: Vec<usize> = (0..3)
+        .map(|part| {
+            let shard = plan(&text).shard(part, 3);
+            run(&shard, &store, &options(1), &Silent, &Stop::new()).unwrap().finished
+        })
+        .collect();
+    assert_eq!(parts.iter().sum::<usize>(), n);
+    assert!(parts.iter().all(|part| part.abs_diff(n / 3) <= plan(&text).problems().len()), "{parts:?}");
+    assert_same(&store, &undisturbed(&text), "in shards");
+}
+
+#[test]
+fn a_list_of_work_holds_every_open_run_once() {
+    let (_dir, store) = store();
+    let text = small(&["far"]);
+    let whole = plan(&text);
+    let cut = whole.cut(None, Duration::from_secs(30), false).unwrap();
+    let mut runs: Vec<String> = cut.tasks.iter().flat_map(|task| task.runs.clone()).collect();
+    runs.sort();
+    let mut planned: Vec<String> = whole.record().runs.iter().map(|run| run.directory.clone()).collect();
+    planned.sort();
+    assert_eq!(runs, planned);
+    let (some, unknown) = whole.only(&[runs[0].clone(), runs[2].clone(), "other".into()]);
+    assert_eq!((some.trials().len(), unknown), (2, vec!["other".to_owned()]));
+    run(&some, &store, &options(1), &Silent, &Stop::new()).unwrap();
+    let whole = plan(&text);
+    let rest = whole.cut(Some(&store), Duration::from_secs(30), false).unwrap();
+    assert_eq!(rest.tasks.iter().map(|task| task.runs.len()).sum::<usize>(), planned.len() - 2);
+    run(&whole, &store, &options(1), &Silent, &Stop::new()).unwrap();
+    assert!(plan(&text).cut(Some(&store), Duration::from_secs(30), false).unwrap().tasks.is_empty());
+    assert_same(&store, &undisturbed(&text), "through a list");
 }
 
 #[test]
@@ -217,7 +263,7 @@ fn damaged_runs_are_named_and_left_alone_and_the_others_go_on() {
     let estimate = plan.estimate(1, Some(&store)).unwrap();
     assert_eq!((estimate.damaged.len(), estimate.to_do(), estimate.entries), (1, 0, 0));
 
-    store.lock().unwrap().set_aside(&format!("runs/{}", damaged.directory)).unwrap();
+    store.writer().unwrap().set_aside(&format!("runs/{}", damaged.directory)).unwrap();
     let summary = run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
     assert_eq!((summary.damaged.len(), summary.finished), (0, 1));
     assert_same(&store, &undisturbed(&small(&["far"])), "repeated");
@@ -230,15 +276,15 @@ fn a_refusing_disk_stops_the_sweep_and_loses_nothing() {
     let plan = plan(&text);
     let watch = Watch::stopping_after(3);
     run(&plan, &store, &options(1), &watch, &watch.stop).unwrap();
-    // A file where a directory has to go stands in for a full disk.
+    // A directory where a file has to go stands in for a full disk.
     let blocked = store.runs().unwrap().map(Result::unwrap).last().unwrap();
     let done = matches!(blocked.status(), Status::Done);
     let victim = plan.trials().iter().find(|t| store.find(t.key()).unwrap().is_none()).unwrap();
-    let unborn = store.root().join("runs").join(format!(".{}", victim.key().directory_name()));
-    fs::write(&unborn, "").unwrap();
+    let claim = store.root().join("runs").join(format!(".claim-{}", victim.key().directory_name()));
+    fs::create_dir(&claim).unwrap();
     let error = run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap_err().to_string();
-    assert!(error.contains("cannot remove"), "{error}");
-    fs::remove_file(&unborn).unwrap();
+    assert!(error.contains("cannot read") && error.contains(".claim-"), "{error}");
+    fs::remove_dir(&claim).unwrap();
     assert!(done || matches!(blocked.status(), Status::Partial { .. }));
     run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
     assert_same(&store, &undisturbed(&text), "after a refusal");

@@ -75,7 +75,7 @@ fn runs_of_users_problems_say_how_outputs_were_learned() {
         let plan = Sweep::parse(sweep, dir.path().join("a.toml")).unwrap().resolve_with(&built_in()).unwrap();
         (dir, plan)
     };
-    let outputs = |keys: &str| text(keys).1.trials()[0].spec().outputs.clone();
+    let outputs = |keys: &str| text(keys).1.trials()[0].spec().outputs.as_deref().cloned();
     let units = |transform: serde_json::Value| serde_json::json!([{ "standardise": true, "transform": transform }]);
     assert_eq!(outputs(""), Some(units("none".into())));
     assert_eq!(outputs(", transform = { asinh = 0.1 }"), Some(units(serde_json::json!({ "asinh": 0.1 }))));

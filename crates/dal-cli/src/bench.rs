@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use dal_bench::{Estimate, Event, Overall, Plan, PlannedProblem, Progress, RunOptions, Summary, Sweep};
+use dal_bench::{Estimate, Event, Overall, Plan, PlannedProblem, Progress, RunOptions, Sweep};
 use dal_core::{Stop, StopLevel};
-use dal_store::{Provenance, Status, Store};
+use dal_store::{Status, Store};
 use serde_json::json;
 
 use crate::Done;
 use crate::answers::{AnswerArgs, tell_damage, tell_taken};
+use crate::cluster::{EngineArgs, follow, probe, submit, work};
 use crate::display::{Display, duration, left, seconds};
 use crate::effects;
 use crate::export;
-use crate::learning::{learning_lines, unlearned};
+use crate::learning::unlearned;
+use crate::merge;
+use crate::outcome::{SHOWN_RUNS, outcome_of, print_summary, provenance};
 use crate::output::{Format, Rows, outln, say};
 use crate::verify;
 
@@ -36,6 +39,18 @@ enum Command {
     Show(crate::show::Args),
     /// Hold every file of a store against its seal.
     Verify(verify::Args),
+    /// Cut a sweep into tasks and hand them to Slurm, or print them as lines of a shell.
+    Submit(submit::Args),
+    /// Work through a task of a list, as a batch system starts it.
+    Work(work::Args),
+    /// The vector instructions that this machine has.
+    Kernels(probe::Args),
+    /// Hand on again what Slurm did not bring to its end.
+    Resubmit(follow::ResubmitArgs),
+    /// End the tasks that Slurm was handed.
+    Cancel(follow::CancelArgs),
+    /// Merge stores that were filled apart, and the answers of programs.
+    Merge(merge::Args),
     /// Write a store as tables: runs, entries, queries, labels, failures.
     Export(export::Args),
 }
@@ -46,6 +61,9 @@ enum Command {
 Results are the same bytes whatever --jobs is. Ctrl-C stops after the trainings and the calls of a
 program in progress; a second one ends them. Neither loses a step, nor an answer of a program of
 your own: each is on disk as soon as it is there, and never asked for again.
+
+The same command may run several times on one store, on one machine or on several: each leaves
+alone what another is at work on.
 
 Examples:
   dal bench run benches/sweeps/quick.toml --plan              how many runs, how long
@@ -64,19 +82,8 @@ struct RunArgs {
     /// [default: one per core; on a CUDA device 2].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Who trains, instead of the file's choice: cpu, or tch in a build with that feature.
-    #[arg(long, value_name = "ENGINE")]
-    engine: Option<String>,
-    /// Where the engine tch trains, instead of the file's choice: cpu, cuda:N.
-    #[arg(long, value_name = "DEVICE")]
-    device: Option<String>,
-    /// Matrix products of the engine tch's training, instead of the file's choice: f32, tf32 (CUDA), bf16.
-    #[arg(long, value_name = "NAME")]
-    precision: Option<String>,
-    /// Vector instructions of the engine cpu, instead of the fastest here: avx512, avx2, neon, portable. Runs on
-    /// different machines have equal ids and bytes where these are equal.
-    #[arg(long, value_name = "NAME")]
-    platform: Option<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Trials that the engine tch trains together, at most [default: as many as it likes].
     #[arg(long, value_name = "N")]
     together: Option<usize>,
@@ -98,6 +105,14 @@ struct RunArgs {
     retry_failed: bool,
     #[command(flatten)]
     answers: AnswerArgs,
+    /// Run one of several equal parts, as in 2/4: for machines that are started by hand, on one store or on several
+    /// that are merged later.
+    #[arg(long, value_name = "PART/PARTS", value_parser = shard)]
+    shard: Option<Shard>,
+    /// Without a sign of life for so long, another process that works on the same store counts as gone, and its runs
+    /// are taken up from their checkpoints.
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    claim_age: humantime::Duration,
     /// How --plan is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -110,6 +125,12 @@ pub fn run(args: &Args) -> Result<Done> {
         Command::Status(args) => crate::status::run(args),
         Command::Show(args) => crate::show::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Submit(args) => submit::run(args),
+        Command::Work(args) => work::run(args),
+        Command::Kernels(args) => probe::run(args),
+        Command::Resubmit(args) => follow::resubmit(args),
+        Command::Cancel(args) => follow::cancel(args),
+        Command::Merge(args) => merge::run(args),
         Command::Export(args) => export::run(args),
     }
 }
@@ -120,20 +141,11 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
             bail!("{flag} 0: at least one trial has to run at a time");
         }
     }
-    let mut sweep = Sweep::load(&args.sweep)?;
-    if let Some(engine) = &args.engine {
-        sweep = sweep.with_engine(engine);
+    let sweep = args.engine.chosen(Sweep::load(&args.sweep)?);
+    let mut plan = sweep.resolve_with(&crate::engines::catalogue())?;
+    if let Some(Shard { part, of }) = args.shard {
+        plan = plan.shard(part - 1, of);
     }
-    if let Some(device) = &args.device {
-        sweep = sweep.with_device(device);
-    }
-    if let Some(precision) = &args.precision {
-        sweep = sweep.with_precision(precision);
-    }
-    if let Some(platform) = &args.platform {
-        sweep = sweep.with_platform(platform);
-    }
-    let plan = sweep.resolve_with(&crate::engines::catalogue())?;
     crate::data::say_notes(plan.notes());
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or_else(|| plan.default_jobs(n_cpus));
@@ -173,21 +185,15 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     let estimate = plan.estimate_with(jobs, Some(&store), answers.as_deref())?;
     say!("{}", headline(&plan, &estimate, jobs, &|_| None));
     notes(&estimate);
-    let provenance = Provenance {
-        dal_version: env!("CARGO_PKG_VERSION").into(),
-        compiler: env!("DAL_COMPILER").into(),
-        started: now(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        machine: dal_bench::machine(),
-        ..Provenance::default()
-    };
     let options = RunOptions {
         jobs,
         retry_failed: args.retry_failed,
         together: args.together,
         answers,
         whole: estimate.whole,
-        provenance,
+        claim_age: args.claim_age.into(),
+        provenance: provenance(),
+        ..RunOptions::default()
     };
 
     let stop = interrupts("the steps in progress")?;
@@ -199,12 +205,22 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     display.finish();
     let summary = outcome.with_context(|| format!("store {}", store_path.display()))?;
     print_summary(&summary);
-    Ok(match &summary {
-        s if s.stopped => Done::Interrupted,
-        s if !s.failed.is_empty() || s.skipped_failed > 0 || !s.damaged.is_empty() => Done::Partly,
-        s if !s.waiting.is_empty() || s.failed_labels.labels > 0 => Done::Partly,
-        _ => Done::Fully,
-    })
+    Ok(outcome_of(&summary))
+}
+
+/// One of several equal parts of a sweep.
+#[derive(Clone, Copy, Debug)]
+struct Shard {
+    part: usize,
+    of: usize,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parsed = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    match parsed {
+        Some((part, of)) if (1..=of).contains(&part) => Ok(Shard { part, of }),
+        _ => Err("give part and number of parts, as in 2/4".into()),
+    }
 }
 
 /// A wish to stop that Ctrl-C (or SIGTERM) utters: the first drains what runs, named by `what`; the second ends it.
@@ -301,68 +317,6 @@ fn notes(estimate: &Estimate) {
     }
 }
 
-/// The date and time for provenance, UTC; a clock that was never set has none.
-// The one place that reads the wall clock: provenance stands outside every result.
-#[allow(clippy::disallowed_methods)]
-pub fn now() -> String {
-    date(std::time::SystemTime::now())
-}
-
-fn date(now: std::time::SystemTime) -> String {
-    // Beyond these years there is no date of this form, and asking for it would panic.
-    const YEAR_10000: u64 = 253_402_300_800;
-    match now.duration_since(std::time::UNIX_EPOCH) {
-        Ok(since) if since.as_secs() < YEAR_10000 => humantime::format_rfc3339_seconds(now).to_string(),
-        Ok(_) => "after the year 9999".into(),
-        Err(_) => "before 1970".into(),
-    }
-}
-
-fn print_summary(summary: &Summary) {
-    for failed in &summary.failed {
-        say!("failed: {}: {}", failed.directory, failed.failure);
-    }
-    if !summary.damaged.is_empty() {
-        say!("{} damaged runs were left out", summary.damaged.len());
-    }
-    for line in learning_lines(&summary.learning) {
-        say!("{line}");
-    }
-    if summary.skipped_failed > 0 {
-        say!("{} runs failed earlier and were not tried again (--retry-failed does)", summary.skipped_failed);
-    }
-    if summary.failed_labels.labels > 0 {
-        let failed = &summary.failed_labels;
-        let kinds: Vec<String> = failed.kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-        say!(
-            "{} labels failed in {} runs ({}), the last one because {}; `dal report` says where, --retry-failed asks again",
-            failed.labels,
-            failed.runs,
-            kinds.join(", "),
-            failed.message
-        );
-    }
-    for (i, waiting) in summary.waiting.iter().enumerate() {
-        if i == 0 || summary.waiting[i - 1].message != waiting.message {
-            say!("{}", waiting.message);
-        }
-        say!("waiting: {}", waiting.directory);
-    }
-    say!(
-        "{} of {} runs are finished ({} before, {} now, {} failed, {} left) after {}",
-        summary.skipped + summary.finished,
-        summary.planned,
-        summary.skipped,
-        summary.finished,
-        summary.failed.len() + summary.skipped_failed,
-        summary.left(),
-        duration(summary.elapsed),
-    );
-}
-
-/// Runs of another specification that are named.
-const SHOWN_RUNS: usize = 5;
-
 /// Failures of a test set that are shown.
 const SHOWN_FAILURES: usize = 3;
 
@@ -435,18 +389,5 @@ impl Progress for Display {
             }
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::{Duration, UNIX_EPOCH};
-
-    #[test]
-    fn clocks_that_are_wrong_have_words() {
-        assert_eq!(date(UNIX_EPOCH + Duration::from_secs(86_400)), "1970-01-02T00:00:00Z");
-        assert_eq!(date(UNIX_EPOCH - Duration::from_secs(5)), "before 1970");
-        assert_eq!(date(UNIX_EPOCH + Duration::from_secs(1 << 40)), "after the year 9999");
     }
 }

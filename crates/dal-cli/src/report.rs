@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let data = read(&args.store)?;
     let options = ReportOptions {
         version: env!("CARGO_PKG_VERSION").into(),
-        made: crate::bench::now(),
+        made: crate::outcome::now(),
         smoothing: args.smooth,
         span: if args.from_first_step { CurveSpan::FromFirstStep } else { CurveSpan::FromInitial },
         compare: args.compare.iter().map(|other| read(other)).collect::<Result<_>>()?,

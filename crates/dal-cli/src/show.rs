@@ -80,7 +80,7 @@ fn run_of(store: &Store, folder: &Path) -> Result<Run> {
     let name = folder.file_name().unwrap_or_default();
     for run in store.runs()? {
         match run {
-            Ok(run) if run.directory().file_name() == Some(name) => return Ok(run),
+            Ok(run) if *run.name() == *name => return Ok(run),
             Err(error) if folder.exists() && error.to_string().contains(&*name.to_string_lossy()) => {
                 return Err(error.into());
             }

@@ -5,25 +5,35 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use dal_bench::Learning;
-use dal_store::{Status, Store};
+use dal_eval::MemberCounts;
+use dal_store::{Run, Status, Store, StoreError};
 use serde_json::json;
 
 use crate::Done;
+use crate::cluster::{Handed, follow, slurm};
 use crate::learning::learning_lines;
 use crate::output::{Format, Rows, say};
 
 /// A store in, a table out.
 #[derive(clap::Args)]
-#[command(after_help = "A run has not learned if its last test error is not below the variance of the test labels. A
-member has collapsed if its training loss ends above half the variance of its labels, and is
-unsettled if it ends above ten times its own best. The store may be in use.
+#[command(
+    after_help = "Runs are counted by their names; dal bench verify looks at what they hold. What dal bench submit
+handed on is named, too. With --learning: a run has not learned if its last test error is
+not below the variance of the test labels. A member has collapsed if its training loss ends above
+half the variance of its labels, and is unsettled if it ends above ten times its own best. The
+store may be in use.
 
 Examples:
   dal bench status runs/quick
-  dal bench status runs/quick --format csv > status.csv")]
+  dal bench status runs/quick --learning
+  dal bench status runs/quick --format csv > status.csv"
+)]
 pub struct Args {
     /// The store.
     store: PathBuf,
+    /// Also read every record, and say what did not learn and which labels failed.
+    #[arg(long)]
+    learning: bool,
     /// How the table is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -40,89 +50,151 @@ struct Group {
     learning: Learning,
 }
 
+type Groups = BTreeMap<(String, String, Option<usize>), Group>;
+
+impl Group {
+    fn count(&mut self, status: Option<&Status>) {
+        match status {
+            Some(Status::Done) => self.done += 1,
+            Some(Status::Failed(_)) => self.failed += 1,
+            Some(Status::Partial { .. }) => self.begun += 1,
+            None => self.absent += 1,
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let store = Store::open(&args.store)?;
-    let mut groups: BTreeMap<(String, String, Option<usize>), Group> = BTreeMap::new();
-    let mut seen = BTreeSet::new();
+    let listing = store.listing()?;
+    let mut groups = Groups::new();
+    let (mut seen, mut over, mut unreadable) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let mut complain = |error: StoreError| {
+        say!("{error}");
+        unreadable += 1;
+    };
     let mut whole = Learning::default();
-    let mut unreadable = 0;
-    for run in store.runs()? {
-        let read = run.and_then(|run| run.records().map(|records| (run, records)));
-        let (run, records) = match read {
-            Ok(read) => read,
+    if args.learning {
+        read_all(&store, &mut groups, &mut whole, &mut seen, &mut complain)?;
+    }
+    for sweep in store.sweeps()? {
+        let sweep = match sweep {
+            Ok(sweep) => sweep,
             Err(error) => {
-                say!("{error}");
-                unreadable += 1;
+                complain(error);
                 continue;
             }
         };
-        seen.insert(run.id().to_owned());
-        let spec = run.spec();
-        let key = (spec.problem.variant.clone(), spec.strategy.variant.clone(), spec.pool_ratio());
-        let group = groups.entry(key).or_default();
-        match run.status() {
-            Status::Done => group.done += 1,
-            Status::Failed(_) => group.failed += 1,
-            Status::Partial { .. } => group.begun += 1,
-        }
-        let directory = run.directory().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for record in &records {
-            group.failed_labels += record.failed_labels.len();
-            group.learning.add(&directory, record);
-            whole.add(&directory, record);
+        for planned in sweep.runs {
+            if seen.contains(&planned.directory) {
+                continue;
+            }
+            let standing = if args.learning { Ok(None) } else { store.standing(&planned.directory, &listing) };
+            match standing {
+                Ok(status) => {
+                    if matches!(status, Some(Status::Done | Status::Failed(_))) {
+                        over.insert(planned.directory.clone());
+                    }
+                    let key = (planned.problem, planned.strategy, planned.pool_ratio);
+                    groups.entry(key).or_default().count(status.as_ref());
+                }
+                Err(error) => complain(error),
+            }
+            seen.insert(planned.directory);
         }
     }
-    let mut sweeps = Vec::new();
-    for sweep in store.sweeps()? {
-        match sweep {
-            Ok(sweep) => sweeps.push(sweep),
-            Err(error) => {
-                say!("{error}");
-                unreadable += 1;
+    if !args.learning {
+        // Runs that no sweep of this store planned say themselves what they are.
+        for name in store.run_names_in(&listing).into_iter().filter(|name| !seen.contains(name)) {
+            match store.run(&name) {
+                Ok(run) => groups.entry(group_of(&run)).or_default().count(Some(run.status())),
+                Err(error) => complain(error),
             }
         }
     }
-    for planned in sweeps.iter().flat_map(|sweep| &sweep.runs) {
-        if seen.insert(planned.id.clone()) {
-            let key = (planned.problem.clone(), planned.strategy.clone(), planned.pool_ratio);
-            groups.entry(key).or_default().absent += 1;
-        }
-    }
     let some_failed = unreadable > 0 || groups.values().any(|group| group.failed > 0);
+    let mut columns = vec!["problem", "strategy", "pool_ratio", "finished", "failed", "begun", "not_started"];
+    if args.learning {
+        columns.extend(["failed_labels", "not_learned", "members", "collapsed", "unsettled"]);
+    }
     let rows = groups.into_iter().map(|((problem, strategy, pool_ratio), g)| {
-        vec![
-            json!(problem),
-            json!(strategy),
-            json!(pool_ratio),
-            json!(g.done),
-            json!(g.failed),
-            json!(g.begun),
-            json!(g.absent),
-            json!(g.failed_labels),
-            json!(g.learning.not_learned.len()),
-            json!(g.learning.members.trained),
-            json!(g.learning.members.collapsed),
-            json!(g.learning.members.unsettled),
-        ]
+        let mut row = vec![json!(problem), json!(strategy), json!(pool_ratio)];
+        row.extend([g.done, g.failed, g.begun, g.absent].map(|n| json!(n)));
+        if args.learning {
+            let MemberCounts { trained, collapsed, unsettled } = g.learning.members;
+            let more = [g.failed_labels, g.learning.not_learned.len(), trained, collapsed, unsettled];
+            row.extend(more.map(|n| json!(n)));
+        }
+        row
     });
-    let columns = vec![
-        "problem",
-        "strategy",
-        "pool_ratio",
-        "finished",
-        "failed",
-        "begun",
-        "not_started",
-        "failed_labels",
-        "not_learned",
-        "members",
-        "collapsed",
-        "unsettled",
-    ];
     Rows { columns, rows: rows.collect() }.print(args.format)?;
     for line in learning_lines(&whole) {
         say!("{line}");
     }
+    match listing.claimed().len() {
+        0 => {}
+        1 => say!("a process is at work on 1 run"),
+        n => say!("processes are at work on {n} runs"),
+    }
+    // What was looked for above is not looked for again.
+    tell_handed(&store, &|run| over.contains(run) || follow::is_over(&store, &listing, run))?;
     Ok(if some_failed { Done::Partly } else { Done::Fully })
+}
+
+fn group_of(run: &Run) -> (String, String, Option<usize>) {
+    let spec = run.spec();
+    (spec.problem.variant.clone(), spec.strategy.variant.clone(), spec.pool_ratio())
+}
+
+/// Reads every run with its records.
+fn read_all(
+    store: &Store,
+    groups: &mut Groups,
+    whole: &mut Learning,
+    seen: &mut BTreeSet<String>,
+    complain: &mut dyn FnMut(StoreError),
+) -> Result<()> {
+    for run in store.runs()? {
+        let (run, records) = match run.and_then(|run| run.records().map(|records| (run, records))) {
+            Ok(read) => read,
+            Err(error) => {
+                complain(error);
+                continue;
+            }
+        };
+        let (name, group) = (run.name(), groups.entry(group_of(&run)).or_default());
+        group.count(Some(run.status()));
+        for record in &records {
+            group.failed_labels += record.failed_labels.len();
+            group.learning.add(&name, record);
+            whole.add(&name, record);
+        }
+        seen.insert(name);
+    }
+    Ok(())
+}
+
+/// What was handed to batch systems, and where that stands.
+fn tell_handed(store: &Store, is_over: &dyn Fn(&str) -> bool) -> Result<()> {
+    let lists = Handed::all(&store.root().join("tasks"))?;
+    let is_slurms = lists.iter().any(|handed| handed.options().is_ok_and(|options| options.is_some()));
+    let queue = if is_slurms { slurm::queue() } else { Ok(BTreeMap::new()) };
+    if let Err(error) = &queue {
+        say!("what Slurm has queued is not known: {error}");
+    }
+    let queue = queue.unwrap_or_default();
+    for handed in lists {
+        let standing = follow::Standing::of(&handed, is_over, &queue)?;
+        let name = handed.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let running = standing.queued.iter().filter(|(_, _, queued)| queued.state == "RUNNING").count();
+        let held = standing.queued.iter().filter(|(_, _, queued)| queued.is_held()).count();
+        let held = if held > 0 { format!(", {held} held (dal bench resubmit releases them)") } else { String::new() };
+        say!(
+            "tasks/{name}: {} of {} tasks open; Slurm runs {running} and has {} waiting{held}",
+            standing.open.len(),
+            handed.list.tasks.len(),
+            standing.queued.len() - running
+        );
+    }
+    Ok(())
 }

@@ -56,8 +56,7 @@ pub fn run(args: &Args) -> Result<Done> {
         bail!("--jobs 0: at least one run has to be checked at a time");
     }
     let store = Store::open(&args.store)?;
-    // Taken before looking, so that what is set aside is what was seen.
-    let writer = if args.quarantine { Some(store.lock()?) } else { None };
+    let writer = if args.quarantine { Some(store.writer()?) } else { None };
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let runs = check_runs(&store, jobs)?;
     let rest = store.check_rest()?;

@@ -129,15 +129,17 @@ fn what_did_not_learn_is_said_at_the_end_and_by_status() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("have not learned") && said.contains("of 72 trained members"), "{said}");
     assert!(said.contains("has not learned: its last test error is not below the variance"), "{said}");
-    let (code, table, said) = run(dir.path(), &["bench", "status", "store", "--format", "csv"]);
+    let (code, table, said) = run(dir.path(), &["bench", "status", "store", "--learning", "--format", "csv"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("of 72 trained members"), "{said}");
     let row = table.lines().find(|line| line.starts_with("sine,gsx,3,3,0,0,0,0,")).unwrap_or_else(|| panic!("{table}"));
     assert!(row.contains(",24,"), "two members, four entries, three seeds: {row}");
     // A sweep that was only begun has runs that are not there yet.
     fs::remove_dir_all(folder(&dir.path().join("store"), "sine-gsx-g3-s2")).unwrap();
-    let table = succeed(dir.path(), &["bench", "status", "store", "--format", "csv"]);
+    let table = succeed(dir.path(), &["bench", "status", "store", "--learning", "--format", "csv"]);
     assert!(table.contains("sine,gsx,3,2,0,0,1,0,"), "{table}");
+    let table = succeed(dir.path(), &["bench", "status", "store", "--format", "csv"]);
+    assert!(table.contains("sine,gsx,3,2,0,0,1\n"), "{table}");
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
 }
 
 fn directory_name(run: &Run) -> String {
-    run.directory().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    run.name()
 }
 
 /// Notes which sweep planned each run, and whether it is there for its timings alone: a run that any other sweep asks

@@ -64,7 +64,7 @@ fn write_run(writer: &StoreWriter, key: &RunKey, entries: usize, failure: Option
 fn every_kind_of_run_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open_or_create(dir.path().join("store")).unwrap();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut planned = Vec::new();
     for seed in 0..3 {
         for (strategy, ratio) in [("random", 1), ("gsx", 2), ("qbc", 2)] {

@@ -5,10 +5,11 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::error::StoreError;
+use crate::names::nonce;
 
 /// Writes `bytes` to a temporary file beside `path`, forces it to disk and renames it.
 ///
-/// The temporary name is fixed, so an interrupted attempt is overwritten by the next and nothing piles up.
+/// The temporary name is this process's own: others may write the same file at the same time.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     place(path, bytes, true)?;
     sync_parent(path);
@@ -18,7 +19,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// As [`write`], but whether the rename outlives a power failure is left to a later [`sync_parent`], and without
 /// `durable` the content to the system.
 pub(crate) fn place(path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
-    let temporary = path.with_added_extension("tmp");
+    let temporary = path.with_added_extension(format!("{}.tmp", nonce()));
     let attempt = || -> std::io::Result<()> {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;

@@ -62,13 +62,20 @@ pub enum StoreError {
         /// What to do.
         remedy: String,
     },
-    /// Another process writes to the store.
+    /// Another process has a file that one at a time may have.
     #[error(
-        "{}: another process is writing to this store; wait until it ends, or give another directory",
+        "{}: another process has this file and cannot share it (of a store, a program of an older version that writes \
+         to it); wait until it ends, or give another directory",
         path.display()
     )]
     Locked {
         /// The lock file.
+        path: PathBuf,
+    },
+    /// Another process has taken a run over; what this one made of it is not needed.
+    #[error("{}: another process has taken this run over", path.display())]
+    TakenOver {
+        /// Where the run is or will be.
         path: PathBuf,
     },
     /// A value that JSON cannot hold was about to be recorded.

@@ -68,9 +68,10 @@ impl Checkpoint {
         self.batches.iter().find(|batch| batch.answers.iter().any(Option::is_none))
     }
 
-    /// The frames that add up to this state, in the order of a journal: each batch with its answers, then its entry.
+    /// The frames that add up to this state: how often it was taken up, then in the order of a journal each batch with
+    /// its answers, then its entry.
     pub(crate) fn frames(&self) -> Vec<Frame> {
-        let mut frames = Vec::new();
+        let mut frames = vec![Frame::Resumed; self.resumed];
         for (index, batch) in self.batches.iter().enumerate() {
             let (x, candidate_rows) = (batch.x.clone(), batch.candidate_rows.clone());
             frames.push(Frame::Batch { index, x, candidate_rows });

@@ -4,7 +4,6 @@
 //!
 //! ```text
 //! store.json                 what this directory is, and the version of its layout
-//! store.lock                 locked by the process that writes to the store
 //! sweeps/NAME-HASH.json      what was planned: the sweep file's text and the ids of its runs
 //! runs/LABEL-ID/             one run
 //!   spec.json                what was run: specification, numeric platform, results revision      deterministic
@@ -15,7 +14,9 @@
 //!                            and of itself
 //!   timing.jsonl             seconds per entry
 //!   provenance.json          versions, machine, command
-//!   checkpoint.journal       only while a run is unfinished or failed: its answers and records so far
+//!   checkpoint.journal       only of a failed run: its answers and records
+//! runs/.try-RUN-HOST-PID-NONCE/    an attempt at a run by one process: the same files, and its checkpoint.journal
+//! runs/.claim-RUN            who is at work on it
 //! quarantine/                what was damaged and set aside; nothing in it is read
 //! ```
 //!
@@ -27,8 +28,9 @@
 //! called as nothing of a store is passed over.
 //!
 //! Deterministic files are the same bytes however often a run was interrupted and however many ran beside it. Files
-//! appear whole (temporary file, fsync, rename); the journal is append-only and every frame of it is checksummed, so
-//! that a kill, a full disk or a power failure costs at most what was being written.
+//! appear whole (temporary file, fsync, rename), and so do runs, by the rename of an attempt, which fails where the run
+//! is there. The journal is append-only and every frame of it is checksummed, so that a kill, a full disk or a power
+//! failure costs at most what was being written.
 //!
 //! Answers that cost something stand in a folder of their own, which commands share and stores do not own: [`Answers`].
 //! Stores of older versions have them in a folder `labels`, which is read and no more written: [`old_answers`].
@@ -39,7 +41,7 @@
 //! let store = Store::open_or_create(dir.path().join("runs"))?;
 //! let key = RunKey::current(RunSpec::example(), "cpu");
 //! {
-//!     let writer = store.lock()?;
+//!     let writer = store.writer()?;
 //!     let Begin::Open(mut run) = writer.begin(&key)? else { unreachable!("the store is empty") };
 //!     let errors = EntryErrors { mse: 0.5, mae: 0.4, p95_abs: 1.0, max_abs: 1.5 };
 //!     run.entry(EntryRecord::new(0, 80, errors), None)?;
@@ -57,17 +59,22 @@
 
 mod answers;
 mod atomic;
+mod attempt;
 mod calls;
 mod canonical;
+mod claim;
 mod error;
 mod journal;
 mod lines;
 mod log;
+mod merge;
+mod names;
 mod old;
 mod process;
 mod record;
 mod remembering;
 mod run;
+mod shared;
 mod spec;
 mod store;
 mod sweep;
@@ -78,11 +85,14 @@ pub use answers::{
     Answer, AnswerDamage, AnswerDamageKind, AnswerKey, Answers, Contradiction, KeyInput, Merged, answer_keys,
     merge_answers,
 };
+pub use attempt::Listing;
 pub use calls::{Call, CallNote, CallStanding, Calls};
 pub use canonical::canonical_json;
+pub use claim::ClaimNote;
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
 pub use log::{Log, LogText};
+pub use merge::{DifferingRun, MergedRuns};
 pub use old::{OldAnswers, has_old_labels, old_answers, problems_of};
 pub use process::{ProcessName, Standing};
 pub use record::{
@@ -92,8 +102,9 @@ pub use record::{
 };
 pub use remembering::Remembering;
 pub use run::Run;
+pub use shared::Shared;
 pub use spec::{PoolSpec, ProblemSpec, ProtocolSpec, RunKey, RunSpec, StrategySpec};
-pub use store::{Begin, Store, StoreWriter};
+pub use store::{Begin, CLAIM_AGE, Store, StoreWriter};
 pub use sweep::{ColumnRecord, OwnProblem, PlannedLook, PlannedRun, SweepRecord};
 pub use verify::{CheckedRun, CheckedStore, DamagedFile};
 pub use writer::RunWriter;

@@ -48,7 +48,7 @@ pub fn problems_of(store: &Store) -> Result<Vec<ProblemSpec>, StoreError> {
     let mut problems: Vec<ProblemSpec> = Vec::new();
     for run in store.runs()?.flatten() {
         if !problems.contains(&run.spec().problem) {
-            problems.push(run.spec().problem.clone());
+            problems.push((*run.spec().problem).clone());
         }
     }
     Ok(problems)
@@ -71,7 +71,7 @@ pub fn old_answers(store: &Store, problem: &ProblemSpec) -> Result<OldAnswers, S
     // An absent file is an empty one, and one of another key holds nothing for this problem.
     found.dropped_bytes = read_frames(&path, &key, &mut keep)?.unwrap_or(0);
     for run in store.runs()? {
-        match run.and_then(|run| if run.spec().problem == *problem { of_run(&run) } else { Ok(Vec::new()) }) {
+        match run.and_then(|run| if *run.spec().problem == *problem { of_run(&run) } else { Ok(Vec::new()) }) {
             Ok(answers) => all.extend(answers),
             Err(error) => found.unreadable.push(error.to_string()),
         }

@@ -73,12 +73,19 @@ impl ProcessName {
 
     /// For a file's name: machine, start of the system, number and start.
     pub(crate) fn file_stem(&self) -> String {
-        let safe = |text: &str, most: usize| -> String {
-            let kept = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
-            text.chars().take(most).map(kept).collect()
-        };
         format!("{}-{}-{}-{}", safe(&self.host, 40), safe(&self.boot, 8), self.pid, self.start)
     }
+
+    /// The machine, for a part of a file's name between dashes.
+    pub(crate) fn file_part(&self) -> String {
+        safe(&self.host, 40)
+    }
+}
+
+/// Plain characters, without dashes.
+fn safe(text: &str, most: usize) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
+    text.chars().take(most).map(kept).collect()
 }
 
 #[cfg(unix)]

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::canonical::canonical_json;
 use crate::error::{StoreError, json_words};
 use crate::journal::{self, Checkpoint};
+use crate::names;
 use crate::record::{EntryRecord, EntryTiming, Footer, Provenance, Status, TestLabels};
 use crate::spec::{RunKey, RunSpec, hash};
 
@@ -57,16 +58,21 @@ impl Run {
             return Err(StoreError::damaged_run(&path, None, "it is not in canonical form, so it was edited"));
         }
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name != key.directory_name() {
+        let is_attempt = names::is_attempt(&dir);
+        if name != key.directory_name() && !names::is_of(&name, &key.directory_name()) {
             let reason = format!("it belongs into a directory called {}", key.directory_name());
             return Err(StoreError::damaged_run(&path, None, reason));
         }
         let footer_path = dir.join(FOOTER);
-        let footer = read_optional(&footer_path)?.map(|text| footer(&footer_path, &text)).transpose()?;
+        // What its process wrote last before it was to take its place says nothing: it did not get there.
+        let footer = match is_attempt {
+            true => None,
+            false => read_optional(&footer_path)?.map(|text| footer(&footer_path, &text)).transpose()?,
+        };
         let mut run = Self::assembled(dir, key, footer);
         if run.footer.is_none() {
             let entries = run.checkpoint()?.records.len();
-            if entries == 0 && run.dir.join(RECORDS).exists() && !run.dir.join(JOURNAL).exists() {
+            if entries == 0 && !is_attempt && run.dir.join(RECORDS).exists() && !run.dir.join(JOURNAL).exists() {
                 // A checkpoint goes only after its footer is there.
                 let reason = "it stands there without a footer and without a checkpoint";
                 return Err(StoreError::damaged_run(run.dir.join(RECORDS), None, reason));
@@ -100,7 +106,12 @@ impl Run {
         &self.key.spec
     }
 
-    /// The directory.
+    /// What it is called: the name of its directory once it is over.
+    pub fn name(&self) -> String {
+        self.key.directory_name()
+    }
+
+    /// The directory; of a run that is not over that of the attempt that came furthest.
     pub fn directory(&self) -> &Path {
         &self.dir
     }
@@ -131,7 +142,7 @@ impl Run {
     /// # Errors
     /// A run that cannot be read.
     pub fn superseded(&self) -> Result<Option<Self>, StoreError> {
-        match superseded(&self.dir).filter(|dir| dir.exists()) {
+        match superseded(&self.dir.with_file_name(self.name())).filter(|dir| dir.exists()) {
             Some(dir) => Self::open(dir).map(Some),
             None => Ok(None),
         }

@@ -7,15 +7,16 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::canonical::canonical_json;
+use crate::shared::Shared;
 
 /// Everything that the results of a run depend on, beside the numeric platform and the results revision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
     /// What is learned.
-    pub problem: ProblemSpec,
+    pub problem: Shared<ProblemSpec>,
     /// Who chooses.
-    pub strategy: StrategySpec,
+    pub strategy: Shared<StrategySpec>,
     /// Number of the repetition; runs of equal problem and seed share test set, initial set, candidates and weights.
     pub seed: u64,
     /// How much is labelled when, and from which pool.
@@ -24,12 +25,12 @@ pub struct RunSpec {
     pub preset: String,
     /// The network of an ensemble's members ([`dal_core::model::NetworkSpec`]); a model of another kind with its
     /// `kind`.
-    pub network: Value,
+    pub network: Shared<Value>,
     /// The training of an ensemble ([`dal_core::model::TrainingSpec`]); null for another kind.
-    pub training: Value,
+    pub training: Shared<Value>,
     /// How answers are transformed and scaled before a model learns them; absent where they are taken as they come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outputs: Option<Value>,
+    pub outputs: Option<Shared<Value>>,
     /// The engine that trains, such as `cpu` or `tch`.
     pub engine: String,
 }
@@ -118,11 +119,17 @@ impl RunSpec {
         format!("{}-{}{pool}-s{}", safe(&self.problem.variant), safe(&self.strategy.variant), self.seed)
     }
 
+    /// Name of the directory of the run that has this specification and this [id](RunKey::id).
+    pub fn directory_name(&self, id: &str) -> String {
+        format!("{}-{id}", self.label())
+    }
+
     /// A small specification for examples and tests.
     pub fn example() -> Self {
         Self {
-            problem: ProblemSpec { id: "sine".into(), variant: "sine".into(), settings: BTreeMap::new(), digest: None },
-            strategy: StrategySpec { id: "gsx".into(), variant: "gsx".into(), settings: BTreeMap::new() },
+            problem: ProblemSpec { id: "sine".into(), variant: "sine".into(), settings: BTreeMap::new(), digest: None }
+                .into(),
+            strategy: StrategySpec { id: "gsx".into(), variant: "gsx".into(), settings: BTreeMap::new() }.into(),
             seed: 0,
             protocol: ProtocolSpec {
                 initial: 80,
@@ -132,8 +139,8 @@ impl RunSpec {
                 pool: PoolSpec::Uniform { ratio: 2 },
             },
             preset: "published".into(),
-            network: serde_json::json!({"hidden": [20, 20], "n_inputs": 1, "n_outputs": 1}),
-            training: serde_json::json!({"epochs": 500, "learning_rate": 1e-3, "n_members": 10}),
+            network: serde_json::json!({"hidden": [20, 20], "n_inputs": 1, "n_outputs": 1}).into(),
+            training: serde_json::json!({"epochs": 500, "learning_rate": 1e-3, "n_members": 10}).into(),
             outputs: None,
             engine: "cpu".into(),
         }
@@ -170,7 +177,7 @@ impl RunKey {
 
     /// Name of the run's directory: the label for people, the id for the program.
     pub fn directory_name(&self) -> String {
-        format!("{}-{}", self.spec.label(), self.id())
+        self.spec.directory_name(&self.id())
     }
 }
 

@@ -1,35 +1,40 @@
 //! The directory that holds runs: opening, locking, listing.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::atomic;
+use crate::attempt::{self, Listing};
 use crate::canonical::canonical_json;
+use crate::claim::{CLAIM, ClaimNote, Claims, Taken};
 use crate::error::{StoreError, json_words};
-use crate::journal::{Checkpoint, Journal};
+use crate::journal::Checkpoint;
+use crate::names::{Found, HIDDEN, is_hashed, is_older, list_all, name_of, short};
 use crate::record::Status;
-use crate::run::{FOOTER, JOURNAL, Run, SPEC, remove_superseded, superseded};
+use crate::run::{FOOTER, JOURNAL, Run, WAITING, remove_superseded, superseded};
 use crate::spec::{RunKey, short_hash};
 use crate::sweep::SweepRecord;
 use crate::writer::RunWriter;
 
 pub(crate) const MANIFEST: &str = "store.json";
-/// The manifest before it is in place.
-const BEGUN: &str = "store.json.tmp";
 pub(crate) const LOCK: &str = "store.lock";
 pub(crate) const RUNS: &str = "runs";
 pub(crate) const SWEEPS: &str = "sweeps";
 /// Where damaged things are moved to; nothing in it is read.
 pub(crate) const QUARANTINE: &str = "quarantine";
+/// Lists of work that were handed to other machines, and their logs.
+pub(crate) const TASKS: &str = "tasks";
 /// Where older versions kept answers.
 pub(crate) const LABELS: &str = "labels";
 const FORMAT: u64 = 1;
-/// Directories and files that are not whole yet start with this.
-pub(crate) const HIDDEN: char = '.';
-
+/// Without a sign of life for so long, another process counts as gone.
+pub const CLAIM_AGE: Duration = Duration::from_secs(120);
 /// A directory of runs. Reading needs no lock: files appear whole.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -109,25 +114,43 @@ impl Store {
     /// # Errors
     /// A directory that cannot be listed.
     pub fn runs(&self) -> Result<impl Iterator<Item = Result<Run, StoreError>> + use<>, StoreError> {
-        let dir = self.root.join(RUNS);
-        Ok(self.run_names()?.into_iter().map(move |name| Run::open(dir.join(name))))
+        let store = self.clone();
+        Ok(self.run_names()?.into_iter().map(move |name| store.run(&name)))
     }
 
-    /// Names of the runs' directories, sorted; nothing is read.
+    /// Names of the runs, sorted: of those that are over and of those that were begun.
     ///
     /// # Errors
     /// A directory that cannot be listed.
     pub fn run_names(&self) -> Result<Vec<String>, StoreError> {
-        let runs = list(&self.root.join(RUNS))?.into_iter().filter(|found| found.is_dir && is_hashed(&found.name));
-        Ok(runs.map(|found| found.name).collect())
+        Ok(self.run_names_in(&self.listing()?))
     }
 
-    /// The run in this directory of `runs`.
+    /// As [`run_names`](Self::run_names), by a listing made before.
+    pub fn run_names_in(&self, listing: &Listing) -> Vec<String> {
+        listing.names(&self.root.join(RUNS))
+    }
+
+    /// What the folder of runs holds now.
     ///
     /// # Errors
-    /// A run that cannot be read.
+    /// A directory that cannot be listed.
+    pub fn listing(&self) -> Result<Listing, StoreError> {
+        Listing::of(&self.root.join(RUNS))
+    }
+
+    /// The run of this name; of one that is not over the attempt that came furthest.
+    ///
+    /// # Errors
+    /// A run that cannot be read, or is not there.
     pub fn run(&self, directory: &str) -> Result<Run, StoreError> {
-        Run::open(self.root.join(RUNS).join(directory))
+        let dir = self.root.join(RUNS).join(directory);
+        if !dir.exists()
+            && let Some(run) = self.furthest_attempt(directory, &self.listing()?)?
+        {
+            return Ok(run);
+        }
+        Run::open(dir)
     }
 
     /// The run with this key, if there is one, whatever its status.
@@ -136,7 +159,46 @@ impl Store {
     /// A run that cannot be read.
     pub fn find(&self, key: &RunKey) -> Result<Option<Run>, StoreError> {
         let dir = self.run_dir(key);
-        if dir.exists() { Run::open(dir).map(Some) } else { Ok(None) }
+        if dir.exists() {
+            return Run::open(dir).map(Some);
+        }
+        match self.furthest_attempt(&key.directory_name(), &self.listing()?)? {
+            None if dir.exists() => Run::open(dir).map(Some),
+            found => Ok(found),
+        }
+    }
+
+    /// How a run of this name stands, by a listing made before; `None` if it was not begun. Of a finished run nothing
+    /// is read, and one file is looked for: only [`check_run`](Self::check_run) finds damage.
+    ///
+    /// # Errors
+    /// A run that is not over, or failed, and cannot be read.
+    pub fn standing(&self, name: &str, listing: &Listing) -> Result<Option<Status>, StoreError> {
+        if !listing.has_whole(name) {
+            return Ok(listing.has_attempt(name).then_some(Status::Partial { entries: 0 }));
+        }
+        let dir = self.root.join(RUNS).join(name);
+        // Failed runs keep their checkpoints, and older versions have those of unfinished ones in the same place.
+        match dir.join(JOURNAL).symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(Status::Done)),
+            _ => Run::open(dir).map(|run| Some(run.status().clone())),
+        }
+    }
+
+    /// As [`find`](Self::find), by a listing made before: what is not in it costs nothing.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_in(&self, key: &RunKey, listing: &Listing) -> Result<Option<Run>, StoreError> {
+        let name = key.directory_name();
+        if !listing.has_whole(&name) && !listing.has_attempt(&name) {
+            return Ok(None);
+        }
+        self.find(key)
+    }
+
+    fn furthest_attempt(&self, name: &str, listing: &Listing) -> Result<Option<Run>, StoreError> {
+        attempt::furthest(&listing.of_run(&self.root.join(RUNS), name))
     }
 
     /// Every sweep that was planned on this store, by name. A record that cannot be read is an error of its own; the
@@ -170,23 +232,33 @@ impl Store {
         serde_json::from_slice(&bytes).map_err(|e| damaged(Some(e.line()), json_words(&e)))
     }
 
-    /// Takes the right to write, which one process at a time can have. It ends with the returned value, or with the
-    /// process however that ends.
+    /// Writes to the store. Several processes may, on one machine or on several that share a file system.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] while another process has it.
-    pub fn lock(&self) -> Result<StoreWriter, StoreError> {
+    /// [`StoreError::Locked`] while a program of an older version writes to it, which cannot share.
+    pub fn writer(&self) -> Result<StoreWriter, StoreError> {
+        self.writer_with(CLAIM_AGE, None)
+    }
+
+    /// As [`writer`](Self::writer), where claims of other processes count no more after `claim_age` without a sign of
+    /// life, and this process is told by the name of its job.
+    ///
+    /// # Errors
+    /// As [`writer`](Self::writer).
+    pub fn writer_with(&self, claim_age: Duration, job: Option<String>) -> Result<StoreWriter, StoreError> {
+        let older = self.keep_older_versions_away()?;
+        let claims = Claims::new(claim_age, job);
+        Ok(StoreWriter { store: self.clone(), claims, listing: Mutex::new(None), _older: older })
+    }
+
+    /// Older versions let one process write, which holds a lock on a file that they made. Where it is there, this one
+    /// shares the lock as far as the file system has locks: nothing else depends on it.
+    fn keep_older_versions_away(&self) -> Result<Option<File>, StoreError> {
         let path = self.root.join(LOCK);
-        let lock = File::options()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::io(&path, "open"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(StoreWriter { store: self.clone(), _lock: lock }),
+        let Ok(file) = File::open(&path) else { return Ok(None) };
+        match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path }),
-            Err(TryLockError::Error(error)) => Err(StoreError::io(path, "lock")(error)),
+            _ => Ok(Some(file)),
         }
     }
 
@@ -195,20 +267,26 @@ impl Store {
     }
 }
 
-/// The right to write to a store; threads may share it.
+/// Who writes to a store; threads may share it.
 #[derive(Debug)]
 pub struct StoreWriter {
     store: Store,
-    _lock: File,
+    claims: Claims,
+    /// What the folder of runs held, how long listing it took, and when.
+    listing: Mutex<Option<(Listing, Duration, Instant)>>,
+    _older: Option<File>,
 }
 
 /// How a run stands that is about to be started.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once a run, and taken apart where it arrives")]
 pub enum Begin {
     /// It is over, done or failed.
     Over(Run),
     /// It can go on from its checkpoint, which may be empty.
     Open(RunWriter),
+    /// Another process is at work on it.
+    Elsewhere(ClaimNote),
 }
 
 impl StoreWriter {
@@ -234,68 +312,156 @@ impl StoreWriter {
         key: &RunKey,
         checkpoint: impl FnOnce() -> Option<Checkpoint>,
     ) -> Result<Begin, StoreError> {
+        if let Some(run) = self.over(key)? {
+            return Ok(Begin::Over(run));
+        }
+        let (runs, name) = (self.runs_dir(), key.directory_name());
+        let claim = match self.claims.take(&runs, &name)? {
+            Taken::Mine(claim) => claim,
+            Taken::Elsewhere(note) => return Ok(Begin::Elsewhere(note)),
+        };
+        // Its former owner may have come to the end meanwhile.
+        if let Some(run) = self.over(key)? {
+            return Ok(Begin::Over(run));
+        }
         let dir = self.store.run_dir(key);
-        if !dir.exists()
+        if dir.exists() {
+            // An older version left it unfinished in its place. Of several processes one moves it.
+            let run = Run::open(dir.clone())?;
+            if !matches!(run.status(), Status::Partial { .. }) {
+                // A sleeper has put it there since.
+                return Ok(Begin::Over(run));
+            }
+            let attempt = runs.join(name_of(&name));
+            match fs::rename(&dir, &attempt) {
+                Ok(()) => return RunWriter::open(attempt, dir, key.clone(), claim, Vec::new()).map(Begin::Open),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io(dir, "take up")(error)),
+            }
+        }
+        let others = self.attempts(&name)?;
+        let furthest = attempt::furthest(&others)?;
+        if furthest.is_none()
             && let Some(old) = superseded(&dir).filter(|old| old.exists())
         {
             // A kill while it was being replaced: it stands.
             fs::rename(&old, &dir).map_err(StoreError::io(&dir, "put back"))?;
+            return match self.over(key)? {
+                Some(run) => Ok(Begin::Over(run)),
+                None => Err(StoreError::Absent { path: dir }),
+            };
         }
-        if let Some(run) = self.store.find(key)? {
-            if matches!(run.status(), Status::Partial { .. }) {
-                return RunWriter::open(dir, key.clone()).map(Begin::Open);
-            }
-            run.check_lengths()?;
-            if *run.status() == Status::Done {
-                self.clean(key)?;
-                remove_superseded(&dir)?;
-            }
-            return Ok(Begin::Over(run));
+        let known = match furthest {
+            Some(run) => run.checkpoint()?,
+            None => checkpoint().unwrap_or_default(),
+        };
+        let attempt = attempt::create(&runs, key, &known)?;
+        let others = forget_dead(others);
+        let mut writer = RunWriter::open(attempt, dir, key.clone(), claim, others)?;
+        writer.dropped(known.dropped_bytes);
+        Ok(Begin::Open(writer))
+    }
+
+    /// Claims a run for something else than running it.
+    pub(crate) fn claim(&self, name: &str) -> Result<Taken, StoreError> {
+        self.claims.take(&self.runs_dir(), name)
+    }
+
+    /// The run, if it is over; what a kill left beside it is removed.
+    fn over(&self, key: &RunKey) -> Result<Option<Run>, StoreError> {
+        let dir = self.store.run_dir(key);
+        if !dir.exists() {
+            return Ok(None);
         }
-        let unborn = self.unborn(key, &checkpoint().unwrap_or_default())?;
-        fs::rename(&unborn, &dir).map_err(StoreError::io(&dir, "create"))?;
-        atomic::sync_parent(&dir);
-        RunWriter::open(dir, key.clone()).map(Begin::Open)
+        let run = match Run::open(dir.clone()) {
+            Err(_) if !dir.exists() => return Ok(None),
+            run => run?,
+        };
+        if matches!(run.status(), Status::Partial { .. }) {
+            return Ok(None);
+        }
+        run.check_lengths()?;
+        if *run.status() == Status::Done {
+            self.clean(key)?;
+            remove_superseded(&dir)?;
+        }
+        Ok(Some(run))
+    }
+
+    /// Attempts at a run, as of now or, in a large store, of a little while ago.
+    fn attempts(&self, name: &str) -> Result<Vec<PathBuf>, StoreError> {
+        /// At most one part in so many of the time is spent on listing.
+        const SHARE: u32 = 20;
+        let mut known = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = known
+            .as_ref()
+            .is_some_and(|(listing, took, at)| !listing.is_small() && at.elapsed() < took.saturating_mul(SHARE));
+        if !is_fresh {
+            let start = Instant::now();
+            let listing = self.store.listing()?;
+            *known = Some((listing, start.elapsed(), Instant::now()));
+        }
+        Ok(known.as_ref().map(|(listing, ..)| listing.of_run(&self.runs_dir(), name)).unwrap_or_default())
+    }
+
+    fn runs_dir(&self) -> PathBuf {
+        self.store.root.join(RUNS)
+    }
+
+    /// Removes what kills left: attempts at runs that are over, and files of this machine's processes that are gone.
+    ///
+    /// # Errors
+    /// A directory that cannot be listed.
+    pub fn sweep_up(&self) -> Result<(), StoreError> {
+        let (runs, listing) = (self.runs_dir(), self.store.listing()?);
+        for name in &listing.unborn {
+            let unborn = runs.join(name);
+            if attempt::is_dead(&unborn) || is_older(name) {
+                let _ = fs::remove_dir_all(unborn);
+            }
+        }
+        let by_short: BTreeMap<String, &String> = listing.whole.iter().map(|name| (short(name), name)).collect();
+        for (run, attempts) in &listing.attempts {
+            let Some(whole) = by_short.get(run) else { continue };
+            if Run::open(runs.join(whole)).is_ok_and(|run| !matches!(run.status(), Status::Partial { .. })) {
+                for attempt in attempts {
+                    let _ = fs::remove_dir_all(runs.join(attempt));
+                }
+            }
+        }
+        for name in listing.claimed.iter().filter(|name| by_short.contains_key(*name)) {
+            remove_if_there(&runs.join(format!("{CLAIM}{name}")))?;
+        }
+        Ok(())
     }
 
     /// Takes a run back to a checkpoint, to be made anew from there. What it was is kept beside the runs
-    /// ([`Run::superseded`]) until it is finished again.
+    /// ([`Run::superseded`]) until it is finished again. `None` while another process is at work on it.
     ///
     /// # Errors
     /// A disk that refuses; the run then stands as it was.
-    pub fn take_back(&self, run: &Run, checkpoint: &Checkpoint) -> Result<RunWriter, StoreError> {
-        let dir = run.directory().to_owned();
-        let unborn = self.unborn(run.key(), checkpoint)?;
+    pub fn take_back(&self, run: &Run, checkpoint: &Checkpoint) -> Result<Option<RunWriter>, StoreError> {
+        let (key, name) = (run.key(), run.name());
+        let Taken::Mine(claim) = self.claims.take(&self.runs_dir(), &name)? else { return Ok(None) };
+        let dir = self.store.run_dir(key);
         let Some(old) = superseded(&dir) else { return Err(StoreError::Absent { path: dir }) };
-        if old.exists() {
-            // Taken back before, and not finished since: the form that was finished stays.
-            fs::remove_dir_all(&dir).map_err(StoreError::io(&dir, "remove"))?;
-        } else {
+        let others = self.attempts(&name)?;
+        let attempt = attempt::create(&self.runs_dir(), key, checkpoint)?;
+        // Taken back before, and not finished since: the form that was finished stays.
+        if dir.exists() && !old.exists() {
             if let Some(folder) = old.parent() {
                 fs::create_dir_all(folder).map_err(StoreError::io(folder, "create"))?;
             }
             fs::rename(&dir, &old).map_err(StoreError::io(&dir, "set aside"))?;
+            atomic::sync_parent(&dir);
+        } else if dir.exists() {
+            fs::remove_dir_all(&dir).map_err(StoreError::io(&dir, "remove"))?;
         }
-        fs::rename(&unborn, &dir).map_err(StoreError::io(&dir, "create"))?;
-        atomic::sync_parent(&dir);
-        RunWriter::open(dir, run.key().clone())
-    }
-
-    /// A hidden directory with the specification and a checkpoint in it, so that a run appears whole or not at all.
-    fn unborn(&self, key: &RunKey, checkpoint: &Checkpoint) -> Result<PathBuf, StoreError> {
-        let unborn = self.store.root.join(RUNS).join(format!("{HIDDEN}{}", key.directory_name()));
-        if unborn.exists() {
-            fs::remove_dir_all(&unborn).map_err(StoreError::io(&unborn, "remove"))?;
+        for other in &others {
+            // What was begun of it is not what it is to go on from.
+            let _ = fs::remove_dir_all(other);
         }
-        fs::create_dir_all(&unborn).map_err(StoreError::io(&unborn, "create"))?;
-        atomic::write(&unborn.join(SPEC), key.to_json().as_bytes())?;
-        let frames = checkpoint.frames();
-        if !frames.is_empty() {
-            let (mut journal, _) = Journal::open(unborn.join(JOURNAL), &key.to_json())?;
-            frames.iter().try_for_each(|frame| journal.append(frame))?;
-            journal.sync()?;
-        }
-        Ok(unborn)
+        RunWriter::open(attempt, dir, key.clone(), claim, Vec::new()).map(Some)
     }
 
     /// Removes the checkpoint of a run that is done, which a kill between footer and clean-up leaves behind. What the
@@ -308,18 +474,30 @@ impl StoreWriter {
     }
 
     /// Takes up a run that failed, from where it failed; failed labels of an initial set without a single answer are
-    /// forgotten, so that they are asked for again.
+    /// forgotten, so that they are asked for again. `None` while another process is at work on it.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
-    pub fn retry(&self, run: &Run) -> Result<RunWriter, StoreError> {
+    pub fn retry(&self, run: &Run) -> Result<Option<RunWriter>, StoreError> {
         let dir = run.directory().to_owned();
         let checkpoint = run.checkpoint()?;
-        if checkpoint.batches.first().is_some_and(|batch| !batch.answers.iter().any(|a| matches!(a, Some(Ok(_))))) {
-            remove_if_there(&dir.join(JOURNAL))?;
+        let (runs, name) = (self.runs_dir(), run.name());
+        let Taken::Mine(claim) = self.claims.take(&runs, &name)? else { return Ok(None) };
+        if !self.store.find(run.key())?.is_some_and(|now| matches!(now.status(), Status::Failed(_))) {
+            return Ok(None);
         }
-        remove_if_there(&dir.join(FOOTER))?;
-        RunWriter::open(dir, run.key().clone())
+        let attempt = runs.join(name_of(&name));
+        match fs::rename(&dir, &attempt) {
+            // Another process has taken it up since it was looked at.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            moved => moved.map_err(StoreError::io(&dir, "take up"))?,
+        }
+        if checkpoint.batches.first().is_some_and(|batch| !batch.answers.iter().any(|a| matches!(a, Some(Ok(_))))) {
+            remove_if_there(&attempt.join(JOURNAL))?;
+        }
+        remove_if_there(&attempt.join(FOOTER))?;
+        remove_if_there(&attempt.join(WAITING))?;
+        RunWriter::open(attempt, dir, run.key().clone(), claim, Vec::new()).map(Some)
     }
 
     /// Keeps what a sweep planned.
@@ -336,6 +514,16 @@ impl StoreWriter {
     }
 }
 
+/// Removes attempts whose processes are known to be gone; the others are returned.
+fn forget_dead(attempts: Vec<PathBuf>) -> Vec<PathBuf> {
+    let (dead, others): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|attempt| attempt::is_dead(attempt));
+    for attempt in dead {
+        // What stays of it costs room alone.
+        let _ = fs::remove_dir_all(attempt);
+    }
+    others
+}
+
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, "remove")(error)),
@@ -350,8 +538,8 @@ fn is_empty(dir: &Path) -> io::Result<bool> {
         let entry = entry?;
         let begun = match entry.file_name().to_str() {
             Some(RUNS | SWEEPS) => entry.file_type()?.is_dir() && fs::read_dir(entry.path())?.next().is_none(),
-            Some(BEGUN) => entry.file_type()?.is_file(),
-            _ => false,
+            Some(name) => is_begun_manifest(name) && entry.file_type()?.is_file(),
+            None => false,
         };
         if !begun {
             return Ok(false);
@@ -360,10 +548,10 @@ fn is_empty(dir: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Something in a directory.
-pub(crate) struct Found {
-    pub(crate) name: String,
-    pub(crate) is_dir: bool,
+/// Whether a file of this name is the manifest before it is in place: `store.json.NONCE.tmp`, of older versions without
+/// the nonce.
+fn is_begun_manifest(name: &str) -> bool {
+    name.strip_prefix(MANIFEST).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".tmp"))
 }
 
 /// What is in a directory, sorted by name, without what is not whole yet.
@@ -371,25 +559,4 @@ fn list(dir: &Path) -> Result<Vec<Found>, StoreError> {
     let mut found = list_all(dir)?;
     found.retain(|found| !found.name.starts_with(HIDDEN) && !found.name.ends_with(".tmp"));
     Ok(found)
-}
-
-/// What is in a directory, sorted by name.
-pub(crate) fn list_all(dir: &Path) -> Result<Vec<Found>, StoreError> {
-    let failed = |source| StoreError::Io { path: dir.to_owned(), action: "list", source };
-    let mut all = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let kind = entry.file_type().map_err(failed)?;
-        let is_dir = kind.is_dir() || kind.is_symlink() && entry.path().is_dir();
-        all.push(Found { name: entry.file_name().to_string_lossy().into_owned(), is_dir });
-    }
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(all)
-}
-
-/// Whether a name ends as those of runs and sweeps do: a dash and 16 hexadecimal digits.
-pub(crate) fn is_hashed(name: &str) -> bool {
-    name.rsplit_once('-').is_some_and(|(label, hash)| {
-        !label.is_empty() && hash.len() == 16 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    })
 }

@@ -5,17 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::atomic;
+use crate::claim::{CLAIM, NOW};
 use crate::error::StoreError;
 use crate::journal::Journal;
+use crate::names::{NEW, TRY, is_hashed, is_older, list_all};
 use crate::record::Status;
-use crate::run::{FOOTER, JOURNAL, LABELS, PROVENANCE, QUERIES, RECORDS, Run, SPEC, TIMING};
-use crate::store::{
-    HIDDEN, LABELS as LABELS_DIR, LOCK, MANIFEST, QUARANTINE, RUNS, SWEEPS, Store, StoreWriter, is_hashed, list_all,
-};
+use crate::run::{FOOTER, JOURNAL, LABELS, PROVENANCE, QUERIES, RECORDS, Run, SPEC, SUPERSEDED, TIMING, WAITING};
+use crate::store::{LABELS as LABELS_DIR, LOCK, MANIFEST, QUARANTINE, RUNS, SWEEPS, Store, StoreWriter, TASKS};
 use crate::sweep::PlannedRun;
 
 /// What a run's directory may hold.
-const KNOWN: [&str; 8] = [SPEC, RECORDS, QUERIES, LABELS, FOOTER, TIMING, PROVENANCE, JOURNAL];
+const KNOWN: [&str; 9] = [SPEC, RECORDS, QUERIES, LABELS, FOOTER, TIMING, PROVENANCE, JOURNAL, WAITING];
 
 /// What was found of one run.
 #[derive(Debug)]
@@ -69,11 +69,17 @@ impl Store {
             has_leftover: false,
             foreign: Vec::new(),
         };
+        let mut folder = self.root().join(RUNS).join(directory);
         match self.run(directory) {
-            Ok(run) => check(&run, &mut checked),
+            Ok(run) => {
+                check(&run, &mut checked);
+                run.directory().clone_into(&mut folder);
+            }
             Err(error) => checked.damage.push(error),
         }
-        match list_all(&self.root().join(RUNS).join(directory)) {
+        match list_all(&folder) {
+            // Attempts that cannot be read are named above.
+            Err(_) if !folder.exists() && !checked.damage.is_empty() => {}
             Ok(found) => {
                 let names = found.into_iter().filter(|found| found.is_dir || !KNOWN.contains(&found.name.as_str()));
                 checked.foreign.extend(names.map(|found| found.name).filter(|name| !name.ends_with(".tmp")));
@@ -90,7 +96,7 @@ impl Store {
     /// A directory that cannot be listed.
     pub fn check_rest(&self) -> Result<CheckedStore, StoreError> {
         let mut checked = CheckedStore::default();
-        let known = [MANIFEST, LOCK, RUNS, SWEEPS, LABELS_DIR, QUARANTINE];
+        let known = [MANIFEST, LOCK, RUNS, SWEEPS, LABELS_DIR, QUARANTINE, SUPERSEDED, TASKS];
         for found in list_all(self.root())?.into_iter().filter(|found| !known.contains(&found.name.as_str())) {
             // Reports and exports are often written into the store that they are made of.
             let of_ours =
@@ -99,8 +105,9 @@ impl Store {
                 checked.foreign.push(found.name);
             }
         }
-        let is_run = |found: &crate::store::Found| found.is_dir && is_hashed(&found.name);
-        let unborn = |name: &str| name.strip_prefix(HIDDEN).is_some_and(is_hashed);
+        let is_run = |found: &crate::names::Found| found.is_dir && is_hashed(&found.name);
+        let ours = [TRY, NEW, CLAIM, NOW];
+        let unborn = |name: &str| is_older(name) || ours.iter().any(|prefix| name.starts_with(prefix));
         let foreign =
             list_all(&self.root().join(RUNS))?.into_iter().filter(|found| !is_run(found) && !unborn(&found.name));
         checked.foreign.extend(foreign.map(|found| format!("{RUNS}/{}", found.name)));
@@ -178,7 +185,20 @@ impl StoreWriter {
     /// # Errors
     /// A disk that refuses.
     pub fn set_aside(&self, name: &str) -> Result<PathBuf, StoreError> {
-        let from = self.store().root().join(name);
+        let mut from = self.store().root().join(name);
+        if let Some(run) = name.strip_prefix(RUNS).and_then(|name| name.strip_prefix('/'))
+            && !from.exists()
+        {
+            // A run that is not over: all its attempts but the last, which is set aside below.
+            let mut attempts = self.store().listing()?.of_run(&self.store().root().join(RUNS), run);
+            if let Some(last) = attempts.pop() {
+                for attempt in attempts {
+                    let name = attempt.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    self.set_aside(&format!("{RUNS}/{name}"))?;
+                }
+                from = last;
+            }
+        }
         let to = self.store().root().join(QUARANTINE).join(name);
         let folder = to.parent().unwrap_or(Path::new(QUARANTINE));
         fs::create_dir_all(folder).map_err(StoreError::io(folder, "create"))?;

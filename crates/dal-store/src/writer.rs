@@ -9,7 +9,9 @@ use ndarray::{Array2, ArrayView2};
 use ndarray_npy::WriteNpyExt;
 
 use crate::atomic;
+use crate::attempt::Live;
 use crate::canonical::canonical_json;
+use crate::claim::Claim;
 use crate::error::StoreError;
 use crate::journal::{Checkpoint, Frame, Journal};
 use crate::record::{EntryRecord, EntryTiming, Failure, FileSeal, Footer, Provenance, TestLabels};
@@ -25,17 +27,31 @@ use crate::spec::{RunKey, hash};
 /// leaves a checkpoint.
 #[derive(Debug)]
 pub struct RunWriter {
+    /// Its attempt.
     dir: PathBuf,
+    /// Where it will be.
+    target: PathBuf,
     key: RunKey,
     journal: Journal,
     state: Checkpoint,
     keeps_labels: bool,
     test_labels: Option<TestLabels>,
+    /// Attempts that it makes needless.
+    others: Vec<PathBuf>,
+    _live: Live,
+    /// Given up last.
+    _claim: Claim,
 }
 
 impl RunWriter {
-    /// Opens the checkpoint in a directory that holds the run's `spec.json` already.
-    pub(crate) fn open(dir: PathBuf, key: RunKey) -> Result<Self, StoreError> {
+    /// Opens the checkpoint in an attempt that holds the run's `spec.json` already.
+    pub(crate) fn open(
+        dir: PathBuf,
+        target: PathBuf,
+        key: RunKey,
+        claim: Claim,
+        others: Vec<PathBuf>,
+    ) -> Result<Self, StoreError> {
         let (mut journal, mut state) = Journal::open(dir.join(JOURNAL), &key.to_json())?;
         if !state.batches.is_empty() {
             journal.append(&Frame::Resumed)?;
@@ -45,7 +61,13 @@ impl RunWriter {
         if waiting.exists() {
             fs::remove_file(&waiting).map_err(StoreError::io(&waiting, "remove"))?;
         }
-        Ok(Self { dir, key, journal, state, keeps_labels: false, test_labels: None })
+        let (keeps_labels, test_labels, live) = (false, None, Live::new(&dir));
+        Ok(Self { dir, target, key, journal, state, keeps_labels, test_labels, others, _live: live, _claim: claim })
+    }
+
+    /// So many bytes of the checkpoint that this one goes on from were left out.
+    pub(crate) fn dropped(&mut self, bytes: u64) {
+        self.state.dropped_bytes += bytes;
     }
 
     /// What is known so far: what was found when the run was taken up, and what came since.
@@ -58,14 +80,14 @@ impl RunWriter {
         &self.key
     }
 
-    /// The run's directory.
+    /// The directory of its attempt.
     pub fn directory(&self) -> &Path {
         &self.dir
     }
 
     fn add(&mut self, frame: Frame) -> Result<(), StoreError> {
         self.state.apply(&frame).map_err(|reason| StoreError::OutOfOrder { path: self.dir.clone(), reason })?;
-        self.journal.append(&frame)
+        self.journal.append(&frame).map_err(|error| self.refused(error))
     }
 
     /// These points are asked for: batch 0 is the initial set, batch t + 1 what was chosen at entry t.
@@ -105,12 +127,17 @@ impl RunWriter {
     /// An entry is evaluated, and its queries are chosen unless it is the last.
     ///
     /// # Errors
-    /// An entry out of order, a value that is not finite, a disk that refuses.
+    /// An entry out of order, a value that is not finite, a disk that refuses; [`StoreError::TakenOver`] where another
+    /// process has finished the run.
     pub fn entry(&mut self, record: EntryRecord, timing: Option<EntryTiming>) -> Result<(), StoreError> {
         for (what, value) in record.numbers() {
             if !value.is_finite() {
                 return Err(StoreError::NonFinite { path: self.dir.clone(), what, value });
             }
+        }
+        if self.target.exists() {
+            // Another process took the run over and came to its end.
+            return Err(StoreError::TakenOver { path: self.target.clone() });
         }
         if let Some(timing) = timing {
             self.add(Frame::Timing(timing))?;
@@ -146,10 +173,12 @@ impl RunWriter {
         atomic::write(&self.dir.join(WAITING), format!("{why}\n").as_bytes())
     }
 
-    /// The run is complete: writes its files and removes the checkpoint.
+    /// The run is complete: writes its files, puts it in its place and removes the checkpoint. Where another process
+    /// was faster, its run stands and is returned, and this attempt is removed.
     ///
     /// # Errors
-    /// A disk that refuses; the checkpoint then stands and the run can be finished later.
+    /// A disk that refuses; the checkpoint then stands and the run can be finished later. [`StoreError::TakenOver`]
+    /// where the attempt was removed and the run is not there either.
     pub fn finish(self, provenance: &Provenance) -> Result<Run, StoreError> {
         self.close(None, provenance)
     }
@@ -163,8 +192,70 @@ impl RunWriter {
         self.close(Some(failure), provenance)
     }
 
+    /// What another process has made of the run, which it took over; this attempt is removed. `None` where it is not
+    /// over.
+    ///
+    /// # Errors
+    /// A run that cannot be read.
+    pub fn give_up(self) -> Result<Option<Run>, StoreError> {
+        if !self.target.exists() {
+            return Ok(None);
+        }
+        drop(self.journal);
+        // What stays of it costs room alone.
+        let _ = fs::remove_dir_all(&self.dir);
+        Run::open(self.target).map(Some)
+    }
+
+    /// What a refusal of the system means where another process has removed the attempt.
+    fn refused(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Io { .. } if !self.dir.join(SPEC).exists() => {
+                StoreError::TakenOver { path: self.target.clone() }
+            }
+            error => error,
+        }
+    }
+
     fn close(mut self, failure: Option<Failure>, provenance: &Provenance) -> Result<Run, StoreError> {
-        let keep_checkpoint = failure.is_some();
+        let footer = match self.write_files(failure, provenance) {
+            Ok(footer) => footer,
+            Err(error) => {
+                return match self.refused(error) {
+                    error @ StoreError::TakenOver { .. } => self.give_up()?.ok_or(error),
+                    error => Err(error),
+                };
+            }
+        };
+        self.journal.sync()?;
+        drop(self.journal);
+        match fs::rename(&self.dir, &self.target) {
+            Ok(()) => atomic::sync_parent(&self.target),
+            // Another process was faster. Its run is whole, and ours is not needed.
+            Err(_) if self.target.join(FOOTER).exists() => {
+                let _ = fs::remove_dir_all(&self.dir);
+                return Run::open(self.target);
+            }
+            Err(_) if !self.dir.exists() => return Err(StoreError::TakenOver { path: self.target }),
+            Err(error) => return Err(StoreError::io(&self.target, "put in its place")(error)),
+        }
+        if footer.failure.is_none() {
+            let path = self.target.join(JOURNAL);
+            match fs::remove_file(&path) {
+                // Another process has cleaned up already.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.map_err(StoreError::io(&path, "remove"))?,
+            }
+            remove_superseded(&self.target)?;
+        }
+        for other in &self.others {
+            let _ = fs::remove_dir_all(other);
+        }
+        Ok(Run::assembled(self.target, self.key, Some(footer)))
+    }
+
+    /// Everything but the place.
+    fn write_files(&mut self, failure: Option<Failure>, provenance: &Provenance) -> Result<Footer, StoreError> {
         let records = lines(&self.state.records);
         let queries = npy(&self.state.queries(), &self.dir)?;
         let labels = if self.keeps_labels { Some(npy(&self.state.labels(), &self.dir)?) } else { None };
@@ -179,19 +270,11 @@ impl RunWriter {
         atomic::place(&self.dir.join(PROVENANCE), &lines(&[provenance]), false)?;
         // The footer vouches for the files before it, so they must last before it does.
         atomic::sync_parent(&self.dir.join(RECORDS));
-        let (entries, test_labels) = (self.state.records.len(), self.test_labels);
+        let (entries, test_labels) = (self.state.records.len(), self.test_labels.clone());
         let mut footer = Footer { failure, entries, files, test_labels, seal: None };
         footer.seal = Some(hash(&lines(std::slice::from_ref(&footer))));
         atomic::write(&self.dir.join(FOOTER), &lines(std::slice::from_ref(&footer)))?;
-        if keep_checkpoint {
-            self.journal.sync()?;
-        } else {
-            drop(self.journal);
-            let path = self.dir.join(JOURNAL);
-            fs::remove_file(&path).map_err(StoreError::io(&path, "remove"))?;
-            remove_superseded(&self.dir)?;
-        }
-        Ok(Run::assembled(self.dir, self.key, Some(footer)))
+        Ok(footer)
     }
 }
 

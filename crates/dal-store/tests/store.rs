@@ -64,6 +64,7 @@ fn open(writer: &StoreWriter, key: &RunKey) -> RunWriter {
     match writer.begin(key).unwrap() {
         Begin::Open(run) => run,
         Begin::Over(run) => panic!("{} is over", run.id()),
+        Begin::Elsewhere(note) => panic!("{} has it", note.in_words()),
     }
 }
 
@@ -82,7 +83,7 @@ fn deterministic_files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn a_run_interrupted_anywhere_ends_in_the_same_bytes() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     for step in steps() {
         step(&mut run).unwrap();
@@ -96,7 +97,7 @@ fn a_run_interrupted_anywhere_ends_in_the_same_bytes() {
     for stop in 0..=steps().len() {
         let (_dir, store) = self::store();
         {
-            let writer = store.lock().unwrap();
+            let writer = store.writer().unwrap();
             let mut run = open(&writer, &key(0));
             steps()[..stop].iter().for_each(|step| step(&mut run).unwrap());
             // Dropped without an end, as by a kill.
@@ -104,7 +105,7 @@ fn a_run_interrupted_anywhere_ends_in_the_same_bytes() {
         let partial = store.find(&key(0)).unwrap().unwrap();
         assert_eq!(*partial.status(), Status::Partial { entries: stop / 4 });
         assert_eq!(partial.records().unwrap().len(), stop / 4);
-        let writer = store.lock().unwrap();
+        let writer = store.writer().unwrap();
         let mut run = open(&writer, &key(0));
         let resume_at = 4 * run.checkpoint().complete_batches().len().saturating_sub(1);
         steps()[resume_at..].iter().for_each(|step| step(&mut run).unwrap());
@@ -120,7 +121,7 @@ fn a_run_interrupted_anywhere_ends_in_the_same_bytes() {
 #[test]
 fn costly_answers_outlive_the_run() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     run.keep_labels();
     steps()[..8].iter().for_each(|step| step(&mut run).unwrap());
@@ -138,7 +139,7 @@ fn costly_answers_outlive_the_run() {
 #[test]
 fn a_failed_run_keeps_its_reason_and_its_answers() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     steps()[..7].iter().for_each(|step| step(&mut run).unwrap());
     let failure = Failure { kind: FailureKind::Diverged, entry: 1, message: "the loss is not finite".into() };
@@ -148,7 +149,7 @@ fn a_failed_run_keeps_its_reason_and_its_answers() {
     assert_eq!(run.records().unwrap().len(), 1);
     assert_eq!(run.queries().unwrap().nrows(), 2);
     // Taken up again, nothing has to be asked twice.
-    let again = writer.retry(&run).unwrap();
+    let again = writer.retry(&run).unwrap().unwrap();
     assert_eq!(again.checkpoint().complete_batches().len(), 2);
     assert!(matches!(store.find(&key(0)).unwrap().unwrap().status(), Status::Partial { entries: 1 }));
 }
@@ -156,7 +157,7 @@ fn a_failed_run_keeps_its_reason_and_its_answers() {
 #[test]
 fn a_run_taken_back_keeps_its_old_form_until_it_is_finished_again() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     steps().iter().for_each(|step| step(&mut run).unwrap());
     let whole = run.checkpoint().clone();
@@ -169,7 +170,7 @@ fn a_run_taken_back_keeps_its_old_form_until_it_is_finished_again() {
         ..Default::default()
     };
     for taken_back in 1..=2 {
-        let mut again = writer.take_back(&store.find(&key(0)).unwrap().unwrap(), &back).unwrap();
+        let mut again = writer.take_back(&store.find(&key(0)).unwrap().unwrap(), &back).unwrap().unwrap();
         assert_eq!((&again.checkpoint().batches, &again.checkpoint().records), (&back.batches, &back.records));
         let partial = store.find(&key(0)).unwrap().unwrap();
         assert_eq!(*partial.status(), Status::Partial { entries: 1 });
@@ -195,7 +196,7 @@ fn a_run_taken_back_keeps_its_old_form_until_it_is_finished_again() {
 #[test]
 fn a_run_may_start_from_a_checkpoint_and_wait_there() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     steps()[..7].iter().for_each(|step| step(&mut run).unwrap());
     let checkpoint = run.checkpoint().clone();
@@ -214,7 +215,7 @@ fn a_run_may_start_from_a_checkpoint_and_wait_there() {
 #[test]
 fn an_initial_set_without_any_answer_is_asked_for_again() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     run.batch(0, points(0).view(), None).unwrap();
     for row in 0..2 {
@@ -222,13 +223,13 @@ fn an_initial_set_without_any_answer_is_asked_for_again() {
     }
     let failure = Failure { kind: FailureKind::Labelling, entry: 0, message: "nothing".into() };
     let run = run.fail(failure, &Provenance::default()).unwrap();
-    assert!(writer.retry(&run).unwrap().checkpoint().batches.is_empty());
+    assert!(writer.retry(&run).unwrap().unwrap().checkpoint().batches.is_empty());
 }
 
 #[test]
 fn other_platforms_and_revisions_lie_side_by_side() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let other = RunKey { platform: "cpu/other".into(), ..key(0) };
     let later = RunKey { results_revision: key(0).results_revision + 1, ..key(0) };
     for key in [key(0), other, later] {
@@ -240,13 +241,123 @@ fn other_platforms_and_revisions_lie_side_by_side() {
 }
 
 #[test]
-fn one_process_writes_at_a_time() {
+fn an_older_version_that_writes_is_waited_for() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
-    let error = store.lock().unwrap_err();
+    let path = store.root().join("store.lock");
+    let older = fs::File::create(&path).unwrap();
+    older.lock().unwrap();
+    let error = store.writer().unwrap_err();
     assert!(matches!(error, StoreError::Locked { .. }) && error.to_string().contains("store.lock"), "{error}");
-    drop(writer);
-    store.lock().unwrap();
+    drop(older);
+    let _two = (store.writer().unwrap(), store.writer().unwrap());
+    assert!(fs::File::open(&path).unwrap().try_lock().is_err(), "and kept away");
+}
+
+#[test]
+fn of_several_processes_one_works_on_a_run_and_the_first_at_its_end_counts() {
+    let (_dir, store) = store();
+    let patient = store.writer().unwrap();
+    let mut sleeper = open(&patient, &key(0));
+    steps()[..9].iter().for_each(|step| step(&mut sleeper).unwrap());
+    let Begin::Elsewhere(note) = store.writer().unwrap().begin(&key(0)).unwrap() else { panic!("it is claimed") };
+    assert_eq!(note.process, dal_store::ProcessName::this());
+    // The others believe it gone, and go on from a copy.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let hasty = store.writer_with(std::time::Duration::ZERO, None).unwrap();
+    let mut other = open(&hasty, &key(0));
+    assert_eq!(other.checkpoint().records.len(), 2);
+    assert_ne!(other.directory(), sleeper.directory());
+    steps()[8..].iter().for_each(|step| step(&mut other).unwrap());
+    let run = other.finish(&Provenance::default()).unwrap();
+    let expected = deterministic_files(run.directory());
+    // The sleeper is told at its next entry, and gets what counts where it was at its end.
+    steps()[9..11].iter().for_each(|step| step(&mut sleeper).unwrap());
+    assert!(matches!(steps()[11](&mut sleeper), Err(StoreError::TakenOver { .. })));
+    assert_eq!(*sleeper.give_up().unwrap().unwrap().status(), Status::Done);
+    assert_eq!(deterministic_files(run.directory()), expected);
+    drop(hasty);
+    assert_eq!(fs::read_dir(store.root().join("runs")).unwrap().count(), 1, "no attempt is left");
+}
+
+#[test]
+fn two_that_come_to_the_end_leave_one_run() {
+    let (_dir, store) = store();
+    let (one, two) = (store.writer().unwrap(), store.writer_with(std::time::Duration::ZERO, None).unwrap());
+    let mut first = open(&one, &key(0));
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let mut second = open(&two, &key(0));
+    steps().iter().for_each(|step| step(&mut first).unwrap());
+    steps().iter().for_each(|step| step(&mut second).unwrap());
+    let run = first.finish(&Provenance { command: vec!["first".into()], ..Provenance::default() }).unwrap();
+    let same = second.finish(&Provenance { command: vec!["second".into()], ..Provenance::default() }).unwrap();
+    assert_eq!(run.directory(), same.directory());
+    assert_eq!(same.provenance().unwrap().unwrap().command, ["first"]);
+    assert_eq!(fs::read_dir(store.root().join("runs")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_run_that_an_older_version_left_in_its_place_goes_on() {
+    let (_dir, store) = store();
+    let writer = store.writer().unwrap();
+    let mut run = open(&writer, &key(0));
+    steps()[..9].iter().for_each(|step| step(&mut run).unwrap());
+    let (attempt, place) = (run.directory().to_owned(), store.root().join("runs").join(key(0).directory_name()));
+    drop(run);
+    fs::rename(attempt, &place).unwrap();
+    assert_eq!(*store.find(&key(0)).unwrap().unwrap().status(), Status::Partial { entries: 2 });
+    let mut run = open(&writer, &key(0));
+    assert!(run.checkpoint().records.len() == 2 && !place.exists());
+    steps()[8..].iter().for_each(|step| step(&mut run).unwrap());
+    assert_eq!(run.finish(&Provenance::default()).unwrap().directory(), place);
+}
+
+#[test]
+fn merging_takes_equal_runs_once_and_differing_ones_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let stores = ["a", "b", "into"].map(|name| Store::open_or_create(dir.path().join(name)).unwrap());
+    let [a, b, into] = &stores;
+    let standing = |store: &Store, seed| {
+        let (name, listing) = (key(seed).directory_name(), store.listing().unwrap());
+        store.standing(&name, &listing).unwrap()
+    };
+    let write = |store: &Store, seed: u64, n_steps: usize, end: bool| {
+        let writer = store.writer().unwrap();
+        let mut run = open(&writer, &key(seed));
+        steps()[..n_steps].iter().for_each(|step| step(&mut run).unwrap());
+        if end {
+            run.finish(&Provenance::default()).unwrap();
+        }
+    };
+    // 0 is in a; 1 in both; 2 differs; 3 is begun in both; 4 is damaged.
+    for (store, seed, n_steps, end) in
+        [(a, 0, 16, true), (a, 1, 16, true), (b, 1, 16, true), (a, 2, 16, true), (b, 2, 12, true)]
+    {
+        write(store, seed, n_steps, end);
+    }
+    write(a, 3, 9, false);
+    write(b, 3, 5, false);
+    write(b, 4, 16, true);
+    fs::write(b.find(&key(4)).unwrap().unwrap().directory().join("queries.npy"), "half").unwrap();
+    let from = [a.clone(), b.clone()];
+    let merge = |prefer| into.writer().unwrap().merge(&from, prefer).unwrap();
+    let first = merge(None);
+    assert_eq!((first.copied, first.known, first.begun, first.damaged.len()), (2, 0, 1, 1), "{first:?}");
+    assert_eq!(first.differing.len(), 1);
+    assert_eq!((&first.differing[0].name, first.differing[0].folders.len()), (&key(2).directory_name(), 2));
+    assert!(into.find(&key(2)).unwrap().is_none() && into.find(&key(4)).unwrap().is_none());
+    let of = |store: &Store, seed| deterministic_files(store.find(&key(seed)).unwrap().unwrap().directory());
+    assert!((0..2).all(|seed| of(into, seed) == of(a, seed)));
+    assert_eq!(*into.find(&key(3)).unwrap().unwrap().status(), Status::Partial { entries: 2 });
+    assert_eq!((standing(a, 0), standing(into, 2)), (Some(Status::Done), None));
+    assert!(matches!(standing(a, 3), Some(Status::Partial { .. })));
+    let again = merge(None);
+    assert_eq!((again.copied, again.known, again.begun, again.differing.len()), (0, 2, 0, 1));
+    assert_eq!(merge(Some(1)).copied, 1);
+    assert_eq!(of(into, 2), of(b, 2));
+    // The form that is there is set aside, not lost.
+    assert_eq!(merge(Some(0)).copied, 1);
+    assert_eq!(of(into, 2), of(a, 2));
+    assert!(into.root().join("quarantine/runs").join(key(2).directory_name()).is_dir());
 }
 
 #[test]
@@ -262,10 +373,10 @@ fn what_is_no_store_is_named() {
     assert!(matches!(Store::open(dir.path().join("thesis.tex")), Err(StoreError::NotAFolder { .. })), "a file");
 
     // A process that was killed while it made a store left some of it.
-    for name in ["runs", "sweeps"] {
+    for (name, manifest) in [("runs", "store.json.tmp"), ("sweeps", "store.json.0123456789ab.tmp")] {
         let begun = dir.path().join(format!("begun-{name}"));
         fs::create_dir_all(begun.join(name)).unwrap();
-        fs::write(begun.join("store.json.tmp"), "{\"ab").unwrap();
+        fs::write(begun.join(manifest), "{\"ab").unwrap();
         assert!(matches!(Store::open(&begun), Err(StoreError::Absent { .. })));
         Store::open_or_create(&begun).unwrap();
         assert!(Store::open(&begun).unwrap().runs().unwrap().next().is_none());
@@ -286,7 +397,7 @@ fn what_is_no_store_is_named() {
 #[test]
 fn damage_is_located_and_the_other_runs_stand() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     for seed in 0..2 {
         let mut run = open(&writer, &key(seed));
         steps().iter().for_each(|step| step(&mut run).unwrap());
@@ -341,7 +452,7 @@ fn damage_is_located_and_the_other_runs_stand() {
 #[test]
 fn what_cannot_be_written_is_named_and_loses_nothing() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     steps()[..4].iter().for_each(|step| step(&mut run).unwrap());
     // A directory where a file has to go stands in for a disk that refuses; permissions would not stop root.
@@ -359,7 +470,7 @@ fn what_cannot_be_written_is_named_and_loses_nothing() {
 #[test]
 fn nonsense_is_refused_before_it_is_written() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     assert!(matches!(run.answer(0, 0, Ok(&[1.0])), Err(StoreError::OutOfOrder { .. })));
     assert!(matches!(run.entry(record(1), None), Err(StoreError::OutOfOrder { .. })));
@@ -378,9 +489,10 @@ fn half_made_things_are_not_seen() {
     fs::write(store.root().join("sweeps/x.json.tmp"), "half").unwrap();
     assert_eq!(store.runs().unwrap().count(), 0);
     assert!(store.sweeps().unwrap().is_empty());
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     open(&writer, &key(0)).finish(&Provenance::default()).unwrap();
     assert_eq!(store.runs().unwrap().count(), 1);
+    writer.sweep_up().unwrap();
     assert_eq!(fs::read_dir(runs).unwrap().count(), 1);
 }
 
@@ -420,7 +532,7 @@ fn records_of_older_stores_read_as_before_and_keep_their_bytes() {
 #[test]
 fn everything_a_record_says_comes_back_and_must_be_finite() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let mut run = open(&writer, &key(0));
     let bad = |change: &dyn Fn(&mut EntryRecord)| {
         let mut record = full_record();
@@ -458,7 +570,7 @@ fn everything_a_record_says_comes_back_and_must_be_finite() {
 #[test]
 fn sweeps_are_kept_once() {
     let (_dir, store) = store();
-    let writer = store.lock().unwrap();
+    let writer = store.writer().unwrap();
     let planned = PlannedRun {
         id: key(0).id(),
         directory: key(0).directory_name(),

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use dal_core::{Engine, EngineChoice, Needs, rehearse};
 use dal_eval::{EvalError, Look, Looks};
-use dal_store::{PlannedLook, RunKey, SweepRecord};
+use dal_store::{PlannedLook, ProtocolSpec, RunKey, RunSpec, SweepRecord};
 use toml::Spanned;
 
 use self::protocol::pools;
@@ -78,13 +78,17 @@ impl Resolver<'_> {
                 return Err(self.sweep.invalid(at, key, format!("`{variant}` again"), Some(hint.into())));
             }
             let skipped: BTreeSet<&str> = entry.get_ref().skip.iter().map(|id| id.get_ref().as_str()).collect();
+            let chosen = strategies.iter().filter(|chosen| !skipped.contains(chosen.id.as_str()));
+            let common: Vec<_> = chosen.map(|chosen| (chosen, run_spec(&problem, chosen))).collect();
             for &seed in &seeds {
-                for chosen in strategies.iter().filter(|chosen| !skipped.contains(chosen.id.as_str())) {
+                for (chosen, common) in &common {
                     for pool in pools(&problem, chosen, &ratios) {
-                        let spec = run_spec(&problem, chosen, seed, pool);
+                        let protocol = ProtocolSpec { pool, ..problem.protocol };
+                        let spec = RunSpec { seed, protocol, ..common.clone() };
                         trials.push(Trial {
                             key: RunKey::current(spec, platform.clone()),
                             problem: i,
+                            place: trials.len(),
                             strategy: Arc::clone(&chosen.found.strategy),
                         });
                     }
@@ -104,7 +108,7 @@ impl Resolver<'_> {
             runs,
         };
         let rates = problems.iter().map(|_| OnceLock::new()).collect();
-        Ok(Plan { record, clock: Arc::clone(self.catalogue.clock()), problems, trials, rates })
+        Ok(Plan { record, clock: Arc::clone(self.catalogue.clock()), problems, trials, is_recorded: false, rates })
     }
 
     /// The engine for models of a kind.

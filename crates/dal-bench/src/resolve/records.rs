@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dal_core::{ModelSpec, OutputScaling, OutputUnits, Shape};
-use dal_store::{ColumnRecord, OwnProblem, PlannedRun, PoolSpec, ProblemSpec, ProtocolSpec, RunSpec, StrategySpec};
+use dal_store::{ColumnRecord, OwnProblem, PlannedRun, ProblemSpec, RunSpec, StrategySpec};
 use serde_json::Value;
 
 use super::Chosen;
@@ -12,27 +12,30 @@ use crate::problem::PlannedProblem;
 
 const PLAIN: &str = "descriptions are plain data";
 
-pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen, seed: u64, pool: PoolSpec) -> RunSpec {
+/// What all runs of a problem with a strategy have in common; seed and pool are those of a first one.
+pub(super) fn run_spec(problem: &PlannedProblem, chosen: &Chosen) -> RunSpec {
     let scaling = problem.problem.scaling();
     let (network, training) = described(&problem.model, problem.problem.shape());
+    let problem_spec = ProblemSpec {
+        id: problem.problem.id().to_owned(),
+        variant: problem.problem.variant_id(),
+        settings: problem.problem.settings().as_texts(),
+        digest: problem.problem.digest().map(str::to_owned),
+    };
+    let strategy = StrategySpec {
+        id: chosen.id.clone(),
+        variant: chosen.found.variant.clone(),
+        settings: chosen.found.settings.as_texts(),
+    };
     RunSpec {
-        problem: ProblemSpec {
-            id: problem.problem.id().to_owned(),
-            variant: problem.problem.variant_id(),
-            settings: problem.problem.settings().as_texts(),
-            digest: problem.problem.digest().map(str::to_owned),
-        },
-        strategy: StrategySpec {
-            id: chosen.id.clone(),
-            variant: chosen.found.variant.clone(),
-            settings: chosen.found.settings.as_texts(),
-        },
-        seed,
-        protocol: ProtocolSpec { pool, ..problem.protocol },
+        problem: problem_spec.into(),
+        strategy: strategy.into(),
+        seed: 0,
+        protocol: problem.protocol,
         preset: problem.preset.clone(),
-        network,
-        training,
-        outputs: (!scaling.is_none()).then(|| serde_json::to_value(scaling).expect(PLAIN)),
+        network: network.into(),
+        training: training.into(),
+        outputs: (!scaling.is_none()).then(|| serde_json::to_value(scaling).expect(PLAIN).into()),
         engine: problem.engine.id().to_owned(),
     }
 }
@@ -81,10 +84,10 @@ pub(super) fn own_problems(problems: &[PlannedProblem]) -> BTreeMap<String, OwnP
 }
 
 pub(super) fn planned_run(trial: &Trial) -> PlannedRun {
-    let spec = trial.spec();
+    let (spec, id) = (trial.spec(), trial.key.id());
     PlannedRun {
-        id: trial.key.id(),
-        directory: trial.key.directory_name(),
+        directory: spec.directory_name(&id),
+        id,
         problem: spec.problem.variant.clone(),
         strategy: spec.strategy.variant.clone(),
         pool_ratio: spec.pool_ratio(),

@@ -2,6 +2,8 @@
 
 use dal_core::{Fitted, LabelFailure, Observer, ObserverError, RunError};
 
+use dal_store::StoreError;
+
 use super::Halt;
 
 /// Keeps a group from training once the disk refused something of one of its campaigns.
@@ -17,7 +19,10 @@ impl Observer for Breaker {
 
     fn failed(&mut self, _: usize, error: &RunError) {
         if let RunError::Observer(error) = error {
-            self.is_broken |= matches!(error.downcast_ref(), Some(Halt::Store(_)));
+            self.is_broken |= {
+                let is_refused = |error: &StoreError| !matches!(error, StoreError::TakenOver { .. });
+                matches!(error.downcast_ref(), Some(Halt::Store(error)) if is_refused(error))
+            };
         }
     }
 }

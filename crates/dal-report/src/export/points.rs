@@ -51,7 +51,7 @@ pub(super) fn write(writing: &mut Writing<'_>, store: &Store, data: &ReportData)
         if run.status == RunStatus::Absent || damaged.contains(run.name.as_str()) {
             continue;
         }
-        let problem = store.run(&run.name)?.spec().problem.clone();
+        let problem = (*store.run(&run.name)?.spec().problem).clone();
         match problems.iter_mut().find(|(known, _)| *known == problem) {
             Some((_, runs)) => runs.push(i),
             None => problems.push((problem, vec![i])),

@@ -28,7 +28,7 @@ fn key(run: &RunSummary) -> RunKey {
 /// Writes every run as its status says, absent ones only into the plan.
 pub fn write_store(data: &ReportData, dir: &Path) -> Result<Store, Box<dyn std::error::Error>> {
     let store = Store::open_or_create(dir)?;
-    let writer = store.lock()?;
+    let writer = store.writer()?;
     let provenance = Provenance {
         dal_version: "0.1.0".into(),
         command: ["dal", "bench", "run", "planted.toml", "--store", "runs/planted"].map(String::from).to_vec(),

@@ -1,0 +1,135 @@
+//! `dal bench resubmit` and `dal bench cancel`: what Slurm was handed, and what of it is still open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use dal_store::{Listing, Status, Store};
+
+use super::jobs::Handed;
+use super::slurm::{self, Queued};
+use super::{submit, work_folder};
+use crate::Done;
+use crate::output::say;
+
+/// A task is handed on so often, the first time included: what fails on every machine is no machine's fault.
+const MOST_TIMES: usize = 5;
+
+/// `dal bench resubmit`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "The store says what is open; Slurm is asked what is queued, and where it does not know a task any
+more, the task is handed on again (node failures, time limits, a controller that lost its state).
+Held requeues are released. Failed runs stay failed (dal bench submit --retry-failed). Doing it
+twice does no harm.
+
+Examples:
+  dal bench resubmit runs/paper"
+)]
+pub struct ResubmitArgs {
+    /// The store.
+    store: PathBuf,
+}
+
+/// `dal bench cancel`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Ends the tasks that dal bench submit handed to Slurm for this store. Finished runs and checkpoints
+stay.
+
+Examples:
+  dal bench cancel runs/paper"
+)]
+pub struct CancelArgs {
+    /// The store.
+    store: PathBuf,
+}
+
+/// How a list stands.
+pub struct Standing {
+    /// Tasks with runs that are not over.
+    pub open: Vec<usize>,
+    /// Those of them that Slurm has queued or runs, by its ids.
+    pub queued: Vec<(usize, String, Queued)>,
+    /// How often each was handed on.
+    pub times: BTreeMap<usize, usize>,
+}
+
+impl Standing {
+    /// Of a list, by which runs are over and what Slurm says.
+    pub fn of(handed: &Handed, is_over: &dyn Fn(&str) -> bool, queue: &BTreeMap<String, Queued>) -> Result<Self> {
+        let is_open = |runs: &[String]| runs.iter().any(|run| !is_over(run));
+        let tasks = handed.list.tasks.iter().enumerate();
+        let open: Vec<usize> = tasks.filter(|(_, (_, runs))| is_open(runs)).map(|(task, _)| task).collect();
+        let (mut queued, mut times) = (Vec::new(), BTreeMap::new());
+        for (task, id) in handed.submitted()?.iter().flat_map(super::jobs::Submitted::tasks) {
+            *times.entry(task).or_insert(0) += 1;
+            if let Some(known) = queue.get(&id).filter(|known| known.is_active()) {
+                queued.push((task, id, known.clone()));
+            }
+        }
+        Ok(Self { open, queued, times })
+    }
+}
+
+/// Whether a run is over; one that cannot be read is none to be started.
+pub fn is_over(store: &Store, listing: &Listing, run: &str) -> bool {
+    !matches!(store.standing(run, listing), Ok(None | Some(Status::Partial { .. })))
+}
+
+/// Runs `dal bench resubmit`.
+pub fn resubmit(args: &ResubmitArgs) -> Result<Done> {
+    let store = Store::open(&args.store)?;
+    let listing = store.listing()?;
+    let queue = slurm::queue()?;
+    let mut done = Done::Fully;
+    let mut handed_on = BTreeSet::new();
+    for handed in Handed::all(&work_folder(&store))?.into_iter().rev() {
+        if handed.options()?.is_none() {
+            continue;
+        }
+        let name = handed.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let standing = Standing::of(&handed, &|run| is_over(&store, &listing, run), &queue)?;
+        for (task, id, queued) in &standing.queued {
+            match slurm::release(id, queued) {
+                Ok(true) => say!("{name}: task {task} ({id}) was released ({})", queued.reason),
+                Ok(false) => {}
+                Err(error) => say!("{name}: task {task}: {error}"),
+            }
+        }
+        let is_queued: BTreeSet<usize> = standing.queued.iter().map(|(task, ..)| *task).collect();
+        // What a later list has as well is that list's.
+        let is_elsewhere = |task: &usize| handed.list.tasks[*task].1.iter().all(|run| handed_on.contains(run));
+        let open = standing.open.iter().copied().filter(|task| !is_queued.contains(task) && !is_elsewhere(task));
+        let (again, given_up): (Vec<usize>, Vec<usize>) =
+            open.partition(|task| standing.times.get(task).is_none_or(|times| *times < MOST_TIMES));
+        if !given_up.is_empty() {
+            say!(
+                "{name}: {} tasks came to no end {MOST_TIMES} times and are not handed on again; their logs are in {}",
+                given_up.len(),
+                handed.folder.join("logs").display()
+            );
+            done = Done::Partly;
+        }
+        if !again.is_empty() && matches!(submit::submit(&handed, &again)?, Done::Partly) {
+            done = Done::Partly;
+        }
+        say!("{name}: {} tasks open, {} queued, {} handed on", standing.open.len(), is_queued.len(), again.len());
+        handed_on.extend(handed.list.tasks.iter().flat_map(|(_, runs)| runs.clone()));
+    }
+    Ok(done)
+}
+
+/// Runs `dal bench cancel`.
+pub fn cancel(args: &CancelArgs) -> Result<Done> {
+    let store = Store::open(&args.store)?;
+    let (listing, queue) = (store.listing()?, slurm::queue()?);
+    let mut ids = Vec::new();
+    for handed in Handed::all(&work_folder(&store))? {
+        let standing = Standing::of(&handed, &|run| is_over(&store, &listing, run), &queue)?;
+        ids.extend(standing.queued.into_iter().map(|(_, id, _)| id));
+    }
+    slurm::cancel(&ids)?;
+    say!("{} tasks ended", ids.len());
+    Ok(Done::Fully)
+}

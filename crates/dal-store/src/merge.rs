@@ -1,0 +1,171 @@
+//! Merging stores: runs are copied whole; equal ones must be equal in every byte of their results.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::atomic;
+use crate::attempt;
+use crate::claim::Taken;
+use crate::error::StoreError;
+use crate::names::name_of;
+use crate::record::Status;
+use crate::run::{FOOTER, JOURNAL, PROVENANCE, Run, TIMING};
+use crate::store::{RUNS, SWEEPS, Store, StoreWriter};
+
+/// What merging did.
+#[derive(Debug, Default)]
+pub struct MergedRuns {
+    /// Runs that were copied.
+    pub copied: usize,
+    /// Runs that were there with the same bytes.
+    pub known: usize,
+    /// Checkpoints of runs that are not over and were copied, as they came further than what was there.
+    pub begun: usize,
+    /// Runs whose results differ between stores: nothing was taken of them.
+    pub differing: Vec<DifferingRun>,
+    /// Runs and sweeps that cannot be read or are damaged, with their stores: nothing was taken of them.
+    pub damaged: Vec<(PathBuf, StoreError)>,
+}
+
+/// A run of which stores hold different results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DifferingRun {
+    /// Its name.
+    pub name: String,
+    /// The folders of its forms.
+    pub folders: Vec<PathBuf>,
+}
+
+impl StoreWriter {
+    /// Copies into this store the runs and sweeps of others. A run that is over in several stores must be equal in
+    /// every file that its footer seals; where it is not, nothing of it is taken, unless `prefer` names one of `from`
+    /// (by its place), whose form then counts. A form in this store that is not preferred is set aside. Of runs that
+    /// are not over the furthest checkpoint is taken. Interrupted and repeated it comes to the same.
+    ///
+    /// # Errors
+    /// A directory that cannot be listed; a disk that refuses. A damaged run is no error, but named.
+    pub fn merge(&self, from: &[Store], prefer: Option<usize>) -> Result<MergedRuns, StoreError> {
+        let mut merged = MergedRuns::default();
+        let mut names = BTreeSet::new();
+        for store in from {
+            names.extend(store.run_names()?);
+            for name in store.sweep_names()? {
+                match store.sweep(&name) {
+                    Ok(_) => {
+                        copy_file(&store.root().join(SWEEPS).join(&name), &self.store().root().join(SWEEPS), &name)?
+                    }
+                    Err(error) => merged.damaged.push((store.root().join(SWEEPS).join(name), error)),
+                }
+            }
+        }
+        for name in names {
+            self.merge_run(&name, from, prefer, &mut merged)?;
+        }
+        Ok(merged)
+    }
+
+    fn merge_run(
+        &self,
+        name: &str,
+        from: &[Store],
+        prefer: Option<usize>,
+        merged: &mut MergedRuns,
+    ) -> Result<(), StoreError> {
+        let mut forms: BTreeMap<Vec<u8>, Vec<(Option<usize>, Run)>> = BTreeMap::new();
+        let mut begun = Vec::new();
+        let stores = from.iter().enumerate().map(|(i, store)| (Some(i), store)).chain([(None, self.store())]);
+        for (place, store) in stores {
+            let path = store.root().join(RUNS).join(name);
+            if !path.exists() && store.listing()?.of_run(&store.root().join(RUNS), name).is_empty() {
+                continue;
+            }
+            let checked = store.run(name).and_then(|run| run.verify().map(|()| run));
+            match checked {
+                Ok(run) if matches!(run.status(), Status::Partial { .. }) => begun.push((place, run)),
+                // The footer seals every other file of the results.
+                Ok(run) => match fs::read(run.directory().join(FOOTER)) {
+                    Ok(footer) => forms.entry(footer).or_default().push((place, run)),
+                    Err(error) => merged.damaged.push((path.clone(), StoreError::io(path, "read")(error))),
+                },
+                Err(error) => {
+                    merged.damaged.push((path, error));
+                    return Ok(());
+                }
+            }
+        }
+        let is_here = |form: &[(Option<usize>, Run)]| form.iter().any(|(place, _)| place.is_none());
+        let chosen = match forms.len() {
+            0 => return self.take_begun(begun, merged),
+            1 => forms.values().next(),
+            _ => forms.values().find(|form| prefer.is_some() && form.iter().any(|(place, _)| *place == prefer)),
+        };
+        let Some(chosen) = chosen else {
+            let folders = forms.values().flatten().map(|(_, run)| run.directory().to_owned()).collect();
+            merged.differing.push(DifferingRun { name: name.to_owned(), folders });
+            return Ok(());
+        };
+        if is_here(chosen) {
+            merged.known += 1;
+            return Ok(());
+        }
+        if forms.values().any(|form| is_here(form)) {
+            self.set_aside(&format!("{RUNS}/{name}"))?;
+        }
+        self.copy_run(&chosen[0].1)?;
+        merged.copied += 1;
+        Ok(())
+    }
+
+    /// The furthest checkpoint, if it is not here already.
+    fn take_begun(&self, begun: Vec<(Option<usize>, Run)>, merged: &mut MergedRuns) -> Result<(), StoreError> {
+        let folders: Vec<PathBuf> = begun.iter().rev().map(|(_, run)| run.directory().to_owned()).collect();
+        let Some(furthest) = attempt::furthest(&folders)? else { return Ok(()) };
+        let is_here = |(place, run): &(Option<usize>, Run)| place.is_none() && run.directory() == furthest.directory();
+        if begun.iter().any(is_here) {
+            return Ok(());
+        }
+        attempt::create(&self.store().root().join(RUNS), furthest.key(), &furthest.checkpoint()?)?;
+        merged.begun += 1;
+        Ok(())
+    }
+
+    /// Copies a run that is over; it appears whole.
+    fn copy_run(&self, run: &Run) -> Result<(), StoreError> {
+        let (runs, name) = (self.store().root().join(RUNS), run.name());
+        let Taken::Mine(_claim) = self.claim(&name)? else { return Ok(()) };
+        let target = runs.join(&name);
+        let copy = runs.join(name_of(&name));
+        fs::create_dir(&copy).map_err(StoreError::io(&copy, "create"))?;
+        let is_failed = matches!(run.status(), Status::Failed(_));
+        let beside = [TIMING, PROVENANCE, JOURNAL].into_iter().filter(|name| *name != JOURNAL || is_failed);
+        let copied = run
+            .sealed_names()
+            .chain(beside)
+            .chain([FOOTER])
+            .try_for_each(|file| copy_file(&run.directory().join(file), &copy, file));
+        let placed =
+            copied.and_then(|()| fs::rename(&copy, &target).map_err(StoreError::io(&target, "put in its place")));
+        if let Err(error) = placed {
+            let _ = fs::remove_dir_all(&copy);
+            // Finished here meanwhile: the next merge compares.
+            return if target.join(FOOTER).exists() { Ok(()) } else { Err(error) };
+        }
+        atomic::sync_parent(&target);
+        Ok(())
+    }
+}
+
+/// Copies a file that may be absent; it appears whole.
+fn copy_file(file: &Path, into: &Path, name: &str) -> Result<(), StoreError> {
+    let bytes = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        bytes => bytes.map_err(StoreError::io(file, "read"))?,
+    };
+    let target = into.join(name);
+    if File::open(&target).is_ok() && fs::read(&target).is_ok_and(|known| known == bytes) {
+        return Ok(());
+    }
+    atomic::write(&target, &bytes)
+}
