@@ -21,7 +21,7 @@ const NEWEST: usize = 200;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// Of each output what the members' standard deviation is multiplied by for an interval at
-    /// [`LEVEL`](crate::estimate::LEVEL); none where the members agreed and erred too often.
+    /// [`LEVEL`]; none where the members agreed and erred too often.
     pub factors: Vec<Option<f64>>,
     /// Answered draws that they come from.
     pub draws: usize,
