@@ -25,10 +25,10 @@ its last point has started, the next round is drawn, with those that have no ans
 mind. With --in-batches a round waits for all answers of the one before and goes to the oracle as
 one call; the points then do not depend on how fast answers come.
 
-With --target the run ends when the error is shown to lie below it: after whole rounds, from the third
-on, an upper limit is looked at that errs with 5 % over all looks. That needs a rule that draws its
-points (power-qbc-diversity, …) or points that are held out; `dal status` says how far it is.
---no-gain is a rule of thumb: the last rounds' models were no better than those before.
+With --target the run ends when the error is shown to lie below it: after whole rounds, from the
+third on, an upper limit is looked at that errs with 5 % over all looks. That needs a rule that
+draws its points (power-qbc-diversity, …) or points that are held out; `dal status` says how far it
+is. --no-gain is a rule of thumb: the last rounds' models were no better than those before.
 
 Every answer is on disk before it is used. Ctrl-C stops after the calls in progress, twice ends
 them; the same command goes on, after a `kill -9`, too, and asks no point again that was answered.

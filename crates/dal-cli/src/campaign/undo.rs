@@ -16,7 +16,7 @@ that it was taken back. Call it again to take back what was said before that. Id
 twice.
 
 Examples:
-  dal undo beam                the table that was told by mistake, say"
+  dal undo beam                for example after a table was told by mistake"
 )]
 pub struct Args {
     /// The campaign's folder.
