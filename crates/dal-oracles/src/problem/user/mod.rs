@@ -17,7 +17,6 @@ pub mod table;
 use std::path::Path;
 use std::sync::Arc;
 
-use dal_core::model::OnCollapse;
 use dal_core::{MlpEnsemble, MlpOverlay, Oracle, OutputScaling, OutputTransform, OutputUnits, Settings};
 use dal_files::Source;
 use ndarray::{Array2, Axis};
@@ -245,12 +244,9 @@ impl Reader<'_> {
     /// What the file says of the model, over what a user's problem gets that says nothing.
     fn model(&self, overlay: &MlpOverlay) -> Result<MlpEnsemble, ProblemFileError> {
         if overlay.hidden.as_ref().is_some_and(|hidden| hidden.is_empty() || hidden.contains(&0)) {
-            return Err(self.key("network.hidden", "give the width of each hidden layer, as in [200, 200, 200, 200]"));
+            return Err(self.key("network.hidden", "give the width of each hidden layer, as in [200, 200, 200]"));
         }
-        // Its members stand in for no published number: one that did not learn is of no use to its user.
-        let mut default = MlpEnsemble::DEFAULT;
-        default.training.on_collapse = OnCollapse::Restart;
-        let model = overlay.over(&default);
+        let model = overlay.over(&MlpEnsemble::OF_USERS);
         model.training.validate().map_err(|error| {
             let key = match error.field() {
                 Some("n_members") => "network.members",
@@ -300,8 +296,7 @@ mod tests {
         assert_eq!(blocks.len(), 6);
         let whole: ProblemFile = toml::from_str(blocks[0]).unwrap();
         // The block of the page says the defaults.
-        let mut default = MlpEnsemble::DEFAULT;
-        default.training.on_collapse = OnCollapse::Restart;
+        let default = MlpEnsemble::OF_USERS;
         let emptied = MlpEnsemble { hidden: vec![1].into(), ..MlpEnsemble::DEFAULT };
         assert_eq!(whole.network.over(&emptied), default);
         let silent = blocks[0].split("[network]").next().unwrap();
