@@ -90,7 +90,7 @@ impl Class {
         let id = word(card, "id")?;
         let needs = &card["needs"];
         let wants = |key: &str| !matches!(needs[key], Value::Null | Value::Bool(false));
-        let base = if ["dropout", "loss_head", "tangent", "input_gradient"].into_iter().any(wants) {
+        let base = if ["dropout", "features", "loss_head", "tangent", "input_gradient"].into_iter().any(wants) {
             "ModelMethod"
         } else if ["mean", "uncertainty", "committee"].into_iter().any(wants) {
             "CommitteeMethod"
