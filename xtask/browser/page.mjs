@@ -1,10 +1,13 @@
 // Opens a report page in Chromium and checks that it loads without errors or requests, filters, sorts, can be read by pointer and
 // keyboard, prints, and passes the axe accessibility rules, light and dark, wide and narrow. Screenshots are left in a folder.
+// A page of a campaign is told by its body's class. Of one that is served, its renewal is tested, too: a file of the campaign is
+// touched, and the reader stays where they were.
 //
 //   node page.mjs REPORT.html SCREENSHOT_FOLDER CHROMIUM
+//   node page.mjs http://127.0.0.1:PORT/ SCREENSHOT_FOLDER CHROMIUM FILE_TO_TOUCH
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { readFileSync, mkdirSync } from "node:fs";
+import { readFileSync, mkdirSync, utimesSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
@@ -12,9 +15,10 @@ import { chromium } from "playwright-core";
 // Generous: a page of many figures on a busy machine. Nothing here waits for time to pass.
 const PATIENCE = 300_000;
 
-const [page_path, folder, executable] = process.argv.slice(2);
+const [page_path, folder, executable, touched] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const url = pathToFileURL(resolve(page_path)).href;
+const served = page_path.startsWith("http:");
+const url = served ? page_path : pathToFileURL(resolve(page_path)).href;
 mkdirSync(folder, { recursive: true });
 
 const browser = await chromium.launch({
@@ -33,7 +37,8 @@ const check = (condition, message) => {
 const say = (what) => console.error(`  ${what}`);
 
 try {
-  for (const [name, viewport, colorScheme] of [
+  if (served) await renewal();
+  for (const [name, viewport, colorScheme] of served ? [] : [
     ["desktop-light", { width: 1280, height: 900 }, "light"],
     ["desktop-dark", { width: 1280, height: 900 }, "dark"],
     ["phone-light", { width: 360, height: 740 }, "light"],
@@ -57,8 +62,18 @@ try {
     check(content <= screen + 1, `${name}: the page is ${content} px wide on a screen of ${screen} px`);
 
     await accessible(page, name);
-    if (name === "desktop-light") {
-      await questions(page);
+    const is_campaign = await page.locator("body.campaign").count() > 0;
+    if (name === "desktop-light" && is_campaign) {
+      await questions(page, ["How good is the model?", "Where is it not good?", "What failed, what is pending?",
+        "What should I run next?", "May I stop?"]);
+      await tables_behind_figures(page);
+      await sorting(page);
+      await keyboard(page);
+      await pointer(page);
+      await theme(page);
+      await print(page);
+    } else if (name === "desktop-light") {
+      await questions(page, ["Which method to use", "Which methods are safe", "How sure", "On what evidence", "How long it takes"]);
       await tables_behind_figures(page);
       await filters(page);
       await errors_to_choose(page);
@@ -91,9 +106,9 @@ async function accessible(page, name) {
 }
 
 // What a reader comes for is answered at the top.
-async function questions(page) {
+async function questions(page, expected) {
   const topics = await page.locator("dl.answers").first().locator("dt").allTextContents();
-  for (const topic of ["Which method to use", "Which methods are safe", "How sure", "On what evidence", "How long it takes"]) {
+  for (const topic of expected) {
     check(topics.includes(topic), `the opening answers: ${topic}`);
   }
   const broken = await page.locator("a[href^='#']").evaluateAll((links) =>
@@ -207,4 +222,34 @@ async function print(page) {
   await page.emulateMedia({ media: null });
   const margin = { top: "15mm", bottom: "15mm", left: "12mm", right: "12mm" };
   await page.pdf({ path: join(folder, "print.pdf"), format: "A4", margin, timeout: PATIENCE });
+}
+
+// A served page that is renewed: the reader stays in place, what was open stays open, and the new figures can be read.
+async function renewal() {
+  say("served");
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  await page.goto(url);
+  await accessible(page, "served");
+  const details = page.locator("main figure details").nth(1);
+  await details.evaluate((d) => { d.open = true; });
+  await page.locator("#section-dependence").evaluate((e) => e.scrollIntoView());
+  // The second look: the first one only learns the version.
+  await page.waitForFunction(() => document.querySelector("p.live [role=status]").textContent !== "");
+  const place = () => page.locator("#section-dependence").evaluate((e) => Math.round(e.getBoundingClientRect().top));
+  const before = await place();
+  await page.evaluate(() => { document.querySelector("main").dataset.old = "yes"; });
+  utimesSync(touched, new Date(), new Date());
+  await page.waitForFunction(() => document.querySelector("main").dataset.old === undefined);
+  check(Math.abs((await place()) - before) <= 2, `the reader stays in place: ${before} then ${await place()}`);
+  check(await page.locator("main figure details").nth(1).evaluate((d) => d.open), "what was open stays open");
+  const dumb = await page.locator("figure[data-stops]").evaluateAll((all) => all.filter((f) => !f.querySelector("input[type=range]")).length);
+  check(dumb === 0, `${dumb} renewed figures cannot be read`);
+  check((await page.locator("table.sortable thead button").count()) > 0, "renewed tables can be sorted");
+  check(complaints.length === 0, `served: ${complaints.join("; ")}`);
+  await context.close();
 }

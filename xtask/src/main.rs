@@ -65,7 +65,7 @@ enum Task {
     Slurm(slurm::Args),
     /// Spoil the protocol in a copy and look whether the tests notice.
     Mutants(mutants::Args),
-    /// Test the report page in a real browser.
+    /// Test the pages of a report and of a campaign in a real browser.
     Page(page::Args),
     /// Run the unsafe kernels' tests under a memory checker (x86; installs valgrind where it is missing).
     Valgrind,

@@ -547,7 +547,7 @@ pub(crate) fn predictions(surrogate: &dyn Surrogate, x: &Array2<f64>) -> Result<
 }
 
 /// The root of the variance in model units, averaged over outputs, at each point.
-fn disagreement(surrogate: &dyn Surrogate, x: &Array2<f64>) -> Result<Option<Vec<f64>>, CampaignError> {
+pub(crate) fn disagreement(surrogate: &dyn Surrogate, x: &Array2<f64>) -> Result<Option<Vec<f64>>, CampaignError> {
     let surrogate = surrogate.model_units().map_or(surrogate, |units| units.surrogate);
     let Some(uncertainty) = surrogate.uncertainty() else { return Ok(None) };
     let variance = uncertainty.moments(x.view())?.variance;

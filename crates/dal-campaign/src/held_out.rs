@@ -196,8 +196,7 @@ impl Folder {
     /// # Errors
     /// No labels, a training that fails.
     pub fn audited(&mut self, trainer: Trainer<'_>, stop: &Stop) -> Result<Option<HeldOut>, CampaignError> {
-        let (model, choice) = self.snapshot().model(trainer, stop)?;
-        self.keep_choice(choice)?;
+        let model = self.trained(trainer, stop)?;
         self.held_out(&model)
     }
 

@@ -89,6 +89,16 @@ impl Folder {
     pub fn model(&self, trainer: Trainer<'_>, stop: &Stop) -> Result<Model, CampaignError> {
         self.snapshot().model(trainer, stop).map(|(model, _)| model)
     }
+
+    /// As [`model`](Self::model); a new choice of network is said in the log, so that the same model is found again.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model).
+    pub fn trained(&mut self, trainer: Trainer<'_>, stop: &Stop) -> Result<Model, CampaignError> {
+        let (model, choice) = self.snapshot().model(trainer, stop)?;
+        self.keep_choice(choice)?;
+        Ok(model)
+    }
 }
 
 impl Snapshot {

@@ -259,6 +259,11 @@ impl State {
         self.choice.as_ref()
     }
 
+    /// Takes the choice of network of another moment.
+    pub(crate) fn take_choice(&mut self, other: &Self) {
+        self.choice.clone_from(&other.choice);
+    }
+
     /// The rule that ended the last run; none once another round was drawn.
     pub fn ended(&self) -> Option<&Ended> {
         self.ended.as_ref()

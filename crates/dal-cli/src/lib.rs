@@ -73,7 +73,7 @@ enum Command {
     Select(select::Args),
     /// Run benchmark sweeps.
     Bench(bench::Args),
-    /// Turn a store of runs into a page, figures and tables.
+    /// Turn a campaign, or a store of runs, into a page.
     Report(report::Args),
     /// Search for the network and training that suit a problem.
     Tune(Box<tune::Args>),
@@ -99,6 +99,8 @@ enum Command {
     Predict(campaign::predict::Args),
     /// Bring out a campaign's points or its model.
     Export(campaign::export::Args),
+    /// Serve a campaign's page on this machine, renewed while a run goes on.
+    Watch(campaign::watch::Args),
 }
 
 /// What a command that went through has to say: whether everything in it succeeded.
@@ -143,6 +145,7 @@ pub fn run<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> u8 
         Command::Audit(args) => campaign::audit::run(&args),
         Command::Predict(args) => campaign::predict::run(&args),
         Command::Export(args) => campaign::export::run(&args),
+        Command::Watch(args) => campaign::watch::run(&args),
     };
     match outcome {
         Ok(Done::Fully) => 0,

@@ -1,26 +1,36 @@
-//! `dal report`: from a store to the page, figures, tables, and a summary in the terminal.
+//! `dal report`: from a store to the page, figures, tables, and a summary in the terminal; from a campaign to its page.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use dal_eval::CurveSpan;
 use dal_report::{ReportData, ReportOptions, is_export, load, read_export, terminal_summary, write_report};
-use dal_store::Store;
+use dal_store::{Store, StoreError};
 
 use crate::Done;
+use crate::campaign::report::{ReportFormat, is_campaign};
 use crate::output::{outln, say};
 
-/// A store in, a page out.
+/// A store, or a campaign, in, a page out.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Of a campaign: one page, report.html in its folder (or in --out): how good the model is, where it is
+not, what failed, what to run next, and whether to stop. The model of all labels is trained if it
+is not there yet. `dal watch` shows the same page while a run goes on. Of a store of benchmark
+runs, or tables that one was exported as: a page with its figures and tables beside it, in --out.
+
+Examples:
+  dal report beam                                    a campaign: then open beam/report.html
+  dal report beam --format json > beam.json          what that page shows, for a program
   dal report runs/quick --out runs/quick/report      then open runs/quick/report/report.html
-  dal report tables --out report                     the same from tables of `dal bench export`")]
+  dal report tables --out report                     the same from tables of `dal bench export`"
+)]
 pub struct Args {
-    /// The store, or a folder of tables that it was exported as.
-    store: PathBuf,
-    /// Where page, figures and tables go.
+    /// A campaign's folder, a store, or a folder of tables that a store was exported as.
+    folder: PathBuf,
+    /// Where page, figures and tables go [default: the campaign's folder].
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Another store to hold beside this one (another engine, version or machine); may be given several times.
     #[arg(long, value_name = "OTHER", num_args = 1..)]
     compare: Vec<PathBuf>,
@@ -31,16 +41,52 @@ pub struct Args {
     /// Leave the initial model out of nAUC: the area over entries 1..T instead of 0..T.
     #[arg(long)]
     from_first_step: bool,
+    /// How a campaign's report is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: ReportFormat,
+    /// Threads that train a campaign's model [default: one per processor].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
 }
 
 /// The data of a store, or of the tables that one was exported as.
 fn read(path: &Path) -> Result<ReportData> {
-    Ok(if is_export(path) { read_export(path)? } else { load(&Store::open(path)?)? })
+    if is_export(path) {
+        return Ok(read_export(path)?);
+    }
+    match Store::open(path) {
+        Err(StoreError::NotAStore { .. }) => bail!(
+            "{}: this is neither a campaign's folder (campaign.toml and log), nor a store of benchmark runs (store.json), nor \
+             tables that one was exported as (schema.json)",
+            path.display()
+        ),
+        opened => Ok(load(&opened?)?),
+    }
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let data = read(&args.store)?;
+    if is_campaign(&args.folder) {
+        let of_stores = [
+            ("--compare", !args.compare.is_empty()),
+            ("--smooth", args.smooth.is_some()),
+            ("--from-first-step", args.from_first_step),
+        ];
+        if let Some((flag, _)) = of_stores.iter().find(|(_, given)| *given) {
+            bail!("{flag} is for stores of benchmark runs; {} is a campaign's folder", args.folder.display());
+        }
+        return crate::campaign::report::run(&args.folder, args.out.as_deref(), args.threads, args.format);
+    }
+    let data = read(&args.folder)?;
+    if args.format != ReportFormat::Html || args.threads.is_some() {
+        bail!(
+            "--format and --threads are for campaigns; {} is a store (`dal bench export` writes its numbers)",
+            args.folder.display()
+        );
+    }
+    let Some(out) = &args.out else {
+        bail!("--out DIR: say where the page of a store goes, with its figures and tables beside it");
+    };
     let options = ReportOptions {
         version: env!("CARGO_PKG_VERSION").into(),
         made: crate::outcome::now(),
@@ -49,7 +95,7 @@ pub fn run(args: &Args) -> Result<Done> {
         compare: args.compare.iter().map(|other| read(other)).collect::<Result<_>>()?,
         ..ReportOptions::default()
     };
-    let written = write_report(&data, &args.out, &options)?;
+    let written = write_report(&data, out, &options)?;
     let (_, width) = console::Term::stdout().size();
     let width = usize::from(width).clamp(60, 120);
     outln!("{}", terminal_summary(&written.findings, width));

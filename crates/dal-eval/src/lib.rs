@@ -48,6 +48,7 @@ mod power;
 mod rank;
 mod ranks;
 mod sign_flip;
+mod sobol;
 mod transfer;
 mod uncertainty;
 mod verdict;
@@ -82,6 +83,7 @@ pub use power::{MOST_SEEDS, seeds_for_robust, seeds_to_find, seeds_to_reach};
 pub use rank::{average_ranks, rank_correlation};
 pub use ranks::{RankTable, Tally, rank_methods, win_tie_loss};
 pub use sign_flip::{LARGEST_ENUMERATED, MaxTCell, N_RANDOM_FLIPS, max_t, max_t_by_seed, sign_flip_test};
+pub use sobol::{SobolIndices, sobol_indices};
 pub use transfer::{PoolRatioTransfer, pool_ratio_transfer};
 pub use uncertainty::{NORMAL_Q95, NormalScores};
 pub use verdict::{

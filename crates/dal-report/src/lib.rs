@@ -49,6 +49,7 @@
 #[doc = include_str!("../export.md")]
 pub mod exported {}
 
+pub mod campaign;
 mod canvas;
 mod compare;
 mod data;

@@ -52,7 +52,7 @@
 
   // Reading values: a slider under each figure, moved by keys, by touch, or by pointing at the figure.
   const svgNS = "http://www.w3.org/2000/svg";
-  for (const figure of document.querySelectorAll("figure[data-stops]")) {
+  const readable = function () { for (const figure of document.querySelectorAll("figure[data-stops]")) {
     const svg = figure.querySelector("svg");
     const part = figure.closest("section.part");
     let stops = null;
@@ -126,10 +126,11 @@
     };
     svg.addEventListener("pointermove", point);
     svg.addEventListener("pointerdown", point);
-  }
+  } };
+  readable();
 
   // Sorting: every column heading becomes a button.
-  for (const table of document.querySelectorAll("table.sortable")) {
+  const sortable = function () { for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach(function (head, column) {
       const button = document.createElement("button");
@@ -156,5 +157,9 @@
         body.append(...rows.map((r) => r[1]));
       });
     });
-  }
+  } };
+  sortable();
+
+  // A page that is served renews what it shows.
+  document.addEventListener("renewed", function () { readable(); sortable(); });
 })();

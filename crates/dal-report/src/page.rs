@@ -64,8 +64,8 @@ pub(crate) struct PageInfo<'a> {
     pub(crate) smoothing: Option<f64>,
 }
 
-const CSS: &str = include_str!("page.css");
-const JS: &str = include_str!("page.js");
+pub(crate) const CSS: &str = include_str!("page.css");
+pub(crate) const JS: &str = include_str!("page.js");
 
 /// The whole page.
 pub(crate) fn page(
@@ -350,7 +350,7 @@ fn notes(part: &Part) -> Vec<String> {
 }
 
 /// A line with the dash and marker of a style.
-fn key(style: usize) -> Markup {
+pub(crate) fn key(style: usize) -> Markup {
     let pattern: Vec<String> = dash(style).iter().map(|d| d.to_string()).collect();
     let corners: Vec<String> = marker(style)
         .into_iter()
@@ -416,7 +416,7 @@ fn controls(part: &Part, prefix: &str) -> Markup {
     }
 }
 
-fn figure_html(figure: &Figure, table: &Table) -> Markup {
+pub(crate) fn figure_html(figure: &Figure, table: &Table) -> Markup {
     let stops = serde_json::to_string(&figure.stops).unwrap_or_default().replace('<', "\\u003c");
     let n_stops = figure.stops.len();
     html! {

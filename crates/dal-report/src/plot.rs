@@ -191,7 +191,7 @@ pub(crate) fn page_position(x: f64, y: f64) -> (f64, f64) {
 }
 
 /// Maps values to [0, 1] logarithmically.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct LogScale {
     low: f64,
     high: f64,
@@ -200,6 +200,11 @@ pub(crate) struct LogScale {
 impl LogScale {
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         log_range(values).map(|(low, high)| Self { low, high })
+    }
+
+    /// Between two positive numbers, without a margin.
+    pub(crate) fn exactly(low: f64, high: f64) -> Self {
+        Self { low, high }
     }
 
     pub(crate) fn at(self, value: f64) -> f64 {

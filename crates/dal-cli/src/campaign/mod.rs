@@ -1,5 +1,5 @@
 //! The verbs of a campaign: `new`, `design`, `ask`, `tell`, `withdraw`, `undo`, `run`, `status`, `audit`, `predict`,
-//! `export`.
+//! `export`, `report`, `watch`.
 
 pub mod ask;
 pub mod audit;
@@ -7,12 +7,15 @@ pub mod design;
 pub mod export;
 mod judging;
 pub mod new;
+mod page;
 pub mod predict;
+pub mod report;
 pub mod run;
 pub mod status;
 pub mod tell;
 pub mod tune;
 pub mod undo;
+pub mod watch;
 pub mod withdraw;
 
 use std::path::Path;

@@ -43,11 +43,11 @@ pub(crate) struct Figure {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Stops {
     /// Horizontal position of each stop.
-    x: Vec<f64>,
+    pub(crate) x: Vec<f64>,
     /// What stands there on the axis.
-    l: Vec<String>,
+    pub(crate) l: Vec<String>,
     /// What each series has there.
-    s: Vec<SeriesStops>,
+    pub(crate) s: Vec<SeriesStops>,
 }
 
 impl Stops {
@@ -59,15 +59,15 @@ impl Stops {
 
 /// Values of one series at the stops.
 #[derive(Debug, Clone, Serialize)]
-struct SeriesStops {
+pub(crate) struct SeriesStops {
     /// Style of the series.
-    i: usize,
+    pub(crate) i: usize,
     /// Name of the series.
-    n: String,
+    pub(crate) n: String,
     /// Height of its mark; none where it has none.
-    y: Vec<Option<f64>>,
+    pub(crate) y: Vec<Option<f64>>,
     /// The values in words.
-    v: Vec<String>,
+    pub(crate) v: Vec<String>,
 }
 
 impl Figure {

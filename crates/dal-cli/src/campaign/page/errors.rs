@@ -1,0 +1,285 @@
+//! The errors of a campaign's models for its page: now, over the labels, and against the rules that end a run.
+
+use anyhow::Result;
+use dal_campaign::insight::unexplained;
+use dal_campaign::words::Errors;
+use dal_campaign::{Estimated, Estimates, Folder, HeldOut, History, Look, RoundEstimate, Target};
+use dal_core::OutputTransform;
+use dal_report::campaign::{ErrorNow, Estimate, JudgedBy, StoppingRule, Trend, TrendMark};
+
+use super::Known;
+
+/// Outputs up to which each has its line.
+const MOST_OUTPUTS: usize = 20;
+/// The worst outputs that are named beside those that are shown, where there are more.
+const WORST: usize = 3;
+
+/// Everything that judges the models.
+pub(super) struct Judged {
+    held_out: Option<HeldOut>,
+    estimates: Estimates,
+    validated: Option<Errors>,
+    n_labelled: Option<usize>,
+    look: Option<(Target, Result<Look, String>)>,
+}
+
+impl Judged {
+    pub(super) fn of(folder: &Folder, known: Option<&Known>) -> Result<Self> {
+        let model = known.map(|known| &known.model);
+        let held_out = model.map(|model| folder.held_out(model)).transpose()?.flatten();
+        let of_model = model.and_then(|model| model.errors.clone());
+        let of_rounds = || folder.state().rounds().iter().rev().find_map(|round| round.errors.clone());
+        let target = folder.settings().target.clone();
+        let look = match target {
+            Some(target) if folder.can_judge()? => {
+                let current = known.filter(|known| known.is_current).map(|known| &known.model);
+                let look = folder.look(&target, current)?;
+                Some((target, Ok(look)))
+            }
+            Some(target) => {
+                let why = "nothing measures the error: the rule does not draw its points, and none are held out";
+                Some((target, Err(why.to_owned())))
+            }
+            None => None,
+        };
+        Ok(Self {
+            held_out,
+            estimates: folder.estimates(),
+            validated: of_model.or_else(of_rounds),
+            n_labelled: model.map(|model| model.n_labelled),
+            look,
+        })
+    }
+
+    /// Whether something measures the error over the whole space.
+    pub(super) fn is_judged(&self, folder: &Folder) -> Result<bool> {
+        Ok(self.held_out.is_some() || self.last_draws().is_some() || folder.can_judge()?)
+    }
+
+    /// The last round of draws over the whole space.
+    fn last_draws(&self) -> Option<&RoundEstimate> {
+        self.estimates.rounds.iter().rev().find(|round| round.fixed.is_empty())
+    }
+
+    /// The best estimate of an output's error, or of that of all together.
+    fn best(&self, output: Option<usize>) -> Option<(Estimate, JudgedBy)> {
+        let estimate = |of: &Estimated| Estimate { rmse: of.rmse, interval: of.interval };
+        if let Some(found) = &self.held_out {
+            let of = output.map_or(found.relative.as_ref(), |j| found.outputs.get(j))?;
+            return Some((estimate(of), JudgedBy::NeverLearned { answered: found.answered, drawn: found.drawn }));
+        }
+        if let Some(round) = self.last_draws() {
+            let of = output.map_or(round.relative.as_ref(), |j| round.outputs.get(j))?;
+            let RoundEstimate { answered, drawn, n_labelled, .. } = *round;
+            return Some((estimate(of), JudgedBy::Draws { answered, drawn, n_labelled }));
+        }
+        let errors = self.validated.as_ref()?;
+        let rmse = output.map_or_else(|| unexplained(&errors.r2), |j| errors.rmse.get(j).copied())?;
+        Some((Estimate { rmse, interval: None }, JudgedBy::CrossValidation { n: errors.n }))
+    }
+
+    /// One line for each output, then one for all together.
+    pub(super) fn errors_now(&self, folder: &Folder, history: &History) -> Vec<ErrorNow> {
+        let columns = folder.subject().problem().outputs();
+        let spread = folder.spread();
+        let r2 = |j: usize| self.validated.as_ref().and_then(|errors| errors.r2.get(j).copied().flatten());
+        let one = |j: usize| {
+            let relative = match (spread.get(j), r2(j)) {
+                (Some((OutputTransform::Log, Some(sd))), Some(r2)) => {
+                    Some(((1.0 - r2).max(0.0).sqrt() * sd).exp_m1()).filter(|share| share.is_finite())
+                }
+                _ => None,
+            };
+            let unit = columns.get(j).map_or("", |column| column.unit.as_str());
+            ErrorNow {
+                output: columns.get(j).map(|column| column.name.clone()),
+                unit: if unit == "1" { String::new() } else { unit.to_owned() },
+                best: self.best(Some(j)),
+                validated: self.validated.as_ref().and_then(|errors| errors.rmse.get(j).copied()),
+                explained: r2(j),
+                relative,
+            }
+        };
+        let listed: Vec<usize> = if columns.len() <= MOST_OUTPUTS {
+            (0..columns.len()).collect()
+        } else {
+            let mut worst: Vec<usize> = (0..columns.len()).filter(|j| r2(*j).is_some()).collect();
+            worst.sort_by(|a, b| r2(*a).unwrap_or(0.0).total_cmp(&r2(*b).unwrap_or(0.0)));
+            let mut listed: Vec<usize> = history.shown.iter().filter_map(|shown| shown.output).collect();
+            let others: Vec<usize> = worst.into_iter().filter(|j| !listed.contains(j)).take(WORST).collect();
+            listed.extend(others);
+            listed
+        };
+        let mut errors: Vec<ErrorNow> = listed.into_iter().map(one).collect();
+        if columns.len() > 1 {
+            let validated = self.validated.as_ref().and_then(|errors| unexplained(&errors.r2));
+            errors.push(ErrorNow {
+                output: None,
+                unit: String::new(),
+                best: self.best(None),
+                validated,
+                explained: validated.map(|share| 1.0 - share * share),
+                relative: None,
+            });
+        }
+        errors
+    }
+
+    pub(super) fn answered_share(&self) -> Option<(f64, Option<(f64, f64)>)> {
+        let (failed, share) = match (&self.held_out, self.last_draws()) {
+            (Some(found), _) => (found.failed, &found.answered_share),
+            (None, Some(round)) => (round.failed, &round.answered_share),
+            (None, None) => return None,
+        };
+        (failed > 0).then_some((share.share, share.interval))
+    }
+
+    pub(super) fn noise(&self, folder: &Folder) -> Vec<(String, f64)> {
+        let Some(noise) = folder.noise() else { return Vec::new() };
+        folder.subject().outputs().iter().cloned().zip(noise.sd).filter(|(_, sd)| *sd > 0.0).collect()
+    }
+
+    /// Of each shown output, then of all together.
+    pub(super) fn trend(&self, history: &History) -> Vec<Trend> {
+        let mark = |n_labelled, value, interval| TrendMark { n_labelled, value, interval };
+        let mut trends: Vec<Trend> = Vec::new();
+        for place in (0..history.shown.len()).map(Some).chain([None]) {
+            let output = place.and_then(|k| history.shown[k].output);
+            let mut trend = Trend::default();
+            for entry in &history.trend {
+                let n = entry.n_labelled;
+                let (validated, foretold, drawn) = match place {
+                    Some(k) => (
+                        entry.validated.as_ref().and_then(|of| of[k]),
+                        entry.foretold.as_ref().map(|of| of[k]),
+                        entry.drawn.as_ref().and_then(|of| of[k]),
+                    ),
+                    None => (entry.validated_overall, entry.foretold_overall, entry.drawn_overall),
+                };
+                trend.validated.extend(validated.map(|v| mark(n, v, None)));
+                trend.foretold.extend(foretold.map(|v| mark(n, v, None)));
+                trend.drawn.extend(drawn.map(|of| mark(n, of.value, of.ends)));
+            }
+            // The present model's own, where no round was drawn with it.
+            if let Some(errors) = &self.validated
+                && trend.validated.last().is_none_or(|last| last.n_labelled < errors.n)
+            {
+                let value = match place {
+                    Some(_) => output.and_then(|j| errors.rmse.get(j).copied()),
+                    None => unexplained(&errors.r2),
+                };
+                trend.validated.extend(value.map(|v| mark(errors.n, v, None)));
+            }
+            if let (Some(found), Some(n)) = (&self.held_out, self.n_labelled) {
+                let of = match place {
+                    Some(_) => output.and_then(|j| found.outputs.get(j)),
+                    None => found.relative.as_ref(),
+                };
+                trend.never_learned.extend(of.map(|of| mark(n, of.rmse, of.interval)));
+            }
+            trends.push(trend);
+        }
+        trends
+    }
+
+    /// The budget and the rules that end a run.
+    pub(super) fn stopping(&self, folder: &Folder) -> Vec<StoppingRule> {
+        let mut rules = Vec::new();
+        let ended = folder.state().ended();
+        if let Some((target, look)) = &self.look {
+            rules.push(match look {
+                Ok(look) => StoppingRule {
+                    rule: format!("target {target}"),
+                    fired: look.fires(),
+                    words: look_in_words(folder, look),
+                },
+                Err(why) => StoppingRule { rule: format!("target {target}"), fired: false, words: why.clone() },
+            });
+        }
+        if let Some(n) = folder.settings().no_gain {
+            let gain = folder.gain(n);
+            rules.push(StoppingRule {
+                rule: format!("no gain over {n} rounds"),
+                fired: gain.is_some_and(|gain| gain.is_none()),
+                words: match gain {
+                    Some(gain) => gain.in_words(),
+                    None => format!("not looked at before {} whole rounds", 2 * n),
+                },
+            });
+        }
+        if let Some(ended) = ended {
+            let rule = format!("the last run ended by `{}`", ended.rule);
+            rules.push(StoppingRule { rule, fired: true, words: ended.why.clone() });
+        }
+        let asked = folder.state().n_asked();
+        rules.push(match folder.settings().budget {
+            Some(budget) => StoppingRule {
+                rule: "budget".into(),
+                fired: asked >= budget,
+                words: format!("{asked} of {budget} points asked for"),
+            },
+            None => StoppingRule {
+                rule: "budget".into(),
+                fired: false,
+                words: format!("{asked} points asked for; campaign.toml sets no budget, `dal run --budget` did"),
+            },
+        });
+        rules
+    }
+}
+
+/// How far errors are from their targets.
+fn look_in_words(folder: &Folder, look: &Look) -> String {
+    let columns = folder.subject().problem().outputs();
+    let each: Vec<String> = look
+        .limits
+        .iter()
+        .map(|limit| {
+            let name = limit.output.as_deref().unwrap_or("the error in standard deviations");
+            let unit = columns.iter().find(|column| Some(&column.name) == limit.output.as_ref());
+            let unit = unit.map(|column| column.unit.as_str()).filter(|unit| *unit != "1" && !unit.is_empty());
+            let number = |v: f64| format!("{}{}", short(v), unit.map_or(String::new(), |unit| format!(" {unit}")));
+            match (limit.rmse, limit.limit) {
+                (Some(rmse), Some(most)) => format!(
+                    "{name} is about {}, shown to be at most {}; wanted {}",
+                    number(rmse),
+                    number(most),
+                    number(limit.target)
+                ),
+                (Some(rmse), None) => {
+                    format!(
+                        "{name} is about {}, not enough points to bound it; wanted {}",
+                        number(rmse),
+                        number(limit.target)
+                    )
+                }
+                _ => format!("{name} is not known yet; wanted {}", number(limit.target)),
+            }
+        })
+        .collect();
+    let first = match look.k {
+        0 => format!("not looked at before the third whole round, of which there are {}: ", look.rounds),
+        _ => String::new(),
+    };
+    first + &each.join("; ")
+}
+
+/// Three digits.
+fn short(v: f64) -> String {
+    if v == 0.0 || (1e-3..1e5).contains(&v.abs()) {
+        let digits = if v == 0.0 { 0 } else { (2 - v.abs().log10().floor() as i32).max(0) as usize };
+        return format!("{v:.digits$}");
+    }
+    format!("{v:.2e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_are_shown() {
+        assert_eq!((short(0.0512), short(12.34), short(1234.5)), ("0.0512".into(), "12.3".into(), "1234".into()));
+        assert_eq!((short(1.5e-7), short(0.0)), ("1.50e-7".into(), "0".into()));
+    }
+}

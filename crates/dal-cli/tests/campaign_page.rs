@@ -1,0 +1,127 @@
+//! The page of a campaign from the command line, and served while the campaign goes on.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Stdio;
+
+use common::{dal, refuse, run, succeed, write};
+
+/// Answers smoothly, and fails where the speed is large.
+const SIMULATOR: &str = r#"
+awk -F, 'NR == 1 { print "drag,lift"; next }
+  $1 > 70 { print "error: stalls,"; fflush(); next }
+  { printf "%.12g,%.12g\n", 2 + log($1) * $2 + ($3 == "wood"), $1 / 10 - $2; fflush() }'
+"#;
+
+const PROBLEM: &str = "name = \"rig\"\ntitle = \"A <rig> & its drag\"\n\
+    [[inputs]]\nname = \"speed\"\nunit = \"m/s\"\nlow = 1\nhigh = 100\n\
+    [[inputs]]\nname = \"blades\"\ninteger = true\nlow = 2\nhigh = 6\n\
+    [[inputs]]\nname = \"material\"\nlevels = [\"steel\", \"wood\"]\n\
+    [[outputs]]\nname = \"drag\"\nunit = \"N\"\ntransform = \"log\"\n[[outputs]]\nname = \"lift\"\n\
+    [oracle.command]\nprogram = [\"sh\", \"simulate.sh\"]\ntime_limit = 60\nretries = 0\n\
+    [network]\nhidden = [8]\nepochs = 30\nmembers = 3\n";
+
+fn begin(at: &Path, name: &str, more: &[&str]) {
+    write(at, "rig.toml", PROBLEM);
+    write(at, "simulate.sh", SIMULATOR);
+    let mut words = vec!["new", name, "--problem", "rig.toml", "--initial", "16", "--batch", "4"];
+    words.extend(more);
+    succeed(at, &words);
+    let settings = fs::read_to_string(at.join(name).join("campaign.toml")).unwrap();
+    write(at, &format!("{name}/campaign.toml"), &settings.replace("model = \"ladder\"", "model = \"problem-file\""));
+}
+
+#[test]
+fn a_campaigns_page_answers_what_one_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    begin(at, "c", &[]);
+    // Before anything was asked.
+    assert_eq!(succeed(at, &["report", "c"]).trim(), "c/report.html");
+    let page = fs::read_to_string(at.join("c/report.html")).unwrap();
+    assert!(page.contains("There is no model yet") && page.contains("dal run c --budget 28"), "{page}");
+    succeed(at, &["run", "c", "--budget", "28", "--threads", "1"]);
+    succeed(at, &["report", "c", "--out", "pages", "--threads", "1"]);
+    let page = fs::read_to_string(at.join("pages/report.html")).unwrap();
+    for words in [
+        "How good is the model?",
+        "Where is it not good?",
+        "What failed, what is pending?",
+        "What should I run next?",
+        "May I stop?",
+        "dal audit c -n 40",
+        "they lie at large speed",
+        "error: stalls",
+        "Predicted against measured: drag",
+        "drag along speed",
+        "Which inputs matter to lift",
+        "A &lt;rig&gt; &amp; its drag",
+        "dal new c --problem",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    for words in ["nAUC", "γ", "pool ratio", "<rig>"] {
+        assert!(!page.contains(words), "{words}");
+    }
+    let data: serde_json::Value = serde_json::from_str(&succeed(at, &["report", "c", "--format", "json"])).unwrap();
+    assert_eq!(data["points"].as_array().unwrap().len(), 28);
+    assert_eq!(data["model"]["importance"][0].as_array().unwrap().len(), 3);
+    assert!(data["failing"][0]["share"].as_f64().unwrap() > 0.9, "{}", data["failing"]);
+    // The same model is found again: nothing is trained anew.
+    let (_, _, said) = run(at, &["report", "c"]);
+    assert!(!said.contains("training"), "{said}");
+    refuse(at, &["report", "c", "--smooth", "0.5"], &["--smooth is for stores", "campaign's folder"]);
+    fs::create_dir(at.join("other")).unwrap();
+    write(at, "other/notes.txt", "something else");
+    refuse(at, &["report", "other", "--out", "o"], &["other", "neither a campaign's folder", "nor a store"]);
+    refuse(at, &["watch", "other"], &["there is no campaign here"]);
+}
+
+/// What a server says to a request.
+fn ask(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_page_is_served_to_this_machine_and_goes_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    begin(at, "c", &["--held-out", "0.25"]);
+    let mut watch = dal(at, &["watch", "c"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(watch.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("http://127.0.0.1:").and_then(|rest| rest.strip_suffix('/'));
+    let port: u16 = address.unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+    let get = |path: &str| ask(port, &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"));
+    let (before, version) = (get("/"), get("/version"));
+    assert!(before.starts_with("HTTP/1.1 200 OK\r\n") && before.contains("There is no trained model yet"), "{before}");
+    assert!(before.contains("connect-src 'self'") && before.contains("renew this page"));
+    assert_eq!(get("/version"), version);
+    assert!(get("/etc/passwd").starts_with("HTTP/1.1 404 ") && get("/../c/log").starts_with("HTTP/1.1 404 "));
+    let post = ask(port, &format!("POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n\r\n"));
+    assert!(post.starts_with("HTTP/1.1 405 ") && post.contains("Allow: GET, HEAD"), "{post}");
+    assert!(ask(port, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").starts_with("HTTP/1.1 421 "));
+    let head = ask(port, &format!("HEAD / HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
+    assert!(head.starts_with("HTTP/1.1 200 OK") && !head.contains("<!DOCTYPE"), "{head}");
+    // Another process runs the campaign meanwhile.
+    succeed(at, &["run", "c", "--budget", "28", "--threads", "1"]);
+    assert_ne!(get("/version"), version);
+    let after = get("/");
+    assert!(after.contains("uniform points that it never learned") && after.contains("drag along speed"));
+    let log = fs::read(at.join("c/log")).unwrap();
+    assert_eq!(get("/"), after);
+    assert_eq!(fs::read(at.join("c/log")).unwrap(), log);
+    // Ctrl-C is how it ends.
+    let kill = std::process::Command::new("kill").args(["-INT", &watch.id().to_string()]).status().unwrap();
+    assert!(kill.success() && watch.wait().unwrap().success());
+}

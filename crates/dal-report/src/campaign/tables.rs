@@ -1,0 +1,238 @@
+//! The tables of a campaign's page.
+
+use super::data::{CampaignData, JudgedBy, ModelData, Network, Unsure};
+use super::scale::bin_in_words;
+use crate::table::{Entry, Row, Table};
+use crate::text::number;
+
+/// Pending points that are listed.
+const MOST_PENDING: usize = 100;
+/// Points that are listed with the reasons for them: the newest.
+const MOST_ASKED: usize = 200;
+
+fn row(cells: Vec<Entry>) -> Row {
+    Row { cells, ..Row::default() }
+}
+
+fn table(id: &str, caption: &str, columns: &[&str], rows: Vec<Row>) -> Table {
+    let columns = columns.iter().map(|c| (*c).to_owned()).collect();
+    Table { id: id.into(), caption: caption.into(), columns, n_labels: 1, rows }
+}
+
+fn whole(n: usize) -> Entry {
+    Entry::number(n as f64, n.to_string())
+}
+
+fn judged_in_words(by: JudgedBy) -> String {
+    match by {
+        JudgedBy::NeverLearned { answered, .. } => format!("{answered} points never learned: the whole space"),
+        JudgedBy::Draws { answered, n_labelled, .. } => {
+            format!("{answered} draws: the whole space, of the model of {n_labelled} labels")
+        }
+        JudgedBy::CrossValidation { n } => format!("cross-validation on {n} labels: points asked for"),
+    }
+}
+
+pub(crate) fn errors(data: &CampaignData) -> Table {
+    let rows = data.errors.iter().map(|of| {
+        let name = of.output.clone().unwrap_or_else(|| "all outputs together".into());
+        let unit = if of.output.is_some() { of.unit.clone() } else { "standard deviations".into() };
+        let estimate = of.best.map(|(estimate, _)| estimate);
+        let interval = estimate.and_then(|e| e.interval);
+        let percent = |share: f64| format!("{} %", number(100.0 * share));
+        row(vec![
+            Entry::text(name),
+            Entry::text(unit),
+            Entry::optional(estimate.map(|e| e.rmse), number),
+            interval.map_or_else(
+                || Entry::text("–").with_class("none"),
+                |(low, high)| Entry::text(format!("{} to {}", number(low), number(high))),
+            ),
+            of.best.map_or_else(|| Entry::text("–").with_class("none"), |(_, by)| Entry::text(judged_in_words(by))),
+            Entry::optional(of.validated, number),
+            Entry::optional(of.relative, percent),
+            Entry::optional(of.explained, |r2| format!("{r2:.3}")),
+        ])
+    });
+    let interval = format!("{:.0} % interval", 100.0 * data.level);
+    let mut found = table(
+        "errors",
+        "Root mean square errors: the best estimate that there is of each, and those of cross-validation beside it.",
+        &["output", "unit", "error", "", "judged by", "cross-validated", "relative, typically", "variance explained"],
+        rows.collect(),
+    );
+    found.columns[3] = interval;
+    found
+}
+
+pub(crate) fn counts(data: &CampaignData) -> Table {
+    let meaning = |state: &str| match state {
+        "asked" => "no answer yet",
+        "running" => "being computed now",
+        "done" => "has an answer",
+        "failed" => "has none, and is not asked for again",
+        "lost" => "the program or the machine failed; it is asked for again",
+        "withdrawn" => "not wanted any more",
+        _ => "",
+    };
+    let rows = data
+        .counts
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(state, n)| row(vec![Entry::text(state), whole(*n), Entry::text(meaning(state))]));
+    table("counts", "Points by state", &["state", "points", "meaning"], rows.collect())
+}
+
+pub(crate) fn failures(data: &CampaignData) -> Table {
+    let rows =
+        data.failures.iter().map(|kind| row(vec![Entry::text(&kind.kind), whole(kind.n), Entry::text(&kind.words)]));
+    table("failures", "Failed points by kind", &["kind", "points", "the last one said"], rows.collect())
+}
+
+pub(crate) fn pending(data: &CampaignData) -> Table {
+    let rows = data.pending.iter().take(MOST_PENDING).map(|p| {
+        row(vec![
+            Entry::number(p.id as f64, p.id.to_string()),
+            Entry::text(&p.state),
+            Entry::text(&p.since),
+            Entry::text(&p.lease),
+            Entry::text(&p.loss),
+        ])
+    });
+    let caption = match data.pending.len() {
+        n if n > MOST_PENDING => format!("Points without an answer: the first {MOST_PENDING} of {n}"),
+        _ => "Points without an answer".into(),
+    };
+    table("pending", &caption, &["point", "state", "for", "handed out", "last failure"], rows.collect())
+}
+
+pub(crate) fn unsure(data: &CampaignData, unsure: &Unsure) -> Table {
+    let mut rows = Vec::new();
+    for (input, profile) in data.inputs.iter().zip(&unsure.profiles) {
+        let Some(profile) = profile else { continue };
+        let of = |best: fn(f64, f64) -> bool| {
+            let mut found: Option<(usize, f64)> = None;
+            for (bin, value) in profile.values.iter().enumerate() {
+                if let Some(value) = value
+                    && found.is_none_or(|(_, known)| best(*value, known))
+                {
+                    found = Some((bin, *value));
+                }
+            }
+            found
+        };
+        let (Some((most, high)), Some((least, low))) = (of(|a, b| a > b), of(|a, b| a < b)) else { continue };
+        let words = |bin: usize| bin_in_words(input, profile.edges[bin], profile.edges[bin + 1]);
+        rows.push(row(vec![
+            Entry::text(&input.name),
+            Entry::text(words(most)),
+            Entry::number(high, number(high)),
+            Entry::text(words(least)),
+            Entry::number(low, number(low)),
+        ]));
+    }
+    let caption = format!(
+        "The spread along each input: where it is largest and smallest; over the whole space it is {}.",
+        number(unsure.overall)
+    );
+    table("spread", &caption, &["input", "least sure at", "spread there", "surest at", "spread there"], rows)
+}
+
+pub(crate) fn importance(data: &CampaignData, model: &ModelData) -> Table {
+    let mut rows = Vec::new();
+    for (output, of) in data.outputs.iter().zip(&model.importance) {
+        let Some(of) = of else { continue };
+        for &i in &model.order {
+            let (first, total) = of[i];
+            let range = |low: f64, high: f64| Entry::text(format!("{low:.2} to {high:.2}"));
+            rows.push(row(vec![
+                Entry::text(&data.inputs[i].name),
+                Entry::text(&output.name),
+                Entry::number(first.value, format!("{:.2}", first.value)),
+                range(first.low, first.high),
+                Entry::number(total.value, format!("{:.2}", total.value)),
+                range(total.low, total.high),
+            ]));
+        }
+    }
+    table(
+        "importance",
+        "Sobol's indices: of each output the share of its variance that an input explains by itself and has a part in. By \
+         chance they can lie a little below 0 or above 1.",
+        &["input", "output", "first order", "members", "total", "members"],
+        rows,
+    )
+}
+
+pub(crate) fn rounds(data: &CampaignData) -> Table {
+    let rows = data.rounds.iter().map(|round| {
+        let (done, failed, open) = round.by_state;
+        row(vec![
+            Entry::number(round.round as f64, round.round.to_string()),
+            Entry::text(&round.rule),
+            whole(round.n_labelled),
+            whole(round.points),
+            whole(done),
+            whole(failed),
+            whole(open),
+            whole(round.candidates),
+            Entry::text(&round.remarks),
+        ])
+    });
+    let columns = ["round", "rule", "labels known", "points", "answered", "failed", "open", "chosen among", "remarks"];
+    table("rounds", "Rounds", &columns, rows.collect())
+}
+
+pub(crate) fn asked(data: &CampaignData) -> Table {
+    let newest = &data.asked[data.asked.len().saturating_sub(MOST_ASKED)..];
+    let rows = newest.iter().rev().map(|point| {
+        let mut cells = vec![
+            Entry::number(point.id as f64, point.id.to_string()),
+            whole(point.round),
+            Entry::text(&point.why),
+            Entry::text(&point.state),
+            Entry::optional(point.disagreement, number),
+            Entry::optional(point.distance, number),
+        ];
+        cells.extend(point.x.iter().map(|value| match value.parse::<f64>() {
+            Ok(v) => Entry::number(v, number(v)),
+            Err(_) => Entry::text(value),
+        }));
+        row(cells)
+    });
+    let caption = match data.asked.len() {
+        n if n > MOST_ASKED => format!("Points and the reasons for them: the newest {MOST_ASKED} of {n}"),
+        _ => "Points and the reasons for them: the newest first".into(),
+    };
+    let mut found =
+        table("asked", &caption, &["point", "round", "why", "state", "disagreement", "distance"], rows.collect());
+    found.columns.extend(data.inputs.iter().map(super::scale::input_title));
+    found
+}
+
+pub(crate) fn ladder(network: &Network) -> Table {
+    let rows = network.rungs.iter().map(|rung| {
+        row(vec![
+            Entry::text(&rung.network),
+            whole(rung.n_parameters),
+            Entry::optional(rung.loss, number),
+            Entry::optional(rung.standard_error, number),
+            if rung.chosen { Entry::text("in use").with_class("better") } else { Entry::text("") },
+        ])
+    });
+    table(
+        "ladder",
+        "Networks that were compared: mean squared error in cross-validation, in variances of the outputs (1 is no better \
+         than always saying the mean), and its standard error over points.",
+        &["network", "numbers that it learns", "error", "standard error", ""],
+        rows.collect(),
+    )
+}
+
+pub(crate) fn stopping(data: &CampaignData) -> Table {
+    let rows = data.stopping.iter().map(|rule| {
+        let verdict = if rule.fired { Entry::text("stop").with_class("better") } else { Entry::text("go on") };
+        row(vec![Entry::text(&rule.rule), verdict, Entry::text(&rule.words)])
+    });
+    table("stopping", "Rules and limits", &["rule", "says", "how far it is"], rows.collect())
+}

@@ -1,0 +1,237 @@
+//! The page of a campaign from made-up data: every section, the fewest data, and names that are not kind.
+
+use std::collections::BTreeSet;
+
+use dal_report::campaign::{
+    AskedRow, CampaignData, Curve, ErrorNow, Estimate, Failing, FailureKind, Foretold, Input, InputKind, JudgedBy, Map,
+    ModelData, Network, NextStep, Output, Pending, Place, Profile, Ranged, RoundRow, Rung, StoppingRule, Trend,
+    TrendMark, Unsure, campaign_page, write_campaign_page,
+};
+
+fn number(name: &str, log: bool) -> Input {
+    Input { name: name.into(), unit: "N".into(), kind: Some(InputKind::Number { low: 1.0, high: 100.0, log }) }
+}
+
+/// Two inputs that vary, one output, everything there.
+fn full() -> CampaignData {
+    let ranged = |value: f64| Ranged { value, low: value - 0.05, high: value + 0.1 };
+    let levels = InputKind::Levels { names: vec!["steel".into(), "oak".into()] };
+    let mark = |n_labelled, value| TrendMark { n_labelled, value, interval: Some((0.8 * value, 1.3 * value)) };
+    let curve = |x: Vec<f64>| Curve {
+        mean: x.iter().map(|v| 1.0 + v).collect(),
+        low: x.iter().map(|v| 0.9 + v).collect(),
+        high: x.iter().map(|v| 1.2 + v).collect(),
+        x,
+    };
+    CampaignData {
+        folder: "beam".into(),
+        problem: "beam".into(),
+        version: "1".into(),
+        inputs: vec![number("load", true), Input { name: "material".into(), unit: String::new(), kind: Some(levels) }],
+        outputs: vec![Output { name: "deflection".into(), unit: "mm".into(), log: true }],
+        n_outputs: 1,
+        counts: vec![("done".into(), 20), ("failed".into(), 3)],
+        labels: 20,
+        level: 0.9,
+        errors: vec![ErrorNow {
+            output: Some("deflection".into()),
+            unit: "mm".into(),
+            best: Some((
+                Estimate { rmse: 0.31, interval: Some((0.25, 0.42)) },
+                JudgedBy::NeverLearned { answered: 12, drawn: 13 },
+            )),
+            validated: Some(0.4),
+            explained: Some(0.98),
+            relative: Some(0.12),
+        }],
+        trend: vec![
+            Trend {
+                validated: vec![mark(10, 0.9), mark(20, 0.4)],
+                never_learned: vec![mark(20, 0.31)],
+                ..Trend::default()
+            },
+            Trend { validated: vec![mark(10, 0.5), mark(20, 0.2)], ..Trend::default() },
+        ],
+        foretold: (0..6)
+            .map(|i| Foretold {
+                id: i,
+                round: 1 + i as usize / 3,
+                uniform: i == 5,
+                predicted: vec![1.0 + i as f64],
+                sd: vec![Some(0.1)],
+                measured: vec![1.1 + i as f64],
+            })
+            .collect(),
+        points: (0..23)
+            .map(|i| Place {
+                id: i,
+                at: vec![1.0 + 4.0 * i as f64, (i % 2) as f64],
+                state: if i > 19 { "failed: refused".into() } else { "done".into() },
+            })
+            .collect(),
+        failures: vec![FailureKind { kind: "refused".into(), n: 3, words: "it yields".into() }],
+        failing: vec![Failing::Larger { input: 0, share: 0.95 }],
+        pending: vec![Pending {
+            id: 24,
+            state: "asked".into(),
+            since: "2 h".into(),
+            lease: "to cluster".into(),
+            loss: String::new(),
+        }],
+        model: Some(ModelData {
+            n_labelled: 20,
+            is_current: true,
+            members: 10,
+            importance: vec![Some(vec![(ranged(0.6), ranged(0.7)), (ranged(0.3), ranged(0.4))])],
+            dependence: vec![vec![curve(vec![1.0, 10.0, 100.0]), curve(vec![0.0, 1.0])]],
+            order: vec![0, 1],
+            unsure: Some(Unsure {
+                overall: 0.1,
+                left_out: 0.2,
+                profiles: vec![
+                    Some(Profile { edges: vec![1.0, 10.0, 100.0], values: vec![Some(0.05), Some(0.19)] }),
+                    Some(Profile { edges: vec![-0.5, 0.5, 1.5], values: vec![Some(0.1), None] }),
+                ],
+                maps: vec![Map {
+                    across: 0,
+                    up: Some(1),
+                    values: vec![vec![Some(0.05), None], vec![Some(0.2), Some(0.1)]],
+                }],
+            }),
+            dependent_inputs: false,
+            factors: vec![Some(2.5)],
+        }),
+        network: Some(Network {
+            network: "2 × 16".into(),
+            how: "By cross-validation.".into(),
+            rungs: vec![Rung {
+                network: "2 × 16".into(),
+                n_parameters: 300,
+                loss: Some(0.02),
+                standard_error: Some(0.01),
+                chosen: true,
+            }],
+        }),
+        rounds: vec![RoundRow {
+            round: 0,
+            rule: "space-filling design".into(),
+            n_labelled: 0,
+            points: 23,
+            by_state: (20, 3, 0),
+            candidates: 23,
+            remarks: String::new(),
+        }],
+        asked: vec![AskedRow {
+            id: 1,
+            round: 0,
+            x: vec!["5".into(), "oak".into()],
+            state: "done".into(),
+            why: "to fill the space".into(),
+            disagreement: None,
+            distance: Some(0.3),
+        }],
+        stopping: vec![StoppingRule { rule: "target 0.05".into(), fired: false, words: "about 0.1".into() }],
+        is_judged: true,
+        next: vec![NextStep { command: "dal run beam --budget 47".into(), why: "more labels".into() }],
+        repeat: vec!["dal new beam".into()],
+        files: vec![("campaign.toml".into(), "initial = 23".into())],
+        ..CampaignData::default()
+    }
+}
+
+/// What stands in quotes behind every such attribute.
+fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    page.split(&format!(" {name}=\"")).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+/// Names are there once, and links lead somewhere.
+fn is_sound(page: &str) {
+    let ids = attributes(page, "id");
+    let names: BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(names.len(), ids.len(), "{ids:?}");
+    for link in attributes(page, "href").into_iter().filter_map(|href| href.strip_prefix('#')) {
+        assert!(names.contains(link), "{link}");
+    }
+    assert!(!page.contains("NaN") && !page.contains("inf "), "numbers are numbers");
+}
+
+#[test]
+fn everything_is_said_and_drawn() {
+    let page = campaign_page(&full(), false);
+    is_sound(&page);
+    for words in [
+        "deflection: 0.31\u{a0}mm (0.25 to 0.42\u{a0}mm), typically 12\u{a0}% of the value",
+        "judged by 12 of 13 uniform points",
+        "most at load 10 to 100\u{a0}N (1.9 times as much)",
+        "they lie at large load",
+        "20\u{a0}% of the space was left out",
+        "Not by your rules.",
+        "<code>dal run beam --budget 47</code>: more labels",
+        "still falls: 0.5 standard deviations at 10 labels, 0.2 at 20",
+        "Points over load and material",
+        "Times deflection 2.5 it is a 90 % interval",
+        "<h2 id=\"section-repeat\">",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert_eq!(page.matches("<figure").count(), 7, "trend, foretold, points, spread, two curves, importance");
+    assert!(!page.contains("connect-src") && !page.contains("p class=\"live"));
+    let live = campaign_page(&full(), true);
+    assert!(live.contains("connect-src 'self'") && live.contains("renew this page"));
+}
+
+#[test]
+fn a_campaign_without_anything_has_a_page() {
+    let empty = CampaignData { no_model: "There is no model yet.".into(), ..CampaignData::default() };
+    let page = campaign_page(&empty, false);
+    is_sound(&page);
+    assert_eq!(page.matches("<figure").count(), 0);
+    assert!(
+        page.contains("There is no model yet. So far there are 0 labels.") && page.contains("No: there is nothing")
+    );
+    // All points failed.
+    let failed = CampaignData { labels: 0, model: None, network: None, errors: vec![], trend: vec![], ..full() };
+    let page = campaign_page(&failed, false);
+    is_sound(&page);
+    assert!(page.contains("3 of 23 points failed"), "{page}");
+}
+
+#[test]
+fn one_input_and_odd_numbers_are_drawn() {
+    let mut data = full();
+    data.inputs.truncate(1);
+    data.points.iter_mut().for_each(|p| p.at.truncate(1));
+    let model = data.model.as_mut().unwrap();
+    model.order = vec![0];
+    model.importance = vec![None];
+    model.dependence[0].truncate(1);
+    let unsure = model.unsure.as_mut().unwrap();
+    unsure.profiles.truncate(1);
+    unsure.maps = vec![Map { across: 0, up: None, values: vec![vec![Some(0.05)], vec![None]] }];
+    // A log axis without positive values becomes a plain one; what is no number is left out.
+    data.foretold.iter_mut().for_each(|p| p.predicted[0] = -1.0);
+    data.foretold[0].predicted[0] = f64::NAN;
+    let page = campaign_page(&data, false);
+    is_sound(&page);
+    assert!(page.contains("Points over load") && page.contains("Spread over load"));
+    assert!(page.contains("The model says the same everywhere of deflection"));
+}
+
+#[test]
+fn names_stay_text_and_the_page_is_a_file() {
+    let mut data = full();
+    let hostile = "</script><b>\"&'".to_owned();
+    data.problem.clone_from(&hostile);
+    data.inputs[0].name.clone_from(&hostile);
+    data.outputs[0].name.clone_from(&hostile);
+    data.failures[0].words.clone_from(&hostile);
+    data.files[0].1.clone_from(&hostile);
+    let page = campaign_page(&data, false);
+    is_sound(&page);
+    assert!(!page.contains("<b>") && page.contains("&lt;/script&gt;&lt;b&gt;"));
+    let out = tempfile::tempdir().unwrap();
+    std::fs::write(out.path().join("log"), "kept").unwrap();
+    let written = write_campaign_page(&data, out.path()).unwrap();
+    assert_eq!(std::fs::read_to_string(written).unwrap(), page);
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 2);
+}
