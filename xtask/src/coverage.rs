@@ -36,6 +36,9 @@ pub struct Args {
     /// Points of the domain that their candidates are taken from.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pool: usize,
+    /// Frozen models of each number of labels, 3 at most.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    seeds: usize,
     /// Whole campaigns of a problem.
     #[arg(long, value_name = "N", default_value_t = 25)]
     campaigns: usize,
@@ -43,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
     /// Where results go.
-    #[arg(long, value_name = "DIR", default_value = "docs/results/coverage")]
+    #[arg(long, value_name = "DIR", default_value = "target/coverage")]
     out: PathBuf,
 }
 
@@ -58,8 +61,8 @@ pub fn run_coverage(args: &Args) -> Result<()> {
     };
     let (parts, problems) =
         (chosen(&args.part, &PARTS, "part")?, chosen(&args.problem, &PROBLEMS, "built-in problem")?);
-    if args.jobs == 0 || args.rounds < 5 || args.pool < 1000 {
-        bail!("at least one job, five rounds and a thousand points are wanted");
+    if args.jobs == 0 || args.rounds < 5 || args.pool < 1000 || !(1..=3).contains(&args.seeds) {
+        bail!("at least one job, five rounds, a thousand points and one to three models are wanted");
     }
     run(&mut cargo(&[
         "build",
@@ -89,8 +92,13 @@ pub fn run_coverage(args: &Args) -> Result<()> {
                     let Some((part, problem)) = next else { break };
                     let mut command = Command::new(&program);
                     command.args([&part, &problem]).arg(&out);
-                    for (flag, n) in [("--rounds", args.rounds), ("--pool", args.pool), ("--campaigns", args.campaigns)]
-                    {
+                    let sizes = [
+                        ("--rounds", args.rounds),
+                        ("--pool", args.pool),
+                        ("--seeds", args.seeds),
+                        ("--campaigns", args.campaigns),
+                    ];
+                    for (flag, n) in sizes {
                         command.args([flag, &n.to_string()]);
                     }
                     if let (Err(error), Ok(mut failed)) = (run(&mut command), failed.lock()) {

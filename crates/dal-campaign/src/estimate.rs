@@ -6,7 +6,8 @@
 //! cannot touch it, and the model trained since has none yet.
 //!
 //! A plain t interval of so few and so skewed losses misses the truth above its upper end far too often (it covers 67
-//! to 89 % instead of 90 at twenty draws); these are bootstrap-t intervals of the logarithm.
+//! to 89 % instead of 90 at twenty draws); these are bootstrap-t intervals of the logarithm, whose upper end reckons
+//! with losses so rare that no draw met them (`dal_eval::UNSEEN`).
 
 use dal_core::OutputTransform;
 use dal_eval::{LossTerms, answered_loss, lure_weights};

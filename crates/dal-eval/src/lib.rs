@@ -74,8 +74,8 @@ pub use learned::{
 };
 pub use looks::{Look, Looks, Standing};
 pub use lure::{
-    AnsweredLoss, FEWEST_CONTROLLED, FEWEST_DRAWS, LossTerms, answered_loss, control_coefficient, draw_probabilities,
-    log_bootstrap_interval, lure_weights, weighted_loss, weighted_quantile,
+    AnsweredLoss, FEWEST_CONTROLLED, FEWEST_DRAWS, LossTerms, UNSEEN, answered_loss, control_coefficient,
+    draw_probabilities, log_bootstrap_interval, lure_weights, weighted_loss, weighted_quantile,
 };
 pub use outcome::{Cell, Missing, Outcome, SeedOutcome, geometric_mean, paired_ratios};
 pub use output_errors::{OutputError, OutputErrors, OutputScales, PooledError};

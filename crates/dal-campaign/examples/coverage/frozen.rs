@@ -14,9 +14,9 @@ use rand::RngExt;
 use crate::{Outcome, Sizes, coded, keep, label, npy, problem, share};
 
 /// Labels of the models.
-const LABELS: [usize; 3] = [80, 280, 880];
-/// Models of each size.
-const SEEDS: usize = 3;
+pub const LABELS: [usize; 3] = [80, 280, 880];
+/// Models of each size, at most.
+pub const SEEDS: usize = 3;
 /// Sizes of a round.
 pub const DRAWS: [usize; 3] = [10, 20, 40];
 /// Candidates of a round.
@@ -39,14 +39,19 @@ struct Points {
     loss: Vec<f64>,
 }
 
+/// A model by what is seen of it.
 struct Model {
     n: usize,
     seed: usize,
+    truth: Points,
+    pool: Points,
+}
+
+/// A model with its standardisation of the outputs.
+struct Trained {
     surrogate: CpuSurrogate,
     mean: Array1<f64>,
     sd: Array1<f64>,
-    truth: Points,
-    pool: Points,
 }
 
 /// Interval ends and the estimate of one round.
@@ -56,33 +61,18 @@ struct Found {
     ends: Option<(f64, f64)>,
 }
 
+/// Trains and labels alone.
+pub fn look(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
+    models(id, dir, sizes, &SeedPath::root(0).purpose("coverage").purpose(id)).map(drop)
+}
+
 pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
     let table = dir.join(format!("frozen-{id}.csv"));
     if table.exists() {
         return Ok(());
     }
-    let problem = problem(id)?;
-    let oracle = problem.oracle()?.clone();
     let seeds = SeedPath::root(0).purpose("coverage").purpose(id);
-    let mut models = Vec::new();
-    for n in LABELS {
-        for seed in 0..SEEDS {
-            models.push(trained(&problem, &seeds, n, seed)?);
-        }
-    }
-    for (stream, n) in [("truth", TRUTH), ("pool", sizes.pool)] {
-        for (block, first) in (0..n).step_by(CHUNK).enumerate() {
-            let x = problem.space().sample(CHUNK.min(n - first), &seeds.purpose(stream).index(block as u64));
-            let y = label(&*oracle, &x)?;
-            for model in &mut models {
-                let (score, loss) = model.look(x.view(), y.view())?;
-                let points = if stream == "truth" { &mut model.truth } else { &mut model.pool };
-                points.score.extend(score);
-                points.loss.extend(loss);
-            }
-        }
-        eprintln!("{id}: {n} points of the {stream} labelled");
-    }
+    let models = models(id, dir, sizes, &seeds)?;
     let mut raw = Vec::new();
     let mut csv = String::from(HEADER);
     let mut stops = String::from("problem,labels,seed,replay,fired_above_target,fired_at_half\n");
@@ -114,8 +104,57 @@ pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
     keep(&table, csv.as_bytes())
 }
 
+/// The models' scores and losses, which are kept: trained and labelled once.
+fn models(id: &str, dir: &Path, sizes: &Sizes, seeds: &SeedPath) -> Outcome<Vec<Model>> {
+    let kept = dir.join("looks").join(format!("{id}-{}.f32", sizes.pool));
+    let mut models: Vec<Model> = LABELS
+        .iter()
+        .flat_map(|&n| {
+            (0..sizes.seeds).map(move |seed| Model { n, seed, truth: Points::default(), pool: Points::default() })
+        })
+        .collect();
+    if !kept.exists() {
+        let problem = problem(id)?;
+        let oracle = problem.oracle()?.clone();
+        let of = |model: &Model| trained(&problem, seeds, model.n, model.seed);
+        let trained = models.iter().map(of).collect::<Outcome<Vec<Trained>>>()?;
+        eprintln!("{id}: {} models trained", trained.len());
+        let mut looks: Vec<[Vec<f32>; 2]> = vec![[Vec::new(), Vec::new()]; trained.len()];
+        for (stream, n) in [("truth", TRUTH), ("pool", sizes.pool)] {
+            for (block, first) in (0..n).step_by(CHUNK).enumerate() {
+                let x = problem.space().sample(CHUNK.min(n - first), &seeds.purpose(stream).index(block as u64));
+                let y = label(&*oracle, &x)?;
+                for (model, look) in trained.iter().zip(&mut looks) {
+                    let (score, loss) = model.look(x.view(), y.view())?;
+                    look[0].extend(score.into_iter().map(|v| v as f32));
+                    look[1].extend(loss.into_iter().map(|v| v as f32));
+                }
+            }
+            eprintln!("{id}: {n} points of the {stream} labelled");
+        }
+        let bytes = looks.iter().flatten().flatten().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        keep(&kept, &bytes)?;
+    }
+    let bytes = std::fs::read(&kept)?;
+    let mut values = bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+    if bytes.len() != 8 * models.len() * (TRUTH + sizes.pool) {
+        return Err(format!("{}: not the looks of these models; remove it", kept.display()).into());
+    }
+    for model in &mut models {
+        for column in 0..2 {
+            let mut of = |points: &mut Points, n: usize| {
+                let part = values.by_ref().take(n).collect();
+                if column == 0 { points.score = part } else { points.loss = part }
+            };
+            of(&mut model.truth, TRUTH);
+            of(&mut model.pool, sizes.pool);
+        }
+    }
+    Ok(models)
+}
+
 /// A small ensemble on standardised outputs of uniform points.
-fn trained(problem: &dal_oracles::Problem, seeds: &SeedPath, n: usize, seed: usize) -> Outcome<Model> {
+fn trained(problem: &dal_oracles::Problem, seeds: &SeedPath, n: usize, seed: usize) -> Outcome<Trained> {
     let seeds = seeds.purpose("model").index(n as u64).index(seed as u64);
     let x = problem.space().sample(n, &seeds.purpose("labels"));
     let mut y = label(&**problem.oracle()?, &x)?;
@@ -131,10 +170,10 @@ fn trained(problem: &dal_oracles::Problem, seeds: &SeedPath, n: usize, seed: usi
     let learner = CpuLearner::new(small.network(problem.shape())?, small.training.clone())?.with_threads(1);
     let needs = Needs { mean: true, uncertainty: true, ..Needs::default() };
     let surrogate = learner.fit(&Labelled::new(x, y)?, &needs, &seeds.purpose("fit"))?;
-    Ok(Model { n, seed, surrogate, mean, sd, truth: Points::default(), pool: Points::default() })
+    Ok(Trained { surrogate, mean, sd })
 }
 
-impl Model {
+impl Trained {
     /// Variance and squared error, each a mean over standardised outputs.
     fn look(&self, x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> Outcome<(Vec<f64>, Vec<f64>)> {
         let found = self.surrogate.uncertainty().ok_or("a model without members")?.moments(x)?;
@@ -142,7 +181,9 @@ impl Model {
         let mean = |rows: Array2<f64>| -> Vec<f64> { rows.mean_axis(Axis(1)).map_or(Vec::new(), |m| m.to_vec()) };
         Ok((mean(found.variance), mean((found.mean - z).mapv(|d| d * d))))
     }
+}
 
+impl Model {
     /// Candidates of a round, and `n` of them drawn: losses with weights for every smaller round, drawn by the score
     /// and uniformly.
     fn round(&self, n: usize, seeds: &SeedPath) -> Outcome<(Drawn, Vec<f64>)> {
@@ -232,8 +273,12 @@ fn fires(model: &Model, target: f64, most: usize, seeds: &SeedPath) -> Outcome<O
             continue;
         }
         let (weights, losses) = pooled(&drawn[drawn.len().saturating_sub(POOLED_ROUNDS)..]);
-        let limit = LossTerms::weighted(&weights, &losses, Some(CANDIDATES))?
-            .upper_limit(alpha(round + 1 - FIRST_LOOK), round as u64);
+        let terms = LossTerms::weighted(&weights, &losses, Some(CANDIDATES))?;
+        // A limit lies above its estimate: resamples only where it could fire.
+        if terms.mean() > target {
+            continue;
+        }
+        let limit = terms.upper_limit(alpha(round + 1 - FIRST_LOOK), round as u64);
         if limit.is_ok_and(|limit| limit <= target) {
             return Ok(Some(round));
         }
@@ -242,7 +287,8 @@ fn fires(model: &Model, target: f64, most: usize, seeds: &SeedPath) -> Outcome<O
 }
 
 const HEADER: &str = "problem,labels,seed,draws,rounds,truth,truth_se,estimate,estimate_se,off_by_se,upper_holds,\
-                      interval_holds,five_hold,uniform_upper_holds,uniform_interval_holds,half_width,uniform_half_width\n";
+                      interval_holds,five_hold,uniform_upper_holds,uniform_interval_holds,half_width,uniform_half_width,\
+                      pool,off_pool_by_se,pool_upper_holds,pool_interval_holds\n";
 
 fn line(id: &str, model: &Model, draws: usize, truth: f64, rounds: &Rounds) -> String {
     let n = rounds.rounds.len() as f64;
@@ -256,16 +302,21 @@ fn line(id: &str, model: &Model, draws: usize, truth: f64, rounds: &Rounds) -> S
     // Rounds share the points that candidates are taken from, which are a sample of the domain themselves.
     let of_pool = variance(&model.pool.loss) / model.pool.loss.len() as f64;
     let estimate_se = (variance(&means) / n + of_pool).sqrt();
+    let pool = model.pool.loss.iter().sum::<f64>() / model.pool.loss.len() as f64;
+    // What rounds are drawn from: here nothing is uncertain but the rounds.
+    let off_pool = (estimate - pool) / (variance(&means) / n).sqrt();
     let off = (estimate - truth) / (estimate_se * estimate_se + truth_se * truth_se).sqrt();
     // A round without an interval promises nothing, and counts as one that holds.
-    let upper = |found: &Found| found.ends.is_none_or(|(_, upper)| truth <= upper);
-    let both = |found: &Found| found.ends.is_none_or(|(lower, upper)| (lower..=upper).contains(&truth));
+    let upper_of = |truth: f64| move |found: &Found| found.ends.is_none_or(|(_, upper)| truth <= upper);
+    let both_of =
+        |truth: f64| move |found: &Found| found.ends.is_none_or(|(lower, upper)| (lower..=upper).contains(&truth));
+    let (upper, both) = (upper_of(truth), both_of(truth));
     let half = |found: &Found| found.ends.map(|(lower, upper)| (upper.sqrt() - lower.sqrt()) / 2.0);
     let middle = |widths: Vec<f64>| median(&widths).unwrap_or(f64::NAN);
     let (by_score, uniform) = (rounds.rounds.iter().map(|r| &r.0), rounds.rounds.iter().map(|r| &r.1));
     let five = rounds.rounds.iter().filter_map(|r| r.2.as_ref());
     format!(
-        "{id},{},{},{draws},{n},{truth:.6e},{truth_se:.3e},{estimate:.6e},{estimate_se:.3e},{off:.3},{:.4},{:.4},{:.4},{:.4},{:.4},{:.4e},{:.4e}\n",
+        "{id},{},{},{draws},{n},{truth:.6e},{truth_se:.3e},{estimate:.6e},{estimate_se:.3e},{off:.3},{:.4},{:.4},{:.4},{:.4},{:.4},{:.4e},{:.4e},{pool:.6e},{off_pool:.3},{:.4},{:.4}\n",
         model.n,
         model.seed,
         share(by_score.clone().map(upper)),
@@ -273,7 +324,9 @@ fn line(id: &str, model: &Model, draws: usize, truth: f64, rounds: &Rounds) -> S
         share(five.map(both)),
         share(uniform.clone().map(upper)),
         share(uniform.clone().map(both)),
-        middle(by_score.filter_map(half).collect()),
+        middle(by_score.clone().filter_map(half).collect()),
         middle(uniform.filter_map(half).collect()),
+        share(by_score.clone().map(upper_of(pool))),
+        share(by_score.map(both_of(pool))),
     )
 }

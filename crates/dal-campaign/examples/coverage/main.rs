@@ -1,6 +1,7 @@
 //! Measures how often the intervals of estimated errors hold: the parts of `cargo xtask coverage`.
 //!
-//! `cargo run --release -p dal-campaign --example coverage -- frozen sine DIR [--rounds 2000] [--pool 100000]`
+//! `cargo run --release -p dal-campaign --example coverage -- frozen sine DIR [--rounds 2000] [--pool 100000] [--seeds 3]`
+//! `cargo run --release -p dal-campaign --example coverage -- looks sine DIR` (trains and labels alone)
 //! `cargo run --release -p dal-campaign --example coverage -- campaigns sine DIR [--campaigns 25]`
 //! `cargo run --release -p dal-campaign --example coverage -- report DIR`
 //!
@@ -25,20 +26,22 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 struct Sizes {
     rounds: usize,
     pool: usize,
+    seeds: usize,
     campaigns: usize,
 }
 
-const USAGE: &str =
-    "usage: coverage frozen|campaigns PROBLEM DIR [--rounds N] [--pool N] [--campaigns N], or coverage report DIR";
+const USAGE: &str = "usage: coverage looks|frozen|campaigns PROBLEM DIR [--rounds N] [--pool N] [--seeds N] \
+                     [--campaigns N], or coverage report DIR";
 
 fn main() -> Outcome<()> {
     let mut words = Vec::new();
-    let mut sizes = Sizes { rounds: 2000, pool: 100_000, campaigns: 25 };
+    let mut sizes = Sizes { rounds: 2000, pool: 100_000, seeds: frozen::SEEDS, campaigns: 25 };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let size = match argument.as_str() {
             "--rounds" => &mut sizes.rounds,
             "--pool" => &mut sizes.pool,
+            "--seeds" => &mut sizes.seeds,
             "--campaigns" => &mut sizes.campaigns,
             _ => {
                 words.push(argument);
@@ -48,6 +51,7 @@ fn main() -> Outcome<()> {
         *size = arguments.next().ok_or(USAGE)?.parse()?;
     }
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["looks", problem, dir] => frozen::look(problem, Path::new(dir), &sizes),
         ["frozen", problem, dir] => frozen::measure(problem, Path::new(dir), &sizes),
         ["campaigns", problem, dir] => campaigns::measure(problem, Path::new(dir), &sizes),
         ["report", dir] => report::write(Path::new(dir)),

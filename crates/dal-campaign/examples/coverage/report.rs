@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dal_eval::median;
 
+use crate::frozen::{LABELS, SEEDS};
 use crate::{Outcome, keep, share};
 
 /// A table's rows by the names of their columns.
@@ -87,18 +88,19 @@ fn frozen(rows: &Rows) -> String {
         "## Frozen models\n\nThree models each of 80, 280 and 880 uniform labels (five members of 2 × 32), rounds redrawn by \
          `power-qbc` from 4 096 fresh candidates: the share of rounds whose upper limit (nominal 95 %) and whose 90 % \
          interval hold, that of five rounds together, the ratio of the median width to that of as many uniform labels, and \
-         the models whose mean estimate is within two standard errors of the truth. Bars: upper limit 90 %; interval 82 % at \
+         the models whose mean estimate is within two standard errors of the truth, and of the mean over the pool that candidates \
+         are taken from. Bars: upper limit 90 %; interval 82 % at \
          20 draws; five together 85 %; width ratio at most 1.\n\n\
-         | problem | draws | upper limit | interval | five | uniform: upper | uniform: interval | width ratio | within 2 se |\n\
+         | problem | draws | upper limit | interval | five | uniform: upper | uniform: interval | width ratio | within 2 se: truth, pool |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
     let ratio = |row: &&BTreeMap<String, String>| Some(number(row, "half_width")? / number(row, "uniform_half_width")?);
     for (key, group) in by(rows, &["problem", "draws"]) {
         let percent = |name: &str| format!("{:.1} %", 100.0 * mean(&group, name));
         let ratios: Vec<f64> = group.iter().filter_map(ratio).filter(|v| v.is_finite()).collect();
-        let within = group.iter().filter(|row| number(row, "off_by_se").is_some_and(|off| off.abs() <= 2.0)).count();
+        let within = |key| group.iter().filter(|row| number(row, key).is_some_and(|off: f64| off.abs() <= 2.0)).count();
         text += &format!(
-            "| `{}` | {} | {} | {} | {} | {} | {} | {:.2} | {within} of {} |\n",
+            "| `{}` | {} | {} | {} | {} | {} | {} | {:.2} | {}, {} of {} |\n",
             key[0],
             key[1],
             percent("upper_holds"),
@@ -107,8 +109,33 @@ fn frozen(rows: &Rows) -> String {
             percent("uniform_upper_holds"),
             percent("uniform_interval_holds"),
             median(&ratios).unwrap_or(f64::NAN),
+            within("off_by_se"),
+            within("off_pool_by_se"),
             group.len()
         );
+    }
+    // What an upper limit adds for the unseen was chosen on the even half: only the odd one says what it is worth.
+    let half = |odd: bool| -> Rows {
+        let place = |row: &BTreeMap<String, String>| {
+            let n = LABELS.iter().position(|n| row.get("labels") == Some(&n.to_string()))?;
+            Some(n * SEEDS + row.get("seed")?.parse::<usize>().ok()?)
+        };
+        rows.iter().filter(|row| place(row).is_some_and(|place| (place % 2 == 1) == odd)).cloned().collect()
+    };
+    text += "\nModels are counted by labels, then by seed, from 0. The even ones chose the size of the draw that an upper limit \
+             adds (`dal_eval::UNSEEN`), the odd ones had no part in it. Means over problems, and the lowest of a problem:\n\n\
+             | models | draws | upper limit | interval | five |\n|---|---|---|---|---|\n";
+    for (name, odd) in [("even", false), ("odd", true)] {
+        let rows = half(odd);
+        for (draws, group) in by(&rows, &["draws"]) {
+            let cells = ["upper_holds", "interval_holds", "five_hold"].map(|key| {
+                let of_problems = by(&rows, &["draws", "problem"]);
+                let alike = of_problems.iter().filter(|(key, _)| key[0] == draws[0]);
+                let lowest = alike.map(|(_, group)| mean(group, key)).fold(f64::INFINITY, f64::min);
+                format!("{:.1} %, {:.1} %", 100.0 * mean(&group, key), 100.0 * lowest)
+            });
+            text += &format!("| {name} | {} | {} |\n", draws[0], cells.join(" | "));
+        }
     }
     let rough = rows.iter().filter(|row| {
         let (se, half, truth) = (number(row, "truth_se"), number(row, "half_width"), number(row, "truth"));
