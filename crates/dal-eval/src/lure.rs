@@ -618,8 +618,8 @@ mod tests {
         assert!(matches!(LossTerms::controlled(&[1.0], &[], &[0.0], &[1.0]), Err(EvalError::ShapeMismatch { .. })));
     }
 
-    /// The naive twin: all 5⁵ resamples of four terms and the unseen one, each as likely as any other, against those that
-    /// are drawn; the lower end from all 4⁴ of the four.
+    /// The naive twin: all 5⁵ resamples of four terms and the unseen one, each as likely as any other, against those
+    /// that are drawn; the lower end from all 4⁴ of the four.
     #[test]
     fn limits_are_those_of_all_resamples() {
         let terms = LossTerms { terms: vec![0.3, 0.9, 0.2, 1.4], beside: 0.01 };

@@ -1,9 +1,8 @@
 //! Measures how often the intervals of estimated errors hold: the parts of `cargo xtask coverage`.
 //!
-//! `cargo run --release -p dal-campaign --example coverage -- frozen sine DIR [--rounds 2000] [--pool 100000] [--seeds 3]`
-//! `cargo run --release -p dal-campaign --example coverage -- looks sine DIR` (trains and labels alone)
-//! `cargo run --release -p dal-campaign --example coverage -- campaigns sine DIR [--campaigns 25]`
-//! `cargo run --release -p dal-campaign --example coverage -- report DIR`
+//! `cargo run --release -p dal-campaign --example coverage -- PART PROBLEM DIR`, where PART is `frozen` (`--rounds 2000
+//! --pool 100000 --seeds 3`), `campaigns` (`--campaigns 25`) or `looks` (the models of `frozen`, trained and labelled
+//! alone), and `coverage -- report DIR`.
 //!
 //! Each part of a problem is a file of its own, written whole when it is done, so that a second call goes on with what
 //! is missing.
