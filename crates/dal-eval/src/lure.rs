@@ -165,6 +165,9 @@ pub const UNSEEN: f64 = 1.5;
 /// Resamples of a bootstrap-t interval.
 const RESAMPLES: usize = 2_000;
 
+/// The squared coefficient of variation below which the terms of a resample are equal but for rounding.
+const LEAST_SPREAD: f64 = 1e-13;
+
 /// Terms of which there is no interval.
 const NO_SPREAD: EvalError =
     EvalError::Undefined { what: "interval of an estimate", why: "the terms are equal or not positive" };
@@ -320,23 +323,30 @@ impl LossTerms {
     /// ln of the mean of terms, its standard error with what is beside, and the studentised resamples.
     fn studentised(&self, a: &[f64], resamples: usize, seed: u64) -> Result<(f64, f64, Vec<f64>), EvalError> {
         let (log, own) = log_and_error(a.iter().copied(), a.len()).ok_or(NO_SPREAD)?;
+        let theta = log.exp();
+        // In units of the mean, where sums of squares lose no digits: the terms' spread is of their own size.
+        let a: Vec<f64> = a.iter().map(|value| value / theta).collect();
+        let n = a.len() as f64;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut studentised = Vec::with_capacity(resamples);
-        let mut resample = vec![0.0; a.len()];
         for _ in 0..resamples {
-            for value in &mut resample {
-                *value = a[index_below(&mut rng, a.len())];
+            let (mut sum, mut squares) = (0.0, 0.0);
+            for _ in 0..a.len() {
+                let value = a[index_below(&mut rng, a.len())];
+                sum += value;
+                squares += value * value;
             }
+            let mean = sum / n;
+            let variance = (squares - sum * mean) / (n - 1.0);
             // A resample of a single value, or of a sum that is not positive, has no standard error: it says nothing.
-            if let Some((drawn, error)) = log_and_error(resample.iter().copied(), a.len()) {
-                studentised.push((drawn - log) / error);
+            if mean > 0.0 && variance > LEAST_SPREAD * mean * mean {
+                studentised.push(mean.ln() * mean / (variance / n).sqrt());
             }
         }
         if studentised.len() < resamples / 2 {
             let why = "most resamples have no spread or are not positive";
             return Err(EvalError::Undefined { what: "interval of an estimate", why });
         }
-        let theta = log.exp();
         Ok((log, (own * own + self.beside / (theta * theta)).sqrt(), studentised))
     }
 }
@@ -396,14 +406,14 @@ fn log_and_error(values: impl Iterator<Item = f64> + Clone, n: usize) -> Option<
     (mean > 0.0 && error > 1e-12 && error.is_finite()).then(|| (mean.ln(), error))
 }
 
-/// A uniform index below n, without bias: the high half of a 64 × 64 bit product, rejecting the uneven rest.
+/// A uniform index below n, n < 2³², without bias: the high half of a 32 × 32 bit product, rejecting the uneven rest.
 fn index_below(rng: &mut ChaCha8Rng, n: usize) -> usize {
-    let n = n as u64;
+    let n = n as u32;
     loop {
-        let product = u128::from(rng.next_u64()) * u128::from(n);
+        let product = u64::from(rng.next_u32()) * u64::from(n);
         // The rest is below n: only then is it worth the division that says how long it is.
-        if product as u64 >= n || product as u64 >= n.wrapping_neg() % n {
-            return (product >> 64) as usize;
+        if product as u32 >= n || product as u32 >= n.wrapping_neg() % n {
+            return (product >> 32) as usize;
         }
     }
 }
@@ -675,6 +685,26 @@ mod tests {
         let share = |hits: u32| f64::from(hits) / n as f64;
         println!("holds {:.3}, without {:.3}", share(holds), share(without));
         assert!(share(holds) >= 0.9 && share(holds) > share(without) + 0.02);
+    }
+
+    /// Resamples in one pass against the mean and standard error of each, drawn by the same stream.
+    #[test]
+    fn resamples_are_studentised_as_one_by_one() {
+        let a: Vec<f64> = (0..20).map(|i| 1e-9 + (f64::from(i) * 1.3).sin().powi(8)).collect();
+        let terms = LossTerms { terms: a.clone(), beside: 0.0 };
+        let (log, _, fast) = terms.studentised(&a, 500, 4).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        for t in fast {
+            let resample: Vec<f64> = (0..20).map(|_| a[index_below(&mut rng, 20)]).collect();
+            let (drawn, error) = log_and_error(resample.iter().copied(), 20).unwrap();
+            let plain = (drawn - log) / error;
+            assert!((t - plain).abs() < 1e-6 * (1.0 + plain.abs()), "{t} {plain}");
+        }
+        let counts = (0..30_000).fold([0_u32; 3], |mut counts, _| {
+            counts[index_below(&mut rng, 3)] += 1;
+            counts
+        });
+        assert!(counts.iter().all(|n| n.abs_diff(10_000) < 400), "{counts:?}");
     }
 
     #[test]

@@ -66,17 +66,19 @@ pub fn look(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
     models(id, dir, sizes, &SeedPath::root(0).purpose("coverage").purpose(id)).map(drop)
 }
 
+/// A model's tables are written when it is done: a second call goes on with the models that are missing.
 pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
-    let table = dir.join(format!("frozen-{id}.csv"));
-    if table.exists() {
+    let name = |part: &str, n: usize, seed: usize, end: &str| dir.join(format!("{part}-{id}-{n}-{seed}.{end}"));
+    let done = |n: usize, seed: usize| name("frozen", n, seed, "csv").exists();
+    if LABELS.iter().all(|&n| (0..sizes.seeds).all(|seed| done(n, seed))) {
         return Ok(());
     }
     let seeds = SeedPath::root(0).purpose("coverage").purpose(id);
-    let models = models(id, dir, sizes, &seeds)?;
-    let mut raw = Vec::new();
-    let mut csv = String::from(HEADER);
-    let mut stops = String::from("problem,labels,seed,replay,fired_above_target,fired_at_half\n");
-    for model in &models {
+    let mut models = models(id, dir, sizes, &seeds)?;
+    // One model of each size before the second of any.
+    models.sort_by_key(|model| (model.seed, model.n));
+    for model in models.iter().filter(|model| !done(model.n, model.seed)) {
+        let (mut raw, mut csv) = (Vec::new(), String::from(HEADER));
         let truth = model.truth.loss.iter().sum::<f64>() / TRUTH as f64;
         let seeds = seeds.purpose("rounds").index(model.n as u64).index(model.seed as u64);
         let rounds = rounds(model, &seeds, sizes.rounds)?;
@@ -89,6 +91,7 @@ pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
                 }
             }
         }
+        let mut stops = String::from("problem,labels,seed,replay,fired_above_target,fired_at_half\n");
         for replay in 0..REPLAYS.0 {
             let seeds = seeds.purpose("replay").index(replay as u64);
             let above = fires(model, truth / (1.1 * 1.1), REPLAYS.2, &seeds)?;
@@ -96,17 +99,18 @@ pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
             let say = |round: Option<usize>| round.map_or(String::new(), |round| round.to_string());
             stops += &format!("{id},{},{},{replay},{},{}\n", model.n, model.seed, say(above), say(half));
         }
+        let shape = [DRAWS.len(), sizes.rounds, KEPT];
+        keep(&name("rounds", model.n, model.seed, "npy"), &npy(&shape, &raw))?;
+        keep(&name("stopping", model.n, model.seed, "csv"), stops.as_bytes())?;
+        keep(&name("frozen", model.n, model.seed, "csv"), csv.as_bytes())?;
         eprintln!("{id}: model {} of {} labels done", model.seed, model.n);
     }
-    let shape = [models.len(), DRAWS.len(), sizes.rounds, KEPT];
-    keep(&dir.join(format!("frozen-{id}.npy")), &npy(&shape, &raw))?;
-    keep(&dir.join(format!("stopping-{id}.csv")), stops.as_bytes())?;
-    keep(&table, csv.as_bytes())
+    Ok(())
 }
 
 /// The models' scores and losses, which are kept: trained and labelled once.
 fn models(id: &str, dir: &Path, sizes: &Sizes, seeds: &SeedPath) -> Outcome<Vec<Model>> {
-    let kept = dir.join("looks").join(format!("{id}-{}.f32", sizes.pool));
+    let kept = dir.join("looks").join(format!("{id}-{}-{}.f32", sizes.pool, sizes.seeds));
     let mut models: Vec<Model> = LABELS
         .iter()
         .flat_map(|&n| {

@@ -85,7 +85,7 @@ fn frozen(rows: &Rows) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "## Frozen models\n\nThree models each of 80, 280 and 880 uniform labels (five members of 2 × 32), rounds redrawn by \
+        "## Frozen models\n\nUp to three models each of 80, 280 and 880 uniform labels (five members of 2 × 32), rounds redrawn by \
          `power-qbc` from 4 096 fresh candidates: the share of rounds whose upper limit (nominal 95 %) and whose 90 % \
          interval hold, that of five rounds together, the ratio of the median width to that of as many uniform labels, and \
          the models whose mean estimate is within two standard errors of the truth, and of the mean over the pool that candidates \
@@ -144,8 +144,7 @@ fn frozen(rows: &Rows) -> String {
     });
     text += &format!(
         "\nOf {} models and sizes of a round {} have a truth whose standard error is more than a tenth of the half-width. The \
-         files `frozen-*.npy` hold every round: models × draws × rounds × (estimate, lower, upper by score, the same uniform) \
-         as 1 000 ln(value / truth), −32 768 for none.\n\n",
+         files `rounds-*.npy` hold every round: draws × rounds × (estimate, lower, upper by score, the same uniform) as 1 000 ln(value / truth), −32 768 for none.\n\n",
         rows.len(),
         rough.count()
     );
