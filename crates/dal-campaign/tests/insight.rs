@@ -55,7 +55,8 @@ fn a_model_says_what_the_problem_is_like() {
         assert_eq!(of.measured, folder.state().point(of.id).unwrap().answers[0]);
     }
     assert!(history.trend.windows(2).all(|two| two[0].n_labelled < two[1].n_labelled));
-    assert!(history.trend.iter().all(|entry| entry.validated.is_some() && entry.foretold_overall.is_some()));
+    assert!(history.trend.last().unwrap().validated.is_some());
+    assert!(history.trend.iter().any(|entry| entry.foretold_overall.is_some()));
 
     let model = folder.model(NETWORKS, &Stop::new()).unwrap();
     let insight = folder.model_insight(&model, &Stop::new()).unwrap();

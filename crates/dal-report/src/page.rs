@@ -359,8 +359,8 @@ pub(crate) fn key(style: usize) -> Markup {
         .collect();
     html! {
         svg class={ "key c" (colour(style)) } viewBox="0 0 36 14" aria-hidden="true" focusable="false" {
-            path d="M0 7H36" stroke="currentColor" stroke-width="2" stroke-dasharray=(pattern.join(" "));
-            @if !corners.is_empty() { polygon points=(corners.join(" ")) fill="currentColor"; }
+            path d="M0 7H36" stroke="currentColor" stroke-width="2" stroke-dasharray=(pattern.join(" ")) {}
+            @if !corners.is_empty() { polygon points=(corners.join(" ")) fill="currentColor" {} }
         }
     }
 }

@@ -182,9 +182,11 @@ pub(crate) fn foretold(points: &[Foretold], output: &Output, k: usize, id: Strin
             canvas.series(Some(style), &[]);
             for p in shown.iter().filter(|p| style_of(p) == style) {
                 let (px, py) = at(p);
-                let ends = p.sd[k].map(|sd| (p.predicted[k] - sd, p.predicted[k] + sd));
-                if let Some((low, high)) = ends.filter(|(low, _)| !log || *low > 0.0) {
-                    let bar = [(px, scale.at(low).clamp(0.0, 1.0)), (px, scale.at(high).clamp(0.0, 1.0))];
+                if let Some(sd) = p.sd[k] {
+                    let (low, high) = (p.predicted[k] - sd, p.predicted[k] + sd);
+                    // A logarithmic axis goes on for ever below.
+                    let low = if log && low <= 0.0 { 0.0 } else { scale.at(low).clamp(0.0, 1.0) };
+                    let bar = [(px, low), (px, scale.at(high).clamp(0.0, 1.0))];
                     plane.draw(&PathElement::new(bar, stroke(Role::Series(style), 1.0)))?;
                 }
                 draw_mark(&plane, (px, py), style)?;
@@ -259,7 +261,7 @@ pub(crate) fn places(data: &CampaignData, pair: (usize, Option<usize>), id: Stri
         None => Scale::of_values(points.iter().map(|p| p.id as f64), false)?,
     };
     let (x_title, y_title) = (input_title(across), input_title(up));
-    let (x_ticks, y_ticks) = (x.ticks(), y.ticks());
+    let (x_ticks, y_ticks) = (x.ticks(), y.ticks_upwards());
     let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: &x_title, y_title: &y_title, y_axis: true };
     let at = |p: &Place| {
         let height = pair.1.map_or(p.id as f64, |up| p.at[up]);
@@ -314,7 +316,9 @@ pub(crate) fn places(data: &CampaignData, pair: (usize, Option<usize>), id: Stri
 
 /// The spread over a pair of inputs, in shades of one colour.
 pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -> Option<Figure> {
-    let most = unsure.maps.iter().flat_map(|m| m.values.iter().flatten().flatten()).copied().fold(0.0, f64::max);
+    // All maps share their shades.
+    let all = || unsure.maps.iter().flat_map(|m| m.values.iter().flatten().flatten()).copied();
+    let (least, most) = (all().reduce(f64::min)?, all().reduce(f64::max)?);
     let across = &data.inputs[map.across];
     let edges = &unsure.profiles.get(map.across)?.as_ref()?.edges;
     let nothing = vec![0.0, 1.0];
@@ -327,17 +331,18 @@ pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -
     let at_x = |v: f64| MAP_WIDTH * x.at(v).clamp(0.0, 1.0);
     let at_y = |v: f64| y.at(v).clamp(0.0, 1.0);
     let x_ticks: Vec<(f64, String)> = x.ticks().into_iter().map(|(at, label)| (MAP_WIDTH * at, label)).collect();
-    let y_ticks = if map.up.is_some() { y.ticks() } else { Vec::new() };
+    let y_ticks = if map.up.is_some() { y.ticks_upwards() } else { Vec::new() };
     let x_title = input_title(across);
     let y_title = map.up.map_or(String::new(), |up| input_title(&data.inputs[up]));
     let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: &x_title, y_title: &y_title, y_axis: true };
     let role = Role::Series(1);
-    let shade = |value: f64| 0.06 + 0.9 * if most > 0.0 { value / most } else { 0.0 };
+    let shade = |value: f64| 0.08 + 0.84 * if most > least { (value - least) / (most - least) } else { 0.5 };
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
         let plane = framed(area, &frame)?;
         canvas.series(Some(1), &[]);
-        // Nothing of the grid shows beside the map.
-        plane.draw(&Rectangle::new([(MAP_WIDTH + 0.004, -0.01), (1.01, 1.01)], fill(Role::Paper, 1.0)))?;
+        // Nothing of the grid and its axis shows under and beside the map.
+        plane.draw(&Rectangle::new([(0.004, 0.004), (1.0, 1.0)], fill(Role::Paper, 1.0)))?;
+        plane.draw(&PathElement::new([(MAP_WIDTH + 0.008, 0.0), (1.0, 0.0)], stroke(Role::Paper, 3.0)))?;
         for (a, column) in map.values.iter().enumerate() {
             for (b, value) in column.iter().enumerate() {
                 let corners = [(at_x(edges[a]), at_y(up_edges[b])), (at_x(edges[a + 1]), at_y(up_edges[b + 1]))];
@@ -348,7 +353,7 @@ pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -
         }
         for step in 0..5 {
             let (low, high) = (f64::from(step) / 5.0, f64::from(step + 1) / 5.0);
-            let value = most * (low + high) / 2.0;
+            let value = least + (most - least) * (low + high) / 2.0;
             plane.draw(&Rectangle::new([(0.895, low), (0.93, high)], fill(role, shade(value))))?;
             scale_label(&plane, (0.94, (low + high) / 2.0), &number(value))?;
         }

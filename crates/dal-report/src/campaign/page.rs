@@ -11,7 +11,7 @@ use crate::error::ReportError;
 use crate::figure::Figure;
 use crate::files::Files;
 use crate::page::{CSS, JS, figure_html, key};
-use crate::style::page_rules;
+use crate::style::{colour, marker, page_rules};
 use crate::table::{Table, glued};
 use crate::text::{count, list, number};
 
@@ -115,13 +115,20 @@ fn opening(data: &CampaignData) -> Markup {
     }
 }
 
-/// Text in which a command at the beginning is set as code.
+/// Text in which a command at the beginning, and what stands between backticks, is set as code.
 fn in_code(text: &str) -> Markup {
     let command = text.starts_with("dal ").then(|| text.split_once(": ")).flatten();
+    let (command, rest) = command.map_or((None, text), |(command, why)| (Some(command), why));
+    let parts: Vec<&str> = rest.split('`').collect();
+    // An odd backtick is none.
+    let paired = parts.len() % 2 == 1;
     html! {
-        @match command {
-            Some((command, why)) => { code { (command) } ": " (glued(why)) }
-            None => (glued(text)),
+        @if let Some(command) = command { code { (command) } ": " }
+        @if !paired { (glued(rest)) }
+        @else {
+            @for (place, part) in parts.iter().enumerate() {
+                @if place % 2 == 1 { code { (part) } } @else { (glued(part)) }
+            }
         }
     }
 }
@@ -150,11 +157,50 @@ fn shown(figure: &Figure) -> Markup {
     figure_html(figure, &values)
 }
 
+/// What a legend shows beside a name.
+#[derive(Clone, Copy)]
+enum Sign {
+    /// A line with its dash and mark.
+    Line,
+    /// The mark alone; a ring where the style has none.
+    Mark,
+    /// The same; a dot where the style has none.
+    Dot,
+    /// A bar.
+    Bar,
+}
+
+impl Sign {
+    fn drawn(self, style: usize) -> Markup {
+        let corners: Vec<String> = marker(style)
+            .into_iter()
+            .flatten()
+            .map(|(x, y)| format!("{:.1},{:.1}", 7.0 + 5.0 * x, 7.0 + 5.0 * y))
+            .collect();
+        let svg = |content: Markup| {
+            html! {
+                svg class={ "sign c" (colour(style)) } viewBox="0 0 14 14" aria-hidden="true" focusable="false" { (content) }
+            }
+        };
+        match self {
+            Self::Line => key(style),
+            Self::Bar => svg(html! { rect x="0" y="2" width="14" height="10" fill="currentColor" opacity="0.55" {} }),
+            Self::Mark | Self::Dot if !corners.is_empty() => {
+                svg(html! { polygon points=(corners.join(" ")) fill="currentColor" {} })
+            }
+            Self::Dot => svg(html! { circle cx="7" cy="7" r="3.5" fill="currentColor" opacity="0.55" {} }),
+            Self::Mark => svg(html! {
+                circle cx="7" cy="7" r="4.5" fill="none" stroke="currentColor" stroke-width="1.5" {}
+            }),
+        }
+    }
+}
+
 /// Figures side by side, with what their colours and marks mean.
-fn figures(figures: &[Figure], legend: &[(usize, String)]) -> Markup {
+fn figures(figures: &[Figure], sign: Sign, legend: &[(usize, String)]) -> Markup {
     html! {
         @if legend.len() > 1 {
-            ul.legend { @for (style, name) in legend { li { (key(*style)) (name) } } }
+            ul.legend { @for (style, name) in legend { li { (sign.drawn(*style)) (name) } } }
         }
         div.figures { @for figure in figures { (shown(figure)) } }
     }
@@ -202,7 +248,7 @@ fn errors(data: &CampaignData) -> Markup {
             None => {}
         }
         @if trends.is_empty() { p { "There is no round after the first design yet, so nothing changes over the labels." } }
-        @else { (figures(&trends, &legend)) }
+        @else { (figures(&trends, Sign::Line, &legend)) }
     }
 }
 
@@ -234,7 +280,7 @@ fn foretold(data: &CampaignData) -> Markup {
                 Bars are one standard deviation of the ensemble."
                 @if data.foretold.len() > charts::MOST_POINTS { " Only the newest " (charts::MOST_POINTS) " of " (data.foretold.len()) " are drawn." }
             }
-            (figures(&drawn, &legend))
+            (figures(&drawn, Sign::Mark, &legend))
         }
     }
 }
@@ -286,7 +332,7 @@ fn points(data: &CampaignData) -> Markup {
             @if data.points.len() > charts::MOST_POINTS {
                 p.soft { "Only the newest " (charts::MOST_POINTS) " of " (data.points.len()) " points are drawn." }
             }
-            (figures(&drawn, &charts::state_styles(&data.points)))
+            (figures(&drawn, Sign::Dot, &charts::state_styles(&data.points)))
         }
     }
 }
@@ -333,7 +379,7 @@ fn unsure(data: &CampaignData) -> Markup {
                 }
             }
             (tables::unsure(data, unsure).html())
-            (figures(&maps, &[]))
+            (figures(&maps, Sign::Bar, &[]))
         }
     })
 }
@@ -361,7 +407,7 @@ fn dependence(data: &CampaignData) -> Markup {
             @if drawn.len() < model.order.len() {
                 p.soft { "Only the " (drawn.len()) " inputs that matter most are drawn, of " (model.order.len()) "." }
             }
-            div.small { (figures(&curves, &[])) }
+            div.small { (figures(&curves, Sign::Line, &[])) }
         }
     })
 }
@@ -396,7 +442,7 @@ fn importance(data: &CampaignData) -> Markup {
                 }
             }
             @if !constant.is_empty() { p { "The model says the same everywhere of " (list(&constant)) ", so that no input matters to it." } }
-            (figures(&drawn, &legend))
+            (figures(&drawn, Sign::Bar, &legend))
             (tables::importance(data, model).html_folded())
         }
     })
@@ -422,7 +468,7 @@ fn network(data: &CampaignData) -> Markup {
         @match &data.network {
             None => p { "No network was chosen yet: that needs labels." },
             Some(network) => {
-                p { "In use: " (network.network) ". " (network.how) }
+                p { "In use: " (network.network) ". " (in_code(&network.how)) }
                 @if !network.rungs.is_empty() { (tables::ladder(network).html()) }
             }
         }

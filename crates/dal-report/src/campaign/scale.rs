@@ -4,8 +4,8 @@ use crate::campaign::data::{Input, InputKind, Output};
 use crate::plot::{LogScale, linear_ticks};
 use crate::text::number;
 
-/// Letters of a level's name that fit under a tick.
-const SHORT: usize = 9;
+/// Letters of a level's name that fit under a tick, and beside one.
+const SHORT: (usize, usize) = (10, 7);
 /// Whole numbers up to which each has a tick.
 const FEW: i64 = 8;
 
@@ -68,7 +68,7 @@ impl Scale {
                 }
             }
             Some(InputKind::Levels { names }) => {
-                let ticks = names.iter().enumerate().map(|(level, name)| (level as f64, short(name)));
+                let ticks = names.iter().enumerate().map(|(level, name)| (level as f64, short(name, SHORT.0)));
                 Self::Linear { low: -0.5, high: names.len() as f64 - 0.5, ticks: ticks.collect() }
             }
             None => Self::between(0.0, 1.0),
@@ -83,6 +83,11 @@ impl Scale {
         }
     }
 
+    /// The same for an axis that goes upwards, where there is less room.
+    pub(crate) fn ticks_upwards(&self) -> Vec<(f64, String)> {
+        self.ticks().into_iter().map(|(at, label)| (at, short(&label, SHORT.1))).collect()
+    }
+
     /// Ticks as (place, label).
     pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         match self {
@@ -92,12 +97,12 @@ impl Scale {
     }
 }
 
-/// A name that fits under a tick.
-fn short(name: &str) -> String {
-    if name.chars().count() <= SHORT {
+/// A name of so many letters at most.
+fn short(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
         return name.to_owned();
     }
-    name.chars().take(SHORT - 1).chain(['…']).collect()
+    name.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// "load in N".
@@ -155,7 +160,8 @@ mod tests {
         assert!((log.at(10.0) - 0.5).abs() < 1e-12 && log.at(1.0) == 0.0);
         let levels = input(InputKind::Levels { names: vec!["steel".into(), "a very long name".into()] });
         let scale = Scale::of_input(&levels);
-        assert_eq!(scale.ticks(), [(0.25, "steel".into()), (0.75, "a very l…".into())]);
+        assert_eq!(scale.ticks(), [(0.25, "steel".into()), (0.75, "a very lo…".into())]);
+        assert_eq!(scale.ticks_upwards()[1].1, "a very…");
         let few = Scale::of_input(&input(InputKind::Whole { low: 1, high: 4, log: false }));
         assert_eq!((few.at(1.0), few.ticks().len()), (0.125, 4));
         assert!(Scale::of_values([], false).is_none() && Scale::of_values([-1.0], true).is_none());

@@ -2,6 +2,7 @@
 
 use super::data::{CampaignData, JudgedBy, ModelData, Network, Unsure};
 use super::scale::bin_in_words;
+use super::words::off_by;
 use crate::table::{Entry, Row, Table};
 use crate::text::number;
 
@@ -39,7 +40,6 @@ pub(crate) fn errors(data: &CampaignData) -> Table {
         let unit = if of.output.is_some() { of.unit.clone() } else { "standard deviations".into() };
         let estimate = of.best.map(|(estimate, _)| estimate);
         let interval = estimate.and_then(|e| e.interval);
-        let percent = |share: f64| format!("{} %", number(100.0 * share));
         row(vec![
             Entry::text(name),
             Entry::text(unit),
@@ -50,7 +50,7 @@ pub(crate) fn errors(data: &CampaignData) -> Table {
             ),
             of.best.map_or_else(|| Entry::text("–").with_class("none"), |(_, by)| Entry::text(judged_in_words(by))),
             Entry::optional(of.validated, number),
-            Entry::optional(of.relative, percent),
+            Entry::optional(of.relative, off_by),
             Entry::optional(of.explained, |r2| format!("{r2:.3}")),
         ])
     });
@@ -58,7 +58,7 @@ pub(crate) fn errors(data: &CampaignData) -> Table {
     let mut found = table(
         "errors",
         "Root mean square errors: the best estimate that there is of each, and those of cross-validation beside it.",
-        &["output", "unit", "error", "", "judged by", "cross-validated", "relative, typically", "variance explained"],
+        &["output", "unit", "error", "", "judged by", "cross-validated", "typically off by", "variance explained"],
         rows.collect(),
     );
     found.columns[3] = interval;
@@ -144,13 +144,15 @@ pub(crate) fn importance(data: &CampaignData, model: &ModelData) -> Table {
         let Some(of) = of else { continue };
         for &i in &model.order {
             let (first, total) = of[i];
-            let range = |low: f64, high: f64| Entry::text(format!("{low:.2} to {high:.2}"));
+            // Without a sign before a zero.
+            let two = |v: f64| format!("{:.2}", if v.abs() < 0.005 { 0.0 } else { v });
+            let range = |low: f64, high: f64| Entry::text(format!("{} to {}", two(low), two(high)));
             rows.push(row(vec![
                 Entry::text(&data.inputs[i].name),
                 Entry::text(&output.name),
-                Entry::number(first.value, format!("{:.2}", first.value)),
+                Entry::number(first.value, two(first.value)),
                 range(first.low, first.high),
-                Entry::number(total.value, format!("{:.2}", total.value)),
+                Entry::number(total.value, two(total.value)),
                 range(total.low, total.high),
             ]));
         }
@@ -224,7 +226,7 @@ pub(crate) fn ladder(network: &Network) -> Table {
         "ladder",
         "Networks that were compared: mean squared error in cross-validation, in variances of the outputs (1 is no better \
          than always saying the mean), and its standard error over points.",
-        &["network", "numbers that it learns", "error", "standard error", ""],
+        &["network", "numbers that it learns", "error", "standard error", "use"],
         rows.collect(),
     )
 }

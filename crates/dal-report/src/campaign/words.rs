@@ -34,6 +34,11 @@ fn percent(share: f64) -> String {
     }
 }
 
+/// A typical relative error: a share of the value, or a factor where it is large.
+pub(crate) fn off_by(relative: f64) -> String {
+    if relative < 0.5 { percent(relative) } else { format!("a factor of {}", number(1.0 + relative)) }
+}
+
 /// One output's error: "deflection 0.31 mm (0.25 to 0.42 mm)".
 fn error_item(of: &ErrorNow) -> Option<String> {
     let name = of.output.as_deref()?;
@@ -42,7 +47,7 @@ fn error_item(of: &ErrorNow) -> Option<String> {
         None => return None,
     };
     if let Some(relative) = of.relative {
-        words += &format!(", typically {} of the value in cross-validation", percent(relative));
+        words += &format!(", in cross-validation typically off by {}", off_by(relative));
     }
     if let Some(explained) = of.explained {
         words += &format!("; {} of its variance explained", percent(explained.max(0.0)));
@@ -202,19 +207,19 @@ pub(crate) fn failing_in_words(data: &CampaignData) -> Vec<String> {
             let input = data.inputs.get(failing.input())?;
             Some(match failing {
                 Failing::Larger { share, .. } => {
-                    let (word, share) = if *share >= 0.5 { ("large", *share) } else { ("small", 1.0 - share) };
+                    let (at, is, share) = match *share >= 0.5 {
+                        true => ("large", "larger", *share),
+                        false => ("small", "smaller", 1.0 - share),
+                    };
                     format!(
-                        "they lie at {word} {}: of a failed and an answered point the failed one has the {word}r value in {} \
-                         of all pairs",
+                        "they lie at {at} {} ({is} than that of an answered point in {} of all pairs)",
                         input.name,
                         percent(share)
                     )
                 }
                 Failing::Levels { shares, .. } => {
-                    let each: Vec<String> = shares
-                        .iter()
-                        .map(|(level, share, n)| format!("{level} {} of {n}", percent(*share)))
-                        .collect();
+                    let each: Vec<String> =
+                        shares.iter().map(|(level, share, n)| format!("{level} {} of {n}", percent(*share))).collect();
                     format!("they depend on {}: failed of {}", input.name, list(&each))
                 }
             })

@@ -212,18 +212,11 @@ impl Judged {
             rules.push(StoppingRule { rule, fired: true, words: ended.why.clone() });
         }
         let asked = folder.state().n_asked();
-        rules.push(match folder.settings().budget {
-            Some(budget) => StoppingRule {
-                rule: "budget".into(),
-                fired: asked >= budget,
-                words: format!("{asked} of {budget} points asked for"),
-            },
-            None => StoppingRule {
-                rule: "budget".into(),
-                fired: false,
-                words: format!("{asked} points asked for; campaign.toml sets no budget, `dal run --budget` did"),
-            },
-        });
+        rules.extend(folder.settings().budget.map(|budget| StoppingRule {
+            rule: "budget".into(),
+            fired: asked >= budget,
+            words: format!("{asked} of {budget} points asked for"),
+        }));
         rules
     }
 }
