@@ -6,7 +6,11 @@ use crate::write::unguarded;
 
 /// The form in which names are compared: composed letters, no blanks at the ends, no byte-order mark.
 pub fn canonical(name: &str) -> String {
-    name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').nfc().collect()
+    trimmed(name).nfc().collect()
+}
+
+fn trimmed(name: &str) -> &str {
+    name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
 /// A looser form: letters that only look different, such as the two signs for micro, or a blank that does not break.
@@ -19,8 +23,19 @@ fn loose(name: &str) -> String {
 pub fn places(header: &[String], name: &str) -> Vec<usize> {
     let (exact, similar) = (canonical(name), loose(name));
     let equal = |same: &dyn Fn(&str) -> bool| (0..header.len()).filter(|&at| same(&header[at])).collect::<Vec<usize>>();
-    let found = equal(&|other| canonical(other) == exact);
-    if found.is_empty() { equal(&|other| loose(other) == similar) } else { found }
+    // ASCII has one form. A table of thousands of columns is searched for as many names, which must not cost a new
+    // string for each pair.
+    let found = equal(&|other| match trimmed(other) {
+        plain if plain.is_ascii() => plain == exact,
+        _ => canonical(other) == exact,
+    });
+    if !found.is_empty() {
+        return found;
+    }
+    equal(&|other| match trimmed(unguarded(other)) {
+        plain if plain.is_ascii() => plain == similar,
+        _ => loose(other) == similar,
+    })
 }
 
 /// Whether a column of this name is the index that pandas writes.
