@@ -135,7 +135,7 @@ impl Subject {
         let values = cells.iter().zip(&self.levels).zip(self.space().dimensions());
         let values: Option<Vec<Value>> = values
             .map(|((cell, levels), dimension)| match (cell, dimension) {
-                (Cell::Number(v), Dimension::Continuous { .. }) => Some(Value::Number(*v)),
+                (Cell::Number(v), Dimension::Continuous { .. } | Dimension::Fixed { .. }) => Some(Value::Number(*v)),
                 (Cell::Number(v), Dimension::Integer { .. }) => (v.fract() == 0.0).then_some(Value::Integer(*v as i64)),
                 (Cell::Level(name), Dimension::Categorical { .. }) => {
                     levels.iter().position(|level| level == name).map(Value::Level)
@@ -176,4 +176,24 @@ pub(crate) fn is_same(a: &[f64], b: &[f64]) -> bool {
 /// The Euclidean distance of two points.
 pub(crate) fn distance<'a>(a: impl IntoIterator<Item = &'a f64>, b: impl IntoIterator<Item = &'a f64>) -> f64 {
     a.into_iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_points_lead_to_each_other_past_fixed_inputs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.toml");
+        let text = "name = \"p\"\n[[inputs]]\nname = \"g\"\nlow = 9.81\nhigh = 9.81\n[[inputs]]\nname = \"load\"\n\
+                    low = 0\nhigh = 4\n[[inputs]]\nname = \"kind\"\nlevels = [\"a\", \"b\"]\n[[outputs]]\nname = \"y\"\n";
+        std::fs::write(&path, text).unwrap();
+        let subject = Subject::open(&path).unwrap();
+        let point = [0.5, -1.0, 1.0];
+        let cells = subject.cells(ArrayView1::from(&point)).unwrap();
+        assert_eq!(cells, [Cell::Number(9.81), Cell::Number(3.0), Cell::Level("b".into())]);
+        assert_eq!(subject.unit(&cells).unwrap(), point);
+        assert_eq!(subject.unit(&[Cell::Number(9.8), Cell::Number(3.0), Cell::Level("b".into())]), None);
+    }
 }
