@@ -13,6 +13,7 @@
 //! | [`Layout`], [`MemberState`] | where every parameter lies, and a member between two epochs |
 //! | [`MemberTrainer`] | between engines: [`PlainTrainer`] in simple loops, and the fast one tested against it |
 //! | `TchLearner`, `TchOptions` | with feature `tch`: on libtorch, many trials in lock step, on CUDA devices too |
+//! | [`onnx`] | an ensemble as an ONNX model, for other programs |
 //! | [`InputScaling`] | optional scaling of the inputs; the published protocol has none |
 //!
 //! # Learn a function, ask where the members disagree, keep the model
@@ -77,6 +78,7 @@ mod fast;
 mod features;
 mod learner;
 pub mod masks;
+pub mod onnx;
 mod params;
 mod plain;
 mod platform;
