@@ -17,7 +17,7 @@ use crate::rows::finite;
 const LARGEST: i64 = 1 << 20;
 
 /// A network in an ONNX file: one input of shape (batch, n), one output of shape (batch, m), both of 32- or 64-bit
-/// floats.
+/// floats. Of several outputs one may be asked for by its name, as `mean` of a campaign's exported model.
 ///
 /// Arithmetic is that of the file's types, in `tract`'s kernels for this machine, so that answers may differ between
 /// machines in the last digits (the manifest networks of [`network`](crate::network) do not). The network is evaluated
@@ -52,12 +52,23 @@ pub enum OnnxError {
         message: String,
     },
     /// More or fewer inputs or outputs than one.
-    #[error("the network has {inputs} inputs and {outputs} outputs; exactly one of each is needed")]
+    #[error(
+        "the network has {inputs} inputs and {outputs} outputs; exactly one of each is needed, or the name of the output \
+         that is wanted"
+    )]
     Signature {
         /// Inputs, weights not counted.
         inputs: usize,
         /// Outputs.
         outputs: usize,
+    },
+    /// The output that is wanted is not there.
+    #[error("the network has no output `{wanted}`; it has: {}", known.join(", "))]
+    NoOutput {
+        /// Its name.
+        wanted: String,
+        /// Names of those that there are.
+        known: Vec<String>,
     },
     /// The input's or output's shape is not that of rows of numbers.
     #[error(
@@ -86,12 +97,20 @@ impl OnnxNetwork {
     /// Bytes that are no model; more than one input or output; shapes other than rows of floats; an operator that is
     /// not known or does not fit what it gets; weights in another file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, OnnxError> {
+        Self::output_of(bytes, None)
+    }
+
+    /// The same, with this output in place of the only one.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes); an output that is not there.
+    pub fn output_of(bytes: &[u8], output: Option<&str>) -> Result<Self, OnnxError> {
         // A damaged model may meet an assertion of the evaluator; what is left behind is dropped.
-        catch_unwind(AssertUnwindSafe(|| Self::read(bytes)))
+        catch_unwind(AssertUnwindSafe(|| Self::read(bytes, output)))
             .unwrap_or_else(|panic| Err(OnnxError::Unsupported { message: words(&*panic) }))
     }
 
-    fn read(mut bytes: &[u8]) -> Result<Self, OnnxError> {
+    fn read(mut bytes: &[u8], output: Option<&str>) -> Result<Self, OnnxError> {
         let unsupported = |error: TractError| OnnxError::Unsupported { message: chain(&error) };
         let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
         let proto =
@@ -102,6 +121,15 @@ impl OnnxNetwork {
             return Err(OnnxError::NotOnnx { message: message.into() });
         }
         let mut model = onnx.model_for_proto_model(&proto).map_err(unsupported)?;
+        if let Some(wanted) = output {
+            let named = |outlet: &OutletId| model.outlet_label(*outlet).unwrap_or_default().to_owned();
+            let known: Vec<String> = model.outputs.iter().map(named).collect();
+            let Some(at) = known.iter().position(|name| name == wanted) else {
+                return Err(OnnxError::NoOutput { wanted: wanted.to_owned(), known });
+            };
+            let outlet = model.outputs[at];
+            model.select_output_outlets(&[outlet]).map_err(unsupported)?;
+        }
         let (inputs, outputs) = (model.inputs.len(), model.outputs.len());
         if (inputs, outputs) != (1, 1) {
             return Err(OnnxError::Signature { inputs, outputs });

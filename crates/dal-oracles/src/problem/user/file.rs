@@ -217,6 +217,8 @@ pub(super) struct ForestSpec {
 pub(super) struct NetworkFile {
     pub(super) folder: Option<PathBuf>,
     pub(super) file: Option<PathBuf>,
+    /// Of a file with several outputs the one that is wanted.
+    pub(super) output: Option<String>,
     #[serde(default)]
     pub(super) units: Units,
 }

@@ -26,6 +26,9 @@ impl Reader<'_> {
         digests: &mut [&mut Sha256],
     ) -> Result<(usize, usize, Predict), ProblemFileError> {
         match (&spec.folder, &spec.file) {
+            (Some(_), None) if spec.output.is_some() => {
+                Err(self.key("oracle.network.output", "is of a file (.onnx); a folder's network has one output"))
+            }
             (Some(folder), None) => {
                 let folder = self.folder().join(folder);
                 for digest in digests {
@@ -37,7 +40,10 @@ impl Reader<'_> {
             (None, Some(file)) => {
                 let bytes = self.read(&self.folder().join(file))?;
                 digests.iter_mut().for_each(|digest| digest.update(&bytes));
-                self.onnx(&bytes)
+                if let Some(output) = &spec.output {
+                    digests.iter_mut().for_each(|digest| digest.update(output.as_bytes()));
+                }
+                self.onnx(&bytes, spec.output.as_deref())
             }
             _ => {
                 Err(self.key("oracle.network", "give either a folder (network.toml and safetensors) or a file (.onnx)"))
@@ -90,14 +96,17 @@ impl Reader<'_> {
     }
 
     #[cfg(feature = "onnx")]
-    fn onnx(&self, bytes: &[u8]) -> Result<(usize, usize, Predict), ProblemFileError> {
-        let network =
-            crate::onnx::OnnxNetwork::from_bytes(bytes).map_err(|e| self.key("oracle.network.file", e.to_string()))?;
+    fn onnx(&self, bytes: &[u8], output: Option<&str>) -> Result<(usize, usize, Predict), ProblemFileError> {
+        use crate::onnx::{OnnxError, OnnxNetwork};
+        let network = OnnxNetwork::output_of(bytes, output).map_err(|error| {
+            let key = if matches!(error, OnnxError::NoOutput { .. }) { "output" } else { "file" };
+            self.key(format!("oracle.network.{key}"), error.to_string())
+        })?;
         Ok((network.n_inputs(), network.n_outputs(), Box::new(move |x| network.evaluate(x))))
     }
 
     #[cfg(not(feature = "onnx"))]
-    fn onnx(&self, _: &[u8]) -> Result<(usize, usize, Predict), ProblemFileError> {
+    fn onnx(&self, _: &[u8], _: Option<&str>) -> Result<(usize, usize, Predict), ProblemFileError> {
         let problem = "this build does not evaluate ONNX: build with the feature `onnx` \
                        (cargo build --release -p dal-cli --features onnx)";
         Err(self.key("oracle.network.file", problem))
