@@ -244,6 +244,16 @@ impl Campaign {
         Ok(PyBytes::new(py, &bytes.map_err(|error| errors::campaign(&error))?))
     }
 
+    /// The model as one ONNX graph.
+    fn export_onnx<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let folder = self.reading()?;
+        let threads = self.threads;
+        let bytes = interruptible(py, StopLevel::Now, |stop| {
+            dal_campaign::onnx::onnx_file(&folder, Trainer::Networks { threads }, stop)
+        })?;
+        Ok(PyBytes::new(py, &bytes.map_err(|error| errors::campaign(&error))?))
+    }
+
     /// Closes the loop over a function of a dictionary of values; gives `budget`, `exhausted` or `stopped`. `on_event`
     /// gets a JSON text for each thing that happens; an exception of it ends the run.
     #[pyo3(signature = (function, budget=None, parallel=1, in_batches=false, batch=None, on_event=None))]

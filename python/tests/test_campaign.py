@@ -61,6 +61,9 @@ def test_ask_and_tell(problem_file, tmp_path):
     assert len(everything) == 8 and everything.y.notna().sum() == 6
     campaign.export(tmp_path / "points.csv")
     campaign.export(tmp_path / "model.safetensors")
+    campaign.export(tmp_path / "model.onnx")
+    program("export", "c", "--to", "onnx", "--out", "same.onnx", folder=tmp_path)
+    assert (tmp_path / "model.onnx").read_bytes() == (tmp_path / "same.onnx").read_bytes()
     assert (tmp_path / "points.csv").read_text().startswith("id,a,b,y")
     with pytest.raises(dal.FolderError, match="cannot be written"):
         campaign.export(tmp_path / "none" / "points.csv")

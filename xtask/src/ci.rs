@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::{capture, cargo, install_package, root, run, target_dir};
-use crate::{export, faults, fixtures, fuzz, libtorch, package, page, python, slurm, tidy, valgrind, wheel};
+use crate::{export, faults, fixtures, fuzz, libtorch, onnx, package, page, python, slurm, tidy, valgrind, wheel};
 
 /// What is checked.
 #[derive(clap::Args)]
@@ -54,6 +54,7 @@ const STAGES: &[Stage] = &[
 const FULL_STAGES: &[Stage] = &[
     ("fixtures", || fixtures::run_scripts(&fixtures::Args { check: true, data: None })),
     ("recompute", recompute),
+    ("onnx", onnx::run_onnx),
     ("export", export::run_export),
     ("fuzz", fuzz::run_minute),
     ("faults", faults::run_minutes),

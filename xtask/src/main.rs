@@ -13,6 +13,7 @@ mod fuzz;
 mod gpu_bundle;
 mod libtorch;
 mod mutants;
+mod onnx;
 mod package;
 mod page;
 mod process;
@@ -56,6 +57,8 @@ enum Task {
     Fixtures(fixtures::Args),
     /// Export a small store and read the tables back with pandas, polars and DuckDB.
     Export,
+    /// Export models of campaigns as ONNX and hold them against `dal predict` by ONNX Runtime.
+    Onnx,
     /// Throw command lines, files and environments at `dal`.
     Fuzz(fuzz::Args),
     /// Disturb sweeps (kills, stops, spoilt files, several starts) and hold what is left against an undisturbed one.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Task::GpuBundle(args) => gpu_bundle::run_bundling(&args),
         Task::Fixtures(args) => fixtures::run_scripts(&args),
         Task::Export => export::run_export(),
+        Task::Onnx => onnx::run_onnx(),
         Task::Fuzz(args) => fuzz::run_fuzz(&args),
         Task::Faults(args) => faults::run_faults(&args),
         Task::Slurm(args) => slurm::run_slurm(&args),

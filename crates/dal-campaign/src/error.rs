@@ -89,6 +89,12 @@ pub enum CampaignError {
         /// The last failure.
         last: String,
     },
+    /// A file of the networks is wanted of a model that is none of ours.
+    #[error(
+        "the model is of the caller's own learner, not an ensemble of networks, and only those are exported; write it with \
+         that learner's own means, or train with `Trainer::Networks`"
+    )]
+    NoNetwork,
     /// A stop was asked for in the middle of a training; what was said stands.
     #[error("stopped")]
     Stopped,

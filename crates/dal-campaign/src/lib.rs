@@ -81,6 +81,7 @@ pub mod infer;
 pub mod insight;
 pub mod ladder;
 pub mod model;
+pub mod onnx;
 pub mod predict;
 pub mod run;
 pub mod settings;

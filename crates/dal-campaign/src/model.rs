@@ -298,9 +298,22 @@ impl Snapshot {
 /// # Errors
 /// No labels, a training that fails, a model that is no network.
 pub fn model_file(folder: &Folder, trainer: Trainer<'_>, stop: &Stop) -> Result<Vec<u8>, CampaignError> {
-    let model = folder.model(trainer, stop)?;
+    trained_file(folder, &folder.model(trainer, stop)?).map(|(_, bytes)| bytes)
+}
+
+/// Where a model's file lies, and its bytes.
+///
+/// # Errors
+/// A model that is no network, a file that has gone.
+pub(crate) fn trained_file(folder: &Folder, model: &Model) -> Result<(PathBuf, Vec<u8>), CampaignError> {
+    if model.network.is_none() {
+        return Err(CampaignError::NoNetwork);
+    }
     let path = folder.models().join(format!("{}.safetensors", model.name));
-    fs::read(&path).map_err(|error| CampaignError::File { path, problem: format!("cannot be read: {error}") })
+    match fs::read(&path) {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(error) => Err(CampaignError::File { path, problem: format!("cannot be read: {error}") }),
+    }
 }
 
 /// A model's file, if it is there and whole.

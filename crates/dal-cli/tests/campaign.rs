@@ -119,6 +119,15 @@ fn a_campaign_by_hand() {
     assert_eq!(table.lines().count(), 1 + 8 + 3);
     succeed(at, &["export", "c", "--to", "safetensors", "--out", "model.safetensors"]);
     assert!(fs::metadata(at.join("model.safetensors")).unwrap().len() > 1000);
+    // A file is there whole or not at all: what was there stays until the new one is.
+    write(at, "model.onnx", "an older file");
+    succeed(at, &["export", "c", "--to", "onnx", "--out", "model.onnx"]);
+    let model = fs::read(at.join("model.onnx")).unwrap();
+    assert!(model.len() > 1000 && dal(at, &["export", "c", "--to", "onnx"]).output().unwrap().stdout == model);
+    refuse(at, &["export", "c", "--to", "onnx", "--out", "none/model.onnx"], &["none/model.onnx", "cannot be written"]);
+    let left: Vec<_> =
+        fs::read_dir(at).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok()).collect();
+    assert!(!left.iter().any(|name| name.contains(".tmp")), "{left:?}");
 }
 
 #[test]

@@ -190,14 +190,16 @@ class Campaign:
         return from_csv(io.StringIO(self._core.export_csv()))
 
     def export(self, path: str | os.PathLike[str], to: str | None = None) -> None:
-        """Write the points (``csv``) or the model (``safetensors``) to a file; by default its ending says which."""
+        """Write the points (``csv``) or the model (``safetensors``, ``onnx``), as the ending or ``to`` says."""
         kind = to or Path(path).suffix.lstrip(".")
         if kind == "csv":
             write_whole(path, self._core.export_csv().encode())
         elif kind == "safetensors":
             write_whole(path, self._core.export_model())
+        elif kind == "onnx":
+            write_whole(path, self._core.export_onnx())
         else:
-            raise InputError(f"{path}: csv or safetensors is wanted, as the file's ending or with to=")
+            raise InputError(f"{path}: csv, safetensors or onnx is wanted, as the file's ending or with to=")
 
     def run(
         self,
