@@ -5,7 +5,7 @@ use crate::plot::{LogScale, linear_ticks};
 use crate::text::number;
 
 /// Letters of a level's name that fit under a tick, and beside one.
-const SHORT: (usize, usize) = (10, 7);
+const SHORT: (usize, usize) = (10, 6);
 /// Whole numbers up to which each has a tick.
 const FEW: i64 = 8;
 
@@ -161,7 +161,7 @@ mod tests {
         let levels = input(InputKind::Levels { names: vec!["steel".into(), "a very long name".into()] });
         let scale = Scale::of_input(&levels);
         assert_eq!(scale.ticks(), [(0.25, "steel".into()), (0.75, "a very lo…".into())]);
-        assert_eq!(scale.ticks_upwards()[1].1, "a very…");
+        assert_eq!(scale.ticks_upwards()[1].1, "a ver…");
         let few = Scale::of_input(&input(InputKind::Whole { low: 1, high: 4, log: false }));
         assert_eq!((few.at(1.0), few.ticks().len()), (0.125, 4));
         assert!(Scale::of_values([], false).is_none() && Scale::of_values([-1.0], true).is_none());
