@@ -276,7 +276,7 @@ fn change_in_words(trend: &Trend) -> Option<String> {
     let series = [(&trend.drawn, "over the whole space"), (&trend.validated, "in cross-validation")];
     let (marks, name) = series.into_iter().find(|(marks, _)| marks.len() > 1)?;
     let last: &TrendMark = marks.last()?;
-    let before = marks.get(marks.len().checked_sub(4).unwrap_or_default())?;
+    let before = marks.get(marks.len().saturating_sub(4))?;
     let word = if last.value < 0.9 * before.value {
         "still falls"
     } else if last.value > 1.1 * before.value {
