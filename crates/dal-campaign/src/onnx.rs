@@ -54,7 +54,7 @@ pub fn onnx_file(folder: &Folder, trainer: Trainer<'_>, stop: &Stop) -> Result<V
     graph.output("spread", n_outputs, &format!("the networks' standard deviation of each of: {each}"));
     let text = in_words(subject, &model);
     let about = About { producer: "dal", version: env!("CARGO_PKG_VERSION"), text: &text, metadata: &metadata };
-    graph.to_bytes(&about).map_err(|error| CampaignError::request(error.to_string()))
+    graph.into_bytes(&about).map_err(|error| CampaignError::request(error.to_string()))
 }
 
 /// 0 for a row that is a point of the problem, NaN for another; (n, 1).

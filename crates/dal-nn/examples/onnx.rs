@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
     graph.node("ReduceMean", &[&squares], "variance", &over(0));
     graph.output("mean", 10, "the mean over members");
     graph.output("variance", 10, "the variance over members");
-    let bytes = graph.to_bytes(&About { producer: "dal-nn", version: "0", text: "an example", metadata: &[] })?;
+    let bytes = graph.into_bytes(&About { producer: "dal-nn", version: "0", text: "an example", metadata: &[] })?;
 
     let x = Array2::from_shape_fn((200, 3), |(i, j)| place(i * 3 + 1, j) * 0.99);
     let moments = model.moments(x.view())?;

@@ -20,7 +20,7 @@
 //! let members = model.add_to(&mut graph, &x);
 //! graph.node("ReduceMean", &[&members], "mean", &[("axes", Attribute::Ints(&[0])), ("keepdims", Attribute::Int(0))]);
 //! graph.output("mean", 1, "the mean over members");
-//! let bytes = graph.to_bytes(&About { producer: "me", version: "1", text: "x0 + x1", metadata: &[] })?;
+//! let bytes = graph.into_bytes(&About { producer: "me", version: "1", text: "x0 + x1", metadata: &[] })?;
 //! assert!(bytes.len() > 1000);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -197,7 +197,7 @@ impl Graph {
     ///
     /// # Errors
     /// A file that would be longer than 2 GiB.
-    pub fn to_bytes(self, about: &About<'_>) -> Result<Vec<u8>, OnnxError> {
+    pub fn into_bytes(self, about: &About<'_>) -> Result<Vec<u8>, OnnxError> {
         let entry = |(key, value): &(String, String)| Entry { key: key.clone(), value: value.clone() };
         let model = Model {
             ir_version: IR_VERSION,
@@ -238,7 +238,7 @@ mod tests {
         graph.node("ReduceMean", &[&sum], "y", &[("axes", Attribute::Ints(&[1])), ("keepdims", Attribute::Int(0))]);
         graph.output("y", 1, "the mean");
         let metadata = [("problem".to_owned(), "p".to_owned())];
-        let bytes = graph.to_bytes(&About { producer: "dal", version: "1", text: "", metadata: &metadata }).unwrap();
+        let bytes = graph.into_bytes(&About { producer: "dal", version: "1", text: "", metadata: &metadata }).unwrap();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, EXPECTED);
     }
