@@ -39,6 +39,9 @@ pub struct Args {
     /// Frozen models of each number of labels, 3 at most.
     #[arg(long, value_name = "N", default_value_t = 3)]
     seeds: usize,
+    /// Seed of frozen models, their points and rounds.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: usize,
     /// Whole campaigns of a problem.
     #[arg(long, value_name = "N", default_value_t = 25)]
     campaigns: usize,
@@ -96,6 +99,7 @@ pub fn run_coverage(args: &Args) -> Result<()> {
                         ("--rounds", args.rounds),
                         ("--pool", args.pool),
                         ("--seeds", args.seeds),
+                        ("--seed", args.seed),
                         ("--campaigns", args.campaigns),
                     ];
                     for (flag, n) in sizes {

@@ -61,9 +61,13 @@ struct Found {
     ends: Option<(f64, f64)>,
 }
 
+fn root(id: &str, sizes: &Sizes) -> SeedPath {
+    SeedPath::root(sizes.seed as u64).purpose("coverage").purpose(id)
+}
+
 /// Trains and labels alone.
 pub fn look(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
-    models(id, dir, sizes, &SeedPath::root(0).purpose("coverage").purpose(id)).map(drop)
+    models(id, dir, sizes, &root(id, sizes)).map(drop)
 }
 
 /// A model's tables are written when it is done: a second call goes on with the models that are missing.
@@ -73,7 +77,7 @@ pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
     if LABELS.iter().all(|&n| (0..sizes.seeds).all(|seed| done(n, seed))) {
         return Ok(());
     }
-    let seeds = SeedPath::root(0).purpose("coverage").purpose(id);
+    let seeds = root(id, sizes);
     let mut models = models(id, dir, sizes, &seeds)?;
     // One model of each size before the second of any.
     models.sort_by_key(|model| (model.seed, model.n));
@@ -110,7 +114,7 @@ pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
 
 /// The models' scores and losses, which are kept: trained and labelled once.
 fn models(id: &str, dir: &Path, sizes: &Sizes, seeds: &SeedPath) -> Outcome<Vec<Model>> {
-    let kept = dir.join("looks").join(format!("{id}-{}-{}.f32", sizes.pool, sizes.seeds));
+    let kept = dir.join("looks").join(format!("{id}-{}-{}-{}.f32", sizes.pool, sizes.seeds, sizes.seed));
     let mut models: Vec<Model> = LABELS
         .iter()
         .flat_map(|&n| {

@@ -1,8 +1,8 @@
 //! Measures how often the intervals of estimated errors hold: the parts of `cargo xtask coverage`.
 //!
 //! `cargo run --release -p dal-campaign --example coverage -- PART PROBLEM DIR`, where PART is `frozen` (`--rounds 2000
-//! --pool 100000 --seeds 3`), `campaigns` (`--campaigns 25`) or `looks` (the models of `frozen`, trained and labelled
-//! alone), and `coverage -- report DIR`.
+//! --pool 100000 --seeds 3 --seed 0`), `campaigns` (`--campaigns 25`) or `looks` (the models of `frozen`, trained and
+//! labelled alone), and `coverage -- report DIR`.
 //!
 //! Each part of a problem is a file of its own, written whole when it is done, so that a second call goes on with what
 //! is missing.
@@ -27,20 +27,23 @@ struct Sizes {
     pool: usize,
     seeds: usize,
     campaigns: usize,
+    /// Seed of models, points and rounds.
+    seed: usize,
 }
 
 const USAGE: &str = "usage: coverage looks|frozen|campaigns PROBLEM DIR [--rounds N] [--pool N] [--seeds N] \
-                     [--campaigns N], or coverage report DIR";
+                     [--campaigns N] [--seed N], or coverage report DIR";
 
 fn main() -> Outcome<()> {
     let mut words = Vec::new();
-    let mut sizes = Sizes { rounds: 2000, pool: 100_000, seeds: frozen::SEEDS, campaigns: 25 };
+    let mut sizes = Sizes { rounds: 2000, pool: 100_000, seeds: frozen::SEEDS, campaigns: 25, seed: 0 };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let size = match argument.as_str() {
             "--rounds" => &mut sizes.rounds,
             "--pool" => &mut sizes.pool,
             "--seeds" => &mut sizes.seeds,
+            "--seed" => &mut sizes.seed,
             "--campaigns" => &mut sizes.campaigns,
             _ => {
                 words.push(argument);
