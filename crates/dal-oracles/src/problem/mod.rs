@@ -251,6 +251,14 @@ impl Problem {
         Self { asking, ..self }
     }
 
+    /// The same problem; a program is called once for a point, whatever its `retries`, because the caller counts the
+    /// attempts. It holds of oracles that are made of what [`asking`](Self::asking) says.
+    #[must_use]
+    pub fn tried_once(self) -> Self {
+        let asking = self.asking.map(|asking| Arc::new(Asking::clone(&asking).tried_once()));
+        Self { asking, ..self }
+    }
+
     /// The inputs as the user knows them: one per dimension of the space, not per column.
     pub fn inputs(&self) -> &[Column] {
         &self.inputs

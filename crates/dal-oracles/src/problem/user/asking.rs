@@ -84,6 +84,15 @@ impl Asking {
         self
     }
 
+    /// The same; a program is not called again for a point without a label, because the caller sees to that.
+    #[must_use]
+    pub fn tried_once(mut self) -> Self {
+        if let Who::Program(program) = self.who {
+            self.who = Who::Program(Box::new(program.tried_once()));
+        }
+        self
+    }
+
     /// The program or model as it answers, before the problem's transforms are looked at; a program's calls are told to
     /// the desk, where there is one. `None` for a laboratory.
     pub fn oracle(&self, desk: Option<Arc<dyn CallDesk>>) -> Option<Arc<dyn Oracle>> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
-use dal_core::{LabelFailure, OnRow, Oracle, OracleError, Stop, check_unit_box};
+use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, check_unit_box};
 use ndarray::{ArrayView1, ArrayView2};
 
 use super::CommandOracle;
@@ -129,7 +129,10 @@ impl Oracle for CommandOracle {
                     batch.answered = true;
                     batch.hand_out(row, Ok(&values))
                 }
-                Happened::Row(row, Err(failure), again) if last || again != Again::Useful => {
+                // What the program says of a point itself it would say again.
+                Happened::Row(row, Err(failure), again)
+                    if last || again != Again::Useful || failure.kind == LabelFailureKind::Refused =>
+                {
                     settled[row] = true;
                     batch.held.push((row, failure));
                     ControlFlow::Continue(())

@@ -84,7 +84,7 @@ impl CommandOracle {
             return Ok(Verdict::Stopped);
         }
         let mut verdict = Verdict::Stopped;
-        for _ in 0..=self.settings.retries {
+        for _ in 0..=self.known_retries {
             let (sender, receiver) = mpsc::channel();
             self.call_whatever_is_known(std::slice::from_ref(&line), &[0], &sender, &wanted);
             drop(sender);

@@ -81,13 +81,22 @@ pub struct CommandOracle {
     inputs: Inputs,
     outputs: Vec<String>,
     desk: Option<Arc<dyn CallDesk>>,
+    /// How often a known point is asked again before the program counts as down.
+    known_retries: usize,
     /// Of the program, which clones share.
     health: Arc<Mutex<Health>>,
 }
 
 impl CommandOracle {
     pub(super) fn new(settings: CommandSettings, inputs: Inputs, outputs: Vec<String>) -> Self {
-        Self { settings, inputs, outputs, desk: None, health: Arc::default() }
+        let known_retries = settings.retries;
+        Self { settings, inputs, outputs, desk: None, known_retries, health: Arc::default() }
+    }
+
+    /// The same program; a row without a label is not tried again, because the caller does that.
+    pub(super) fn tried_once(mut self) -> Self {
+        self.settings.retries = 0;
+        self
     }
 
     /// The same program, whose calls are told to this desk; a driver's directories are where it says.

@@ -262,6 +262,23 @@ fn rows_are_tried_again_alone() {
 }
 
 #[test]
+fn what_a_program_refuses_is_asked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_owned();
+    let calls = || std::fs::read_to_string(place.join("calls")).unwrap().lines().count();
+    let refuses = "echo call >> calls; echo y; echo error: dry";
+    let asked = ask(refuses, 1, |s| (s.retries, s.directory) = (3, place.clone()));
+    assert_eq!((asked.failure(0).kind, calls()), (Kind::Refused, 1));
+    // Where the caller counts the attempts, a crash is its own to try again.
+    let crashes = oracle_of("echo call >> calls; exit 7", |s| (s.retries, s.directory) = (3, place.clone()));
+    let mut kinds = Vec::new();
+    let mut keep = every(|_, answer| kinds.push(answer.map(|_| ()).unwrap_err().kind));
+    crashes.tried_once().label(Array2::zeros((1, 1)).view(), &Stop::new(), &mut keep).unwrap();
+    drop(keep);
+    assert_eq!((kinds, calls()), (vec![Kind::Crashed], 2));
+}
+
+#[test]
 fn a_retry_does_not_hide_that_a_call_miscounted() {
     // Leaves out point 2 of a call, answers it when asked alone.
     let skips = "awk -F, 'NR==1 {print \"y\"} NR>1 {x[NR]=$1} END {for (i=2;i<=NR;i++) if (NR==2 || x[i]<1.5 || x[i]>2.5) print 2*x[i]}'";
