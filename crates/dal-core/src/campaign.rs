@@ -33,6 +33,8 @@ pub struct Ask<'a> {
     pub in_flight: Option<ArrayView2<'a, f64>>,
     /// Measures how long the model takes to answer ([`Decision::model_seconds`]).
     pub clock: Option<&'a Clock>,
+    /// Of each row of a pool of [`Candidates`](Pool::Candidates) how likely it has an answer ([`Step::odds`]).
+    pub odds: Option<&'a [f64]>,
 }
 
 /// What a campaign waits for.
@@ -545,7 +547,16 @@ impl Campaign {
         };
         let seen = with_flying.as_ref().unwrap_or(labelled);
         let view = Step::new(&self.space, seen, pool.view(), Some(surrogate), self.needs.clone())?;
-        let view = view.with_clock(ask.clock).with_course(Course {
+        let odds = match (ask.odds, &pool_rows) {
+            (Some(odds), Some(rows)) => {
+                let of_rows: Option<Vec<f64>> = rows.iter().map(|&row| odds.get(row).copied()).collect();
+                let reason = "odds of an answer are wanted for every candidate, from 0 to 1";
+                let of_rows = of_rows.filter(|odds| odds.iter().all(|v| (0.0..=1.0).contains(v)));
+                Some(of_rows.ok_or_else(|| CampaignError::BadProtocol { reason: reason.into() })?)
+            }
+            _ => None,
+        };
+        let view = view.with_odds(odds).with_clock(ask.clock).with_course(Course {
             seeds: self.seeds.course(),
             asked: self.n_asked,
             own_points: matches!(self.protocol.pool, Pool::Uniform { .. }),

@@ -221,6 +221,7 @@ pub struct Step<'a> {
     needs: Needs,
     clock: Option<&'a Clock>,
     course: Option<Course>,
+    odds: Option<Vec<f64>>,
     mean: OnceCell<Array2<f64>>,
     moments: OnceCell<Moments>,
     used: RefCell<Needs>,
@@ -257,6 +258,7 @@ impl<'a> Step<'a> {
             needs,
             clock: None,
             course: None,
+            odds: None,
             mean: OnceCell::new(),
             moments: OnceCell::new(),
             used: RefCell::default(),
@@ -275,6 +277,17 @@ impl<'a> Step<'a> {
     #[must_use]
     pub fn with_course(self, course: Course) -> Self {
         Self { course: Some(course), ..self }
+    }
+
+    /// The same step with the probability of an answer at each pool point, shape (n_pool,).
+    #[must_use]
+    pub fn with_odds(self, odds: Option<Vec<f64>>) -> Self {
+        Self { odds, ..self }
+    }
+
+    /// How likely each pool point has an answer, where that is known: rules that draw weigh their scores by it.
+    pub fn odds(&self) -> Option<&[f64]> {
+        self.odds.as_deref()
     }
 
     /// Where the campaign stands, if there is one: what a design that goes on from step to step has to know.

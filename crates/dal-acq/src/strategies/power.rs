@@ -163,6 +163,7 @@ impl Drawing {
     /// Gumbel variables: the n greatest `ln w + G`, G independent standard Gumbel variables. Pick m then has the
     /// probability w / (sum of the weights that are left), given the earlier ones.
     fn draw(self, step: &Step<'_>, scores: Array1<f64>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
+        let scores = by_odds(step, scores);
         check_drawn(&scores)?;
         note_if_uniform(step, &scores);
         let weights = self.weights(&scores.to_vec());
@@ -202,6 +203,15 @@ fn check_drawn(scores: &Array1<f64>) -> Result<(), StrategyError> {
     }
 }
 
+/// Scores times the probability of an answer, where it is known: the uniform share of a draw stays as it is, so that no
+/// point is out of reach, and probabilities stay exact.
+fn by_odds(step: &Step<'_>, mut scores: Array1<f64>) -> Array1<f64> {
+    for (score, odds) in scores.iter_mut().zip(step.odds().unwrap_or_default()) {
+        *score *= odds;
+    }
+    scores
+}
+
 fn note_if_uniform(step: &Step<'_>, scores: &Array1<f64>) {
     if scores.len() > 1 && scores.iter().all(|&s| s == scores[0]) {
         step.note("the score is constant over the pool, so the draw is uniform");
@@ -232,7 +242,8 @@ pub trait Pointwise: Debug + Send + Sync {
 /// members or passes, mean over outputs, in the units that the model is trained in; expected model output change;
 /// predicted loss less its least value over the pool).
 ///
-/// Where all scores are zero the draw is uniform. A Gumbel race: the n greatest `ln w + G`. The proposal has each
+/// Where all scores are zero the draw is uniform; where the probability of an answer is known ([`Step::odds`]), a score
+/// is multiplied by it. A Gumbel race: the n greatest `ln w + G`. The proposal has each
 /// pick's probability given the earlier ones, w over the sum of the weights that are left, in the order of the picks.
 /// Needs what the score needs. Cost O(N) beyond it.
 ///
@@ -291,7 +302,7 @@ impl PowerQbcDiversity {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
-        let variance = step.disagreement()?;
+        let variance = by_odds(step, step.disagreement()?);
         check_drawn(&variance)?;
         let mut nearest = NearestCentre::new(vec![input_space(step)?]).map_err(geometry)?;
         check_scores(nearest.separations())?;
@@ -464,6 +475,28 @@ mod tests {
             let expected: Vec<f64> = (0..8).map(|m| 1.0 / (8.0 - f64::from(m))).collect();
             for (p, expected) in proposal.probabilities.unwrap().iter().zip(expected) {
                 assert!((p - expected).abs() < 1e-12, "{id}: {p}");
+            }
+        }
+    }
+
+    #[test]
+    fn odds_weigh_the_score_and_leave_the_uniform_share() {
+        let case = Case::random(4, 12, 2, 1, 3, &SeedPath::root(7));
+        let odds: Vec<f64> = (0..12).map(|i| if i < 6 { 0.0 } else { 0.5 + f64::from(i) / 24.0 }).collect();
+        let s: Vec<f64> = variance(&case).iter().zip(&odds).map(|(s, odds)| s * odds).collect();
+        let w = |i: usize| 0.75 * s[i] / s.iter().sum::<f64>() + 0.25 / 12.0;
+        for id in ["power-qbc", "power-qbc-diversity"] {
+            let found = find(id, &Settings::default()).unwrap();
+            let model = case.model(&found.strategy.needs());
+            let step = case.step(Some(&model), found.strategy.needs()).unwrap().with_odds(Some(odds.clone()));
+            let proposal = found.strategy.propose(&step, 12, &SeedPath::root(1)).unwrap();
+            let (rows, q) = (proposal.rows().unwrap(), proposal.probabilities.as_ref().unwrap());
+            let scores = proposal.scores.as_ref().unwrap();
+            assert!((0..12).all(|i| (scores[i] == 0.0) == (i < 6)), "{id}: {scores}");
+            let likeliest = (0..12).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
+            assert!(likeliest >= 6 && q.iter().all(|q| *q > 0.0 && *q <= 1.0));
+            if id == "power-qbc" {
+                assert!((q[0] / w(rows[0]) - 1.0).abs() < 1e-12, "{}", q[0]);
             }
         }
     }
