@@ -5,7 +5,7 @@ use dal_core::Stop;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::model::Trainer;
-use crate::state::State;
+use crate::state::{Part, State};
 use crate::words::{Cell, Drawn, Leased, Round, What};
 
 /// What is asked for.
@@ -28,6 +28,8 @@ pub struct Asked {
     pub points: Vec<Drawn>,
     /// How many of them had been drawn earlier: a lease ran out, or the machine failed them.
     pub n_again: usize,
+    /// The numbers of those that no model will learn.
+    pub held_out: Vec<u64>,
     /// The strategy's remarks.
     pub notes: Vec<String>,
 }
@@ -65,12 +67,15 @@ impl Folder {
         if wanted.fixed.is_empty() {
             asked.points = self.open_points().into_iter().take(n).collect();
             asked.n_again = asked.points.len();
+            let apart = |id: &u64| self.state().point(*id).is_some_and(|point| point.part != Part::Learned);
+            asked.held_out = asked.points.iter().map(|point| point.id).filter(apart).collect();
         }
         let missing = n - asked.points.len();
         if missing > 0
             && let Some((round, choice)) = self.snapshot().draw(missing, &wanted.fixed, trainer, stop)?
         {
             asked.points.extend(round.all().cloned());
+            asked.held_out.extend(round.held_out.iter().map(|point| point.id));
             asked.notes.extend(round.notes.iter().cloned());
             if keep {
                 self.keep_choice(choice)?;

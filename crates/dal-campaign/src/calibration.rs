@@ -1,13 +1,14 @@
 //! From disagreement to an interval: how much larger the errors at drawn points were than the networks' disagreement.
 //!
-//! Of each output one factor, the 90 % quantile of |error| / spread over draws, weighted as the estimate of the error
-//! is, so that it speaks of the whole domain; held-out points count with weight one. One more draw of mean weight
-//! counts as infinite, as in split conformal prediction. It is of earlier models, and whether it holds is measured: in
-//! each round the factor of the rounds before meets new draws.
+//! Of each output one factor, the 90 % quantile of |error| / spread over draws, both after the output's transform,
+//! weighted as the estimate of the error is, so that it speaks of the whole domain; held-out points count with weight
+//! one. One more draw of mean weight counts as infinite, as in split conformal prediction. It is of earlier models, and
+//! whether it holds is measured: in each round the factor of the rounds before meets new draws.
 
+use dal_core::OutputTransform;
 use dal_eval::weighted_quantile;
 
-use crate::estimate::{LEVEL, draw_weights, mean_answer};
+use crate::estimate::{LEVEL, draw_weights, half_width, mean_answer};
 use crate::folder::Folder;
 use crate::words::Drawn;
 
@@ -36,6 +37,15 @@ pub struct Coverage {
     pub outputs: Vec<Option<f64>>,
     /// Answered draws that were looked at.
     pub draws: usize,
+}
+
+/// How far a factor of an output reaches about a prediction with this spread: T⁻¹(T(mean) ± factor · half the width of
+/// T(mean ± sd)), so that the interval of an output that is learned as a logarithm has positive ends; none where an
+/// end is no number.
+pub(crate) fn interval(transform: OutputTransform, factor: f64, mean: f64, sd: f64) -> Option<(f64, f64)> {
+    let (centre, reach) = (transform.forward(mean), factor * half_width(transform, mean, sd));
+    let (low, high) = (transform.backward(centre - reach), transform.backward(centre + reach));
+    (low.is_finite() && high.is_finite()).then_some((low, high))
 }
 
 /// A draw: its weight, and of each output |error| / spread.
@@ -67,25 +77,34 @@ impl Folder {
 
     /// The answered draws of a round from the whole domain, where a model with members predicted.
     fn seen(&self, round: &crate::words::Round) -> Vec<Seen> {
-        if !round.fixed.is_empty() {
+        if !round.fixed.is_empty() || !self.is_of_domain(round) {
             return Vec::new();
         }
+        let transforms = self.transforms();
         let weights = draw_weights(round).unwrap_or_default();
         let drawn = round.points.iter().zip(weights);
         let apart = round.held_out.iter().map(|drawn| (drawn, 1.0));
         let seen = |(drawn, weight): (&Drawn, f64)| {
             let predicted = drawn.predicted.as_ref().filter(|predicted| !predicted.sd.is_empty())?;
-            let answer = mean_answer(&self.state().point(drawn.id)?.answers)?;
-            let ratios = predicted.mean.iter().zip(&predicted.sd).zip(&answer);
-            Some((weight, ratios.map(|((f, sd), y)| ratio((f - y).abs(), *sd)).collect()))
+            let answer = mean_answer(&self.usable(self.state().point(drawn.id)?))?;
+            let ratios = transforms.iter().zip(predicted.mean.iter().zip(&predicted.sd).zip(&answer));
+            let of = |(transform, ((f, sd), y)): (&OutputTransform, ((&f64, &f64), &f64))| {
+                let error = (transform.forward(*f) - transform.forward(*y)).abs();
+                ratio(error, half_width(*transform, *f, *sd))
+            };
+            Some((weight, ratios.map(of).collect()))
         };
         drawn.chain(apart).filter_map(seen).collect()
     }
 }
 
-/// |error| / spread; infinite where the members agree and err.
+/// |error| / spread; infinite where the members agree and err, or the prediction is none that the transform can take.
 fn ratio(error: f64, sd: f64) -> f64 {
-    if error == 0.0 { 0.0 } else { error / sd }
+    match error == 0.0 {
+        true => 0.0,
+        false if (error / sd).is_nan() => f64::INFINITY,
+        false => error / sd,
+    }
 }
 
 /// The factors of the newest rounds with [`NEWEST`] draws together, and how many draws these are; none below
@@ -127,6 +146,10 @@ mod tests {
         // Heavy draws with small errors pull the factor down.
         let mixed = factors(&[[round(40, 1.0, 0.0), vec![(60.0, vec![0.0, 0.0]); 40]].concat()], 2).unwrap();
         assert_eq!(mixed.0[0], Some(0.0));
+        let (low, high) = interval(OutputTransform::Log, 20.0, 16.7, 6.6).unwrap();
+        assert_eq!(interval(OutputTransform::Log, 20.0, -1.0, 6.6), None);
+        assert!(low > 0.0 && low < 16.7 && high > 16.7 && (low * high / (16.7 * 16.7) - 1.0).abs() < 1e-9);
+        assert_eq!(interval(OutputTransform::None, 2.0, 1.0, 0.5), Some((0.0, 2.0)));
         assert_eq!((ratio(0.0, 0.0), ratio(1.0, 0.0), ratio(1.0, 2.0)), (0.0, f64::INFINITY, 0.5));
     }
 }

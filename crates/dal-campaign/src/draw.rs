@@ -88,10 +88,7 @@ impl Snapshot {
             let (model, choice) = self.model(trainer, stop)?;
             let mut drawn = match candidates {
                 Some(candidates) => self.chosen(round, n, n_labelled, candidates, fixed, &taken, &model)?,
-                None => {
-                    let none = Candidates { n: 0, stream: String::new(), drawn: 0, thinned: None };
-                    self.round(round, &self.file.strategy, n_labelled, none, fixed, Vec::new())
-                }
+                None => self.round(round, &self.file.strategy, n_labelled, Candidates::default(), fixed, Vec::new()),
             };
             if let Some(apart) = held_out {
                 let rows: Vec<usize> = (0..apart.x.nrows()).collect();
@@ -124,18 +121,13 @@ impl Snapshot {
         self.state.pending().filter(|point| point.part == Part::Learned)
     }
 
-    /// How many of the next `n` points are held out, so that their share of all points after the design is what the
-    /// settings say; none in a slice.
+    /// How many of the next `n` points are held out, so that their share of the points after the design is what the
+    /// settings say from now on; none in a slice. A share that was set later does not make up for the rounds before.
     fn n_held_out(&self, n: usize, fixed: &[(String, Cell)]) -> usize {
         let Some(share) = self.file.held_out.filter(|_| fixed.is_empty()) else { return 0 };
         let rounds = self.state.rounds().iter();
         let rounds = rounds.filter(|round| ![INITIAL, AUDIT].contains(&round.rule.as_str()) && round.fixed.is_empty());
-        let (all, apart) =
-            rounds.fold((0, 0), |(all, apart), round| (all + round.all().count(), apart + round.held_out.len()));
-        // A share as people write it, times whole numbers: 0.1 · 30 is 3.
-        let due = (share * (all + n) as f64 + 1e-9).floor() as usize;
-        // A share that was set later does not make up for the rounds before.
-        due.saturating_sub(apart).min((share * n as f64).ceil() as usize)
+        due(share, rounds.map(|round| round.all().count()).sum(), n)
     }
 
     /// At most `n` uniform points of the domain; of a list uniform ones of its rows that are left.
@@ -149,10 +141,13 @@ impl Snapshot {
         Ok(drawing)
     }
 
-    /// So many uniform points of the domain, of a stream of their own, known points among them; a list whole.
+    /// So many uniform points of the domain, of a stream of their own, known points among them; of a list or a sample
+    /// rows that no model learned, a list's all: of those that were left, points that judge were drawn.
     pub(crate) fn domain(&self, n: usize) -> Result<Array2<f64>, CampaignError> {
         let round = self.state.rounds().last().map_or(0, |last| last.round + 1);
-        Ok(self.candidates_of(STREAMS.1 + 1, round, n, n, &[], &[])?.x)
+        let learned = self.state.points().filter(|point| point.part == Part::Learned && self.is_tabled());
+        let learned: Vec<&[f64]> = learned.filter_map(|point| point.unit.as_deref()).collect();
+        Ok(self.candidates_of(STREAMS.1 + 1, round, n, n, &[], &learned)?.x)
     }
 
     fn round(
@@ -164,6 +159,7 @@ impl Snapshot {
         fixed: &[(String, Cell)],
         points: Vec<Drawn>,
     ) -> Round {
+        let candidates = Candidates { domain: self.domain.clone(), ..candidates };
         Round {
             round,
             rule: rule.into(),
@@ -220,7 +216,12 @@ impl Snapshot {
         let mut campaign = Campaign::new(space, Arc::from(found.strategy), protocol, self.round_seeds(round))?;
         let flying = self.in_flight().filter_map(|point| point.unit.as_deref()).collect::<Vec<_>>();
         let flying = self.subject.array(flying.into_iter());
-        let ask = Ask { n_queries: Some(n), in_flight: Some(flying.view()), clock: None };
+        // A rule that draws judges the whole domain: near failed points it is less likely to draw, not unable to.
+        let feasible = if found.card.draws() { Feasibility::of(&self.state) } else { None };
+        let odds = feasible
+            .as_ref()
+            .map(|model| -> Vec<f64> { candidates.x.outer_iter().map(|point| model.keeps(&point.to_vec())).collect() });
+        let ask = Ask { n_queries: Some(n), in_flight: Some(flying.view()), odds: odds.as_deref(), ..Ask::default() };
         let Some(decision) = campaign.absorb_for(&*model.surrogate, &ask)? else {
             return Ok(self.round(round, found.card.id, n_labelled, candidates.told, fixed, Vec::new()));
         };
@@ -235,6 +236,8 @@ impl Snapshot {
             point.probability = of(&decision.proposal.probabilities).or(even);
         }
         let mut drawn = self.round(round, found.card.id, n_labelled, candidates.told, fixed, points);
+        drawn.candidates.weighted =
+            feasible.filter(|_| decision.proposal.probabilities.is_some()).map(|model| model.auc);
         drawn.settings = found.settings;
         drawn.notes = decision.notes;
         Ok(drawn)
@@ -279,7 +282,7 @@ impl Snapshot {
                     free.push(row);
                 }
             }
-            let told = Candidates { n: free.len(), stream: String::new(), drawn: table.nrows(), thinned: None };
+            let told = Candidates { n: free.len(), drawn: table.nrows(), ..Candidates::default() };
             return Ok(Drawing { x: table.select(Axis(0), &free), told });
         }
         let stream = self.round_seeds(round).candidates(number);
@@ -297,9 +300,10 @@ impl Snapshot {
             }
             let x = self.subject.array(rows.chunks_exact(n_columns));
             let stream = format!("campaign/{round}, seed {}, candidates {number}, rows of the sample", self.file.seed);
-            return Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned: None }, x });
+            return Ok(Drawing { told: drawn_of(&x, stream, &filter), x });
         }
-        // Rules that draw judge the model by their draws over the whole domain: for them no candidate is left out.
+        // Rules that draw judge the model by their draws over the whole domain: for them no candidate is left out, but
+        // the score near failed points is lowered.
         let whole = number != STREAMS.0 || dal_acq::card(&self.file.strategy)?.draws();
         let feasible = if whole { None } else { Feasibility::of(&self.state) };
         let (mut dice, mut left_out) = (stream.purpose("feasibility").rng(), 0);
@@ -350,7 +354,7 @@ impl Snapshot {
         let x = self.subject.array(rows.chunks_exact(n_columns));
         let stream = format!("campaign/{round}, seed {}, candidates {number}, blocks of {size}", self.file.seed);
         let thinned = feasible.map(|model| Thinned { n: left_out, auc: model.auc });
-        Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned }, x })
+        Ok(Drawing { told: Candidates { thinned, ..drawn_of(&x, stream, &filter) }, x })
     }
 
     /// What leaves out points that are known or do not meet the constraints.
@@ -432,7 +436,7 @@ impl Snapshot {
             filter.check()?;
         }
         let x = self.subject.array(rows.chunks_exact(n_columns));
-        Ok(Drawing { told: Candidates { n: x.nrows(), stream, drawn: filter.drawn, thinned: None }, x })
+        Ok(Drawing { told: drawn_of(&x, stream, &filter), x })
     }
 
     /// The next points of a rule that fills the space and looks at no answer, going on from round to round; none for
@@ -524,6 +528,18 @@ impl Snapshot {
     }
 }
 
+/// How many of `n` points behind `before` others are held out: ⌊s (before + n)⌋ − ⌊s before⌋ for a share s.
+fn due(share: f64, before: usize, n: usize) -> usize {
+    // A share as people write it, times whole numbers: 0.1 · 30 is 3.
+    let of = |k: usize| (share * k as f64 + 1e-9).floor() as usize;
+    of(before + n) - of(before)
+}
+
+/// What is told of candidates from a stream.
+fn drawn_of(x: &Array2<f64>, stream: String, filter: &Filter<'_>) -> Candidates {
+    Candidates { n: x.nrows(), stream, drawn: filter.drawn, ..Candidates::default() }
+}
+
 /// For each point in turn the nearest candidate that no earlier one took; the lowest of equally near ones.
 fn nearest_left(points: ArrayView2<'_, f64>, candidates: ArrayView2<'_, f64>) -> Vec<usize> {
     let mut picked: Vec<usize> = Vec::new();
@@ -552,4 +568,21 @@ pub(crate) fn disagreement(surrogate: &dyn Surrogate, x: &Array2<f64>) -> Result
     let Some(uncertainty) = surrogate.uncertainty() else { return Ok(None) };
     let variance = uncertainty.moments(x.view())?.variance;
     Ok(Some(variance.outer_iter().map(|row| (row.sum() / row.len() as f64).sqrt()).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_is_set_later_makes_up_for_nothing() {
+        // Twenty-four points came before; of five that are asked one by one, one is held out.
+        assert_eq!((24..29).map(|before| due(0.25, before, 1)).sum::<usize>(), 1);
+        assert_eq!((due(0.25, 0, 8), due(0.1, 20, 10), due(0.9, 3, 10)), (2, 1, 9));
+        // However the points are cut into rounds, the share is kept.
+        for size in 1..9 {
+            let held: usize = (0..36).map(|round| due(0.3, round * size, size)).sum();
+            assert_eq!(held, due(0.3, 0, 36 * size));
+        }
+    }
 }

@@ -15,7 +15,7 @@ use dal_eval::{LossTerms, answered_loss, lure_weights};
 use crate::draw::INITIAL;
 use crate::error::CampaignError;
 use crate::folder::Folder;
-use crate::state::Status;
+use crate::state::{Point, Status};
 use crate::words::{Cell, Drawn, Round};
 
 /// Rounds that the shown figure pools: "the mean error of the last five models".
@@ -86,9 +86,12 @@ pub struct RoundEstimate {
     pub open: usize,
     /// Estimated share of the domain that has an answer, over draws with an answer or a failure.
     pub answered_share: Share,
+    /// The domain, in words.
+    pub domain: String,
     /// Inputs that were held fixed: the figures speak of that slice alone.
     pub fixed: Vec<(String, Cell)>,
-    /// Of each output its root mean squared error over the answered part of the domain, in its unit.
+    /// Of each output its root mean squared error over the answered part of the domain, in its unit; empty where no
+    /// draw has an answer.
     pub outputs: Vec<Estimated>,
     /// The root of the mean over outputs of the squared error in the output's standard deviations (of transformed
     /// values where the problem transforms it): 1 is what the best constant scores.
@@ -105,7 +108,8 @@ impl RoundEstimate {
 /// The estimates of a campaign.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimates {
-    /// Of every round that was drawn with known probabilities and has an answer, in order.
+    /// Of every round that was drawn with known probabilities from the present domain and has an answer or a failure,
+    /// in order.
     pub rounds: Vec<RoundEstimate>,
     /// The mean relative error of the last [`POOLED_ROUNDS`] complete rounds' models, and how many they are; of rounds
     /// that hold the same inputs fixed as the last one.
@@ -202,21 +206,20 @@ impl Folder {
         Estimates { rounds: judged.into_iter().map(|judged| judged.estimate).collect(), pooled }
     }
 
-    /// Every round that was drawn with known probabilities and has an answer, in order.
+    /// Every round that was drawn with known probabilities from the present domain and has an answer or a failure, in
+    /// order.
     pub(crate) fn judged(&self) -> Vec<Judged> {
         let spread = self.spread();
         let n_outputs = self.subject().outputs().len();
         let mut found = Vec::new();
-        for round in self.state().rounds() {
+        for round in self.state().rounds().iter().filter(|round| self.is_of_domain(round)) {
             let Some(losses) = self.losses(round, &spread) else { continue };
             let answered = losses.squared.iter().flatten().count();
-            if answered == 0 {
-                continue;
-            }
-            let failed =
-                |drawn: &Drawn| self.state().point(drawn.id).is_some_and(|point| point.status() == Status::Failed);
+            let failed = |drawn: &Drawn| self.state().point(drawn.id).is_some_and(|point| self.is_failed(point));
             let of = |column| losses.terms(column).map(|terms| Estimated::of(&terms, round.round));
-            let outputs: Option<Vec<Estimated>> = (0..n_outputs).map(|j| of(Column::Output(j))).collect();
+            // A round of failures alone has no error, but says how little of the domain has answers.
+            let known = if answered == 0 { 0 } else { n_outputs };
+            let outputs: Option<Vec<Estimated>> = (0..known).map(|j| of(Column::Output(j))).collect();
             let Some(outputs) = outputs else { continue };
             let resolved = losses.squared.iter().zip(&round.points).zip(&losses.weights);
             let (has, weights): (Vec<bool>, Vec<f64>) = resolved
@@ -232,6 +235,7 @@ impl Folder {
                 failed: has.len() - answered,
                 open: round.points.len() - has.len(),
                 answered_share,
+                domain: self.domain_in_words(round.candidates.n, "asked for"),
                 fixed: round.fixed.clone(),
                 outputs,
                 relative: of(Column::Relative),
@@ -264,43 +268,88 @@ impl Folder {
         let (mut squared, mut relative) = (Vec::new(), Vec::new());
         for drawn in &round.points {
             let predicted = drawn.predicted.as_ref()?;
-            let answers = self.state().point(drawn.id).map_or(&[][..], |point| &point.answers);
-            squared.push(over_answers(answers, |answer| squares(&predicted.mean, answer)));
+            let answers = self.state().point(drawn.id).map_or_else(Vec::new, |point| self.usable(point));
+            squared.push(over_answers(&answers, |answer| squares(&predicted.mean, answer)));
             let deviations = |answer: &[f64]| in_deviations(spread, &predicted.mean, answer).into_iter().collect();
-            relative.push(over_answers(answers, deviations).and_then(|mean| mean.first().copied()));
+            relative.push(over_answers(&answers, deviations).and_then(|mean| mean.first().copied()));
         }
         // A list is the domain itself; drawn candidates are a sample of it.
         let n_pool = (!round.candidates.stream.is_empty()).then_some(round.candidates.n);
         Some(Losses { weights, squared, relative, n_pool })
     }
 
+    /// The answers of a point that a model can learn: those that an output's transform cannot take count as failures.
+    pub(crate) fn usable(&self, point: &Point) -> Vec<Vec<f64>> {
+        let scaling = self.subject().scaling();
+        point.answers.iter().filter(|answer| scaling.check(answer).is_ok()).cloned().collect()
+    }
+
+    /// Whether a point has no answer for its own sake, or none that a model could learn.
+    pub(crate) fn is_failed(&self, point: &Point) -> bool {
+        match point.status() {
+            Status::Failed => true,
+            Status::Done => self.usable(point).is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Of each output what it goes through before it is learned.
+    pub(crate) fn transforms(&self) -> Vec<OutputTransform> {
+        let scaling = self.subject().scaling();
+        let of = |j: usize| scaling.outputs().get(j).map_or(OutputTransform::None, |units| units.transform);
+        (0..self.subject().outputs().len()).map(of).collect()
+    }
+
     /// Of each output its transform, and its standard deviation over the answers to the points that were known before
-    /// the first round behind the design: what comes later does not move it. Where these are few, over all answers;
-    /// none where they are all equal.
+    /// the first round behind the design: what comes later does not move it. Where these are few, or an output does not
+    /// vary over them, over all answers; none where they are all equal.
     pub fn spread(&self) -> Spread {
         let behind = self.state().rounds().iter().filter(|round| round.rule != INITIAL);
         let first = behind.flat_map(|round| round.all().map(|drawn| drawn.id)).min().unwrap_or(u64::MAX);
         let of = |ids: &dyn Fn(u64) -> bool| -> Vec<Vec<f64>> {
             let points = self.state().points().filter(|point| ids(point.id));
-            points.filter_map(|point| mean_answer(&point.answers)).collect()
+            points.filter_map(|point| mean_answer(&self.usable(point))).collect()
         };
-        let mut answers = of(&|id| id < first);
-        if answers.len() < FEWEST_SPREAD {
-            answers = of(&|_| true);
-        }
-        let scaling = self.subject().scaling();
-        let transform = |j: usize| scaling.outputs().get(j).map_or(OutputTransform::None, |units| units.transform);
-        (0..self.subject().outputs().len())
-            .map(|j| {
-                let values: Vec<f64> =
-                    answers.iter().map(|answer| transform(j).forward(answer[j])).filter(|z| z.is_finite()).collect();
-                let n = values.len() as f64;
-                let mean = values.iter().sum::<f64>() / n;
-                let sd = (values.iter().map(|z| (z - mean) * (z - mean)).sum::<f64>() / n).sqrt();
-                (transform(j), (sd > 0.0 && sd.is_finite()).then_some(sd))
-            })
-            .collect()
+        let (begun, all) = (of(&|id| id < first), of(&|_| true));
+        let transforms = self.transforms();
+        let sd = |answers: &[Vec<f64>], j: usize| {
+            let values: Vec<f64> =
+                answers.iter().map(|answer| transforms[j].forward(answer[j])).filter(|z| z.is_finite()).collect();
+            deviation(&values)
+        };
+        let of_output = |j: usize| {
+            let begun = Some(&begun).filter(|begun| begun.len() >= FEWEST_SPREAD);
+            (transforms[j], begun.and_then(|begun| sd(begun, j)).or_else(|| sd(&all, j)))
+        };
+        (0..self.subject().outputs().len()).map(of_output).collect()
     }
+
+    /// Outputs that the error in standard deviations leaves out, because their answers so far have none, and of each
+    /// whether these differ all the same.
+    pub fn left_out(&self) -> Vec<(usize, bool)> {
+        let spread = self.spread();
+        let without = spread.iter().enumerate().filter(|(_, (_, sd))| sd.is_none());
+        let differs = |j: usize| {
+            let mut values = self.state().points().flat_map(|point| &point.answers).map(|answer| answer[j]);
+            let first = values.next();
+            values.any(|value| Some(value) != first)
+        };
+        without.map(|(j, _)| (j, differs(j))).collect()
+    }
+}
+
+/// The standard deviation (divided by n); none where all values are equal. Deviations are taken from the first value
+/// and by the largest of them, so that equal values have none, and neither a large offset nor a large unit costs digits.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let first = *values.first()?;
+    let largest = values.iter().map(|z| (z - first).abs()).fold(0.0, f64::max);
+    if largest == 0.0 {
+        return None;
+    }
+    let n = values.len() as f64;
+    let shift = values.iter().map(|z| (z - first) / largest).sum::<f64>() / n;
+    let variance = values.iter().map(|z| (z - first) / largest - shift).map(|d| d * d).sum::<f64>() / n;
+    Some(largest * variance.sqrt()).filter(|sd| *sd > 0.0 && sd.is_finite())
 }
 
 /// LURE weights of a round's draws; none where it was not drawn with known probabilities from candidates that stand for
@@ -313,11 +362,15 @@ pub(crate) fn draw_weights(round: &Round) -> Option<Vec<f64>> {
     lure_weights(&q?, round.candidates.n).ok()
 }
 
-/// The mean of a point's answers.
+/// The mean of a point's answers, taken from the first of them so that that of equal ones is equal to them.
 pub(crate) fn mean_answer(answers: &[Vec<f64>]) -> Option<Vec<f64>> {
     let first = answers.first()?;
     let n = answers.len() as f64;
-    Some((0..first.len()).map(|j| answers.iter().map(|values| values[j]).sum::<f64>() / n).collect())
+    Some(
+        (0..first.len())
+            .map(|j| first[j] + answers.iter().map(|values| values[j] - first[j]).sum::<f64>() / n)
+            .collect(),
+    )
 }
 
 /// The mean over a point's answers of what each says; none without an answer. A squared error is one of a new
@@ -345,6 +398,16 @@ pub(crate) fn in_deviations(spread: &Spread, predicted: &[f64], answer: &[f64]) 
     (!terms.is_empty()).then(|| terms.iter().sum::<f64>() / terms.len() as f64)
 }
 
+/// Half the width of mean ± deviation after a transform; where an end has no transform, the slope times the deviation.
+pub(crate) fn half_width(transform: OutputTransform, mean: f64, sd: f64) -> f64 {
+    if transform == OutputTransform::None {
+        return sd;
+    }
+    let width = (transform.forward(mean + sd) - transform.forward(mean - sd)) / 2.0;
+    let half = if width.is_finite() { width } else { sd / mean.abs() };
+    if half.is_finite() { half } else { 0.0 }
+}
+
 /// The last [`POOLED_ROUNDS`] of these rounds that are complete and have such losses, newest first.
 pub(crate) fn last_complete<'a>(rounds: &[&'a Judged], column: Column) -> Vec<&'a Judged> {
     let complete = rounds.iter().rev().filter(|judged| !judged.estimate.is_incomplete());
@@ -367,4 +430,20 @@ pub(crate) fn pooled(rounds: &[&Judged], column: Column) -> Option<LossTerms> {
         all.extend_from_slice(losses);
     }
     LossTerms::weighted(&weights, &all, n_pool).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_have_no_deviation() {
+        assert_eq!(deviation(&[0.1; 10]), None);
+        assert_eq!(deviation(&[]), None);
+        assert_eq!(mean_answer(&[vec![0.1], vec![0.1], vec![0.1]]), Some(vec![0.1]));
+        let offset = deviation(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]).unwrap();
+        assert!((offset - (2.0_f64 / 3.0).sqrt()).abs() < 1e-12, "{offset}");
+        let large = deviation(&[1e200, -1e200]).unwrap();
+        assert!((large / 1e200 - 1.0).abs() < 1e-12, "{large}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Where points fail for their own sake: a model by nearest neighbours that counts only once it beats chance.
 
-use crate::state::{State, Status};
+use crate::state::{Part, State, Status};
 
 /// Neighbours that are asked.
 const NEIGHBOURS: usize = 7;
@@ -24,11 +24,13 @@ pub struct Feasibility {
 }
 
 impl Feasibility {
-    /// Of the points of a campaign; none while it does not beat chance: the area under its curve, each point left out
+    /// Of the points of a campaign that models learn; none while it does not beat chance: the area under its curve, each point left out
     /// in turn, must lie two standard errors above one half, by the variance (n₁ + n₀ + 1) / (12 n₁ n₀) that it has by
     /// chance.
     pub fn of(state: &State) -> Option<Self> {
-        let points = state.points().filter_map(|point| {
+        // Points that judge models have no say in what models learn.
+        let learned = state.points().filter(|point| point.part == Part::Learned);
+        let points = learned.filter_map(|point| {
             let unit = point.unit.clone()?;
             match point.status() {
                 Status::Done => Some((unit, true)),

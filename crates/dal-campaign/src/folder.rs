@@ -10,11 +10,12 @@ use dal_store::{Log, StoreError};
 use ndarray::Array2;
 
 use crate::constraints::{Constraint, ConstraintError};
+use crate::domain;
 use crate::error::CampaignError;
 use crate::settings::CampaignFile;
 use crate::state::State;
 use crate::subject::Subject;
-use crate::words::{What, Word};
+use crate::words::{Ended, Round, What, Word};
 
 /// What binds a line to a campaign's log.
 const SALT: &str = "dal campaign 1";
@@ -38,6 +39,7 @@ pub struct Folder {
     constraints: Arc<Vec<Constraint>>,
     listed: Option<Arc<Array2<f64>>>,
     sampled: Option<Arc<Array2<f64>>>,
+    domain: String,
     learns_all: bool,
     words: Vec<Word>,
     state: State,
@@ -164,6 +166,13 @@ impl Folder {
         target(&file, &subject).map_err(|problem| CampaignError::File { path: root.join("campaign.toml"), problem })?;
         let [listed, sampled] = tables(root, &file, &subject)?.map(|table| table.map(Arc::new));
         let state = State::of(&words, &subject);
+        let list = listed.as_deref().or_else(|| subject.problem().candidates());
+        let domain = domain::of(
+            &subject,
+            &constraints,
+            list.map(|list| list.view()),
+            sampled.as_deref().map(|sample| sample.view()),
+        );
         Ok(Self {
             root: root.to_owned(),
             file,
@@ -171,6 +180,7 @@ impl Folder {
             constraints: Arc::new(constraints),
             listed,
             sampled,
+            domain,
             learns_all: false,
             words,
             state,
@@ -227,6 +237,45 @@ impl Folder {
     /// Points that stand for where the model will be used, on the unit box; none where that is the whole space.
     pub(crate) fn sampled(&self) -> Option<&Arc<Array2<f64>>> {
         self.sampled.as_ref()
+    }
+
+    /// What tells the present domain apart: bounds, scales, levels, constraints, the rows of a list and of a sample.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Whether a round was drawn from the present domain, as far as its log says.
+    pub(crate) fn is_of_domain(&self, round: &Round) -> bool {
+        round.candidates.domain.is_empty() || round.candidates.domain == self.domain
+    }
+
+    /// The rule that ended the last run, as [`State::ended`] has it; none where it spoke of another domain.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.state.ended().filter(|ended| ended.domain.is_empty() || ended.domain == self.domain)
+    }
+
+    /// Rounds of an earlier domain that would judge models of it; they say nothing of the present one.
+    pub fn rounds_elsewhere(&self) -> usize {
+        let judges =
+            |round: &&Round| !round.held_out.is_empty() || round.points.iter().any(|point| point.probability.is_some());
+        self.state.rounds().iter().filter(|round| !self.is_of_domain(round)).filter(judges).count()
+    }
+
+    /// The present domain in words, as in "the error over …"; of a list so many rows, which are `left`.
+    pub(crate) fn domain_in_words(&self, rows: usize, left: &str) -> String {
+        let bound = |words: &str| if self.constraints.is_empty() { String::new() } else { words.to_owned() };
+        let list = self.file.candidate_list.as_ref().map(|list| list.display().to_string());
+        let table = || self.subject.problem().candidates().map(|_| "the problem's table".to_owned());
+        match (list.or_else(table), &self.file.sample) {
+            (Some(list), _) => {
+                format!("the {rows} rows of {list} that were not {left}{}", bound(" and meet the constraints"))
+            }
+            (None, Some(sample)) => {
+                format!("the rows of {}{}", sample.display(), bound(" that meet the constraints"))
+            }
+            (None, None) if self.constraints.is_empty() => "the whole space".into(),
+            (None, None) => "the part of the space where the constraints hold".into(),
+        }
     }
 
     /// From now on this folder's models learn the points that are held out, too (those of audits stay out): the last

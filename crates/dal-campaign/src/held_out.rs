@@ -13,11 +13,13 @@ use ndarray::Array2;
 
 use crate::draw::predictions;
 use crate::error::CampaignError;
-use crate::estimate::{Column, Estimated, MOST_UNRESOLVED, Share, Spread, in_deviations, over_answers, squares};
+use crate::estimate::{
+    Column, Estimated, MOST_UNRESOLVED, Share, Spread, half_width, in_deviations, over_answers, squares,
+};
 use crate::folder::Folder;
 use crate::model::{Model, Trainer};
 use crate::state::{Part, Point, Status};
-use crate::words::{Drawn, Leased, Predicted, Round, What};
+use crate::words::{AUDIT, Drawn, Leased, Predicted, Round, What};
 
 /// Fresh points that the control variate's mean is taken over.
 const FRESH: usize = 4096;
@@ -35,6 +37,8 @@ pub struct HeldOut {
     pub failed: usize,
     /// Those that were withdrawn or have no answer yet.
     pub open: usize,
+    /// The domain, in words.
+    pub domain: String,
     /// Share of the domain that has an answer.
     pub answered_share: Share,
     /// Of each output its root mean squared error over the answered part of the domain, in its unit.
@@ -68,14 +72,16 @@ impl Folder {
     /// # Errors
     /// A model that cannot predict.
     pub fn held_out(&self, model: &Model) -> Result<Option<HeldOut>, CampaignError> {
-        self.held_out_of(model, &|_| true)
+        let here: Vec<usize> =
+            self.state().rounds().iter().filter(|round| self.is_of_domain(round)).map(|round| round.round).collect();
+        self.held_out_of(model, &|round| here.contains(&round))
     }
 
     /// The same by the points of rounds that have their answers, which a rule may look at: of a round under way the
-    /// early answers may be the easy ones.
+    /// early answers may be the easy ones. Audits count for no rule.
     pub(crate) fn held_out_in_whole_rounds(&self, model: &Model) -> Result<Option<HeldOut>, CampaignError> {
-        let whole: Vec<usize> =
-            self.state().rounds().iter().filter(|round| self.is_answered(round)).map(|round| round.round).collect();
+        let rounds = self.state().rounds().iter().filter(|round| round.rule != AUDIT && self.is_of_domain(round));
+        let whole: Vec<usize> = rounds.filter(|round| self.is_answered(round)).map(|round| round.round).collect();
         self.held_out_of(model, &|round| whole.contains(&round))
     }
 
@@ -94,16 +100,17 @@ impl Folder {
             part && point.unit.is_some() && point.drawn.is_some_and(|(round, _)| of(round))
         };
         let points: Vec<_> = self.state().points().filter(apart).collect();
-        let answered: Vec<_> = points.iter().filter(|point| !point.answers.is_empty()).collect();
+        let usable: Vec<(&Point, Vec<Vec<f64>>)> = points.iter().map(|point| (*point, self.usable(point))).collect();
+        let answered: Vec<_> = usable.iter().filter(|(_, answers)| !answers.is_empty()).collect();
         if answered.is_empty() {
             return Ok(None);
         }
-        let failed = points.iter().filter(|point| point.status() == Status::Failed).count();
-        let units = answered.iter().filter_map(|point| point.unit.as_deref()).collect::<Vec<_>>();
+        let failed = points.iter().filter(|point| self.is_failed(point)).count();
+        let units = answered.iter().filter_map(|(point, _)| point.unit.as_deref()).collect::<Vec<_>>();
         let x = self.subject().array(units.into_iter());
         let predicted = predictions(&*model.surrogate, &x)?;
         // Points in the order in which they were drawn, a round together.
-        let rounds: Vec<usize> = answered.iter().map(|point| point.drawn.map_or(0, |(round, _)| round)).collect();
+        let rounds: Vec<usize> = answered.iter().map(|(point, _)| point.drawn.map_or(0, |(round, _)| round)).collect();
         let spread = self.spread();
         let n_outputs = self.subject().outputs().len();
         let mut fresh: Option<Vec<Predicted>> = None;
@@ -112,12 +119,12 @@ impl Folder {
             let losses: Option<Vec<f64>> = predicted
                 .iter()
                 .zip(&answered)
-                .map(|(predicted, point)| {
+                .map(|(predicted, (_, answers))| {
                     let of = |answer: &[f64]| match column {
                         Column::Output(j) => vec![squares(&predicted.mean, answer)[j]],
                         Column::Relative => in_deviations(&spread, &predicted.mean, answer).into_iter().collect(),
                     };
-                    over_answers(&point.answers, of)?.first().copied()
+                    over_answers(answers, of)?.first().copied()
                 })
                 .collect();
             let Some(losses) = losses else {
@@ -139,12 +146,19 @@ impl Folder {
             answered: answered.len(),
             failed,
             open: points.len() - answered.len() - failed,
+            domain: self.domain_in_words(self.rows_not_learned()?, "learned"),
             answered_share,
             outputs,
             relative: of(&terms[n_outputs]),
             lambda,
             terms,
         }))
+    }
+
+    /// Rows of a list that no model learned; 0 where there is none.
+    fn rows_not_learned(&self) -> Result<usize, CampaignError> {
+        let snapshot = self.snapshot();
+        if snapshot.listed().is_none() { Ok(0) } else { Ok(snapshot.domain(FRESH)?.nrows()) }
     }
 
     /// The model of all labels, where its file is there; nothing is trained.
@@ -264,13 +278,6 @@ fn score(column: Column, spread: &Spread, predicted: &Predicted) -> f64 {
             terms.iter().sum::<f64>() / terms.len().max(1) as f64
         }
     }
-}
-
-/// Half the width of mean ± deviation after a transform; where an end has no transform, the slope times the deviation.
-fn half_width(transform: OutputTransform, mean: f64, sd: f64) -> f64 {
-    let width = (transform.forward(mean + sd) - transform.forward(mean - sd)) / 2.0;
-    let half = if width.is_finite() { width } else { sd / mean.abs() };
-    if half.is_finite() { half } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ pub mod calibration;
 pub mod constraints;
 pub mod dakota;
 pub mod design;
+mod domain;
 pub mod draw;
 pub mod error;
 pub mod estimate;

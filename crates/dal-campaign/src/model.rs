@@ -9,9 +9,9 @@ use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath, Stop, Surrogate, Tria
 use dal_nn::{CpuLearner, CpuSurrogate};
 use ndarray::{Array2, ArrayView2};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::constraints::Constraint;
+use crate::domain::digest;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::ladder::{Choice, Data};
@@ -56,6 +56,7 @@ pub(crate) struct Snapshot {
     pub(crate) constraints: std::sync::Arc<Vec<Constraint>>,
     listed: Option<std::sync::Arc<Array2<f64>>>,
     sampled: Option<std::sync::Arc<Array2<f64>>>,
+    pub(crate) domain: String,
     learns_all: bool,
 }
 
@@ -69,6 +70,7 @@ impl Folder {
             constraints: std::sync::Arc::clone(self.constraints()),
             listed: self.listed().cloned(),
             sampled: self.sampled().cloned(),
+            domain: self.domain().to_owned(),
             learns_all: self.learns_all(),
         }
     }
@@ -196,7 +198,7 @@ impl Snapshot {
                     .collect();
                 trained.note("labels", name.as_str());
                 trained.note("problem", self.subject.problem().id());
-                trained.note("inputs", Value::Array(self.described_inputs()).to_string());
+                trained.note("inputs", Value::Array(self.subject.described_inputs()).to_string());
                 trained.note("outputs", Value::Array(units).to_string());
                 trained.note("errors", serde_json::to_string(&errors).unwrap_or_default());
                 self.keep(&path, &trained)?;
@@ -254,31 +256,13 @@ impl Snapshot {
             "network": serde_json::to_value(network).map_err(fault)?,
             "needs": serde_json::to_value(needs).map_err(fault)?,
             "outputs": self.subject.scaling(),
-            "columns": self.described_inputs(),
+            "columns": self.subject.described_inputs(),
             "seeds": format!("{seeds:?}"),
             "seed": self.file.seed,
             "results": dal_core::RESULTS_REVISION,
         });
         let weights: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
         Ok(digest(&[described.to_string().as_bytes(), &bytes(labelled.x()), &bytes(labelled.y()), &weights]))
-    }
-
-    fn described_inputs(&self) -> Vec<Value> {
-        use dal_core::Dimension;
-        let subject = &self.subject;
-        let inputs = subject.names().iter().zip(subject.space().dimensions()).zip(subject.levels());
-        inputs
-            .map(|((name, dimension), levels)| match dimension {
-                Dimension::Continuous { low, high, scale } => {
-                    json!({"name": name, "low": low, "high": high, "scale": scale})
-                }
-                Dimension::Integer { low, high, scale } => {
-                    json!({"name": name, "low": low, "high": high, "scale": scale, "integer": true})
-                }
-                Dimension::Fixed { value } => json!({"name": name, "fixed": value}),
-                Dimension::Categorical { .. } => json!({"name": name, "levels": levels}),
-            })
-            .collect()
     }
 
     /// Writes a model's file whole or not at all: two processes that trained the same write the same bytes.
@@ -328,14 +312,4 @@ fn errors_of(trained: &CpuSurrogate) -> Option<Errors> {
 
 fn bytes(values: ArrayView2<'_, f64>) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-/// The first 16 hexadecimal digits of a hash in which every part counts with its length.
-fn digest(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

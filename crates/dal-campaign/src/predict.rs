@@ -4,7 +4,7 @@ use dal_core::Stop;
 use dal_files::{Note, Source, points};
 use ndarray::{Array2, ArrayView2, Axis};
 
-use crate::calibration::Calibration;
+use crate::calibration::{Calibration, interval};
 use crate::draw::predictions;
 use crate::error::CampaignError;
 use crate::folder::Folder;
@@ -52,6 +52,7 @@ impl Folder {
         let seen = Seen::of(self)?;
         let calibration = self.calibration();
         let factors = calibration.as_ref().map_or(&[][..], |calibration| &calibration.factors);
+        let transforms = self.transforms();
         let n = table.x.nrows();
         let mut rows: Vec<Result<Prediction, String>> = Vec::with_capacity(n);
         let mut outside = table.outside.iter().peekable();
@@ -67,11 +68,11 @@ impl Folder {
                     continue;
                 }
                 let x = self.subject().cells(point)?;
-                let ends = |(factor, (mean, sd)): (&Option<f64>, (&f64, &f64))| {
-                    factor.map(|factor| (mean - factor * sd, mean + factor * sd))
-                };
                 let moments = predicted.mean.iter().zip(&predicted.sd);
-                let intervals = factors.iter().zip(moments).map(ends).collect();
+                let intervals = factors.iter().zip(&transforms).zip(moments);
+                let intervals = intervals
+                    .map(|((factor, transform), (mean, sd))| interval(*transform, (*factor)?, *mean, *sd))
+                    .collect();
                 let outside = seen.is_outside(point.iter().copied());
                 rows.push(Ok(Prediction { x, predicted, intervals, outside }));
             }

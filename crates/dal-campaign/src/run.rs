@@ -331,15 +331,16 @@ impl<'a> Running<'a> {
         if let Some(ended) = self.ended_before(folder) {
             return Ok(Some(ended));
         }
+        let ended = |rule, why| Ended { rule, why, domain: folder.domain().to_owned() };
         let [by_target, by_gain] = self.rules();
         if let (Some(target), Some(rule)) = (&self.target, by_target) {
             let look = folder.look(target, model)?;
             if look.fires() {
-                return Ok(Some(Ended { rule, why: look.in_words() }));
+                return Ok(Some(ended(rule, look.in_words())));
             }
         }
         let gain = self.no_gain.and_then(|n| folder.gain(n)).filter(Gain::is_none);
-        Ok(by_gain.zip(gain).map(|(rule, gain)| Ended { rule, why: gain.in_words() }))
+        Ok(by_gain.zip(gain).map(|(rule, gain)| ended(rule, gain.in_words())))
     }
 
     /// The run's rules with their settings, as the log names them.
@@ -349,7 +350,7 @@ impl<'a> Running<'a> {
     }
 
     fn ended_before(&self, folder: &Folder) -> Option<Ended> {
-        folder.state().ended().filter(|ended| self.rules().contains(&Some(ended.rule.clone()))).cloned()
+        folder.ended().filter(|ended| self.rules().contains(&Some(ended.rule.clone()))).cloned()
     }
 
     /// The present model, where a target looks now at what held-out points say of it: it is trained without the lock.

@@ -64,7 +64,10 @@ impl Target {
     }
 
     /// What is wrong with it, where these are the outputs.
-    pub(crate) fn check(&self, outputs: Option<&[String]>) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A number that is not positive, an output that there is not, in words.
+    pub fn check(&self, outputs: Option<&[String]>) -> Result<(), String> {
         let bad = |v: f64| (!(v > 0.0 && v.is_finite())).then(|| format!("target = {v}: give a positive number"));
         let faults = match self {
             Self::Relative(value) => bad(*value),

@@ -137,9 +137,16 @@ impl State {
             })
             .collect();
         let mut state = Self { next_id: 1, ..Self::default() };
+        let mut ended_at = 0;
         for word in words {
             // Numbers are never given twice: a file may still name a point whose round was taken back.
             state.reserve(&word.what);
+            match &word.what {
+                What::Ended(_) => ended_at = word.n,
+                // What the rule saw does not hold any more.
+                What::Undone { word } if *word < ended_at => state.ended = None,
+                _ => {}
+            }
             if !undone.contains(&word.n) {
                 state.hear(word, subject);
             }
@@ -219,6 +226,8 @@ impl State {
             }
             let Some(point) = self.points.get_mut(&row.id) else { continue };
             if row.beside == Beside::Correct {
+                // A rule that saw the wrong answer looks again.
+                self.ended = None;
                 point.answers.clear();
                 point.failure = None;
             }
@@ -264,7 +273,8 @@ impl State {
         self.choice.clone_from(&other.choice);
     }
 
-    /// The rule that ended the last run; none once another round was drawn.
+    /// The rule that ended the last run; none once another round was drawn, or an answer that it saw was corrected or
+    /// taken back.
     pub fn ended(&self) -> Option<&Ended> {
         self.ended.as_ref()
     }

@@ -6,7 +6,7 @@
 //! count.
 
 use crate::error::CampaignError;
-use crate::estimate::{Column, Judged, in_deviations, last_complete, mean_answer, pooled};
+use crate::estimate::{Column, Judged, draw_weights, in_deviations, last_complete, mean_answer, pooled};
 use crate::folder::Folder;
 use crate::model::Model;
 use crate::settings::Target;
@@ -174,13 +174,16 @@ impl Folder {
             true => Judge::HeldOut { answered: held_out.as_ref().map_or(0, |found| found.answered) },
             false => Judge::Draws { rounds: named.first().map_or(0, |(_, column, _)| last(*column).len()) },
         };
+        // An output that differs, but without a spread of its own, would be left out of the mean unseen.
+        let is_partial = self.left_out().iter().any(|(_, differs)| *differs);
         let limits = named.into_iter().map(|(output, column, target)| {
             let terms = match by_held_out {
                 true => held_out.as_ref().and_then(|found| found.terms(column)).cloned(),
                 false => pooled(&last(column), column).filter(|_| !last(column).is_empty()),
             };
             let rmse = terms.as_ref().map(|terms| terms.mean().max(0.0).sqrt());
-            let limit = terms.filter(|_| k > 0).and_then(|terms| terms.upper_limit(alpha(k), rounds as u64).ok());
+            let may = k > 0 && !(is_partial && column == Column::Relative);
+            let limit = terms.filter(|_| may).and_then(|terms| terms.upper_limit(alpha(k), rounds as u64).ok());
             Limit { output, rmse, limit: limit.map(f64::sqrt), target }
         });
         let limits = limits.collect();
@@ -190,29 +193,41 @@ impl Folder {
     /// Whether a round after the design, with points that judge, has its answers.
     fn is_whole(&self, round: &Round) -> bool {
         let learns = round.rule != crate::draw::INITIAL && round.rule != crate::words::AUDIT;
-        learns && round.fixed.is_empty() && self.is_answered(round)
+        let judges = round.fixed.is_empty() && !round.held_out.is_empty() && self.is_of_domain(round);
+        learns && judges && self.is_answered(round)
     }
 
-    /// What the last `n` whole rounds gained over as many before; none before there are as many. Where rounds are drawn
-    /// with known probabilities by their draws, otherwise by the points that each held out.
+    /// What the last `n` whole rounds gained over as many before; none before there are as many of one kind. Where the
+    /// newest one was drawn with known probabilities they are judged by their draws, otherwise by the points that each
+    /// held out; rounds of before another judge came do not count.
     pub fn gain(&self, n: usize) -> Option<Gain> {
         let judged = self.judged();
-        let whole = judged.iter().filter(|judged| judged.estimate.fixed.is_empty() && !judged.estimate.is_incomplete());
-        let mut errors: Vec<f64> = whole.filter_map(|judged| judged.losses.mean(Column::Relative)).collect();
-        if errors.is_empty() {
-            let spread = self.spread();
-            let rounds = self.state().rounds().iter().filter(|round| self.is_whole(round));
-            errors = rounds
-                .filter_map(|round| {
-                    let losses = round.held_out.iter().filter_map(|drawn| {
-                        let answer = mean_answer(&self.state().point(drawn.id)?.answers)?;
-                        in_deviations(&spread, &drawn.predicted.as_ref()?.mean, &answer)
-                    });
-                    let losses: Vec<f64> = losses.collect();
-                    (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
-                })
-                .collect();
-        }
+        let by_draws = |round: &Round| {
+            let judged = judged.iter().find(|judged| judged.estimate.round == round.round)?;
+            judged.losses.mean(Column::Relative)
+        };
+        let spread = self.spread();
+        let by_held_out = |round: &Round| {
+            let losses = round.held_out.iter().filter_map(|drawn| {
+                let answer = mean_answer(&self.usable(self.state().point(drawn.id)?))?;
+                in_deviations(&spread, &drawn.predicted.as_ref()?.mean, &answer)
+            });
+            let losses: Vec<f64> = losses.collect();
+            (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
+        };
+        let learns = |round: &&Round| round.rule != crate::draw::INITIAL && round.rule != crate::words::AUDIT;
+        let rounds = self.state().rounds().iter().filter(learns);
+        let whole: Vec<&Round> = rounds
+            .filter(|round| round.fixed.is_empty() && self.is_of_domain(round) && self.is_answered(round))
+            .collect();
+        let is_drawn = |round: &Round| draw_weights(round).is_some();
+        // A small round may be of held-out points alone.
+        let mut newest_first = whole.iter().rev().filter(|round| !round.points.is_empty()).peekable();
+        let mut errors: Vec<f64> = match newest_first.peek().is_some_and(|newest| is_drawn(newest)) {
+            true => newest_first.take_while(|round| is_drawn(round)).filter_map(|round| by_draws(round)).collect(),
+            false => whole.iter().rev().filter_map(|round| by_held_out(round)).collect(),
+        };
+        errors.reverse();
         if n == 0 || errors.len() < 2 * n {
             return None;
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use dal_core::{Dimension, OutputScaling, Shape, Space, Value};
 use dal_oracles::Problem;
 use ndarray::{Array2, ArrayView1};
+use serde_json::json;
 
 use crate::error::CampaignError;
 use crate::words::{Begun, Cell};
@@ -90,6 +91,23 @@ impl Subject {
     /// The inputs, as the reader of tables wants them.
     pub fn inputs(&self) -> dal_files::Inputs<'_> {
         dal_files::Inputs { names: &self.names, levels: &self.levels, space: self.space() }
+    }
+
+    /// The inputs with everything that places of the unit box depend on.
+    pub(crate) fn described_inputs(&self) -> Vec<serde_json::Value> {
+        let inputs = self.names.iter().zip(self.space().dimensions()).zip(&self.levels);
+        inputs
+            .map(|((name, dimension), levels)| match dimension {
+                Dimension::Continuous { low, high, scale } => {
+                    json!({"name": name, "low": low, "high": high, "scale": scale})
+                }
+                Dimension::Integer { low, high, scale } => {
+                    json!({"name": name, "low": low, "high": high, "scale": scale, "integer": true})
+                }
+                Dimension::Fixed { value } => json!({"name": name, "fixed": value}),
+                Dimension::Categorical { .. } => json!({"name": name, "levels": levels}),
+            })
+            .collect()
     }
 
     /// What the first word says.

@@ -162,7 +162,7 @@ impl Round {
 }
 
 /// The candidates of a round.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Candidates {
     /// How many there were.
     pub n: usize,
@@ -173,6 +173,14 @@ pub struct Candidates {
     /// Where failed points taught where others fail: what was left out for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinned: Option<Thinned>,
+    /// Where failed points taught where others fail and the rule draws: how well, as in [`Thinned::auc`]. Scores were
+    /// multiplied by the probability of an answer, and no candidate was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighted: Option<f64>,
+    /// What tells the domain apart that they stand for ([`Folder::domain`](crate::Folder::domain)); empty in older logs,
+    /// which did not say it and count as of the present one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub domain: String,
 }
 
 /// Candidates that were left out at random because points near them failed; each stayed with its probability of an
@@ -336,6 +344,9 @@ pub struct Ended {
     pub rule: String,
     /// What it saw.
     pub why: String,
+    /// The domain that it speaks of, as [`Candidates::domain`] has it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub domain: String,
 }
 
 /// Points that are not wanted any more.

@@ -289,3 +289,20 @@ fn where_points_fail_few_more_are_risked() {
     assert!(later <= 16, "{later} of 40");
     assert!(folder.state().rounds()[1..].iter().all(|round| round.candidates.thinned.as_ref().unwrap().n > 100));
 }
+
+#[test]
+fn a_rule_that_draws_is_less_likely_to_draw_where_points_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let change = |file: &mut CampaignFile| {
+        (file.initial, file.batch, file.strategy) = (40, 6, "power-qbc".into());
+    };
+    let mut folder = begin(dir.path(), change, &Hands::default());
+    run(&mut folder, Arc::new(Cliff), 46).unwrap();
+    let round = folder.state().rounds().last().unwrap();
+    assert!(round.candidates.weighted.is_some_and(|auc| auc > 0.7) && round.candidates.thinned.is_none());
+    // No pick is below the uniform share of a quarter, but for what the picks before it took away.
+    for (place, point) in round.points.iter().enumerate() {
+        assert!(point.probability.unwrap() * (round.candidates.n - place) as f64 > 0.24);
+    }
+    assert_eq!(folder.estimates().rounds.len(), 1);
+}

@@ -400,6 +400,8 @@ fn a_laboratory_audits_a_model_and_a_target_ends_a_run() {
     problem(at);
     let new = ["new", "c", "--problem", "rig.toml", "--initial", "10", "--batch", "8", "--strategy", "power-qbc"];
     refuse(at, &[&new[..], &["--target", "drag"]].concat(), &["--target drag", "drag=0.1"]);
+    let greedy = ["new", "c", "--problem", "rig.toml", "--target", "0.1"];
+    refuse(at, &greedy, &["--target", "nothing judges the model", "--held-out 0.25"]);
     refuse(at, &[&new[..], &["--held-out", "1"]].concat(), &["held_out = 1", "at most 0.9"]);
     assert!(!at.join("c").exists());
     succeed(at, &[&new[..], &["--held-out", "0.5", "--target", "1000"]].concat());
@@ -413,6 +415,11 @@ fn a_laboratory_audits_a_model_and_a_target_ends_a_run() {
         (&ended["estimates"]["target"]["met"], &ended["estimates"]["target"]["look"]),
         (&true.into(), &1.into())
     );
+    refuse(at, &["status", "c", "--target", "0"], &["--target = 0: give a positive number"]);
+    refuse(at, &["status", "c", "--no-gain", "0"], &["--no-gain 0"]);
+    let asked = succeed(at, &["ask", "c", "-n", "4", "--dry-run", "--format", "csv", "--threads", "1"]);
+    assert!(asked.starts_with("id,speed,blades,material,score,disagreement,distance,probability,part\n"), "{asked}");
+    assert_eq!(asked.lines().filter(|line| line.ends_with(",held-out")).count(), 2, "{asked}");
     let told = succeed(at, &["status", "c", "--target", "drag=1e-9"]);
     assert!(
         told.contains("ended      by the rule `target 1000.0`") && told.contains("target     not shown yet"),

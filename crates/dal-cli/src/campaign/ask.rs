@@ -22,7 +22,8 @@ use crate::output::{Format, Rows, outln, say};
     after_help = "Prints each point's id, its physical values, and why it was chosen: the rule's score, the members'
 disagreement (in units of the outputs' spread), the distance to the nearest point that was known,
 pending or chosen before it (on the unit box), and the probability of the draw where the rule
-draws. Points whose lease has run out, or that the machine failed, come first.
+draws. A point that is held out, so that it judges models, says so in a column `part`. Points whose
+lease has run out, or that the machine failed, come first.
 
 What is printed is said in the log: later asks and rounds keep away from these points until they
 are told. With --dry-run nothing is said, and the next ask prints the same points.
@@ -105,6 +106,9 @@ pub fn run(args: &Args) -> Result<Done> {
     Ok(Done::Fully)
 }
 
+/// What the column `part` says of a point that no model will learn, as in `dal export`.
+const HELD_OUT: &str = "held-out";
+
 /// Why a point was chosen.
 const WHY: [&str; 4] = ["score", "disagreement", "distance", "probability"];
 
@@ -112,14 +116,20 @@ const WHY: [&str; 4] = ["score", "disagreement", "distance", "probability"];
 pub fn print(folder: &Folder, asked: &Asked, format: AskFormat) -> Result<()> {
     let names = folder.subject().names();
     let why = |point: &dal_campaign::words::Drawn| [point.score, point.disagreement, point.distance, point.probability];
+    let is_apart = |point: &dal_campaign::words::Drawn| asked.held_out.contains(&point.id);
+    // Where points are held out, a column says which.
+    let part = (!asked.held_out.is_empty()).then_some("part");
     match format {
         AskFormat::Csv => {
-            let header = std::iter::once("id").chain(names.iter().map(String::as_str)).chain(WHY);
+            let header = std::iter::once("id").chain(names.iter().map(String::as_str)).chain(WHY).chain(part);
             print_text(&record(header.map(Out::Exact)))?;
             for point in &asked.points {
                 let numbers = why(point).map(|number| number.map_or(Out::Empty, Out::Number));
                 let cells = point.x.iter().map(dal_campaign::export::out);
-                print_text(&record(std::iter::once(Out::Whole(point.id as i64)).chain(cells).chain(numbers)))?;
+                let apart = part.map(|_| Out::Exact(if is_apart(point) { HELD_OUT } else { "" }));
+                print_text(&record(
+                    std::iter::once(Out::Whole(point.id as i64)).chain(cells).chain(numbers).chain(apart),
+                ))?;
             }
         }
         AskFormat::Inputs => {
@@ -137,6 +147,9 @@ pub fn print(folder: &Folder, asked: &Asked, format: AskFormat) -> Result<()> {
                         object[*name] = json!(number);
                     }
                 }
+                if is_apart(point) {
+                    object["part"] = json!(HELD_OUT);
+                }
                 object
             });
             outln!("{}", serde_json::to_string_pretty(&objects.collect::<Vec<_>>())?);
@@ -150,11 +163,13 @@ pub fn print(folder: &Folder, asked: &Asked, format: AskFormat) -> Result<()> {
             let columns: Vec<&'static str> = std::iter::once("id")
                 .chain(names.iter().map(|name| &*Box::leak(name.clone().into_boxed_str())))
                 .chain(WHY)
+                .chain(part)
                 .collect();
             let short = |number: Option<f64>| number.map_or(Value::Null, |v| json!(format!("{v:.3e}")));
             let rows = asked.points.iter().map(|point| {
                 let cells = point.x.iter().map(|cell| json!(cell.to_string()));
-                std::iter::once(json!(point.id)).chain(cells).chain(why(point).map(short)).collect()
+                let apart = part.map(|_| json!(if is_apart(point) { "held out" } else { "" }));
+                std::iter::once(json!(point.id)).chain(cells).chain(why(point).map(short)).chain(apart).collect()
             });
             Rows { columns, rows: rows.collect() }.print(Format::Table)?;
         }

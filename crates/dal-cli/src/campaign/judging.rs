@@ -17,6 +17,12 @@ pub struct Judging {
     noise: Option<Noise>,
     look: Option<Look>,
     gain: Option<(usize, Option<Gain>)>,
+    /// A target that nothing judges, and why.
+    unjudged: Option<String>,
+    /// Rounds of an earlier domain.
+    rounds_elsewhere: usize,
+    /// Outputs that the error in standard deviations leaves out.
+    left_out: Vec<String>,
 }
 
 impl Judging {
@@ -27,6 +33,14 @@ impl Judging {
         let target = target.or_else(|| folder.settings().target.clone());
         let no_gain = no_gain.or(folder.settings().no_gain);
         let judged = folder.can_judge()?;
+        let unjudged = match &target {
+            Some(target) if !judged => Some(format!(
+                "{target}, which nothing can show: `{}` does not draw its points and none are held out; `dal run` \
+                 refuses it",
+                folder.card()?.id
+            )),
+            _ => None,
+        };
         Ok(Self {
             estimates: folder.estimates(),
             calibration: folder.calibration(),
@@ -34,12 +48,20 @@ impl Judging {
             look: target.filter(|_| judged).map(|target| folder.look(&target, model.as_ref())).transpose()?,
             gain: no_gain.map(|n| (n, folder.gain(n))),
             held_out,
+            unjudged,
+            rounds_elsewhere: folder.rounds_elsewhere(),
+            left_out: folder.left_out().iter().map(|(j, _)| folder.subject().outputs()[*j].clone()).collect(),
         })
     }
 
     /// For a person.
     pub fn show(&self, folder: &Folder, standing: &Standing) -> Result<()> {
         self.show_draws(folder)?;
+        match self.rounds_elsewhere {
+            0 => {}
+            1 => outln!("           an earlier round is of another domain and judges nothing of this one"),
+            n => outln!("           {n} earlier rounds are of another domain and judge nothing of this one"),
+        }
         match &self.held_out {
             Some(held_out) => show_held_out(folder.subject().outputs(), held_out)?,
             None if standing.held_out != (0, 0) => {
@@ -66,12 +88,15 @@ impl Judging {
         if let Some(budget) = folder.settings().budget {
             outln!("budget     {} of {budget} points asked for", folder.state().n_asked());
         }
-        if let Some(ended) = folder.state().ended() {
+        if let Some(ended) = folder.ended() {
             outln!("ended      by the rule `{}`: {}", ended.rule, ended.why);
         }
         if let Some(look) = &self.look {
             let verdict = if look.fires() { "met" } else { "not shown yet" };
             outln!("target     {verdict}: {}", look.in_words());
+        }
+        if let Some(why) = &self.unjudged {
+            outln!("target     {why}");
         }
         match &self.gain {
             Some((_, Some(gain))) => {
@@ -97,10 +122,10 @@ impl Judging {
             return Ok(());
         };
         let slice = match &last.fixed[..] {
-            [] => "the whole space".to_owned(),
+            [] => last.domain.clone(),
             fixed => {
                 let held: Vec<String> = fixed.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-                format!("the slice {}", held.join(", "))
+                format!("the slice {} of {}", held.join(", "), last.domain)
             }
         };
         outln!(
@@ -114,11 +139,17 @@ impl Judging {
         if last.failed > 0 {
             outln!("           of the part that has answers, {}", share_in_words(&last.answered_share));
         }
-        let mut rows = rows(folder.subject().outputs(), &last.outputs, last.relative.as_ref());
+        let outputs = folder.subject().outputs();
+        let mut rows = rows(outputs, &last.outputs, last.relative.as_ref());
         if let Some((e, n)) = self.estimates.pooled.as_ref().filter(|(_, n)| *n > 1) {
             rows.push(row(format!("the same, mean of the last {n} models"), e));
         }
-        print(rows)?;
+        if !rows.is_empty() {
+            print(rows)?;
+        }
+        if !self.left_out.is_empty() && self.left_out.len() < outputs.len() {
+            outln!("           without {}: all answers so far are equal there", self.left_out.join(", "));
+        }
         outln!("           the model trained since has no estimate from draws yet");
         Ok(())
     }
@@ -127,6 +158,8 @@ impl Judging {
     pub fn as_json(&self, outputs: &[String]) -> Value {
         json!({
             "level": LEVEL,
+            "rounds_of_another_domain": self.rounds_elsewhere,
+            "outputs_left_out": self.left_out,
             "rounds": self.estimates.rounds.iter().map(|e| round_as_json(outputs, e)).collect::<Vec<_>>(),
             "last_models": self.estimates.pooled.as_ref().map(|(e, n)| json!({
                 "models": n, "relative_rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]),
@@ -164,7 +197,8 @@ impl Judging {
 /// What points that were never learned say of the model of all labels.
 pub fn show_held_out(outputs: &[String], found: &HeldOut) -> Result<()> {
     outln!(
-        "error      over the whole space, of the model of {} labels: from {} of {} uniform points that it did not learn{}{}",
+        "error      over {}, of the model of {} labels: from {} of {} uniform points that it did not learn{}{}",
+        found.domain,
         found.n_labelled,
         found.answered,
         found.drawn,
@@ -181,6 +215,7 @@ pub fn show_held_out(outputs: &[String], found: &HeldOut) -> Result<()> {
 pub fn held_out_as_json(outputs: &[String], found: &HeldOut) -> Value {
     json!({
         "model_of_labels": found.n_labelled,
+        "domain": found.domain,
         "drawn": found.drawn,
         "answered": found.answered,
         "failed": found.failed,
@@ -260,6 +295,7 @@ fn round_as_json(outputs: &[String], estimate: &RoundEstimate) -> Value {
     json!({
         "round": estimate.round,
         "model_of_labels": estimate.n_labelled,
+        "domain": estimate.domain,
         "drawn": estimate.drawn,
         "answered": estimate.answered,
         "failed": estimate.failed,

@@ -96,6 +96,15 @@ fn target(words: &[String]) -> Result<Option<Target>> {
     Target::parse(words).map(Some).map_err(|problem| anyhow!("--target {}: {problem}", words.join(",")))
 }
 
+/// The same, refused where it makes no sense or names no output of this campaign.
+fn target_of(folder: &Folder, words: &[String]) -> Result<Option<Target>> {
+    let target = target(words)?;
+    if let Some(target) = &target {
+        target.check(Some(folder.subject().outputs())).map_err(|problem| anyhow!("--{problem}"))?;
+    }
+    Ok(target)
+}
+
 /// `NAME=VALUE`.
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, as in material=steel")?;

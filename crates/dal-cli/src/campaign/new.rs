@@ -173,6 +173,14 @@ fn begin(args: &Args, problem: PathBuf) -> Result<Folder> {
     file.batch = args.batch;
     file.strategy.clone_from(&args.strategy);
     (file.held_out, file.target) = (args.held_out, target(&args.target)?);
+    let draws = dal_acq::card(&file.strategy).is_ok_and(|card| card.draws());
+    if file.target.is_some() && file.held_out.is_none() && !draws {
+        bail!(
+            "--target: `{}` does not draw its points and none are held out, so that nothing judges the model; add \
+             --held-out 0.25, or take --strategy power-qbc-diversity",
+            file.strategy
+        );
+    }
     file.budget = args.budget;
     file.initial = args.initial.unwrap_or(file.initial);
     Ok(Folder::begin(&args.folder, &file, now())?)

@@ -135,17 +135,21 @@ pub fn run(args: &Args) -> Result<Done> {
             }
             let per_answer = display.elapsed().div_f64(n_new as f64);
             let rest = budget.saturating_sub(*over) as u32;
-            let labels = over.saturating_sub(failures.values().sum());
+            let answers = over.saturating_sub(failures.values().sum());
             let failed: String = failures.iter().map(|(kind, n)| format!(", {n} {kind}")).collect();
             display.at(
                 *over as f64 / (*budget).max(1) as f64,
-                &format!("{over} of {budget} points: {labels} labels{failed}; {}", left(Some(per_answer * rest))),
+                &format!("{over} of {budget} points: {answers} answers{failed}; {}", left(Some(per_answer * rest))),
             );
         }
     };
     // Answers that other commands paid for are not asked again.
     let evaluations = folder.root().join(dal_oracles::user::driver::EVALUATIONS);
-    let (problem, _) = args.answers.open(folder.subject().problem().clone().working_in(&evaluations))?;
+    let problem = folder.subject().problem().clone().working_in(&evaluations);
+    // `attempts` says how often a point is tried. In a call of many rows the program's own retries find out which of
+    // them it is that takes the call down.
+    let problem = if args.in_batches { problem } else { problem.tried_once() };
+    let (problem, _) = args.answers.open(problem)?;
     if !args.answers.settle([&problem], &stop)? {
         return Ok(Done::Interrupted);
     }
@@ -159,9 +163,17 @@ pub fn run(args: &Args) -> Result<Done> {
     };
     let standing = folder.standing();
     let failed: usize = standing.failures.iter().map(|(_, n)| n).sum();
-    outln!("{} labels, {failed} points failed; {n_new} answers in {}", standing.labels, duration(elapsed));
+    let apart = match standing.held_out.0 {
+        0 => String::new(),
+        n => format!("{n} held out, "),
+    };
+    outln!("{} labels, {apart}{failed} points failed; {n_new} answers in {}", standing.labels, duration(elapsed));
     for (kind, n) in &standing.failures {
         say!("{n} {kind}");
+    }
+    if end != RunEnd::Rule && !args.target.is_empty() {
+        let target = args.target.join(",");
+        say!("how far the target is: dal status {} --target {target}", args.folder.display());
     }
     match end {
         RunEnd::Budget | RunEnd::Rule => Ok(Done::Fully),

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
-use dal_campaign::{Folder, Standing, Status};
+use dal_campaign::{Folder, ModelSource, Standing, Status};
 use serde_json::{Value, json};
 
 use super::judging::Judging;
-use super::{read, target};
+use super::{read, target_of};
 use crate::Done;
 use crate::display::duration;
 use crate::output::{Format, Rows, outln};
@@ -61,9 +61,12 @@ const SHOWN: usize = 20;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
+    if args.no_gain == Some(0) {
+        bail!("--no-gain 0: give a whole number from 1");
+    }
     let folder = read(&args.folder)?;
     let standing = folder.standing();
-    let judging = Judging::of(&folder, target(&args.target)?, args.no_gain)?;
+    let judging = Judging::of(&folder, target_of(&folder, &args.target)?, args.no_gain)?;
     match args.format {
         StatusFormat::Table => show(&folder, &standing, &judging)?,
         StatusFormat::Json => outln!("{}", serde_json::to_string_pretty(&as_json(&folder, &standing, &judging))?),
@@ -93,6 +96,9 @@ fn show(folder: &Folder, standing: &Standing, judging: &Judging) -> Result<()> {
     }
     match &standing.network {
         Some((network, n)) => outln!("network    {network}; chosen at {n} labels"),
+        None if folder.settings().model == ModelSource::ProblemFile => {
+            outln!("network    {}, of the problem file", folder.subject().problem().model());
+        }
         None => outln!("network    none yet"),
     }
     if let Some(errors) = standing.errors.last() {
@@ -124,6 +130,11 @@ fn show(folder: &Folder, standing: &Standing, judging: &Judging) -> Result<()> {
             "failures   {} candidates were left out near points that failed (told apart with AUC {:.2} in cross-validation)",
             thinned.n,
             thinned.auc
+        );
+    }
+    if let Some(auc) = standing.last.as_ref().and_then(|round| round.candidates.weighted) {
+        outln!(
+            "failures   the draw was less likely near points that failed (told apart with AUC {auc:.2} in cross-validation)"
         );
     }
     if !standing.pending.is_empty() {
@@ -193,7 +204,7 @@ fn as_json(folder: &Folder, standing: &Standing, judging: &Judging) -> Value {
         "held_out": standing.held_out.0,
         "audited": standing.held_out.1,
         "estimates": judging.as_json(folder.subject().outputs()),
-        "ended": folder.state().ended(),
+        "ended": folder.ended(),
         "pending": pending,
     })
 }
