@@ -126,9 +126,8 @@ fn a_rule_that_saw_what_is_taken_back_looks_again() {
     let mut folder = end("a");
     folder.undo().unwrap();
     assert!(folder.state().ended().is_none());
-    let n = folder.state().rounds().len();
-    // The answer comes again, and so does the rule.
-    assert_eq!((run(&mut folder, 80), folder.state().rounds().len()), (RunEnd::Rule, n));
+    // One of the last round's ten answers is open again.
+    assert_eq!(folder.look(&Target::Relative(1e3), None).unwrap().rounds, 2);
 
     let mut folder = end("b");
     let row = Source::from_bytes("y.csv", "id,thrust,noise\n20,1e9,1e9\n");
