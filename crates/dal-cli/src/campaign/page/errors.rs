@@ -185,7 +185,7 @@ impl Judged {
     /// The budget and the rules that end a run.
     pub(super) fn stopping(&self, folder: &Folder) -> Vec<StoppingRule> {
         let mut rules = Vec::new();
-        let ended = folder.state().ended();
+        let ended = folder.ended();
         if let Some((target, look)) = &self.look {
             rules.push(match look {
                 Ok(look) => StoppingRule {
