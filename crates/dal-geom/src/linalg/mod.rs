@@ -65,7 +65,8 @@ impl Cholesky {
     /// I.
     ///
     /// # Errors
-    /// [`GeomError::Dimension`] where the rows are not p wide.
+    /// [`GeomError::Dimension`] where the rows are not p wide; [`GeomError::NotPositiveDefinite`] where the solver
+    /// refuses the factor, and the rows are as they were.
     pub fn whiten(&self, rows: &mut Array2<f64>) -> Result<(), GeomError> {
         let (size, found) = (self.lower.size(), rows.ncols());
         if found != size {
@@ -74,8 +75,11 @@ impl Cholesky {
         if !rows.is_standard_layout() {
             *rows = rows.as_standard_layout().into_owned();
         }
-        self.lower.solve_rows(rows);
-        Ok(())
+        if self.lower.solve_rows(rows) {
+            Ok(())
+        } else {
+            Err(GeomError::NotPositiveDefinite { what: "the factor that whitens rows", size })
+        }
     }
 }
 
@@ -146,8 +150,7 @@ mod tests {
                 }
             }
             let (mut by_ours, mut by_theirs) = (rows.clone(), rows);
-            ours.solve_rows(&mut by_ours);
-            theirs.solve_rows(&mut by_theirs);
+            prop_assert!(ours.solve_rows(&mut by_ours) && theirs.solve_rows(&mut by_theirs));
             prop_assert_eq!(by_theirs.dim(), (n, p));
             let gap = (&by_ours - &by_theirs).iter().fold(0.0_f64, |most, d| most.max(d.abs())) * unit;
             prop_assert!(gap < 1e-8, "{gap}");

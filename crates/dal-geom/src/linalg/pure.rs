@@ -24,13 +24,14 @@ impl Lower {
         self.0[(i, j)]
     }
 
-    /// `L⁻¹ x` for each row x of `rows` (n, size), in standard layout.
-    pub fn solve_rows(&self, rows: &mut Array2<f64>) {
+    /// `L⁻¹ x` for each row x of `rows` (n, size), in standard layout; false where they are in another, and left.
+    #[must_use]
+    pub fn solve_rows(&self, rows: &mut Array2<f64>) -> bool {
         let (n, p) = rows.dim();
-        if let Some(values) = rows.as_slice_mut() {
-            // Rows in memory are the columns of the transpose.
-            let transposed = MatMut::from_column_major_slice_mut(values, p, n);
-            solve_lower_triangular_in_place(self.0.as_ref(), transposed, Par::Seq);
-        }
+        let Some(values) = rows.as_slice_mut() else { return false };
+        // Rows in memory are the columns of the transpose.
+        let transposed = MatMut::from_column_major_slice_mut(values, p, n);
+        solve_lower_triangular_in_place(self.0.as_ref(), transposed, Par::Seq);
+        true
     }
 }
