@@ -516,6 +516,16 @@ pub enum SurrogateError {
         /// The offending value.
         value: f64,
     },
+    /// A feature is NaN or infinite.
+    #[error("feature {column} of row {row} is {value}, not a finite number")]
+    NonFiniteFeature {
+        /// 0-based row.
+        row: usize,
+        /// 0-based column of the features.
+        column: usize,
+        /// The offending value.
+        value: f64,
+    },
     /// A model that knows its predictions at a fixed list of points was asked about another.
     #[error("predictions are known for {known} pool points only; row {row} is not one of them")]
     UnknownPoint {

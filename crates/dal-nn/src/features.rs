@@ -29,8 +29,21 @@ use crate::tangent::Signals;
 
 /// Points taken at once: a chunk's sketch and its two factors then stay in the second-level cache.
 const CHUNK_ROWS: usize = 128;
-/// Exact features held at most (8 bytes each).
-const MOST_EXACT: usize = 1 << 27;
+/// Features held at most (8 bytes each).
+const MOST_HELD: usize = 1 << 28;
+
+fn check_size(columns: usize, n_points: usize) -> Result<(), SurrogateError> {
+    if columns.saturating_mul(n_points) <= MOST_HELD {
+        return Ok(());
+    }
+    let most = MOST_HELD / n_points.max(1);
+    Err(SurrogateError::Other {
+        message: format!(
+            "{columns} features at each of {n_points} points are more than can be held: ask for fewer columns, at most \
+             {most}, or give fewer points"
+        ),
+    })
+}
 
 /// What stands before each of a member's parameters, by [`Layout`].
 fn factors(layout: &Layout, parametrisation: Parametrisation) -> Vec<f64> {
@@ -268,16 +281,13 @@ impl<T: Real> Source<'_, T> {
             FeatureKind::LastLayer => layout.last().n_in + 1,
         };
         let all = per_member * self.ensemble.members.len();
+        check_size(spec.columns.map_or(all, |p| p.min(all)), self.n_points())?;
         match spec.columns {
             // What is no longer than a sketch of it needs none.
             Some(p) if p < all => Ok(match spec.kind {
                 FeatureKind::Gradient => self.sketched_gradients(spec, p),
                 FeatureKind::LastLayer => self.sketched_last_layers(spec, p),
             }),
-            _ if all.saturating_mul(self.n_points()) > MOST_EXACT => refusal(format!(
-                "exact features of this model have {all} columns, at {} points more than can be held: ask for a sketch",
-                self.n_points()
-            )),
             _ => Ok(match spec.kind {
                 FeatureKind::Gradient => self.exact_gradients(spec, per_member, all),
                 FeatureKind::LastLayer => self.exact_last_layers(spec, per_member, all),
@@ -400,9 +410,7 @@ impl CpuSurrogate {
         }
         let features = Source { ensemble: &self.ensemble, evaluator, x: rows }.features(spec)?;
         match features.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            Some(((row, column), value)) => Err(SurrogateError::Other {
-                message: format!("feature {column} of row {row} is {value}, not a finite number"),
-            }),
+            Some(((row, column), &value)) => Err(SurrogateError::NonFiniteFeature { row, column, value }),
             None => Ok(features),
         }
     }
@@ -596,7 +604,12 @@ mod tests {
         let good = spec(FeatureKind::Gradient, None, 1, 0);
         assert!(refused(&FeatureSpec { columns: Some(0), ..good }, 1).contains("at least one column"));
         assert!(refused(&FeatureSpec { directions: 0, ..good }, 1).contains("direction"));
-        assert!(refused(&good, MOST_EXACT / 88 + 1).contains("ask for a sketch"));
+        // An exact feature and one of a sketch take the same room.
+        let most = MOST_HELD / 88;
+        assert!(check_size(88, most).is_ok());
+        assert!(check_size(88, most + 1).unwrap_err().to_string().contains("ask for fewer columns, at most 87"));
+        let message = refused(&FeatureSpec { columns: Some(80), ..good }, MOST_HELD / 80 + 1);
+        assert!(message.contains("ask for fewer columns"), "{message}");
         let wide = points(1, 3);
         assert!(matches!(
             model.features_at(wide.view(), &good),
