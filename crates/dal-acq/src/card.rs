@@ -48,6 +48,15 @@ pub struct Found {
     pub(crate) all_settings: Settings,
 }
 
+impl Found {
+    /// What it looks at of the labelled set, as it is set: [`Card::labels`], but nothing where a family's features are
+    /// the members' predictions.
+    pub fn labels(&self) -> Labels {
+        let on_members = self.settings.get("features").and_then(|value| value.as_str()) == Some("members");
+        if on_members { Labels::None } else { self.card.labels }
+    }
+}
+
 impl std::fmt::Debug for Card {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Card").field("id", &self.id).field("title", &self.title).finish_non_exhaustive()

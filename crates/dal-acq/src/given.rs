@@ -202,7 +202,8 @@ pub struct Chosen {
     /// Pool rows in the order in which they were picked, distinct.
     pub picked: Vec<usize>,
     /// The score of each pick at the moment it was picked, shape (n_queries,), where the rule has one;
-    /// [`PickScore`](crate::PickScore) says what it is. NaN of a first pick that was made without labelled points.
+    /// [`PickScore`](crate::PickScore) says what it is. NaN of a first pick that was made without labelled points, and
+    /// of last ones that another rule made.
     pub picked_scores: Option<Array1<f64>>,
     /// The probability of each pick given the earlier ones, shape (n_queries,), where the rule knows it.
     pub probabilities: Option<Array1<f64>>,
@@ -287,7 +288,7 @@ pub fn select_known(
     n_queries: usize,
     seeds: &SeedPath,
 ) -> Result<Chosen, SelectError> {
-    let (strategy, labels) = (&*found.strategy, found.card.labels);
+    let (strategy, labels) = (&*found.strategy, found.labels());
     let n_outputs = known.y.map(|y| y.ncols()).or(known.predictions.map(GivenPredictions::n_outputs)).unwrap_or(1);
     let choose = |x: Array2<f64>, n: usize| {
         // Answers without their points say nothing of the point that stands in for them.

@@ -230,7 +230,8 @@ impl Snapshot {
         for (k, point) in points.iter_mut().enumerate() {
             let of =
                 |numbers: &Option<ndarray::Array1<f64>>| numbers.as_ref().and_then(|numbers| numbers.get(k).copied());
-            point.score = of(&decision.proposal.picked_scores);
+            // NaN of a pick that the rule left to another.
+            point.score = of(&decision.proposal.picked_scores).filter(|score| score.is_finite());
             // The passive baseline draws one after the other, each of those left alike.
             let even = (found.card.id == "random").then(|| 1.0 / (candidates.x.nrows() - k) as f64);
             point.probability = of(&decision.proposal.probabilities).or(even);

@@ -40,7 +40,8 @@ pub struct Proposal {
     /// The strategy's score of every pool point before the first pick, shape (n_pool,), higher is more wanted, where it
     /// has one: what its correlation with the true error is taken from.
     pub scores: Option<Array1<f64>>,
-    /// The score of each query at the moment it was chosen, shape (n_queries,), where the strategy has one.
+    /// The score of each query at the moment it was chosen, shape (n_queries,), where the strategy has one; NaN of the
+    /// last ones where another rule made them, which the notes say.
     pub picked_scores: Option<Array1<f64>>,
     /// The probability of each pick given the earlier ones, shape (n_queries,), each in (0, 1], where the picks are
     /// drawn and the strategy knows it: what an estimate that corrects for the choice divides by.
@@ -125,6 +126,16 @@ pub enum StrategyError {
         /// 0-based pool row.
         row: usize,
         /// The offending score.
+        value: f64,
+    },
+    /// A feature of a point is NaN or infinite.
+    #[error("a feature of {set} {row} is {value}, not a finite number")]
+    NonFiniteFeature {
+        /// What the point is one of.
+        set: &'static str,
+        /// 0-based row there.
+        row: usize,
+        /// The offending value.
         value: f64,
     },
     /// A score below zero, where points are drawn in proportion to scores.

@@ -5,7 +5,10 @@ use crate::build::build;
 use crate::card::{Card, Choice, Invariance, Labels, PickScore, SettingCard, SettingValues};
 
 const SOURCE: &str = "Holzmüller et al., JMLR 24 (2023), arXiv 2203.09410";
-const BAIT_SOURCE: &str = "Ash et al., NeurIPS 2021; Holzmüller et al., JMLR 24 (2023)";
+const BAIT_SOURCE: &str =
+    "Ash et al., NeurIPS 2021; Holzmüller et al., JMLR 24 (2023); epig: Bickford Smith et al., AISTATS 2023";
+const BAIT_MEMBERS_SOURCE: &str =
+    "Kirsch, TMLR 2023, arXiv 2302.08981; Ash et al., NeurIPS 2021; epig: Bickford Smith et al., AISTATS 2023";
 const MEMBERS_SOURCE: &str = "Kirsch, TMLR 2023, arXiv 2302.08981; Holzmüller et al., JMLR 24 (2023)";
 
 const GRADIENT: Choice = Choice { value: "gradient", meaning: "gradients by every parameter, sketched" };
@@ -18,6 +21,16 @@ const FEATURES: SettingCard = SettingCard {
 const COLUMNS: SettingCard = SettingCard {
     key: "columns",
     help: "features of a point at most; a random sketch where there would be more",
+    values: SettingValues::Described("a whole number from 1 to 16384"),
+};
+const MEMBERS_COLUMNS: SettingCard = SettingCard {
+    key: "columns",
+    help: "features of a point at most; left out, all members x outputs up to 134 million in the pool, then 512",
+    values: SettingValues::Described("a whole number from 1 to 16384"),
+};
+const FAMILY_COLUMNS: SettingCard = SettingCard {
+    key: "columns",
+    help: "features of a point at most; left out, 512 of networks, and of members as in lcmd-members",
     values: SettingValues::Described("a whole number from 1 to 16384"),
 };
 const DIRECTIONS: SettingCard = SettingCard {
@@ -104,7 +117,8 @@ pub(in crate::strategies) static MAXDET_P: Card = Card {
 pub(in crate::strategies) static BAIT_F_P: Card = Card {
     id: "bait-f-p",
     title: "Least posterior variance over pool and labelled points",
-    formula: "greedy, max of sum over t of k(x, t)^2 / (k(x, x) + 1e-6) given L and picks, k = g . g'",
+    formula: "greedy, max of sum over t of k(x, t)^2 / (k(x, x) + 1e-6) given L and picks, k = g . g'; epig: of mean \
+              over t of -ln(1 - k(x, t)^2 / ((k(x, x) + 1e-6)(k(t, t) + 1e-6)))/2",
     cost: "O((N + |L|) p^2 + n N p), p = 512 columns; epig O(n N T)",
     source: BAIT_SOURCE,
     pick_score: PickScore::Combined,
@@ -119,12 +133,12 @@ pub(in crate::strategies) static LCMD_MEMBERS: Card = Card {
     id: "lcmd-members",
     title: "Largest cluster maximum distance of members' deviations",
     formula: "as lcmd-tp on (f_m - mean f)/sqrt(M - 1), L as one point of no deviation",
-    cost: "O(n N p), p = members x outputs, at most 512",
+    cost: "O(n N p), p = members x outputs",
     source: MEMBERS_SOURCE,
     pick_score: PickScore::Distance,
     labels: Labels::None,
     invariances: &[Invariance::PoolOrder, Invariance::MemberScale],
-    settings: &[COLUMNS],
+    settings: &[MEMBERS_COLUMNS],
     build: |card, given| build(card, given, LcmdMembers::check),
 };
 
@@ -133,12 +147,12 @@ pub(in crate::strategies) static MAXDET_MEMBERS: Card = Card {
     id: "maxdet-members",
     title: "Largest determinant of the members' covariance",
     formula: "greedy, max of k(x, x) given picks, k the members' covariance; by lcmd beyond its rank (M - 1) outputs",
-    cost: "O(n N p), p = members x outputs, at most 512",
+    cost: "O(n N p), p = members x outputs",
     source: MEMBERS_SOURCE,
     pick_score: PickScore::Variance,
     labels: Labels::None,
     invariances: &[Invariance::PoolOrder, Invariance::MemberScale],
-    settings: &[COLUMNS],
+    settings: &[MEMBERS_COLUMNS],
     build: |card, given| build(card, given, MaxdetMembers::check),
 };
 
@@ -146,13 +160,14 @@ pub(in crate::strategies) static MAXDET_MEMBERS: Card = Card {
 pub(in crate::strategies) static BAIT_MEMBERS: Card = Card {
     id: "bait-members",
     title: "Least variance over the pool by the members' covariance",
-    formula: "greedy, max of sum over t of k(x, t)^2 / (k(x, x) + 1e-6) given picks, k the members' covariance",
-    cost: "O(N p^2 + n N p), p = members x outputs, at most 512; epig O(n N T)",
-    source: MEMBERS_SOURCE,
+    formula: "greedy, max of sum over t of k(x, t)^2 / (k(x, x) + 1e-6) given picks, k the members' covariance; by \
+              lcmd beyond its rank; epig: as bait-f-p's",
+    cost: "O(N p^2 + n N p), p = members x outputs; epig O(n N T)",
+    source: BAIT_MEMBERS_SOURCE,
     pick_score: PickScore::Combined,
     labels: Labels::None,
     invariances: &[Invariance::PoolOrder, Invariance::MemberScale],
-    settings: &[COLUMNS, CRITERION],
+    settings: &[MEMBERS_COLUMNS, CRITERION],
     build: |card, given| build(card, given, BaitMembers::check),
 };
 
@@ -195,7 +210,7 @@ pub(in crate::strategies) static BMDAL: Card = Card {
                 Choice { value: "posterior", meaning: "the covariance given them" },
             ]),
         },
-        COLUMNS,
+        FAMILY_COLUMNS,
         DIRECTIONS,
         TARGET,
         CRITERION,

@@ -181,12 +181,10 @@ impl<'a> Nearest<'a> {
 }
 
 /// Goes on by largest cluster maximum distance after `picked`, until there are `n`.
-pub(super) fn go_on(points: &Array2<f64>, n: usize, picked: &mut Vec<usize>, scores: &mut Vec<f64>) {
+pub(super) fn go_on(points: &Array2<f64>, n: usize, picked: &mut Vec<usize>) {
     let mut nearest = Nearest::none(points.view());
     picked.iter().for_each(|&row| nearest.adopt(row));
-    let (rows, distances) = nearest.pick(ByDistance::LargestCluster, n - picked.len(), &mut || 0.0);
-    picked.extend(rows);
-    scores.extend(distances);
+    picked.extend(nearest.pick(ByDistance::LargestCluster, n - picked.len(), &mut || 0.0).0);
 }
 
 /// Dot products of every row with a vector.

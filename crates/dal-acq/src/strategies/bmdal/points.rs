@@ -1,6 +1,8 @@
 //! Features of pool, labelled set and target, on one scale, and what the labelled set leaves of them.
 
-use dal_core::{FeatureKind, FeatureSpec, Parametrisation, SeedPath, Step, StrategyError};
+use std::borrow::Cow;
+
+use dal_core::{FeatureKind, FeatureSpec, Parametrisation, SeedPath, Step, StrategyError, SurrogateError};
 use dal_geom::{Cholesky, gram};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::RngExt;
@@ -12,6 +14,10 @@ use crate::rule::geometry;
 pub(super) const NOISE: f64 = 1e-6;
 /// Fresh points of the domain that stand for it.
 const DOMAIN_POINTS: usize = 4096;
+/// Columns of a sketch where none are asked for.
+const COLUMNS: usize = 512;
+/// Features of members held at most without a sketch, unless columns are asked for (8 bytes each).
+const MOST_EXACT: usize = 1 << 27;
 /// Members' predictions held at once (8 bytes each).
 const CHUNK_VALUES: usize = 1 << 21;
 
@@ -19,11 +25,13 @@ const CHUNK_VALUES: usize = 1 << 21;
 pub(super) struct Points {
     /// Shape (N, p).
     pub pool: Array2<f64>,
-    /// Shape (|L|, p); a single row of zeros where the labelled points are those at which members agree.
+    /// Shape (|L|, p); without rows where the labelled points are those at which members agree.
     pub labelled: Array2<f64>,
+    /// Whether zero is the labelled centre: what a point at which members agree has for features.
+    pub centre_at_zero: bool,
     /// Points where the prediction matters, beside pool and labelled set: shape (T, p), empty unless asked for.
     pub domain: Array2<f64>,
-    /// The rank that the features have at most.
+    /// Picks after which features of members have no rank left.
     pub rank: usize,
     /// A variance at or below this tells nothing more: that of the noise for members' covariance, of which nothing but
     /// repeated observations is left then; 0 for gradients, where many labelled points leave less than the noise of
@@ -34,14 +42,15 @@ pub(super) struct Points {
 /// Which features.
 pub(super) struct Wanted {
     pub source: Source,
-    pub columns: usize,
+    /// `None`: [`COLUMNS`], and for members all that [`MOST_EXACT`] allows.
+    pub columns: Option<usize>,
     pub directions: usize,
     pub target: Target,
 }
 
 impl Points {
     /// Asks the model for the features of a step, and scales them to a mean squared norm of 1 over the labelled set
-    /// (over the pool, where those of the labelled set are zero).
+    /// (over the pool, where those of the labelled set are zero, and for members).
     pub fn ask(step: &Step<'_>, wanted: &Wanted, seeds: &SeedPath) -> Result<Self, StrategyError> {
         let domain = match wanted.target {
             Target::PoolLabelled => Array2::zeros((0, step.pool().ncols())),
@@ -67,17 +76,27 @@ impl Points {
         let (pool, labelled) = (step.pool(), step.labelled().x());
         let spec = FeatureSpec {
             kind,
-            columns: Some(wanted.columns),
+            columns: Some(wanted.columns.unwrap_or(COLUMNS)),
             directions: wanted.directions,
             parametrisation: Parametrisation::default(),
             seeds: seeds.purpose("features"),
         };
         // In one call, so that all rows share one sketch.
-        let all = step.features(concatenate![Axis(0), pool, labelled, domain].view(), &spec)?;
-        let all = if all.is_standard_layout() { all } else { all.as_standard_layout().into_owned() };
         let (n, m) = (pool.nrows(), pool.nrows() + labelled.nrows());
+        let all = match step.features(concatenate![Axis(0), pool, labelled, domain].view(), &spec) {
+            Err(StrategyError::Surrogate(SurrogateError::NonFiniteFeature { row, value, .. })) => {
+                let (set, first) = [("point of the target", m), ("labelled point", n), ("pool point", 0)]
+                    .into_iter()
+                    .find(|&(_, first)| row >= first)
+                    .unwrap_or(("point", 0));
+                return Err(StrategyError::NonFiniteFeature { set, row: row - first, value });
+            }
+            other => other?,
+        };
+        let all = if all.is_standard_layout() { all } else { all.as_standard_layout().into_owned() };
         Ok(Self {
-            rank: all.ncols(),
+            centre_at_zero: false,
+            rank: usize::MAX,
             used_up: 0.0,
             labelled: all.slice(s![n..m, ..]).to_owned(),
             domain: all.slice(s![m.., ..]).to_owned(),
@@ -93,7 +112,7 @@ impl Points {
     }
 
     /// `(f_mj(x) − mean_m f_mj(x)) / √(M − 1)` over members m and outputs j; sketched where they are more than the
-    /// columns.
+    /// columns asked for, or more than can be held.
     fn of_members(
         step: &Step<'_>,
         wanted: &Wanted,
@@ -102,7 +121,11 @@ impl Points {
     ) -> Result<Self, StrategyError> {
         let (n_members, n_outputs) = (step.n_members()?, step.labelled().n_outputs());
         let width = n_members * n_outputs;
-        let columns = wanted.columns.min(width);
+        let holds_all = width.saturating_mul(step.pool().nrows()) <= MOST_EXACT;
+        let columns = width.min(wanted.columns.unwrap_or(if holds_all { width } else { COLUMNS }));
+        if columns < width {
+            step.note(format!("the members' {width} columns are sketched to {columns}; picks depend on the seed"));
+        }
         let sketch = (columns < width).then(|| sketch(width, columns, &seeds.purpose("features")));
         let at = |x: ArrayView2<'_, f64>| -> Result<Array2<f64>, StrategyError> {
             let mut out = Array2::zeros((x.nrows(), columns));
@@ -126,33 +149,69 @@ impl Points {
             })?;
             Ok(out)
         };
+        let domain = match domain.nrows() {
+            0 => Array2::zeros((0, columns)),
+            _ => at(domain).map_err(|error| match error {
+                StrategyError::Surrogate(SurrogateError::UnknownPoint { .. }) => StrategyError::BadSetting {
+                    key: "target",
+                    value: "domain".into(),
+                    reason: "it asks the model at fresh points, which a table of predictions does not have; use \
+                             pool+labelled"
+                        .into(),
+                },
+                other => other,
+            })?,
+        };
         Ok(Self {
             pool: at(step.pool())?,
-            labelled: Array2::zeros((1, columns)),
-            domain: if domain.nrows() > 0 { at(domain)? } else { Array2::zeros((0, columns)) },
+            labelled: Array2::zeros((0, columns)),
+            centre_at_zero: true,
+            domain,
             rank: columns.min((n_members - 1) * n_outputs),
             used_up: NOISE,
         })
     }
 
-    /// A feature that is no number counts as its row's score.
-    fn check(&self) -> Result<(), StrategyError> {
-        for rows in [&self.pool, &self.labelled, &self.domain] {
+    pub fn check(&self) -> Result<(), StrategyError> {
+        let sets =
+            [(&self.pool, "pool point"), (&self.labelled, "labelled point"), (&self.domain, "point of the target")];
+        for (rows, set) in sets {
             if let Some(((row, _), &value)) = rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
-                return Err(StrategyError::NonFiniteScore { row, value });
+                return Err(StrategyError::NonFiniteFeature { set, row, value });
             }
         }
         Ok(())
     }
 
-    fn scale(&mut self) {
+    pub fn scale(&mut self) {
         let of = |rows: &Array2<f64>| rows.iter().map(|v| v * v).sum::<f64>() / rows.nrows().max(1) as f64;
-        let norm = Some(of(&self.labelled)).filter(|&norm| norm > 0.0).unwrap_or_else(|| of(&self.pool));
-        if norm > 0.0 && norm.is_finite() {
-            let factor = 1.0 / norm.sqrt();
-            for rows in [&mut self.pool, &mut self.labelled, &mut self.domain] {
-                *rows *= factor;
+        let by_labelled = self.labelled.iter().any(|&v| v != 0.0);
+        let reference = |points: &Self| of(if by_labelled { &points.labelled } else { &points.pool });
+        let mut norm = reference(self);
+        if !(1e-280..1e280).contains(&norm) {
+            // Squares that overflow or vanish: by the largest value first.
+            let rows = if by_labelled { &self.labelled } else { &self.pool };
+            let largest = rows.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+            if largest == 0.0 {
+                return;
             }
+            for rows in [&mut self.pool, &mut self.labelled, &mut self.domain] {
+                rows.mapv_inplace(|v| v / largest);
+            }
+            norm = reference(self);
+        }
+        let factor = 1.0 / norm.sqrt();
+        for rows in [&mut self.pool, &mut self.labelled, &mut self.domain] {
+            *rows *= factor;
+        }
+    }
+
+    /// The labelled points as centres of distances.
+    pub fn centres(&self) -> Cow<'_, Array2<f64>> {
+        if self.centre_at_zero {
+            Cow::Owned(Array2::zeros((1, self.pool.ncols())))
+        } else {
+            Cow::Borrowed(&self.labelled)
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::centres::{ByDistance, Nearest};
 use super::points::{Points, Wanted};
 use super::variance::{Chosen, bait, epig, maxdet};
-use crate::rule::pool_strategy;
+use crate::rule::{check_scores, pool_strategy};
 
 /// Where features come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,10 +95,10 @@ pub enum Criterion {
 
 /// A batch of pool points by a selection on features φ whose inner products are a kernel of the model.
 ///
-/// Features are scaled to a mean squared norm of 1 over the labelled set. With `transform = posterior`, `φ ← σ A^(−1/2)
-/// φ`, `A = Φ_Lᵀ Φ_L + σ² I`, σ² = 1e-6; then no labelled point is a centre. With d(x) the squared distance to the
-/// nearest centre (labelled points, where `centres`, and picks; the squared norm where there is none), v(x) and k(x, t)
-/// variance and covariance given picks and labelled points:
+/// Features are scaled to a mean squared norm of 1 over the labelled set (members': over the pool). With `transform =
+/// posterior`, `φ ← σ A^(−1/2) φ`, `A = Φ_Lᵀ Φ_L + σ² I`, σ² = 1e-6; then no labelled point is a centre. With d(x) the
+/// squared distance to the nearest centre (labelled points, where `centres`, and picks; the squared norm where there is
+/// none), v(x) and k(x, t) variance and covariance given picks and labelled points:
 ///
 /// | selection | each pick |
 /// |---|---|
@@ -130,8 +130,9 @@ pub struct Bmdal {
     pub features: Source,
     /// What is made of the labelled points.
     pub transform: Transform,
-    /// Columns of the features at most, from 1: a random sketch where there would be more.
-    pub columns: usize,
+    /// Columns of the features at most, from 1: a random sketch where there would be more. `None`: 512; members' are
+    /// not sketched unless pool points times members times outputs exceed 134 million, then to 512.
+    pub columns: Option<usize>,
     /// Combinations of outputs with random signs that stand for more outputs than that, from 1; gradients only.
     pub directions: usize,
     /// Where predictions are to be good; `bait` only.
@@ -146,7 +147,7 @@ impl Default for Bmdal {
             selection: Selection::default(),
             features: Source::default(),
             transform: Transform::default(),
-            columns: 512,
+            columns: None,
             directions: 2,
             target: Target::default(),
             criterion: Criterion::default(),
@@ -163,7 +164,7 @@ impl Bmdal {
     }
 
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        if !(1..=16_384).contains(&self.columns) {
+        if self.columns.is_some_and(|columns| !(1..=16_384).contains(&columns)) {
             return Err(("columns", "a whole number from 1 to 16384 is wanted".into()));
         }
         if !(1..=1024).contains(&self.directions) {
@@ -173,51 +174,66 @@ impl Bmdal {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
-        let Self { features, columns, directions, target, .. } = *self;
+        let Self { selection, features, columns, directions, .. } = *self;
+        let target = if selection == Selection::Bait { self.target } else { Target::PoolLabelled };
         let mut points = Points::ask(step, &Wanted { source: features, columns, directions, target }, seeds)?;
-        let by_distance = |rule| -> Result<Proposal, StrategyError> { Ok(self.by_distance(rule, &points, n, seeds)) };
-        if self.transform == Transform::Centres {
-            match self.selection {
-                Selection::Lcmd => return by_distance(ByDistance::LargestCluster),
-                Selection::Maxdist => return by_distance(ByDistance::Farthest),
-                Selection::Kmeanspp => return by_distance(ByDistance::Drawn),
-                Selection::Maxdet | Selection::Bait => (),
-            }
+        let tell_apart = features != Source::Members || points.pool.iter().any(|&v| v != 0.0);
+        if !tell_apart {
+            let then = if selection == Selection::Kmeanspp { "are drawn evenly" } else { "follow the pool's order" };
+            step.note(format!("the members agree everywhere, so picks {then}"));
         }
-        points.transform(Transform::Posterior)?;
+        let by_distance = match selection {
+            Selection::Lcmd => Some(ByDistance::LargestCluster),
+            Selection::Maxdist => Some(ByDistance::Farthest),
+            Selection::Kmeanspp => Some(ByDistance::Drawn),
+            Selection::Maxdet | Selection::Bait => None,
+        };
+        // Labelled centres and the posterior are one for the others.
+        if by_distance.is_none() || self.transform == Transform::Posterior {
+            points.transform(Transform::Posterior)?;
+        }
+        if let Some(rule) = by_distance {
+            return self.by_distance(rule, &points, n, seeds);
+        }
         let on_domain = target == Target::Domain;
-        let chosen = match (self.selection, self.criterion) {
-            (Selection::Lcmd, _) => return Ok(self.by_distance(ByDistance::LargestCluster, &points, n, seeds)),
-            (Selection::Maxdist, _) => return Ok(self.by_distance(ByDistance::Farthest, &points, n, seeds)),
-            (Selection::Kmeanspp, _) => return Ok(self.by_distance(ByDistance::Drawn, &points, n, seeds)),
-            (Selection::Maxdet, _) => maxdet(&points, n),
+        let chosen = match (selection, self.criterion) {
             (Selection::Bait, Criterion::Variance) => bait(&points, on_domain, n),
             (Selection::Bait, Criterion::Epig) => epig(&points, on_domain, n),
+            _ => maxdet(&points, n),
         };
-        Ok(noted(step, chosen, n))
+        check_scores(&chosen.scores)?;
+        if chosen.n_own < n && tell_apart {
+            let (n_own, others) = (chosen.n_own, n - chosen.n_own);
+            step.note(format!(
+                "the features tell no more after {n_own} picks; the other {others} are by largest cluster maximum \
+                 distance"
+            ));
+        }
+        Ok(noted(step, chosen))
     }
 
-    fn by_distance(&self, rule: ByDistance, points: &Points, n: usize, seeds: &SeedPath) -> Proposal {
+    fn by_distance(
+        &self,
+        rule: ByDistance,
+        points: &Points,
+        n: usize,
+        seeds: &SeedPath,
+    ) -> Result<Proposal, StrategyError> {
         let nearest = match self.transform {
-            Transform::Centres => Nearest::to(points.pool.view(), points.labelled.view()),
+            Transform::Centres => Nearest::to(points.pool.view(), points.centres().view()),
             Transform::Posterior => Nearest::none(points.pool.view()),
         };
+        check_scores(&nearest.squared)?;
         let scores = Some(nearest.squared.iter().map(|squared| squared.sqrt()).collect());
         let mut rng = seeds.purpose("draws").rng();
         let mut uniform = || (rng.random::<u64>() >> 11) as f64 / (1_u64 << 53) as f64;
         let (picked, distances) = nearest.pick(rule, n, &mut uniform);
-        Proposal { scores, picked_scores: Some(distances.into()), ..Proposal::picked(picked) }
+        Ok(Proposal { scores, picked_scores: Some(distances.into()), ..Proposal::picked(picked) })
     }
 }
 
-fn noted(step: &Step<'_>, chosen: Chosen, n: usize) -> Proposal {
-    let Chosen { picked, picked_scores, scores, n_own, n_targets } = chosen;
-    if n_own < n {
-        step.note(format!(
-            "the features tell no more after {n_own} picks; the other {} are by largest cluster maximum distance",
-            n - n_own
-        ));
-    }
+fn noted(step: &Step<'_>, chosen: Chosen) -> Proposal {
+    let Chosen { picked, picked_scores, scores, n_targets, .. } = chosen;
     if let Some(n_targets) = n_targets {
         step.note(format!("{n_targets} evenly spaced points stand for the target, whose covariances would not fit"));
     }
@@ -319,19 +335,19 @@ named! {
     /// [`Bmdal`] with `lcmd` on the members' predictions.
     LcmdMembers: Lcmd, Centres, features = Source::Members;
     /// As [`Bmdal::columns`].
-    columns: usize = 512 => columns,
+    columns: Option<usize> = None => columns,
 }
 named! {
     /// [`Bmdal`] with `maxdet` on the members' predictions.
     MaxdetMembers: Maxdet, Posterior, features = Source::Members;
     /// As [`Bmdal::columns`].
-    columns: usize = 512 => columns,
+    columns: Option<usize> = None => columns,
 }
 named! {
     /// [`Bmdal`] with `bait` on the members' predictions, the pool as the target.
     BaitMembers: Bait, Posterior, features = Source::Members;
     /// As [`Bmdal::columns`].
-    columns: usize = 512 => columns,
+    columns: Option<usize> = None => columns,
     /// What is brought down at the pool.
     criterion: Criterion = Criterion::default() => criterion,
 }

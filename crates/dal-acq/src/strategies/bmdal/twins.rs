@@ -1,17 +1,19 @@
 //! The selections against their definitions, nothing carried from one pick to the next, and against those of another
 //! program.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, concatenate, s};
 use proptest::prelude::*;
 use rand::RngExt;
 
-use dal_core::SeedPath;
+use dal_core::{SeedPath, Settings};
 use dal_geom::Cholesky;
 
 use super::Transform;
 use super::centres::{ByDistance, Nearest};
 use super::points::{NOISE, Points};
 use super::variance::{Chosen, bait, epig, maxdet};
+use crate::given::Chosen as Told;
+use crate::{GivenPredictions, Known, find, select_known};
 
 /// The covariance of rows of `a` and of `b` given noisy observations at `given`, from a factorisation of the kernel's
 /// matrix.
@@ -124,7 +126,14 @@ fn by_distance(rule: ByDistance, pool: &Array2<f64>, centres: &Array2<f64>, pick
 fn random(n: [usize; 3], p: usize, seed: u64) -> Points {
     let mut rng = SeedPath::root(seed).rng();
     let mut draw = |rows: usize| Array2::from_shape_simple_fn((rows, p), || rng.random_range(-1.0..1.0));
-    Points { pool: draw(n[0]), labelled: draw(n[1]), domain: draw(n[2]), rank: p, used_up: 0.0 }
+    Points {
+        pool: draw(n[0]),
+        labelled: draw(n[1]),
+        domain: draw(n[2]),
+        centre_at_zero: false,
+        rank: usize::MAX,
+        used_up: 0.0,
+    }
 }
 
 const RULES: [ByDistance; 3] = [ByDistance::LargestCluster, ByDistance::Farthest, ByDistance::Drawn];
@@ -205,7 +214,7 @@ fn batches_are_those_of_another_program() {
         let size = (labelled.mapv(|v| v * v).sum() / 6.0).sqrt();
         let pool = by_formula(0, 36) / size;
         let mut points =
-            Points { pool, labelled: labelled / size, domain: by_formula(2000, 9) / size, rank: 16, used_up: 0.0 };
+            Points { pool, labelled: labelled / size, domain: by_formula(2000, 9) / size, ..random([0; 3], 16, 0) };
         points.transform(transform).unwrap();
         points
     };
@@ -256,8 +265,9 @@ fn beyond_the_rank_it_goes_on_by_distance() {
     let map = random([3, 1, 1], 7, 5).pool;
     let mut points = Points {
         pool: factors.pool.dot(&map),
-        labelled: Array2::zeros((1, 7)),
+        labelled: Array2::zeros((0, 7)),
         domain: factors.domain.dot(&map),
+        centre_at_zero: true,
         rank: 7,
         used_up: NOISE,
     };
@@ -271,6 +281,9 @@ fn beyond_the_rank_it_goes_on_by_distance() {
         let centres = points.pool.slice(s![..0, ..]).to_owned();
         let (due, _) = by_distance(ByDistance::LargestCluster, &points.pool, &centres, own, 0.0);
         assert_eq!(chosen.picked[chosen.n_own], due);
+        // A distance is no score of the rule.
+        let n_scored = chosen.picked_scores.iter().take_while(|score| score.is_finite()).count();
+        assert_eq!((n_scored, chosen.picked_scores.len()), (chosen.n_own, 20));
     }
     let bounded = Points { rank: 2, ..points };
     assert_eq!(maxdet(&bounded, 5).n_own, 2);
@@ -291,13 +304,225 @@ fn below_the_noise_the_rules_still_choose() {
         white.outer_iter().map(|x| NOISE * x.dot(&x)).collect()
     };
     assert!(variances(&[]).iter().all(|&v| v < NOISE));
-    let chosen = maxdet(&after, 7);
-    assert_eq!((chosen.n_own, bait(&after, false, 7).n_own, epig(&after, false, 7).n_own), (7, 7, 7));
-    for m in 0..7 {
+    // More picks than columns, too: each brings variances down further.
+    let chosen = maxdet(&after, 12);
+    assert_eq!((chosen.n_own, bait(&after, false, 12).n_own, epig(&after, false, 12).n_own), (12, 12, 12));
+    for m in 0..12 {
         let all = variances(&chosen.picked[..m]);
         let left = (0..30).filter(|i| !chosen.picked[..m].contains(i));
         let best = left.reduce(|a, b| if all[b] > all[a] { b } else { a }).unwrap();
         assert_eq!(chosen.picked[m], best, "pick {m}");
         assert!((chosen.picked_scores[m] - all[best]).abs() < 1e-8 * all[best]);
     }
+}
+
+/// Smooth features of a spectrum that falls by a power of ten a column or two, mean squared norm 1.
+fn smooth(n: usize, p: usize, seed: u64) -> Points {
+    let mut points = random([n, 0, 40], p, seed);
+    let phases = random([2, 0, 0], p, seed + 1).pool;
+    let feature = |x: f64, k: usize| {
+        let f = k as f64;
+        (1.0 + phases[[0, k]]) * (f * 3.1 * x + 3.0 * phases[[1, k]]).cos() * 10_f64.powf(-0.5 * f)
+    };
+    points.pool = Array2::from_shape_fn((n, p), |(i, k)| feature(((i * 37) % n) as f64 / n as f64, k));
+    points.domain = Array2::from_shape_fn((40, p), |(i, k)| feature((i as f64 + 0.3) / 40.0, k));
+    let size = (points.pool.mapv(|v| v * v).sum() / n as f64).sqrt();
+    points.pool /= size;
+    points.domain /= size;
+    Points { centre_at_zero: true, used_up: NOISE, ..points }
+}
+
+/// Forward `bait` as published, every feature changed at every pick.
+fn bait_by_updates(points: &Points, on_domain: bool, n: usize) -> (Vec<usize>, Vec<f64>) {
+    let mut pool = points.pool.clone();
+    let mut targets = if on_domain { points.domain.clone() } else { pool.clone() };
+    let (mut picked, mut scores) = (Vec::new(), Vec::new());
+    for _ in 0..n {
+        let b = targets.t().dot(&targets);
+        let score = |i: usize| {
+            let x = pool.row(i);
+            x.dot(&b.dot(&x)) / (x.dot(&x) + NOISE)
+        };
+        let left = (0..pool.nrows()).filter(|i| !picked.contains(i)).map(|i| (i, score(i)));
+        let (row, best) = left.reduce(|a, b| if b.1 > a.1 { b } else { a }).unwrap();
+        picked.push(row);
+        scores.push(best);
+        let x = pool.row(row).to_owned();
+        let root = (x.dot(&x) + NOISE).sqrt();
+        let map = Array2::<f64>::eye(x.len())
+            - x.view().insert_axis(Axis(1)).dot(&x.view().insert_axis(Axis(0))) / (root * (root + NOISE.sqrt()));
+        pool = pool.dot(&map);
+        targets = targets.dot(&map);
+    }
+    (picked, scores)
+}
+
+/// Where every pick takes most of what is left, sums that are carried from pick to pick keep their digits.
+#[test]
+fn bait_keeps_its_digits_where_the_spectrum_falls_fast() {
+    for seed in 0..4 {
+        let points = smooth(150, 12, seed);
+        for on_domain in [false, true] {
+            let chosen = bait(&points, on_domain, 10);
+            assert!(chosen.n_own >= 6, "{seed} {on_domain}: {}", chosen.n_own);
+            let (picked, scores) = bait_by_updates(&points, on_domain, chosen.n_own);
+            assert!(scores[0] / scores[chosen.n_own - 1] > 1e4, "{scores:?}");
+            assert_eq!(chosen.picked[..chosen.n_own], picked, "{seed} {on_domain}");
+            for (own, due) in chosen.picked_scores.iter().zip(&scores) {
+                assert!((own - due).abs() < 1e-7 * due, "{seed} {on_domain}: {own} {due}");
+            }
+        }
+    }
+}
+
+/// With fewer targets than columns B is not formed; the same picks as with columns of zeros cut off.
+#[test]
+fn bait_on_few_targets_is_that_of_the_matrix() {
+    let narrow = random([14, 6, 9], 9, 3);
+    let wide = |rows: &Array2<f64>| concatenate![Axis(1), *rows, Array2::zeros((rows.nrows(), 40))];
+    let mut points = Points {
+        pool: wide(&narrow.pool),
+        labelled: wide(&narrow.labelled),
+        domain: wide(&narrow.domain),
+        ..random([0; 3], 49, 0)
+    };
+    points.transform(Transform::Posterior).unwrap();
+    let mut narrow = narrow;
+    narrow.transform(Transform::Posterior).unwrap();
+    for on_domain in [false, true] {
+        let (a, b) = (bait(&points, on_domain, 6), bait(&narrow, on_domain, 6));
+        assert_eq!(a.picked, b.picked);
+        assert!(a.picked_scores.iter().zip(&b.picked_scores).all(|(a, b)| (a - b).abs() < 1e-8 * b));
+    }
+}
+
+/// Squares of features that overflow or vanish are brought to the scale; NaN is told with its set.
+#[test]
+fn any_scale_is_brought_to_one_and_bad_features_are_named() {
+    let scaled = |factor: f64| {
+        let mut points = random([9, 4, 3], 5, 2);
+        for rows in [&mut points.pool, &mut points.labelled, &mut points.domain] {
+            *rows *= factor;
+        }
+        points.scale();
+        points.pool
+    };
+    for factor in [1e200, 1e-200, 1e-310] {
+        let gap = (&scaled(factor) - &scaled(1.0)).iter().fold(0.0, |most: f64, d| most.max(d.abs()));
+        assert!(gap < if factor < 1e-300 { 1e-8 } else { 1e-12 }, "{factor}: {gap}");
+    }
+    let told = |change: &dyn Fn(&mut Points)| {
+        let mut points = random([9, 4, 3], 5, 2);
+        change(&mut points);
+        points.check().unwrap_err().to_string()
+    };
+    assert!(told(&|points| points.pool[[7, 1]] = f64::NAN).contains("pool point 7"));
+    assert!(told(&|points| points.labelled[[2, 1]] = f64::NAN).contains("labelled point 2"));
+    assert!(told(&|points| points.domain[[1, 0]] = f64::INFINITY).contains("point of the target 1"));
+}
+
+/// Predictions of members at a pool of one column.
+fn table(n_members: usize, n: usize, n_outputs: usize) -> GivenPredictions {
+    let mut rng = SeedPath::root(6).rng();
+    let members = Array3::from_shape_simple_fn((n_members, n, n_outputs), || rng.random_range(-1.0..1.0));
+    GivenPredictions::new(Array2::from_shape_fn((n, 1), |(i, _)| i as f64), members).unwrap()
+}
+
+fn select_by(id: &str, pairs: &[(&str, &str)], given: &GivenPredictions, n: usize, seed: u64) -> Result<Told, String> {
+    let settings = pairs.iter().fold(Settings::default(), |all, &(key, value)| all.with(key, value));
+    let known = Known { space: None, x: None, y: None, predictions: Some(given) };
+    let found = find(id, &settings).map_err(|error| error.to_string())?;
+    select_known(&found, &known, given.pool(), n, &SeedPath::root(seed)).map_err(|error| error.to_string())
+}
+
+fn deviations(given: &GivenPredictions) -> Array2<f64> {
+    let members = given.members_at_pool();
+    let (n_members, n, n_outputs) = members.dim();
+    let mean = members.mean_axis(Axis(0)).unwrap();
+    let all = Array2::from_shape_fn((n, n_members * n_outputs), |(i, c)| {
+        members[[c / n_outputs, i, c % n_outputs]] - mean[[i, c % n_outputs]]
+    });
+    let size = (all.mapv(|v| v * v).sum() / n as f64).sqrt();
+    all / size
+}
+
+/// Ten members of 60 outputs: all 600 columns count unless fewer are asked for, which is said.
+#[test]
+fn members_of_many_outputs_are_not_sketched_unasked() {
+    let given = table(10, 40, 60);
+    let features = deviations(&given);
+    let chosen = select_by("lcmd-members", &[], &given, 6, 0).unwrap();
+    let centre = Array2::zeros((1, 600));
+    let (due, _) = Nearest::to(features.view(), centre.view()).pick(ByDistance::LargestCluster, 6, &mut || 0.0);
+    assert_eq!((&chosen.picked, chosen.notes.is_empty()), (&due, true));
+    for id in ["lcmd-members", "maxdet-members", "bait-members"] {
+        let of = |seed| select_by(id, &[], &given, 6, seed).unwrap().picked;
+        assert_eq!(of(0), of(1), "{id}");
+        let sketched = select_by(id, &[("columns", "100")], &given, 6, 0).unwrap();
+        assert!(sketched.notes[0].contains("600 columns are sketched to 100"), "{id}: {:?}", sketched.notes);
+    }
+}
+
+/// The mean is over the pool's points and nothing else.
+#[test]
+fn epig_of_members_averages_over_the_pool() {
+    let given = table(5, 12, 1);
+    let features = deviations(&given);
+    let k = features.dot(&features.t());
+    let own = &k.diag() + NOISE;
+    let score =
+        |i: usize| (0..12).map(|t| -0.5 * (1.0 - k[[i, t]] * k[[i, t]] / (own[i] * own[t])).ln()).sum::<f64>() / 12.0;
+    let chosen = select_by("bait-members", &[("criterion", "epig")], &given, 1, 0).unwrap();
+    for (i, told) in chosen.scores.unwrap().iter().enumerate() {
+        assert!((told - score(i)).abs() < 1e-6 * score(i), "{i}: {told} {}", score(i));
+    }
+}
+
+/// The scale of predictions is no matter even where their squares overflow or vanish.
+#[test]
+fn members_of_any_size_give_the_same_picks() {
+    let given = table(4, 20, 2);
+    for id in ["lcmd-members", "maxdet-members", "bait-members"] {
+        let due = select_by(id, &[], &given, 5, 0).unwrap().picked;
+        for factor in [1e200, 1e-200] {
+            let scaled = GivenPredictions::new(given.pool().to_owned(), &given.members_at_pool() * factor).unwrap();
+            assert_eq!(select_by(id, &[], &scaled, 5, 0).unwrap().picked, due, "{id} {factor}");
+        }
+    }
+}
+
+/// Of `bmdal` on members no labelled point is asked for, and fresh points of a table are refused by the setting's name.
+#[test]
+fn the_family_on_members_takes_a_table_alone() {
+    let given = table(4, 20, 2);
+    let members = ("features", "members");
+    for selection in ["lcmd", "maxdist", "kmeanspp", "maxdet", "bait"] {
+        let chosen = select_by("bmdal", &[members, ("selection", selection)], &given, 5, 0).unwrap();
+        assert_eq!((chosen.picked.len(), chosen.notes.len()), (5, 0), "{selection}");
+    }
+    let error = select_by("bmdal", &[members, ("selection", "bait"), ("target", "domain")], &given, 5, 0).unwrap_err();
+    assert!(error.contains("target = domain") && error.contains("use pool+labelled"), "{error}");
+    // The target is bait's alone.
+    assert!(select_by("bmdal", &[members, ("target", "domain")], &given, 5, 0).is_ok());
+    assert!(select_by("bmdal", &[("selection", "bait")], &given, 5, 0).unwrap_err().contains("labelled points"));
+}
+
+#[test]
+fn members_that_agree_are_told() {
+    let given = GivenPredictions::new(table(3, 8, 1).pool().to_owned(), Array3::ones((3, 8, 1))).unwrap();
+    let one = table(1, 8, 2);
+    for given in [&given, &one] {
+        for id in ["lcmd-members", "maxdet-members", "bait-members"] {
+            let chosen = select_by(id, &[], given, 3, 0).unwrap();
+            assert_eq!(chosen.picked, [0, 1, 2], "{id}");
+            assert_eq!(chosen.notes, ["the members agree everywhere, so picks follow the pool's order"], "{id}");
+        }
+    }
+    // After the rank picks have no score of the rule.
+    let chosen = select_by("maxdet-members", &[], &table(3, 8, 1), 4, 0).unwrap();
+    assert_eq!(
+        chosen.picked_scores.unwrap().iter().map(|v| v.is_nan()).collect::<Vec<_>>(),
+        [false, false, true, true]
+    );
+    assert!(chosen.notes[0].contains("no more after 2 picks"), "{:?}", chosen.notes);
 }

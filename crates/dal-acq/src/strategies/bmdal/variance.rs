@@ -1,10 +1,11 @@
 //! Selections by what remains of a Gaussian process's covariance: its determinant (`maxdet`), its sum over a target
 //! (`bait`), and the information about a target.
 //!
-//! No feature is ever changed. After picks s₁ … s_k the covariance of points x and y is `φ_x · φ_y − Σ_j c_j(x) c_j(y)`
-//! with `c_j(x) = φ_x · w_j` and `w_k = (φ_s − Σ_{j<k} c_j(s) w_j) / √(v(s) + σ²)`, v the variance before the pick: a
-//! pivoted Cholesky factorisation that keeps a vector of p numbers a pick.
+//! Features stay as they are, but where `bait` would lose its digits. After picks s₁ … s_k the covariance of points x
+//! and y is `φ_x · φ_y − Σ_j c_j(x) c_j(y)` with `c_j(x) = φ_x · w_j` and `w_k = (φ_s − Σ_{j<k} c_j(s) w_j) / √(v(s) +
+//! σ²)`, v the variance before the pick: a pivoted Cholesky factorisation that keeps a vector of p numbers a pick.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -14,13 +15,16 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate, s};
 use super::centres::{along, along_both, go_on, quadratic_forms};
 use super::points::{NOISE, Points};
 
+/// What is left of the largest sum of `bait` when picks are put into the features: sums fall with the square of the
+/// variances, by twelve digits down to the noise, and each is a difference of earlier ones.
+const LEFT: f64 = 1e-3;
 /// Covariances with a target held at most (8 bytes each).
 const TARGET_VALUES: usize = 24 << 20;
 
 /// What a selection chose.
 pub(super) struct Chosen {
     pub picked: Vec<usize>,
-    /// Of each pick at its moment: of those after the rank was used up, distances.
+    /// Of each pick at its moment; NaN of those after the rank was used up, which another rule made.
     pub picked_scores: Vec<f64>,
     /// Of every pool point before the first pick.
     pub scores: Vec<f64>,
@@ -32,9 +36,12 @@ pub(super) struct Chosen {
 
 /// The pool's variances, brought down pick by pick.
 struct Conditioned<'a> {
-    pool: &'a Array2<f64>,
+    pool: Cow<'a, Array2<f64>>,
     variance: Vec<f64>,
+    /// Of the picks that are not in the features.
     directions: Vec<Array1<f64>>,
+    /// Those picks.
+    since: Vec<usize>,
     taken: Vec<bool>,
     /// A variance at or below this is used up: see [`Points::used_up`], or rounding has it.
     floor: f64,
@@ -42,16 +49,17 @@ struct Conditioned<'a> {
 
 impl<'a> Conditioned<'a> {
     fn new(points: &'a Points) -> Self {
-        let pool = &points.pool;
-        let variance: Vec<f64> = pool.outer_iter().map(|row| row.dot(&row)).collect();
+        let pool = Cow::Borrowed(&points.pool);
+        let variance = squared_norms(&pool);
         let largest = variance.iter().copied().fold(0.0, f64::max);
-        let taken = vec![false; variance.len()];
-        Self { pool, variance, directions: Vec::new(), taken, floor: points.used_up.max(1e-12 * largest) }
+        let (taken, floor) = (vec![false; variance.len()], points.used_up.max(1e-12 * largest));
+        Self { pool, variance, directions: Vec::new(), since: Vec::new(), taken, floor }
     }
 
     /// Takes a point and gives `w` of it.
     fn take(&mut self, picked: usize) -> Array1<f64> {
         self.taken[picked] = true;
+        self.since.push(picked);
         let point = self.pool.row(picked);
         let mut direction = point.to_owned();
         for earlier in &self.directions {
@@ -68,6 +76,18 @@ impl<'a> Conditioned<'a> {
         self.directions.push(direction);
     }
 
+    /// Puts the picks into the features, those of `others` too: what follows is no difference of what was before them.
+    fn settle(&mut self, others: &mut Array2<f64>) {
+        let pool = self.pool.to_mut();
+        for row in std::mem::take(&mut self.since) {
+            let point = pool.row(row).to_owned();
+            observe(pool, &point);
+            observe(others, &point);
+        }
+        self.variance = squared_norms(pool);
+        self.directions.clear();
+    }
+
     /// The first point of the greatest score that is left; `None` where the variances are used up.
     fn best(&self, score: impl Fn(usize) -> f64) -> Option<(usize, f64)> {
         let mut found: Option<(usize, f64)> = None;
@@ -80,6 +100,21 @@ impl<'a> Conditioned<'a> {
             }
         }
         found.filter(|_| !is_used_up)
+    }
+}
+
+fn squared_norms(rows: &Array2<f64>) -> Vec<f64> {
+    rows.outer_iter().map(|row| row.dot(&row)).collect()
+}
+
+/// Multiplies rows by the symmetric root of `I − φ φᵀ / (φ · φ + σ²)`: their inner products are covariances given a
+/// noisy observation at φ then.
+fn observe(rows: &mut Array2<f64>, point: &Array1<f64>) {
+    let root = (point.dot(point) + NOISE).sqrt();
+    let factor = 1.0 / (root * (root + NOISE.sqrt()));
+    for mut row in rows.outer_iter_mut() {
+        let along = row.dot(point);
+        row.scaled_add(-factor * along, point);
     }
 }
 
@@ -147,43 +182,113 @@ fn finish(
 ) -> Chosen {
     let n_own = picked.len();
     if n_own < n {
-        go_on(&points.pool, n, &mut picked, &mut picked_scores);
+        go_on(&points.pool, n, &mut picked);
+        // Distances are no values of this rule.
+        picked_scores.resize(picked.len(), f64::NAN);
     }
     Chosen { picked, picked_scores, scores, n_own, n_targets }
+}
+
+/// What `bait` sums over: the pool, where it counts, and other points.
+struct Targets<'a> {
+    with_pool: bool,
+    others: Cow<'a, Array2<f64>>,
+    /// `B = Φ_Tᵀ Φ_T`; none where targets are fewer than features, and B is larger than they are.
+    gram: Option<Array2<f64>>,
+}
+
+impl<'a> Targets<'a> {
+    fn new(points: &'a Points, on_domain: bool) -> Self {
+        let others = Cow::Borrowed(if on_domain { &points.domain } else { &points.labelled });
+        let mut targets = Self { with_pool: !on_domain, others, gram: None };
+        targets.gather(&points.pool);
+        targets
+    }
+
+    fn parts<'b>(&'b self, pool: &'b Array2<f64>) -> impl Iterator<Item = &'b Array2<f64>> {
+        self.with_pool.then_some(pool).into_iter().chain([&*self.others])
+    }
+
+    /// Works out B from the features as they are.
+    fn gather(&mut self, pool: &Array2<f64>) {
+        let n_targets: usize = self.parts(pool).map(Array2::nrows).sum();
+        self.gram = if n_targets < pool.ncols() {
+            None
+        } else {
+            self.parts(pool).map(|rows| gram(rows.view())).reduce(|a, b| a + b)
+        };
+    }
+
+    /// `Σ_t k(x, t)²` of every pool point x.
+    fn reach(&self, pool: &Array2<f64>) -> Vec<f64> {
+        if let Some(gram) = &self.gram {
+            return quadratic_forms(pool, gram);
+        }
+        let mut out = vec![0.0; pool.nrows()];
+        for part in self.parts(pool) {
+            for (out, block) in out.chunks_mut(256).zip(pool.axis_chunks_iter(Axis(0), 256)) {
+                let products = row_products(block, part.view());
+                out.iter_mut().zip(products.outer_iter()).for_each(|(sum, row)| *sum += row.dot(&row));
+            }
+        }
+        out
+    }
+
+    /// `B w`.
+    fn image(&self, pool: &Array2<f64>, w: &Array1<f64>) -> Array1<f64> {
+        match &self.gram {
+            Some(gram) => gram.dot(w),
+            None => self.parts(pool).fold(Array1::zeros(w.len()), |sum, rows| sum + rows.t().dot(&rows.dot(w))),
+        }
+    }
 }
 
 /// Greedily the point x of the greatest `Σ_t k(x, t)² / (k(x, x) + σ²)`: by how much an observation at x brings down
 /// the sum of the variances over the target.
 ///
 /// With `B = Φ_Tᵀ Φ_T` the sums follow without the targets: `Σ_t c(t)² = w · B w` and `Σ_t k(x, t) c(t) = φ_x · u` with
-/// `u = B w − Σ_j w_j (w_j · B w)`.
+/// `u = B w − Σ_j w_j (w_j · B w)`. Where they have fallen far, picks are put into copies of the features and the sums
+/// are worked out anew.
 pub(super) fn bait(points: &Points, on_domain: bool, n: usize) -> Chosen {
-    let (pool, domain) = (&points.pool, &points.domain);
-    let gram = if on_domain { gram(domain.view()) } else { gram(pool.view()) + gram(points.labelled.view()) };
+    let mut targets = Targets::new(points, on_domain);
     let mut state = Conditioned::new(points);
-    let mut reach = quadratic_forms(pool, &gram);
+    let mut reach = targets.reach(&points.pool);
     let score =
         |state: &Conditioned<'_>, reach: &[f64], i: usize| reach[i].max(0.0) / (state.variance[i].max(0.0) + NOISE);
+    let most_left = |state: &Conditioned<'_>, reach: &[f64]| {
+        reach.iter().zip(&state.taken).filter(|(_, taken)| !**taken).fold(0.0, |most, (&r, _)| f64::max(most, r))
+    };
     let scores = (0..reach.len()).map(|i| score(&state, &reach, i)).collect();
+    let mut top = most_left(&state, &reach);
     let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
     let mut images: Vec<Array1<f64>> = Vec::new();
     while picked.len() < n.min(points.rank) {
         let Some((row, best)) = state.best(|i| score(&state, &reach, i)) else { break };
         picked.push(row);
         picked_scores.push(best);
+        if picked.len() == n {
+            break;
+        }
         let direction = state.take(row);
-        let image = gram.dot(&direction);
+        let image = targets.image(&state.pool, &direction);
         let mut u = image.clone();
         for (earlier, w) in images.iter().zip(&state.directions) {
             u.scaled_add(-earlier.dot(&direction), w);
         }
         let total = image.dot(&direction);
-        let (c, g) = along_both(pool, direction.view(), u.view());
+        let (c, g) = along_both(&state.pool, direction.view(), u.view());
         for ((reach, c), g) in reach.iter_mut().zip(&c).zip(&g) {
             *reach += c * (c * total - 2.0 * g);
         }
         state.condition(direction, &c);
         images.push(image);
+        if most_left(&state, &reach) < LEFT * top {
+            state.settle(targets.others.to_mut());
+            targets.gather(&state.pool);
+            reach = targets.reach(&state.pool);
+            top = most_left(&state, &reach);
+            images.clear();
+        }
     }
     finish(points, n, picked, picked_scores, scores, None)
 }
@@ -195,7 +300,7 @@ pub(super) fn epig(points: &Points, on_domain: bool, n: usize) -> Chosen {
     let all = if on_domain { points.domain.clone() } else { concatenate![Axis(0), *pool, points.labelled] };
     let most = (TARGET_VALUES / pool.nrows().max(1)).max(1);
     let (target, n_targets) = if all.nrows() > most {
-        // Evenly spaced rows; pool and domain are drawn independently, so any rows are as good.
+        // Evenly spaced rows: a spread over a pool that has an order, and as good as any of one that has none.
         let rows: Vec<usize> = (0..most).map(|k| k * all.nrows() / most).collect();
         (all.select(Axis(0), &rows), Some(most))
     } else {
@@ -208,7 +313,7 @@ pub(super) fn epig(points: &Points, on_domain: bool, n: usize) -> Chosen {
         covariance.slice_mut(s![rows, ..]).assign(&part);
     }
     let mut state = Conditioned::new(points);
-    let mut of_target: Vec<f64> = target.outer_iter().map(|row| row.dot(&row)).collect();
+    let mut of_target = squared_norms(&target);
     let information = |row: ArrayView1<'_, f64>, variance: f64, of_target: &[f64]| {
         let own = variance.max(0.0) + NOISE;
         let one = |(k, t): (&f64, &f64)| {
