@@ -18,7 +18,7 @@ pub(crate) fn of(
     let inputs = Value::Array(subject.described_inputs()).to_string();
     let texts: Vec<&str> = constraints.iter().map(Constraint::text).collect();
     let texts = Value::from(texts).to_string();
-    let [listed, sampled] = [listed, sampled].map(|table| table.map_or_else(Vec::new, sorted));
+    let (listed, sampled) = (listed.map_or_else(Vec::new, sorted), sampled.map_or_else(Vec::new, sorted));
     digest(&[inputs.as_bytes(), texts.as_bytes(), &listed, &sampled])
 }
 

@@ -339,7 +339,7 @@ impl Folder {
 }
 
 /// The standard deviation (divided by n); none where all values are equal. Deviations are taken from the first value
-/// and by the largest of them, so that equal values have none, and neither a large offset nor a large unit costs digits.
+/// and by the largest of them, so that equal values have none, and no large offset or unit costs digits.
 fn deviation(values: &[f64]) -> Option<f64> {
     let first = *values.first()?;
     let largest = values.iter().map(|z| (z - first).abs()).fold(0.0, f64::max);

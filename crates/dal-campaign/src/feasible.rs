@@ -24,9 +24,9 @@ pub struct Feasibility {
 }
 
 impl Feasibility {
-    /// Of the points of a campaign that models learn; none while it does not beat chance: the area under its curve, each point left out
-    /// in turn, must lie two standard errors above one half, by the variance (n₁ + n₀ + 1) / (12 n₁ n₀) that it has by
-    /// chance.
+    /// Of the points of a campaign that models learn; none while it does not beat chance: the area under its curve,
+    /// each point left out in turn, must lie two standard errors above one half, by the variance (n₁ + n₀ + 1) / (12 n₁
+    /// n₀) that it has by chance.
     pub fn of(state: &State) -> Option<Self> {
         // Points that judge models have no say in what models learn.
         let learned = state.points().filter(|point| point.part == Part::Learned);

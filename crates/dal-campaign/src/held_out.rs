@@ -7,7 +7,7 @@
 //! mean_r(L − λ s) and s the variance. λ in [0, 1] is fitted, round by round, on the points of the rounds before: 0
 //! while these are fewer than twenty.
 
-use dal_core::{OutputTransform, Stop};
+use dal_core::Stop;
 use dal_eval::{FEWEST_CONTROLLED, LossTerms, control_coefficient};
 use ndarray::Array2;
 
@@ -283,6 +283,7 @@ fn score(column: Column, spread: &Spread, predicted: &Predicted) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dal_core::OutputTransform;
 
     #[test]
     fn coefficients_come_from_earlier_rounds_alone() {

@@ -24,6 +24,9 @@ impl Surrogate for Nearest {
     fn n_inputs(&self) -> usize {
         self.0.n_inputs()
     }
+    fn n_outputs(&self) -> usize {
+        self.0.n_outputs()
+    }
     fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
         let mut mean = Array2::zeros((x.nrows(), self.0.n_outputs()));
         for (point, mut to) in x.outer_iter().zip(mean.outer_iter_mut()) {

@@ -549,10 +549,10 @@ impl Campaign {
         let view = Step::new(&self.space, seen, pool.view(), Some(surrogate), self.needs.clone())?;
         let odds = match (ask.odds, &pool_rows) {
             (Some(odds), Some(rows)) => {
-                let of_rows: Option<Vec<f64>> = rows.iter().map(|&row| odds.get(row).copied()).collect();
+                let given = |&row: &usize| odds.get(row).copied().filter(|odds| (0.0..=1.0).contains(odds));
                 let reason = "odds of an answer are wanted for every candidate, from 0 to 1";
-                let of_rows = of_rows.filter(|odds| odds.iter().all(|v| (0.0..=1.0).contains(v)));
-                Some(of_rows.ok_or_else(|| CampaignError::BadProtocol { reason: reason.into() })?)
+                let error = || CampaignError::BadProtocol { reason: reason.into() };
+                Some(rows.iter().map(given).collect::<Option<Vec<f64>>>().ok_or_else(error)?)
             }
             _ => None,
         };
