@@ -1,14 +1,15 @@
 //! Cutting a plan into parts for several processes: shards, and groups of trials of about a wanted duration.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use dal_store::{Status, Store};
+use dal_store::{RunKey, Status, Store};
 
 use crate::error::BenchError;
 use crate::estimate::CostModel;
 use crate::plan::Plan;
+use crate::progress::DamagedRun;
 use crate::survey::Survey;
 
 /// Shorter tasks cost a batch system more than they do.
@@ -32,11 +33,18 @@ pub struct Cut {
     pub longest_trial: f64,
     /// Expected seconds of the longest single training with its evaluation: what no requeue can cut.
     pub longest_entry: f64,
+    /// Runs that lie in the store damaged and are in no task.
+    pub damaged: Vec<DamagedRun>,
+    /// Of runs that are over and are run again, by name, which making of them is meant ([`Run::making`]).
+    ///
+    /// [`Run::making`]: dal_store::Run::making
+    pub retried: BTreeMap<String, String>,
 }
 
 impl Plan {
-    /// The part `place` (from 0) of `of` equal ones: the trials of each problem in the order of their ids, dealt in
-    /// turn, so that costs are spread. On an engine that trains in lock step they are dealt in groups.
+    /// The part `place` (from 0) of `of` equal ones: the trials of each problem in an order that rests on their
+    /// specifications alone, dealt in turn, so that costs are spread and machines of any kind cut alike. On an engine
+    /// that trains in lock step they are dealt in groups.
     #[must_use]
     pub fn shard(self, place: usize, of: usize) -> Self {
         let mut mine: BTreeSet<usize> = BTreeSet::new();
@@ -44,7 +52,8 @@ impl Plan {
             let mut trials: Vec<usize> = (0..self.trials.len()).filter(|&i| self.trials[i].problem() == p).collect();
             let together = problem.trials_together().min(trials.len().div_ceil(of.max(1))).max(1);
             if together == 1 {
-                trials.sort_by_cached_key(|&i| self.record.runs[self.trials[i].place].id.clone());
+                // An id would tell the platform, too.
+                trials.sort_by_cached_key(|&i| RunKey::current(self.trials[i].spec().clone(), "").id());
             }
             mine.extend(trials.chunks(together).skip(place).step_by(of.max(1)).flatten());
         }
@@ -87,7 +96,15 @@ impl Plan {
             .collect();
         let is_needed = |problem| open.iter().any(|&(i, _)| self.trials[i].problem() == problem);
         let model = CostModel::measure(self, &is_needed)?;
-        let mut cut = Cut::default();
+        let mut cut = Cut { damaged: survey.damaged.values().cloned().collect(), ..Cut::default() };
+        if let Some(store) = store {
+            for &(i, _) in
+                open.iter().filter(|(i, _)| matches!(survey.states[*i], Some(Status::Done | Status::Failed(_))))
+            {
+                let run = store.run(&self.directory(i))?;
+                cut.retried.insert(run.name(), run.making()?);
+            }
+        }
         let mut pieces: Vec<(Vec<usize>, f64)> = Vec::new();
         for (p, problem) in self.problems.iter().enumerate() {
             let together = problem.trials_together().max(1);
@@ -116,15 +133,15 @@ impl Plan {
     }
 }
 
-/// Indices of pieces in groups of about so many seconds, the longest pieces first. A rest that would be too short for a
-/// task of its own joins the group before.
+/// Indices of pieces in groups of about so many seconds, the longest pieces first. A group that is too short for a task
+/// of its own takes one more piece, and such a rest joins the group before.
 fn groups(costs: &[f64], wanted: f64) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..costs.len()).collect();
     order.sort_by(|a, b| costs[*b].total_cmp(&costs[*a]));
     let (mut groups, mut seconds): (Vec<Vec<usize>>, f64) = (Vec::new(), 0.0);
     for piece in order {
         match groups.last_mut() {
-            Some(group) if seconds + costs[piece] <= wanted => {
+            Some(group) if seconds + costs[piece] <= wanted || seconds < SHORTEST_TASK.as_secs_f64() => {
                 group.push(piece);
                 seconds += costs[piece];
             }
@@ -205,6 +222,7 @@ mod tests {
         // Less than half a minute is no task of its own.
         assert_eq!(groups(&[90.0, 90.0, 5.0, 5.0], 90.0), [vec![0], vec![1, 2, 3]]);
         assert_eq!(groups(&[1.0], 90.0), [vec![0]]);
+        assert_eq!(groups(&[29.0; 4], 30.0), [vec![0, 1], vec![2, 3]]);
         assert!(groups(&[], 90.0).is_empty());
     }
 

@@ -72,6 +72,7 @@ mod schedule;
 mod show;
 mod survey;
 mod sweep;
+mod tally;
 mod test_labels;
 mod watch;
 mod work_list;

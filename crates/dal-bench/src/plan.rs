@@ -16,6 +16,8 @@ pub struct Plan {
     pub(crate) trials: Vec<Trial>,
     /// Whether a store has its record already.
     pub(crate) is_recorded: bool,
+    /// The vector instructions of the machines that it is for, where this one cannot run it.
+    pub(crate) elsewhere: Option<String>,
     /// What each problem's model was measured to cost, once it was.
     pub(crate) rates: Vec<OnceLock<Rate>>,
 }

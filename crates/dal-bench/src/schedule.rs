@@ -1,7 +1,7 @@
 //! Runs a plan: workers take up trials or groups of them, the longest first, and leave finished runs, recorded failures
 //! or checkpoints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use dal_core::{Campaign, CampaignError, LearnError, Observers, Oracle, OracleError, RunError, Stop, run_trials};
 use dal_store::{
-    Begin, CLAIM_AGE, ClaimNote, EntryRecord, FailedLabel, Failure, FailureKind, Provenance, Remembering, Run,
-    RunWriter, Status, Store, StoreError, StoreWriter,
+    Begin, CLAIM_AGE, ClaimNote, EntryRecord, Failure, FailureKind, Provenance, Remembering, Run, RunWriter, Status,
+    Store, StoreError, StoreWriter,
 };
 use dal_work::{Group, Kind, Outcome, Task, WorkError, grouped, panic_message, work_through};
 
@@ -19,10 +19,11 @@ use crate::estimate::CostModel;
 use crate::goes_on::{asked_again, from_shorter, whole};
 use crate::machine::peak_memory_mib;
 use crate::plan::{Plan, Trial};
-use crate::progress::{ElsewhereRun, Event, FailedLabels, FailedRun, Overall, Progress, Summary, WaitingRun};
+use crate::progress::{ElsewhereRun, Event, FailedRun, Overall, Progress, Summary, WaitingRun};
 use crate::remember::{Taken, damaged_bytes, remembering, take_old};
 use crate::replay::Replay;
 use crate::survey::Survey;
+use crate::tally::Tally;
 use crate::test_labels::label_test_set;
 use crate::watch::{
     Breaker, Doing, Evaluation, Halt, Recording, Records, Stopwatch, Timings, Yardstick, granting_committee,
@@ -35,6 +36,9 @@ pub struct RunOptions {
     pub jobs: usize,
     /// Takes up runs that failed instead of skipping them.
     pub retry_failed: bool,
+    /// With `retry_failed`: only those of these names and makings ([`Run::making`]); what has failed anew since is
+    /// left.
+    pub retried: Option<BTreeMap<String, String>>,
     /// Trials driven together at most, on an engine that trains in lock step; `None`: as many as the engine likes.
     pub together: Option<usize>,
     /// Where the answers of users' oracles are kept; `None`: beside each problem file.
@@ -44,7 +48,11 @@ pub struct RunOptions {
     pub whole: BTreeSet<String>,
     /// Without a sign of life for so long, another process that works on the same store counts as gone.
     pub claim_age: Duration,
-    /// The batch system's job that this process is part of, for people.
+    /// Where only runs are left that other processes are at work on: they are looked at again for so long, and in any
+    /// case once.
+    pub patience: Duration,
+    /// The batch system's job that this process is part of: for people, and what an earlier process of the same job had
+    /// claimed on another machine is taken over at once.
     pub job: Option<String>,
     /// What is known of this program and machine; name of the sweep, workers and number of resumptions are filled in.
     pub provenance: Provenance,
@@ -55,10 +63,12 @@ impl Default for RunOptions {
         Self {
             jobs: 1,
             retry_failed: false,
+            retried: None,
             together: None,
             answers: None,
             whole: BTreeSet::new(),
             claim_age: CLAIM_AGE,
+            patience: Duration::ZERO,
             job: None,
             provenance: Provenance::default(),
         }
@@ -74,11 +84,11 @@ impl Default for RunOptions {
 /// at its checkpoint. An error drains the other workers through the same `stop`.
 ///
 /// Several processes may run plans into one store, on several machines that share it: what one of them is at work on,
-/// the others leave alone and come back to once, at their end.
+/// the others leave alone and come back to at their end.
 ///
 /// # Errors
-/// A store that an older version writes to, or that is full; a test set that cannot be labelled. Workers then end after
-/// the entry they are at.
+/// A plan for other machines ([`Sweep::planned_for`](crate::Sweep::planned_for)); a store that an older version writes
+/// to, or that is full; a test set that cannot be labelled. Workers then end after the entry they are at.
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -87,6 +97,10 @@ pub fn run(
     stop: &Stop,
 ) -> Result<Summary, BenchError> {
     let start = Instant::now();
+    if let Some(path) = &plan.elsewhere {
+        let reason = format!("the sweep was planned for other machines, with the instructions {path}");
+        return Err(BenchError::Engine { engine: "cpu".into(), reason });
+    }
     let writer = store.writer_with(options.claim_age, options.job.clone())?;
     writer.sweep_up()?;
     let survey = Survey::of(plan, Some(store), &options.whole)?;
@@ -98,8 +112,17 @@ pub fn run(
             writer.clean(trial.key())?;
         }
     }
-    let mut open: Vec<(usize, usize)> =
-        (0..plan.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, options.retry_failed)?))).collect();
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for (i, state) in survey.states.iter().enumerate() {
+        let Some(first) = survey.first_open_entry(i, options.retry_failed) else { continue };
+        let is_over = matches!(state, Some(Status::Done | Status::Failed(_)));
+        if !is_over || is_meant(options.retried.as_ref(), &store.run(&plan.directory(i))?)? {
+            open.push((i, first));
+        }
+    }
+    let is_failed = |i: usize| matches!(survey.states[i], Some(Status::Failed(_)));
+    let skipped_failed =
+        (0..plan.trials().len()).filter(|i| is_failed(*i)).count() - open.iter().filter(|(i, _)| is_failed(*i)).count();
     let is_needed = |problem| !stop.is_draining() && open.iter().any(|&(i, _)| plan.trials()[i].problem() == problem);
     let mut oracles = Vec::new();
     let mut down: Vec<Option<String>> = vec![None; plan.problems().len()];
@@ -151,7 +174,6 @@ pub fn run(
         .map(|Group { items, cost }| Task { cost, work: items })
         .collect();
     let over = |wanted: fn(&Status) -> bool| survey.states.iter().flatten().filter(|s| wanted(s)).count();
-    let skipped_failed = if options.retry_failed { 0 } else { over(|s| matches!(s, Status::Failed(_))) };
     let summary = Summary {
         planned: plan.trials().len(),
         skipped: over(|s| *s == Status::Done) - open.iter().filter(|(i, _)| is_done(*i)).count(),
@@ -187,7 +209,7 @@ pub fn run(
         failed_labels: Mutex::new(failed_labels),
         oracles,
         writer: &writer,
-        retry_failed: options.retry_failed,
+        options,
         provenance,
         progress,
         stop,
@@ -196,17 +218,19 @@ pub fn run(
         model,
         elsewhere: Mutex::default(),
     };
-    let outcomes = shared.work(&groups, jobs);
-    // What other processes were at work on is looked at once more: some of it was finished, some left.
-    let again: Vec<Task<Vec<usize>>> =
-        lock(&shared.elsewhere).iter().map(|(i, _)| Task { cost: 1.0, work: vec![*i] }).collect();
-    let outcomes = match outcomes {
-        Ok(()) if !again.is_empty() && !stop.is_draining() => {
-            lock(&shared.elsewhere).clear();
-            shared.work(&again, jobs)
+    let mut outcomes = shared.work(&groups, jobs);
+    // What other processes were at work on is looked at again: some of it was finished, some left.
+    let waited = Instant::now();
+    while outcomes.is_ok() && !stop.is_draining() {
+        let again: Vec<Task<Vec<usize>>> =
+            lock(&shared.elsewhere).drain(..).map(|(i, _)| Task { cost: 1.0, work: vec![i] }).collect();
+        outcomes = shared.work(&again, jobs);
+        let left = options.patience.saturating_sub(waited.elapsed());
+        if lock(&shared.elsewhere).is_empty() || left.is_zero() {
+            break;
         }
-        outcomes => outcomes,
-    };
+        pause(left.min(options.patience / LOOKS), stop);
+    }
     if let Err(error) = outcomes {
         return Err(match error {
             WorkError::Fatal(error) => error,
@@ -225,6 +249,24 @@ pub fn run(
     summary.failed_labels = into_inner(shared.failed_labels).labels;
     summary.elapsed = start.elapsed();
     Ok(summary)
+}
+
+/// Looks at what other processes are at work on, over the time that is given to them.
+const LOOKS: u32 = 8;
+
+/// Waits, unless a stop is asked for.
+fn pause(time: Duration, stop: &Stop) {
+    let start = Instant::now();
+    while start.elapsed() < time && !stop.is_draining() {
+        std::thread::sleep(Duration::from_millis(100).min(time - start.elapsed().min(time)));
+    }
+}
+
+/// Whether a run that is over is one of those that are to be run again.
+fn is_meant(retried: Option<&BTreeMap<String, String>>, run: &Run) -> Result<bool, StoreError> {
+    let Some(retried) = retried else { return Ok(true) };
+    let Some(meant) = retried.get(&run.name()) else { return Ok(false) };
+    Ok(*meant == run.making()?)
 }
 
 /// An open trial: its index and first open entry, and its expected cost.
@@ -286,34 +328,6 @@ impl Ledger {
     }
 }
 
-/// Failed labels, each entry of a run once: a group that is run again after a panic reads its checkpoints again.
-#[derive(Default)]
-struct Tally {
-    entries: BTreeSet<(usize, usize)>,
-    labels: FailedLabels,
-}
-
-impl Tally {
-    /// Takes note of the failed labels before an entry; whether they are the first of their run.
-    fn add(&mut self, trial: usize, entry: usize, failed: &[FailedLabel]) -> bool {
-        let is_known = self.entries.range((trial, 0)..=(trial, usize::MAX)).next().is_some();
-        if failed.is_empty() || !self.entries.insert((trial, entry)) {
-            return false;
-        }
-        self.labels.add(failed);
-        self.labels.runs += usize::from(!is_known);
-        !is_known
-    }
-
-    /// Takes note of those of a run that is over.
-    fn add_all(&mut self, trial: usize, failed: &[(usize, FailedLabel)]) {
-        for of_entry in failed.chunk_by(|a, b| a.0 == b.0) {
-            let labels: Vec<FailedLabel> = of_entry.iter().map(|(_, label)| label.clone()).collect();
-            self.add(trial, of_entry[0].0, &labels);
-        }
-    }
-}
-
 struct Shared<'a> {
     plan: &'a Plan,
     survey: &'a Survey,
@@ -321,7 +335,7 @@ struct Shared<'a> {
     /// Per problem, the answers that are kept and who is asked for the others, where that costs something.
     oracles: Vec<Option<Remembering>>,
     writer: &'a StoreWriter,
-    retry_failed: bool,
+    options: &'a RunOptions,
     provenance: Provenance,
     progress: &'a dyn Progress,
     /// The caller's; raised when the store fails, so that the other workers end too.
@@ -466,13 +480,13 @@ impl Shared<'_> {
         let from_shorter = || from_shorter(self.survey.shorter[index].as_ref()?, trial, problem);
         let mut writer = match self.writer.begin_with(trial.key(), from_shorter)? {
             Begin::Open(writer) => writer,
-            Begin::Over(run) if self.retry_failed && matches!(run.status(), Status::Failed(_)) => {
+            Begin::Over(run) if matches!(run.status(), Status::Failed(_)) && self.is_retried(&run)? => {
                 match self.writer.retry(&run)? {
                     Some(writer) => writer,
                     None => return Ok(None),
                 }
             }
-            Begin::Over(run) if self.retry_failed && !self.survey.failed_labels[index].is_empty() => {
+            Begin::Over(run) if !self.survey.failed_labels[index].is_empty() && self.is_retried(&run)? => {
                 match self.ask_again(index, trial, &run)? {
                     Some(writer) => writer,
                     None => return Ok(None),
@@ -551,6 +565,10 @@ impl Shared<'_> {
         lock(&self.ledger).runs_over += 1;
         self.progress.event(&Event::RunStands { trial, why: why.as_deref() });
         Ok(None)
+    }
+
+    fn is_retried(&self, run: &Run) -> Result<bool, BenchError> {
+        Ok(self.options.retry_failed && is_meant(self.options.retried.as_ref(), run)?)
     }
 
     /// Who answers for a problem.

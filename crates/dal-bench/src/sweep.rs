@@ -16,6 +16,8 @@ pub struct Sweep {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
     pub(crate) file: SweepFile,
+    /// The instructions of other machines, which run it.
+    pub(crate) elsewhere: Option<String>,
 }
 
 /// The keys of a sweep file.
@@ -122,7 +124,7 @@ impl Sweep {
             let message = if about_value { format!("{message}, in `{source}`") } else { message };
             SweepError::Syntax { path: path.clone(), line, message, hint }
         })?;
-        Ok(Self { path, text: text.to_owned(), file })
+        Ok(Self { path, text: text.to_owned(), file, elsewhere: None })
     }
 
     /// The sweep's name.
@@ -177,6 +179,16 @@ impl Sweep {
     #[must_use]
     pub fn with_platform(mut self, platform: &str) -> Self {
         self.file.platform = Some(instead(platform));
+        self
+    }
+
+    /// Plans for machines whose engine `cpu` has these vector instructions, which this one may lack: runs have the ids
+    /// that they get there, costs are measured here, and [`run`](crate::run) refuses the plan. The name is taken as it
+    /// is.
+    #[must_use]
+    pub fn planned_for(mut self, platform: &str) -> Self {
+        self.file.platform = None;
+        self.elsewhere = Some(platform.to_owned());
         self
     }
 

@@ -1,5 +1,6 @@
 //! A list of work: a sweep as it was read, and its open runs cut into tasks, in a file that other machines read.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,10 @@ pub struct WorkList {
     pub platform: Option<String>,
     /// Whether failed runs are run again.
     pub retry_failed: bool,
+    /// With `retry_failed`: by name, which making of a run is run again ([`Cut::retried`](crate::Cut::retried)); one
+    /// that has failed anew since is left. Lists of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried: Option<BTreeMap<String, String>>,
     /// Expected seconds and runs of each task.
     pub tasks: Vec<(f64, Vec<String>)>,
 }
@@ -55,6 +60,7 @@ impl WorkList {
             precision: None,
             platform: None,
             retry_failed: false,
+            retried: None,
             tasks: tasks.into_iter().map(|task| (task.seconds, task.runs)).collect(),
         }
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Together, Toys, Watch, deterministic, options, plan, plan_with, small, store, table_problem};
-use dal_bench::{RunOptions, Silent, run};
+use common::{Together, Toys, Watch, built_in, deterministic, options, plan, plan_with, small, store, table_problem};
+use dal_bench::{Plan, RunOptions, Silent, Sweep, run};
 use dal_core::SeedPath;
 use dal_store::{FailureKind, RunKey, Status, Store};
 use rand::RngExt;
@@ -221,6 +221,74 @@ fn shards_are_the_whole_and_share_nothing() {
     assert_same(&store, &undisturbed(&text), "in shards");
 }
 
+/// Sixteen trials of a built-in problem.
+const BUILT_IN: &str = r#"
+name = "parts"
+seeds = 8
+[protocol]
+initial = 8
+queries = 4
+steps = 1
+test_points = 20
+pool_ratios = [2]
+[[problem]]
+id = "sine"
+preset = "published"
+network = { hidden = [4] }
+[[strategy]]
+id = "random"
+[[strategy]]
+id = "gsx"
+"#;
+
+#[test]
+fn machines_of_every_kind_cut_alike_and_one_plans_for_others() {
+    let sweep = || Sweep::parse(BUILT_IN, "parts.toml").unwrap();
+    let of = |sweep: Sweep| sweep.resolve_with(&built_in()).unwrap();
+    let part =
+        |path: &str| of(sweep().planned_for(path)).shard(0, 2).trials().iter().map(|t| t.spec().clone()).collect();
+    let (one, other): (Vec<_>, Vec<_>) = (part("avx512"), part("neon"));
+    assert_eq!((one.len(), &one), (8, &other));
+    let names = |plan: &Plan| plan.record().runs.iter().map(|run| run.directory.clone()).collect::<Vec<_>>();
+    let portable = of(sweep().planned_for("portable"));
+    assert_eq!(names(&portable), names(&of(sweep().with_platform("portable"))));
+    assert_ne!(names(&portable), names(&of(sweep().planned_for("neon"))));
+    let (_dir, store) = store();
+    let error = run(&portable, &store, &options(1), &Silent, &Stop::new()).unwrap_err().to_string();
+    assert!(error.contains("other machines"), "{error}");
+}
+
+#[test]
+fn what_failed_again_is_not_retried_twice_by_one_list() {
+    let (_dir, store) = store();
+    let plan = plan(&small(&["panics", "far"]));
+    let start = |options: &RunOptions| run(&plan, &store, options, &Silent, &Stop::new()).unwrap();
+    let failed = start(&options(1)).failed.len();
+    let cut = plan.cut(Some(&store), Duration::from_secs(30), true).unwrap();
+    assert_eq!(cut.retried.len(), failed);
+    let again = RunOptions { retry_failed: true, retried: Some(cut.retried), ..options(1) };
+    assert_eq!(start(&again).failed.len(), failed);
+    let third = start(&again);
+    assert_eq!((third.failed.len(), third.skipped_failed, third.left()), (0, failed, 0));
+}
+
+#[test]
+fn patience_outlasts_the_claim_of_one_that_is_gone() {
+    let (_dir, store) = store();
+    let text = small(&["far"]);
+    let plan = plan(&text);
+    let claim = format!("runs/.claim-{}", plan.record().runs[0].directory);
+    let note = r#"{"process":{"host":"elsewhere","pid":7},"nonce":"x","age":{"secs":3600,"nanos":0}}"#;
+    fs::write(store.root().join(&claim), note).unwrap();
+    let summary = run(&plan, &store, &options(2), &Silent, &Stop::new()).unwrap();
+    assert_eq!((summary.left(), summary.elsewhere.len()), (1, 1));
+    assert!(summary.elsewhere[0].by.contains("process 7 on elsewhere"));
+    fs::write(store.root().join(&claim), note.replace("3600", "1")).unwrap();
+    let patient = RunOptions { patience: Duration::from_secs(12), ..options(1) };
+    assert_eq!(run(&plan, &store, &patient, &Silent, &Stop::new()).unwrap().left(), 0);
+    assert_same(&store, &undisturbed(&text), "after a wait");
+}
+
 #[test]
 fn a_list_of_work_holds_every_open_run_once() {
     let (_dir, store) = store();
@@ -240,6 +308,12 @@ fn a_list_of_work_holds_every_open_run_once() {
     assert_eq!(rest.tasks.iter().map(|task| task.runs.len()).sum::<usize>(), planned.len() - 2);
     run(&whole, &store, &options(1), &Silent, &Stop::new()).unwrap();
     assert!(plan(&text).cut(Some(&store), Duration::from_secs(30), false).unwrap().tasks.is_empty());
+    let damaged = store.root().join("runs").join(&planned[0]).join("records.jsonl");
+    let whole = fs::read(&damaged).unwrap();
+    fs::write(&damaged, "half").unwrap();
+    let left_out = plan(&text).cut(Some(&store), Duration::from_secs(30), false).unwrap();
+    assert_eq!((left_out.tasks.len(), left_out.damaged.len()), (0, 1));
+    fs::write(&damaged, whole).unwrap();
     assert_same(&store, &undisturbed(&text), "through a list");
 }
 

@@ -106,7 +106,7 @@ struct RunArgs {
     #[command(flatten)]
     answers: AnswerArgs,
     /// Run one of several equal parts, as in 2/4: for machines that are started by hand, on one store or on several
-    /// that are merged later.
+    /// that are merged later. Parts that are to be merged as one result need one --platform.
     #[arg(long, value_name = "PART/PARTS", value_parser = shard)]
     shard: Option<Shard>,
     /// Without a sign of life for so long, another process that works on the same store counts as gone, and its runs

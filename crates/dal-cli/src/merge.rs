@@ -13,10 +13,12 @@ use crate::output::{Format, Rows, say};
 #[derive(clap::Args)]
 #[command(
     after_help = "A run that several stores hold must be equal in every byte of its results. Where it is not, nothing
-of it is taken, its folders are listed, and the exit code is 1; --prefer decides. Of runs that are
-not over the furthest checkpoint is taken. Answers of programs are merged by copying their files;
-of two answers to one point both are listed, and the earlier counts. Interrupted and repeated it
-comes to the same.
+of it is taken, its folders are listed, and the exit code is 1; --prefer decides. A damaged copy is
+named, and a whole one counts. Of runs that are not over the furthest checkpoint is taken; where one
+is begun in --into and failed elsewhere, it is left and listed. A run that a process is at work on
+in --into is listed, and taken by a later merge. Answers of programs are merged by copying their
+files; of two answers to one point both are listed, and the earlier counts. Interrupted and
+repeated it comes to the same.
 
 Examples:
   dal bench merge runs/cluster runs/desk --into runs/all
@@ -65,6 +67,14 @@ pub fn run(args: &Args) -> Result<Done> {
     for (path, error) in &merged.damaged {
         rows.push(vec![json!("damaged"), json!(path.display().to_string()), json!(error.to_string())]);
     }
+    for (name, by) in &merged.elsewhere {
+        rows.push(vec![json!("elsewhere"), json!(name), json!(format!("not taken: left to {by}; merge again later"))]);
+    }
+    for begun in &merged.begun_here {
+        let folders: Vec<String> = begun.folders.iter().map(|folder| folder.display().to_string()).collect();
+        let words = format!("not taken: it failed in {} and is begun here; --prefer decides", folders.join(", "));
+        rows.push(vec![json!("begun"), json!(begun.name), json!(words)]);
+    }
     if let Some(folder) = &args.answers_into {
         for from in &args.answers {
             let Merged { copied, known } = merge_answers(from, folder)?;
@@ -78,7 +88,8 @@ pub fn run(args: &Args) -> Result<Done> {
             }
         }
     }
-    let is_clean = merged.differing.is_empty() && merged.damaged.is_empty();
+    let not_taken = merged.elsewhere.len() + merged.begun_here.len();
+    let is_clean = merged.differing.is_empty() && merged.damaged.is_empty() && not_taken == 0;
     if !rows.is_empty() || args.format != Format::Table {
         Rows { columns: vec!["finding", "what", "words"], rows }.print(args.format)?;
     }
@@ -86,8 +97,9 @@ pub fn run(args: &Args) -> Result<Done> {
         0 => String::new(),
         n => format!("; {n} differ and were not taken (--prefer STORE decides)"),
     };
+    let left = if not_taken > 0 { format!("; {not_taken} were left as they are") } else { String::new() };
     say!(
-        "{} runs copied, {} known, {} checkpoints copied, {} damaged{differing}",
+        "{} runs copied, {} known, {} checkpoints copied, {} damaged{differing}{left}",
         merged.copied,
         merged.known,
         merged.begun,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use dal_bench::Learning;
 use dal_eval::MemberCounts;
-use dal_store::{Run, Status, Store, StoreError};
+use dal_store::{Listing, PlannedRun, Run, Status, Store, StoreError, SweepRecord};
 use serde_json::json;
 
 use crate::Done;
@@ -18,10 +18,10 @@ use crate::output::{Format, Rows, say};
 #[derive(clap::Args)]
 #[command(
     after_help = "Runs are counted by their names; dal bench verify looks at what they hold. What dal bench submit
-handed on is named, too. With --learning: a run has not learned if its last test error is
-not below the variance of the test labels. A member has collapsed if its training loss ends above
-half the variance of its labels, and is unsettled if it ends above ten times its own best. The
-store may be in use.
+handed on is named, too. Runs on several platforms have rows of their own. With --learning: a run
+has not learned if its last test error is not below the variance of the test labels. A member has
+collapsed if its training loss ends above half the variance of its labels, and is unsettled if it
+ends above ten times its own best. The store may be in use.
 
 Examples:
   dal bench status runs/quick
@@ -50,7 +50,8 @@ struct Group {
     learning: Learning,
 }
 
-type Groups = BTreeMap<(String, String, Option<usize>), Group>;
+/// By problem, strategy, pool ratio and numeric platform; no platform where none of their runs was begun.
+type Groups = BTreeMap<(String, String, Option<usize>, Option<String>), Group>;
 
 impl Group {
     fn count(&mut self, status: Option<&Status>) {
@@ -77,14 +78,17 @@ pub fn run(args: &Args) -> Result<Done> {
     if args.learning {
         read_all(&store, &mut groups, &mut whole, &mut seen, &mut complain)?;
     }
+    let mut sweeps: Vec<SweepRecord> = Vec::new();
     for sweep in store.sweeps()? {
-        let sweep = match sweep {
-            Ok(sweep) => sweep,
-            Err(error) => {
-                complain(error);
-                continue;
-            }
-        };
+        match sweep {
+            Ok(sweep) => sweeps.push(sweep),
+            Err(error) => complain(error),
+        }
+    }
+    // What was planned with more seeds later knows the platform of what was planned before.
+    sweeps.sort_by_key(|sweep| std::cmp::Reverse(sweep.runs.len()));
+    for sweep in sweeps {
+        let platforms = platforms(&store, &listing, &sweep.runs);
         for planned in sweep.runs {
             if seen.contains(&planned.directory) {
                 continue;
@@ -92,10 +96,11 @@ pub fn run(args: &Args) -> Result<Done> {
             let standing = if args.learning { Ok(None) } else { store.standing(&planned.directory, &listing) };
             match standing {
                 Ok(status) => {
-                    if matches!(status, Some(Status::Done | Status::Failed(_))) {
+                    if matches!(status, Some(Status::Done)) {
                         over.insert(planned.directory.clone());
                     }
-                    let key = (planned.problem, planned.strategy, planned.pool_ratio);
+                    let platform = platforms.get(&planned.problem).cloned();
+                    let key = (planned.problem, planned.strategy, planned.pool_ratio, platform);
                     groups.entry(key).or_default().count(status.as_ref());
                 }
                 Err(error) => complain(error),
@@ -117,7 +122,13 @@ pub fn run(args: &Args) -> Result<Done> {
     if args.learning {
         columns.extend(["failed_labels", "not_learned", "members", "collapsed", "unsettled"]);
     }
-    let rows = groups.into_iter().map(|((problem, strategy, pool_ratio), g)| {
+    let without =
+        |groups: &Groups| groups.keys().map(|(p, s, r, _)| (p.clone(), s.clone(), *r)).collect::<BTreeSet<_>>();
+    let has_several = without(&groups).len() < groups.len();
+    if has_several {
+        columns.push("platform");
+    }
+    let rows = groups.into_iter().map(|((problem, strategy, pool_ratio, platform), g)| {
         let mut row = vec![json!(problem), json!(strategy), json!(pool_ratio)];
         row.extend([g.done, g.failed, g.begun, g.absent].map(|n| json!(n)));
         if args.learning {
@@ -125,25 +136,46 @@ pub fn run(args: &Args) -> Result<Done> {
             let more = [g.failed_labels, g.learning.not_learned.len(), trained, collapsed, unsettled];
             row.extend(more.map(|n| json!(n)));
         }
+        if has_several {
+            row.push(json!(platform));
+        }
         row
     });
     Rows { columns, rows: rows.collect() }.print(args.format)?;
     for line in learning_lines(&whole) {
         say!("{line}");
     }
-    match listing.claimed().len() {
+    match store.at_work(&listing).len() {
         0 => {}
         1 => say!("a process is at work on 1 run"),
         n => say!("processes are at work on {n} runs"),
     }
     // What was looked for above is not looked for again.
-    tell_handed(&store, &|run| over.contains(run) || follow::is_over(&store, &listing, run))?;
-    Ok(if some_failed { Done::Partly } else { Done::Fully })
+    let is_over =
+        |run: &str, retried: Option<&str>| over.contains(run) || follow::is_over(&store, &listing, run, retried);
+    let complaints = tell_handed(&store, &is_over)?;
+    Ok(if some_failed || complaints > 0 { Done::Partly } else { Done::Fully })
 }
 
-fn group_of(run: &Run) -> (String, String, Option<usize>) {
+fn group_of(run: &Run) -> (String, String, Option<usize>, Option<String>) {
     let spec = run.spec();
-    (spec.problem.variant.clone(), spec.strategy.variant.clone(), spec.pool_ratio())
+    let platform = Some(run.key().platform.clone());
+    (spec.problem.variant.clone(), spec.strategy.variant.clone(), spec.pool_ratio(), platform)
+}
+
+/// The numeric platforms of what a sweep planned, by problem: one run of each that was begun is read.
+fn platforms(store: &Store, listing: &Listing, runs: &[PlannedRun]) -> BTreeMap<String, String> {
+    let mut platforms = BTreeMap::new();
+    for planned in runs {
+        let is_begun = || listing.has_whole(&planned.directory) || listing.has_attempt(&planned.directory);
+        if !platforms.contains_key(&planned.problem)
+            && is_begun()
+            && let Ok(run) = store.run(&planned.directory)
+        {
+            platforms.insert(planned.problem.clone(), run.key().platform.clone());
+        }
+    }
+    platforms
 }
 
 /// Reads every run with its records.
@@ -174,9 +206,10 @@ fn read_all(
     Ok(())
 }
 
-/// What was handed to batch systems, and where that stands.
-fn tell_handed(store: &Store, is_over: &dyn Fn(&str) -> bool) -> Result<()> {
-    let lists = Handed::all(&store.root().join("tasks"))?;
+/// What was handed to batch systems, and where that stands; how many lists cannot be read.
+fn tell_handed(store: &Store, is_over: &follow::IsOver<'_>) -> Result<usize> {
+    let mut complaints = 0;
+    let lists = Handed::readable(&store.root().join("tasks"), &mut complaints)?;
     let is_slurms = lists.iter().any(|handed| handed.options().is_ok_and(|options| options.is_some()));
     let queue = if is_slurms { slurm::queue() } else { Ok(BTreeMap::new()) };
     if let Err(error) = &queue {
@@ -184,8 +217,16 @@ fn tell_handed(store: &Store, is_over: &dyn Fn(&str) -> bool) -> Result<()> {
     }
     let queue = queue.unwrap_or_default();
     for handed in lists {
-        let standing = follow::Standing::of(&handed, is_over, &queue)?;
-        let name = handed.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let standing = handed.options().and_then(|_| follow::Standing::of(&handed, is_over, &queue));
+        let standing = match standing {
+            Ok(standing) => standing,
+            Err(error) => {
+                say!("{error:#}");
+                complaints += 1;
+                continue;
+            }
+        };
+        let name = handed.name();
         let running = standing.queued.iter().filter(|(_, _, queued)| queued.state == "RUNNING").count();
         let held = standing.queued.iter().filter(|(_, _, queued)| queued.is_held()).count();
         let held = if held > 0 { format!(", {held} held (dal bench resubmit releases them)") } else { String::new() };
@@ -196,5 +237,5 @@ fn tell_handed(store: &Store, is_over: &dyn Fn(&str) -> bool) -> Result<()> {
             standing.queued.len() - running
         );
     }
-    Ok(())
+    Ok(complaints)
 }

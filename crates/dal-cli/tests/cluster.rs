@@ -65,6 +65,48 @@ fn shards_that_are_merged_are_the_whole() {
 }
 
 #[test]
+fn a_sweep_is_submitted_for_machines_that_have_what_this_one_lacks() {
+    let dir = folder(20);
+    let submit = ["bench", "submit", "sweep.toml", "--executor", "lines", "--platform"];
+    let own = succeed(dir.path(), &["bench", "kernels"]);
+    let other = ["avx512", "avx2", "neon"].into_iter().find(|path| !own.lines().any(|line| line == *path)).unwrap();
+    let lines = succeed(dir.path(), &[&submit[..], &[other, "--store", "other"]].concat());
+    assert!(lines.lines().count() == 1, "{lines}");
+    refuse(dir.path(), &["bench", "work", "other/tasks/0001/list.json"], &["this machine cannot do", other]);
+    refuse(dir.path(), &[&submit[..], &["mmx", "--store", "mmx"]].concat(), &["mmx", "avx512, avx2, neon, portable"]);
+    assert!(!dir.path().join("mmx").exists());
+
+    // The same sweep by another name of its folder keeps its instructions.
+    succeed(dir.path(), &[&submit[..], &["portable", "--store", "store"]].concat());
+    fs::create_dir(dir.path().join("beside")).unwrap();
+    succeed(dir.path(), &["bench", "submit", "beside/../sweep.toml", "--executor", "lines", "--store", "store"]);
+    let list = fs::read_to_string(dir.path().join("store/tasks/0002/list.json")).unwrap();
+    assert!(list.contains(r#""platform":"portable""#), "{list}");
+
+    // Runs on another platform have rows of their own.
+    bench(dir.path(), "store", &["--shard", "1/2"]);
+    let rows = succeed(dir.path(), &["bench", "status", "store", "--format", "csv"]);
+    assert!(!rows.contains("platform"), "{rows}");
+    if own.lines().any(|line| line != "portable") {
+        succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--shard", "1/2"]);
+        let rows = succeed(dir.path(), &["bench", "status", "store", "--format", "csv"]);
+        assert!(rows.lines().count() == 5 && rows.contains("cpu/portable/"), "{rows}");
+    }
+
+    // A list that was cut short is named, and the others are told of.
+    fs::write(dir.path().join("store/tasks/0001/list.json"), "{").unwrap();
+    let (code, _, said) = run(dir.path(), &["bench", "status", "store"]);
+    assert!(code == 1 && said.contains("0001") && said.contains("tasks/0002: 1 of 1 tasks open"), "{said}");
+
+    // A damaged run is in no task, which is said.
+    bench(dir.path(), "store", &[]);
+    let damaged = fs::read_dir(dir.path().join("store/runs")).unwrap().flatten().next().unwrap().path();
+    fs::write(damaged.join("records.jsonl"), "half").unwrap();
+    let (code, lines, said) = run(dir.path(), &[&submit[..], &["portable", "--store", "store"]].concat());
+    assert!(code == 1 && lines.is_empty() && said.contains("left out: "), "{said}");
+}
+
+#[test]
 #[cfg(unix)]
 fn lines_are_commands_whatever_the_paths_are_called() {
     let dir = folder(20);

@@ -26,6 +26,8 @@ pub struct Listing {
     pub(crate) unborn: Vec<String>,
     /// Runs that are claimed.
     pub(crate) claimed: Vec<String>,
+    /// Claims that are put in their place or taken away, or that a kill left on the way.
+    pub(crate) unclaimed: Vec<String>,
 }
 
 impl Listing {
@@ -37,7 +39,11 @@ impl Listing {
                     listing.whole.push(found.name);
                 }
             } else if let Some(run) = found.name.strip_prefix(CLAIM) {
-                listing.claimed.push(run.to_owned());
+                if is_hashed(run) {
+                    listing.claimed.push(run.to_owned());
+                } else {
+                    listing.unclaimed.push(found.name);
+                }
             } else if found.is_dir && found.name.starts_with(TRY) {
                 if let Some(parts) = parts(&found.name) {
                     listing.attempts.entry(parts.run.to_owned()).or_default().push(found.name);
@@ -57,11 +63,6 @@ impl Listing {
     /// Whether somewhere an attempt at this run was begun.
     pub fn has_attempt(&self, run: &str) -> bool {
         self.attempts.contains_key(&short(run))
-    }
-
-    /// Names of the runs that a process is or was at work on when it ended.
-    pub fn claimed(&self) -> &[String] {
-        &self.claimed
     }
 
     /// Folders with this many runs are listed anew at every question.

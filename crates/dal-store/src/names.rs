@@ -1,6 +1,7 @@
 //! How what lies in a folder of runs is called: runs, attempts at them, and what is not whole yet.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,8 +54,14 @@ pub(crate) fn short(run: &str) -> String {
     }
 }
 
+/// The machine, in a name: two of one name, or that share its beginning, are told apart.
 pub(crate) fn host() -> String {
-    ProcessName::this().file_part()
+    static HOST: OnceLock<String> = OnceLock::new();
+    let of = |this: &ProcessName| {
+        let whole = short_hash(format!("{} {} {}", this.host, this.boot, this.space).as_bytes());
+        format!("{}.{}", this.file_part(), &whole[..8])
+    };
+    HOST.get_or_init(|| of(&ProcessName::this())).clone()
 }
 
 /// Whether a folder of this name may be an attempt at this run.
@@ -89,7 +96,11 @@ pub(crate) fn list_all(dir: &Path) -> Result<Vec<Found>, StoreError> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let kind = entry.file_type().map_err(failed)?;
+        let kind = match entry.file_type() {
+            // Another process has removed it since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            kind => kind.map_err(failed)?,
+        };
         let is_dir = kind.is_dir() || kind.is_symlink() && entry.path().is_dir();
         all.push(Found { name: entry.file_name().to_string_lossy().into_owned(), is_dir });
     }
@@ -114,6 +125,8 @@ mod tests {
         let name = name_of(run);
         assert_eq!(parts(&name), Some(Parts { run, host: &host(), pid: std::process::id() }));
         assert_ne!(name, name_of(run), "two attempts of one process");
+        let (name, hash) = host().rsplit_once('.').map(|(name, hash)| (name.to_owned(), hash.to_owned())).unwrap();
+        assert_eq!((name, hash.len()), (ProcessName::this().file_part(), 8));
         let long = format!("{}-0235b744c06c5a20", "x".repeat(230));
         assert!(name_of(&long).len() < 255);
         assert_eq!(parts(&name_of(&long)).unwrap().run, "~-0235b744c06c5a20");

@@ -14,7 +14,7 @@ use crate::error::{StoreError, json_words};
 use crate::journal::{self, Checkpoint};
 use crate::names;
 use crate::record::{EntryRecord, EntryTiming, Footer, Provenance, Status, TestLabels};
-use crate::spec::{RunKey, RunSpec, hash};
+use crate::spec::{RunKey, RunSpec, hash, short_hash};
 
 pub(crate) const SPEC: &str = "spec.json";
 pub(crate) const RECORDS: &str = "records.jsonl";
@@ -146,6 +146,16 @@ impl Run {
             Some(dir) => Self::open(dir).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Tells one making of a run that is over from another, which may have come to the same: the hash of its footer and
+    /// provenance.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn making(&self) -> Result<String, StoreError> {
+        let read = |name| read_optional(&self.dir.join(name)).map(Option::unwrap_or_default);
+        Ok(short_hash((read(FOOTER)? + &read(PROVENANCE)?).as_bytes()))
     }
 
     /// What its errors are held against; `None` until the run is over, and of older stores.

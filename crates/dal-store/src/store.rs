@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::attempt::{self, Listing};
 use crate::canonical::canonical_json;
-use crate::claim::{CLAIM, ClaimNote, Claims, Taken};
+use crate::claim::{self, CLAIM, ClaimNote, Claims, Taken};
 use crate::error::{StoreError, json_words};
 use crate::journal::Checkpoint;
 use crate::names::{Found, HIDDEN, is_hashed, is_older, list_all, name_of, short};
@@ -54,12 +54,23 @@ impl Store {
     /// # Errors
     /// No such directory, something else in it, a layout of another version, an unreadable `store.json`.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let root = root.into();
+        Self::open_while(root.into(), &|| ())
+    }
+
+    /// As [`open`](Self::open); `meanwhile` happens behind the first look.
+    fn open_while(root: PathBuf, meanwhile: &dyn Fn()) -> Result<Self, StoreError> {
         let path = root.join(MANIFEST);
-        let text = match fs::read_to_string(&path) {
+        let read = fs::read_to_string(&path);
+        meanwhile();
+        let text = match read {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Err(match is_empty(&root) {
+                let found = is_empty(&root);
+                // Another process may have made the store between the two looks.
+                if matches!(found, Ok(false)) && path.exists() {
+                    return Self::open_while(root, &|| ());
+                }
+                return Err(match found {
                     Ok(true) => StoreError::Absent { path: root },
                     Ok(false) => StoreError::NotAStore { path: root },
                     Err(error) if error.kind() == io::ErrorKind::NotFound => StoreError::Absent { path: root },
@@ -262,6 +273,24 @@ impl Store {
         }
     }
 
+    /// The run of this name, by a listing made before; `None` if it was not begun.
+    pub(crate) fn run_in(&self, name: &str, listing: &Listing) -> Result<Option<Run>, StoreError> {
+        let dir = self.root.join(RUNS).join(name);
+        if dir.exists() {
+            return Run::open(dir).map(Some);
+        }
+        match self.furthest_attempt(name, listing)? {
+            None if dir.exists() => Run::open(dir).map(Some),
+            found => Ok(found),
+        }
+    }
+
+    /// Who is at work on runs, by a listing made before: claims of processes that are known to be gone, or that gave no
+    /// sign of life for their time, do not count.
+    pub fn at_work(&self, listing: &Listing) -> Vec<ClaimNote> {
+        claim::at_work(&self.root.join(RUNS), &listing.claimed)
+    }
+
     fn run_dir(&self, key: &RunKey) -> PathBuf {
         self.root.join(RUNS).join(key.directory_name())
     }
@@ -432,6 +461,11 @@ impl StoreWriter {
         for name in listing.claimed.iter().filter(|name| by_short.contains_key(*name)) {
             remove_if_there(&runs.join(format!("{CLAIM}{name}")))?;
         }
+        let run_of = |name: &str| Some(name.strip_prefix(CLAIM)?.rsplit_once('.')?.0.to_owned());
+        let is_over = |name: &&String| run_of(name).is_some_and(|run| by_short.contains_key(&run));
+        for name in listing.unclaimed.iter().filter(is_over) {
+            remove_if_there(&runs.join(name))?;
+        }
         Ok(())
     }
 
@@ -524,7 +558,11 @@ fn forget_dead(attempts: Vec<PathBuf>) -> Vec<PathBuf> {
     others
 }
 
+/// Looks first: a folder that is read-only refuses to remove what is not there, too.
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(());
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, "remove")(error)),
         _ => Ok(()),
@@ -559,4 +597,20 @@ fn list(dir: &Path) -> Result<Vec<Found>, StoreError> {
     let mut found = list_all(dir)?;
     found.retain(|found| !found.name.starts_with(HIDDEN) && !found.name.ends_with(".tmp"));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_another_process_makes_between_two_looks_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("store");
+        let made = || {
+            let store = Store::open_or_create(&root).unwrap();
+            fs::create_dir(store.root().join(RUNS).join("sine-gsx-g2-s0-0235b744c06c5a20")).unwrap();
+        };
+        assert!(Store::open_while(root.clone(), &made).is_ok());
+    }
 }

@@ -253,6 +253,18 @@ fn an_older_version_that_writes_is_waited_for() {
     assert!(fs::File::open(&path).unwrap().try_lock().is_err(), "and kept away");
 }
 
+/// Claims look as if their owners had slept for years.
+fn sleeps(store: &Store) {
+    // Each is touched once at its start.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    for file in fs::read_dir(store.root().join("runs")).unwrap().flatten() {
+        if file.file_name().to_string_lossy().starts_with(".claim-") {
+            let claim = fs::File::options().write(true).open(file.path()).unwrap();
+            claim.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        }
+    }
+}
+
 #[test]
 fn of_several_processes_one_works_on_a_run_and_the_first_at_its_end_counts() {
     let (_dir, store) = store();
@@ -262,8 +274,8 @@ fn of_several_processes_one_works_on_a_run_and_the_first_at_its_end_counts() {
     let Begin::Elsewhere(note) = store.writer().unwrap().begin(&key(0)).unwrap() else { panic!("it is claimed") };
     assert_eq!(note.process, dal_store::ProcessName::this());
     // The others believe it gone, and go on from a copy.
-    std::thread::sleep(std::time::Duration::from_millis(20));
-    let hasty = store.writer_with(std::time::Duration::ZERO, None).unwrap();
+    sleeps(&store);
+    let hasty = store.writer().unwrap();
     let mut other = open(&hasty, &key(0));
     assert_eq!(other.checkpoint().records.len(), 2);
     assert_ne!(other.directory(), sleeper.directory());
@@ -282,9 +294,9 @@ fn of_several_processes_one_works_on_a_run_and_the_first_at_its_end_counts() {
 #[test]
 fn two_that_come_to_the_end_leave_one_run() {
     let (_dir, store) = store();
-    let (one, two) = (store.writer().unwrap(), store.writer_with(std::time::Duration::ZERO, None).unwrap());
+    let (one, two) = (store.writer().unwrap(), store.writer().unwrap());
     let mut first = open(&one, &key(0));
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    sleeps(&store);
     let mut second = open(&two, &key(0));
     steps().iter().for_each(|step| step(&mut first).unwrap());
     steps().iter().for_each(|step| step(&mut second).unwrap());
@@ -358,6 +370,59 @@ fn merging_takes_equal_runs_once_and_differing_ones_not_at_all() {
     assert_eq!(merge(Some(0)).copied, 1);
     assert_eq!(of(into, 2), of(a, 2));
     assert!(into.root().join("quarantine/runs").join(key(2).directory_name()).is_dir());
+}
+
+#[test]
+fn merging_claims_first_goes_past_damage_and_keeps_what_was_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let stores = ["a", "b", "into"].map(|name| Store::open_or_create(dir.path().join(name)).unwrap());
+    let [a, b, into] = &stores;
+    let failure = Failure { kind: FailureKind::Training, entry: 0, message: "it broke".into() };
+    let write = |store: &Store, seed: u64, n_steps: usize, end: Option<bool>| {
+        let writer = store.writer().unwrap();
+        let mut run = open(&writer, &key(seed));
+        steps()[..n_steps].iter().for_each(|step| step(&mut run).unwrap());
+        match end {
+            Some(true) => drop(run.finish(&Provenance::default()).unwrap()),
+            Some(false) => drop(run.fail(failure.clone(), &Provenance::default()).unwrap()),
+            None => {}
+        }
+    };
+    let spoil = |store: &Store, seed: u64| {
+        fs::write(store.root().join("runs").join(key(seed).directory_name()).join("queries.npy"), "half").unwrap();
+    };
+    let of = |store: &Store, seed| deterministic_files(store.find(&key(seed)).unwrap().unwrap().directory());
+    let from = [a.clone(), b.clone()];
+    let merge = |prefer| into.writer().unwrap().merge(&from, prefer).unwrap();
+    // Another process is at work on 0, of which a form is here as well.
+    write(a, 0, 16, Some(true));
+    write(into, 0, 12, Some(true));
+    let claim = into.root().join("runs").join(format!(".claim-{}", key(0).directory_name()));
+    fs::write(&claim, r#"{"process":{"host":"elsewhere","pid":7},"nonce":"x"}"#).unwrap();
+    let here = of(into, 0);
+    let merged = merge(Some(0));
+    assert_eq!((merged.copied, merged.elsewhere.len()), (0, 1), "{merged:?}");
+    assert!(merged.elsewhere[0].1.contains("process 7 on elsewhere"));
+    assert_eq!(of(into, 0), here, "nothing was set aside");
+    fs::remove_file(&claim).unwrap();
+    assert_eq!(merge(Some(0)).copied, 1);
+    // One of two copies is damaged; then the one that is here.
+    write(a, 1, 16, Some(true));
+    write(b, 1, 16, Some(true));
+    spoil(a, 1);
+    let merged = merge(None);
+    assert_eq!((merged.copied, merged.damaged.len()), (1, 1), "{merged:?}");
+    spoil(into, 1);
+    let merged = merge(None);
+    assert_eq!((merged.copied, merged.damaged.len()), (1, 2), "{merged:?}");
+    assert_eq!(of(into, 1), of(b, 1));
+    // It failed there and is begun here.
+    write(a, 2, 5, Some(false));
+    write(into, 2, 9, None);
+    let merged = merge(None);
+    assert_eq!((merged.copied, merged.begun_here.len()), (0, 1), "{merged:?}");
+    assert_eq!(*into.find(&key(2)).unwrap().unwrap().status(), Status::Partial { entries: 2 });
+    assert_eq!(merge(Some(0)).copied, 1);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use self::records::{departures, own_problems, planned_run, run_spec};
 use crate::catalogue::{Catalogue, FoundStrategy};
 use crate::error::SweepError;
 use crate::plan::{Plan, Trial};
-use crate::platform::platform;
+use crate::platform::{platform, with_instructions};
 use crate::problem::PlannedProblem;
 use crate::sweep::{ProblemFile, StrategyFile, Sweep};
 
@@ -108,7 +108,8 @@ impl Resolver<'_> {
             runs,
         };
         let rates = problems.iter().map(|_| OnceLock::new()).collect();
-        Ok(Plan { record, clock: Arc::clone(self.catalogue.clock()), problems, trials, is_recorded: false, rates })
+        let (clock, elsewhere) = (Arc::clone(self.catalogue.clock()), self.sweep.elsewhere.clone());
+        Ok(Plan { record, clock, problems, trials, is_recorded: false, elsewhere, rates })
     }
 
     /// The engine for models of a kind.
@@ -221,7 +222,10 @@ impl Resolver<'_> {
         let split = self.split(&problem, &mut protocol, key, at)?;
         self.sizes(&problem, &model, &protocol, &ratios, entry, key)?;
         let learner = engine.learner(&model, problem.shape()).map_err(|error| self.refused(&error, entry, key, at))?;
-        let platform = platform(&*learner);
+        let platform = match &self.sweep.elsewhere {
+            Some(path) => with_instructions(platform(&*learner), path),
+            None => platform(&*learner),
+        };
         drop(learner);
         let mut rehearsed: Vec<Needs> = Vec::new();
         for chosen in strategies.iter().filter(|c| !entry.skip.iter().any(|id| *id.get_ref() == c.id)) {

@@ -12,7 +12,7 @@ use super::{submit, work_folder};
 use crate::Done;
 use crate::output::say;
 
-/// A task is handed on so often, the first time included: what fails on every machine is no machine's fault.
+/// A task is started so often, the first time included: what fails on every machine is no machine's fault.
 const MOST_TIMES: usize = 5;
 
 /// `dal bench resubmit`.
@@ -51,19 +51,25 @@ pub struct Standing {
     pub open: Vec<usize>,
     /// Those of them that Slurm has queued or runs, by its ids.
     pub queued: Vec<(usize, String, Queued)>,
-    /// How often each was handed on.
+    /// How often Slurm has started each.
     pub times: BTreeMap<usize, usize>,
 }
 
+/// Whether a run is over, and where a list retries it not the making that the list names.
+pub type IsOver<'a> = dyn Fn(&str, Option<&str>) -> bool + 'a;
+
 impl Standing {
     /// Of a list, by which runs are over and what Slurm says.
-    pub fn of(handed: &Handed, is_over: &dyn Fn(&str) -> bool, queue: &BTreeMap<String, Queued>) -> Result<Self> {
-        let is_open = |runs: &[String]| runs.iter().any(|run| !is_over(run));
+    pub fn of(handed: &Handed, is_over: &IsOver<'_>, queue: &BTreeMap<String, Queued>) -> Result<Self> {
+        let retried = |run: &String| handed.list.retried.as_ref()?.get(run).map(String::as_str);
+        let is_open = |runs: &[String]| runs.iter().any(|run| !is_over(run, retried(run)));
         let tasks = handed.list.tasks.iter().enumerate();
         let open: Vec<usize> = tasks.filter(|(_, (_, runs))| is_open(runs)).map(|(task, _)| task).collect();
-        let (mut queued, mut times) = (Vec::new(), BTreeMap::new());
+        let (mut queued, mut times, was_started) = (Vec::new(), BTreeMap::new(), handed.started());
         for (task, id) in handed.submitted()?.iter().flat_map(super::jobs::Submitted::tasks) {
-            *times.entry(task).or_insert(0) += 1;
+            if was_started(&id) {
+                *times.entry(task).or_insert(0) += 1;
+            }
             if let Some(known) = queue.get(&id).filter(|known| known.is_active()) {
                 queued.push((task, id, known.clone()));
             }
@@ -72,9 +78,17 @@ impl Standing {
     }
 }
 
-/// Whether a run is over; one that cannot be read is none to be started.
-pub fn is_over(store: &Store, listing: &Listing, run: &str) -> bool {
-    !matches!(store.standing(run, listing), Ok(None | Some(Status::Partial { .. })))
+/// Whether a run is over, and where it failed not the making that is to be run again; one that cannot be read is none
+/// to be started.
+pub fn is_over(store: &Store, listing: &Listing, run: &str, retried: Option<&str>) -> bool {
+    match store.standing(run, listing) {
+        Ok(None | Some(Status::Partial { .. })) => false,
+        Ok(Some(Status::Failed(_))) if retried.is_some() => {
+            let making = store.run(run).and_then(|run| run.making());
+            !making.is_ok_and(|making| Some(making.as_str()) == retried)
+        }
+        _ => true,
+    }
 }
 
 /// Runs `dal bench resubmit`.
@@ -82,14 +96,23 @@ pub fn resubmit(args: &ResubmitArgs) -> Result<Done> {
     let store = Store::open(&args.store)?;
     let listing = store.listing()?;
     let queue = slurm::queue()?;
-    let mut done = Done::Fully;
+    let mut complaints = 0;
     let mut handed_on = BTreeSet::new();
-    for handed in Handed::all(&work_folder(&store))?.into_iter().rev() {
-        if handed.options()?.is_none() {
-            continue;
-        }
-        let name = handed.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let standing = Standing::of(&handed, &|run| is_over(&store, &listing, run), &queue)?;
+    for handed in Handed::readable(&work_folder(&store), &mut complaints)?.into_iter().rev() {
+        let known = handed.options().and_then(|options| match options {
+            Some(_) => Standing::of(&handed, &is_over_in(&store, &listing), &queue).map(Some),
+            None => Ok(None),
+        });
+        let standing = match known {
+            Ok(Some(standing)) => standing,
+            Ok(None) => continue,
+            Err(error) => {
+                say!("{error:#}");
+                complaints += 1;
+                continue;
+            }
+        };
+        let name = handed.name();
         for (task, id, queued) in &standing.queued {
             match slurm::release(id, queued) {
                 Ok(true) => say!("{name}: task {task} ({id}) was released ({})", queued.reason),
@@ -105,19 +128,28 @@ pub fn resubmit(args: &ResubmitArgs) -> Result<Done> {
             open.partition(|task| standing.times.get(task).is_none_or(|times| *times < MOST_TIMES));
         if !given_up.is_empty() {
             say!(
-                "{name}: {} tasks came to no end {MOST_TIMES} times and are not handed on again; their logs are in {}",
+                "{name}: {} tasks were started {MOST_TIMES} times without an end, and are not handed on \
+                 again; their logs are in {}",
                 given_up.len(),
                 handed.folder.join("logs").display()
             );
-            done = Done::Partly;
+            complaints += 1;
         }
         if !again.is_empty() && matches!(submit::submit(&handed, &again)?, Done::Partly) {
-            done = Done::Partly;
+            complaints += 1;
         }
         say!("{name}: {} tasks open, {} queued, {} handed on", standing.open.len(), is_queued.len(), again.len());
         handed_on.extend(handed.list.tasks.iter().flat_map(|(_, runs)| runs.clone()));
     }
-    Ok(done)
+    Ok(done(complaints))
+}
+
+fn is_over_in(store: &Store, listing: &Listing) -> impl Fn(&str, Option<&str>) -> bool {
+    move |run, retried| is_over(store, listing, run, retried)
+}
+
+fn done(complaints: usize) -> Done {
+    if complaints > 0 { Done::Partly } else { Done::Fully }
 }
 
 /// Runs `dal bench cancel`.
@@ -125,11 +157,17 @@ pub fn cancel(args: &CancelArgs) -> Result<Done> {
     let store = Store::open(&args.store)?;
     let (listing, queue) = (store.listing()?, slurm::queue()?);
     let mut ids = Vec::new();
-    for handed in Handed::all(&work_folder(&store))? {
-        let standing = Standing::of(&handed, &|run| is_over(&store, &listing, run), &queue)?;
-        ids.extend(standing.queued.into_iter().map(|(_, id, _)| id));
+    let mut complaints = 0;
+    for handed in Handed::readable(&work_folder(&store), &mut complaints)? {
+        match Standing::of(&handed, &is_over_in(&store, &listing), &queue) {
+            Ok(standing) => ids.extend(standing.queued.into_iter().map(|(_, id, _)| id)),
+            Err(error) => {
+                say!("{error:#}");
+                complaints += 1;
+            }
+        }
     }
     slurm::cancel(&ids)?;
     say!("{} tasks ended", ids.len());
-    Ok(Done::Fully)
+    Ok(done(complaints))
 }

@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use dal_nn::FastTrainer;
 
 use super::slurm::{self, NodeType};
 use crate::Done;
 use crate::output::{outln, say};
 
+/// Every name of instructions.
+pub const KNOWN: [&str; 4] = ["avx512", "avx2", "neon", "portable"];
 /// What nodes are taken to have that could not be asked: nearly every x86 processor of the last ten years has it.
 const COMMON: &str = "avx2";
 /// Options of sbatch that say where a user may run something: those that a probe needs, too.
@@ -43,15 +45,24 @@ pub fn guessed() -> String {
 /// asked (no node of it is free, or all are down), it is said, and nothing better than the common ones is taken.
 ///
 /// # Errors
-/// Slurm that does not tell its nodes.
+/// Slurm that does not tell its nodes, or has none there.
 pub fn common_to_nodes(sbatch_args: &[String]) -> Result<String> {
-    let partition = sbatch_args.iter().find_map(|arg| arg.strip_prefix("--partition="));
+    let partition = sbatch_args.iter().rev().find_map(|arg| arg.strip_prefix("--partition="));
     let types = slurm::node_types(partition)?;
+    if types.is_empty() {
+        let place =
+            partition.map_or("a default partition".to_owned(), |partition| format!("the partition {partition}"));
+        bail!(
+            "sinfo names no nodes of {place}: name one with --sbatch-arg=--partition=NAME, or say with --platform \
+             which instructions its nodes have ({})",
+            KNOWN.join(", ")
+        );
+    }
     let dal = std::env::current_exe().context("where this program lies")?;
     let place = sbatch_args.iter().filter(|arg| PLACE.iter().any(|option| arg.starts_with(option)));
     let place: Vec<OsString> = place.map(OsString::from).collect();
     let mut answers = Vec::new();
-    let mut is_complete = !types.is_empty();
+    let mut is_complete = true;
     for kind in &types {
         match ask(kind, &place, &dal.clone().into()) {
             Ok(paths) => {
@@ -85,7 +96,7 @@ fn ask(kind: &NodeType, place: &[OsString], dal: &OsString) -> Result<Vec<String
     for node in kind.free.iter().take(2) {
         match slurm::run_on(node, place, &[dal.clone(), "bench".into(), "kernels".into()]) {
             Ok(text) => {
-                let known: BTreeSet<&str> = ["avx512", "avx2", "neon", "portable"].into();
+                let known: BTreeSet<&str> = KNOWN.into();
                 let paths: Vec<String> =
                     text.lines().map(str::trim).filter(|line| known.contains(line)).map(str::to_owned).collect();
                 if !paths.is_empty() {

@@ -71,16 +71,61 @@ pub fn max_array_size() -> usize {
     size.unwrap_or(1001)
 }
 
-/// The longest time that a partition (the default one, if none is named) gives a job, in seconds; `None`: no limit is
-/// known.
-pub fn longest_time(partition: Option<&str>) -> Option<f64> {
-    let text = call("sinfo", &["-h".into(), "-o".into(), "%P|%l".into()]).ok()?;
+/// The longest time that each of some partitions (`a,b`; the default one, if none is named) gives a job, in seconds;
+/// `None`: no limit is known.
+pub fn longest_time(partitions: Option<&str>) -> Option<f64> {
+    shortest_limit(&call("sinfo", &["-h".into(), "-o".into(), "%P|%l".into()]).ok()?, partitions)
+}
+
+fn shortest_limit(text: &str, partitions: Option<&str>) -> Option<f64> {
     let times = text.lines().filter_map(|line| line.split_once('|'));
-    let wanted = |name: &str| match partition {
-        Some(partition) => name.trim_end_matches('*') == partition,
+    times
+        .filter(|(name, _)| is_wanted(name.trim(), partitions))
+        .filter_map(|(_, time)| seconds(time.trim()))
+        .min_by(f64::total_cmp)
+}
+
+/// Whether sinfo's name of a partition, which marks the default one, is among those that were asked for.
+fn is_wanted(name: &str, partitions: Option<&str>) -> bool {
+    match partitions {
+        Some(partitions) => partitions.split(',').any(|wanted| wanted.trim() == name.trim_end_matches('*')),
         None => name.ends_with('*'),
-    };
-    times.filter(|(name, _)| wanted(name)).find_map(|(_, time)| seconds(time.trim()))
+    }
+}
+
+/// Options of sbatch that are looked at here, each as one word of the long form (`--partition=gpu`), whether they were
+/// given as `-p gpu`, `-pgpu`, `--partition gpu` or so; the others as they are.
+pub fn long_options(args: &[String]) -> Vec<String> {
+    const KNOWN: [(&str, &str); 9] = [
+        ("-p", "--partition"),
+        ("-A", "--account"),
+        ("-q", "--qos"),
+        ("-C", "--constraint"),
+        ("-t", "--time"),
+        ("-M", "--clusters"),
+        ("-o", "--output"),
+        ("", "--reservation"),
+        ("", "--signal"),
+    ];
+    let mut long = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let parts = KNOWN.iter().find_map(|(short, name)| match arg.strip_prefix(name) {
+            Some("") => Some((name, None)),
+            Some(rest) if rest.starts_with(['=', ' ']) => Some((name, Some(rest[1..].trim()))),
+            _ if short.is_empty() => None,
+            _ => arg.strip_prefix(short).map(|rest| (name, Some(rest.trim()).filter(|rest| !rest.is_empty()))),
+        });
+        long.push(match parts {
+            Some((name, Some(value))) => format!("{name}={value}"),
+            Some((name, None)) => match args.next() {
+                Some(value) => format!("{name}={value}"),
+                None => arg.clone(),
+            },
+            None => arg.clone(),
+        });
+    }
+    long
 }
 
 /// Nodes that are alike.
@@ -92,24 +137,24 @@ pub struct NodeType {
     pub free: Vec<String>,
 }
 
-/// The types of nodes of a partition (the default one, if none is named): nodes with equal processors, memory, features
-/// and devices are one type.
-pub fn node_types(partition: Option<&str>) -> Result<Vec<NodeType>, Refused> {
+/// The types of nodes of some partitions (`a,b`; the default one, if none is named): nodes with equal processors,
+/// memory, features and devices are one type.
+pub fn node_types(partitions: Option<&str>) -> Result<Vec<NodeType>, Refused> {
     let format = "%P|%N|%T|%z|%m|%f|%G";
-    Ok(types_of(&call("sinfo", &["-h".into(), "-N".into(), "-o".into(), format.into()])?, partition))
+    Ok(types_of(&call("sinfo", &["-h".into(), "-N".into(), "-o".into(), format.into()])?, partitions))
 }
 
-fn types_of(text: &str, partition: Option<&str>) -> Vec<NodeType> {
+fn types_of(text: &str, partitions: Option<&str>) -> Vec<NodeType> {
     let mut types: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for line in text.lines() {
         let cells: Vec<&str> = line.splitn(4, '|').map(str::trim).collect();
         let [name, node, state, kind] = cells[..] else { continue };
-        let is_wanted = match partition {
-            Some(partition) => name.trim_end_matches('*') == partition,
-            None => name.ends_with('*'),
-        };
-        if is_wanted {
-            types.entry(kind.to_owned()).or_default().push((state.to_owned(), node.to_owned()));
+        if is_wanted(name, partitions) {
+            let (nodes, node) = (types.entry(kind.to_owned()).or_default(), (state.to_owned(), node.to_owned()));
+            // A node may be in several partitions.
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
         }
     }
     let named = |(kind, nodes): (String, Vec<(String, String)>)| {
@@ -179,8 +224,44 @@ impl Queued {
     }
 }
 
-/// What Slurm knows of this user's tasks, by `JOB_TASK`; a hint only.
+/// What Slurm knows of this user's tasks, by `JOB_TASK`; a hint only. Where it tells nothing as JSON, as older versions
+/// and those that were built without, it is asked for lines.
 pub fn queue() -> Result<BTreeMap<String, Queued>> {
+    queue_in_json().or_else(|refused| {
+        let args = ["-h", "-r", "-o", "%i|%t|%r"].map(OsString::from);
+        call("squeue", &args).map(|text| queue_of_lines(&text)).map_err(|_| refused)
+    })
+}
+
+/// Tasks from lines of id, short state and reason.
+fn queue_of_lines(text: &str) -> BTreeMap<String, Queued> {
+    let task = |line: &str| {
+        let mut cells = line.trim().splitn(3, '|').map(|cell| cell.trim().to_owned());
+        let (id, state, reason) = (cells.next()?, cells.next()?, cells.next()?);
+        let long = STATES.iter().find(|(short, _)| *short == state).map(|(_, long)| (*long).to_owned());
+        let queued = Queued { state: long.unwrap_or(state), description: reason.clone(), reason, restarts: 0 };
+        id.contains('_').then_some((id, queued))
+    };
+    text.lines().filter_map(task).collect()
+}
+
+/// Short and long names of states.
+const STATES: [(&str, &str); 12] = [
+    ("PD", "PENDING"),
+    ("R", "RUNNING"),
+    ("CD", "COMPLETED"),
+    ("F", "FAILED"),
+    ("CA", "CANCELLED"),
+    ("TO", "TIMEOUT"),
+    ("NF", "NODE_FAIL"),
+    ("OOM", "OUT_OF_MEMORY"),
+    ("BF", "BOOT_FAIL"),
+    ("DL", "DEADLINE"),
+    ("PR", "PREEMPTED"),
+    ("RV", "REVOKED"),
+];
+
+fn queue_in_json() -> Result<BTreeMap<String, Queued>> {
     let mut squeue = Command::new("squeue");
     // Tasks of an array that wait stand together, and in full only with this.
     squeue.env("SLURM_BITSTR_LEN", "0");
@@ -327,6 +408,29 @@ mod tests {
         assert_eq!((&types[0].free[..], &types[1].free[..]), (&[][..], &["n2".to_owned()][..]));
         assert_eq!(types_of(text, Some("gpu"))[0].free, ["g1"]);
         assert!(types_of(text, Some("none")).is_empty());
+        let both = types_of(&format!("{text}gpu|n2|idle|2:8:1|64000|epyc|(null)\n"), Some("main,gpu"));
+        assert_eq!((both.len(), both[1].free.len()), (3, 1), "{both:?}");
+        let limits = "main*|2-00:00:00\ngpu|1:00:00\nlong|infinite\n";
+        let limit = |partitions| shortest_limit(limits, partitions);
+        assert_eq!((limit(None), limit(Some("main,gpu"))), (Some(172_800.0), Some(3600.0)));
+        assert_eq!((limit(Some("long")), limit(Some("long,gpu"))), (None, Some(3600.0)));
+    }
+
+    #[test]
+    fn options_are_known_in_every_form() {
+        let of = |args: &[&str]| long_options(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
+        for args in [&["-p", "gpu"][..], &["-pgpu"], &["-p gpu"], &["--partition", "gpu"], &["--partition=gpu"]] {
+            assert_eq!(of(args), ["--partition=gpu"], "{args:?}");
+        }
+        assert_eq!(of(&["-A", "physics", "-t5", "--time-min=3"]), ["--account=physics", "--time=5", "--time-min=3"]);
+        assert_eq!(of(&["--gres=gpu:1", "--mem", "4G", "-p"]), ["--gres=gpu:1", "--mem", "4G", "-p"]);
+    }
+
+    #[test]
+    fn the_queue_is_read_from_lines_where_there_is_no_json() {
+        let queue = queue_of_lines("7_0|R|None\n7_3|PD|JobHeldUser\n7_4|PD|launch failed requeued held\n9|PD|None\n");
+        assert_eq!((queue.len(), queue["7_0"].state.as_str()), (3, "RUNNING"));
+        assert!(queue["7_3"].is_held() && !queue["7_3"].was_requeued() && queue["7_4"].was_requeued());
     }
 
     #[test]

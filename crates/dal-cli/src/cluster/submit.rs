@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use dal_bench::{Cut, Overheads, SHORTEST_TASK, Sweep, WorkList, simulate};
+use dal_nn::FastTrainer;
 use dal_store::Store;
 use serde_json::json;
 
-use super::jobs::{Handed, LIST, Submitted, ranges};
+use super::jobs::{Handed, LIST, Submitted, ranges, write_whole};
 use super::{EngineArgs, probe, slurm, work_folder};
 use crate::Done;
 use crate::display::duration;
@@ -33,7 +34,7 @@ enum Executor {
 }
 
 /// `dal bench submit`.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 #[command(
     after_help = "Trials are grouped into tasks of about --task-time by the cost model, the longest first, one core
 each. The list of work lies in STORE/tasks; each task is `dal bench work LIST --task N` and may be
@@ -87,13 +88,24 @@ pub fn run(args: &Args) -> Result<Done> {
     if task_time < SHORTEST_TASK {
         bail!("--task-time {}: tasks take at least {}", args.task_time, duration(SHORTEST_TASK));
     }
+    let args = &Args { sbatch_arg: slurm::long_options(&args.sbatch_arg), ..args.clone() };
     let mut engine = args.engine.clone();
     let file = Sweep::load(&args.sweep)?;
     let is_cpu = engine.engine.as_deref().or(file.engine()).is_none_or(|engine| engine == "cpu");
     if engine.platform.is_none() && file.platform().is_none() && is_cpu {
-        engine.platform = Some(platform(args)?);
+        engine.platform = Some(platform(args, &file)?);
     }
-    let plan = engine.chosen(file.clone()).resolve_with(&crate::engines::catalogue())?;
+    let mut sweep = engine.chosen(file.clone());
+    // What this machine lacks, those that do the work may have.
+    let wanted = sweep.platform().filter(|path| is_cpu && !FastTrainer::paths().contains(path)).map(str::to_owned);
+    if let Some(path) = wanted {
+        if !probe::KNOWN.contains(&path.as_str()) {
+            bail!("--platform {path}: there are no such instructions; there are {}", probe::KNOWN.join(", "));
+        }
+        say!("this machine has no instructions {path}; costs are measured with {}", FastTrainer::default().path());
+        sweep = sweep.planned_for(&path);
+    }
+    let plan = sweep.resolve_with(&crate::engines::catalogue())?;
     if plan.is_timing() {
         bail!("{}: a sweep that is there for its timings runs alone: dal bench run", args.sweep.display());
     }
@@ -111,12 +123,17 @@ pub fn run(args: &Args) -> Result<Done> {
         time(cut.tasks.iter().map(|task| task.seconds).sum()),
         time(cut.longest_trial)
     );
+    for damaged in &cut.damaged {
+        say!("left out: {}: {}", damaged.directory, damaged.reason);
+    }
+    let left_out = !cut.damaged.is_empty();
     if let Some(platform) = &engine.platform {
         say!("every machine uses the instructions {platform} (--platform chooses others)");
     }
     let Some(store) = store.filter(|_| !args.plan) else { return print_plan(args, &cut, limits) };
+    let all_done = if left_out { Done::Partly } else { Done::Fully };
     if cut.tasks.is_empty() {
-        return Ok(Done::Fully);
+        return Ok(all_done);
     }
     store.writer()?.record_sweep(plan.record())?;
     let handed = keep(args, &engine, &file, &store, cut)?;
@@ -128,22 +145,28 @@ pub fn run(args: &Args) -> Result<Done> {
             for task in all {
                 outln!("{} bench work {} --task {task}", quoted(&dal)?, quoted(&list)?);
             }
-            Ok(Done::Fully)
+            Ok(all_done)
         }
         Executor::Slurm => {
             handed.keep_options(&options(args, &handed, limits)?)?;
-            submit(&handed, &all)
+            match submit(&handed, &all)? {
+                Done::Fully => Ok(all_done),
+                partly => Ok(partly),
+            }
         }
     }
 }
 
 /// The instructions that every machine is to use where neither the command line nor the file says: those of what the
 /// store was handed of this sweep before, so that no run is done with two of them; else what all nodes have.
-fn platform(args: &Args) -> Result<String> {
+fn platform(args: &Args, file: &Sweep) -> Result<String> {
     if let Ok(store) = Store::open(&args.store) {
-        let sweep = absolute(&args.sweep)?;
-        let earlier = Handed::all(&work_folder(&store))?;
-        let known = earlier.into_iter().rev().find(|handed| handed.list.sweep == sweep);
+        let place = |path: &Path| fs::canonicalize(path).or_else(|_| absolute(path));
+        let sweep = place(&args.sweep)?;
+        // One that cannot be read has no say; dal bench status names it.
+        let earlier = Handed::all(&work_folder(&store))?.into_iter().filter_map(Result::ok);
+        let is_same = |list: &WorkList| list.text == file.text() || place(&list.sweep).is_ok_and(|of| of == sweep);
+        let known = earlier.collect::<Vec<_>>().into_iter().rev().find(|handed| is_same(&handed.list));
         if let Some(platform) = known.and_then(|handed| handed.list.platform) {
             return Ok(platform);
         }
@@ -217,7 +240,7 @@ fn print_plan(args: &Args, cut: &Cut, (warning, limit): (f64, f64)) -> Result<Do
     Ok(Done::Fully)
 }
 
-/// Writes the list into a folder of its own; the same work has the same folder.
+/// Writes the list into a folder of its own, whatever was handed on before.
 fn keep(args: &Args, engine: &EngineArgs, file: &Sweep, store: &Store, cut: Cut) -> Result<Handed> {
     let mut list = WorkList::new(file, absolute(store.root())?, cut.tasks);
     list.sweep = absolute(&args.sweep)?;
@@ -227,6 +250,7 @@ fn keep(args: &Args, engine: &EngineArgs, file: &Sweep, store: &Store, cut: Cut)
     list.precision.clone_from(&engine.precision);
     list.platform.clone_from(&engine.platform);
     list.retry_failed = args.retry_failed;
+    list.retried = args.retry_failed.then_some(cut.retried);
     let text = list.to_json()?;
     let work = work_folder(store);
     // Numbered, so that a second submission of what the first left open is told apart.
@@ -240,10 +264,7 @@ fn keep(args: &Args, engine: &EngineArgs, file: &Sweep, store: &Store, cut: Cut)
         // Without it Slurm ends tasks before they say a word.
         fs::create_dir(folder.join("logs")).with_context(|| folder.display().to_string())?;
         fs::write(folder.join("task.sh"), slurm::SCRIPT).with_context(|| folder.display().to_string())?;
-        let (whole, unfinished) = (folder.join(LIST), folder.join(format!("{LIST}.tmp")));
-        fs::write(&unfinished, &text)
-            .and_then(|()| fs::rename(&unfinished, &whole))
-            .with_context(|| whole.display().to_string())?;
+        write_whole(&folder.join(LIST), &text)?;
         return Ok(Handed { folder, list });
     }
     bail!("{}: no number is free", work.display())

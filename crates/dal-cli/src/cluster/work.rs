@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use dal_bench::{Event, Progress, RunOptions, Summary, WorkList};
@@ -17,8 +18,9 @@ use crate::output::say;
 #[command(
     after_help = "Made for batch systems; dal bench submit writes the list and says what to start. Doing a task twice,
 or several tasks at the same time, does no harm: finished runs are left alone, and those that
-another process is at work on as well. The first SIGTERM or SIGUSR1 ends the training in progress
-within an epoch; what was begun stands at its checkpoint.
+another process is at work on as well; with --job it waits for those as long as a claim counts, and
+takes up at once what the same job had claimed on another machine. The first SIGTERM or SIGUSR1
+ends the training in progress within an epoch; what was begun stands at its checkpoint.
 
 Examples:
   dal bench work runs/paper/tasks/0001/list.json --task 17
@@ -33,7 +35,7 @@ pub struct Args {
     /// Trials that run at the same time.
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
-    /// The batch system's job that this is part of, for other people to find.
+    /// The batch system's job that this is part of: for people, and for a start after it was queued again.
     #[arg(long, value_name = "ID")]
     job: Option<String>,
     /// On SIGUSR1 with work left, once something was gained, ask Slurm to queue --job again.
@@ -71,11 +73,15 @@ pub fn run(args: &Args) -> Result<Done> {
         );
     }
     let store = Store::open_or_create(&list.store)?;
+    let claim_age: Duration = args.claim_age.into();
     let options = RunOptions {
         jobs: args.jobs,
         retry_failed: list.retry_failed,
+        retried: list.retried.clone(),
         answers: list.answers.clone(),
-        claim_age: args.claim_age.into(),
+        claim_age,
+        // A task that gives up at once is handed on in vain until the claims of one that died have grown old.
+        patience: if args.job.is_some() { claim_age + claim_age / 8 } else { Duration::ZERO },
         job: args.job.clone(),
         provenance: provenance(),
         ..RunOptions::default()
