@@ -1,4 +1,5 @@
-//! `cargo xtask bench-peers`: the same work timed against what a user would pick instead, side by side in one run.
+//! `cargo xtask bench-peers`: the same work against what a user would pick instead, side by side: its time, and of whole
+//! campaigns the error.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,14 +14,16 @@ use crate::process::{cargo, root, run, target_dir};
 #[derive(clap::Args)]
 #[command(
     after_help = "Sets up one Python environment per peer with pinned packages (several GB), times everything in turns, checks that the
-answers agree, and writes tables to docs/results. Let the machine do nothing else meanwhile.
+answers agree, and writes tables to docs/results. Let the machine do nothing else meanwhile. Campaigns are whole ones of
+200 labels, five seeds: their errors are what is compared, and an interrupted call goes on where it was.
 
 Examples:
-  cargo xtask bench-peers                           everything, about an hour
+  cargo xtask bench-peers                           everything: an hour, and several for campaigns
   cargo xtask bench-peers selection
   cargo xtask bench-peers --check                   no timing: do all of them still build and agree?
   cargo xtask bench-peers training --lock-step
-  cargo xtask bench-peers training --out table -- --networks sine,hydro --threads 1"
+  cargo xtask bench-peers training --out table -- --networks sine,hydro --threads 1
+  cargo xtask bench-peers campaign -- --tools 'dal campaign' egobox --seeds 5 --jobs 2"
 )]
 pub struct Args {
     /// Only this.
@@ -46,14 +49,17 @@ enum Subject {
     Selection,
     /// Training of ensembles against PyTorch and JAX.
     Training,
+    /// Campaigns of 200 labels against egobox, scikit-activeml and BayBE.
+    Campaign,
 }
 
 impl Subject {
-    /// Our binary, and the script that times it against the peers.
-    fn parts(self) -> (&'static str, &'static str) {
+    /// The package of our binary, the binary, the script, and the script's flag for the binary.
+    fn parts(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
-            Self::Selection => ("select_timing", "benches/peers/select/run.py"),
-            Self::Training => ("train_timing", "benches/peers/train/run.py"),
+            Self::Selection => ("dal-benches", "select_timing", "benches/peers/select/run.py", "--rust"),
+            Self::Training => ("dal-benches", "train_timing", "benches/peers/train/run.py", "--rust"),
+            Self::Campaign => ("dal-cli", "dal", "benches/peers/campaign/run.py", "--dal"),
         }
     }
 }
@@ -68,11 +74,11 @@ pub fn run_peers(args: &Args) -> Result<()> {
     }
     let subjects = match args.subject {
         Some(subject) => vec![subject],
-        None => vec![Subject::Selection, Subject::Training],
+        None => vec![Subject::Selection, Subject::Training, Subject::Campaign],
     };
     for subject in subjects {
-        let (binary, script) = subject.parts();
-        run(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", "dal-benches", "--bin", binary]))?;
+        let (package, binary, script, flag) = subject.parts();
+        run(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", package, "--bin", binary]))?;
         let ours = target_dir().join("release").join(binary);
         let mut python = Command::new("python3");
         if args.lock_step && subject == Subject::Training {
@@ -80,7 +86,7 @@ pub fn run_peers(args: &Args) -> Result<()> {
             let build = ["build", "--release", "--locked", "--quiet", "--package", "dal-benches", "--features", "tch"];
             run(cargo(&build).args(["--bin", LOCK_STEP]))?;
         }
-        python.arg(root().join(script)).arg("--rust").arg(ours).arg("--out").arg(std::path::absolute(&args.out)?);
+        python.arg(root().join(script)).arg(flag).arg(ours).arg("--out").arg(std::path::absolute(&args.out)?);
         if args.lock_step && subject == Subject::Training {
             python.arg("--lock-step").arg(target_dir().join("release").join(LOCK_STEP));
         }
