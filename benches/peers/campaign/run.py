@@ -194,8 +194,11 @@ class Bench:
                 stderr=log,
                 preexec_fn=(lambda: os.sched_setaffinity(0, one)) if one else None,
             )
-            _, _, used = os.wait4(child.pid, 0)
+            _, status, used = os.wait4(child.pid, 0)
             wall = time.monotonic() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            raise RuntimeError(f"exit code {child.returncode}; see {place / 'log'}")
         if not (place / "predictions.csv").exists() or not (predictions := read_table(place / "predictions.csv")):
             raise RuntimeError(f"no predictions; see {place / 'log'}")
         if script == "campaign.sh":
@@ -232,6 +235,8 @@ def errors(problem, predictions, truth):
         for scale, as_shown in (("", float), ("ln ", math.log))[: 2 if logarithms else 1]:
             shown = [(as_shown(a), as_shown(b)) for a, b in pairs]
             spread = statistics.pstdev(a for a, _ in shown)
+            if any(math.isnan(b) for _, b in shown):
+                raise RuntimeError(f"predictions of {name} that are no numbers")
             found[scale + name] = math.sqrt(statistics.fmean((a - b) ** 2 for a, b in shown)) / spread
     return found
 
@@ -293,7 +298,7 @@ def write(out, results, dal):
     version = subprocess.run([dal, "--version"], capture_output=True, text=True).stdout.strip()
     pins = [
         line.replace("==", " ")
-        for folder in ("egobox", "skactiveml", "baybe")
+        for folder in dict.fromkeys(TOOLS[run["tool"]][0] for run in results)
         for path in sorted((HERE / folder).glob("requirements*.txt"))
         for line in path.read_text().splitlines()
         if line.split("==")[0] in ("egobox", "scikit-activeml", "scikit-learn", "baybe", "botorch", "gpytorch", "torch")
