@@ -1,5 +1,5 @@
-//! `cargo xtask bench-peers`: the same work against what a user would pick instead, side by side: its time, and of whole
-//! campaigns the error.
+//! `cargo xtask bench-peers`: the same work against what a user would pick instead, side by side: its time, and of
+//! whole campaigns the error.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -22,6 +22,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -319,8 +320,11 @@ def write(out, results, dal):
         "",
         *notes,
         "",
-        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load average at the runs' ends "
-        f"{min(loads):.1f} to {max(loads):.1f}. {', '.join(versions)}.",
+        *textwrap.wrap(
+            f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load average at the runs' ends "
+            f"{min(loads):.1f} to {max(loads):.1f}. {', '.join(versions)}.",
+            118,
+        ),
     ]
     for problem in PROBLEMS:
         if any(run["problem"] == problem for run in results):
