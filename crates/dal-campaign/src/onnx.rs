@@ -14,7 +14,7 @@ use dal_nn::onnx::{About, Attribute, Graph};
 use serde_json::{Value, json};
 
 use crate::error::CampaignError;
-use crate::estimate::{Estimated, LEVEL};
+use crate::estimate::{Estimated, LEVEL, RoundEstimate};
 use crate::folder::Folder;
 use crate::model::{Model, Trainer, trained_file};
 use crate::subject::Subject;
@@ -311,7 +311,11 @@ fn metadata(folder: &Folder, model: &Model) -> Result<Vec<(String, String)>, Cam
         ("error", error(folder, model)?.to_string()),
     ];
     if let Some(calibration) = folder.calibration() {
-        let interval = json!({"level": LEVEL, "draws": calibration.draws, "factors": calibration.factors});
+        let means = "T(mean) ± factor · (T(mean + spread) − T(mean − spread)) / 2, then T⁻¹, with T the output's \
+                     transform: mean ± factor · spread where there is none; where mean − spread has no logarithm, \
+                     spread / mean in place of the difference's half";
+        let interval =
+            json!({"level": LEVEL, "draws": calibration.draws, "factors": calibration.factors, "means": means});
         entries.push(("interval", interval.to_string()));
     }
     entries.extend([
@@ -369,6 +373,7 @@ fn error(folder: &Folder, model: &Model) -> Result<Value, CampaignError> {
         return Ok(json!({
             "kind": "not-learned",
             "means": "root mean squared error over the whole space, from uniform points that this model did not learn",
+            "domain": found.domain,
             "model_of_labels": found.n_labelled,
             "points": found.answered,
             "level": LEVEL,
@@ -377,12 +382,14 @@ fn error(folder: &Folder, model: &Model) -> Result<Value, CampaignError> {
         }));
     }
     let estimates = folder.estimates();
-    let newest = estimates.rounds.iter().rev().find(|round| round.fixed.is_empty() && !round.is_incomplete());
+    let whole = |round: &&RoundEstimate| round.fixed.is_empty() && !round.is_incomplete() && !round.outputs.is_empty();
+    let newest = estimates.rounds.iter().rev().find(whole);
     if let Some(found) = newest {
         return Ok(json!({
             "kind": "draws",
             "means": "root mean squared error over the whole space of the model that drew the last whole round, not of this \
                       one, from draws with known probabilities",
+            "domain": found.domain,
             "model_of_labels": found.n_labelled,
             "points": found.answered,
             "level": LEVEL,
