@@ -547,16 +547,13 @@ impl Campaign {
         };
         let seen = with_flying.as_ref().unwrap_or(labelled);
         let view = Step::new(&self.space, seen, pool.view(), Some(surrogate), self.needs.clone())?;
-        let odds = match (ask.odds, &pool_rows) {
-            (Some(odds), Some(rows)) => {
-                let given = |&row: &usize| odds.get(row).copied().filter(|odds| (0.0..=1.0).contains(odds));
-                let reason = "odds of an answer are wanted for every candidate, from 0 to 1";
-                let error = || CampaignError::BadProtocol { reason: reason.into() };
-                Some(rows.iter().map(given).collect::<Option<Vec<f64>>>().ok_or_else(error)?)
-            }
-            _ => None,
-        };
-        let view = view.with_odds(odds).with_clock(ask.clock).with_course(Course {
+        let odds = ask.odds.zip(pool_rows.as_ref()).map(|(odds, rows)| {
+            let given = |&row: &usize| odds.get(row).copied().filter(|odds| (0.0..=1.0).contains(odds));
+            let reason = "odds of an answer are wanted for every candidate, from 0 to 1";
+            let error = || CampaignError::BadProtocol { reason: reason.into() };
+            rows.iter().map(given).collect::<Option<Vec<f64>>>().ok_or_else(error)
+        });
+        let view = view.with_odds(odds.transpose()?).with_clock(ask.clock).with_course(Course {
             seeds: self.seeds.course(),
             asked: self.n_asked,
             own_points: matches!(self.protocol.pool, Pool::Uniform { .. }),

@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::names::{nonce, short};
 use crate::process::{ProcessName, Standing};
-use crate::store::CLAIM_AGE;
 
+/// Without a sign of life for so long, another process counts as gone.
+pub const CLAIM_AGE: Duration = Duration::from_secs(120);
 /// Names of claims begin with this.
 pub(crate) const CLAIM: &str = ".claim-";
 /// Names of files that were touched to learn the file server's time begin with this.

@@ -88,7 +88,7 @@ pub use answers::{
 pub use attempt::Listing;
 pub use calls::{Call, CallNote, CallStanding, Calls};
 pub use canonical::canonical_json;
-pub use claim::ClaimNote;
+pub use claim::{CLAIM_AGE, ClaimNote};
 pub use error::StoreError;
 pub use journal::{Checkpoint, CheckpointBatch};
 pub use log::{Log, LogText};
@@ -104,7 +104,7 @@ pub use remembering::Remembering;
 pub use run::Run;
 pub use shared::Shared;
 pub use spec::{PoolSpec, ProblemSpec, ProtocolSpec, RunKey, RunSpec, StrategySpec};
-pub use store::{Begin, CLAIM_AGE, Store, StoreWriter};
+pub use store::{Begin, Store, StoreWriter};
 pub use sweep::{ColumnRecord, OwnProblem, PlannedLook, PlannedRun, SweepRecord};
 pub use verify::{CheckedRun, CheckedStore, DamagedFile};
 pub use writer::RunWriter;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::attempt::{self, Listing};
 use crate::canonical::canonical_json;
-use crate::claim::{self, CLAIM, ClaimNote, Claims, Taken};
+use crate::claim::{self, CLAIM, CLAIM_AGE, ClaimNote, Claims, Taken};
 use crate::error::{StoreError, json_words};
 use crate::journal::Checkpoint;
 use crate::names::{Found, HIDDEN, is_hashed, is_older, list_all, name_of, short};
@@ -33,8 +33,6 @@ pub(crate) const TASKS: &str = "tasks";
 /// Where older versions kept answers.
 pub(crate) const LABELS: &str = "labels";
 const FORMAT: u64 = 1;
-/// Without a sign of life for so long, another process counts as gone.
-pub const CLAIM_AGE: Duration = Duration::from_secs(120);
 /// A directory of runs. Reading needs no lock: files appear whole.
 #[derive(Clone, Debug)]
 pub struct Store {
