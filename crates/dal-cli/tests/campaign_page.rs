@@ -25,7 +25,7 @@ const PROBLEM: &str = "name = \"rig\"\ntitle = \"A <rig> & its drag\"\n\
     [[inputs]]\nname = \"material\"\nlevels = [\"steel\", \"wood\"]\n\
     [[outputs]]\nname = \"drag\"\nunit = \"N\"\ntransform = \"log\"\n[[outputs]]\nname = \"lift\"\n\
     [oracle.command]\nprogram = [\"sh\", \"simulate.sh\"]\ntime_limit = 60\nretries = 0\n\
-    [network]\nhidden = [8]\nepochs = 30\nmembers = 3\n";
+    [network]\nhidden = [8]\nbatch_norm = true\nlearning_rate = 1e-3\nweight_decay = 1e-4\nepochs = 30\nmembers = 3\n";
 
 fn begin(at: &Path, name: &str, more: &[&str]) {
     write(at, "rig.toml", PROBLEM);

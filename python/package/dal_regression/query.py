@@ -9,15 +9,24 @@ from typing import Literal
 from ._query import CommitteeMethod, DesignMethod, ModelMethod, PoolMethod
 
 __all__ = [
+    "BaitFP",
+    "BaitMembers",
     "Bald",
+    "Bmdal",
     "ClusterVariance",
     "DensityAwareCoreSet",
     "ExpectedModelOutputChange",
     "GreedySamplingX",
     "GreedySamplingXY",
     "GreedySamplingY",
+    "KmeansppTp",
     "LatinHypercube",
+    "LcmdMembers",
+    "LcmdTp",
     "LearningLoss",
+    "MaxdetMembers",
+    "MaxdetP",
+    "MaxdistTp",
     "PowerBald",
     "PowerExpectedModelOutputChange",
     "PowerLearningLoss",
@@ -651,4 +660,341 @@ class LatinHypercube(DesignMethod):
         *,
         random_state: int = 0,
     ) -> None:
+        self.random_state = random_state
+
+
+class LcmdTp(ModelMethod):
+    """Largest cluster maximum distance of gradients.
+
+    Formula: greedy, max d in the cluster of max sum d, d = min over L and picks of |g* - g|^2, g sketched
+    gradients.
+    Source: Holzmüller et al., JMLR 24 (2023), arXiv 2203.09410.
+
+    Parameters
+    ----------
+    features : Literal["gradient", "last-layer"]
+        where features come from; gradient: gradients by every parameter, sketched; last-layer: the input of the last
+        linear layer
+    columns : int
+        features of a point at most; a random sketch where there would be more; a whole number from 1 to 16384
+    directions : int
+        combinations of outputs with random signs that stand for more outputs than that; a whole number from 1 to 1024
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "lcmd-tp"
+    _settings = ("features", "columns", "directions")
+
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        random_state: int = 0,
+    ) -> None:
+        self.features = features
+        self.columns = columns
+        self.directions = directions
+        self.random_state = random_state
+
+
+class MaxdistTp(ModelMethod):
+    """Covering of gradients.
+
+    Formula: greedy, max of min over L and picks of |g* - g|, g sketched gradients.
+    Source: Holzmüller et al., JMLR 24 (2023), arXiv 2203.09410.
+
+    Parameters
+    ----------
+    features : Literal["gradient", "last-layer"]
+        where features come from; gradient: gradients by every parameter, sketched; last-layer: the input of the last
+        linear layer
+    columns : int
+        features of a point at most; a random sketch where there would be more; a whole number from 1 to 16384
+    directions : int
+        combinations of outputs with random signs that stand for more outputs than that; a whole number from 1 to 1024
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "maxdist-tp"
+    _settings = ("features", "columns", "directions")
+
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        random_state: int = 0,
+    ) -> None:
+        self.features = features
+        self.columns = columns
+        self.directions = directions
+        self.random_state = random_state
+
+
+class KmeansppTp(ModelMethod):
+    """k-means++ of gradients.
+
+    Formula: n draws in proportion to min over L and picks of |g* - g|^2, g sketched gradients.
+    Source: Holzmüller et al., JMLR 24 (2023), arXiv 2203.09410.
+
+    Parameters
+    ----------
+    features : Literal["gradient", "last-layer"]
+        where features come from; gradient: gradients by every parameter, sketched; last-layer: the input of the last
+        linear layer
+    columns : int
+        features of a point at most; a random sketch where there would be more; a whole number from 1 to 16384
+    directions : int
+        combinations of outputs with random signs that stand for more outputs than that; a whole number from 1 to 1024
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "kmeanspp-tp"
+    _settings = ("features", "columns", "directions")
+
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        random_state: int = 0,
+    ) -> None:
+        self.features = features
+        self.columns = columns
+        self.directions = directions
+        self.random_state = random_state
+
+
+class MaxdetP(ModelMethod):
+    """Largest determinant of the gradients' posterior covariance.
+
+    Formula: greedy, max of k(x, x) given L and picks, k = g . g', noise 1e-6.
+    Source: Holzmüller et al., JMLR 24 (2023), arXiv 2203.09410.
+
+    Parameters
+    ----------
+    features : Literal["gradient", "last-layer"]
+        where features come from; gradient: gradients by every parameter, sketched; last-layer: the input of the last
+        linear layer
+    columns : int
+        features of a point at most; a random sketch where there would be more; a whole number from 1 to 16384
+    directions : int
+        combinations of outputs with random signs that stand for more outputs than that; a whole number from 1 to 1024
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "maxdet-p"
+    _settings = ("features", "columns", "directions")
+
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        random_state: int = 0,
+    ) -> None:
+        self.features = features
+        self.columns = columns
+        self.directions = directions
+        self.random_state = random_state
+
+
+class BaitFP(ModelMethod):
+    """Least posterior variance over pool and labelled points.
+
+    Formula: greedy, max of sum over t of k(x, t)^2 / (k(x, x) + 1e-6) given L and picks, k = g . g'; epig: of mean
+    over t of -ln(1 - k(x, t)^2 / ((k(x, x) + 1e-6)(k(t, t) + 1e-6)))/2.
+    Source: Ash et al., NeurIPS 2021; Holzmüller et al., JMLR 24 (2023); epig: Bickford Smith et al., AISTATS 2023.
+
+    Parameters
+    ----------
+    features : Literal["gradient", "last-layer"]
+        where features come from; gradient: gradients by every parameter, sketched; last-layer: the input of the last
+        linear layer
+    columns : int
+        features of a point at most; a random sketch where there would be more; a whole number from 1 to 16384
+    directions : int
+        combinations of outputs with random signs that stand for more outputs than that; a whole number from 1 to 1024
+    target : Literal["pool+labelled", "domain"]
+        where predictions are to be good (bait); pool+labelled: at pool and labelled points; domain: at 4096 fresh
+        points of the domain
+    criterion : Literal["variance", "epig"]
+        what is brought down there (bait); variance: the sum of variances; epig: the mean entropy of single predictions
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "bait-f-p"
+    _settings = ("features", "columns", "directions", "target", "criterion")
+
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        target: Literal["pool+labelled", "domain"] = "pool+labelled",
+        criterion: Literal["variance", "epig"] = "variance",
+        random_state: int = 0,
+    ) -> None:
+        self.features = features
+        self.columns = columns
+        self.directions = directions
+        self.target = target
+        self.criterion = criterion
+        self.random_state = random_state
+
+
+class LcmdMembers(CommitteeMethod):
+    """Largest cluster maximum distance of members' deviations.
+
+    Formula: as lcmd-tp on (f_m - mean f)/sqrt(M - 1), L as one point of no deviation.
+    Source: Kirsch, TMLR 2023, arXiv 2302.08981; Holzmüller et al., JMLR 24 (2023).
+
+    Parameters
+    ----------
+    columns : float | str | None
+        features of a point at most; left out, all members x outputs up to 134 million in the pool, then 512; a whole
+        number from 1 to 16384
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "lcmd-members"
+    _settings = ("columns",)
+
+    def __init__(
+        self,
+        *,
+        columns: float | str | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.columns = columns
+        self.random_state = random_state
+
+
+class MaxdetMembers(CommitteeMethod):
+    """Largest determinant of the members' covariance.
+
+    Formula: greedy, max of k(x, x) given picks, k the members' covariance; by lcmd beyond its rank (M - 1) outputs.
+    Source: Kirsch, TMLR 2023, arXiv 2302.08981; Holzmüller et al., JMLR 24 (2023).
+
+    Parameters
+    ----------
+    columns : float | str | None
+        features of a point at most; left out, all members x outputs up to 134 million in the pool, then 512; a whole
+        number from 1 to 16384
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "maxdet-members"
+    _settings = ("columns",)
+
+    def __init__(
+        self,
+        *,
+        columns: float | str | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.columns = columns
+        self.random_state = random_state
+
+
+class BaitMembers(CommitteeMethod):
+    """Least variance over the pool by the members' covariance.
+
+    Formula: greedy, max of sum over t of k(x, t)^2 / (k(x, x) + 1e-6) given picks, k the members' covariance; by
+    lcmd beyond its rank; epig: as bait-f-p's.
+    Source: Kirsch, TMLR 2023, arXiv 2302.08981; Ash et al., NeurIPS 2021; epig: Bickford Smith et al., AISTATS
+    2023.
+
+    Parameters
+    ----------
+    columns : float | str | None
+        features of a point at most; left out, all members x outputs up to 134 million in the pool, then 512; a whole
+        number from 1 to 16384
+    criterion : Literal["variance", "epig"]
+        what is brought down there (bait); variance: the sum of variances; epig: the mean entropy of single predictions
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "bait-members"
+    _settings = ("columns", "criterion")
+
+    def __init__(
+        self,
+        *,
+        columns: float | str | None = None,
+        criterion: Literal["variance", "epig"] = "variance",
+        random_state: int = 0,
+    ) -> None:
+        self.columns = columns
+        self.criterion = criterion
+        self.random_state = random_state
+
+
+class Bmdal(ModelMethod):
+    """Any selection on any features.
+
+    Formula: features, what L makes of them, and a selection as set; lcmd-tp by default.
+    Source: Holzmüller et al., JMLR 24 (2023), arXiv 2203.09410.
+
+    Parameters
+    ----------
+    selection : Literal["lcmd", "maxdist", "kmeanspp", "maxdet", "bait"]
+        how points are chosen; lcmd: largest cluster maximum distance; maxdist: maximum distance; kmeanspp: drawn in
+        proportion to the squared distance; maxdet: largest determinant of the covariance; bait: least variance over a
+        target
+    features : Literal["gradient", "last-layer", "members"]
+        where features come from; gradient: gradients by every parameter, sketched; last-layer: the input of the last
+        linear layer; members: the members' predictions less their mean
+    transform : Literal["centres", "posterior"]
+        what is made of the labelled points; centres: distances count from them; posterior: the covariance given them
+    columns : float | str | None
+        features of a point at most; left out, 512 of networks, and of members as in lcmd-members; a whole number from 1
+        to 16384
+    directions : int
+        combinations of outputs with random signs that stand for more outputs than that; a whole number from 1 to 1024
+    target : Literal["pool+labelled", "domain"]
+        where predictions are to be good (bait); pool+labelled: at pool and labelled points; domain: at 4096 fresh
+        points of the domain
+    criterion : Literal["variance", "epig"]
+        what is brought down there (bait); variance: the sum of variances; epig: the mean entropy of single predictions
+    random_state : int
+        Seed of what is drawn at random.
+    """
+
+    _method = "bmdal"
+    _settings = ("selection", "features", "transform", "columns", "directions", "target", "criterion")
+
+    def __init__(
+        self,
+        *,
+        selection: Literal["lcmd", "maxdist", "kmeanspp", "maxdet", "bait"] = "lcmd",
+        features: Literal["gradient", "last-layer", "members"] = "gradient",
+        transform: Literal["centres", "posterior"] = "centres",
+        columns: float | str | None = None,
+        directions: int = 2,
+        target: Literal["pool+labelled", "domain"] = "pool+labelled",
+        criterion: Literal["variance", "epig"] = "variance",
+        random_state: int = 0,
+    ) -> None:
+        self.selection = selection
+        self.features = features
+        self.transform = transform
+        self.columns = columns
+        self.directions = directions
+        self.target = target
+        self.criterion = criterion
         self.random_state = random_state

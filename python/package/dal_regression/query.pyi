@@ -5,15 +5,24 @@ from typing import Literal
 from ._query import CommitteeMethod, DesignMethod, ModelMethod, PoolMethod
 
 __all__ = [
+    "BaitFP",
+    "BaitMembers",
     "Bald",
+    "Bmdal",
     "ClusterVariance",
     "DensityAwareCoreSet",
     "ExpectedModelOutputChange",
     "GreedySamplingX",
     "GreedySamplingXY",
     "GreedySamplingY",
+    "KmeansppTp",
     "LatinHypercube",
+    "LcmdMembers",
+    "LcmdTp",
     "LearningLoss",
+    "MaxdetMembers",
+    "MaxdetP",
+    "MaxdistTp",
     "PowerBald",
     "PowerExpectedModelOutputChange",
     "PowerLearningLoss",
@@ -248,5 +257,124 @@ class LatinHypercube(DesignMethod):
     def __init__(
         self,
         *,
+        random_state: int = 0,
+    ) -> None: ...
+
+class LcmdTp(ModelMethod):
+    features: Literal["gradient", "last-layer"]
+    columns: int
+    directions: int
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        random_state: int = 0,
+    ) -> None: ...
+
+class MaxdistTp(ModelMethod):
+    features: Literal["gradient", "last-layer"]
+    columns: int
+    directions: int
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        random_state: int = 0,
+    ) -> None: ...
+
+class KmeansppTp(ModelMethod):
+    features: Literal["gradient", "last-layer"]
+    columns: int
+    directions: int
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        random_state: int = 0,
+    ) -> None: ...
+
+class MaxdetP(ModelMethod):
+    features: Literal["gradient", "last-layer"]
+    columns: int
+    directions: int
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        random_state: int = 0,
+    ) -> None: ...
+
+class BaitFP(ModelMethod):
+    features: Literal["gradient", "last-layer"]
+    columns: int
+    directions: int
+    target: Literal["pool+labelled", "domain"]
+    criterion: Literal["variance", "epig"]
+    def __init__(
+        self,
+        *,
+        features: Literal["gradient", "last-layer"] = "gradient",
+        columns: int = 512,
+        directions: int = 2,
+        target: Literal["pool+labelled", "domain"] = "pool+labelled",
+        criterion: Literal["variance", "epig"] = "variance",
+        random_state: int = 0,
+    ) -> None: ...
+
+class LcmdMembers(CommitteeMethod):
+    columns: float | str | None
+    def __init__(
+        self,
+        *,
+        columns: float | str | None = None,
+        random_state: int = 0,
+    ) -> None: ...
+
+class MaxdetMembers(CommitteeMethod):
+    columns: float | str | None
+    def __init__(
+        self,
+        *,
+        columns: float | str | None = None,
+        random_state: int = 0,
+    ) -> None: ...
+
+class BaitMembers(CommitteeMethod):
+    columns: float | str | None
+    criterion: Literal["variance", "epig"]
+    def __init__(
+        self,
+        *,
+        columns: float | str | None = None,
+        criterion: Literal["variance", "epig"] = "variance",
+        random_state: int = 0,
+    ) -> None: ...
+
+class Bmdal(ModelMethod):
+    selection: Literal["lcmd", "maxdist", "kmeanspp", "maxdet", "bait"]
+    features: Literal["gradient", "last-layer", "members"]
+    transform: Literal["centres", "posterior"]
+    columns: float | str | None
+    directions: int
+    target: Literal["pool+labelled", "domain"]
+    criterion: Literal["variance", "epig"]
+    def __init__(
+        self,
+        *,
+        selection: Literal["lcmd", "maxdist", "kmeanspp", "maxdet", "bait"] = "lcmd",
+        features: Literal["gradient", "last-layer", "members"] = "gradient",
+        transform: Literal["centres", "posterior"] = "centres",
+        columns: float | str | None = None,
+        directions: int = 2,
+        target: Literal["pool+labelled", "domain"] = "pool+labelled",
+        criterion: Literal["variance", "epig"] = "variance",
         random_state: int = 0,
     ) -> None: ...
