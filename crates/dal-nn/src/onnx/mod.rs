@@ -1,9 +1,11 @@
 //! Networks as ONNX models: a small builder of graphs, and an ensemble's nodes in one.
 //!
-//! A [`Graph`] is made node by node and written with its numbers in the file itself. [`CpuSurrogate::add_to`] puts an
+//! A [`Graph`] is made node by node and written with its numbers in the file itself. [`add_to`] of a surrogate puts an
 //! ensemble into one: members lie along the first axis of every tensor, so that the graph has as many nodes as one
 //! network, however many members there are. Their arithmetic is in 32-bit floats, in which they were trained and are
 //! evaluated here; what stands around them is in 64-bit floats.
+//!
+//! [`add_to`]: crate::CpuSurrogate::add_to
 //!
 //! ```
 //! use dal_core::{Labelled, Needs, SeedPath};
