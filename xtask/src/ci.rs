@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{capture, cargo, install_package, root, run, target_dir};
+use crate::process::{built_dal, capture, cargo, install_packages, root, run, target_dir};
 use crate::{export, faults, fixtures, fuzz, libtorch, onnx, package, page, python, slurm, tidy, valgrind, wheel};
 
 /// What is checked.
@@ -122,16 +122,14 @@ fn no_libtorch() -> Result<()> {
 /// Factorisations by the system's OpenBLAS equal those of the default.
 fn lapack() -> Result<()> {
     if capture(Command::new("pkg-config").args(["--modversion", "openblas"])).is_err() {
-        install_package("pkg-config")?;
-        install_package("libopenblas-dev")?;
+        install_packages(&["pkg-config", "libopenblas-dev"])?;
     }
     run(&mut cargo(&["test", "-p", "dal-geom", "--lib", "--features", "lapack", "--locked", "--quiet", "linalg"]))
 }
 
 /// A small store whose picks and figures a script that shares no code with us computes again from its files.
 fn recompute() -> Result<()> {
-    run(&mut cargo(&["build", "--locked", "--quiet", "-p", "dal-cli"]))?;
-    let (dal, folder) = (target_dir().join("debug/dal"), root().join("fixtures/recompute"));
+    let (dal, folder) = (built_dal(None)?, root().join("fixtures/recompute"));
     let python = fixtures::python_with(&folder)?;
     let store = target_dir().join("recompute");
     if store.exists() {

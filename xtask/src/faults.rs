@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{cargo, run, target_dir};
+use crate::fuzz::Dice;
+use crate::process::{built_dal, run, target_dir};
 
 /// Disturbs small sweeps and holds what is left against an undisturbed one.
 #[derive(clap::Args)]
@@ -66,19 +67,6 @@ id = "gsx"
 id = "qbc"
 "#;
 
-/// Numbers of a case: SplitMix64 (Steele, Lea and Flood 2014).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n.max(1)
-    }
-}
-
 /// Files by name below the folder of runs.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
@@ -92,13 +80,7 @@ pub fn run_faults(args: &Args) -> Result<()> {
     if !cfg!(unix) {
         bail!("processes are disturbed by signals, which Unix has");
     }
-    let dal = match &args.dal {
-        Some(dal) => std::path::absolute(dal)?,
-        None => {
-            run(&mut cargo(&["build", "--locked", "--quiet", "-p", "dal-cli"]))?;
-            target_dir().join("debug/dal")
-        }
-    };
+    let dal = built_dal(args.dal.as_deref())?;
     let folder = target_dir().join("faults");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -115,7 +97,7 @@ pub fn run_faults(args: &Args) -> Result<()> {
     let numbers: Vec<u64> = match (args.case, args.cases) {
         (Some(case), _) => vec![case],
         (None, Some(cases)) => (0..cases).collect(),
-        (None, None) => (0..u64::MAX).take(10_000).collect(),
+        (None, None) => (0..10_000).collect(),
     };
     let begun = Instant::now();
     let mut n_cases = 0;
@@ -162,7 +144,7 @@ struct Case<'a> {
 impl Case<'_> {
     /// What was done to it; whether damage was named, or what is wrong with the store.
     fn go(&self, number: u64, due: &Files) -> Result<(Vec<&'static str>, Result<bool, String>)> {
-        let mut numbers = Numbers(number);
+        let mut numbers = Dice(number);
         let disk = if numbers.below(6) == 0 { SmallDisk::mount(self.store)? } else { None };
         let outcome = self.on_its_disk(&mut numbers, disk.as_ref(), due);
         drop(disk);
@@ -171,7 +153,7 @@ impl Case<'_> {
 
     fn on_its_disk(
         &self,
-        numbers: &mut Numbers,
+        numbers: &mut Dice,
         disk: Option<&SmallDisk>,
         due: &Files,
     ) -> Result<(Vec<&'static str>, Result<bool, String>)> {
@@ -182,8 +164,8 @@ impl Case<'_> {
         let mut kinds = Vec::new();
         for _ in 0..=numbers.below(3) {
             let share = self.takes.as_millis() as u64 / 2;
-            thread::sleep(Duration::from_millis(numbers.below(share)));
-            let one = numbers.below(runners.len() as u64) as usize;
+            thread::sleep(Duration::from_millis(numbers.next() % share.max(1)));
+            let one = numbers.below(runners.len());
             kinds.push(self.disturb(numbers, &mut runners, one)?);
         }
         for runner in &mut runners {
@@ -222,7 +204,7 @@ impl Case<'_> {
         command.arg(self.store).output().context("dal")
     }
 
-    fn disturb(&self, numbers: &mut Numbers, runners: &mut Vec<Child>, one: usize) -> Result<&'static str> {
+    fn disturb(&self, numbers: &mut Dice, runners: &mut Vec<Child>, one: usize) -> Result<&'static str> {
         let id = runners[one].id();
         Ok(match numbers.below(12) {
             0 => {
@@ -267,7 +249,7 @@ impl Case<'_> {
     }
 
     /// For a while nothing can be put into the folder of runs.
-    fn read_only(&self, numbers: &mut Numbers) -> Result<&'static str> {
+    fn read_only(&self, numbers: &mut Dice) -> Result<&'static str> {
         let runs = self.store.join("runs");
         let set = |flag: &str, mode: &str| -> Result<bool> {
             // Root may write whatever the mode says, but not into what is immutable.
@@ -279,14 +261,14 @@ impl Case<'_> {
         if !set("+i", "555")? {
             return Ok("nothing was there yet");
         }
-        thread::sleep(Duration::from_millis(200 + numbers.below(1500)));
+        thread::sleep(Duration::from_millis(200 + numbers.below(1500) as u64));
         set("-i", "755")?;
         Ok("a folder that is read-only")
     }
 
     /// Claims get times as if the clock of the file server had jumped.
-    fn set_clocks(&self, numbers: &mut Numbers) -> Result<&'static str> {
-        let to = ["1970-01-02", "2 hours ago", "2 hours", "2099-01-01"][numbers.below(4) as usize];
+    fn set_clocks(&self, numbers: &mut Dice) -> Result<&'static str> {
+        let to = ["1970-01-02", "2 hours ago", "2 hours", "2099-01-01"][numbers.below(4)];
         for file in fs::read_dir(self.store.join("runs")).into_iter().flatten().flatten() {
             if file.file_name().to_string_lossy().starts_with(".claim-") {
                 // -c: one that was given up meanwhile is not made again.
@@ -319,12 +301,7 @@ impl Case<'_> {
     }
 
     /// Changes a file of a run, in its place or an attempt.
-    fn spoil(
-        &self,
-        numbers: &mut Numbers,
-        name: &'static str,
-        how: impl Fn(&mut Vec<u8>, usize),
-    ) -> Result<&'static str> {
+    fn spoil(&self, numbers: &mut Dice, name: &'static str, how: impl Fn(&mut Vec<u8>, usize)) -> Result<&'static str> {
         let mut all = Vec::new();
         for folder in fs::read_dir(self.store.join("runs")).into_iter().flatten().flatten() {
             all.extend(fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|file| file.path()));
@@ -333,11 +310,11 @@ impl Case<'_> {
         if all.is_empty() {
             return Ok("nothing was there yet");
         }
-        let path = &all[numbers.below(all.len() as u64) as usize];
+        let path = &all[numbers.below(all.len())];
         if let Ok(mut bytes) = fs::read(path)
             && !bytes.is_empty()
         {
-            let at = numbers.below(bytes.len() as u64) as usize;
+            let at = numbers.below(bytes.len());
             how(&mut bytes, at);
             // Gone meanwhile, with its attempt.
             let _ = fs::OpenOptions::new()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{cargo, run, target_dir};
+use crate::process::{built_dal, target_dir};
 
 /// What is thrown, and for how long.
 #[derive(clap::Args)]
@@ -54,14 +54,8 @@ pub fn run_fuzz(args: &Args) -> Result<()> {
     if !cfg!(unix) {
         bail!("the limit of memory needs a Unix shell");
     }
-    let dal = match &args.dal {
-        Some(dal) => std::path::absolute(dal)?,
-        None => {
-            // In the development profile, where arithmetic that overflows is a panic.
-            run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
-            target_dir().join("debug/dal")
-        }
-    };
+    // In the development profile, where arithmetic that overflows is a panic.
+    let dal = built_dal(args.dal.as_deref())?;
     let random = RandomState::new().build_hasher().finish();
     let seeds = args.seed.map_or_else(|| FIXED.into_iter().chain([random]).collect(), |seed| vec![seed]);
     let share = Duration::from_secs(args.seconds) / u32::try_from(seeds.len()).unwrap_or(1);
@@ -105,11 +99,12 @@ enum Outcome {
     Crashed(String),
 }
 
-/// A splitmix64 generator: no more is needed to be odd.
-struct Dice(u64);
+/// A SplitMix64 generator (Steele, Lea and Flood 2014): no more is needed to be odd.
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -117,7 +112,8 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    /// One below n; 0 where there is none.
+    pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 

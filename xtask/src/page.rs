@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::{cargo, find_program, install_package, root, run, target_dir};
+use crate::process::{built_dal, find_program, install_package, root, run, target_dir};
 
 /// Which page is tested.
 #[derive(clap::Args)]
@@ -49,8 +49,7 @@ pub fn run_browser(args: &Args) -> Result<()> {
     if let Some(page) = &args.page {
         return browse(std::path::absolute(page)?.as_os_str(), "screenshots", &[]);
     }
-    run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
-    let dal = target_dir().join("debug").join("dal");
+    let dal = built_dal(None)?;
     browse(small_report(&dal)?.as_os_str(), "screenshots", &[])?;
     let campaign = small_campaign(&dal)?;
     browse(campaign.join("report.html").as_os_str(), "screenshots-campaign", &[])?;

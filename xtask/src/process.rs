@@ -84,6 +84,18 @@ pub fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// The `dal` that was named, or one that is built in the development profile.
+///
+/// # Errors
+/// It cannot be built.
+pub fn built_dal(named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(dal) = named {
+        return Ok(std::path::absolute(dal)?);
+    }
+    run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
+    Ok(target_dir().join("debug/dal"))
+}
+
 /// Runs a command to its end.
 ///
 /// # Errors

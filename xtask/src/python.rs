@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::process::{capture, cargo, root, run, target_dir};
+use crate::process::{built_dal, capture, root};
 
 /// What to do with the classes.
 #[derive(clap::Args)]
@@ -45,11 +45,7 @@ const WIDTH: usize = 112;
 pub fn run_writing(args: &Args) -> Result<()> {
     let text = match &args.cards {
         Some(path) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
-        None => {
-            run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
-            let dal = target_dir().join("debug").join("dal");
-            capture(Command::new(dal).args(["strategies", "--format", "json"]))?
-        }
+        None => capture(Command::new(built_dal(None)?).args(["strategies", "--format", "json"]))?,
     };
     let cards: Vec<Value> = serde_json::from_str(&text).context("the cards of `dal strategies`")?;
     let classes = cards.iter().map(Class::of).collect::<Result<Vec<_>>>()?;

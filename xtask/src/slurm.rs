@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::faults::{Files, files};
-use crate::process::{capture, cargo, find_program, install_packages, run, target_dir};
+use crate::process::{built_dal, capture, find_program, install_packages, run};
 
 /// Runs a sweep on two Slurm nodes: one is cut off, the controller is killed, tasks are requeued and cancelled.
 #[derive(clap::Args)]
@@ -74,13 +74,7 @@ pub fn run_slurm(args: &Args) -> Result<()> {
     if !missing.is_empty() {
         install_packages(&missing)?;
     }
-    let dal = match &args.dal {
-        Some(dal) => std::path::absolute(dal)?,
-        None => {
-            run(&mut cargo(&["build", "--locked", "--quiet", "-p", "dal-cli"]))?;
-            target_dir().join("debug/dal")
-        }
-    };
+    let dal = built_dal(args.dal.as_deref())?;
     // A socket's path has at most 108 bytes.
     let folder = PathBuf::from(format!("/var/tmp/dal-slurm-{}", std::process::id()));
     fs::create_dir(&folder).with_context(|| folder.display().to_string())?;

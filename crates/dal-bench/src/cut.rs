@@ -63,8 +63,9 @@ impl Plan {
     /// Only the runs of these names, as part of a sweep that its store knows; names that it does not have come back.
     pub fn only(mut self, names: &[String]) -> (Self, Vec<String>) {
         let wanted: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        let known: BTreeSet<String> = self.record.runs.iter().map(|run| run.directory.clone()).collect();
-        let unknown = names.iter().filter(|name| !known.contains(*name)).cloned().collect();
+        let all = self.record.runs.iter().map(|run| run.directory.as_str());
+        let known: BTreeSet<&str> = all.filter(|name| wanted.contains(name)).collect();
+        let unknown = names.iter().filter(|name| !known.contains(name.as_str())).cloned().collect();
         let kept: Vec<bool> = (0..self.trials.len())
             .map(|i| wanted.contains(self.record.runs[self.trials[i].place].directory.as_str()))
             .collect();
@@ -89,11 +90,8 @@ impl Plan {
     /// A store that cannot be read; an engine that refuses a network.
     pub fn cut(&self, store: Option<&Store>, wanted: Duration, retry_failed: bool) -> Result<Cut, BenchError> {
         let survey = Survey::of(self, store, &BTreeSet::new())?;
-        let is_done = |i: usize| survey.states[i] == Some(Status::Done);
-        let open: Vec<(usize, usize)> = (0..self.trials.len())
-            .filter_map(|i| Some((i, survey.first_open_entry(i, retry_failed)?)))
-            .filter(|&(i, _)| retry_failed || !is_done(i))
-            .collect();
+        let open: Vec<(usize, usize)> =
+            (0..self.trials.len()).filter_map(|i| Some((i, survey.first_open_entry(i, retry_failed)?))).collect();
         let is_needed = |problem| open.iter().any(|&(i, _)| self.trials[i].problem() == problem);
         let model = CostModel::measure(self, &is_needed)?;
         let mut cut = Cut { damaged: survey.damaged.values().cloned().collect(), ..Cut::default() };

@@ -39,7 +39,8 @@ impl Survey {
             whole: BTreeSet::new(),
         };
         let Some(store) = store else { return Ok(survey) };
-        let (names, listing) = (store.run_names()?, store.listing()?);
+        let listing = store.listing()?;
+        let names = store.run_names_in(&listing);
         for (i, trial) in plan.trials().iter().enumerate() {
             let directory = plan.directory(i);
             let verified = |run: Run| {
@@ -48,7 +49,7 @@ impl Survey {
                 }
                 Ok(run)
             };
-            let found = store.find_in(trial.key(), &listing).and_then(|run| run.map(verified).transpose());
+            let found = store.find_in(&directory, &listing).and_then(|run| run.map(verified).transpose());
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {

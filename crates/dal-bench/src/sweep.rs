@@ -182,6 +182,31 @@ impl Sweep {
         self
     }
 
+    /// Uses what is chosen of these instead of what the file names.
+    #[must_use]
+    pub fn with_chosen(
+        mut self,
+        engine: Option<&str>,
+        device: Option<&str>,
+        precision: Option<&str>,
+        platform: Option<&str>,
+    ) -> Self {
+        // The engine first: it forgets what the file says of another.
+        if let Some(engine) = engine {
+            self = self.with_engine(engine);
+        }
+        if let Some(device) = device {
+            self = self.with_device(device);
+        }
+        if let Some(precision) = precision {
+            self = self.with_precision(precision);
+        }
+        if let Some(platform) = platform {
+            self = self.with_platform(platform);
+        }
+        self
+    }
+
     /// Plans for machines whose engine `cpu` has these vector instructions, which this one may lack: runs have the ids
     /// that they get there, costs are measured here, and [`run`](crate::run) refuses the plan. The name is taken as it
     /// is.

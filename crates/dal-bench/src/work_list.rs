@@ -97,19 +97,9 @@ impl WorkList {
     /// # Errors
     /// What the sweep says that this machine cannot do: the machine's fault, as it was resolved elsewhere.
     pub fn plan(&self, catalogue: &dyn Catalogue) -> Result<Plan, SweepError> {
-        let mut sweep = Sweep::parse(&self.text, &self.sweep)?;
-        if let Some(engine) = &self.engine {
-            sweep = sweep.with_engine(engine);
-        }
-        if let Some(device) = &self.device {
-            sweep = sweep.with_device(device);
-        }
-        if let Some(precision) = &self.precision {
-            sweep = sweep.with_precision(precision);
-        }
-        if let Some(platform) = &self.platform {
-            sweep = sweep.with_platform(platform);
-        }
-        sweep.resolve_with(catalogue)
+        let (engine, device) = (self.engine.as_deref(), self.device.as_deref());
+        let (precision, platform) = (self.precision.as_deref(), self.platform.as_deref());
+        let sweep = Sweep::parse(&self.text, &self.sweep)?;
+        sweep.with_chosen(engine, device, precision, platform).resolve_with(catalogue)
     }
 }

@@ -10,7 +10,7 @@ use dal_store::{Listing, PlannedRun, Run, Status, Store, StoreError, SweepRecord
 use serde_json::json;
 
 use crate::Done;
-use crate::cluster::{Handed, follow, slurm};
+use crate::cluster::{Handed, follow, slurm, work_folder};
 use crate::learning::learning_lines;
 use crate::output::{Format, Rows, say};
 
@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> Result<Done> {
     if !args.learning {
         // Runs that no sweep of this store planned say themselves what they are.
         for name in store.run_names_in(&listing).into_iter().filter(|name| !seen.contains(name)) {
-            match store.run(&name) {
+            match store.run_of(&name, &listing) {
                 Ok(run) => groups.entry(group_of(&run)).or_default().count(Some(run.status())),
                 Err(error) => complain(error),
             }
@@ -170,7 +170,7 @@ fn platforms(store: &Store, listing: &Listing, runs: &[PlannedRun]) -> BTreeMap<
         let is_begun = || listing.has_whole(&planned.directory) || listing.has_attempt(&planned.directory);
         if !platforms.contains_key(&planned.problem)
             && is_begun()
-            && let Ok(run) = store.run(&planned.directory)
+            && let Ok(run) = store.run_of(&planned.directory, listing)
         {
             platforms.insert(planned.problem.clone(), run.key().platform.clone());
         }
@@ -209,7 +209,7 @@ fn read_all(
 /// What was handed to batch systems, and where that stands; how many lists cannot be read.
 fn tell_handed(store: &Store, is_over: &follow::IsOver<'_>) -> Result<usize> {
     let mut complaints = 0;
-    let lists = Handed::readable(&store.root().join("tasks"), &mut complaints)?;
+    let lists = Handed::readable(&work_folder(store), &mut complaints)?;
     let is_slurms = lists.iter().any(|handed| handed.options().is_ok_and(|options| options.is_some()));
     let queue = if is_slurms { slurm::queue() } else { Ok(BTreeMap::new()) };
     if let Err(error) = &queue {

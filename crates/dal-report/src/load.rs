@@ -22,8 +22,9 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
     let mut data = ReportData { source: store.root().display().to_string(), ..ReportData::default() };
     let mut circumstances: BTreeMap<Circumstances, Made> = BTreeMap::new();
     let mut known: HashMap<String, usize> = HashMap::new();
-    for name in store.run_names()? {
-        let run = match store.run(&name) {
+    let listing = store.listing()?;
+    for name in store.run_names_in(&listing) {
+        let run = match store.run_of(&name, &listing) {
             Ok(run) => run,
             Err(error) => {
                 data.unreadable.push((name, error.to_string()));

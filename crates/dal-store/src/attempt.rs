@@ -173,11 +173,10 @@ impl Drop for Live {
 pub(crate) fn is_dead(attempt: &Path) -> bool {
     let name = attempt.file_name().unwrap_or_default().to_string_lossy();
     let Some(parts) = parts(&name) else { return false };
-    let here = ProcessName::of(parts.pid);
     parts.host == host()
         && match parts.pid == std::process::id() {
             true => !LIVE.lock().unwrap_or_else(PoisonError::into_inner).contains(attempt),
-            false => here.standing() == Standing::Gone,
+            false => ProcessName::of(parts.pid).standing() == Standing::Gone,
         }
 }
 

@@ -1,7 +1,7 @@
 //! Merging stores: runs are copied whole; equal ones must be equal in every byte of their results.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -199,7 +199,7 @@ fn copy_file(file: &Path, into: &Path, name: &str) -> Result<(), StoreError> {
         bytes => bytes.map_err(StoreError::io(file, "read"))?,
     };
     let target = into.join(name);
-    if File::open(&target).is_ok() && fs::read(&target).is_ok_and(|known| known == bytes) {
+    if fs::read(&target).is_ok_and(|known| known == bytes) {
         return Ok(());
     }
     atomic::write(&target, &bytes)

@@ -123,8 +123,9 @@ impl Store {
     /// # Errors
     /// A directory that cannot be listed.
     pub fn runs(&self) -> Result<impl Iterator<Item = Result<Run, StoreError>> + use<>, StoreError> {
-        let store = self.clone();
-        Ok(self.run_names()?.into_iter().map(move |name| store.run(&name)))
+        let (store, listing) = (self.clone(), self.listing()?);
+        let names = store.run_names_in(&listing);
+        Ok(names.into_iter().map(move |name| store.run_of(&name, &listing)))
     }
 
     /// Names of the runs, sorted: of those that are over and of those that were begun.
@@ -155,11 +156,23 @@ impl Store {
     pub fn run(&self, directory: &str) -> Result<Run, StoreError> {
         let dir = self.root.join(RUNS).join(directory);
         if !dir.exists()
-            && let Some(run) = self.furthest_attempt(directory, &self.listing()?)?
+            && let Some(run) = self.run_in(directory, &self.listing()?)?
         {
             return Ok(run);
         }
         Run::open(dir)
+    }
+
+    /// As [`run`](Self::run), by a listing made before.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_of(&self, name: &str, listing: &Listing) -> Result<Run, StoreError> {
+        match self.run_in(name, listing)? {
+            Some(run) => Ok(run),
+            // Its attempt was replaced by another since.
+            None => self.run(name),
+        }
     }
 
     /// The run with this key, if there is one, whatever its status.
@@ -171,10 +184,7 @@ impl Store {
         if dir.exists() {
             return Run::open(dir).map(Some);
         }
-        match self.furthest_attempt(&key.directory_name(), &self.listing()?)? {
-            None if dir.exists() => Run::open(dir).map(Some),
-            found => Ok(found),
-        }
+        self.run_in(&key.directory_name(), &self.listing()?)
     }
 
     /// How a run of this name stands, by a listing made before; `None` if it was not begun. Of a finished run nothing
@@ -194,20 +204,19 @@ impl Store {
         }
     }
 
-    /// As [`find`](Self::find), by a listing made before: what is not in it costs nothing.
+    /// The run of this name, by a listing made before: what is not in it costs nothing.
     ///
     /// # Errors
-    /// As [`find`](Self::find).
-    pub fn find_in(&self, key: &RunKey, listing: &Listing) -> Result<Option<Run>, StoreError> {
-        let name = key.directory_name();
-        if !listing.has_whole(&name) && !listing.has_attempt(&name) {
+    /// A run that cannot be read.
+    pub fn find_in(&self, name: &str, listing: &Listing) -> Result<Option<Run>, StoreError> {
+        if !listing.has_whole(name) && !listing.has_attempt(name) {
             return Ok(None);
         }
-        self.find(key)
-    }
-
-    fn furthest_attempt(&self, name: &str, listing: &Listing) -> Result<Option<Run>, StoreError> {
-        attempt::furthest(&listing.of_run(&self.root.join(RUNS), name))
+        match self.run_in(name, listing)? {
+            // Its attempt was replaced by another since.
+            None => self.run_in(name, &self.listing()?),
+            found => Ok(found),
+        }
     }
 
     /// Every sweep that was planned on this store, by name. A record that cannot be read is an error of its own; the
@@ -277,7 +286,7 @@ impl Store {
         if dir.exists() {
             return Run::open(dir).map(Some);
         }
-        match self.furthest_attempt(name, listing)? {
+        match attempt::furthest(&listing.of_run(&self.root.join(RUNS), name))? {
             None if dir.exists() => Run::open(dir).map(Some),
             found => Ok(found),
         }

@@ -109,9 +109,8 @@ impl Handed {
     pub fn add(&self, submitted: &Submitted) -> Result<()> {
         let path = self.folder.join(JOBS);
         let line = serde_json::to_string(submitted)? + "\n";
-        let mut file = OpenOptions::new().create(true).append(true).open(&path);
-        let written = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()));
-        written.and_then(|file| file.write_all(line.as_bytes())).with_context(|| path.display().to_string())
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).with_context(|| path.display().to_string())
     }
 
     /// Keeps the options that arrays are submitted with.

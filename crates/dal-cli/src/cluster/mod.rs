@@ -33,24 +33,13 @@ pub struct EngineArgs {
 
 impl EngineArgs {
     /// The sweep with these choices.
-    pub fn chosen(&self, mut sweep: Sweep) -> Sweep {
-        if let Some(engine) = &self.engine {
-            sweep = sweep.with_engine(engine);
-        }
-        if let Some(device) = &self.device {
-            sweep = sweep.with_device(device);
-        }
-        if let Some(precision) = &self.precision {
-            sweep = sweep.with_precision(precision);
-        }
-        if let Some(platform) = &self.platform {
-            sweep = sweep.with_platform(platform);
-        }
-        sweep
+    pub fn chosen(&self, sweep: Sweep) -> Sweep {
+        let (engine, device) = (self.engine.as_deref(), self.device.as_deref());
+        sweep.with_chosen(engine, device, self.precision.as_deref(), self.platform.as_deref())
     }
 }
 
 /// Where a store keeps what was handed to batch systems.
-fn work_folder(store: &dal_store::Store) -> PathBuf {
+pub fn work_folder(store: &dal_store::Store) -> PathBuf {
     store.root().join("tasks")
 }

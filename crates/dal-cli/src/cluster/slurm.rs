@@ -208,19 +208,7 @@ pub struct Queued {
 impl Queued {
     /// Whether Slurm will still run it, or does.
     pub fn is_active(&self) -> bool {
-        let over = [
-            "COMPLETED",
-            "FAILED",
-            "CANCELLED",
-            "TIMEOUT",
-            "NODE_FAIL",
-            "OUT_OF_MEMORY",
-            "BOOT_FAIL",
-            "DEADLINE",
-            "PREEMPTED",
-            "REVOKED",
-        ];
-        !over.contains(&self.state.as_str())
+        !OVER.iter().any(|(_, over)| *over == self.state)
     }
 }
 
@@ -238,17 +226,17 @@ fn queue_of_lines(text: &str) -> BTreeMap<String, Queued> {
     let task = |line: &str| {
         let mut cells = line.trim().splitn(3, '|').map(|cell| cell.trim().to_owned());
         let (id, state, reason) = (cells.next()?, cells.next()?, cells.next()?);
-        let long = STATES.iter().find(|(short, _)| *short == state).map(|(_, long)| (*long).to_owned());
+        let long = OPEN.iter().chain(&OVER).find(|(short, _)| *short == state).map(|(_, long)| (*long).to_owned());
         let queued = Queued { state: long.unwrap_or(state), description: reason.clone(), reason, restarts: 0 };
         id.contains('_').then_some((id, queued))
     };
     text.lines().filter_map(task).collect()
 }
 
-/// Short and long names of states.
-const STATES: [(&str, &str); 12] = [
-    ("PD", "PENDING"),
-    ("R", "RUNNING"),
+/// Short and long names of the states of tasks that are not over.
+const OPEN: [(&str, &str); 2] = [("PD", "PENDING"), ("R", "RUNNING")];
+/// The same of those that are.
+const OVER: [(&str, &str); 10] = [
     ("CD", "COMPLETED"),
     ("F", "FAILED"),
     ("CA", "CANCELLED"),

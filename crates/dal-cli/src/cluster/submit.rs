@@ -164,9 +164,9 @@ fn platform(args: &Args, file: &Sweep) -> Result<String> {
         let place = |path: &Path| fs::canonicalize(path).or_else(|_| absolute(path));
         let sweep = place(&args.sweep)?;
         // One that cannot be read has no say; dal bench status names it.
-        let earlier = Handed::all(&work_folder(&store))?.into_iter().filter_map(Result::ok);
+        let mut latest_first = Handed::all(&work_folder(&store))?.into_iter().rev().filter_map(Result::ok);
         let is_same = |list: &WorkList| list.text == file.text() || place(&list.sweep).is_ok_and(|of| of == sweep);
-        let known = earlier.collect::<Vec<_>>().into_iter().rev().find(|handed| is_same(&handed.list));
+        let known = latest_first.find(|handed| is_same(&handed.list));
         if let Some(platform) = known.and_then(|handed| handed.list.platform) {
             return Ok(platform);
         }
