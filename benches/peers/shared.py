@@ -1,4 +1,4 @@
-"""What the two comparisons with peers share: environments of pinned packages, fair surroundings, the machine's name."""
+"""What the comparisons with peers share: environments of pinned packages, fair surroundings, the machine's name."""
 
 import pathlib
 import platform
@@ -12,6 +12,11 @@ ROOT = HERE.parents[1]
 # For the peers: buffers that the allocator keeps instead of returning them to the kernel after every use, which NumPy and
 # PyTorch gain by. Ours goes without, so that its memory is what it would take anywhere.
 KEEP_BUFFERS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"}
+# Set in every child that is to have one thread, whatever its caller inherited.
+ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS")
+}
 
 
 def environment(folder, environments):

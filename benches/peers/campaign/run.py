@@ -28,19 +28,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from shared import KEEP_BUFFERS, ROOT, environment, processor  # noqa: E402
+from shared import KEEP_BUFFERS, ONE_THREAD, ROOT, environment, processor  # noqa: E402
 
 BUDGET, TEST_POINTS, TEST_SEED = 200, 2000, 20261127
-ONE_THREAD = {
-    name: "1"
-    for name in (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "RAYON_NUM_THREADS",
-    )
-}
 BEAM = ROOT / "examples" / "beam"
 # Problem → its problem file, its outputs, whether they are learned as logarithms.
 PROBLEMS = {

@@ -21,13 +21,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from shared import KEEP_BUFFERS, ROOT, environment, kind, processor, table_files  # noqa: E402
-
-# Set in every child, whatever this process inherited.
-ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS")
-}
+from shared import KEEP_BUFFERS, ONE_THREAD, ROOT, environment, kind, processor, table_files  # noqa: E402
 
 OURS, DIFFERENCES, PRODUCTS = "ours", "NumPy, differences", "NumPy, matrix products"
 SKACTIVEML, BMDAL = "scikit-activeml", "bmdal-reg"

@@ -1,10 +1,8 @@
 //! Taking back: points that are not wanted any more, and the last word.
 
-use std::collections::HashSet;
-
 use crate::error::CampaignError;
 use crate::folder::Folder;
-use crate::words::{What, Withdrawn};
+use crate::words::{What, Withdrawn, undone};
 
 impl Folder {
     /// These points are not wanted any more: they are not handed out again, and rounds to come need not keep away from
@@ -36,14 +34,7 @@ impl Folder {
     /// # Errors
     /// Nothing that could be taken back.
     pub fn undo(&mut self) -> Result<String, CampaignError> {
-        let undone: HashSet<u64> = self
-            .words()
-            .iter()
-            .filter_map(|word| match word.what {
-                What::Undone { word } => Some(word),
-                _ => None,
-            })
-            .collect();
+        let undone = undone(self.words());
         let last = self.words().iter().rev().find(|word| word.what.can_be_undone() && !undone.contains(&word.n));
         let Some((word, what)) = last.map(|word| (word.n, word.what.in_words())) else {
             return Err(CampaignError::request("nothing was said that could be taken back"));

@@ -15,10 +15,8 @@ use crate::ladder::Choice;
 use crate::model::{Model, Snapshot, Trainer};
 use crate::state::{Part, Point, Status};
 use crate::subject::distance;
-use crate::words::{AUDIT, Candidates, Cell, Drawn, Predicted, Round, Thinned};
+use crate::words::{AUDIT, Candidates, Cell, Drawn, INITIAL, Predicted, Round, Thinned};
 
-/// The rule of the design at the beginning.
-pub const INITIAL: &str = "initial";
 /// Labels without which no network can be trained.
 const FEWEST: usize = 3;
 /// Points that are drawn at one time, at least.
@@ -126,7 +124,7 @@ impl Snapshot {
     fn n_held_out(&self, n: usize, fixed: &[(String, Cell)]) -> usize {
         let Some(share) = self.file.held_out.filter(|_| fixed.is_empty()) else { return 0 };
         let rounds = self.state.rounds().iter();
-        let rounds = rounds.filter(|round| ![INITIAL, AUDIT].contains(&round.rule.as_str()) && round.fixed.is_empty());
+        let rounds = rounds.filter(|round| round.is_chosen() && round.fixed.is_empty());
         due(share, rounds.map(|round| round.all().count()).sum(), n)
     }
 
@@ -245,7 +243,7 @@ impl Snapshot {
     }
 
     /// Whether rounds choose from the rows of a table.
-    fn is_tabled(&self) -> bool {
+    pub(crate) fn is_tabled(&self) -> bool {
         self.listed().is_some() || self.sampled().is_some()
     }
 
@@ -482,18 +480,12 @@ impl Snapshot {
                 let known = subject.names().join(", ");
                 return Err(CampaignError::request(format!("there is no input `{name}`; there are: {known}")));
             };
-            // Any admitted point will do for the other inputs.
-            let middle = subject.space().project(Array2::zeros((1, subject.space().n_columns())).view())?;
-            let mut cells = subject.cells(middle.row(0))?;
-            cells[index] = cell.clone();
-            let Some(unit) = subject.unit(&cells) else {
+            let Some(held) = subject.columns_at(index, cell.clone())? else {
                 return Err(CampaignError::request(format!(
                     "{name} = {cell} lies outside the input's range or levels"
                 )));
             };
-            let first: usize = subject.space().dimensions()[..index].iter().map(|d| d.n_columns()).sum();
-            let last = first + subject.space().dimensions()[index].n_columns();
-            columns.extend((first..last).map(|column| (column, unit[column])));
+            columns.extend(held);
         }
         Ok(columns)
     }

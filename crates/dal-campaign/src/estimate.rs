@@ -12,11 +12,10 @@
 use dal_core::OutputTransform;
 use dal_eval::{LossTerms, answered_loss, lure_weights};
 
-use crate::draw::INITIAL;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::state::{Point, Status};
-use crate::words::{Cell, Drawn, Round};
+use crate::words::{Cell, Drawn, INITIAL, Round};
 
 /// Rounds that the shown figure pools: "the mean error of the last five models".
 pub const POOLED_ROUNDS: usize = 5;
@@ -101,7 +100,7 @@ pub struct RoundEstimate {
 impl RoundEstimate {
     /// Whether more than [`MOST_UNRESOLVED`] of the round is open: then no rule may stop on it.
     pub fn is_incomplete(&self) -> bool {
-        self.open as f64 > MOST_UNRESOLVED * self.drawn as f64
+        is_incomplete(self.open, self.drawn)
     }
 }
 
@@ -175,10 +174,31 @@ pub struct Noise {
     pub points: usize,
 }
 
-/// A round with its estimate and what it was made of.
-pub(crate) struct Judged {
-    pub(crate) estimate: RoundEstimate,
+/// A round with what its estimate is made of.
+pub(crate) struct Judged<'a> {
+    pub(crate) round: &'a Round,
     pub(crate) losses: Losses,
+    /// Of each output the terms of its error; none where no draw has an answer.
+    outputs: Vec<LossTerms>,
+    /// Of each draw with an answer or a failure whether it has an answer, and its weight.
+    has: Vec<bool>,
+    weights: Vec<f64>,
+}
+
+impl Judged<'_> {
+    fn open(&self) -> usize {
+        self.round.points.len() - self.has.len()
+    }
+
+    /// As [`RoundEstimate::is_incomplete`].
+    pub(crate) fn is_incomplete(&self) -> bool {
+        is_incomplete(self.open(), self.round.points.len())
+    }
+}
+
+/// Whether more than [`MOST_UNRESOLVED`] of so many points are open.
+pub(crate) fn is_incomplete(open: usize, drawn: usize) -> bool {
+    open as f64 > MOST_UNRESOLVED * drawn as f64
 }
 
 /// Of each output its transform, and its standard deviation; none where it does not vary.
@@ -196,51 +216,57 @@ impl Folder {
     /// What the rounds say about the models that drew them. Nothing is trained for it.
     pub fn estimates(&self) -> Estimates {
         let judged = self.judged();
-        let newest = judged.iter().rev().find(|judged| !judged.estimate.is_incomplete());
+        let newest = judged.iter().rev().find(|judged| !judged.is_incomplete());
         let pooled = newest.and_then(|newest| {
-            let alike: Vec<&Judged> =
-                judged.iter().filter(|judged| judged.estimate.fixed == newest.estimate.fixed).collect();
+            let alike: Vec<&Judged<'_>> =
+                judged.iter().filter(|judged| judged.round.fixed == newest.round.fixed).collect();
             let last = last_complete(&alike, Column::Relative);
-            Some((Estimated::of(&pooled(&last, Column::Relative)?, newest.estimate.round), last.len()))
+            Some((Estimated::of(&pooled(&last, Column::Relative)?, newest.round.round), last.len()))
         });
-        Estimates { rounds: judged.into_iter().map(|judged| judged.estimate).collect(), pooled }
+        Estimates { rounds: judged.iter().filter_map(|judged| self.estimate(judged)).collect(), pooled }
+    }
+
+    /// What a round says, with its intervals.
+    fn estimate(&self, judged: &Judged<'_>) -> Option<RoundEstimate> {
+        let Judged { round, losses, outputs, has, weights } = judged;
+        let of = |terms: &LossTerms| Estimated::of(terms, round.round);
+        let answered = has.iter().filter(|has| **has).count();
+        Some(RoundEstimate {
+            round: round.round,
+            n_labelled: round.n_labelled,
+            drawn: round.points.len(),
+            answered,
+            failed: has.len() - answered,
+            open: judged.open(),
+            answered_share: Share::of(weights, has, losses.n_pool, round.round)?,
+            domain: self.domain_in_words(round.candidates.n, "asked for"),
+            fixed: round.fixed.clone(),
+            outputs: outputs.iter().map(of).collect(),
+            relative: losses.terms(Column::Relative).as_ref().map(of),
+        })
     }
 
     /// Every round that was drawn with known probabilities from the present domain and has an answer or a failure, in
-    /// order.
-    pub(crate) fn judged(&self) -> Vec<Judged> {
+    /// order. Rules that look ask for it after every round, so that no interval is made here.
+    pub(crate) fn judged(&self) -> Vec<Judged<'_>> {
         let spread = self.spread();
         let n_outputs = self.subject().outputs().len();
         let mut found = Vec::new();
         for round in self.state().rounds().iter().filter(|round| self.is_of_domain(round)) {
             let Some(losses) = self.losses(round, &spread) else { continue };
-            let answered = losses.squared.iter().flatten().count();
             let failed = |drawn: &Drawn| self.state().point(drawn.id).is_some_and(|point| self.is_failed(point));
-            let of = |column| losses.terms(column).map(|terms| Estimated::of(&terms, round.round));
             // A round of failures alone has no error, but says how little of the domain has answers.
-            let known = if answered == 0 { 0 } else { n_outputs };
-            let outputs: Option<Vec<Estimated>> = (0..known).map(|j| of(Column::Output(j))).collect();
+            let known = if losses.squared.iter().all(Option::is_none) { 0 } else { n_outputs };
+            let outputs: Option<Vec<LossTerms>> = (0..known).map(|j| losses.terms(Column::Output(j))).collect();
             let Some(outputs) = outputs else { continue };
             let resolved = losses.squared.iter().zip(&round.points).zip(&losses.weights);
             let (has, weights): (Vec<bool>, Vec<f64>) = resolved
                 .filter(|((squared, drawn), _)| squared.is_some() || failed(drawn))
                 .map(|((squared, _), v)| (squared.is_some(), *v))
                 .unzip();
-            let Some(answered_share) = Share::of(&weights, &has, losses.n_pool, round.round) else { continue };
-            let estimate = RoundEstimate {
-                round: round.round,
-                n_labelled: round.n_labelled,
-                drawn: round.points.len(),
-                answered,
-                failed: has.len() - answered,
-                open: round.points.len() - has.len(),
-                answered_share,
-                domain: self.domain_in_words(round.candidates.n, "asked for"),
-                fixed: round.fixed.clone(),
-                outputs,
-                relative: of(Column::Relative),
-            };
-            found.push(Judged { estimate, losses });
+            if !has.is_empty() {
+                found.push(Judged { round, losses, outputs, has, weights });
+            }
         }
         found
     }
@@ -409,13 +435,13 @@ pub(crate) fn half_width(transform: OutputTransform, mean: f64, sd: f64) -> f64 
 }
 
 /// The last [`POOLED_ROUNDS`] of these rounds that are complete and have such losses, newest first.
-pub(crate) fn last_complete<'a>(rounds: &[&'a Judged], column: Column) -> Vec<&'a Judged> {
-    let complete = rounds.iter().rev().filter(|judged| !judged.estimate.is_incomplete());
+pub(crate) fn last_complete<'a, 'b>(rounds: &[&'a Judged<'b>], column: Column) -> Vec<&'a Judged<'b>> {
+    let complete = rounds.iter().rev().filter(|judged| !judged.is_incomplete());
     complete.filter(|judged| judged.losses.mean(column).is_some()).take(POOLED_ROUNDS).copied().collect()
 }
 
 /// The terms of the mean over these rounds' models.
-pub(crate) fn pooled(rounds: &[&Judged], column: Column) -> Option<LossTerms> {
+pub(crate) fn pooled(rounds: &[&Judged<'_>], column: Column) -> Option<LossTerms> {
     let parts: Vec<(Vec<f64>, Vec<f64>)> = rounds.iter().map(|judged| judged.losses.answered(column)).collect();
     // A list that is the whole domain has no sampling of its own; no round is of a list where another is not.
     let pools: Option<Vec<usize>> = rounds.iter().map(|judged| judged.losses.n_pool).collect();

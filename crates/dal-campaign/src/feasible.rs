@@ -49,23 +49,13 @@ impl Feasibility {
             return None;
         }
         let mut model = Self { x: x.concat(), answered, n_answered, auc: 0.5 };
-        let left_out: Vec<f64> = x.iter().enumerate().map(|(i, point)| model.share(point, Some(i))).collect();
-        let mut wins = 0.0;
-        for (i, of_answered) in left_out.iter().enumerate().filter(|(i, _)| model.answered[*i]) {
-            for (j, of_failed) in left_out.iter().enumerate().filter(|(j, _)| !model.answered[*j]) {
-                debug_assert_ne!(i, j);
-                wins += if of_answered > of_failed {
-                    1.0
-                } else if of_answered == of_failed {
-                    0.5
-                } else {
-                    0.0
-                };
-            }
+        let (mut of_answered, mut of_failed) = (Vec::new(), Vec::new());
+        for (i, point) in x.iter().enumerate() {
+            let of = if model.answered[i] { &mut of_answered } else { &mut of_failed };
+            of.push(model.share(point, Some(i)));
         }
-        let (a, f) = (n_answered as f64, n_failed as f64);
-        model.auc = wins / (a * f);
-        let chance = ((a + f + 1.0) / (12.0 * a * f)).sqrt();
+        let (auc, chance) = larger_share(&of_answered, &of_failed);
+        model.auc = auc;
         (model.auc > 0.5 + ERRORS * chance).then_some(model)
     }
 
@@ -95,6 +85,15 @@ impl Feasibility {
     pub fn keeps(&self, point: &[f64]) -> f64 {
         self.share(point, None).max(LEAST)
     }
+}
+
+/// The share of pairs in which one of the first has the larger value (ties count half), and the standard error that it
+/// has by chance, √((n₁ + n₀ + 1) / (12 n₁ n₀)).
+pub(crate) fn larger_share(these: &[f64], others: &[f64]) -> (f64, f64) {
+    let win = |a: &f64, b: &f64| if a > b { 1.0 } else { f64::from(u8::from(a == b)) / 2.0 };
+    let wins: f64 = these.iter().flat_map(|a| others.iter().map(move |b| win(a, b))).sum();
+    let (n, m) = (these.len() as f64, others.len() as f64);
+    (wins / (n * m), ((n + m + 1.0) / (12.0 * n * m)).sqrt())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use ndarray::Array2;
 use crate::draw::predictions;
 use crate::error::CampaignError;
 use crate::estimate::{
-    Column, Estimated, MOST_UNRESOLVED, Share, Spread, half_width, in_deviations, over_answers, squares,
+    Column, Estimated, MOST_UNRESOLVED, Share, Spread, half_width, in_deviations, is_incomplete, over_answers, squares,
 };
 use crate::folder::Folder;
 use crate::model::{Model, Trainer};
@@ -47,21 +47,31 @@ pub struct HeldOut {
     pub relative: Option<Estimated>,
     /// The control variate's coefficient for the relative error in the last round: 0 for the plain mean.
     pub lambda: f64,
-    /// The terms that the estimates are means of: of each output, then the relative error's.
-    pub(crate) terms: Vec<Option<LossTerms>>,
 }
 
-impl HeldOut {
-    /// Whether more than [`MOST_UNRESOLVED`] of the points are open.
-    pub fn is_incomplete(&self) -> bool {
-        self.open as f64 > MOST_UNRESOLVED * self.drawn as f64
-    }
+/// What the errors at the points that a model did not learn are made of.
+pub(crate) struct Apart {
+    drawn: usize,
+    pub(crate) answered: usize,
+    failed: usize,
+    lambda: f64,
+    /// Of each output, then of the relative error.
+    terms: Vec<Option<LossTerms>>,
+}
 
+impl Apart {
     pub(crate) fn terms(&self, column: Column) -> Option<&LossTerms> {
         match column {
             Column::Output(j) => self.terms.get(j)?.as_ref(),
             Column::Relative => self.terms.last()?.as_ref(),
         }
+    }
+}
+
+impl HeldOut {
+    /// Whether more than [`MOST_UNRESOLVED`] of the points are open.
+    pub fn is_incomplete(&self) -> bool {
+        is_incomplete(self.open, self.drawn)
     }
 }
 
@@ -74,15 +84,34 @@ impl Folder {
     pub fn held_out(&self, model: &Model) -> Result<Option<HeldOut>, CampaignError> {
         let here: Vec<usize> =
             self.state().rounds().iter().filter(|round| self.is_of_domain(round)).map(|round| round.round).collect();
-        self.held_out_of(model, &|round| here.contains(&round))
+        let Some(apart) = self.apart(model, &|round| here.contains(&round))? else { return Ok(None) };
+        let Apart { drawn, answered, failed, lambda, terms } = apart;
+        let of = |terms: &Option<LossTerms>| terms.as_ref().map(|terms| Estimated::of(terms, answered));
+        let n_outputs = self.subject().outputs().len();
+        let outputs: Option<Vec<Estimated>> = terms[..n_outputs].iter().map(of).collect();
+        let has: Vec<bool> = (0..answered + failed).map(|i| i < answered).collect();
+        let share = Share::of(&vec![1.0; has.len()], &has, None, answered);
+        let (Some(outputs), Some(answered_share)) = (outputs, share) else { return Ok(None) };
+        Ok(Some(HeldOut {
+            n_labelled: model.n_labelled,
+            drawn,
+            answered,
+            failed,
+            open: drawn - answered - failed,
+            domain: self.domain_in_words(self.rows_not_learned()?, "learned"),
+            answered_share,
+            outputs,
+            relative: of(&terms[n_outputs]),
+            lambda,
+        }))
     }
 
     /// The same by the points of rounds that have their answers, which a rule may look at: of a round under way the
     /// early answers may be the easy ones. Audits count for no rule.
-    pub(crate) fn held_out_in_whole_rounds(&self, model: &Model) -> Result<Option<HeldOut>, CampaignError> {
+    pub(crate) fn held_out_in_whole_rounds(&self, model: &Model) -> Result<Option<Apart>, CampaignError> {
         let rounds = self.state().rounds().iter().filter(|round| round.rule != AUDIT && self.is_of_domain(round));
         let whole: Vec<usize> = rounds.filter(|round| self.is_answered(round)).map(|round| round.round).collect();
-        self.held_out_of(model, &|round| whole.contains(&round))
+        self.apart(model, &|round| whole.contains(&round))
     }
 
     /// Whether a round has its answers, up to [`MOST_UNRESOLVED`] of its points.
@@ -94,7 +123,7 @@ impl Folder {
         open.count() as f64 <= MOST_UNRESOLVED * n as f64
     }
 
-    fn held_out_of(&self, model: &Model, of: &dyn Fn(usize) -> bool) -> Result<Option<HeldOut>, CampaignError> {
+    fn apart(&self, model: &Model, of: &dyn Fn(usize) -> bool) -> Result<Option<Apart>, CampaignError> {
         let apart = |point: &&Point| {
             let part = point.part == Part::Audit || (point.part == Part::HeldOut && !self.learns_all());
             part && point.unit.is_some() && point.drawn.is_some_and(|(round, _)| of(round))
@@ -121,7 +150,7 @@ impl Folder {
                 .zip(&answered)
                 .map(|(predicted, (_, answers))| {
                     let of = |answer: &[f64]| match column {
-                        Column::Output(j) => vec![squares(&predicted.mean, answer)[j]],
+                        Column::Output(j) => squares(&predicted.mean[j..=j], &answer[j..=j]),
                         Column::Relative => in_deviations(&spread, &predicted.mean, answer).into_iter().collect(),
                     };
                     over_answers(answers, of)?.first().copied()
@@ -135,30 +164,16 @@ impl Folder {
             terms.push(found);
             lambda = last;
         }
-        let of = |terms: &Option<LossTerms>| terms.as_ref().map(|terms| Estimated::of(terms, rounds.len()));
-        let outputs: Option<Vec<Estimated>> = terms[..n_outputs].iter().map(of).collect();
-        let has: Vec<bool> = (0..answered.len() + failed).map(|i| i < answered.len()).collect();
-        let share = Share::of(&vec![1.0; has.len()], &has, None, rounds.len());
-        let (Some(outputs), Some(answered_share)) = (outputs, share) else { return Ok(None) };
-        Ok(Some(HeldOut {
-            n_labelled: model.n_labelled,
-            drawn: points.len(),
-            answered: answered.len(),
-            failed,
-            open: points.len() - answered.len() - failed,
-            domain: self.domain_in_words(self.rows_not_learned()?, "learned"),
-            answered_share,
-            outputs,
-            relative: of(&terms[n_outputs]),
-            lambda,
-            terms,
-        }))
+        if terms[..n_outputs].iter().any(Option::is_none) {
+            return Ok(None);
+        }
+        Ok(Some(Apart { drawn: points.len(), answered: answered.len(), failed, lambda, terms }))
     }
 
     /// Rows of a list that no model learned; 0 where there is none.
     fn rows_not_learned(&self) -> Result<usize, CampaignError> {
-        let snapshot = self.snapshot();
-        if snapshot.listed().is_none() { Ok(0) } else { Ok(snapshot.domain(FRESH)?.nrows()) }
+        let is_listed = self.listed().is_some() || self.subject().problem().candidates().is_some();
+        if is_listed { Ok(self.snapshot().domain(FRESH)?.nrows()) } else { Ok(0) }
     }
 
     /// The model of all labels, where its file is there; nothing is trained.

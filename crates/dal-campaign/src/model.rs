@@ -157,14 +157,10 @@ impl Snapshot {
         let weights = self.weights(&ids);
         let data = Data { labelled: &labelled, ids: &ids, weights: &weights, scaling: self.subject.scaling() };
         let choosing = self.seeds().purpose("ladder");
-        let (network, choice, compared) = match (self.file.model, self.state.choice()) {
-            (ModelSource::ProblemFile, _) => (self.subject.problem().model().clone(), None, None),
-            // Points that are held out have no say in which network it is, even where they are learned at last.
-            (ModelSource::Ladder, Some(choice)) if self.learns_all || !choice.is_outgrown(labelled.len()) => {
-                (choice.model().clone(), Some(choice.clone()), None)
-            }
-            (ModelSource::Ladder, earlier) => {
-                let tuned = earlier.and_then(|choice| choice.tuned.as_ref());
+        let (network, choice, compared) = match self.settled(labelled.len()) {
+            Some(network) => (network.clone(), None, None),
+            None => {
+                let tuned = self.state.choice().and_then(|choice| choice.tuned.as_ref());
                 let (choice, errors) = data.choose(shape, tuned, threads, &choosing, stop)?;
                 (choice.model().clone(), Some(choice), Some(errors))
             }
@@ -209,22 +205,28 @@ impl Snapshot {
         Ok((Model { name, surrogate, network: Some(network), errors, n_labelled: labelled.len() }, choice))
     }
 
+    /// The network in use for so many labels; none where one is to be chosen first.
+    fn settled(&self, n_labelled: usize) -> Option<&MlpEnsemble> {
+        match (self.file.model, self.state.choice()) {
+            (ModelSource::ProblemFile, _) => Some(self.subject.problem().model()),
+            // Points that are held out have no say in which network it is, even where they are learned at last.
+            (ModelSource::Ladder, Some(choice)) if self.learns_all || !choice.is_outgrown(n_labelled) => {
+                Some(choice.model())
+            }
+            (ModelSource::Ladder, _) => None,
+        }
+    }
+
     /// The model of all labels as [`model`](Self::model) has it, where its file is there; nothing is trained.
     pub(crate) fn kept_model(&self) -> Result<Option<Model>, CampaignError> {
         let Some((labelled, ids)) = self.labelled()? else { return Ok(None) };
-        let network = match (self.file.model, self.state.choice()) {
-            (ModelSource::ProblemFile, _) => self.subject.problem().model().clone(),
-            (ModelSource::Ladder, Some(choice)) if self.learns_all || !choice.is_outgrown(labelled.len()) => {
-                choice.model().clone()
-            }
-            (ModelSource::Ladder, _) => return Ok(None),
-        };
+        let Some(network) = self.settled(labelled.len()) else { return Ok(None) };
         let fitting = self.seeds().purpose("fit").index(labelled.len() as u64);
-        let name = self.name(&network, &self.needs()?, &labelled, &fitting, &self.weights(&ids))?;
+        let name = self.name(network, &self.needs()?, &labelled, &fitting, &self.weights(&ids))?;
         let Some(trained) = opened(&self.models.join(format!("{name}.safetensors")), &name) else { return Ok(None) };
         let (_, back) = self.subject.scaling().model_units(&labelled)?;
         let (errors, surrogate) = (errors_of(&trained), back.around(Box::new(trained)));
-        Ok(Some(Model { name, surrogate, network: Some(network), errors, n_labelled: labelled.len() }))
+        Ok(Some(Model { name, surrogate, network: Some(network.clone()), errors, n_labelled: labelled.len() }))
     }
 
     /// A model of the caller's own making.

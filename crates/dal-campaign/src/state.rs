@@ -1,6 +1,6 @@
 //! What follows from all that was said: the points with their states, the rounds, the network in use.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use dal_core::{Labelled, LabelledError};
 use dal_store::{ProcessName, Standing};
@@ -8,7 +8,7 @@ use ndarray::Array2;
 
 use crate::ladder::Choice;
 use crate::subject::{Subject, is_same};
-use crate::words::{AUDIT, Answer, Beside, Cell, Ended, Failure, Leased, Round, Told, What, Word, is_untried};
+use crate::words::{AUDIT, Answer, Beside, Cell, Ended, Failure, Leased, Round, Told, What, Word, is_untried, undone};
 
 /// The state of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,13 +129,7 @@ pub struct State {
 impl State {
     /// From the words of a log, those that were taken back left out.
     pub fn of(words: &[Word], subject: &Subject) -> Self {
-        let undone: HashSet<u64> = words
-            .iter()
-            .filter_map(|word| match word.what {
-                What::Undone { word } => Some(word),
-                _ => None,
-            })
-            .collect();
+        let undone = undone(words);
         let mut state = Self { next_id: 1, ..Self::default() };
         let mut ended_at = 0;
         for word in words {

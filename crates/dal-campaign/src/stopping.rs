@@ -158,7 +158,7 @@ impl Folder {
             }
         };
         let judged = self.judged();
-        let whole: Vec<&Judged> = judged.iter().filter(|judged| judged.estimate.fixed.is_empty()).collect();
+        let whole: Vec<&Judged<'_>> = judged.iter().filter(|judged| judged.round.fixed.is_empty()).collect();
         let by_held_out = self.settings().held_out.is_some();
         let held_out = match model.filter(|_| by_held_out) {
             Some(model) => self.held_out_in_whole_rounds(model)?,
@@ -166,7 +166,7 @@ impl Folder {
         };
         let rounds = match by_held_out {
             true => self.state().rounds().iter().filter(|round| self.is_whole(round)).count(),
-            false => whole.iter().filter(|judged| !judged.estimate.is_incomplete()).count(),
+            false => whole.iter().filter(|judged| !judged.is_incomplete()).count(),
         };
         let k = (rounds + 1).saturating_sub(FIRST_LOOK);
         let last = |column| last_complete(&whole, column);
@@ -179,7 +179,7 @@ impl Folder {
         let limits = named.into_iter().map(|(output, column, target)| {
             let terms = match by_held_out {
                 true => held_out.as_ref().and_then(|found| found.terms(column)).cloned(),
-                false => pooled(&last(column), column).filter(|_| !last(column).is_empty()),
+                false => pooled(&last(column), column),
             };
             let rmse = terms.as_ref().map(|terms| terms.mean().max(0.0).sqrt());
             let may = k > 0 && !(is_partial && column == Column::Relative);
@@ -192,9 +192,8 @@ impl Folder {
 
     /// Whether a round after the design, with points that judge, has its answers.
     fn is_whole(&self, round: &Round) -> bool {
-        let learns = round.rule != crate::draw::INITIAL && round.rule != crate::words::AUDIT;
         let judges = round.fixed.is_empty() && !round.held_out.is_empty() && self.is_of_domain(round);
-        learns && judges && self.is_answered(round)
+        round.is_chosen() && judges && self.is_answered(round)
     }
 
     /// What the last `n` whole rounds gained over as many before; none before there are as many of one kind. Where the
@@ -203,7 +202,7 @@ impl Folder {
     pub fn gain(&self, n: usize) -> Option<Gain> {
         let judged = self.judged();
         let by_draws = |round: &Round| {
-            let judged = judged.iter().find(|judged| judged.estimate.round == round.round)?;
+            let judged = judged.iter().find(|judged| judged.round.round == round.round)?;
             judged.losses.mean(Column::Relative)
         };
         let spread = self.spread();
@@ -215,8 +214,7 @@ impl Folder {
             let losses: Vec<f64> = losses.collect();
             (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
         };
-        let learns = |round: &&Round| round.rule != crate::draw::INITIAL && round.rule != crate::words::AUDIT;
-        let rounds = self.state().rounds().iter().filter(learns);
+        let rounds = self.state().rounds().iter().filter(|round| round.is_chosen());
         let whole: Vec<&Round> = rounds
             .filter(|round| round.fixed.is_empty() && self.is_of_domain(round) && self.is_answered(round))
             .collect();

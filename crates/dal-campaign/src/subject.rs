@@ -145,6 +145,22 @@ impl Subject {
         Ok(values.iter().zip(&self.levels).map(|(value, levels)| cell(value, levels)).collect())
     }
 
+    /// The columns of the unit box that an input takes, with what they are at a value; none of a value outside its
+    /// range or levels.
+    ///
+    /// # Errors
+    /// A space that admits no point.
+    pub(crate) fn columns_at(&self, input: usize, value: Cell) -> Result<Option<Vec<(usize, f64)>>, CampaignError> {
+        // Any admitted point will do for the other inputs.
+        let middle = self.space().project(Array2::zeros((1, self.space().n_columns())).view())?;
+        let mut cells = self.cells(middle.row(0))?;
+        cells[input] = value;
+        let Some(unit) = self.unit(&cells) else { return Ok(None) };
+        let dimensions = self.space().dimensions();
+        let first: usize = dimensions[..input].iter().map(|d| d.n_columns()).sum();
+        Ok(Some((first..first + dimensions[input].n_columns()).map(|column| (column, unit[column])).collect()))
+    }
+
     /// The point of the unit box that values stand for; none where one lies outside its bounds or is no level.
     pub fn unit(&self, cells: &[Cell]) -> Option<Vec<f64>> {
         if cells.len() != self.names.len() {

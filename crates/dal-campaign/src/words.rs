@@ -1,11 +1,15 @@
 //! What is said in a campaign, one word a line of its log: everything else is rebuilt from these.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use dal_core::{LabelFailure, LabelFailureKind, Settings};
 use serde::{Deserialize, Serialize};
 
 pub use crate::ladder::{Choice, Errors};
+
+/// The rule of the design at the beginning.
+pub const INITIAL: &str = "initial";
 
 /// The rule of a round whose points are never learned.
 pub const AUDIT: &str = "audit";
@@ -155,6 +159,11 @@ pub struct Round {
 }
 
 impl Round {
+    /// Whether a rule chose its points: it is neither of the design nor an audit.
+    pub(crate) fn is_chosen(&self) -> bool {
+        ![INITIAL, AUDIT].contains(&self.rule.as_str())
+    }
+
     /// All points of the round, those that are held out behind the others.
     pub fn all(&self) -> impl Iterator<Item = &Drawn> + Clone {
         self.points.iter().chain(&self.held_out)
@@ -354,4 +363,13 @@ pub struct Ended {
 pub struct Withdrawn {
     /// The points.
     pub ids: Vec<u64>,
+}
+
+/// The places of words that were taken back.
+pub fn undone(words: &[Word]) -> HashSet<u64> {
+    let of = |word: &Word| match word.what {
+        What::Undone { word } => Some(word),
+        _ => None,
+    };
+    words.iter().filter_map(of).collect()
 }

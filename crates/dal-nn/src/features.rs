@@ -172,7 +172,7 @@ impl<T: Real> Made<'_, T> {
             for (l, linear) in sketch.linears.iter().enumerate() {
                 let input = &mut scratch.inputs[l];
                 if r == 0 {
-                    let n_in = layout.hidden().get(l).map_or(layout.last().n_in, |block| block.linear.n_in);
+                    let n_in = self.evaluator.n_in(l);
                     input.resize(n * p, T::ZERO);
                     let h = Matrix::new(self.evaluator.input_of(l, x, trace), n, n_in);
                     Gemm::product(h, Matrix::new(&linear.input, n_in, p), input, false);

@@ -113,7 +113,7 @@ impl<T: Real> Evaluator<'_, T> {
         if l == 0 { x } else { &trace.hidden[l - 1] }
     }
 
-    fn n_in(&self, l: usize) -> usize {
+    pub(crate) fn n_in(&self, l: usize) -> usize {
         self.layout.hidden().get(l).map_or(self.layout.last().n_in, |block| block.linear.n_in)
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use dal_core::{Dimension, OutputTransform, Scale};
-use ndarray::{Array2, ArrayView1};
+use ndarray::ArrayView1;
 use serde::Serialize;
 
 use crate::error::CampaignError;
@@ -192,20 +192,16 @@ impl Axis {
         }
     }
 
-    /// The columns of the unit box that a position stands for.
-    pub(crate) fn unit_columns(&self, subject: &Subject, position: f64) -> Result<Vec<f64>, CampaignError> {
-        let space = subject.space();
-        let middle = space.project(Array2::zeros((1, space.n_columns())).view())?;
-        let mut cells = subject.cells(middle.row(0))?;
+    /// The columns of the unit box that a position stands for, with their values.
+    pub(crate) fn unit_columns(&self, subject: &Subject, position: f64) -> Result<Vec<(usize, f64)>, CampaignError> {
         let index = subject.names().iter().position(|name| *name == self.name).unwrap_or(0);
-        cells[index] = match &self.kind {
+        let cell = match &self.kind {
             AxisKind::Levels { names } => Cell::Level(names.get(position as usize).cloned().unwrap_or_default()),
             _ => Cell::Number(position),
         };
-        let unit = subject.unit(&cells).ok_or_else(|| {
+        subject.columns_at(index, cell)?.ok_or_else(|| {
             CampaignError::request(format!("{} = {position} lies outside the input's range or levels", self.name))
-        })?;
-        Ok(unit[self.columns.clone()].to_vec())
+        })
     }
 
     /// Ends of the bins along this input, one more than there are bins.

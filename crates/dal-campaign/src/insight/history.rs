@@ -4,11 +4,10 @@ use ndarray::ArrayView1;
 use serde::Serialize;
 
 use super::axes::{Axis, AxisKind, Shown};
-use crate::draw::INITIAL;
 use crate::estimate::{Estimated, in_deviations, mean_answer};
+use crate::feasible::larger_share;
 use crate::folder::Folder;
 use crate::state::{Part, Point, Status};
-use crate::words::AUDIT;
 
 /// Standard errors by which failed and answered points must differ in an input.
 const ERRORS: f64 = 2.5;
@@ -51,8 +50,6 @@ pub struct Foretold {
     pub id: u64,
     /// Its round.
     pub round: usize,
-    /// Labels of the model.
-    pub n_labelled: usize,
     /// Whether it stands for the whole domain: held out, or of an audit.
     pub uniform: bool,
     /// Of each shown output what was predicted, in its unit.
@@ -181,15 +178,9 @@ fn levels(names: &[String], bad: &[f64], good: &[f64]) -> Option<Failing> {
 }
 
 /// The share of pairs in which the failed point has the larger value, where it differs from one half by two and a half
-/// times the standard error that it has by chance, √((n₁ + n₀ + 1) / (12 n₁ n₀)).
+/// times the standard error that it has by chance.
 fn larger(bad: &[f64], good: &[f64]) -> Option<Failing> {
-    let wins: f64 = bad
-        .iter()
-        .flat_map(|b| good.iter().map(move |g| if b > g { 1.0 } else { f64::from(u8::from(b == g)) / 2.0 }))
-        .sum();
-    let (b, g) = (bad.len() as f64, good.len() as f64);
-    let share = wins / (b * g);
-    let chance = ((b + g + 1.0) / (12.0 * b * g)).sqrt();
+    let (share, chance) = larger_share(bad, good);
     ((share - 0.5).abs() > ERRORS * chance).then_some(Failing::Larger { share })
 }
 
@@ -207,7 +198,6 @@ pub(crate) fn foretold(folder: &Folder, shown: &[Shown]) -> Vec<Foretold> {
             found.push(Foretold {
                 id: drawn.id,
                 round: round.round,
-                n_labelled: round.n_labelled,
                 uniform: point.part != Part::Learned,
                 predicted: value(&predicted.mean),
                 sd: shown.iter().map(|shown| predicted.sd.get(shown.output?).copied()).collect(),
@@ -222,7 +212,7 @@ pub(crate) fn trend(folder: &Folder, shown: &[Shown]) -> Vec<TrendEntry> {
     let estimates = folder.estimates();
     let spread = folder.spread();
     let state = folder.state();
-    let rounds = state.rounds().iter().filter(|round| ![INITIAL, AUDIT].contains(&round.rule.as_str()));
+    let rounds = state.rounds().iter().filter(|round| round.is_chosen());
     rounds
         .map(|round| {
             let judged = estimates.rounds.iter().find(|estimate| estimate.round == round.round);

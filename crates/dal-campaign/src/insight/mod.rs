@@ -83,8 +83,8 @@ impl Folder {
         let Some((place, name, n_labelled)) = drawn else { return Ok(None) };
         // Answers may have come between the training and the round; a choice of network is said just before the round.
         let chosen = crate::state::State::of(&self.words()[..place], self.subject());
+        let mut snapshot = self.snapshot();
         for end in (place.saturating_sub(LOOKED_BACK)..=place).rev() {
-            let mut snapshot = self.snapshot();
             snapshot.state = crate::state::State::of(&self.words()[..end], self.subject());
             let n = snapshot.labelled()?.map_or(0, |(labelled, _)| labelled.len());
             if n < n_labelled {

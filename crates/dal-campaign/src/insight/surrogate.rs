@@ -191,8 +191,7 @@ impl Snapshot {
         let asked = Asked { surrogate: &*model.surrogate, shown, stop };
         let seeds = self.seeds().purpose("insight");
         let mut rng = seeds.rng();
-        let tabled = self.listed().is_some() || self.sampled().is_some();
-        let dependent_inputs = tabled || !self.constraints.is_empty();
+        let dependent_inputs = self.is_tabled() || !self.constraints.is_empty();
         let domain = self.domain(effort.spread)?;
         // Rows for two samples; of a list, or a space of few points, some of them several times.
         let wanted = 2 * effort.indices;
@@ -259,10 +258,9 @@ impl Snapshot {
             return Ok(curves);
         }
         for position in axis.grid(positions) {
-            let unit = axis.unit_columns(&self.subject, position)?;
             let mut x = over.clone();
-            for (column, value) in axis.columns.clone().zip(&unit) {
-                x.column_mut(column).fill(*value);
+            for (column, value) in axis.unit_columns(&self.subject, position)? {
+                x.column_mut(column).fill(value);
             }
             let mut admitted = Vec::new();
             for (row, point) in x.outer_iter().enumerate() {

@@ -22,8 +22,6 @@ const LIVE_JS: &str = include_str!("live.js");
 const MOST_CURVES: usize = 12;
 /// Inputs that importance is drawn for, at most; the table has all.
 const MOST_BARS: usize = 12;
-/// Pairs of inputs that points are drawn over.
-const MOST_PAIRS: usize = 3;
 /// Inputs whose pairs points are drawn over.
 const PAIRED: usize = 3;
 
@@ -298,12 +296,10 @@ fn pairs(data: &CampaignData) -> Vec<(usize, Option<usize>)> {
         }
     }
     match first[..] {
-        [] => Vec::new(),
         [only] => vec![(only, None)],
         _ => (0..first.len())
             .flat_map(|a| (a + 1..first.len()).map(move |b| (a, b)))
             .map(|(a, b)| (first[a], Some(first[b])))
-            .take(MOST_PAIRS)
             .collect(),
     }
 }

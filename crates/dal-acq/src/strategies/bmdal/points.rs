@@ -102,8 +102,10 @@ impl Points {
             domain: all.slice(s![m.., ..]).to_owned(),
             pool: {
                 // What stands behind the pool is cut off, not copied.
-                let (width, mut values) = (all.ncols(), all.into_raw_vec_and_offset().0);
-                values.truncate(n * width);
+                let (width, (mut values, offset)) = (all.ncols(), all.into_raw_vec_and_offset());
+                let offset = offset.unwrap_or(0);
+                values.truncate(offset + n * width);
+                values.drain(..offset);
                 values.shrink_to_fit();
                 Array2::from_shape_vec((n, width), values)
                     .map_err(|error| StrategyError::Geometry { message: error.to_string() })?

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use dal_geom::{gram, row_products};
-use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate, s};
+use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 
 use super::centres::{along, along_both, go_on, quadratic_forms};
 use super::points::{NOISE, Points};
@@ -262,11 +262,13 @@ pub(super) fn bait(points: &Points, on_domain: bool, n: usize) -> Chosen {
     let mut top = most_left(&state, &reach);
     let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
     let mut images: Vec<Array1<f64>> = Vec::new();
-    while picked.len() < n.min(points.rank) {
+    // What is picked after the rank is picked by distance: nothing is to be conditioned for it.
+    let most = n.min(points.rank);
+    while picked.len() < most {
         let Some((row, best)) = state.best(|i| score(&state, &reach, i)) else { break };
         picked.push(row);
         picked_scores.push(best);
-        if picked.len() == n {
+        if picked.len() == most {
             break;
         }
         let direction = state.take(row);
@@ -297,15 +299,18 @@ pub(super) fn bait(points: &Points, on_domain: bool, n: usize) -> Chosen {
 /// and at t: how much an observation at x tells about one at a target.
 pub(super) fn epig(points: &Points, on_domain: bool, n: usize) -> Chosen {
     let pool = &points.pool;
-    let all = if on_domain { points.domain.clone() } else { concatenate![Axis(0), *pool, points.labelled] };
-    let most = (TARGET_VALUES / pool.nrows().max(1)).max(1);
-    let (target, n_targets) = if all.nrows() > most {
-        // Evenly spaced rows: a spread over a pool that has an order, and as good as any of one that has none.
-        let rows: Vec<usize> = (0..most).map(|k| k * all.nrows() / most).collect();
-        (all.select(Axis(0), &rows), Some(most))
+    let all: Vec<ArrayView1<'_, f64>> = if on_domain {
+        points.domain.outer_iter().collect()
     } else {
-        (all, None)
+        pool.outer_iter().chain(points.labelled.outer_iter()).collect()
     };
+    let held = all.len().min((TARGET_VALUES / pool.nrows().max(1)).max(1));
+    // Evenly spaced rows: a spread over a pool that has an order, and as good as any of one that has none.
+    let mut target = Array2::zeros((held, pool.ncols()));
+    for (k, mut row) in target.outer_iter_mut().enumerate() {
+        row.assign(&all[k * all.len() / held]);
+    }
+    let n_targets = (held < all.len()).then_some(held);
     let mut covariance = Array2::zeros((pool.nrows(), target.nrows()));
     for first in (0..pool.nrows()).step_by(1024) {
         let rows = first..(first + 1024).min(pool.nrows());
@@ -329,11 +334,13 @@ pub(super) fn epig(points: &Points, on_domain: bool, n: usize) -> Chosen {
     let mut scores = all_scores(&state, &covariance, &of_target);
     let first_scores = scores.clone();
     let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
-    while picked.len() < n.min(points.rank) {
+    // What is picked after the rank is picked by distance: nothing is to be conditioned for it.
+    let most = n.min(points.rank);
+    while picked.len() < most {
         let Some((row, best)) = state.best(|i| scores[i]) else { break };
         picked.push(row);
         picked_scores.push(best);
-        if picked.len() == n {
+        if picked.len() == most {
             break;
         }
         let direction = state.take(row);

@@ -1,9 +1,8 @@
 //! Commands on a campaign's page: what to run next, and what repeats it.
 
-use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use dal_campaign::words::{AUDIT, What};
+use dal_campaign::words::{AUDIT, What, undone};
 use dal_campaign::{Folder, Part, Status};
 use dal_report::campaign::{CampaignData, NextStep};
 
@@ -139,14 +138,7 @@ pub(super) fn repeat(folder: &Folder, at: &Path) -> Vec<String> {
         begin += &format!(" --target {}", word(&target.to_string()));
     }
     let mut commands = vec![begin];
-    let undone: HashSet<u64> = folder
-        .words()
-        .iter()
-        .filter_map(|word| match word.what {
-            What::Undone { word } => Some(word),
-            _ => None,
-        })
-        .collect();
+    let undone = undone(folder.words());
     // Points asked for so far, and whether a run is under way.
     let (mut asked, mut running) = (0, false);
     let flush = |commands: &mut Vec<String>, running: &mut bool, asked: usize| {

@@ -268,7 +268,7 @@ fn in_words(network: &dal_core::MlpEnsemble) -> String {
 /// The rule of a round in words.
 fn rule_in_words(rule: &str) -> String {
     match rule {
-        dal_campaign::draw::INITIAL => "space-filling design".into(),
+        dal_campaign::words::INITIAL => "space-filling design".into(),
         AUDIT => "audit: uniform, never learned".into(),
         other => other.into(),
     }
@@ -303,7 +303,7 @@ fn round_row(folder: &Folder, round: &Round) -> RoundRow {
 
 fn asked(point: &insight::AskedPoint) -> AskedRow {
     let why = match (point.part, point.rule.as_str()) {
-        (_, dal_campaign::draw::INITIAL) => "to fill the space before there is a model".to_owned(),
+        (_, dal_campaign::words::INITIAL) => "to fill the space before there is a model".to_owned(),
         (_, AUDIT) => "to judge the model: uniform, never learned".into(),
         ("held out", _) => "to judge models: uniform, held out of learning".into(),
         (_, "random") => "at random".into(),
