@@ -11,17 +11,14 @@ use std::path::Path;
 use common::{deterministic_files, run, succeed, write};
 
 /// A problem of two inputs whose program logs each point that it is asked about and answers row by row. It fails once
-/// it has answered as many points as the file `down` says, and wherever u is above the number in the file `limit`. The
-/// network is one with which each method chooses several points that no other has asked for: a single one that fails is
-/// taken for its own failure.
+/// it has answered as many points as the file `down` says, and wherever u is above the number in the file `limit`.
 fn problem(folder: &Path, oracle: &str) {
     write(
         folder,
         "own.toml",
         &format!(
             "name = \"own\"\n[[inputs]]\nname = \"u\"\nlow = 0.0\nhigh = 2.0\n[[inputs]]\nname = \"v\"\nlow = -1.0\nhigh = 1.0\n\
-             [[outputs]]\nname = \"drag\"\n[oracle.command]\nprogram = [\"sh\", \"sim.sh\"]\ntime_limit = 60.0\n{oracle}\n\
-             [network]\nlearning_rate = 1e-3\nweight_decay = 1e-4\n"
+             [[outputs]]\nname = \"drag\"\n[oracle.command]\nprogram = [\"sh\", \"sim.sh\"]\ntime_limit = 60.0\n{oracle}\n"
         ),
     );
     write(
@@ -40,7 +37,7 @@ $1 > limit {print "mesh breaks at " $1 > "/dev/stderr"; exit 3}
         "sweep.toml",
         "name = \"out\"\nseeds = 1\n[protocol]\ninitial = 10\nqueries = 5\nsteps = 2\ntest_points = 20\npool_ratios = [2]\n\
          [training]\nepochs = 3\nmembers = 2\n[[problem]]\nid = \"sine\"\npreset = \"published\"\nnetwork = { hidden = [8] }\n\
-         [[problem]]\nid = \"own.toml\"\nnetwork = { hidden = [8], batch_norm = true }\n\
+         [[problem]]\nid = \"own.toml\"\nnetwork = { hidden = [8] }\n\
          [[strategy]]\nid = \"random\"\n[[strategy]]\nid = \"gsx\"\n[[strategy]]\nid = \"qbc\"\n",
     );
 }

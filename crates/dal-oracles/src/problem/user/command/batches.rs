@@ -207,11 +207,12 @@ impl BatchSoFar<'_, '_> {
         ControlFlow::Break(())
     }
 
-    /// Hands out what is still held. Of several points without a single answer only once a known point has been
-    /// answered; a point that is asked by itself and fails is counted with the calls before it, so that it costs no
-    /// second simulation.
+    /// Hands out what is still held. Of points without a single answer only once a known point has been answered; a
+    /// single one of a caller who counts the attempts is counted with the calls before it, so that it costs no second
+    /// simulation.
     fn finish(mut self, is_open: bool) -> Result<(), OracleError> {
-        if self.end.is_none() && self.held.len() > 1 && !self.answered {
+        let is_counted = self.held.len() == 1 && self.oracle.attempts_are_counted;
+        if self.end.is_none() && !self.held.is_empty() && !self.answered && !is_counted {
             let verdict = self.oracle.ask_known(self.stop);
             let _ = self.judge(verdict);
         }

@@ -83,6 +83,8 @@ pub struct CommandOracle {
     desk: Option<Arc<dyn CallDesk>>,
     /// How often a known point is asked again before the program counts as down.
     known_retries: usize,
+    /// Whether the caller counts the attempts at each point: it sees that the program is down by many that fail.
+    attempts_are_counted: bool,
     /// Of the program, which clones share.
     health: Arc<Mutex<Health>>,
 }
@@ -90,12 +92,21 @@ pub struct CommandOracle {
 impl CommandOracle {
     pub(super) fn new(settings: CommandSettings, inputs: Inputs, outputs: Vec<String>) -> Self {
         let known_retries = settings.retries;
-        Self { settings, inputs, outputs, desk: None, known_retries, health: Arc::default() }
+        Self {
+            settings,
+            inputs,
+            outputs,
+            desk: None,
+            known_retries,
+            attempts_are_counted: false,
+            health: Arc::default(),
+        }
     }
 
     /// The same program; a row without a label is not tried again, because the caller does that.
     pub(super) fn tried_once(mut self) -> Self {
         self.settings.retries = 0;
+        self.attempts_are_counted = true;
         self
     }
 

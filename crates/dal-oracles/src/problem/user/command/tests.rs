@@ -3,7 +3,7 @@
 use super::{CallDesk, CommandOracle, CommandSettings, Exchange};
 use crate::user::inputs::Inputs;
 use dal_core::{Dimension, LabelFailure, LabelFailureKind as Kind, Oracle, OracleError, Scale, Stop, StopLevel, every};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
@@ -580,4 +580,17 @@ fn failures_of_a_program_that_works_stand_however_many_they_are() {
     let x = ndarray::array![[-0.5], [0.5]];
     let outcome = other.label(x.view(), &Stop::new(), &mut every(|_, _| panic!("nothing is handed out")));
     assert!(matches!(outcome, Err(OracleError::Down { .. })));
+    // A batch of one point likewise, except where the caller counts the attempts.
+    let lone = || {
+        let oracle = oracle_of(FRAIL, set);
+        oracle.knows(ndarray::array![-1.0].view());
+        oracle
+    };
+    let outcome = lone().label(x.slice(s![..1, ..]), &Stop::new(), &mut every(|_, _| panic!("nothing is handed out")));
+    assert!(matches!(outcome, Err(OracleError::Down { .. })));
+    let mut rows = Vec::new();
+    let mut keep = every(|row, answer| rows.push((row, answer.is_ok())));
+    lone().tried_once().label(x.slice(s![..1, ..]), &Stop::new(), &mut keep).unwrap();
+    drop(keep);
+    assert_eq!(rows, [(0, false)]);
 }
