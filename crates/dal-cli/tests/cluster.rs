@@ -146,6 +146,31 @@ fn a_plan_for_a_cluster_creates_nothing_and_refuses_times_that_no_training_fits_
     assert!(kernels.lines().any(|line| line == "portable"), "{kernels}");
 }
 
+/// A site whose `sinfo` has one partition, which is no default one.
+#[test]
+#[cfg(unix)]
+fn a_partition_without_nodes_is_refused_before_anything_is_made() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = folder(20);
+    let sinfo =
+        "#!/bin/sh\ncase \"$*\" in *-N*) echo 'cpu|n1|idle|1:1:1|900|(null)|(null)';; *) echo 'cpu|1:00:00';; esac\n";
+    fs::create_dir(dir.path().join("bin")).unwrap();
+    let sinfo = write(dir.path(), "bin/sinfo", sinfo);
+    fs::set_permissions(sinfo, fs::Permissions::from_mode(0o755)).unwrap();
+    let submit = ["bench", "submit", "sweep.toml", "--store", "store", "--executor", "slurm"];
+    for (partition, place) in
+        [(&["--sbatch-arg=-p nowhere"][..], "the partition nowhere"), (&[], "a default partition")]
+    {
+        let mut command = common::dal(dir.path(), &[&submit[..], partition].concat());
+        let output = command.env("PATH", dir.path().join("bin")).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let words = [&format!("sinfo names no nodes of {place}"), "--sbatch-arg=--partition=NAME"];
+        assert!(words.iter().all(|word| said.contains(*word)), "{said}");
+        assert!(!output.status.success() && !dir.path().join("store").exists(), "{said}");
+    }
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn the_first_signal_ends_work_at_a_whole_checkpoint() {

@@ -138,8 +138,9 @@ const MOST_EPOCHS: usize = 1 << 16;
 /// Times trainings of a model on random data of the smallest and the largest number of points, `together` of them in
 /// one call.
 ///
-/// An ensemble is timed with ever more epochs until the clock has moved enough; alone, with one member. Another kind is
-/// trained once per size.
+/// An ensemble is timed with ever more epochs until the clock has moved enough; alone, with one member. One that takes
+/// long over few points is timed at fewer than the largest number, twice the smallest at least: seconds are linear in
+/// the points, and looking must not ask for the memory that running needs. Another kind is trained once per size.
 ///
 /// # Errors
 /// A model that the engine refuses. Whether trainings converge is no matter here.
@@ -153,13 +154,23 @@ pub fn calibrate(
 ) -> Result<Rate, SettingError> {
     let large = sizes[0].max(sizes[1]).max(2);
     let small = sizes[0].min(sizes[1]).clamp(1, large);
-    let (at_large, evaluation) = pass_seconds(engine, model, shape, large, together, clock)?;
+    let (at_small, answer) = pass_seconds(engine, model, shape, small, together, clock)?;
     if small == large {
-        return Ok(Rate { fixed: 0.0, per_point: at_large / large as f64, evaluation });
+        return Ok(Rate { fixed: 0.0, per_point: at_small / small as f64, evaluation: answer });
     }
-    let at_small = pass_seconds(engine, model, shape, small, together, clock)?.0.min(at_large);
+    let large = match model {
+        ModelSpec::MlpEnsemble(_) => large.min(points_timed(small, at_small * together.max(1) as f64)),
+        _ => large,
+    };
+    let (at_large, evaluation) = pass_seconds(engine, model, shape, large, together, clock)?;
+    let at_small = at_small.min(at_large);
     let per_point = (at_large - at_small) / (large - small) as f64;
     Ok(Rate { fixed: (at_small - per_point * small as f64).max(0.0), per_point, evaluation })
+}
+
+/// Points of which a pass is expected to take one calibration's seconds, twice the smallest number at least.
+fn points_timed(small: usize, seconds_at_small: f64) -> usize {
+    (ENOUGH / seconds_at_small * small as f64).max(2.0 * small as f64) as usize
 }
 
 /// Seconds of one pass over `n` points, and of one network's answer for a point.
