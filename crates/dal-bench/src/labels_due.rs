@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
-use dal_core::{Stop, every};
+use dal_core::{LabelFailure, LabelFailureKind, Stop, every};
 use dal_store::{Answers, Status};
 use ndarray::ArrayView2;
 
@@ -65,7 +65,8 @@ pub(crate) fn labels_due(
     Ok(due)
 }
 
-/// Adds the lines of points that no answer is kept of; of the test set failures count as answers.
+/// Adds the lines of points that are asked for: no answer is kept of them, nor that the program refused them; of the
+/// test set all failures count as answers.
 fn add_due(
     problem: &PlannedProblem,
     x: ArrayView2<'_, f64>,
@@ -80,7 +81,8 @@ fn add_due(
             .line(point)
             .map_err(|error| BenchError::TestSet { problem: variant(), reason: error.to_string() })?;
         let known = answers.and_then(|answers| answers.get(&line));
-        if !known.is_some_and(|answer| answer.is_ok() || failures_count) {
+        let counts = |failure: &LabelFailure| failures_count || failure.kind == LabelFailureKind::Refused;
+        if !known.is_some_and(|answer| answer.as_ref().err().is_none_or(counts)) {
             lines.insert(line);
         }
     }

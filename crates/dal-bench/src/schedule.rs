@@ -128,7 +128,8 @@ pub fn run(
     let mut down: Vec<Option<String>> = vec![None; plan.problems().len()];
     for (i, problem) in plan.problems().iter().enumerate() {
         let memory = match is_needed(i) {
-            true => remembering(problem.problem(), options.answers.as_deref())?,
+            true => remembering(problem.problem(), options.answers.as_deref())?
+                .map(|memory| memory.asking_refused_again(options.retry_failed)),
             false => None,
         };
         if let Some(memory) = &memory {

@@ -32,11 +32,17 @@ impl AnswerArgs {
     /// The problem, asked through the answers that are kept of it, and these, a laboratory's included; none where
     /// answers cost nothing.
     pub fn open(&self, problem: Problem) -> Result<(Problem, Option<Arc<Answers>>)> {
+        self.open_to(problem, false)
+    }
+
+    /// As [`open`](Self::open); whether points that the program refused are asked for again.
+    pub fn open_to(&self, problem: Problem, asks_refused_again: bool) -> Result<(Problem, Option<Arc<Answers>>)> {
         let folder = self.folder.as_deref();
         let Some(memory) = remembering(&problem, folder)? else {
             let kept = kept_answers(&problem, folder)?;
             return Ok((problem, kept));
         };
+        let memory = memory.asking_refused_again(asks_refused_again);
         let answers = Arc::clone(memory.answers());
         let dropped_bytes = damaged_bytes(&answers);
         if dropped_bytes > 0 {

@@ -255,12 +255,15 @@ fn print_plan(plan: &Plan, format: Format) -> Result<Done> {
 
 /// How long a user's program takes for a point.
 #[derive(Clone, Copy, Debug)]
-enum CallTime {
+pub enum CallTime {
+    /// So many seconds.
     Given(f64),
+    /// To be found out.
     Measure,
 }
 
-fn call_time(text: &str) -> Result<CallTime, String> {
+/// Reads one.
+pub fn call_time(text: &str) -> Result<CallTime, String> {
     if text == "measure" {
         return Ok(CallTime::Measure);
     }

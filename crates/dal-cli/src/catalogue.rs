@@ -160,8 +160,9 @@ fn show_user_problem(problem: &dal_oracles::Problem, format: Format) -> Result<D
         let (n_inputs, n_outputs) = (problem.inputs().len(), problem.outputs().len());
         outln!("{}: {title}{n_inputs} inputs, {n_outputs} outputs", problem.id());
         outln!("answered by {oracle}");
-        if let Some(folder) = dal_bench::answers_folder(problem, None) {
-            outln!("they are kept in {} (--answers)", folder.display());
+        let is_asked = problem.oracle().is_ok();
+        if let Some(folder) = dal_bench::answers_folder(problem, None).filter(|_| is_asked) {
+            outln!("answers are kept in {} (--answers)", folder.display());
         }
         if let Some(candidates) = problem.candidates() {
             outln!("the pool is a table of {} points", candidates.nrows());

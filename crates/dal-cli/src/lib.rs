@@ -32,8 +32,10 @@ mod verify;
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
+use dal_campaign::CampaignError;
+use dal_core::OracleError;
 
-/// Exit codes: 0 done, 1 some runs or rows failed, 2 bad input or a file that cannot be used, 130 interrupted.
+/// Exit codes: 0 done, 1 some runs or rows failed or a program is down, 2 bad input or a file that cannot be used, 130 interrupted.
 #[derive(Parser)]
 #[command(
     name = "dal",
@@ -54,7 +56,7 @@ use clap::{Parser, Subcommand};
   dal new beam --problem beam.toml                 a campaign on a simulator of your own
   dal run beam --budget 100
 
-Exit codes: 0 done, 1 some runs or rows failed, 2 bad input, 130 interrupted."
+Exit codes: 0 done, 1 some runs or rows failed or your program is down, 2 bad input, 130 interrupted."
 )]
 struct Args {
     #[command(subcommand)]
@@ -161,5 +163,10 @@ fn complain(error: &anyhow::Error) -> u8 {
         return 0;
     }
     output::say!("error: {}", output::in_words(error));
-    2
+    // A program that is down is no bad input: the same command goes on once it is back.
+    let is_down = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(OracleError::Down { .. }))
+            || matches!(cause.downcast_ref(), Some(CampaignError::Down { .. }))
+    };
+    if error.chain().any(is_down) { 1 } else { 2 }
 }

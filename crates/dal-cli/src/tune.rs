@@ -1,23 +1,25 @@
 //! `dal tune`: searches for the network and the training that suit a problem, and says why.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use dal_core::model::{DecayReading, MLP_ENSEMBLE, widths};
-use dal_core::{Clock, EngineChoice};
+use dal_core::{Clock, EngineChoice, every};
 use dal_oracles::Problem;
 use dal_report::{TestedNetworks, TriedNetwork, TuningPicture};
+use dal_store::Answers;
 use dal_tune::{
     BatchNorm, CampaignResult, Candidate, ChosenSets, Event, Extent, ModelEnd, Outcome, Outlook, Progress, Ranges,
     RunOptions, Search, SearchSpace, Settings, Tuning, Verdict,
 };
+use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
 
 use crate::Done;
 use crate::answers::AnswerArgs;
-use crate::bench::interrupts;
+use crate::bench::{CallTime, call_time, interrupts};
 use crate::display::{Display, duration, left, seconds};
 use crate::output::{Format, Rows, outln, say};
 use crate::problem::find_problem;
@@ -50,6 +52,7 @@ choice, and its log holds it. --jobs are the threads then; the other flags are o
 
 Examples:
   dal tune sine --plan                            how much, how long; nothing is run
+  dal tune my/problem.toml --plan --call-time 90s    a program of yours that takes 90 s a point
   dal tune sine --jobs 2
   dal tune hydro --points 80,480,2000            networks good at all three numbers of labels
   dal tune my/problem.toml --out runs/tune-mine  a problem of your own, a table of 500 rows say
@@ -148,6 +151,10 @@ pub struct Args {
     /// Print the networks of the first rung and the estimate, and stop.
     #[arg(long)]
     plan: bool,
+    /// How long your own program takes for a point, as in 90s or 2h; `measure` asks for one of the points that networks
+    /// learn from, and keeps the answer.
+    #[arg(long, value_name = "TIME", requires = "plan", value_parser = call_time)]
+    call_time: Option<CallTime>,
     /// How the outcome is printed: a summary with the finalists, everything but the single trainings, or every network
     /// tried.
     #[arg(long, value_enum, default_value_t)]
@@ -219,7 +226,7 @@ pub fn run(args: &Args) -> Result<Done> {
         bail!("--networks is of a campaign's folder, which {} is not; a problem's search has --budget", args.problem);
     }
     let clock = dal_bench::clock();
-    let (problem, _) = args.answers.open(find_problem(&args.problem, &args.settings)?)?;
+    let (problem, kept) = args.answers.open(find_problem(&args.problem, &args.settings)?)?;
     let (search, jobs) = search(args, problem.clone(), &clock)?;
     let outlook = search.outlook();
     let variant = problem.variant_id();
@@ -227,7 +234,12 @@ pub fn run(args: &Args) -> Result<Done> {
         "cpu" => dal_bench::processor_clock(),
         _ => clock,
     })?;
-    let line = headline(&variant, &outlook, jobs, seconds_per_work);
+    let call_seconds = match args.call_time {
+        Some(CallTime::Given(seconds)) => Some(seconds),
+        Some(CallTime::Measure) => time_a_call(&search, &problem, kept.as_deref())?,
+        None => None,
+    };
+    let line = headline(&variant, &outlook, jobs, seconds_per_work, call_seconds);
     if args.plan {
         // A machine that reads the rows wants nothing else.
         match args.format {
@@ -345,8 +357,28 @@ fn described(candidate: &Candidate) -> [Value; 4] {
     ]
 }
 
-/// What a search would do and how long it would take, in one line.
-fn headline(variant: &str, outlook: &Outlook, jobs: usize, seconds_per_work: f64) -> String {
+/// Seconds in which the problem's program answers the first training point of which nothing is kept; none where there
+/// is no such point.
+fn time_a_call(search: &Search, problem: &Problem, kept: Option<&Answers>) -> Result<Option<f64>> {
+    let (Some(points), Some(asking), Some(kept)) = (search.training_points(), problem.asking(), kept) else {
+        return Ok(None);
+    };
+    let is_open = |x: &ArrayView1<'_, f64>| asking.line(*x).is_ok_and(|line| kept.get(&line).is_none());
+    let Some(x) = points.outer_iter().find(is_open) else { return Ok(None) };
+    let mut failure = None;
+    let start = Instant::now();
+    let mut keep = every(|_, answer| failure = answer.err());
+    problem.oracle()?.label(x.insert_axis(Axis(0)), &interrupts("the call in progress")?, &mut keep)?;
+    drop(keep);
+    match failure {
+        None => Ok(Some(start.elapsed().as_secs_f64())),
+        Some(failure) => bail!("the first training point that nothing is known of: {failure}"),
+    }
+}
+
+/// What a search would do and how long it would take, in one line; `call_seconds` is what a call of the problem's
+/// program takes, where that is known.
+fn headline(variant: &str, outlook: &Outlook, jobs: usize, seconds_per_work: f64, call_seconds: Option<f64>) -> String {
     let time = |work: f64| duration(Duration::try_from_secs_f64(work * seconds_per_work).unwrap_or(Duration::MAX));
     let each = seconds(outlook.search * seconds_per_work / outlook.trainings.max(1) as f64);
     let at_a_time = |work: f64| time(work / jobs as f64);
@@ -355,7 +387,14 @@ fn headline(variant: &str, outlook: &Outlook, jobs: usize, seconds_per_work: f64
         outlook.networks, outlook.space, outlook.trainings
     );
     if outlook.labels > 0 {
-        line += &format!("; up to {} simulator calls (answers that are kept are not asked for again)", outlook.labels);
+        let each = call_seconds.map_or("unknown time".into(), seconds);
+        line +=
+            &format!("; up to {} simulator calls (kept answers are not asked for again), {each} each", outlook.labels);
+        let calls = call_seconds.map(|each| each * outlook.labels as f64);
+        line += &calls.map_or("; the calls (--plan --call-time TIME or measure)".into(), |all| {
+            let all = Duration::try_from_secs_f64(all).unwrap_or(Duration::MAX);
+            format!("; about {} for the calls, one after another", duration(all))
+        });
     }
     line += &format!("; about {} for the search", at_a_time(outlook.search));
     for (trainings, work, what) in [

@@ -150,7 +150,11 @@ fn a_program_that_is_down_from_the_beginning_leaves_no_failures_behind() {
     problem(dir.path(), "");
     write(dir.path(), "limit", "-1");
     let (code, _, stderr) = run(dir.path(), &BENCH);
-    assert!(code == 2 && stderr.contains("none of its 20 points has a label"), "{stderr}");
+    assert!(code == 1 && stderr.contains("none of its 20 points has a label"), "{stderr}");
+    assert!(
+        stderr.contains("3 of 6 runs are finished") && page(dir.path()).contains("3 wait for a program"),
+        "{stderr}"
+    );
     fs::remove_file(dir.path().join("limit")).unwrap();
     let (code, _, stderr) = run(dir.path(), &BENCH);
     assert_eq!(code, 0, "{stderr}");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView2;
 use thiserror::Error;
 
 use crate::Stop;
@@ -54,10 +54,10 @@ pub trait Oracle: fmt::Debug + Send + Sync {
     /// A batch that cannot be labelled at all: a wrong width, a value outside the unit box, a program that is missing.
     /// [`OracleError::Stopped`] where rows were left unanswered because of `stop`: they have not failed.
     fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError>;
-    /// Tells of a point of the unit box whose label is known, such as one answered at an earlier start: an oracle that
-    /// can be out of order may ask about it again to find out whether it is ([`OracleError::Down`]). Does nothing by
-    /// default.
-    fn knows(&self, _known: ArrayView1<'_, f64>) {}
+    /// Tells of a point whose label is known, such as one answered at an earlier start, by the line of CSV in physical
+    /// units that a program gets for it: an oracle that can be out of order may ask about it again to find out whether
+    /// it is ([`OracleError::Down`]). Does nothing by default.
+    fn knows(&self, _line: &str) {}
 }
 
 /// One row has no label, and why.

@@ -113,7 +113,7 @@ pub static METRICS: &[MetricCard] = &[
     },
     MetricCard {
         id: "labels-needed",
-        title: "Labels needed, as the predecessor counted",
+        title: "Labels needed",
         formula: "mean of the first five label counts with MSE at most 1.0001 times the target, the largest over all runs of the problem of a run's fifth-smallest MSE; divided by Random's of the same seed; geometric mean over seeds",
         unit: "none",
         direction: Direction::LowerIsBetter,

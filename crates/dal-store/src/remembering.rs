@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use dal_core::{
@@ -10,7 +11,7 @@ use dal_core::{
 };
 use ndarray::{ArrayView1, ArrayView2, Axis};
 
-use crate::answers::Answers;
+use crate::answers::{Answer, Answers};
 use crate::error::StoreError;
 
 /// The line that a point of the unit box is kept under.
@@ -20,8 +21,11 @@ type LineOf = dyn Fn(ArrayView1<'_, f64>) -> Result<String, SpaceError> + Send +
 ///
 /// An answer is kept before the asker gets it, and as it came: whether the problem's transforms can take it is looked
 /// at when it is handed out. Callers in one process that need the same point (the initial points of one seed, say)
-/// share one question: the second waits for the answer to the first. Failures are not shared, so each call asks again,
-/// save in a test set ([`test_label`](Self::test_label)), which has to be the same points at every start.
+/// share one question: the second waits for the answer to the first. Failures are kept with their kind once any point
+/// has an answer, since a program that never worked says nothing of points. What the program itself refused it would
+/// refuse again, so it is not asked for again unless that is [wanted](Self::asking_refused_again); after any other
+/// failure each call asks again, save in a test set ([`test_label`](Self::test_label)), which has to be the same points
+/// at every start.
 pub struct Remembering {
     inner: Arc<dyn Oracle>,
     line: Box<LineOf>,
@@ -30,6 +34,9 @@ pub struct Remembering {
     /// Points that a call is asking about.
     asked: Mutex<HashSet<String>>,
     answered: Condvar,
+    asks_refused_again: bool,
+    /// Whether the oracle was told of a point that has an answer.
+    told: AtomicBool,
 }
 
 impl std::fmt::Debug for Remembering {
@@ -65,7 +72,22 @@ impl Remembering {
         answers: Arc<Answers>,
         scaling: OutputScaling,
     ) -> Self {
-        Self { inner, line: Box::new(line), answers, scaling, asked: Mutex::default(), answered: Condvar::new() }
+        Self {
+            inner,
+            line: Box::new(line),
+            answers,
+            scaling,
+            asked: Mutex::default(),
+            answered: Condvar::new(),
+            asks_refused_again: false,
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// The same; whether points that the program itself refused are asked for again.
+    #[must_use]
+    pub fn asking_refused_again(self, asks_refused_again: bool) -> Self {
+        Self { asks_refused_again, ..self }
     }
 
     /// What is kept.
@@ -73,12 +95,31 @@ impl Remembering {
         &self.answers
     }
 
-    /// As [`label`](Oracle::label), but failures are kept too, once any point has an answer.
+    /// As [`label`](Oracle::label), but no point with a kept failure is asked for again.
     ///
     /// # Errors
     /// As [`label`](Oracle::label); answers that cannot be read or kept.
     pub fn test_label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         self.ask(x, true, stop, on_row)
+    }
+
+    /// Whether a kept answer is one that is not asked for again.
+    fn counts(&self, answer: &Answer) -> bool {
+        match answer {
+            Ok(_) => true,
+            Err(failure) => failure.kind == LabelFailureKind::Refused && !self.asks_refused_again,
+        }
+    }
+
+    /// Once: a program that is down can be told from one that fails at some points only by a point that it answered.
+    fn tell_of_a_known_point(&self) {
+        if self.told.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(point) = self.answers.some_answered() {
+            self.inner.knows(&point);
+            self.told.store(true, Ordering::Relaxed);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -88,7 +129,7 @@ impl Remembering {
     fn ask(
         &self,
         x: ArrayView2<'_, f64>,
-        keeps_failures: bool,
+        failures_count: bool,
         stop: &Stop,
         on_row: &mut OnRow<'_>,
     ) -> Result<(), OracleError> {
@@ -108,7 +149,7 @@ impl Remembering {
             let mut asked = self.lock();
             for &row in &open {
                 match self.answers.get(&lines[row]) {
-                    Some(answer) if answer.is_ok() || keeps_failures => known.push((row, answer)),
+                    Some(answer) if failures_count || self.counts(&answer) => known.push((row, answer)),
                     _ if asked.insert(lines[row].clone()) => {
                         claim.points.push(lines[row].clone());
                         mine.push(row);
@@ -122,16 +163,14 @@ impl Remembering {
             } else {
                 drop(asked);
             }
-            if let Some((row, _)) = known.iter().find(|(_, answer)| answer.is_ok()) {
-                self.inner.knows(x.row(*row));
-            }
+            self.tell_of_a_known_point();
             for (row, answer) in known {
                 let answer = answer.as_deref().map_err(Clone::clone).and_then(|label| self.scaling.check(label));
                 if on_row(row, answer).is_break() {
                     return Ok(());
                 }
             }
-            if !mine.is_empty() && self.ask_inner(x, &lines, &mine, keeps_failures, stop, on_row)?.is_break() {
+            if !mine.is_empty() && self.ask_inner(x, &lines, &mine, stop, on_row)?.is_break() {
                 return Ok(());
             }
             open = others;
@@ -144,7 +183,6 @@ impl Remembering {
         x: ArrayView2<'_, f64>,
         lines: &[String],
         rows: &[usize],
-        keeps_failures: bool,
         stop: &Stop,
         on_row: &mut OnRow<'_>,
     ) -> Result<ControlFlow<()>, OracleError> {
@@ -160,7 +198,7 @@ impl Remembering {
             }
             let row = rows[k];
             match &answer {
-                Err(failure) if keeps_failures => failed.push((row, failure.clone())),
+                Err(failure) => failed.push((row, failure.clone())),
                 Ok(label) if check_label(label, n_outputs).is_ok() => {
                     if let Err(error) = self.answers.put(&lines[row], Ok(label)) {
                         refused.get_or_insert(error);
@@ -169,8 +207,8 @@ impl Remembering {
                     let _asked = self.lock();
                     self.answered.notify_all();
                 }
-                // A failure, or a label of another form, which the asker tells from its numbers.
-                _ => {}
+                // A label of another form, which the asker tells from its numbers.
+                Ok(_) => {}
             }
             // What arrives after an answer that could not be taken is kept here all the same: it was paid for.
             if flow.is_continue() {
@@ -188,8 +226,8 @@ impl Remembering {
             }
         }
         // Where not one point has an answer the program may never have worked: then nothing is known of the points.
-        let some_answer = || lines.iter().any(|line| matches!(self.answers.get(line), Some(Ok(_))));
-        if !failed.is_empty() && !matches!(outcome, Err(OracleError::Down { .. })) && some_answer() {
+        let is_down = matches!(outcome, Err(OracleError::Down { .. }));
+        if !failed.is_empty() && !is_down && self.answers.some_answered().is_some() {
             for (row, failure) in &failed {
                 if let Err(error) = self.answers.put(&lines[*row], Err(failure)) {
                     refused.get_or_insert(error);
@@ -226,7 +264,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    /// Slow; fails below 0; counts what it is asked.
+    /// Slow; crashes below 0 and refuses below −0.75; counts what it is asked.
     #[derive(Debug, Default)]
     struct Slow(AtomicUsize);
 
@@ -242,7 +280,8 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(2));
                 self.0.fetch_add(1, Ordering::SeqCst);
                 let label = [2.0 * point[0]];
-                let negative = || LabelFailure::new(LabelFailureKind::Crashed, "negative");
+                let kind = if point[0] < -0.75 { LabelFailureKind::Refused } else { LabelFailureKind::Crashed };
+                let negative = || LabelFailure::new(kind, "negative");
                 if on_row(row, if point[0] < 0.0 { Err(negative()) } else { Ok(&label) }).is_break() {
                     break;
                 }
@@ -310,13 +349,26 @@ mod tests {
         let x = array![[-0.5], [0.5]];
         let oracle = remembering(&slow, dir.path());
         // Whether it is the test set, and how many questions there were in all.
-        for (test, asked) in [(false, 2), (false, 3), (true, 4), (true, 4), (false, 5)] {
+        for (test, asked) in [(false, 2), (false, 3), (true, 3), (true, 3), (false, 4)] {
             let found = match test {
                 true => answers(|on_row| oracle.test_label(x.view(), &Stop::new(), on_row), 2),
                 false => answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 2),
             };
             assert_eq!(found, [None, Some(1.0)]);
             assert_eq!(slow.0.load(Ordering::SeqCst), asked);
+        }
+    }
+
+    #[test]
+    fn what_was_refused_is_asked_again_only_where_that_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let slow = Arc::new(Slow::default());
+        let x = array![[-0.8], [0.5]];
+        for (again, asked) in [(false, 2), (false, 2), (true, 3), (false, 3)] {
+            let oracle = remembering(&slow, dir.path()).asking_refused_again(again);
+            assert_eq!(answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 2), [None, Some(1.0)]);
+            assert_eq!(slow.0.load(Ordering::SeqCst), asked);
+            assert_eq!(oracle.answers().failures()[0].1.kind, LabelFailureKind::Refused);
         }
     }
 

@@ -170,10 +170,9 @@ impl Labels<'_> {
     pub(crate) fn folds(&self) -> Result<Vec<Fold>, TuneError> {
         match self.layout.division {
             Division::Drawn { train, validation } => {
-                let stream = tune_stream(self.problem);
-                let draw = |n, name: &str| self.problem.space().sample(n, &stream.purpose(name));
-                let train = self.labelled(draw(train, "train"))?;
-                let validation = self.labelled(draw(validation, "validation"))?;
+                let train = self.labelled(training_points(self.problem, train))?;
+                let stream = tune_stream(self.problem).purpose("validation");
+                let validation = self.labelled(self.problem.space().sample(validation, &stream))?;
                 Ok(vec![Fold { train, validation }])
             }
             Division::Split { train, validation, .. } => {
@@ -256,6 +255,11 @@ impl Labels<'_> {
 }
 
 /// The stream of everything that a search draws.
+/// Points that networks learn from, where they are drawn.
+pub(crate) fn training_points(problem: &Problem, n: usize) -> Array2<f64> {
+    problem.space().sample(n, &tune_stream(problem).purpose("train"))
+}
+
 pub(crate) fn tune_stream(problem: &Problem) -> SeedPath {
     SeedPath::root(0).purpose("tune").purpose(&problem.variant_id())
 }

@@ -24,7 +24,8 @@ impl PlannedProblem {
     /// The test set, labelled on first use. Of a user's problem, points whose label fails are left out.
     ///
     /// # Errors
-    /// A label of a built-in problem that fails; a user's problem none of whose points gets a label.
+    /// A label of a built-in problem that fails; a user's problem none of whose points gets a label, which its program
+    /// may be down for.
     pub fn test_set(&self) -> Result<&TestSet, BenchError> {
         self.test_set_from(&mut |x, on_row| self.oracle.label(x, &Stop::new(), on_row))
     }
@@ -70,7 +71,19 @@ impl PlannedProblem {
             return Err(failed(format!("row {row}: {first}")));
         }
         if failures.len() == x.nrows() {
-            return Err(failed(format!("none of its {} points has a label; row {row}: {first}", x.nrows())));
+            let silent = [LabelFailureKind::Crashed, LabelFailureKind::TimedOut, LabelFailureKind::NotTried];
+            let reason = format!("none of its {} points has a label; row {row}: {first}", x.nrows());
+            // A program that never came to say anything: the other problems of the sweep need not wait for it.
+            return Err(match failures.iter().all(|(_, failure)| silent.contains(&failure.kind)) {
+                true => BenchError::Down {
+                    problem: variant.clone(),
+                    message: format!(
+                        "the program does not label the test set: {reason}; nothing was recorded, and the same command \
+                         goes on once it answers"
+                    ),
+                },
+                false => failed(reason),
+            });
         }
         let kept: Vec<usize> = (0..x.nrows()).filter(|row| failures.iter().all(|(failed, _)| failed != row)).collect();
         let (x, y) = (x.select(Axis(0), &kept), y.select(Axis(0), &kept));

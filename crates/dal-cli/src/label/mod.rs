@@ -80,6 +80,9 @@ pub struct Args {
     /// On standard output: print each label at once, behind the number of its row.
     #[arg(long, conflicts_with = "out")]
     as_they_come: bool,
+    /// Ask again for rows that your program refused; rows that failed in another way are asked for again anyhow.
+    #[arg(long)]
+    retry_failed: bool,
     #[command(flatten)]
     answers: AnswerArgs,
     /// A setting of the problem.
@@ -89,7 +92,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let (problem, kept) = args.answers.open(find_problem(&args.problem, &args.settings)?)?;
+    let (problem, kept) = args.answers.open_to(find_problem(&args.problem, &args.settings)?, args.retry_failed)?;
     let kept = kept.as_deref();
     let columns = Columns::of(&problem);
     let points = match &args.input {

@@ -64,7 +64,8 @@ impl AnsweredBy {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "`{problem}` has no oracle: a laboratory answers for it, which this command cannot ask; give its file one of \
-     [oracle.command], [oracle.table], [oracle.forest], [oracle.network], or let `dal select` choose what to measure next"
+     [oracle.command], [oracle.driver], [oracle.table], [oracle.forest], [oracle.network], or begin a campaign with \
+     `dal new` or let `dal select` choose what to measure next"
 )]
 pub struct NoOracle {
     /// The problem's id.

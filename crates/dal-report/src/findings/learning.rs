@@ -81,7 +81,7 @@ pub struct UncertaintyFinding {
 /// The errors of the best models so far.
 #[derive(Debug, Clone)]
 pub struct NowErrors {
-    /// The method that chose their labels.
+    /// The method that chose their labels; empty where no run has got beyond the initial ones.
     pub method: String,
     /// Its pool ratio; 0 for a fixed list and for Random.
     pub pool_ratio: usize,
@@ -218,7 +218,7 @@ pub(super) fn now(runs: &[&RunSummary], variance: Option<f64>) -> Option<NowErro
     let of_cell = |((method, pool_ratio), entries): ((&str, usize), Vec<&Entry>)| {
         let error = middle(entries.iter().map(|entry| entry.mse))?;
         Some(NowErrors {
-            method: method.to_owned(),
+            method: if furthest == 1 { String::new() } else { method.to_owned() },
             pool_ratio,
             n_labelled: middle(entries.iter().map(|entry| entry.n_labelled as f64))?,
             runs: entries.len(),

@@ -24,11 +24,11 @@ fn of_problem(problem: &Problem) -> Option<Statement> {
         0 => now.method.clone(),
         ratio => format!("{} at {}", now.method, ratio_name(ratio)),
     };
-    let from = format!(
-        "with {} labels chosen by {method}, the lowest so far (median over {})",
-        number(now.n_labelled),
-        count(now.runs, "run")
-    );
+    let (labels, runs) = (number(now.n_labelled), count(now.runs, "run"));
+    let from = match now.method.as_str() {
+        "" => format!("with the {labels} initial labels (median over {runs})"),
+        _ => format!("with {labels} labels chosen by {method}, the lowest so far (median over {runs})"),
+    };
     let error = |j: usize, e: &dal_store::OutputErrorRecord| {
         let (name, unit) = problem.output_name(j);
         let with_unit = |v: f64| if unit.is_empty() { number(v) } else { format!("{} {unit}", number(v)) };

@@ -50,10 +50,14 @@ pub(super) fn times(part: &Part) -> Option<Statement> {
             next.id
         ),
     };
+    let waiting = match part.problems.iter().any(|problem| problem.own.is_some()) {
+        true => ", the answers of your own programs included",
+        false => " of computing",
+    };
     Some(state(
         "How long it takes",
         format!(
-            "All runs together took {} of computing; {training}{choosing}. These times were taken beside other runs; the timing \
+            "All runs together took {}{waiting}; {training}{choosing}. These times were taken beside other runs; the timing \
              tier, run into the same store, takes them alone.",
             seconds(total)
         ),

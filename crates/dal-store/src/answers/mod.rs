@@ -180,6 +180,14 @@ impl Answers {
         counting(self.lock().known.get(trimmed(point))?).map(|known| known.answer.clone())
     }
 
+    /// A point that has an answer: of all such points the first by its text.
+    pub fn some_answered(&self) -> Option<String> {
+        let state = self.lock();
+        let answered =
+            state.known.iter().filter(|(_, known)| counting(known).is_some_and(|known| known.answer.is_ok()));
+        answered.map(|(point, _)| point).min().cloned()
+    }
+
     /// Keeps what was answered. A killed process loses nothing that this has returned for; a power failure costs at
     /// most what came within the last 200 ms.
     ///

@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex};
 
 use dal_core::{Engine, Shape};
 use dal_oracles::Problem;
+use ndarray::Array2;
 
 pub use self::budget::Outlook;
 use self::workers::{Shared, Work};
 use crate::chosen::Admission;
-use crate::data::{Labels, Layout, Points, tune_stream};
+use crate::data::{Division, Labels, Layout, Points, training_points, tune_stream};
 use crate::error::TuneError;
 use crate::journal::{Journal, Known, TrialKey, TrialResult, lock, make_directory};
 use crate::judge::{Finalist, choose};
@@ -48,6 +49,14 @@ pub struct Search {
 }
 
 impl Search {
+    /// The points that networks learn from, where they are drawn: shape (points, columns); none of a table's rows.
+    pub fn training_points(&self) -> Option<Array2<f64>> {
+        match self.layout.division {
+            Division::Drawn { train, .. } => Some(training_points(&self.problem, train)),
+            _ => None,
+        }
+    }
+
     /// Describes a search whose networks `engine` trains; asks for no label and trains nothing.
     ///
     /// The search keeps trainings, not labels: where those cost something, ask the problem through an oracle that keeps

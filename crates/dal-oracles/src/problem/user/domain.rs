@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dal_core::outputs::{OutputScaling, OutputTransform};
 use dal_core::{OnRow, Oracle, OracleError, Stop};
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView2;
 
 #[derive(Debug)]
 struct InDomain {
@@ -31,7 +31,7 @@ impl Oracle for InDomain {
         self.inner.label(x, stop, &mut |row, answer| on_row(row, answer.and_then(|label| self.scaling.check(label))))
     }
 
-    fn knows(&self, known: ArrayView1<'_, f64>) {
-        self.inner.knows(known);
+    fn knows(&self, line: &str) {
+        self.inner.knows(line);
     }
 }

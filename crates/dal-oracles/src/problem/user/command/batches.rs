@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, check_unit_box};
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView2;
 
 use super::CommandOracle;
 use super::call::{Event, Wanted};
@@ -145,12 +145,8 @@ impl Oracle for CommandOracle {
         batch.finish(!open.is_empty() && stop.is_draining())
     }
 
-    fn knows(&self, known: ArrayView1<'_, f64>) {
-        if self.health().known.is_none()
-            && let Ok(line) = self.inputs.csv_line(known)
-        {
-            self.note_answer(&line);
-        }
+    fn knows(&self, line: &str) {
+        self.note_answer(&format!("{line}\n"));
     }
 }
 
@@ -207,12 +203,15 @@ impl BatchSoFar<'_, '_> {
         ControlFlow::Break(())
     }
 
-    /// Hands out what is still held. Of points without a single answer only once a known point has been answered; a
-    /// single one of a caller who counts the attempts is counted with the calls before it, so that it costs no second
-    /// simulation.
+    /// Hands out what is still held. Of points without a single answer only once a known point has been answered, unless
+    /// the program lived to say something of each of them; a single one of a caller who counts the attempts is counted
+    /// with the calls before it, so that it costs no second simulation.
     fn finish(mut self, is_open: bool) -> Result<(), OracleError> {
+        use LabelFailureKind::{Crashed, Missing, NotTried, TimedOut};
+        let is_silent = |failure: &LabelFailure| matches!(failure.kind, Crashed | Missing | NotTried | TimedOut);
         let is_counted = self.held.len() == 1 && self.oracle.attempts_are_counted;
-        if self.end.is_none() && !self.held.is_empty() && !self.answered && !is_counted {
+        let is_in_doubt = !self.answered && !is_counted && self.held.iter().any(|(_, failure)| is_silent(failure));
+        if self.end.is_none() && is_in_doubt {
             let verdict = self.oracle.ask_known(self.stop);
             let _ = self.judge(verdict);
         }

@@ -575,7 +575,7 @@ fn failures_of_a_program_that_works_stand_however_many_they_are() {
     assert_eq!(asked(folder.path()) - before, 12 + 3);
     // A known point may come from elsewhere.
     let other = oracle_of(FRAIL, set);
-    other.knows(ndarray::array![-1.0].view());
+    other.knows("0");
     std::fs::write(folder.path().join("down"), "").unwrap();
     let x = ndarray::array![[-0.5], [0.5]];
     let outcome = other.label(x.view(), &Stop::new(), &mut every(|_, _| panic!("nothing is handed out")));
@@ -583,7 +583,7 @@ fn failures_of_a_program_that_works_stand_however_many_they_are() {
     // A batch of one point likewise, except where the caller counts the attempts.
     let lone = || {
         let oracle = oracle_of(FRAIL, set);
-        oracle.knows(ndarray::array![-1.0].view());
+        oracle.knows("0");
         oracle
     };
     let outcome = lone().label(x.slice(s![..1, ..]), &Stop::new(), &mut every(|_, _| panic!("nothing is handed out")));
@@ -593,4 +593,14 @@ fn failures_of_a_program_that_works_stand_however_many_they_are() {
     lone().tried_once().label(x.slice(s![..1, ..]), &Stop::new(), &mut keep).unwrap();
     drop(keep);
     assert_eq!(rows, [(0, false)]);
+    // A program that lives to say why there is no label is not doubted.
+    for says in ["nan", "error: dry"] {
+        let calls = folder.path().join("calls");
+        let _ = std::fs::remove_file(&calls);
+        let set = |s: &mut CommandSettings| (s.retries, s.directory) = (0, folder.path().to_owned());
+        let alive = oracle_of(&format!("echo call >> calls; echo y; echo {says}"), set);
+        alive.knows("0");
+        alive.label(x.slice(s![..1, ..]), &Stop::new(), &mut every(|_, answer| assert!(answer.is_err()))).unwrap();
+        assert_eq!(std::fs::read_to_string(&calls).unwrap(), "call\n", "{says}");
+    }
 }
