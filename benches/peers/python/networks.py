@@ -60,7 +60,7 @@ def subjects():
     yield from (("smooth", smooth, 6), ("borehole", borehole, 8), ("Friedman", friedman, 10), ("beam", beam, 5))
     for name in ("hydro", "foil", "robo", "bessel"):
         problem = dal.problem(name)
-        yield name, lambda x, problem=problem: np.asarray(problem.label(x)).reshape(len(x), -1), problem.n_inputs
+        yield name, lambda x, problem=problem: np.asarray(problem.label(x)).reshape(len(x), -1), problem.n_columns
 
 
 def gaussian_process(x, y, at):

@@ -35,7 +35,8 @@ use clap::{Parser, Subcommand};
 use dal_campaign::CampaignError;
 use dal_core::OracleError;
 
-/// Exit codes: 0 done, 1 some runs or rows failed or a program is down, 2 bad input or a file that cannot be used, 130 interrupted.
+/// Exit codes: 0 done, 1 some runs or rows failed or a program is down,
+/// 2 bad input or a file that cannot be used, 130 interrupted.
 #[derive(Parser)]
 #[command(
     name = "dal",

@@ -203,9 +203,9 @@ impl BatchSoFar<'_, '_> {
         ControlFlow::Break(())
     }
 
-    /// Hands out what is still held. Of points without a single answer only once a known point has been answered, unless
-    /// the program lived to say something of each of them; a single one of a caller who counts the attempts is counted
-    /// with the calls before it, so that it costs no second simulation.
+    /// Hands out what is still held. Of points without a single answer only once a known point has been answered,
+    /// unless the program lived to say something of each of them; a single one of a caller who counts the attempts is
+    /// counted with the calls before it, so that it costs no second simulation.
     fn finish(mut self, is_open: bool) -> Result<(), OracleError> {
         use LabelFailureKind::{Crashed, Missing, NotTried, TimedOut};
         let is_silent = |failure: &LabelFailure| matches!(failure.kind, Crashed | Missing | NotTried | TimedOut);
