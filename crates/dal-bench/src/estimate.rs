@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use dal_core::{Rate, calibrate};
+use dal_core::{MlpEnsemble, ModelSpec, Rate, Shape, calibrate};
 use dal_store::{PoolSpec, Status, Store};
 
 use crate::error::BenchError;
@@ -19,6 +19,8 @@ use crate::survey::Survey;
 const TRIALS_TIMED: usize = 16;
 /// Labelled points timed, at most.
 const MOST_TIMED: usize = 20_000;
+/// Numbers that the hidden layers of a network that is timed learn, at most.
+const MOST_PARAMETERS: f64 = 1e7;
 
 /// Expected seconds of training and evaluation, from timings of a few epochs and answers of each network, taken with
 /// one member on random data of the smallest and the largest labelled set; on an engine that trains in lock step, with
@@ -85,8 +87,29 @@ fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchErro
     let clock = if problem.engine().id() == "cpu" { &processor_clock() } else { &plan.clock };
     // Seconds are linear in the points, and looking must not ask for the memory that running needs.
     let sizes = [small, large].map(|n| n.min(MOST_TIMED));
-    calibrate(problem.engine(), problem.model(), problem.problem().shape(), sizes, together, clock)
-        .map_err(|error| BenchError::Engine { engine: problem.engine().id().to_owned(), reason: error.to_string() })
+    let (model, scale) = narrowed(problem.model(), problem.problem().shape());
+    let rate = calibrate(problem.engine(), &model, problem.problem().shape(), sizes, together, clock)
+        .map_err(|error| BenchError::Engine { engine: problem.engine().id().to_owned(), reason: error.to_string() })?;
+    let Rate { fixed, per_point, evaluation } = rate;
+    Ok(Rate { fixed: fixed * scale, per_point: per_point * scale, evaluation: evaluation * scale })
+}
+
+/// The model itself, or one whose hidden layers are all narrower by one factor, so that looking does not ask for the
+/// memory that running needs; and how many times the operations of the second the model itself has.
+fn narrowed(model: &ModelSpec, shape: Shape) -> (ModelSpec, f64) {
+    let ModelSpec::MlpEnsemble(mlp) = model else { return (model.clone(), 1.0) };
+    let parameters = |hidden: &[usize]| {
+        let widths: Vec<f64> = [shape.n_inputs].iter().chain(hidden).map(|&width| width as f64).collect();
+        widths.windows(2).map(|pair| (pair[0] + 1.0) * pair[1]).sum::<f64>()
+    };
+    let all = parameters(&mlp.hidden);
+    if all <= MOST_PARAMETERS {
+        return (model.clone(), 1.0);
+    }
+    let factor = (MOST_PARAMETERS / all).sqrt();
+    let hidden: Vec<usize> = mlp.hidden.iter().map(|&width| ((width as f64 * factor) as usize).max(1)).collect();
+    let scale = all / parameters(&hidden);
+    (ModelSpec::MlpEnsemble(MlpEnsemble { hidden: hidden.into(), ..mlp.clone() }), scale)
 }
 
 /// What a start of a sweep would do.
@@ -188,6 +211,18 @@ fn makespan(costs: &mut [f64], jobs: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_too_large_to_look_at_is_timed_narrower() {
+        let shape = Shape { n_inputs: 2, n_outputs: 1 };
+        let of =
+            |hidden: Vec<usize>| ModelSpec::MlpEnsemble(MlpEnsemble { hidden: hidden.into(), ..MlpEnsemble::DEFAULT });
+        assert_eq!(narrowed(&of(vec![1500; 4]), shape), (of(vec![1500; 4]), 1.0));
+        let (model, scale) = narrowed(&of(vec![20_000, 20_000]), shape);
+        let ModelSpec::MlpEnsemble(mlp) = model else { panic!("another kind") };
+        assert!(mlp.hidden.iter().all(|&width| (3000..3200).contains(&width)), "{:?}", mlp.hidden);
+        assert!((39.0..42.0).contains(&scale), "{scale}");
+    }
 
     #[test]
     fn the_longest_go_first() {

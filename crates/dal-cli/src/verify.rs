@@ -135,7 +135,19 @@ fn of_run(run: &CheckedRun, findings: &mut Vec<Finding>) {
         add("damaged", name(), error.to_string());
     }
     for error in &run.beside {
-        add("beside", name(), format!("{error} (its results stand; reports go without this file)"));
+        // Nothing is set aside for it: the remedy of damaged results is not the one.
+        let words = match error {
+            StoreError::Damaged { path, line, reason, .. } => {
+                let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+                format!("{}{line}: damaged: {reason}", path.display())
+            }
+            other => other.to_string(),
+        };
+        add("beside", name(), format!("{words} (its results stand; reports go without this file)"));
+    }
+    for lost in &run.lost {
+        let words = "is not there (the run's results stand; reports go without this file)".into();
+        add("absent", format!("{}/{lost}", name()), words);
     }
     if run.dropped_bytes > 0 {
         let words = format!("{} bytes at the end of its checkpoint are done again when it goes on", run.dropped_bytes);

@@ -542,13 +542,21 @@ pub enum SurrogateError {
     },
 }
 
+/// What may help a training that is not finite from this epoch on: in the first no step has been taken yet.
+fn remedy(epoch: usize) -> &'static str {
+    match epoch {
+        0 | 1 => {
+            "labels or inputs are too large for the network's numbers: standardise the outputs, or give a larger unit"
+        }
+        _ => "a smaller learning rate may help",
+    }
+}
+
 /// Training failed; the run is recorded as failed, never filled in.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum LearnError {
     /// The loss or a parameter stopped being finite.
-    #[error(
-        "training diverged: {what} of member {member} is not finite at epoch {epoch}; a smaller learning rate may help"
-    )]
+    #[error("training diverged: {what} of member {member} is not finite at epoch {epoch}; {}", remedy(*epoch))]
     Diverged {
         /// `loss` or `parameters`.
         what: &'static str,

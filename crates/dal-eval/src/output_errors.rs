@@ -48,7 +48,10 @@ impl OutputScales {
             (column.iter().map(|v| (v - first - mean).powi(2)).sum::<f64>() / n).sqrt()
         };
         let sd: Vec<f64> = labels.axis_iter(Axis(1)).map(of_column).collect();
-        check_finite("standard deviation of an output", sd.iter().copied())?;
+        check_finite(
+            "standard deviation of an output, whose labels need a larger unit or a logarithm",
+            sd.iter().copied(),
+        )?;
         Ok(Self { sd })
     }
 

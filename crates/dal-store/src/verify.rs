@@ -28,6 +28,8 @@ pub struct CheckedRun {
     pub damage: Vec<StoreError>,
     /// Files outside its results (timings, provenance) that cannot be read; its results stand.
     pub beside: Vec<StoreError>,
+    /// Names of such files that a run that is over lacks.
+    pub lost: Vec<&'static str>,
     /// Bytes at the end of its checkpoint that are cut short or spoilt: their steps are done again.
     pub dropped_bytes: u64,
     /// Whether a checkpoint was left beside the footer of a run that is done; the next start of the sweep removes it.
@@ -65,6 +67,7 @@ impl Store {
             status: None,
             damage: Vec::new(),
             beside: Vec::new(),
+            lost: Vec::new(),
             dropped_bytes: 0,
             has_leftover: false,
             foreign: Vec::new(),
@@ -172,6 +175,9 @@ fn check(run: &Run, checked: &mut CheckedRun) {
         }
     }
     let is_over = !matches!(run.status(), Status::Partial { .. });
+    if is_over {
+        checked.lost.extend([TIMING, PROVENANCE].into_iter().filter(|name| !run.directory().join(name).exists()));
+    }
     if is_over && run.directory().join(LABELS).exists() && run.sealed_names().all(|name| name != LABELS) {
         checked.foreign.push(LABELS.to_owned());
     }
