@@ -1,10 +1,12 @@
 #!/bin/sh
-# Runs parts of the checks on a machine that has a Python with PyTorch and, for a CUDA device, NVIDIA's driver: nothing else.
+# Runs parts of the checks on a machine that has a Python with PyTorch and, for a CUDA device, NVIDIA's driver: nothing
+# else.
 #
 #     sh gpu-check.sh [--python PYTHON] PART... [options]     PART: check, time, evidence
 #     sh gpu-check.sh --help
 #
-# Finds PyTorch's libraries without importing it, checks this folder against its manifest, and hands over to gpu_check.py.
+# Finds PyTorch's libraries without importing it, checks this folder against its manifest, and hands over to
+# gpu_check.py.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 python=python3

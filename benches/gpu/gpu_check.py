@@ -1,12 +1,15 @@
 """What the bundle of `cargo xtask gpu-bundle` checks and times on a machine (docs/gpu.md); `gpu-check.sh` starts it.
 
-    sh gpu-check.sh check            at most two minutes: conformance, a sweep beside the processor's, more memory than there is
-    sh gpu-check.sh time             at most four: bandwidth, matrix peak, milliseconds per epoch and trial, PyTorch's beside them
+    sh gpu-check.sh check                       at most two minutes: conformance, a sweep beside the processor's, more
+                                                memory than there is
+    sh gpu-check.sh time                        at most four: bandwidth, matrix peak, milliseconds per epoch and trial,
+                                                PyTorch's beside them
     sh gpu-check.sh evidence --seconds 3000     robo, damp and stack, from a store that goes on where it was
 
-Every result is written to `results/gpu-PART.json` as it comes. A step that passed or was measured is not repeated for the same
-bundle and device, so that a call that was cut short is simply made again; `--again` repeats. `--device cpu --tiny` tries everything
-on the processor at sizes that mean nothing. Needs the standard library only; PyTorch is imported by the peers alone.
+Every result is written to `results/gpu-PART.json` as it comes. A step that passed or was measured is not repeated for
+the same bundle and device, so that a call that was cut short is simply made again; `--again` repeats. `--device cpu
+--tiny` tries everything on the processor at sizes that mean nothing. Needs the standard library only; PyTorch is
+imported by the peers alone.
 
 Exit code 0: all that was asked for is there and holds; 1: something failed; 3: time was up before all had been begun.
 """
@@ -50,9 +53,11 @@ TIMED = [
     ("robo", 2080, 128, "tf32", False),
     ("foil", 480, 128, "f32", False),
 ]
-# Passes over activations in an epoch, and over parameters without and with weight decay, read off the engine's code (docs/gpu.md).
+# Passes over activations in an epoch, and over parameters without and with weight decay, read off the engine's code
+# (docs/gpu.md).
 PASSES = {"activations": 24, "parameters": (17, 20)}
-# Entry 0 after ten epochs: too few for rounding to grow far, so models are nearly equal. The bound of crates/dal-bench/tests/tch.rs.
+# Entry 0 after ten epochs: too few for rounding to grow far, so models are nearly equal. The bound of
+# crates/dal-bench/tests/tch.rs.
 ENTRY_0 = 1e-2
 SECONDS = {"check": 120.0, "time": 240.0, "evidence": math.inf}
 
@@ -72,7 +77,9 @@ def library_folders():
         raise SystemExit(f"gpu-check: {sys.executable} has no PyTorch")
     torch = pathlib.Path(found.origin).parent
     wanted = manifest()["libtorch"]
-    version = next((l.split("'")[1] for l in (torch / "version.py").read_text().splitlines() if l.startswith("__version__")), "")
+    version = next(
+        (l.split("'")[1] for l in (torch / "version.py").read_text().splitlines() if l.startswith("__version__")), ""
+    )
     if version.split("+")[0] != wanted:
         raise SystemExit(f"gpu-check: this is PyTorch {version}; the bundle needs {wanted} exactly")
     sites = {str(torch.parent)} | {p for p in sys.path if p}
@@ -91,8 +98,8 @@ LIBC = ctypes.CDLL(None)
 
 
 def ends_with_this(address_space=None):
-    """For a child before it starts: the kernel kills it when this process is gone, however that ended, so that it holds no store and
-    no device against the next call; and it gets no more than so many bytes of address space."""
+    """For a child before it starts: the kernel kills it when this process is gone, however that ended, so that it holds
+    no store and no device against the next call; and it gets no more than so many bytes of address space."""
     LIBC.prctl(1, signal.SIGKILL)
     if address_space:
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
@@ -111,7 +118,11 @@ def last_line(text):
 
 def machine(args):
     """Device, driver and versions."""
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,compute_cap,clocks.max.sm,power.limit", "--format=csv,noheader"]
+    query = [
+        "nvidia-smi",
+        "--query-gpu=name,driver_version,memory.total,compute_cap,clocks.max.sm,power.limit",
+        "--format=csv,noheader",
+    ]
     gpus = output_of(query)
     return {
         "device": args.device,
@@ -186,8 +197,8 @@ class Part:
         return result["state"] == "done"
 
     def run(self, command, grace=0.0, **kwargs):
-        """A program's output. At the deadline less `grace` it is interrupted, which `dal` takes as a request to stop at its next
-        checkpoint; at the deadline once more, then killed."""
+        """A program's output. At the deadline less `grace` it is interrupted, which `dal` takes as a request to stop at
+        its next checkpoint; at the deadline once more, then killed."""
         log = self.args.results / "logs" / f"{self.name}-{pathlib.Path(command[0]).name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         process = subprocess.Popen(
@@ -196,9 +207,16 @@ class Part:
         )  # fmt: skip
         interrupted = False
         try:
-            for seconds, number in ((self.left() - grace, signal.SIGINT), (max(grace, 1.0), signal.SIGINT), (5.0, signal.SIGKILL), (None, None)):
+            for seconds, number in (
+                (self.left() - grace, signal.SIGINT),
+                (max(grace, 1.0), signal.SIGINT),
+                (5.0, signal.SIGKILL),
+                (None, None),
+            ):
                 try:
-                    output, _ = process.communicate(timeout=None if seconds is None or seconds == math.inf else max(0.0, seconds))
+                    output, _ = process.communicate(
+                        timeout=None if seconds is None or seconds == math.inf else max(0.0, seconds)
+                    )
                     break
                 except subprocess.TimeoutExpired:
                     interrupted = True
@@ -256,7 +274,9 @@ def errors(store):
     found = {}
     for file in sorted(store.glob("runs/*/records.jsonl")):
         records = [json.loads(line) for line in file.read_text().splitlines()]
-        found[file.parent.name.rsplit("-", 1)[0]] = [record["mse"] for record in sorted(records, key=lambda r: r["entry"])]
+        found[file.parent.name.rsplit("-", 1)[0]] = [
+            record["mse"] for record in sorted(records, key=lambda r: r["entry"])
+        ]
     return found
 
 
@@ -295,7 +315,13 @@ def sweep(part, args):
     ours, theirs = both_engines(part, args, HERE / "sweeps" / "smoke.toml", "smoke")
     gaps = {run: abs(ours[run][0] / theirs[run][0] - 1) for run in ours}
     worst = max(gaps, key=gaps.get)
-    result = {"runs": len(gaps), "largest_gap": gaps[worst], "run": worst, "bound": ENTRY_0, "against": "the engine cpu"}
+    result = {
+        "runs": len(gaps),
+        "largest_gap": gaps[worst],
+        "run": worst,
+        "bound": ENTRY_0,
+        "against": "the engine cpu",
+    }
     if not gaps[worst] <= ENTRY_0:
         raise Failed("entry 0 is beyond the bound", result)
     return result
@@ -345,7 +371,9 @@ class Timing:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if not answer:
-            raise Failed(f"the timing program ended at `{line}`", {"log": pathlib.Path(self.log.name).read_text()[-2000:]})
+            raise Failed(
+                f"the timing program ended at `{line}`", {"log": pathlib.Path(self.log.name).read_text()[-2000:]}
+            )
         return json.loads(answer)
 
     @staticmethod
@@ -418,8 +446,20 @@ def peaks(part, args):
 def graph(part, args, network, points, precision):
     inputs, depth, width, outputs, decay = NETWORKS[network]
     on_cpu = args.device == "cpu"
-    sizes = ["--widths", ",".join(map(str, [inputs, *[width] * depth, outputs])), "--points", str(40 if args.tiny else points)]
-    sizes += ["--precision", "f32" if on_cpu else precision, "--weight-decay", str(decay), "--members", str(2 if args.tiny else 10)]
+    sizes = [
+        "--widths",
+        ",".join(map(str, [inputs, *[width] * depth, outputs])),
+        "--points",
+        str(40 if args.tiny else points),
+    ]
+    sizes += [
+        "--precision",
+        "f32" if on_cpu else precision,
+        "--weight-decay",
+        str(decay),
+        "--members",
+        str(2 if args.tiny else 10),
+    ]
     sizes += ["--seconds", "1" if args.tiny else "4"]
     return peer(part, args, "ensemble", *sizes)
 
@@ -451,7 +491,10 @@ def lock_step(part, args, network, points, trials, precision):
         runs[epochs] = timing.ask(f"run {epochs}")
     milliseconds = (runs[epochs]["seconds"] - runs[2]["seconds"]) / (epochs - 2) * 1e3
     if not milliseconds > 0:
-        raise Failed(f"{epochs} epochs took no longer than 2: the machine is busy", {"runs": {e: run["seconds"] for e, run in runs.items()}})
+        raise Failed(
+            f"{epochs} epochs took no longer than 2: the machine is busy",
+            {"runs": {e: run["seconds"] for e, run in runs.items()}},
+        )
     result = {
         "network": network, "points": points, "trials": trials, "members": members, "precision": precision, "epochs": epochs,
         "milliseconds_per_epoch_and_trial": milliseconds,
@@ -459,7 +502,11 @@ def lock_step(part, args, network, points, trials, precision):
         "flops_per_epoch_and_trial": flops, "modelled_bytes_per_epoch_and_trial": moved, "loss": runs[epochs]["losses"][0][-1],
     }  # fmt: skip
     if reached.get("state") == "done":
-        result |= {"by_flops": by_flops, "by_modelled_bytes": by_bytes, "times_the_larger": milliseconds / max(by_flops, by_bytes)}
+        result |= {
+            "by_flops": by_flops,
+            "by_modelled_bytes": by_bytes,
+            "times_the_larger": milliseconds / max(by_flops, by_bytes),
+        }
     return result
 
 
@@ -469,7 +516,11 @@ def lock_step(part, args, network, points, trials, precision):
 def evidence(part, args):
     """Sweeps that go on where they were; each counts as done when all of its runs are."""
     good = True
-    tiny = [("seeds = 10", "seeds = 1"), ("steps = 20", "steps = 1"), ("[protocol]", "[training]\nepochs = 2\nmembers = 2\n\n[protocol]")]
+    tiny = [
+        ("seeds = 10", "seeds = 1"),
+        ("steps = 20", "steps = 1"),
+        ("[protocol]", "[training]\nepochs = 2\nmembers = 2\n\n[protocol]"),
+    ]
     for problem in ("robo", "damp", "stack"):
         store = args.results / "evidence" / problem
 
@@ -498,19 +549,31 @@ def progress(store):
             n = spec["initial"] + timing["entry"] * spec["queries"]
             if n in (80, 480, 880):
                 steps.setdefault(n, []).append((timing["training"], timing["sampling"], timing["trained_together"]))
-    medians = {n: {k: statistics.median(column) for k, column in zip(("training_seconds_per_trial", "sampling_seconds", "trained_together"), zip(*rows))} for n, rows in sorted(steps.items())}
+    medians = {
+        n: {
+            k: statistics.median(column)
+            for k, column in zip(("training_seconds_per_trial", "sampling_seconds", "trained_together"), zip(*rows))
+        }
+        for n, rows in sorted(steps.items())
+    }
     return {"finished_runs": runs, "entries": entries, "medians_by_labels": medians}
 
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="sh gpu-check.sh [--python PYTHON]", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="sh gpu-check.sh [--python PYTHON]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="+", choices=["libraries", "check", "time", "evidence"], metavar="PART")
     parser.add_argument("--device", default="cuda:0", help="cuda:0 or cpu [default: cuda:0]")
     parser.add_argument("--tiny", action="store_true", help="sizes that mean nothing, to try everything out")
-    parser.add_argument("--seconds", type=float, help="for each part, instead of its own (check 120, time 240, evidence without end)")
-    parser.add_argument("--results", type=pathlib.Path, default=HERE / "results", help="where results and stores are kept")
+    parser.add_argument(
+        "--seconds", type=float, help="for each part, instead of its own (check 120, time 240, evidence without end)"
+    )
+    parser.add_argument(
+        "--results", type=pathlib.Path, default=HERE / "results", help="where results and stores are kept"
+    )
     parser.add_argument("--again", action="store_true", help="repeat what is there")
     args = parser.parse_args()
     folders, args.torch_version = library_folders()

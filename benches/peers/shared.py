@@ -9,13 +9,19 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
-# For the peers: buffers that the allocator keeps instead of returning them to the kernel after every use, which NumPy and
-# PyTorch gain by. Ours goes without, so that its memory is what it would take anywhere.
+# For the peers: buffers that the allocator keeps instead of returning them to the kernel after every use, which NumPy
+# and PyTorch gain by. Ours goes without, so that its memory is what it would take anywhere.
 KEEP_BUFFERS = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"}
 # Set in every child that is to have one thread, whatever its caller inherited.
 ONE_THREAD = {
     name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS")
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "RAYON_NUM_THREADS",
+    )
 }
 
 
@@ -50,8 +56,8 @@ def processor():
 
 
 def kind():
-    """The kind of processor, for names of files: `intel-xeon`, `amd-epyc`. Kinds differ by a third where ours is near the
-    limit of one and not of the other, so each has its own table."""
+    """The kind of processor, for names of files: `intel-xeon`, `amd-epyc`. Kinds differ by a third where ours is near
+    the limit of one and not of the other, so each has its own table."""
     words = re.sub(r"\([a-z]*\)", " ", processor(), flags=re.IGNORECASE).lower()
     words = [word for word in re.findall(r"[a-z0-9]+", words) if word not in ("cpu", "processor", "core", "virtual")]
     return "-".join(words[:2]) or "unknown"

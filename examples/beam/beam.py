@@ -14,7 +14,8 @@ SLICES = 400
 
 
 def beam(length, load, taper, height, layers, material):
-    """Euler and Bernoulli's beam, integrated from the wall to the tip; the width is a third of the height at the wall."""
+    """Euler and Bernoulli's beam, integrated from the wall to the tip; the width is a third of the height at the
+    wall."""
     modulus, limit = MATERIALS[material]
     dx = length / SLICES
     slope = deflection = largest = 0.0

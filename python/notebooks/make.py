@@ -12,7 +12,9 @@ CAMPAIGN = [
         "# A campaign\nTwo inputs, one output, and a simulator that is a Python function. Every answer is on disk "
         "before it is used; the folder is the command line's, too (`dal status`, `dal predict`).",
     ),
-    ("py", """import tempfile
+    (
+        "py",
+        """import tempfile
 from pathlib import Path
 
 import dal_regression as dal
@@ -41,12 +43,16 @@ def simulate(point):
 
 
 campaign = dal.Campaign(folder / "beam", problem=folder / "beam.toml", initial=15, batch=5, seed=1)
-campaign.run(simulate, budget=40, workers=2)"""),
+campaign.run(simulate, budget=40, workers=2)""",
+    ),
     ("py", "campaign.points().tail()"),
-    ("py", """checks = [{"length": 2.0, "load": 5.0}, {"length": 3.5, "load": 9.0}]
+    (
+        "py",
+        """checks = [{"length": 2.0, "load": 5.0}, {"length": 3.5, "load": 9.0}]
 predicted = campaign.predict(checks)
 predicted["true"] = [simulate(point) for point in checks]
-predicted"""),
+predicted""",
+    ),
     ("py", 'campaign.status()["errors"][-1]'),
 ]
 
@@ -56,7 +62,9 @@ COMPARING = [
         "# Comparing query methods on a model of one's own\nThe model is scikit-learn's: five forests are the "
         "committee. The problem is the built-in `hydro`; its labels are plain arrays.",
     ),
-    ("py", """import numpy as np
+    (
+        "py",
+        """import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
 import dal_regression as dal
@@ -82,7 +90,8 @@ def curve(method):
     return errors
 
 
-{method: curve(method) for method in ("random", "gsx", "qbc", "qbc-diversity")}"""),
+{method: curve(method) for method in ("random", "gsx", "qbc", "qbc-diversity")}""",
+    ),
 ]
 
 

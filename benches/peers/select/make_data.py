@@ -1,4 +1,5 @@
-"""Writes one seeded selection problem as lx.npy, ly.npy, px.npy, members.npy (with --columns pf.npy, lf.npy): what every contender reads."""
+"""Writes one seeded selection problem as lx.npy, ly.npy, px.npy, members.npy (with --columns pf.npy, lf.npy): what
+every contender reads."""
 
 import argparse
 import pathlib
@@ -30,7 +31,8 @@ args.folder.mkdir(parents=True, exist_ok=True)
 for name, values in (("lx", lx), ("ly", ly), ("px", px), ("members", members)):
     np.save(args.folder / f"{name}.npy", values)
 if args.columns:
-    # Of a decaying spectrum, as gradients have; scaled as our strategies scale, so that both sides read the same numbers.
+    # Of a decaying spectrum, as gradients have; scaled as our strategies scale, so that both sides read the same
+    # numbers.
     decay = (1.0 + np.arange(args.columns)) ** -0.5
     draw = lambda n: np.tanh(rng.standard_normal((n, args.columns))) * decay  # noqa: E731
     lf, pf = draw(args.labelled), draw(args.pool)

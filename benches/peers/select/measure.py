@@ -1,4 +1,5 @@
-"""What every Python peer shares: reading the data, timing one call, its peak memory, and the line of JSON that it prints."""
+"""What every Python peer shares: reading the data, timing one call, its peak memory, and the line of JSON that it
+prints."""
 
 import argparse
 import json
@@ -11,7 +12,9 @@ import numpy as np
 
 def arguments(description):
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder with lx.npy, ly.npy, px.npy, members.npy")
+    parser.add_argument(
+        "--data", type=pathlib.Path, required=True, help="folder with lx.npy, ly.npy, px.npy, members.npy"
+    )
     parser.add_argument("--strategy", required=True)
     parser.add_argument("--variant", default="")
     parser.add_argument("--outputs", type=int, required=True, help="how many of the outputs to use")
@@ -52,7 +55,8 @@ def reset_peak():
 
 
 def report(args, select, packages):
-    """Calls `select()` (which returns the picks) and prints seconds (of the clock and of this process), picks and the peak of memory beyond the data."""
+    """Calls `select()` (which returns the picks) and prints seconds (of the clock and of this process), picks and the
+    peak of memory beyond the data."""
     for _ in range(args.warm_up):
         select()
     reset_peak()

@@ -2,11 +2,12 @@
 
     python3 benches/peers/select/run.py --rust PATH_TO/select_timing --out docs/results
 
-Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments of
-their own. Every repetition is a process of its own; contenders take turns, round after round, so that a slow minute of the
-machine hits all of them. Writes `peers-selection-KIND.md` and `.json`, KIND being that of the processor. `--check` builds every
-environment, lets each choose once from a small pool and writes nothing. Exit code 1 where a contender fails or picks
-other points than ours; a missed bar is reported, not an error, because a loaded machine can miss it.
+Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments
+of their own. Every repetition is a process of its own; contenders take turns, round after round, so that a slow minute
+of the machine hits all of them. Writes `peers-selection-KIND.md` and `.json`, KIND being that of the processor.
+`--check` builds every environment, lets each choose once from a small pool and writes nothing. Exit code 1 where a
+contender fails or picks other points than ours; a missed bar is reported, not an error, because a loaded machine can
+miss it.
 """
 
 import argparse
@@ -27,7 +28,8 @@ OURS, DIFFERENCES, PRODUCTS = "ours", "NumPy, differences", "NumPy, matrix produ
 SKACTIVEML, BMDAL = "scikit-activeml", "bmdal-reg"
 STRATEGIES = ("gsx", "gsxy", "qbc-diversity")
 PICKS = 40
-# On features, beside bmdal-reg: strategy → what ours is called with. `lcmd-p` is `lcmd-tp` with the posterior transform.
+# On features, beside bmdal-reg: strategy → what ours is called with. `lcmd-p` is `lcmd-tp` with the posterior
+# transform.
 ON_FEATURES = {
     "lcmd-tp": ("lcmd-tp",),
     "lcmd-p": ("bmdal", "--set", "transform=posterior"),
@@ -54,7 +56,9 @@ class Contest:
         if self.columns:
             return f"{self.strategy}, {self.columns} features, pool {self.pool:,}".replace(",000", " 000")
         outputs = f"{self.outputs} output{'s' if self.outputs > 1 else ''}"
-        return f"{self.strategy}, {self.inputs} inputs, {outputs}, pool {self.pool:,}".replace(",", " ").replace("  ", ", ")
+        return f"{self.strategy}, {self.inputs} inputs, {outputs}, pool {self.pool:,}".replace(",", " ").replace(
+            "  ", ", "
+        )
 
     def median(self, name):
         return statistics.median(self.seconds[name])
@@ -149,7 +153,8 @@ def table(all_contests):
 
 
 def bars(all_contests):
-    """Each bar with what was measured by the clock and in CPU time, and whether it holds; 4 inputs only, the rest is reported."""
+    """Each bar with what was measured by the clock and in CPU time, and whether it holds; 4 inputs only, the rest is
+    reported."""
     found = []
 
     def bar(what, shown, value, holds):
@@ -167,13 +172,23 @@ def bars(all_contests):
         if contest.columns:
             least = FEATURE_BARS.get(contest.strategy)
             if least:
-                bar(f"{title}: {least:g} × faster than bmdal-reg", times, ratio(contest, BMDAL), lambda r, least=least: r >= least)
+                bar(
+                    f"{title}: {least:g} × faster than bmdal-reg",
+                    times,
+                    ratio(contest, BMDAL),
+                    lambda r, least=least: r >= least,
+                )
             peak = contest.peak_bytes[OURS]
             if peak is not None:
                 limit = 250e6 + 8.0 * (contest.pool + 1000) * contest.columns
                 beyond = (peak, peak)
                 # The features themselves are answered anew in every proposal.
-                bar(f"{title}: under 250 MB beyond the features", lambda p: f"{megabytes(p)} MB", beyond, lambda p, m=limit: p < m)
+                bar(
+                    f"{title}: under 250 MB beyond the features",
+                    lambda p: f"{megabytes(p)} MB",
+                    beyond,
+                    lambda p, m=limit: p < m,
+                )
             continue
         if contest.outputs == 2 and contest.pool == 10_000:
             bar(f"{title}: under 30 ms", duration, ours, lambda s: s < 0.030)
@@ -183,7 +198,12 @@ def bars(all_contests):
             bar(f"{title}: under 2 s", duration, ours, lambda s: s < 2.0)
             peak = contest.peak_bytes[OURS]
             if peak is not None:
-                bar(f"{title}: under 300 MB beyond the data", lambda p: f"{megabytes(p)} MB", (peak, peak), lambda p: p < 300e6)
+                bar(
+                    f"{title}: under 300 MB beyond the data",
+                    lambda p: f"{megabytes(p)} MB",
+                    (peak, peak),
+                    lambda p: p < 300e6,
+                )
         if SKACTIVEML in contest.entries:
             bar(f"{title}: 500 × faster than scikit-activeml", times, ratio(contest, SKACTIVEML), lambda r: r >= 500.0)
     return found
@@ -194,7 +214,12 @@ def write(out, all_contests, load):
     for contest in all_contests:
         for name, of in contest.versions.items():
             versions.setdefault(name, of)
-    machine = {"processor": processor(), "cores": os.cpu_count(), "system": platform.system(), "load_before_after": load}
+    machine = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "load_before_after": load,
+    }
     raw = {
         "machine": machine,
         "versions": versions,
@@ -225,7 +250,9 @@ def write(out, all_contests, load):
             for what, clock, cpu, holds, holds_cpu in bars(all_contests)
         ],
     }
-    package_list = "; ".join(f"{name}: " + ", ".join(f"{k} {v}" for k, v in of.items()) for name, of in versions.items())
+    package_list = "; ".join(
+        f"{name}: " + ", ".join(f"{k} {v}" for k, v in of.items()) for name, of in versions.items()
+    )
     text = [
         "# Selection against peers",
         "",
@@ -259,19 +286,30 @@ def write(out, all_contests, load):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rust", type=pathlib.Path, required=True, help="the binary `select_timing` of the benches package")
+    parser.add_argument(
+        "--rust", type=pathlib.Path, required=True, help="the binary `select_timing` of the benches package"
+    )
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-selection-KIND.md and .json")
     parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slow-rounds", type=int, default=3, help="rounds of scikit-activeml, tens of seconds each")
-    parser.add_argument("--inputs", type=int, nargs="+", default=[4, 14], help="numbers of inputs; the bars are about 4")
+    parser.add_argument(
+        "--inputs", type=int, nargs="+", default=[4, 14], help="numbers of inputs; the bars are about 4"
+    )
     parser.add_argument("--no-million", action="store_true", help="leave pools of 1 000 000 out")
-    parser.add_argument("--check", action="store_true", help="only see that every environment builds and chooses as ours does")
+    parser.add_argument(
+        "--check", action="store_true", help="only see that every environment builds and chooses as ours does"
+    )
     args = parser.parse_args()
     if not args.rust.is_file():
-        raise SystemExit(f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin select_timing")
+        raise SystemExit(
+            f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin select_timing"
+        )
 
-    pythons = {name: environment(HERE / name, args.environments.absolute()) for name in ("incremental_numpy", "skactiveml", "bmdal")}
+    pythons = {
+        name: environment(HERE / name, args.environments.absolute())
+        for name in ("incremental_numpy", "skactiveml", "bmdal")
+    }
     peer = {name: [str(python), str(HERE / name / "peer.py")] for name, python in pythons.items()}
     commands = {
         OURS: [str(args.rust.absolute())],
@@ -294,7 +332,9 @@ def main():
             if key not in data:
                 data[key] = pathlib.Path(scratch) / f"{key[0]}_{key[1]}_{key[2]}"
                 make = [str(pythons["incremental_numpy"]), str(HERE / "make_data.py"), str(data[key])]
-                subprocess.run([*make, "--inputs", str(key[0]), "--pool", str(key[1]), "--columns", str(key[2])], check=True)
+                subprocess.run(
+                    [*make, "--inputs", str(key[0]), "--pool", str(key[1]), "--columns", str(key[2])], check=True
+                )
         before = os.getloadavg()[0]
         for turn in range(max(args.rounds, args.slow_rounds)):
             for contest in all_contests:
@@ -306,7 +346,10 @@ def main():
     if not args.check:
         write(args.out, all_contests, load)
     differing = [
-        f"{c.title()}: {name} picks other points" for c in all_contests for name in c.entries if c.picks[name] != c.picks[OURS]
+        f"{c.title()}: {name} picks other points"
+        for c in all_contests
+        for name in c.entries
+        if c.picks[name] != c.picks[OURS]
     ]
     print("\n".join(differing), file=sys.stderr)
     return 1 if differing else 0

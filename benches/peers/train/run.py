@@ -2,17 +2,18 @@
 
     python3 benches/peers/train/run.py --rust PATH_TO/train_timing --out docs/results
 
-Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments of
-their own. In each cell (network, points, threads) every contender is a process that stays; they take turns, round after
-round. With two threads each peer runs both ways, as one process with two threads and as two processes of five members, and
-its better way counts. Writes `peers-training-KIND.md` and `.json`, KIND being that of the processor. Exit code 1 where losses
-disagree; a missed bar is reported, not an error. `--check` builds every environment, trains a few epochs and writes nothing.
+Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments
+of their own. In each cell (network, points, threads) every contender is a process that stays; they take turns, round
+after round. With two threads each peer runs both ways, as one process with two threads and as two processes of five
+members, and its better way counts. Writes `peers-training-KIND.md` and `.json`, KIND being that of the processor. Exit
+code 1 where losses disagree; a missed bar is reported, not an error. `--check` builds every environment, trains a few
+epochs and writes nothing.
 
-With `--lock-step PATH_TO/lockstep_timing` the engine on libtorch takes part with twelve trials in lock step. Its times are per
-trial, and it is compared with PyTorch's batched ensemble, one trial after another.
+With `--lock-step PATH_TO/lockstep_timing` the engine on libtorch takes part with twelve trials in lock step. Its times
+are per trial, and it is compared with PyTorch's batched ensemble, one trial after another.
 
-Two clocks are kept: the wall's, and the processor's (seconds a thread was running, the larger of two processes, half the
-total of one process with two threads), which is the fairer one where the machine has other work.
+Two clocks are kept: the wall's, and the processor's (seconds a thread was running, the larger of two processes, half
+the total of one process with two threads), which is the fairer one where the machine has other work.
 """
 
 import argparse
@@ -37,8 +38,8 @@ LOCK_STEP = "tch, lock step"
 TRIALS = 12
 PEERS = ("torch-sequential", "torch-batched", "torch-compiled", "jax")
 
-# Inputs, depth, width, outputs, weight decay; then the bars: at least so many times faster than the fastest peer at each
-# number of points, and the least share of the matrix-product peak from 480 points on.
+# Inputs, depth, width, outputs, weight decay; then the bars: at least so many times faster than the fastest peer at
+# each number of points, and the least share of the matrix-product peak from 480 points on.
 NETWORKS = {
     "sine": (1, 9, 20, 1, 0.0, {80: 4.0, 480: 2.5, 2080: 2.2}, 0.40),
     "hydro": (6, 6, 50, 1, 1e-4, {80: 2.2, 480: 1.8, 2080: 1.7}, 0.50),
@@ -47,7 +48,8 @@ NETWORKS = {
     "stack": (5, 9, 700, 201, 0.0, {80: 1.05, 480: 1.05, 2080: 1.05}, None),
     "adm": (14, 4, 1500, 1000, 0.0, {80: 1.05, 480: 1.05, 2080: 1.05}, None),
 }
-# Behind the last Linear of adm, one channel: channels in and out and kernel of its convolutions, which double the length.
+# Behind the last Linear of adm, one channel: channels in and out and kernel of its convolutions, which double the
+# length.
 ADM_HEAD = [(1, 4, 4), (4, 4, 3), (4, 4, 3), (4, 1, 1)]
 
 
@@ -78,7 +80,11 @@ def write_data(folder, network, points):
         for n_in, n_out, kernel in ADM_HEAD if network == "adm" else []:
             bound = 1.0 / math.sqrt(n_out * kernel)
             parameters.extend(stream.uniform(-bound, bound) for _ in range(n_in * n_out * kernel + n_out))
-    for name, values in (("x", array.array("f", (v for row in x for v in row))), ("y", array.array("f", y)), ("params", parameters)):
+    for name, values in (
+        ("x", array.array("f", (v for row in x for v in row))),
+        ("y", array.array("f", y)),
+        ("params", parameters),
+    ):
         if sys.byteorder == "big":
             values.byteswap()
         (folder / f"{name}.f32").write_bytes(values.tobytes())
@@ -149,13 +155,33 @@ def contenders(args, pythons, network, points, threads, folder):
     def surroundings(n):
         jax = "--xla_cpu_multi_thread_eigen=" + ("true" if n > 1 else "false") + f" intra_op_parallelism_threads={n}"
         cache = str(args.environments.absolute() / "inductor")
-        return {**KEEP_BUFFERS, "OMP_NUM_THREADS": str(n), "MKL_NUM_THREADS": str(n), "XLA_FLAGS": jax, "TORCHINDUCTOR_CACHE_DIR": cache}
+        return {
+            **KEEP_BUFFERS,
+            "OMP_NUM_THREADS": str(n),
+            "MKL_NUM_THREADS": str(n),
+            "XLA_FLAGS": jax,
+            "TORCHINDUCTOR_CACHE_DIR": cache,
+        }
 
     started = [
-        Contender(OURS, [[str(args.rust.absolute()), *common, *all_members, "--threads", str(threads)]], [{}], [both if threads == 2 else first], threads)
+        Contender(
+            OURS,
+            [[str(args.rust.absolute()), *common, *all_members, "--threads", str(threads)]],
+            [{}],
+            [both if threads == 2 else first],
+            threads,
+        )
     ]
     if args.lock_step and network != "adm":
-        command = [str(args.lock_step.absolute()), *common, *all_members, "--threads", str(threads), "--trials", str(TRIALS)]
+        command = [
+            str(args.lock_step.absolute()),
+            *common,
+            *all_members,
+            "--threads",
+            str(threads),
+            "--trials",
+            str(TRIALS),
+        ]
         started.append(Contender(LOCK_STEP, [command], [surroundings(1)], [both if threads == 2 else first], threads))
     for peer in args.peers:
         python = str(pythons["jax" if peer == "jax" else "torch"])
@@ -163,7 +189,11 @@ def contenders(args, pythons, network, points, threads, folder):
         if threads == 1:
             started.append(Contender(peer, [[*command, *all_members, "--threads", "1"]], [surroundings(1)], [first], 1))
         else:
-            started.append(Contender(f"{peer}, one process", [[*command, *all_members, "--threads", "2"]], [surroundings(2)], [both], 2))
+            started.append(
+                Contender(
+                    f"{peer}, one process", [[*command, *all_members, "--threads", "2"]], [surroundings(2)], [both], 2
+                )
+            )
             parts = [(0, (count + 1) // 2), ((count + 1) // 2, count // 2)]
             halves = [[*command, "--threads", "1", "--first", str(at), "--members", str(size)] for at, size in parts]
             pins = [{cpus[0]}, {cpus[-1]}] if cpus else [None, None]
@@ -252,7 +282,10 @@ def report(args, cells, peaks, load):
         "",
         f"{processor()}, {os.cpu_count()} cores; load average before and after {load[0]:.2f} and {load[1]:.2f}. Ten members (adm five), "
         f"BatchNorm, full-batch Adam, plateau schedule; milliseconds per epoch, medians over the rounds. Measured peaks of "
-        + ", ".join(f"{t} thread{'s' if t > 1 else ''}: matrix product {p['matrix'] * 1e-9:.0f}, multiply-adds {p['fma'] * 1e-9:.0f} Gflop/s" for t, p in peaks.items())
+        + ", ".join(
+            f"{t} thread{'s' if t > 1 else ''}: matrix product {p['matrix'] * 1e-9:.0f}, multiply-adds {p['fma'] * 1e-9:.0f} Gflop/s"
+            for t, p in peaks.items()
+        )
         + ". Share: flops of our matrix products alone over the matrix-product peak. With two threads each peer's better layout "
         "counts (one process of two threads, or two processes of half the members).",
     ]
@@ -263,7 +296,9 @@ def report(args, cells, peaks, load):
             "",
             f"## {title}",
             "",
-            "| network | N | threads | ours | " + " | ".join(PEERS) + " | fastest peer / ours | bar | share of peak | bar |",
+            "| network | N | threads | ours | "
+            + " | ".join(PEERS)
+            + " | fastest peer / ours | bar | share of peak | bar |",
             "|---" * (8 + len(PEERS)) + "|",
         ]
         for cell in cells:
@@ -276,9 +311,14 @@ def report(args, cells, peaks, load):
             best, _ = fastest(cell, clock)
             bar = bars[cell["points"]]
             share = cell["flops"] / ours / peaks[cell["threads"]]["matrix"]
-            verdict = "" if share_bar is None or cell["points"] < 480 else f"≥ {share_bar:.0%} {'yes' if share >= share_bar else 'no'}"
+            verdict = (
+                ""
+                if share_bar is None or cell["points"] < 480
+                else f"≥ {share_bar:.0%} {'yes' if share >= share_bar else 'no'}"
+            )
             text.append(
-                f"| {cell['network']} | {cell['points']} | {cell['threads']} | {ours * 1e3:.3g} | " + " | ".join(columns)
+                f"| {cell['network']} | {cell['points']} | {cell['threads']} | {ours * 1e3:.3g} | "
+                + " | ".join(columns)
                 + f" | {best / ours:.2f} | ≥ {bar} {'yes' if best / ours >= bar else 'no'} | {share:.0%} | {verdict} |"
             )
     text += [
@@ -323,9 +363,20 @@ def report(args, cells, peaks, load):
                 row += [f"{ours * 1e3:.3g}", f"{best * 1e3:.3g}", f"{best / ours:.2f}"]
         if row:
             verdict = "yes" if float(row[2]) >= bar else "no"
-            text.append(f"| {cell['network']} | {cell['points']} | {cell['threads']} | " + " | ".join(row) + f" | ≥ {bar} {verdict} |")
-    complaints = [f"- {c['network']}, N = {c['points']}, {c['threads']} threads: {text}" for c in cells for text in c["disagree"]]
-    text += ["", "Losses of the first and third epoch agree in every cell." if not complaints else "Disagreements:", *complaints, ""]
+            text.append(
+                f"| {cell['network']} | {cell['points']} | {cell['threads']} | "
+                + " | ".join(row)
+                + f" | ≥ {bar} {verdict} |"
+            )
+    complaints = [
+        f"- {c['network']}, N = {c['points']}, {c['threads']} threads: {text}" for c in cells for text in c["disagree"]
+    ]
+    text += [
+        "",
+        "Losses of the first and third epoch agree in every cell." if not complaints else "Disagreements:",
+        *complaints,
+        "",
+    ]
     return "\n".join(text)
 
 
@@ -335,11 +386,22 @@ def peak(args, pythons, threads, scratch):
     if not folder.exists():
         folder.mkdir()
         write_data(folder, "sine", 80)
-    common = ["--widths", ",".join(map(str, widths("sine"))), "--points", "80", "--data", str(folder), "--threads", str(threads)]
+    common = [
+        "--widths",
+        ",".join(map(str, widths("sine"))),
+        "--points",
+        "80",
+        "--data",
+        str(folder),
+        "--threads",
+        str(threads),
+    ]
     torch = [str(pythons["torch"]), str(HERE / "worker.py"), "torch-batched", *common]
     rates = {}
     for name, command, line in (("matrix", torch, "peak 1536"), ("fma", [str(args.rust.absolute()), *common], "peak")):
-        contender = Contender(name, [command], [{"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}], [None], threads)
+        contender = Contender(
+            name, [command], [{"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}], [None], threads
+        )
         rates[name] = contender.ask(line)[0]["flops_per_second"] * (threads if name == "fma" else 1)
         contender.close()
     return rates
@@ -362,7 +424,10 @@ def check(args, pythons):
                     continue
                 # Every run begins anew, so that losses can be compared.
                 gaps, bad = disagreement(everyone[0].losses, contender.losses)
-                print(f"{contender.name}: losses of epochs 1 and 3 differ from ours by {gaps[0]:.1e} and {gaps[1]:.1e}", file=sys.stderr)
+                print(
+                    f"{contender.name}: losses of epochs 1 and 3 differ from ours by {gaps[0]:.1e} and {gaps[1]:.1e}",
+                    file=sys.stderr,
+                )
                 complaints += [f"{contender.name}: its losses disagree with ours"] * bad
         finally:
             for contender in everyone:
@@ -373,8 +438,12 @@ def check(args, pythons):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rust", type=pathlib.Path, required=True, help="the binary `train_timing` of the benches package")
-    parser.add_argument("--lock-step", type=pathlib.Path, help="the binary `lockstep_timing` (feature `tch`), to take part")
+    parser.add_argument(
+        "--rust", type=pathlib.Path, required=True, help="the binary `train_timing` of the benches package"
+    )
+    parser.add_argument(
+        "--lock-step", type=pathlib.Path, help="the binary `lockstep_timing` (feature `tch`), to take part"
+    )
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for peers-training-KIND.md and .json")
     parser.add_argument("--environments", type=pathlib.Path, default=ROOT / "target" / "python")
     parser.add_argument("--networks", default=",".join(NETWORKS))
@@ -385,11 +454,15 @@ def main():
     parser.add_argument("--append", action="store_true", help="keep the other cells of an earlier run's .json")
     parser.add_argument("--note", help="how the table was taken, if there is something to say; kept with --append")
     parser.add_argument("--seconds", type=float, default=1.0, help="aim for one contender's turn")
-    parser.add_argument("--check", action="store_true", help="only see that every environment builds and trains as ours does")
+    parser.add_argument(
+        "--check", action="store_true", help="only see that every environment builds and trains as ours does"
+    )
     args = parser.parse_args()
     args.peers = args.peers.split(",")
     if not args.rust.is_file():
-        raise SystemExit(f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin train_timing")
+        raise SystemExit(
+            f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin train_timing"
+        )
     packages = {"jax" if peer == "jax" else "torch" for peer in args.peers} | {"torch"}
     pythons = {name: environment(HERE / name, args.environments.absolute()) for name in sorted(packages)}
     if args.check:
@@ -401,7 +474,11 @@ def main():
     old_peaks = {}
     if args.append and earlier.exists():
         old = json.loads(earlier.read_text())
-        cells, old_peaks, before = old["cells"], {int(t): p for t, p in old["peaks"].items()}, old["load_before_after"][0]
+        cells, old_peaks, before = (
+            old["cells"],
+            {int(t): p for t, p in old["peaks"].items()},
+            old["load_before_after"][0],
+        )
         args.note = args.note or old.get("note")
     with tempfile.TemporaryDirectory(prefix="train-peers-") as scratch:
         scratch = pathlib.Path(scratch)
@@ -417,11 +494,26 @@ def main():
                     load = (before, os.getloadavg()[0])
                     text = report(args, cells, peaks, load)
                     page.write_text(text)
-                    raw = {"processor": processor(), "cores": os.cpu_count(), "load_before_after": load, "peaks": peaks, "cells": cells, "note": args.note}
+                    raw = {
+                        "processor": processor(),
+                        "cores": os.cpu_count(),
+                        "load_before_after": load,
+                        "peaks": peaks,
+                        "cells": cells,
+                        "note": args.note,
+                    }
                     earlier.write_text(json.dumps(raw, indent=1) + "\n")
-                    best, name = fastest(cell, "processor_seconds_per_epoch") if len(cell["contenders"]) > 1 else (math.nan, "none")
+                    best, name = (
+                        fastest(cell, "processor_seconds_per_epoch")
+                        if len(cell["contenders"]) > 1
+                        else (math.nan, "none")
+                    )
                     ours = median(cell, OURS, "processor_seconds_per_epoch")
-                    print(f"{network}, N = {points}, {t} threads: ours {ours * 1e3:.3g} ms, {name} {best * 1e3:.3g} ms", file=sys.stderr, flush=True)
+                    print(
+                        f"{network}, N = {points}, {t} threads: ours {ours * 1e3:.3g} ms, {name} {best * 1e3:.3g} ms",
+                        file=sys.stderr,
+                        flush=True,
+                    )
     print(text)
     return 1 if any(cell["disagree"] for cell in cells) else 0
 

@@ -1,12 +1,14 @@
-"""PyTorch's batched ensemble with one epoch captured as a CUDA graph, and what the device reaches: peers of the engine `tch` on a GPU.
+"""PyTorch's batched ensemble with one epoch captured as a CUDA graph, and what the device reaches: peers of the engine
+`tch` on a GPU.
 
     python torch_graphs.py ensemble --widths 6,50,50,50,50,50,50,1 --points 480 --device cuda:0
     python torch_graphs.py peaks --device cuda:0
 
-`ensemble` is the peer `torch-batched` of `worker.py` (one baddbmm per layer for all members, one batch_norm over all members'
-features, fused Adam, one rate that the mean loss decays) with everything on the device, the plateau too, so that an epoch can be
-captured and replayed; on the CPU it runs eagerly. Members of `--trials` ensembles train in one batch. `peaks` measures the rate
-of a large matrix product in f32 and TF32 and the bandwidth of a copy. Both print one line of JSON. PyTorch is all they need.
+`ensemble` is the peer `torch-batched` of `worker.py` (one baddbmm per layer for all members, one batch_norm over all
+members' features, fused Adam, one rate that the mean loss decays) with everything on the device, the plateau too, so
+that an epoch can be captured and replayed; on the CPU it runs eagerly. Members of `--trials` ensembles train in one
+batch. `peaks` measures the rate of a large matrix product in f32 and TF32 and the bandwidth of a copy. Both print one
+line of JSON. PyTorch is all they need.
 """
 
 import argparse

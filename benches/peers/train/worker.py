@@ -2,14 +2,14 @@
 
     python worker.py PEER --widths 1,20,20,1 --points 80 --data DIR --first 0 --members 10 --threads 1 ...
 
-PEER is `torch-sequential`, `torch-batched`, `torch-compiled` or `jax`. Reads lines from standard input: `run E` trains E
-epochs from the initial parameters and prints JSON with the seconds and every member's losses; `peak N` (torch only) prints
-the rate of an N × N matrix product. Same network (hidden blocks
-Linear, BatchNorm, ReLU; a last Linear), full batch, mean squared error, Adam with L2 decay in the gradient, rate times 0.8
-at a plateau of the loss (patience 10, relative threshold 1e-4) as ours.
+PEER is `torch-sequential`, `torch-batched`, `torch-compiled` or `jax`. Reads lines from standard input: `run E` trains
+E epochs from the initial parameters and prints JSON with the seconds and every member's losses; `peak N` (torch only)
+prints the rate of an N × N matrix product. Same network (hidden blocks Linear, BatchNorm, ReLU; a last Linear), full
+batch, mean squared error, Adam with L2 decay in the gradient, rate times 0.8 at a plateau of the loss (patience 10,
+relative threshold 1e-4) as ours.
 
-Where a peer can do less it is allowed to: `torch-batched` decays one rate for all members by their mean loss, because a fused
-optimiser takes one rate. Denormal numbers are flushed to zero.
+Where a peer can do less it is allowed to: `torch-batched` decays one rate for all members by their mean loss, because a
+fused optimiser takes one rate. Denormal numbers are flushed to zero.
 """
 
 import argparse
@@ -30,7 +30,9 @@ parser.add_argument("--members", type=int, default=10)
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--learning-rate", type=float, default=1e-3)
 parser.add_argument("--weight-decay", type=float, default=0.0)
-parser.add_argument("--adm-head", action="store_true", help="the last width is that of the Linear in front of the convolutions of adm")
+parser.add_argument(
+    "--adm-head", action="store_true", help="the last width is that of the Linear in front of the convolutions of adm"
+)
 args = parser.parse_args()
 
 WIDTHS = [int(w) for w in args.widths.split(",")]
@@ -40,7 +42,11 @@ B1, B2, EPS = 0.9, 0.999, 1e-8
 MOMENTUM, BN_EPS = 0.1, 1e-5
 HIDDEN = len(WIDTHS) - 2
 # The convolutions of adm: transposed or not, channels in and out, kernel, stride, padding.
-HEAD = [(True, 1, 4, 4, 2, 1), (True, 4, 4, 3, 1, 1), (True, 4, 4, 3, 1, 1), (False, 4, 1, 1, 1, 0)] if args.adm_head else []
+HEAD = (
+    [(True, 1, 4, 4, 2, 1), (True, 4, 4, 3, 1, 1), (True, 4, 4, 3, 1, 1), (False, 4, 1, 1, 1, 0)]
+    if args.adm_head
+    else []
+)
 OUTPUTS = 2 * WIDTHS[-1] if args.adm_head else WIDTHS[-1]
 
 
@@ -66,13 +72,17 @@ def unpack():
     for transposed, n_in, n_out, kernel, _, _ in HEAD:
         shape = (n_in, n_out, kernel) if transposed else (n_out, n_in, kernel)
         size = n_in * n_out * kernel
-        layers.append({"w": flat[:, at : at + size].reshape(M, *shape).copy(), "b": flat[:, at + size : at + size + n_out].copy()})
+        layers.append(
+            {"w": flat[:, at : at + size].reshape(M, *shape).copy(), "b": flat[:, at + size : at + size + n_out].copy()}
+        )
         at += size + n_out
     return layers
 
 
 def sizes():
-    linear = [n_in * n_out + n_out * (3 if l < HIDDEN else 1) for l, (n_in, n_out) in enumerate(zip(WIDTHS, WIDTHS[1:]))]
+    linear = [
+        n_in * n_out + n_out * (3 if l < HIDDEN else 1) for l, (n_in, n_out) in enumerate(zip(WIDTHS, WIDTHS[1:]))
+    ]
     return linear + [n_in * n_out * kernel + n_out for _, n_in, n_out, kernel, _, _ in HEAD]
 
 
@@ -391,4 +401,7 @@ for line in sys.stdin:
     before = time.process_time()
     seconds, losses = run(int(number))
     # Setting up is in it, a few milliseconds; the clock on the wall is read inside.
-    print(json.dumps({"seconds": seconds, "processor_seconds": time.process_time() - before, "losses": losses}), flush=True)
+    print(
+        json.dumps({"seconds": seconds, "processor_seconds": time.process_time() - before, "losses": losses}),
+        flush=True,
+    )

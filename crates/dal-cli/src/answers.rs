@@ -9,7 +9,7 @@ use anyhow::Result;
 use dal_bench::{Taken, answers_folder, damaged_bytes, kept_answers, remembering};
 use dal_core::Stop;
 use dal_oracles::Problem;
-use dal_store::{Answers, Calls};
+use dal_store::{Answers, Call, Calls};
 
 use crate::output::say;
 
@@ -51,16 +51,25 @@ impl AnswerArgs {
         Ok((problem.with_oracle(Arc::new(memory)), Some(answers)))
     }
 
-    /// Names the programs that a killed `dal` left running on the answers of these problems, and waits until they have
-    /// ended, or ends them. False if a stop came first.
-    pub fn settle<'a>(&self, problems: impl IntoIterator<Item = &'a Problem>, stop: &Stop) -> Result<bool> {
+    /// Names the programs that a killed `dal` left running on the answers of these problems: a list for each folder.
+    pub fn name_leftovers<'a>(&self, problems: impl IntoIterator<Item = &'a Problem>) -> Result<Vec<Vec<Call>>> {
         let folders = problems.into_iter().filter_map(|problem| answers_folder(problem, self.folder.as_deref()));
+        let mut all = Vec::new();
         for folder in folders.collect::<BTreeSet<PathBuf>>() {
             let left = Calls::of(&folder).leftovers()?;
             for call in &left {
                 let (group, what, owner) = (call.group(), call.what(), call.owner().pid);
                 say!("process group {group} still runs: {what}, started by dal as process {owner}, which is gone");
             }
+            all.push(left);
+        }
+        Ok(all)
+    }
+
+    /// Names the programs that a killed `dal` left running on the answers of these problems, and waits until they have
+    /// ended, or ends them. False if a stop came first.
+    pub fn settle<'a>(&self, problems: impl IntoIterator<Item = &'a Problem>, stop: &Stop) -> Result<bool> {
+        for left in self.name_leftovers(problems)? {
             if left.is_empty() {
                 continue;
             }

@@ -153,6 +153,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     let jobs = if plan.is_timing() { 1 } else { jobs };
     let answers = args.answers.folder.clone();
     if args.plan {
+        args.answers.name_leftovers(plan.problems().iter().map(PlannedProblem::problem))?;
         // Looking must not create anything.
         let store = match &args.store {
             Some(path) if path.exists() => Some(Store::open(path)?),

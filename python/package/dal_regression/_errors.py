@@ -26,4 +26,3 @@ class NeedsModelError(InputError):
 
 class PointFailedError(Exception):
     """Raise it in a campaign's function: this point has no answer, and is never asked for again."""
-

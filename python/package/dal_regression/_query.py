@@ -120,9 +120,7 @@ class PoolMethod(QueryMethod):
     def query(
         self, X: Any, y: Any, candidates: Any = None, batch_size: int = 1, *, return_utilities: Literal[True]
     ) -> tuple[npt.NDArray[np.int64], Floats]: ...
-    def query(
-        self, X: Any, y: Any, candidates: Any = None, batch_size: int = 1, return_utilities: bool = False
-    ) -> Any:
+    def query(self, X: Any, y: Any, candidates: Any = None, batch_size: int = 1, return_utilities: bool = False) -> Any:
         return self._query(X, y, candidates, batch_size, return_utilities)
 
     query.__doc__ = _DOC.format(given="")
@@ -208,9 +206,7 @@ class DesignMethod(PoolMethod):
     """A method that makes points of its own: `query` refuses."""
 
     def _query(self, *_: Any, **__: Any) -> Any:
-        raise NeedsModelError(
-            f"{self._method}: makes points of its own and picks none of a pool; use it in a campaign"
-        )
+        raise NeedsModelError(f"{self._method}: makes points of its own and picks none of a pool; use it in a campaign")
 
 
 def _candidates(

@@ -1,7 +1,7 @@
 """bmdal-reg: k-center on the inputs themselves (the rule of gsx), and batch methods on given features.
 
-On inputs `maxdist` with the labelled points as first centres. On features (pf.npy, lf.npy) the linear kernel; sigma is 1e-3,
-the square root of our noise.
+On inputs `maxdist` with the labelled points as first centres. On features (pf.npy, lf.npy) the linear kernel; sigma is
+1e-3, the square root of our noise.
 """
 
 import contextlib

@@ -1,4 +1,5 @@
-"""Greedy selection as a careful NumPy user writes it: each point's least distance is kept and lowered by every new centre.
+"""Greedy selection as a careful NumPy user writes it: each point's least distance is kept and lowered by every new
+centre.
 
 Two ways to take the first look at all labelled points, `--variant`:
 

@@ -1,4 +1,5 @@
-"""scikit-activeml's greedy sampling: GSx, and GSi (Wu's iGS) with predictions that are given, which takes one output."""
+"""scikit-activeml's greedy sampling: GSx, and GSi (Wu's iGS) with predictions that are given, which takes one
+output."""
 
 import pathlib
 import sys

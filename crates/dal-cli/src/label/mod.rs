@@ -107,6 +107,7 @@ pub fn run(args: &Args) -> Result<Done> {
         adopt(path, &problem, kept, points.as_ref())?;
     }
     if args.kept {
+        args.answers.name_leftovers([&problem])?;
         return print_kept(args, kept);
     }
     let Some(points) = points else { return Ok(Done::Fully) };

@@ -1,6 +1,7 @@
 """Writes more.json: NumPy's and SciPy's values for the metrics, scores and estimates of dal-eval that scipy.json lacks.
 
-Everything is written from the definitions, by plain loops, integration or enumeration; no formula is shared with the crate.
+Everything is written from the definitions, by plain loops, integration or enumeration; no formula is shared with the
+crate.
 """
 
 import itertools
@@ -61,7 +62,10 @@ def output_cases(rng):
             "truth": truth.tolist(),
             "sd": sd.tolist(),
             "rmse": np.sqrt(np.mean(error**2, axis=0)).tolist(),
-            "r2": [1 - np.sum((predicted[:, j] - truth[:, j]) ** 2) / np.sum((truth[:, j] - truth[:, j].mean()) ** 2) for j in range(k)],
+            "r2": [
+                1 - np.sum((predicted[:, j] - truth[:, j]) ** 2) / np.sum((truth[:, j] - truth[:, j].mean()) ** 2)
+                for j in range(k)
+            ],
             "mae": error.mean(axis=0).tolist(),
             "p95_abs": np.quantile(error, 0.95, axis=0).tolist(),
             "max_abs": error.max(axis=0).tolist(),
@@ -161,8 +165,8 @@ def max_t_cases(rng):
 def lure_cases(rng):
     """The estimator as a weighted mean of single-step estimates.
 
-    Step m estimates the mean loss by ((losses drawn before) + L_m / q_m) / N; the estimates are averaged with the weights
-    c_m = N (N - M) / ((N - m)(N - m + 1)), an identity of the paper in which no v_m appears.
+    Step m estimates the mean loss by ((losses drawn before) + L_m / q_m) / N; the estimates are averaged with the
+    weights c_m = N (N - M) / ((N - m)(N - m + 1)), an identity of the paper in which no v_m appears.
     """
     for n, m in ((12, 4), (40, 10), (7, 6)):
         weights = rng.gamma(0.7, size=n) + 0.05
