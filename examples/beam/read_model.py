@@ -1,5 +1,4 @@
-"""Predicts with the file of `dal export --to safetensors`: python3 read_model.py MODEL < points.csv. Needs NumPy
-alone."""
+"""Predicts with a file of `dal export --to safetensors`: python3 read_model.py MODEL < points.csv; needs NumPy alone."""
 
 import csv
 import json
@@ -11,11 +10,9 @@ raw = open(sys.argv[1], "rb").read()
 n = int.from_bytes(raw[:8], "little")
 header = json.loads(raw[8 : 8 + n])
 about = json.loads(header.pop("__metadata__")["dal"].split(" ", 1)[1])
-tensor = {
-    k: np.frombuffer(raw[8 + n :][slice(*t["data_offsets"])], "<f4").reshape(t["shape"]) for k, t in header.items()
-}
+data = raw[8 + n :]
+tensor = {k: np.frombuffer(data[slice(*t["data_offsets"])], "<f4").reshape(t["shape"]) for k, t in header.items()}
 inputs, outputs = (json.loads(about["provenance"]["notes"][key]) for key in ("inputs", "outputs"))
-
 
 def columns(row):
     for i in inputs:
@@ -25,7 +22,6 @@ def columns(row):
             f = np.log if i.get("scale") == "log" else float
             v, low, high = (f(float(x)) for x in (row[i["name"]], i["low"], i["high"]))
             yield 2 * (v - low) / (high - low) - 1
-
 
 x = np.array([list(columns(row)) for row in csv.DictReader(sys.stdin)])
 members = []
