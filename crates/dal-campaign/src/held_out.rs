@@ -247,8 +247,8 @@ impl Folder {
     }
 }
 
-/// The terms of the mean of losses at uniform points, with the points' scores as control variate where there are any and
-/// it lowers the standard error, and the last round's coefficient. `pool` has the scores of fresh points.
+/// The terms of the mean of losses at uniform points, with the points' scores as control variate where there are any
+/// and it lowers the standard error, and the last round's coefficient. `pool` has the scores of fresh points.
 fn mean_loss(
     losses: &[f64],
     scores: Option<&[f64]>,

@@ -1,5 +1,5 @@
-//! Predictions at points of a table, with a mark where they lie outside what was seen, and how likely a point is to have
-//! an answer.
+//! Predictions at points of a table, with a mark where they lie outside what was seen, and how likely a point is to
+//! have an answer.
 
 use dal_core::Stop;
 use dal_files::{Note, Source, points};

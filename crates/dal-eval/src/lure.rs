@@ -241,11 +241,11 @@ impl LossTerms {
         Ok(Self { terms, beside })
     }
 
-    /// a_i = L_i − λ_i (s_i − mean of s over N points) of n uniform points with losses L and scores s, N further uniform
-    /// points with scores of their own: a control variate, unbiased as long as λ_i was fitted on other points, and both
-    /// samples are of the same domain. Where the n points lack the largest scores, a spread of theirs is too small:
-    /// with λ the mean coefficient, and var_n and var_N the scores' variances over either sample, λ² (max(0, var_N −
-    /// var_n) / n + var_N / N) counts in the standard error besides.
+    /// a_i = L_i − λ_i (s_i − mean of s over N points) of n uniform points with losses L and scores s, N further
+    /// uniform points with scores of their own: a control variate, unbiased as long as λ_i was fitted on other points,
+    /// and both samples are of the same domain. Where the n points lack the largest scores, a spread of theirs is too
+    /// small: with λ the mean coefficient, and var_n and var_N the scores' variances over either sample,
+    /// λ² (max(0, var_N − var_n) / n + var_N / N) counts in the standard error besides.
     ///
     /// Source: A. Angelopoulos et al., "PPI++", arXiv 2311.01453 (with λ fitted on earlier points).
     ///

@@ -11,14 +11,14 @@ use crate::lure::FEWEST_DRAWS;
 ///
 /// With k = n p of n draws the ends are the quantiles of Beta(k, n − k + 1) and Beta(k + 1, n − k): for uniform draws
 /// exactly the shares under which so few, or so many, would be rarer than (1 − level) / 2, so that neither end misses
-/// more often than that, however few draws lack the property. A bootstrap has no say there: most of its resamples of two
-/// failures in forty draws have as few.
+/// more often than that, however few draws lack the property. (A bootstrap's resamples of two failures in forty draws
+/// have few as well, or none, and tell too little of how many there could have been.)
 ///
 /// Of weighted draws n is what they are worth: the smaller of Kish's (Σ v)² / Σ v², and p (1 − p) over the share's
 /// linearised variance Σ v² (S − p)² / (Σ v)², which is smaller where the rarer kind is the heavier (after E. Korn, B.
 /// Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated from survey
-/// data", Survey Methodology 24, 1998). Both are n for equal weights. Where the draws come from a pool of N that is itself
-/// a sample of the domain, 1 / N is added to 1 / n.
+/// data", Survey Methodology 24, 1998). Both are n for equal weights. Where the draws come from a pool of N that is
+/// itself a sample of the domain, 1 / N is added to 1 / n.
 ///
 /// Worked example: 38 of 40 draws, at 90 %: 0.95, from 0.8513 to 0.9910.
 ///
@@ -33,8 +33,8 @@ use crate::lure::FEWEST_DRAWS;
 ///
 /// # Errors
 /// [`EvalError::TooFew`] below ten draws or for an empty pool, [`EvalError::ShapeMismatch`], [`EvalError::NonFinite`],
-/// [`EvalError::OutOfRange`] for a negative weight or a level outside (0, 1), [`EvalError::Undefined`] where no draw has
-/// a weight.
+/// [`EvalError::OutOfRange`] for a negative weight or a level outside (0, 1), [`EvalError::Undefined`] where no draw
+/// has a weight.
 pub fn share_interval(weights: &[f64], has: &[bool], n_pool: Option<usize>, level: f64) -> Result<Interval, EvalError> {
     let got = weights.len();
     if has.len() != got {

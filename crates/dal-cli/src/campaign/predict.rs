@@ -151,8 +151,8 @@ pub fn run(args: &Args) -> Result<Done> {
     let doubtful = predicted.rows.iter().flatten().filter(|p| p.answers.is_some_and(|share| share < DOUBTFUL)).count();
     if let Some(auc) = predicted.auc.filter(|_| doubtful > 0) {
         say!(
-            "note: {doubtful} of {} points are likelier to fail than to have an answer (`answers`; failed points are told \
-             apart with AUC {auc:.2} in cross-validation)",
+            "note: {doubtful} of {} points are likelier to fail than to have an answer (`answers`; failed points are \
+             told apart with AUC {auc:.2} in cross-validation)",
             predicted.rows.len()
         );
     }
