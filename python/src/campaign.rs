@@ -223,6 +223,9 @@ impl Campaign {
                 columns.push((format!("{name}_sd"), rows().map(sd).collect()));
             }
             columns.push(("outside".into(), rows().map(|row| json!(row.map(|p| p.outside))).collect()));
+            if predicted.auc.is_some() {
+                columns.push(("answers".into(), rows().map(|row| json!(row.and_then(|p| p.answers))).collect()));
+            }
             let bad: Vec<&String> = predicted.rows.iter().filter_map(|row| row.as_ref().err()).collect();
             Ok::<_, CampaignError>(json!({"columns": columns, "bad": bad}).to_string())
         })?;

@@ -10,7 +10,7 @@
 //! with losses so rare that no draw met them (`dal_eval::UNSEEN`).
 
 use dal_core::OutputTransform;
-use dal_eval::{LossTerms, answered_loss, lure_weights};
+use dal_eval::{LossTerms, answered_loss, lure_weights, share_interval};
 
 use crate::error::CampaignError;
 use crate::folder::Folder;
@@ -53,18 +53,21 @@ impl Estimated {
 pub struct Share {
     /// The estimated share; by chance it can lie above 1.
     pub share: f64,
-    /// Ends of the two-sided interval at [`LEVEL`], at most 1; none below ten resolved draws, or where all are alike.
+    /// Ends of the two-sided interval at [`LEVEL`] by `dal_eval::share_interval`, wide enough to hold the estimate, at
+    /// most 1; none below ten resolved draws, or where none failed.
     pub interval: Option<(f64, f64)>,
 }
 
 impl Share {
     /// Of weighted draws, and whether each has an answer.
-    pub(crate) fn of(weights: &[f64], answered: &[bool], n_pool: Option<usize>, stream: usize) -> Option<Self> {
+    pub(crate) fn of(weights: &[f64], answered: &[bool], n_pool: Option<usize>) -> Option<Self> {
         let has: Vec<f64> = answered.iter().map(|ok| f64::from(u8::from(*ok))).collect();
-        let terms = LossTerms::weighted(weights, &has, n_pool).ok()?;
-        let interval = answered.iter().any(|ok| !ok).then(|| terms.interval(LEVEL, stream as u64).ok()).flatten();
-        let interval = interval.map(|found| (found.lower.min(1.0), found.upper.min(1.0)));
-        Some(Self { share: terms.mean(), interval })
+        let share = LossTerms::weighted(weights, &has, n_pool).ok()?.mean();
+        let found = share_interval(weights, answered, n_pool, LEVEL).ok();
+        let found = found.filter(|_| answered.iter().any(|ok| !ok));
+        // (1 / M) Σ v S, where the interval is of Σ v S / Σ v.
+        let interval = found.map(|found| (found.lower.min(share), found.upper.max(share).min(1.0)));
+        Some(Self { share, interval })
     }
 }
 
@@ -238,7 +241,7 @@ impl Folder {
             answered,
             failed: has.len() - answered,
             open: judged.open(),
-            answered_share: Share::of(weights, has, losses.n_pool, round.round)?,
+            answered_share: Share::of(weights, has, losses.n_pool)?,
             domain: self.domain_in_words(round.candidates.n, "asked for"),
             fixed: round.fixed.clone(),
             outputs: outputs.iter().map(of).collect(),

@@ -81,9 +81,14 @@ impl Feasibility {
         (near[..k].iter().filter(|(_, ok)| *ok).count() as f64 + all as f64 / n as f64) / (k as f64 + 1.0)
     }
 
+    /// The probability that a point of the unit box has an answer.
+    pub fn answers(&self, point: &[f64]) -> f64 {
+        self.share(point, None)
+    }
+
     /// The probability with which a candidate at a point of the unit box stays among the candidates.
     pub fn keeps(&self, point: &[f64]) -> f64 {
-        self.share(point, None).max(LEAST)
+        self.answers(point).max(LEAST)
     }
 }
 
@@ -115,6 +120,7 @@ mod tests {
         assert!(model.auc > 0.8, "{}", model.auc);
         assert!(model.keeps(&[0.8, 0.8]) < 0.45 && model.keeps(&[-0.8, -0.8]) > 0.9);
         assert!(model.keeps(&[0.9, 0.9]) >= LEAST);
+        assert!(model.answers(&[0.8, 0.8]) < 0.5 && model.answers(&[-0.8, -0.8]) < 1.0);
     }
 
     #[test]

@@ -6,9 +6,14 @@
 //! and many fresh ones without labels, the second says where the first happens to lie, with R = λ mean_N(s) +
 //! mean_r(L − λ s) and s the variance. λ in [0, 1] is fitted, round by round, on the points of the rounds before: 0
 //! while these are fewer than twenty.
+//!
+//! Where points fail, the error is that over the part of the domain that answers, of which the answered points are a
+//! uniform sample and the fresh ones are not: the networks know nothing of the rest and differ there most. Once a point
+//! of the campaign has failed for its own sake it is the plain mean, therefore, as it is wherever the control variate
+//! does not lower the standard error.
 
 use dal_core::Stop;
-use dal_eval::{FEWEST_CONTROLLED, LossTerms, control_coefficient};
+use dal_eval::{LossTerms, control_coefficient};
 use ndarray::Array2;
 
 use crate::draw::predictions;
@@ -45,7 +50,8 @@ pub struct HeldOut {
     pub outputs: Vec<Estimated>,
     /// The root of the mean over outputs of the squared error in the output's standard deviations.
     pub relative: Option<Estimated>,
-    /// The control variate's coefficient for the relative error in the last round: 0 for the plain mean.
+    /// The control variate's coefficient for the relative error in the last round: 0 for the plain mean, which it is
+    /// where any point of the campaign has failed for its own sake.
     pub lambda: f64,
 }
 
@@ -90,7 +96,7 @@ impl Folder {
         let n_outputs = self.subject().outputs().len();
         let outputs: Option<Vec<Estimated>> = terms[..n_outputs].iter().map(of).collect();
         let has: Vec<bool> = (0..answered + failed).map(|i| i < answered).collect();
-        let share = Share::of(&vec![1.0; has.len()], &has, None, answered);
+        let share = Share::of(&vec![1.0; has.len()], &has, None);
         let (Some(outputs), Some(answered_share)) = (outputs, share) else { return Ok(None) };
         Ok(Some(HeldOut {
             n_labelled: model.n_labelled,
@@ -142,6 +148,8 @@ impl Folder {
         let rounds: Vec<usize> = answered.iter().map(|(point, _)| point.drawn.map_or(0, |(round, _)| round)).collect();
         let spread = self.spread();
         let n_outputs = self.subject().outputs().len();
+        let fails = self.state().points().any(|point| self.is_failed(point));
+        let has_control = !fails && predicted.iter().all(|predicted| !predicted.sd.is_empty());
         let mut fresh: Option<Vec<Predicted>> = None;
         let (mut terms, mut lambda) = (Vec::new(), 0.0);
         for column in (0..n_outputs).map(Column::Output).chain([Column::Relative]) {
@@ -160,7 +168,16 @@ impl Folder {
                 terms.push(None);
                 continue;
             };
-            let (found, last) = self.controlled(column, &losses, &predicted, &rounds, &spread, model, &mut fresh)?;
+            let of = |predicted: &Predicted| score(column, &spread, predicted);
+            let scores: Option<Vec<f64>> = has_control.then(|| predicted.iter().map(of).collect());
+            let mut pool = || -> Result<Vec<f64>, CampaignError> {
+                if fresh.is_none() {
+                    let x: Array2<f64> = self.snapshot().domain(FRESH)?;
+                    fresh = Some(predictions(&*model.surrogate, &x)?);
+                }
+                Ok(fresh.iter().flatten().map(of).collect())
+            };
+            let (found, last) = mean_loss(&losses, scores.as_deref(), &rounds, &mut pool)?;
             terms.push(found);
             lambda = last;
         }
@@ -228,52 +245,38 @@ impl Folder {
         let model = self.trained(trainer, stop)?;
         self.held_out(&model)
     }
+}
 
-    /// The terms of a mean loss with the ensemble's variance as control variate, and the last round's coefficient.
-    fn controlled(
-        &self,
-        column: Column,
-        losses: &[f64],
-        predicted: &[Predicted],
-        rounds: &[usize],
-        spread: &Spread,
-        model: &Model,
-        fresh: &mut Option<Vec<Predicted>>,
-    ) -> Result<(Option<LossTerms>, f64), CampaignError> {
-        let plain = || LossTerms::weighted(&vec![1.0; losses.len()], losses, None).ok();
-        let of = |predicted: &[Predicted]| -> Vec<f64> {
-            predicted.iter().map(|predicted| score(column, spread, predicted)).collect()
-        };
-        if losses.len() < FEWEST_CONTROLLED || predicted.iter().any(|predicted| predicted.sd.is_empty()) {
-            return Ok((plain(), 0.0));
-        }
-        let scores = of(predicted);
-        let lambda = coefficients(losses, &scores, rounds);
-        let last = lambda.last().copied().unwrap_or(0.0);
-        if lambda.iter().all(|lambda| *lambda == 0.0) {
-            return Ok((plain(), 0.0));
-        }
-        if fresh.is_none() {
-            let x: Array2<f64> = self.snapshot().domain(FRESH)?;
-            *fresh = Some(predictions(&*model.surrogate, &x)?);
-        }
-        let pool = of(fresh.as_deref().unwrap_or_default());
-        let terms = LossTerms::controlled(losses, &scores, &lambda, &pool).ok();
-        // Of few points the difference may fall below zero, where a mean square cannot lie.
-        match terms.filter(|terms| terms.mean() > 0.0) {
-            Some(terms) => Ok((Some(terms), last)),
-            None => Ok((plain(), 0.0)),
-        }
-    }
+/// The terms of the mean of losses at uniform points, with the points' scores as control variate where there are any
+/// and it lowers the standard error, and the last round's coefficient. `pool` has the scores of fresh points.
+fn mean_loss(
+    losses: &[f64],
+    scores: Option<&[f64]>,
+    rounds: &[usize],
+    pool: &mut dyn FnMut() -> Result<Vec<f64>, CampaignError>,
+) -> Result<(Option<LossTerms>, f64), CampaignError> {
+    let Ok(plain) = LossTerms::weighted(&vec![1.0; losses.len()], losses, None) else { return Ok((None, 0.0)) };
+    // Without the fresh points, whose scores may only lower them: where these are 0 nothing needs to be predicted.
+    let helps = |scores: &&[f64]| coefficients(losses, scores, rounds, &[]).iter().any(|lambda| *lambda > 0.0);
+    let Some(scores) = scores.filter(helps) else { return Ok((Some(plain), 0.0)) };
+    let pool = pool()?;
+    let lambda = coefficients(losses, scores, rounds, &pool);
+    let terms = LossTerms::controlled(losses, scores, &lambda, &pool).ok();
+    // Of few points the difference may fall below zero, where a mean square cannot lie.
+    let better = |terms: &LossTerms| terms.mean() > 0.0 && terms.standard_error() < plain.standard_error();
+    Ok(match terms.filter(better) {
+        Some(terms) => (Some(terms), lambda.last().copied().unwrap_or(0.0)),
+        None => (Some(plain), 0.0),
+    })
 }
 
 /// Of each point the control variate's coefficient, fitted on the points of the rounds before its own.
-fn coefficients(losses: &[f64], scores: &[f64], rounds: &[usize]) -> Vec<f64> {
+fn coefficients(losses: &[f64], scores: &[f64], rounds: &[usize], pool: &[f64]) -> Vec<f64> {
     let mut lambda: Vec<f64> = Vec::with_capacity(losses.len());
     for (i, round) in rounds.iter().enumerate() {
         let first = rounds.partition_point(|earlier| earlier < round);
         let known = lambda.get(first).copied().filter(|_| first < i);
-        lambda.push(known.unwrap_or_else(|| control_coefficient(&losses[..first], &scores[..first])));
+        lambda.push(known.unwrap_or_else(|| control_coefficient(&losses[..first], &scores[..first], pool)));
     }
     lambda
 }
@@ -298,21 +301,103 @@ fn score(column: Column, spread: &Spread, predicted: &Predicted) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dal_core::OutputTransform;
+    use dal_core::{OutputTransform, SeedPath};
+    use rand::RngExt;
 
     #[test]
     fn coefficients_come_from_earlier_rounds_alone() {
         let rounds: Vec<usize> = (0..60).map(|i| 3 + i / 10).collect();
         let scores: Vec<f64> = (0..60).map(|i| f64::from(i % 7)).collect();
         let mut losses: Vec<f64> = scores.iter().map(|s| 0.2 + 0.5 * s).collect();
-        let lambda = coefficients(&losses, &scores, &rounds);
+        let lambda = coefficients(&losses, &scores, &rounds, &[]);
         assert!(lambda[..20].iter().all(|lambda| *lambda == 0.0));
         assert!(lambda[20..].iter().all(|lambda| (lambda - 0.5).abs() < 1e-12));
         // What a round and those behind it bring moves nothing before.
         losses[30..].iter_mut().for_each(|loss| *loss = 100.0 - *loss);
-        let moved = coefficients(&losses, &scores, &rounds);
+        let moved = coefficients(&losses, &scores, &rounds, &[]);
         assert_eq!(moved[..40], lambda[..40]);
         assert_ne!(moved[40..], lambda[40..]);
+    }
+
+    /// Draws of 40 points of [0, 1) in rounds of ten from a model whose errors grow with x, the networks' variance with
+    /// them, and what was estimated of the mean loss over the part that answers, λ, and whether the interval held.
+    struct Redrawn {
+        means: Vec<f64>,
+        lambda: Vec<f64>,
+        held: usize,
+        truth: f64,
+    }
+
+    impl Redrawn {
+        /// `fails` is where there is no answer, `variance` the networks' variance; `knows` whether failures count.
+        fn of(fails: impl Fn(f64) -> bool, variance: impl Fn(f64, f64) -> f64, knows: bool) -> Self {
+            let mut rng = SeedPath::root(23).rng();
+            let loss = |x: f64, u: f64| (0.2 + x) * (0.2 + x) * 2.0 * u;
+            let grid = || (0..10_000).map(|i| (f64::from(i) + 0.5) / 1e4).filter(|x| !fails(*x));
+            // 2 u has the mean 1.
+            let truth = grid().map(|x| (0.2 + x) * (0.2 + x)).sum::<f64>() / grid().count() as f64;
+            let fresh: Vec<f64> = (0..FRESH).map(|_| variance(rng.random(), rng.random())).collect();
+            let mut found = Self { means: Vec::new(), lambda: Vec::new(), held: 0, truth };
+            for draw in 0..300 {
+                let points: Vec<(f64, f64, f64)> =
+                    (0..40).map(|_| (rng.random(), rng.random(), rng.random())).collect();
+                let answered: Vec<usize> = (0..40).filter(|i| !fails(points[*i].0)).collect();
+                let losses: Vec<f64> = answered.iter().map(|i| loss(points[*i].0, points[*i].1)).collect();
+                let scores: Vec<f64> = answered.iter().map(|i| variance(points[*i].0, points[*i].2)).collect();
+                let rounds: Vec<usize> = answered.iter().map(|i| i / 10).collect();
+                let scores = Some(&scores[..]).filter(|_| !knows || answered.len() == 40);
+                let (terms, lambda) = mean_loss(&losses, scores, &rounds, &mut || Ok(fresh.clone())).unwrap();
+                let terms = terms.unwrap();
+                let interval = terms.interval(0.9, draw).unwrap();
+                found.held += usize::from(interval.contains(truth));
+                found.means.push(terms.mean());
+                found.lambda.push(lambda);
+            }
+            found
+        }
+
+        fn mean(&self) -> f64 {
+            self.means.iter().sum::<f64>() / self.means.len() as f64
+        }
+
+        fn standard_error(&self) -> f64 {
+            let squares: f64 = self.means.iter().map(|mean| (mean - self.mean()).powi(2)).sum();
+            squares.sqrt() / self.means.len() as f64
+        }
+
+        fn check(&self, what: &str) {
+            let (off, held) = ((self.mean() - self.truth) / self.standard_error(), self.held as f64 / 300.0);
+            let used = self.lambda.iter().filter(|lambda| **lambda > 0.0).count();
+            println!("{what}: {off:.2} standard errors off, interval held {held:.3}, control used {used} of 300");
+            assert!(off.abs() <= 2.0, "{what}: {} {} {off}", self.mean(), self.truth);
+            assert!(held >= 0.85, "{what}: {held}");
+        }
+    }
+
+    #[test]
+    fn where_points_fail_the_networks_variance_there_is_no_part_of_the_error() {
+        let huge = |beyond: f64| move |x: f64, _: f64| if x > beyond { 1e4 } else { (0.2 + x) * (0.2 + x) };
+        // One point in ten fails, and one in fifty, which four draws of nine do not meet.
+        for beyond in [0.9, 0.98] {
+            let found = Redrawn::of(|x| x > beyond, huge(beyond), true);
+            found.check(&format!("failing beyond {beyond}"));
+            assert!(beyond < 0.95 || found.lambda.iter().any(|lambda| *lambda > 0.0));
+        }
+        // What no draw knows of cannot take the estimate along either.
+        Redrawn::of(|x| x > 0.98, huge(0.98), false).check("failures that do not count");
+    }
+
+    #[test]
+    fn a_few_huge_variances_are_not_the_estimate_and_even_ones_narrow_it() {
+        // Times a Pareto variate of shape 5/4, whose variance is infinite.
+        let heavy = |x: f64, u: f64| (0.2 + x) * (0.2 + x) * u.powf(-0.8);
+        Redrawn::of(|_| false, heavy, true).check("variances with a heavy tail");
+        let even = Redrawn::of(|_| false, |x, _| (0.2 + x) * (0.2 + x), true);
+        even.check("variances that are right");
+        let plain = Redrawn::of(|_| false, |_, _| 1.0, true);
+        assert!(plain.lambda.iter().all(|lambda| *lambda == 0.0));
+        assert!(even.lambda.iter().filter(|lambda| **lambda > 0.0).count() > 200);
+        assert!(even.standard_error() < plain.standard_error());
     }
 
     #[test]

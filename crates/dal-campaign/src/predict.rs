@@ -1,4 +1,5 @@
-//! Predictions at points of a table, with a mark where they lie outside what was seen.
+//! Predictions at points of a table, with a mark where they lie outside what was seen, and how likely a point is to
+//! have an answer.
 
 use dal_core::Stop;
 use dal_files::{Note, Source, points};
@@ -7,6 +8,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use crate::calibration::{Calibration, interval};
 use crate::draw::predictions;
 use crate::error::CampaignError;
+use crate::feasible::Feasibility;
 use crate::folder::Folder;
 use crate::model::{Model, Trainer};
 use crate::subject::distance;
@@ -23,6 +25,9 @@ pub struct Predictions {
     pub model: Model,
     /// How disagreement became intervals; none below forty answered draws.
     pub calibration: Option<Calibration>,
+    /// How often the likelier of an answered and a failed point is the answered one, in cross-validation; none while
+    /// that is no better than chance, and nothing is said of answers then.
+    pub auc: Option<f64>,
     /// What was assumed of the table.
     pub notes: Vec<Note>,
 }
@@ -39,6 +44,9 @@ pub struct Prediction {
     /// Whether the point lies outside what was seen: beyond the smallest or largest value of an input among the
     /// labelled points, or farther from all of them than any of them is from its nearest neighbour.
     pub outside: bool,
+    /// The probability that the point has an answer, by the answered and failed points nearest to it; none where these
+    /// do not tell failures apart better than chance.
+    pub answers: Option<f64>,
 }
 
 impl Folder {
@@ -52,6 +60,7 @@ impl Folder {
         let seen = Seen::of(self)?;
         let calibration = self.calibration();
         let factors = calibration.as_ref().map_or(&[][..], |calibration| &calibration.factors);
+        let feasibility = Feasibility::of(self.state());
         let transforms = self.transforms();
         let n = table.x.nrows();
         let mut rows: Vec<Result<Prediction, String>> = Vec::with_capacity(n);
@@ -74,10 +83,11 @@ impl Folder {
                     .map(|((factor, transform), (mean, sd))| interval(*transform, (*factor)?, *mean, *sd))
                     .collect();
                 let outside = seen.is_outside(point.iter().copied());
-                rows.push(Ok(Prediction { x, predicted, intervals, outside }));
+                let answers = feasibility.as_ref().map(|model| model.answers(&point.to_vec()));
+                rows.push(Ok(Prediction { x, predicted, intervals, outside, answers }));
             }
         }
-        Ok(Predictions { rows, model, calibration, notes })
+        Ok(Predictions { rows, model, calibration, auc: feasibility.map(|model| model.auc), notes })
     }
 }
 

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use common::{Hands, NETWORKS, PROBLEM, Rig, begin};
 use dal_campaign::words::{Cell, What};
 use dal_campaign::{
-    AskFor, CampaignError, CampaignFile, Folder, Judge, Part, RunEnd, RunEvent, RunOptions, Status, Target,
+    AskFor, CampaignError, CampaignFile, Folder, Judge, Part, RunEnd, RunEvent, RunOptions, Status, Target, Trainer,
 };
-use dal_core::{Oracle, Stop, StopLevel};
+use dal_core::{FitJob, LearnError, Learner, Moments, Oracle, Stop, StopLevel, Surrogate, SurrogateError, Uncertainty};
 use dal_files::Source;
+use ndarray::{Array2, ArrayView2};
 
 fn options(budget: usize) -> RunOptions {
     RunOptions { budget: Some(budget), in_batches: true, ..RunOptions::default() }
@@ -141,6 +142,123 @@ fn audits_are_never_learned_and_count_for_no_budget() {
     assert_eq!((points.len(), folder.hand_out_audit().unwrap()), (2, points));
     let asked = folder.ask(&AskFor { n: Some(1), ..AskFor::default() }, NETWORKS, &Stop::new()).unwrap();
     assert_eq!(asked.n_again, 0);
+}
+
+/// Predicts the mean of the labels and is sure of it, but where its own answer is beyond.
+struct Level {
+    mean: Vec<f64>,
+    n_inputs: usize,
+}
+
+/// The first input above which [`Level`] is not sure at all.
+const BEYOND: f64 = 0.6;
+
+impl Surrogate for Level {
+    fn n_inputs(&self) -> usize {
+        self.n_inputs
+    }
+    fn n_outputs(&self) -> usize {
+        self.mean.len()
+    }
+    fn mean(&self, x: ArrayView2<'_, f64>) -> Result<Array2<f64>, SurrogateError> {
+        Ok(Array2::from_shape_fn((x.nrows(), self.mean.len()), |(_, j)| self.mean[j]))
+    }
+    fn uncertainty(&self) -> Option<&dyn Uncertainty> {
+        Some(self)
+    }
+}
+
+impl Uncertainty for Level {
+    fn moments(&self, x: ArrayView2<'_, f64>) -> Result<Moments, SurrogateError> {
+        let of = |row: usize| if x[[row, 0]] > BEYOND { 1e4 } else { x[[row, 1]].powi(2) };
+        let variance = Array2::from_shape_fn((x.nrows(), self.mean.len()), |(row, _)| of(row));
+        Ok(Moments { mean: self.mean(x)?, variance })
+    }
+}
+
+struct LevelLearner;
+
+impl Learner for LevelLearner {
+    fn platform(&self) -> String {
+        "level".into()
+    }
+    fn fit_all(&self, jobs: &[FitJob<'_>], _: &Stop) -> Vec<Result<Box<dyn Surrogate>, LearnError>> {
+        let level = |job: &FitJob<'_>| {
+            let y = job.labelled.y();
+            let mean = y.columns().into_iter().map(|column| column.sum() / column.len() as f64).collect();
+            Ok(Box::new(Level { mean, n_inputs: job.labelled.n_inputs() }) as Box<dyn Surrogate>)
+        };
+        jobs.iter().map(level).collect()
+    }
+}
+
+#[test]
+fn what_the_networks_say_of_points_that_fail_is_no_part_of_the_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let trainer = Trainer::Own(&LevelLearner);
+    for beyond in [Some(BEYOND), None] {
+        let name = if beyond.is_some() { "failing" } else { "whole" };
+        let change = |file: &mut CampaignFile| file.strategy = "random".into();
+        let mut folder = begin(&dir.path().join(name), change, &Hands::default());
+        let oracle: Arc<dyn Oracle> = Arc::new(Rig { beyond, ..Rig::default() });
+        folder.run(&options(60), &oracle, trainer, &Stop::new(), &mut |_: &RunEvent| {}).unwrap();
+        // The second audit's points are those that the first one's could fit a coefficient for.
+        for n in [40, 120] {
+            folder.begin_audit(n).unwrap();
+            folder.run_audit(&oracle, &Stop::new(), &mut |_: &RunEvent| {}).unwrap();
+        }
+        let found = folder.audited(trainer, &Stop::new()).unwrap().unwrap();
+        assert_eq!((found.drawn, found.open, found.failed > 10), (120, 0, beyond.is_some()));
+        let audited: Vec<_> = folder.state().points().filter(|p| p.part == Part::Audit).collect();
+        let units: Vec<&[f64]> = audited.iter().map(|point| point.unit.as_deref().unwrap()).collect();
+        let model = folder.model(trainer, &Stop::new()).unwrap();
+        let one = ArrayView2::from_shape((1, units[0].len()), units[0]).unwrap();
+        let level = model.surrogate.mean(one).unwrap();
+        // Blades and materials alike, the speed along its range.
+        let values = |column: usize| {
+            let mut values: Vec<f64> = units.iter().map(|unit| unit[column]).collect();
+            values.sort_by(f64::total_cmp);
+            values.dedup();
+            values
+        };
+        let (blades, material) = (values(1), values(2));
+        assert_eq!((blades.len(), material.len()), (5, 2));
+        let reach = beyond.unwrap_or(1.0) + 1.0;
+        for (j, output) in found.outputs.iter().enumerate() {
+            let mut squares = Vec::new();
+            for speed in (0..1000).map(|i| -1.0 + reach * (f64::from(i) + 0.5) / 1000.0) {
+                for (b, m) in blades.iter().flat_map(|b| material.iter().map(move |m| (b, m))) {
+                    let y = [2.0 * speed + b * m, 100.0 * b - speed][j];
+                    squares.push((y - level[[0, j]]).powi(2));
+                }
+            }
+            let truth = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+            let (low, high) = output.interval.unwrap();
+            assert!(low <= truth && truth <= high, "{name}, {j}: {truth} in {low} to {high}");
+            let gaps = audited.iter().flat_map(|point| &point.answers).map(|y| (y[j] - level[[0, j]]).powi(2));
+            let plain = (gaps.sum::<f64>() / found.answered as f64).sqrt();
+            match beyond {
+                Some(_) => assert!((output.rmse / plain - 1.0).abs() < 1e-9, "{} {plain}", output.rmse),
+                // Nothing fails: but for the few huge variances there is no telling where the points happen to lie.
+                None => assert!((output.rmse / plain - 1.0).abs() < 0.01, "{} {plain}", output.rmse),
+            }
+        }
+        assert!(beyond.is_none() || found.lambda == 0.0);
+        let (low, high) = found.answered_share.interval.unwrap_or((1.0, 1.0));
+        let share = reach / 2.0;
+        assert!(low <= share && share <= high, "{share} in {low} to {high}");
+        // A prediction is a number everywhere, but says where there may be no answer.
+        let table = Source::from_bytes("x.csv", "speed,blades,material\n80,3,wood\n3,3,wood\n");
+        let predicted = folder.predict(table, trainer, &Stop::new()).unwrap();
+        let answers: Vec<Option<f64>> = predicted.rows.iter().map(|row| row.as_ref().unwrap().answers).collect();
+        match beyond {
+            Some(_) => {
+                assert!(predicted.auc.is_some_and(|auc| auc > 0.6));
+                assert!(answers[0].unwrap() < 0.6 && answers[1].unwrap() > 0.8, "{answers:?}");
+            }
+            None => assert_eq!((predicted.auc, answers), (None, vec![None, None])),
+        }
+    }
 }
 
 #[test]

@@ -208,6 +208,26 @@ fn answers_that_no_model_can_learn_and_rounds_of_failures_are_counted() {
 }
 
 #[test]
+fn a_model_is_that_of_its_labels_in_whatever_order_they_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let models: Vec<String> = [false, true]
+        .into_iter()
+        .map(|backwards| {
+            let mut folder = random(&dir.path().join(backwards.to_string()), |file| file.initial = 12);
+            let mut points = ask(&mut folder, 12);
+            if backwards {
+                points.reverse();
+            }
+            for point in points.iter().filter(|point| point.id != 5) {
+                tell(&mut folder, std::slice::from_ref(point), smooth);
+            }
+            folder.model(NEAREST, &Stop::new()).unwrap().name
+        })
+        .collect();
+    assert_eq!(models[0], models[1]);
+}
+
+#[test]
 fn gains_are_of_one_judge_and_rules_see_no_audit() {
     let dir = tempfile::tempdir().unwrap();
     let mut folder = random(dir.path(), |file| file.initial = 12);

@@ -108,7 +108,7 @@ fn a_campaign_by_hand() {
     write(at, "x.csv", "material,speed,blades\nwood,10,3\nsteel,20,4\n");
     let predicted = succeed(at, &["predict", "c", "--input", "x.csv"]);
     assert!(
-        predicted.starts_with("speed,blades,material,drag,drag_sd,lift,lift_sd,outside\n10,3,wood,"),
+        predicted.starts_with("speed,blades,material,drag,drag_sd,lift,lift_sd,outside,answers\n10,3,wood,"),
         "{predicted}"
     );
     assert_eq!(predicted, succeed(at, &["predict", "c", "--input", "x.csv"]));

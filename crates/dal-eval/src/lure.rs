@@ -241,8 +241,11 @@ impl LossTerms {
         Ok(Self { terms, beside })
     }
 
-    /// a_i = L_i − λ_i (s_i − mean of s over N points) of uniform points with losses L and scores s, N further uniform
-    /// points with scores of their own: a control variate, unbiased as long as λ_i was fitted on other points.
+    /// a_i = L_i − λ_i (s_i − mean of s over N points) of n uniform points with losses L and scores s, N further
+    /// uniform points with scores of their own: a control variate, unbiased as long as λ_i was fitted on other points,
+    /// and both samples are of the same domain. Where the n points lack the largest scores, a spread of theirs is too
+    /// small: with λ the mean coefficient, and var_n and var_N the scores' variances over either sample,
+    /// λ² (max(0, var_N − var_n) / n + var_N / N) counts in the standard error besides.
     ///
     /// Source: A. Angelopoulos et al., "PPI++", arXiv 2311.01453 (with λ fitted on earlier points).
     ///
@@ -265,14 +268,26 @@ impl LossTerms {
         let (n, n_pool) = (losses.len() as f64, pool.len() as f64);
         let middle = pool.iter().sum::<f64>() / n_pool;
         let terms = losses.iter().zip(scores).zip(lambda).map(|((l, s), k)| l - k * (s - middle)).collect();
-        let variance = pool.iter().map(|s| (s - middle) * (s - middle)).sum::<f64>() / n_pool;
         let mean_lambda = lambda.iter().sum::<f64>() / n;
-        Ok(Self { terms, beside: mean_lambda * mean_lambda * variance / n_pool })
+        let variance = variance(pool);
+        let unseen = (variance - self::variance(scores)).max(0.0);
+        Ok(Self { terms, beside: mean_lambda * mean_lambda * (unseen / n + variance / n_pool) })
     }
 
     /// The estimate. Unit: that of the losses.
     pub fn mean(&self) -> f64 {
         self.terms.iter().sum::<f64>() / self.terms.len() as f64
+    }
+
+    /// The standard error of the estimate, √(s² / M + what is uncertain beside the draws); infinite below two terms.
+    /// Unit: that of the losses.
+    pub fn standard_error(&self) -> f64 {
+        let (n, mean) = (self.terms.len() as f64, self.mean());
+        if self.terms.len() < 2 {
+            return f64::INFINITY;
+        }
+        let squares: f64 = self.terms.iter().map(|a| (a - mean) * (a - mean)).sum();
+        (squares / ((n - 1.0) * n) + self.beside).sqrt()
     }
 
     /// The two-sided interval at a level, from 2 000 resamples of `seed` for each end, which is a one-sided limit at
@@ -352,26 +367,35 @@ impl LossTerms {
 }
 
 /// The coefficient of a control variate, λ = cov(s, L) / var(s), kept in [0, 1]; 0 below [`FEWEST_CONTROLLED`] points,
-/// and where the scores do not vary.
+/// and where the scores do not vary. Covariance and variance are over points with losses L and scores s; `pool` has the
+/// scores of the points that [`LossTerms::controlled`] takes their mean over, and where these vary more, var(s) is
+/// theirs: a few huge scores that no point with a loss has would otherwise be the whole estimate.
 ///
 /// ```
 /// # use dal_eval::control_coefficient;
 /// let scores: Vec<f64> = (0..20).map(f64::from).collect();
 /// let losses: Vec<f64> = scores.iter().map(|s| 1.0 + 0.5 * s).collect();
-/// assert!((control_coefficient(&losses, &scores) - 0.5).abs() < 1e-12);
-/// assert_eq!(control_coefficient(&losses[..19], &scores[..19]), 0.0);
+/// assert!((control_coefficient(&losses, &scores, &scores) - 0.5).abs() < 1e-12);
+/// assert_eq!(control_coefficient(&losses[..19], &scores[..19], &scores), 0.0);
+/// assert!(control_coefficient(&losses, &scores, &[0.0, 1e6]) < 1e-9);
 /// ```
-pub fn control_coefficient(losses: &[f64], scores: &[f64]) -> f64 {
+pub fn control_coefficient(losses: &[f64], scores: &[f64], pool: &[f64]) -> f64 {
     let n = losses.len().min(scores.len());
     if n < FEWEST_CONTROLLED {
         return 0.0;
     }
     let mean = |values: &[f64]| values[..n].iter().sum::<f64>() / n as f64;
     let (l, s) = (mean(losses), mean(scores));
-    let both: f64 = losses.iter().zip(scores).map(|(a, b)| (a - l) * (b - s)).sum();
-    let own: f64 = scores[..n].iter().map(|b| (b - s) * (b - s)).sum();
-    let lambda = both / own;
+    let both = losses.iter().zip(scores).map(|(a, b)| (a - l) * (b - s)).sum::<f64>() / n as f64;
+    let lambda = both / variance(&scores[..n]).max(if pool.is_empty() { 0.0 } else { variance(pool) });
     if lambda.is_finite() { lambda.clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// The variance (divided by n).
+fn variance(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n
 }
 
 /// The smallest value with at least the share `p` of the weights at or below it, one more draw of mean weight counting
@@ -624,7 +648,12 @@ mod tests {
         assert!(sums.iter().all(|mean| (mean - 1.5).abs() < 0.05), "{sums:?}");
         assert!(widths[1] < 0.5 * widths[0], "{widths:?}");
         let plain = LossTerms::controlled(&[1.0, 3.0], &[5.0, 9.0], &[0.0; 2], &[1.0]).unwrap();
-        assert_eq!((plain.mean(), plain.beside), (2.0, 0.0));
+        assert_eq!((plain.mean(), plain.beside, plain.standard_error()), (2.0, 0.0, 1.0));
+        // Scores over the pool vary by 16 about 5, those at the points by 4: (12 / 2 + 16 / 2) / 4 beside.
+        let seen = LossTerms::controlled(&[1.0, 3.0], &[5.0, 9.0], &[0.5; 2], &[1.0, 9.0]).unwrap();
+        assert_eq!((seen.mean(), seen.beside), (1.0, 3.5));
+        assert!((seen.standard_error() - 3.5_f64.sqrt()).abs() < 1e-15);
+        assert_eq!(LossTerms::weighted(&[1.0], &[2.0], None).unwrap().standard_error(), f64::INFINITY);
         assert!(matches!(LossTerms::controlled(&[1.0], &[], &[0.0], &[1.0]), Err(EvalError::ShapeMismatch { .. })));
     }
 

@@ -178,7 +178,8 @@ class Campaign:
         -------
         DataFrame, or a dict of arrays without pandas
             The inputs, each output and ``NAME_sd`` (how much the networks disagree, no error bar), and ``outside``:
-            whether the point lies outside what was seen.
+            whether the point lies outside what was seen. Where failed points can be told apart better than chance,
+            ``answers``, too: the probability that the point has an answer.
         """
         predicted = json.loads(self._core.predict(to_csv(points, "points")))
         if predicted["bad"]:

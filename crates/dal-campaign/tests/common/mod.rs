@@ -68,6 +68,8 @@ pub struct Rig {
     pub flaky: usize,
     /// How many points fail for their own sake, of ten.
     pub failing: u64,
+    /// Points whose first input lies above this fail for their own sake.
+    pub beyond: Option<f64>,
     pub at_once: AtomicUsize,
     pub most_at_once: AtomicUsize,
 }
@@ -97,7 +99,7 @@ impl Oracle for Rig {
             let answer = [2.0 * point[0] + point[1] * point[2], 100.0 * point[1] - point[0]];
             let flow = if times <= self.flaky {
                 on_row(row, Err(LabelFailure::new(LabelFailureKind::Crashed, "out of memory")))
-            } else if dice < self.failing {
+            } else if dice < self.failing || self.beyond.is_some_and(|beyond| point[0] > beyond) {
                 on_row(row, Err(LabelFailure::new(LabelFailureKind::Refused, "no convergence")))
             } else {
                 on_row(row, Ok(&answer))

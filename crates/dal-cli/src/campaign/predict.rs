@@ -15,6 +15,9 @@ use super::{learn_all, read, tell_notes, trainer};
 use crate::Done;
 use crate::output::{outln, say};
 
+/// The probability of an answer below which a failure is the likelier.
+const DOUBTFUL: f64 = 0.5;
+
 /// Points in, predictions out.
 #[derive(clap::Args)]
 #[command(
@@ -26,6 +29,10 @@ of them is from its nearest neighbour. The deviation says how much the networks 
 error bar. Once forty points that were drawn with known probabilities or held out have answers,
 NAME_lower and NAME_upper stand beside it: a 90 % interval, the deviation times what those points'
 errors ask for. `dal status` says how often such intervals held on later draws.
+
+The last column, `answers`, is the probability that the point has an answer at all, by the answered
+and failed points that are nearest to it. It is empty while these do not tell failures apart better
+than chance in cross-validation. Where it is low, the prediction is of something that may not be.
 
 With --learn-all the model learns the points that are held out, too. That is for the end: the error
 of the model without them, which `dal status` shows, is then an upper guess.
@@ -84,7 +91,7 @@ pub fn run(args: &Args) -> Result<Done> {
     if args.format == PredictFormat::Csv {
         let of = |(k, mean)| [mean, &sd[k]].into_iter().chain(ends.get(k).into_iter().flatten());
         let header = names.iter().chain(outputs.iter().enumerate().flat_map(of));
-        print_text(&record(header.map(|name| Out::Exact(name)).chain([Out::Exact("outside")])))?;
+        print_text(&record(header.map(|name| Out::Exact(name)).chain([Out::Exact("outside"), Out::Exact("answers")])))?;
     }
     for row in &predicted.rows {
         let prediction = match row {
@@ -111,7 +118,8 @@ pub fn run(args: &Args) -> Result<Done> {
                         .chain(ends)
                 });
                 let outside = prediction.map_or(Out::Empty, |p| Out::Whole(i64::from(p.outside)));
-                print_text(&record(x.chain(y).chain([outside])))?;
+                let answers = number(prediction.and_then(|p| p.answers));
+                print_text(&record(x.chain(y).chain([outside, answers])))?;
             }
             PredictFormat::Json => {
                 let mut object = Map::new();
@@ -127,6 +135,7 @@ pub fn run(args: &Args) -> Result<Done> {
                         }
                     }
                     object.insert("outside".into(), json!(p.outside));
+                    object.insert("answers".into(), json!(p.answers));
                 }
                 objects.push(Value::Object(object));
             }
@@ -138,6 +147,14 @@ pub fn run(args: &Args) -> Result<Done> {
     let outside = predicted.rows.iter().flatten().filter(|p| p.outside).count();
     if outside > 0 {
         say!("note: {outside} of {} points lie outside what was seen", predicted.rows.len());
+    }
+    let doubtful = predicted.rows.iter().flatten().filter(|p| p.answers.is_some_and(|share| share < DOUBTFUL)).count();
+    if let Some(auc) = predicted.auc.filter(|_| doubtful > 0) {
+        say!(
+            "note: {doubtful} of {} points are likelier to fail than to have an answer (`answers`; failed points are \
+             told apart with AUC {auc:.2} in cross-validation)",
+            predicted.rows.len()
+        );
     }
     if n_bad == 0 {
         return Ok(Done::Fully);
