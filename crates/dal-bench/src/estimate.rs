@@ -136,6 +136,8 @@ pub struct Estimate {
     pub labels: Vec<PlannedLabels>,
     /// Directories of finished runs that are what their seals say, for [`RunOptions::whole`](crate::RunOptions::whole).
     pub whole: BTreeSet<String>,
+    /// Of each trial with entries to do, by its place in the plan: how many, and the expected seconds on one thread.
+    pub open: Vec<(usize, usize, f64)>,
     /// Expected seconds of all workers together, without asking for labels.
     pub cpu_seconds: f64,
     /// Expected duration with the workers asked for.
@@ -177,7 +179,10 @@ impl Plan {
         let mut costs: Vec<f64> =
             open.iter().map(|&(i, from)| model.trial_seconds(self, &self.trials()[i], from)).collect();
         let count = |wanted: fn(&Status) -> bool| survey.states.iter().flatten().filter(|s| wanted(s)).count();
-        let entries = open.iter().map(|&(i, from)| self.trials()[i].spec().n_entries().saturating_sub(from)).sum();
+        let to_do = open.iter().zip(&costs);
+        let to_do: Vec<(usize, usize, f64)> = to_do
+            .map(|(&(i, from), cost)| (i, self.trials()[i].spec().n_entries().saturating_sub(from), *cost))
+            .collect();
         Ok(Estimate {
             planned: self.trials().len(),
             done: count(|status| matches!(status, Status::Done)),
@@ -186,7 +191,8 @@ impl Plan {
             elsewhere: survey.elsewhere.clone(),
             extended: survey.n_extended(),
             damaged: survey.damaged.values().cloned().collect(),
-            entries,
+            entries: to_do.iter().map(|(_, entries, _)| entries).sum(),
+            open: to_do,
             labels: labels_due(self, &survey, &open, answers)?,
             whole: survey.whole,
             cpu_seconds: costs.iter().sum(),

@@ -174,7 +174,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
             _ => say!("{line}"),
         }
         notes(&estimate);
-        let done = print_plan(&plan, args.format)?;
+        let done = print_plan(&plan, &estimate, args.format)?;
         let other = args.spread_from.as_ref().map(Store::open).transpose()?;
         for line in effects::lines(&plan, other.as_ref().or(store.as_ref()))? {
             say!("{line}");
@@ -236,21 +236,27 @@ pub fn interrupts(what: &'static str) -> Result<Stop> {
     Ok(stop)
 }
 
-fn print_plan(plan: &Plan, format: Format) -> Result<Done> {
-    let mut groups: Vec<(Vec<serde_json::Value>, usize)> = Vec::new();
-    for trial in plan.trials() {
+/// The runs by problem, strategy and pool ratio, with the trainings that are to be done and their processor time.
+fn print_plan(plan: &Plan, estimate: &Estimate, format: Format) -> Result<Done> {
+    let mut groups: Vec<(Vec<serde_json::Value>, [usize; 2], f64)> = Vec::new();
+    let mut open = estimate.open.iter().peekable();
+    for (i, trial) in plan.trials().iter().enumerate() {
         let spec = trial.spec();
         let key = vec![json!(spec.problem.variant), json!(spec.strategy.variant), json!(spec.pool_ratio())];
-        match groups.iter_mut().find(|(k, _)| *k == key) {
-            Some((_, n)) => *n += 1,
-            None => groups.push((key, 1)),
+        let (trainings, seconds) = open.next_if(|(of, ..)| *of == i).map_or((0, 0.0), |&(_, n, cost)| (n, cost));
+        match groups.iter_mut().find(|(k, ..)| *k == key) {
+            Some((_, counts, all)) => (*counts, *all) = ([counts[0] + 1, counts[1] + trainings], *all + seconds),
+            None => groups.push((key, [1, trainings], seconds)),
         }
     }
-    let rows = groups.into_iter().map(|(mut key, n)| {
-        key.push(json!(n));
+    let rows = groups.into_iter().map(|(mut key, [n, trainings], seconds)| {
+        // Three digits are more than a model of cost has.
+        let rounded: f64 = format!("{seconds:.2e}").parse().unwrap_or(seconds);
+        key.extend([json!(n), json!(trainings), json!(rounded)]);
         key
     });
-    Rows { columns: vec!["problem", "strategy", "pool_ratio", "seeds"], rows: rows.collect() }.print(format)?;
+    let columns = vec!["problem", "strategy", "pool_ratio", "seeds", "trainings", "processor_s"];
+    Rows { columns, rows: rows.collect() }.print(format)?;
     Ok(Done::Fully)
 }
 

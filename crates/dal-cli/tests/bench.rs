@@ -100,6 +100,8 @@ fn a_plan_runs_nothing_and_creates_nothing() {
     write(dir.path(), "sweep.toml", &sweep(5));
     let out = succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store", "--plan", "--format", "csv"]);
     assert_eq!(out.lines().count(), 1 + 2 * (1 + 2 * 2));
+    assert!(out.starts_with("problem,strategy,pool_ratio,seeds,trainings,processor_s\n"), "{out}");
+    assert!(out.lines().skip(1).all(|line| line.split(',').nth(4) == Some("8")), "4 entries of 2 seeds: {out}");
     assert!(!dir.path().join("store").exists());
     // The one line that matters comes first, and needs no store: 4 entries of 20 runs.
     let out = succeed(dir.path(), &["bench", "run", "sweep.toml", "--plan", "--jobs", "2"]);

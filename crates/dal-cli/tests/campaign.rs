@@ -368,10 +368,11 @@ fn a_driver_works_in_the_campaigns_folder() {
     assert_eq!(fs::read_dir(at.join("c/evaluations")).unwrap().count(), failed, "those of failed points stay");
     let calls = || fs::read_to_string(at.join("calls")).unwrap().lines().count();
     assert_eq!(calls(), 8);
-    // The answers are kept: another campaign with the same points asks only for what failed.
+    // Answers and refusals are kept: another campaign with the same points asks at most for what was refused before the
+    // program had answered anything.
     succeed(at, &["new", "d", "--problem", "deck.toml", "--initial", "8"]);
     succeed(at, &["run", "d", "--budget", "8"]);
-    assert_eq!(calls(), 8 + failed);
+    assert!((8..8 + failed).contains(&calls()), "{} calls, {failed} refused", calls());
 }
 
 #[test]
