@@ -516,8 +516,9 @@ fn asked(data: &CampaignData) -> Markup {
             }
         }
         @else {
-            p { "A round is drawn at one time: by a space-filling design at the beginning, then by a rule that looks at the model. Disagreement
-                is how far the members of the ensemble lay apart at the point, in the model's units; distance is that to the nearest known
+            p { "A round is drawn at one time: by a space-filling design at the beginning, then by a rule"
+                @if !matches!(data.picked(), None | Some(Picks::Evenly | Picks::Space)) { " that looks at the model" }
+                ". Disagreement is how far the members of the ensemble lay apart at the point, in the model's units; distance is that to the nearest known
                 point, in a space whose every input goes from −1 to 1."
                 @if data.adopted > 0 { " " (count(data.adopted, "point")) " came without being asked for." }
             }
@@ -556,9 +557,9 @@ fn repeat(data: &CampaignData) -> Markup {
         p { "With the problem file below, and campaign.toml put into the campaign's folder after the first command,"
             @if data.unrepeatable.is_empty() { " these commands ask for the same points and train the same models:" }
             @else {
-                " these commands do the same again, but not point for point, because " (list(&data.unrepeatable)) "; when
-                answers come has a say in which points are asked for next. A table that is told needs the answers to the points that are asked for
-                then:"
+                " these commands repeat the campaign, though not point for point, because " (list(&data.unrepeatable)) ": which
+                points are asked for next depends on when answers come. Tables that are told then need answers to the points that are
+                asked for then:"
             }
         }
         pre tabindex="0" { code { @for command in &data.repeat { (command) "\n" } } }
