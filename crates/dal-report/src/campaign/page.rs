@@ -234,6 +234,7 @@ fn errors(data: &CampaignData) -> Markup {
         .filter(|(style, _)| used(*style))
         .map(|(style, name)| (*style, (*name).to_owned()))
         .collect();
+    let has_intervals = data.errors.iter().any(|of| of.best.is_some_and(|(estimate, _)| estimate.interval.is_some()));
     html! {
         @if data.errors.iter().all(|of| of.best.is_none()) { p { "No error is known yet." } }
         @else { (tables::errors(data).html()) }
@@ -246,8 +247,8 @@ fn errors(data: &CampaignData) -> Markup {
                     your own."
                 }
             },
-            Some(_) => p { "The intervals allow for few and skewed errors (a bootstrap of the logarithm)." },
-            None => {}
+            Some(_) if has_intervals => p { "The intervals allow for few and skewed errors (a bootstrap of the logarithm)." },
+            _ => {}
         }
         @if trends.is_empty() {
             @match data.rounds.iter().filter(|round| matches!(round.kind, RoundKind::Rule(_))).count() {
@@ -358,8 +359,9 @@ fn points(data: &CampaignData) -> Markup {
             @if !differ.is_empty() { p { "Failed points are not spread like the others: " (glued(&differ.join("; "))) "." } }
             @if !data.pending.is_empty() { (tables::pending(data).html_folded()) }
             @if drawn.len() > 1 && data.inputs.len() > PAIRED {
-                p.soft { "Drawn over " (PAIRED) " of " (data.inputs.len()) " inputs: those in which failed points differ from answered
-                    ones, then those that matter most." }
+                p.soft { "Drawn over " (PAIRED) " of " (data.inputs.len()) " inputs: "
+                    @if !data.failing.is_empty() { "those in which failed points differ from answered ones, then " }
+                    "those that matter most." }
             }
             @if data.points.len() > charts::MOST_POINTS {
                 p.soft { "Only the newest " (charts::MOST_POINTS) " of " (data.points.len()) " points are drawn." }

@@ -1,5 +1,7 @@
 //! Axes of the campaign's pictures: numbers, logarithms, whole numbers and levels on the unit line.
 
+use std::collections::BTreeSet;
+
 use crate::campaign::data::{Input, InputKind, Output};
 use crate::plot::{LogScale, linear_ticks};
 use crate::text::{digits, typeset as number};
@@ -23,6 +25,8 @@ const NARROW: f64 = 1.5;
 pub(crate) enum Scale {
     /// Evenly.
     Linear { low: f64, high: f64, ticks: Vec<(f64, String)> },
+    /// Levels by name, evenly.
+    Levels(Vec<String>),
     /// Evenly in the logarithm.
     Log(LogScale),
 }
@@ -74,15 +78,7 @@ impl Scale {
                     false => Self::between(from, to),
                 }
             }
-            Some(InputKind::Levels { names }) => {
-                // Many levels have shorter names, then names at some of them alone.
-                let n = names.len().max(1);
-                let letters = (ROOM.0 / n).saturating_sub(1).clamp(LEAST, SHORT.0);
-                let every = (n * (letters + 1)).div_ceil(ROOM.0).max(1);
-                let ticks = names.iter().enumerate().step_by(every);
-                let ticks = ticks.map(|(level, name)| (level as f64, short(name, letters)));
-                Self::Linear { low: -0.5, high: names.len() as f64 - 0.5, ticks: ticks.collect() }
-            }
+            Some(InputKind::Levels { names }) => Self::Levels(names.clone()),
             None => Self::between(0.0, 1.0),
         }
     }
@@ -91,23 +87,37 @@ impl Scale {
     pub(crate) fn at(&self, value: f64) -> f64 {
         match self {
             Self::Linear { low, high, .. } => (value - low) / (high - low),
+            Self::Levels(names) => (value + 0.5) / names.len().max(1) as f64,
             Self::Log(scale) => scale.at(value),
         }
     }
 
     /// The same for an axis that goes upwards, where there is less room.
     pub(crate) fn ticks_upwards(&self) -> Vec<(f64, String)> {
-        let ticks = self.ticks();
-        let every = ticks.len().div_ceil(ROOM.1).max(1);
-        let is_number = |label: &str| label.replace('−', "-").parse::<f64>().is_ok();
-        let fitted = |label: String| if is_number(&label) { label } else { short(&label, SHORT.1) };
-        ticks.into_iter().step_by(every).map(|(at, label)| (at, fitted(label))).collect()
+        match self {
+            Self::Levels(names) => self.levels(names, SHORT.1, names.len().div_ceil(ROOM.1).max(1)),
+            _ => self.ticks(),
+        }
+    }
+
+    /// Every so many levels with their names in so many letters.
+    fn levels(&self, names: &[String], letters: usize, every: usize) -> Vec<(f64, String)> {
+        let short = short(names, letters);
+        let places = short.into_iter().enumerate().step_by(every);
+        places.map(|(level, name)| (self.at(level as f64), name)).collect()
     }
 
     /// Ticks as (place, label).
     pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { ticks, .. } => ticks.iter().map(|(v, label)| (self.at(*v), label.clone())).collect(),
+            Self::Levels(names) => {
+                // Many levels have shorter names, then names at some of them alone.
+                let n = names.len().max(1);
+                let letters = (ROOM.0 / n).saturating_sub(1).clamp(LEAST, SHORT.0);
+                let every = (n * (letters + 1)).div_ceil(ROOM.0).max(1);
+                self.levels(names, letters, every)
+            }
             Self::Log(scale) => scale.ticks().into_iter().map(|(at, label)| (at, label.replace('-', "−"))).collect(),
         }
     }
@@ -125,12 +135,21 @@ fn labels(values: &[f64]) -> Vec<String> {
     found.into_iter().map(|label| label.replace('-', "−")).collect()
 }
 
-/// A name of so many letters at most.
-fn short(name: &str, most: usize) -> String {
-    if name.chars().count() <= most {
-        return name.to_owned();
+/// Names of so many letters at most: their beginnings, or their ends where beginnings are alike.
+fn short(names: &[String], most: usize) -> Vec<String> {
+    let is_long = |name: &String| name.chars().count() > most;
+    let of = |cut: fn(&str, usize) -> String| -> Vec<String> {
+        names.iter().map(|name| if is_long(name) { cut(name, most - 1) } else { name.clone() }).collect()
+    };
+    let fronts = of(|name, kept| name.chars().take(kept).chain(['…']).collect());
+    let differ: BTreeSet<&String> = fronts.iter().collect();
+    if differ.len() == names.len() {
+        return fronts;
     }
-    name.chars().take(most - 1).chain(['…']).collect()
+    of(|name, kept| {
+        let skipped = name.chars().count() - kept;
+        ['…'].into_iter().chain(name.chars().skip(skipped)).collect()
+    })
 }
 
 /// "load in N".
@@ -194,7 +213,7 @@ mod tests {
         // Many names are shorter, and not at every level.
         let many = input(InputKind::Levels { names: (0..30).map(|k| format!("level {k}")).collect() });
         let scale = Scale::of_input(&many);
-        assert_eq!((scale.ticks().len(), scale.ticks()[1].1.as_str()), (10, "le…"));
+        assert_eq!((scale.ticks().len(), scale.ticks()[1].1.as_str()), (10, "… 3"));
         assert!(scale.ticks_upwards().len() <= 16);
         let few = Scale::of_input(&input(InputKind::Whole { low: 1, high: 4, log: false }));
         assert_eq!((few.at(1.0), few.ticks().len()), (0.125, 4));

@@ -55,11 +55,14 @@ pub(crate) fn errors(data: &CampaignData) -> Table {
             ),
             of.best.map_or_else(|| Entry::text("–").with_class("none"), |(_, by)| Entry::text(judged_in_words(by))),
             Entry::optional(of.validated, number),
-            Entry::optional(of.relative, off_by),
+            Entry::optional(of.relative.filter(|_| !of.constant), off_by),
             // What is less than all is not rounded up to it.
-            Entry::optional(of.explained, |r2| {
-                format!("{:.3}", if r2 < 1.0 { r2.min(0.999) } else { r2 }).replace('-', "−")
-            }),
+            match of.constant {
+                true => Entry::text("constant so far").with_class("none"),
+                false => Entry::optional(of.explained, |r2| {
+                    format!("{:.3}", if r2 < 1.0 { r2.min(0.999) } else { r2 }).replace('-', "−")
+                }),
+            },
         ])
     });
     let interval = format!("{:.0} % interval", 100.0 * data.level);

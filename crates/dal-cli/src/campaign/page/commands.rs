@@ -105,7 +105,7 @@ pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData, picks: Picks
             step(
                 String::new(),
                 "Look at the failures first: mend the program, or keep away from where it fails, by narrower ranges in the \
-                 problem file or a constraint in campaign.toml; more points of the same kind fail, too",
+                 problem file or a constraint in campaign.toml; more points may fail the same way",
             ),
         );
         steps.push(predict);
