@@ -134,15 +134,18 @@ pub(crate) struct Frame<'a> {
     pub(crate) y_axis: bool,
 }
 
-/// A text cut to so many pixels; an ellipsis tells that it goes on.
+/// A text cut to so many pixels; an ellipsis tells that it goes on. Faces that a reader may have are wider than the one
+/// that widths are reckoned in.
 pub(crate) fn fitting(text: &str, room: f64) -> String {
-    if text_width(text, TEXT) <= room {
+    const WIDER: f64 = 1.15;
+    let size = TEXT * WIDER;
+    if text_width(text, size) <= room {
         return text.to_owned();
     }
     let mut kept = String::new();
     for c in text.chars() {
         kept.push(c);
-        if text_width(&kept, TEXT) + TEXT > room {
+        if text_width(&kept, size) + size > room {
             kept.pop();
             break;
         }

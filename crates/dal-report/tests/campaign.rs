@@ -283,6 +283,10 @@ fn sentences_follow_the_rule() {
     ] {
         assert!(best.contains(words), "{words}");
     }
+    let unmeasured = campaign_page(&CampaignData { stopping: vec![], ..validated() }, false);
+    assert!(unmeasured.contains("nothing has measured the error over the whole space so far"));
+    let measured = campaign_page(&CampaignData { stopping: vec![], ..full() }, false);
+    assert!(measured.contains("whether the error above is small enough for your use"));
     let even = said(Some(Picks::Evenly));
     assert!(even.contains("points that were drawn uniformly") && even.contains("they are as hard as the rest"));
     let drawn = said(Some(Picks::Drawn { by_spread: true }));

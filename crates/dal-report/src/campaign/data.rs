@@ -546,6 +546,13 @@ impl CampaignData {
         (n >= fewest).then_some((failed.len(), n))
     }
 
+    /// Whether an error over the whole space is known.
+    pub fn is_measured(&self) -> bool {
+        let by_others =
+            |of: &ErrorNow| matches!(of.best, Some((_, by)) if !matches!(by, JudgedBy::CrossValidation { .. }));
+        self.errors.iter().any(by_others)
+    }
+
     /// How the rounds' points were picked; of several rules the one that says least.
     pub(crate) fn picked(&self) -> Option<Picks> {
         let mut picks = self.rounds.iter().filter_map(|round| match round.kind {

@@ -454,6 +454,10 @@ fn may_stop(data: &CampaignData) -> Answer {
         format!("Yes, by your rule: {}.", list(&fired))
     } else if rules > 0 {
         "Not by your rules.".to_owned()
+    } else if data.is_judged && !data.is_measured() {
+        "It cannot be said yet: no target is set, and nothing has measured the error over the whole space so far. The next \
+         round does, by points that are drawn or held out; then compare that error with what your use can bear."
+            .to_owned()
     } else if data.is_judged {
         "No error was set as a target, so it is for you to say whether the error above is small enough for your use; with \
          `target` in campaign.toml a run ends by itself."

@@ -122,12 +122,9 @@ pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData, picks: Picks
             &format!("the next points to label, {}", picks.aim()),
         ),
     };
-    let measured = data
-        .errors
-        .iter()
-        .any(|of| of.best.is_some_and(|(_, by)| !matches!(by, dal_report::campaign::JudgedBy::CrossValidation { .. })));
     let listed = settings.candidate_list.is_some() || folder.subject().problem().candidates().is_some();
-    let unmeasured = !measured && of_audit == 0 && !listed;
+    // Points that are drawn or held out measure it by themselves.
+    let unmeasured = !data.is_judged && !data.is_measured() && of_audit == 0 && !listed;
     let n = (data.labels / 4).clamp(AUDITED.0, AUDITED.1);
     let cost = match asks_itself {
         true => "evaluations, which the budget of `dal run` does not count",
