@@ -190,6 +190,14 @@ impl Folder {
         })
     }
 
+    /// Whether a process adds to the campaign in a folder now, this one included: a run that goes on, a table that is
+    /// told.
+    pub fn is_written(root: &Path) -> bool {
+        // The lock is given back at once; who wants to write meanwhile waits for longer than that.
+        let log = fs::File::open(root.join("log"));
+        log.is_ok_and(|log| matches!(log.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    }
+
     /// Says something: it is on disk when this returns.
     pub(crate) fn say(&mut self, what: What) -> Result<(), CampaignError> {
         let path = self.root.join("log");

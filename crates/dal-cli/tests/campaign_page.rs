@@ -55,7 +55,7 @@ fn a_campaigns_page_answers_what_one_asks() {
         "What failed, what is pending?",
         "What should I run next?",
         "May I stop?",
-        "dal audit c -n 40",
+        "dal audit c -n 10",
         "they lie at large speed",
         "error: stalls",
         "Predicted against measured: drag",
@@ -121,7 +121,96 @@ fn a_page_is_served_to_this_machine_and_goes_along() {
     let log = fs::read(at.join("c/log")).unwrap();
     assert_eq!(get("/"), after);
     assert_eq!(fs::read(at.join("c/log")).unwrap(), log);
+    // While another process is at work its budget is not known here.
+    assert!(after.contains("Look at the failures first"));
+    let at_work = fs::File::open(at.join("c/log")).unwrap();
+    at_work.lock().unwrap();
+    let meanwhile = get("/");
+    assert!(meanwhile.contains("a process is at work") && !meanwhile.contains("Look at the failures"), "{meanwhile}");
+    at_work.unlock().unwrap();
+    let idle = get("/");
+    assert!(idle.contains("Look at the failures first") && !idle.contains("a process is at work"), "{idle}");
     // Ctrl-C is how it ends.
     let kill = std::process::Command::new("kill").args(["-INT", &watch.id().to_string()]).status().unwrap();
     assert!(kill.success() && watch.wait().unwrap().success());
+}
+
+/// What the page would show, as data.
+fn page_data(at: &Path, name: &str) -> serde_json::Value {
+    serde_json::from_str(&succeed(at, &["report", name, "--format", "json", "--threads", "1"])).unwrap()
+}
+
+/// The commands of a list of the page's data.
+fn words_of(list: &serde_json::Value) -> Vec<String> {
+    let text = |entry: &serde_json::Value| entry.as_str().or(entry["command"].as_str()).unwrap().to_owned();
+    list.as_array().unwrap().iter().map(text).collect()
+}
+
+#[test]
+fn what_the_page_prints_repeats_the_campaign() {
+    let dir = tempfile::tempdir().unwrap();
+    let (at, again) = (dir.path().join("first"), dir.path().join("again"));
+    fs::create_dir_all(&at).unwrap();
+    begin(&at, "c", &["--strategy", "power-qbc"]);
+    succeed(&at, &["run", "c", "--budget", "20", "--threads", "1"]);
+    let points = succeed(&at, &["ask", "c", "-n", "4", "--threads", "1", "--format", "csv"]);
+    let open = page_data(&at, "c");
+    assert_eq!(words_of(&open["next"])[0], "dal tell c results.csv", "{}", open["next"]);
+    let answers: Vec<String> = points
+        .lines()
+        .enumerate()
+        .map(|(k, line)| format!("{line},{}", if k == 0 { "drag,lift" } else { "2.5,1" }))
+        .collect();
+    write(&at, "results.csv", &answers.join("\n"));
+    succeed(&at, &["tell", "c", "results.csv"]);
+    let data = page_data(&at, "c");
+    let repeat = words_of(&data["repeat"]);
+    assert_eq!(
+        repeat[1..],
+        ["dal run c --budget 20", "dal ask c -n 4", "dal tell c results.csv", "dal report c"],
+        "{repeat:?}"
+    );
+    assert_eq!(data["unrepeatable"], serde_json::json!([]));
+    assert!(words_of(&data["next"])[0].starts_with("dal run c --budget 36"), "{}", data["next"]);
+    // As printed, in another place.
+    fs::create_dir_all(&again).unwrap();
+    for name in ["rig.toml", "simulate.sh", "results.csv"] {
+        fs::copy(at.join(name), again.join(name)).unwrap();
+    }
+    for (k, command) in repeat.iter().enumerate() {
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        succeed(&again, &words);
+        if k == 0 {
+            fs::copy(at.join("c/campaign.toml"), again.join("c/campaign.toml")).unwrap();
+        }
+    }
+    assert_eq!(page_data(&again, "c")["points"], data["points"]);
+}
+
+#[test]
+fn a_laboratory_is_told_what_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    begin(at, "c", &[]);
+    write(at, "rig.toml", PROBLEM.split("[oracle.command]").next().unwrap());
+    succeed(at, &["ask", "c", "-n", "4", "--format", "csv"]);
+    assert_eq!(words_of(&page_data(at, "c")["next"]), ["dal tell c results.csv"]);
+    succeed(at, &["undo", "c"]);
+    assert_eq!(words_of(&page_data(at, "c")["next"]), ["dal ask c -n 4 --format csv > points.csv"]);
+    // All of them fail: there is no model to be unsure.
+    let points = succeed(at, &["ask", "c", "-n", "4", "--format", "csv"]);
+    let failed: Vec<String> = points
+        .lines()
+        .enumerate()
+        .map(|(k, line)| format!("{line},{}", if k == 0 { "drag,lift" } else { "error: stalls at 3,failed" }))
+        .collect();
+    write(at, "results.csv", &failed.join("\n"));
+    succeed(at, &["tell", "c", "results.csv"]);
+    let data = page_data(at, "c");
+    let next = data["next"].as_array().unwrap();
+    assert!(
+        next.len() == 1 && next[0]["why"].as_str().unwrap().starts_with("None of 4 points has an answer"),
+        "{next:?}"
+    );
+    assert_eq!(data["failures"][0]["reasons"][0][1], 4, "{}", data["failures"]);
 }

@@ -8,7 +8,7 @@ use plotters::drawing::DrawingAreaErrorKind;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::canvas::{Canvas, Drawing, Role, UNITS};
+use crate::canvas::{Canvas, Drawing, Role, UNITS, text_width};
 use crate::style::{dash, marker};
 use crate::text::number;
 
@@ -134,6 +134,25 @@ pub(crate) struct Frame<'a> {
     pub(crate) y_axis: bool,
 }
 
+/// A text cut to so many pixels; an ellipsis tells that it goes on. Faces that a reader may have are wider than the one
+/// that widths are reckoned in.
+pub(crate) fn fitting(text: &str, room: f64) -> String {
+    const WIDER: f64 = 1.15;
+    let size = TEXT * WIDER;
+    if text_width(text, size) <= room {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    for c in text.chars() {
+        kept.push(c);
+        if text_width(&kept, size) + size > room {
+            kept.pop();
+            break;
+        }
+    }
+    kept + "…"
+}
+
 /// Margins around the plot in pixels: left, top, right, bottom.
 pub(crate) const MARGINS: (f64, f64, f64, f64) = (62.0, 12.0, 14.0, 46.0);
 
@@ -169,13 +188,14 @@ pub(crate) fn framed(area: &DrawingArea<Canvas, Shift>, frame: &Frame<'_>) -> Dr
         area.draw(&Text::new(label.clone(), (x0 - units(7.0), at_y(*y)), text_style(HPos::Right, VPos::Center)))?;
     }
     let bottom_of_area = height as i32 - units(6.0);
+    let (x_room, y_room) = (f64::from(plot_width) / f64::from(UNITS), f64::from(plot_height) / f64::from(UNITS));
     area.draw(&Text::new(
-        frame.x_title.to_owned(),
+        fitting(frame.x_title, x_room),
         ((x0 + width as i32 - units(right)) / 2, bottom_of_area),
         text_style(HPos::Center, VPos::Bottom),
     ))?;
     area.draw(&Text::new(
-        frame.y_title.to_owned(),
+        fitting(frame.y_title, y_room),
         (units(4.0), y0 + plot_height as i32 / 2),
         text_style(HPos::Center, VPos::Top).transform(FontTransform::Rotate270),
     ))?;
@@ -224,4 +244,16 @@ pub(crate) fn linear_ticks(low: f64, high: f64) -> Vec<f64> {
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     (first..=last).map(|k| k as f64 * step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_titles_are_cut() {
+        assert_eq!(fitting("load in N", 200.0), "load in N");
+        let cut = fitting(&"a long name ".repeat(20), 200.0);
+        assert!(cut.ends_with('…') && text_width(&cut, TEXT) < 205.0 && cut.len() > 20, "{cut}");
+    }
 }

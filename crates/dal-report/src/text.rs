@@ -6,6 +6,17 @@ use crate::data::FIXED_LIST;
 
 /// A number with three significant digits: 0.0123, 12.3, 1.23e-7.
 pub(crate) fn number(value: f64) -> String {
+    digits(value, 3)
+}
+
+/// The same with a minus sign in place of a hyphen, for a reader; programs do not take it.
+pub(crate) fn typeset(value: f64) -> String {
+    number(value).replace('-', "−")
+}
+
+/// A number with so many significant digits.
+pub(crate) fn digits(value: f64, n: usize) -> String {
+    let decimals = n.max(1) - 1;
     if value == 0.0 {
         return "0".into();
     }
@@ -14,13 +25,13 @@ pub(crate) fn number(value: f64) -> String {
     }
     let magnitude = value.abs().log10().floor() as i32;
     if !(-4..6).contains(&magnitude) {
-        let text = format!("{value:.2e}");
+        let text = format!("{value:.decimals$e}");
         return match text.split_once('e') {
             Some((digits, exponent)) => format!("{}e{exponent}", trimmed(digits)),
             None => text,
         };
     }
-    trimmed(&format!("{value:.*}", (2 - magnitude).max(0) as usize)).to_owned()
+    trimmed(&format!("{value:.*}", (decimals as i32 - magnitude).max(0) as usize)).to_owned()
 }
 
 /// Without zeros at the end of the decimals.
@@ -96,6 +107,10 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+        assert_eq!(
+            (typeset(-0.01), typeset(1e-7), digits(10_000.25, 7)),
+            ("−0.01".into(), "1e−7".into(), "10000.25".into())
+        );
         assert_eq!(ratio(0.85), "0.850");
         assert_eq!((seconds(0.0123), seconds(9.69e-6)), ("12.3 ms".into(), "9.69 µs".into()));
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use dal_report::campaign::{
     AskedRow, CampaignData, Curve, ErrorNow, Estimate, Failing, FailureKind, Foretold, Input, InputKind, JudgedBy, Map,
-    ModelData, Network, NextStep, Output, Pending, Place, Profile, Ranged, RoundRow, Rung, StoppingRule, Trend,
-    TrendMark, Unsure, campaign_page, write_campaign_page,
+    ModelData, Network, NextStep, Output, Pending, Picks, Place, Profile, Ranged, RoundKind, RoundRow, Rung,
+    StoppingRule, Trend, TrendMark, Unsure, campaign_page, write_campaign_page,
 };
 
 fn number(name: &str, log: bool) -> Input {
@@ -28,7 +28,7 @@ fn full() -> CampaignData {
         problem: "beam".into(),
         version: "1".into(),
         inputs: vec![number("load", true), Input { name: "material".into(), unit: String::new(), kind: Some(levels) }],
-        outputs: vec![Output { name: "deflection".into(), unit: "mm".into(), log: true }],
+        outputs: vec![Output { name: "deflection".into(), unit: "mm".into(), log: true, constant: false }],
         n_outputs: 1,
         counts: vec![("done".into(), 20), ("failed".into(), 3)],
         labels: 20,
@@ -43,6 +43,8 @@ fn full() -> CampaignData {
             validated: Some(0.4),
             explained: Some(0.98),
             relative: Some(0.12),
+            log: true,
+            constant: false,
         }],
         trend: vec![
             Trend {
@@ -69,7 +71,12 @@ fn full() -> CampaignData {
                 state: if i > 19 { "failed: refused".into() } else { "done".into() },
             })
             .collect(),
-        failures: vec![FailureKind { kind: "refused".into(), n: 3, words: "it yields".into() }],
+        failures: vec![FailureKind {
+            kind: "refused".into(),
+            n: 3,
+            words: "it yields at 3".into(),
+            reasons: vec![("it yields at 3".into(), 2), ("no mesh".into(), 1)],
+        }],
         failing: vec![Failing::Larger { input: 0, share: 0.95 }],
         pending: vec![Pending {
             id: 24,
@@ -104,6 +111,7 @@ fn full() -> CampaignData {
         network: Some(Network {
             network: "2 × 16".into(),
             how: "By cross-validation.".into(),
+            trained: true,
             rungs: vec![Rung {
                 network: "2 × 16".into(),
                 n_parameters: 300,
@@ -115,6 +123,7 @@ fn full() -> CampaignData {
         rounds: vec![RoundRow {
             round: 0,
             rule: "space-filling design".into(),
+            kind: RoundKind::Design,
             n_labelled: 0,
             points: 23,
             by_state: (20, 3, 0),
@@ -160,11 +169,12 @@ fn everything_is_said_and_drawn() {
     let page = campaign_page(&full(), false);
     is_sound(&page);
     for words in [
-        "deflection: 0.31\u{a0}mm (0.25 to 0.42\u{a0}mm), in cross-validation typically off by 12\u{a0}%;",
+        "<li>deflection: 0.31\u{a0}mm (0.25 to 0.42\u{a0}mm)</li>",
         "judged by 12 of 13 uniform points",
         "most at load 10 to 100\u{a0}N (1.9 times as much)",
         "they lie at large load",
         "20\u{a0}% of the space was left out",
+        "“it yields at 3” (2 times the like) and “no mesh”",
         "Not by your rules.",
         "<code>dal run beam --budget 47</code>: more labels",
         "still falls: 0.5 standard deviations at 10 labels, 0.2 at 20",
@@ -224,7 +234,7 @@ fn names_stay_text_and_the_page_is_a_file() {
     data.problem.clone_from(&hostile);
     data.inputs[0].name.clone_from(&hostile);
     data.outputs[0].name.clone_from(&hostile);
-    data.failures[0].words.clone_from(&hostile);
+    data.failures[0].reasons[0].0.clone_from(&hostile);
     data.files[0].1.clone_from(&hostile);
     let page = campaign_page(&data, false);
     is_sound(&page);
@@ -234,4 +244,167 @@ fn names_stay_text_and_the_page_is_a_file() {
     let written = write_campaign_page(&data, out.path()).unwrap();
     assert_eq!(std::fs::read_to_string(written).unwrap(), page);
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 2);
+}
+
+/// A round of a rule: points with an answer, and failed ones.
+fn round(round: usize, picks: Picks, done: usize, failed: usize) -> RoundRow {
+    RoundRow {
+        round,
+        rule: "a rule".into(),
+        kind: RoundKind::Rule(picks),
+        n_labelled: 20,
+        points: done + failed,
+        by_state: (done, failed, 0),
+        candidates: 100,
+        remarks: String::new(),
+    }
+}
+
+/// Judged by cross-validation alone.
+fn validated() -> CampaignData {
+    let mut data = full();
+    data.errors[0].best = Some((Estimate { rmse: 0.4, interval: None }, JudgedBy::CrossValidation { n: 20 }));
+    data
+}
+
+#[test]
+fn sentences_follow_the_rule() {
+    let said = |picks: Option<Picks>| {
+        let mut data = validated();
+        data.rounds.extend(picks.map(|picks| round(1, picks, 4, 0)));
+        campaign_page(&data, false)
+    };
+    let best = said(Some(Picks::Best { by_spread: true }));
+    for words in [
+        "which lie where the model was least sure, so this is not the error over the whole space",
+        "as a rule they are harder than the rest",
+        "deflection: 0.4\u{a0}mm, off by 12\u{a0}% (root mean square of the logarithm's errors); 98\u{a0}% of the variance of its \
+         logarithm explained",
+    ] {
+        assert!(best.contains(words), "{words}");
+    }
+    let unmeasured = campaign_page(&CampaignData { stopping: vec![], ..validated() }, false);
+    assert!(unmeasured.contains("nothing has measured the error over the whole space so far"));
+    let measured = campaign_page(&CampaignData { stopping: vec![], ..full() }, false);
+    assert!(measured.contains("whether the error above is small enough for your use"));
+    let even = said(Some(Picks::Evenly));
+    assert!(even.contains("points that were drawn uniformly") && even.contains("they are as hard as the rest"));
+    let drawn = said(Some(Picks::Drawn { by_spread: true }));
+    assert!(drawn.contains("more of which lie where the model was less sure"));
+    let none = said(None);
+    assert!(none.contains("These are the points of the first design"));
+    for page in [even, none] {
+        assert!(!page.contains("least sure,") && !page.contains("harder than"), "nothing was chosen by the model");
+    }
+}
+
+#[test]
+fn a_campaign_whose_rounds_fail_is_stuck() {
+    let mut data = validated();
+    assert_eq!(data.stuck(), None);
+    data.rounds.extend([round(1, Picks::Evenly, 3, 1), round(2, Picks::Evenly, 0, 4), round(3, Picks::Evenly, 0, 4)]);
+    assert_eq!(data.stuck(), Some((2, 8)));
+    data.trend.clear();
+    let page = campaign_page(&data, false);
+    is_sound(&page);
+    let first =
+        "The last 2 rounds brought no answer, all 8 points failed: “it yields at 3” (2 times the like) and “no mesh”";
+    assert!(page.contains(first) && page.contains("The 3 rounds after the first design brought nothing yet"), "{page}");
+    assert!(!page.contains("There is no round after"));
+    let mut one = validated();
+    one.rounds.push(round(1, Picks::Evenly, 0, 4));
+    assert_eq!(one.stuck(), None, "a small round may fail by chance");
+    // Points that are all open say nothing yet.
+    data.rounds.push(RoundRow { by_state: (0, 0, 4), ..round(4, Picks::Evenly, 0, 0) });
+    assert_eq!(data.stuck(), Some((2, 8)));
+    data.rounds.push(round(5, Picks::Evenly, 1, 3));
+    assert_eq!(data.stuck(), None);
+}
+
+#[test]
+fn a_direction_is_claimed_where_intervals_lie_apart() {
+    let said = |then: (f64, (f64, f64)), now: Option<(f64, f64)>| {
+        let mark = |n_labelled, value, interval| TrendMark { n_labelled, value, interval };
+        let mut data = full();
+        let last = data.trend.last_mut().unwrap();
+        last.drawn = vec![mark(20, then.0, Some(then.1)), mark(28, 0.2, now)];
+        campaign_page(&data, false)
+    };
+    let apart = said((0.1, (0.08, 0.12)), Some((0.15, 0.3)));
+    assert!(
+        apart.contains("the error over the whole space rises: 0.1 (0.08 to 0.12) standard deviations at 20 labels")
+    );
+    for page in [said((0.1, (0.08, 0.17)), Some((0.15, 0.3))), said((0.1, (0.08, 0.12)), None)] {
+        assert!(page.contains("cannot be told from the draws so far; the error in cross-validation"));
+    }
+}
+
+#[test]
+fn constant_outputs_have_no_importance() {
+    let mut data = full();
+    data.outputs.push(Output { name: "stress".into(), unit: String::new(), log: false, constant: true });
+    (data.n_outputs, data.n_constant) = (2, 1);
+    let constant = ErrorNow { output: Some("stress".into()), constant: true, log: false, ..data.errors[0].clone() };
+    data.errors.extend([constant, ErrorNow { output: None, ..data.errors[0].clone() }]);
+    for p in &mut data.foretold {
+        p.predicted.push(3.5);
+        p.sd.push(None);
+        p.measured.push(3.5);
+    }
+    let model = data.model.as_mut().unwrap();
+    model.importance.push(None);
+    model.dependence.push(model.dependence[0].clone());
+    let page = campaign_page(&data, false);
+    is_sound(&page);
+    assert!(page.contains("stress: constant, all answers so far are equal"));
+    assert!(page.contains("Constant so far, so not drawn: stress.") && !page.contains("stress along"));
+    assert!(page.contains("Constant so far, so that no input matters to it: stress."));
+    assert!(!page.contains("outputs together"), "one output that varies is no mean of several");
+}
+
+#[test]
+fn of_many_outputs_the_worst_are_named() {
+    let mut data = validated();
+    data.n_outputs = 8;
+    data.errors = (0..8)
+        .map(|j| ErrorNow {
+            output: Some(format!("y{j}")),
+            explained: Some(0.9996 - 0.01 * f64::from(j)),
+            relative: None,
+            log: false,
+            ..data.errors[0].clone()
+        })
+        .collect();
+    let page = campaign_page(&data, false);
+    assert!(page.contains("<li>y7: ") && !page.contains("<li>y0: "));
+    assert!(page.contains("these are the worst 6 of 8 outputs"));
+    // What is less than all of it is not called all of it.
+    data.errors.truncate(1);
+    data.n_outputs = 1;
+    let page = campaign_page(&data, false);
+    assert!(page.contains("99.9\u{a0}% of its variance explained") && page.contains(">0.999<"));
+}
+
+#[test]
+fn ends_are_told_as_they_are() {
+    let mut data = full();
+    data.at_work = true;
+    data.next.clear();
+    data.network.as_mut().unwrap().trained = false;
+    data.unrepeatable = vec!["a run labelled several points at a time".into()];
+    data.pooled = Some((Estimate { rmse: 0.181, interval: Some((0.15, 0.25)) }, 5));
+    data.errors[0].best =
+        Some((Estimate { rmse: 0.2, interval: None }, JudgedBy::Draws { answered: 8, drawn: 8, n_labelled: 44 }));
+    data.rounds.clear();
+    let page = campaign_page(&data, false);
+    is_sound(&page);
+    for words in [
+        "a process is at work on this campaign",
+        "No model is trained now; the next one will be 2 × 16",
+        "not point for point, because a run labelled several points at a time",
+        "mean error over the whole space of the last 5 models, from all their draws: 0.181 (0.15 to 0.25)",
+        "<p>Nothing was asked for yet.</p>",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
 }

@@ -141,6 +141,14 @@ impl Shown {
         }
     }
 
+    /// Whether its answers are all equal, by what is known of each output.
+    pub fn is_constant(&self, constant: &[bool]) -> bool {
+        match self.output {
+            Some(j) => constant.get(j).copied().unwrap_or(false),
+            None => !constant.is_empty() && constant.iter().all(|is| *is),
+        }
+    }
+
     /// Such a value back in the output's unit.
     pub(crate) fn back(&self, learned: f64) -> f64 {
         self.transforms[0].backward(learned)

@@ -59,6 +59,14 @@ impl Folder {
         }
     }
 
+    /// Of each output whether all answers so far are equal, of which there must be two.
+    pub fn constant_outputs(&self) -> Vec<bool> {
+        let points = self.state().points();
+        let answers: Vec<&Vec<f64>> = points.flat_map(|point| &point.answers).collect();
+        let is_constant = |j: usize| answers.len() > 1 && answers.iter().all(|answer| answer[j] == answers[0][j]);
+        (0..self.subject().outputs().len()).map(is_constant).collect()
+    }
+
     /// What a model of this campaign says of its problem: dependences, importance of inputs, where members disagree.
     /// It depends on the model, the settings and the seed alone, but for points that failed since.
     ///
@@ -67,7 +75,10 @@ impl Folder {
     pub fn model_insight(&self, model: &Model, stop: &Stop) -> Result<ModelInsight, CampaignError> {
         let inputs = axes::axes(self.subject());
         let shown = axes::shown(self.subject(), MOST_SHOWN);
-        self.snapshot().model_insight(model, &inputs, &shown, stop)
+        let constant = self.constant_outputs();
+        // What a model makes of equal answers is noise of its training, in which no input matters.
+        let varies: Vec<bool> = shown.iter().map(|shown| !shown.is_constant(&constant)).collect();
+        self.snapshot().model_insight(model, &inputs, (&shown, &varies), stop)
     }
 
     /// The model that drew the last round, where its file is there; nothing is trained. While a run goes on it is the

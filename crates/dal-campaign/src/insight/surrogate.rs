@@ -122,7 +122,7 @@ pub struct ModelInsight {
     pub n_labelled: usize,
     /// Members of the ensemble; 1 where there is none.
     pub members: usize,
-    /// Of each shown output how much each input matters; none where the model is constant.
+    /// Of each shown output how much each input matters; none where the model or all answers are constant.
     pub importance: Vec<Option<Vec<Importance>>>,
     /// Of each shown output its dependence on each input.
     pub dependence: Vec<Vec<Dependence>>,
@@ -177,6 +177,7 @@ impl Asked<'_> {
 
 impl Snapshot {
     /// What a model says of its problem. Nothing is trained; the random numbers are those of the campaign's seed alone.
+    /// Of each shown output it is told whether it varies.
     ///
     /// # Errors
     /// A stop, a model that cannot predict.
@@ -184,7 +185,7 @@ impl Snapshot {
         &self,
         model: &Model,
         axes: &[Axis],
-        shown: &[Shown],
+        (shown, varies): (&[Shown], &[bool]),
         stop: &Stop,
     ) -> Result<ModelInsight, CampaignError> {
         let effort = Effort::of(self.subject.outputs().len());
@@ -214,7 +215,8 @@ impl Snapshot {
                         mixed.slice_mut(s![.., axis.columns.clone()]).assign(&columns);
                     }
                 }
-                importance(&asked, &mixed, axes, &varying, effort.indices)?
+                let found = importance(&asked, &mixed, axes, &varying, effort.indices)?;
+                found.into_iter().zip(varies).map(|(of, varies)| of.filter(|_| *varies)).collect()
             }
         };
         let mut order = varying.clone();

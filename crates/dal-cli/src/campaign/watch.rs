@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dal_campaign::{ModelInsight, Status};
+use dal_campaign::{Folder, ModelInsight, Status};
 use dal_core::Stop;
 use dal_report::campaign::campaign_page;
 
@@ -240,7 +240,7 @@ fn check(head: &str, port: u16) -> Result<(&str, &str), Response> {
 }
 
 /// What tells one state of a campaign's files from another: sizes of what is only appended to, sizes and times of what
-/// may be edited, the models that are there.
+/// may be edited, the models that are there, whether a process is at work.
 fn version(folder: &Path) -> String {
     let mut hash = DefaultHasher::new();
     for name in ["log", "campaign.toml", "problem.toml"] {
@@ -251,6 +251,7 @@ fn version(folder: &Path) -> String {
     let models = fs::read_dir(folder.join("models")).into_iter().flatten().flatten();
     let finished = models.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "safetensors"));
     finished.count().hash(&mut hash);
+    Folder::is_written(folder).hash(&mut hash);
     format!("{:016x}", hash.finish())
 }
 

@@ -10,7 +10,7 @@ use crate::canvas::{Canvas, Role};
 use crate::figure::{Figure, SeriesStops, Stops};
 use crate::plot::{Drawn, Frame, LINE, Plane, canvas_with, draw_mark, fill, framed, page_position, stroke, units};
 use crate::style::dash;
-use crate::text::number;
+use crate::text::typeset as number;
 
 /// Points that a picture draws at most: the newest.
 pub(crate) const MOST_POINTS: usize = 500;
@@ -182,11 +182,8 @@ pub(crate) fn foretold(points: &[Foretold], output: &Output, k: usize, id: Strin
             canvas.series(Some(style), &[]);
             for p in shown.iter().filter(|p| style_of(p) == style) {
                 let (px, py) = at(p);
-                if let Some(sd) = p.sd[k] {
-                    let (low, high) = (p.predicted[k] - sd, p.predicted[k] + sd);
-                    // A logarithmic axis goes on for ever below.
-                    let low = if log && low <= 0.0 { 0.0 } else { scale.at(low).clamp(0.0, 1.0) };
-                    let bar = [(px, low), (px, scale.at(high).clamp(0.0, 1.0))];
+                if let Some((low, high)) = p.sd[k].and_then(|sd| bar_ends(p.predicted[k], sd, log)) {
+                    let bar = [(px, scale.at(low).clamp(0.0, 1.0)), (px, scale.at(high).clamp(0.0, 1.0))];
                     plane.draw(&PathElement::new(bar, stroke(Role::Series(style), 1.0)))?;
                 }
                 draw_mark(&plane, (px, py), style)?;
@@ -216,6 +213,17 @@ pub(crate) fn foretold(points: &[Foretold], output: &Output, k: usize, id: Strin
         output_title(output)
     );
     figure(id, title, alt, stops, draw)
+}
+
+/// Ends of a bar of one standard deviation about a prediction; of a logarithmic axis by half the width that it has
+/// there, so that no end lies below 0.
+fn bar_ends(predicted: f64, sd: f64, log: bool) -> Option<(f64, f64)> {
+    if !log {
+        return Some((predicted - sd, predicted + sd));
+    }
+    let width = ((predicted + sd) / (predicted - sd)).ln() / 2.0;
+    let half = if width.is_finite() { width } else { sd / predicted };
+    half.is_finite().then(|| (predicted * (-half).exp(), predicted * half.exp()))
 }
 
 /// Styles of states, in the order of the legend: those that occur.
@@ -361,6 +369,7 @@ pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -
         Ok(())
     };
     let mut marks = Vec::new();
+    let mut worst: Option<(f64, usize)> = None;
     for (a, column) in map.values.iter().enumerate() {
         for (b, value) in column.iter().enumerate() {
             let Some(value) = value else { continue };
@@ -373,6 +382,9 @@ pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -
                 }
                 None => format!("{} {first}", across.name),
             };
+            if worst.is_none_or(|(known, _)| *value > known) {
+                worst = Some((*value, marks.len()));
+            }
             marks.push(Mark {
                 at: (middle(at_x(edges[a]), at_x(edges[a + 1])), middle(at_y(up_edges[b]), at_y(up_edges[b + 1]))),
                 label,
@@ -381,11 +393,8 @@ pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -
             });
         }
     }
-    let worst = marks.iter().max_by(|a, b| {
-        let of = |mark: &Mark| mark.value.parse::<f64>().unwrap_or(0.0);
-        of(a).total_cmp(&of(b))
-    });
-    let most_words = worst.map_or(String::new(), |m| format!(" It is largest at {}: {}.", m.label, m.value));
+    let most_words = worst.and_then(|(_, place)| marks.get(place));
+    let most_words = most_words.map_or(String::new(), |m| format!(" It is largest at {}: {}.", m.label, m.value));
     let title = match map.up {
         Some(up) => format!("Spread over {} and {}", across.name, data.inputs[up].name),
         None => format!("Spread over {}", across.name),
@@ -402,4 +411,18 @@ fn scale_label(plane: &Plane, at: (f64, f64), text: &str) -> Drawn<()> {
     use plotters::style::text_anchor::{HPos, VPos};
     let style = crate::plot::text_style(HPos::Left, VPos::Center);
     plane.draw(&Text::new(text.to_owned(), at, style))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bar_ends;
+
+    #[test]
+    fn bars_of_a_logarithmic_axis_stay_above_zero() {
+        assert_eq!(bar_ends(2.0, 3.0, false), Some((-1.0, 5.0)));
+        let (low, high) = bar_ends(2.0, 1.0, true).unwrap();
+        assert!((low * high - 4.0).abs() < 1e-12 && ((high / low) - 3.0).abs() < 1e-12, "{low} {high}");
+        let (low, high) = bar_ends(2.0, 3.0, true).unwrap();
+        assert!((low - 2.0 * (-1.5_f64).exp()).abs() < 1e-12 && high > 8.0, "{low} {high}");
+    }
 }

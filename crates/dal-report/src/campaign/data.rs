@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Failed points, one after the other, from which on a campaign counts as stuck: of several rounds, and of one.
+const FEWEST_FAILED: (usize, usize) = (3, 8);
+
 /// The values of an input.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -51,6 +54,66 @@ pub struct Output {
     pub unit: String,
     /// Whether its axis is logarithmic.
     pub log: bool,
+    /// Whether all answers so far are equal: then nothing can be said of what it depends on.
+    pub constant: bool,
+}
+
+/// How a rule picks points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "by")]
+pub enum Picks {
+    /// Uniformly.
+    Evenly,
+    /// By where points lie, whatever the model says.
+    Space,
+    /// With known probabilities, larger ones where a score is larger.
+    Drawn {
+        /// Whether that is the disagreement of the model's members, or holds it as a factor.
+        by_spread: bool,
+    },
+    /// The best by a score.
+    Best {
+        /// Whether that is the disagreement of the model's members, or holds it as a factor.
+        by_spread: bool,
+    },
+}
+
+impl Picks {
+    /// Where the next points will lie, as in "more labels, drawn uniformly over the space".
+    pub fn aim(self) -> &'static str {
+        match self {
+            Self::Evenly => "drawn uniformly over the space",
+            Self::Space => "spread over the space, whatever the model says",
+            Self::Drawn { by_spread: true } => "more of them where the model is less sure",
+            Self::Drawn { by_spread: false } => "more of them where the rule expects to learn more",
+            Self::Best { by_spread: true } => "where the model is least sure",
+            Self::Best { by_spread: false } => "where the rule expects to learn most",
+        }
+    }
+
+    /// Where such points lie, as in "points that were asked for, which lie where the model was least sure".
+    pub(crate) fn lie(self) -> &'static str {
+        match self {
+            Self::Evenly => "which were drawn uniformly over the space",
+            Self::Space => "which are spread over the space, whatever the model said",
+            Self::Drawn { by_spread: true } => "more of which lie where the model was less sure",
+            Self::Drawn { by_spread: false } => "more of which lie where the rule expected to learn more",
+            Self::Best { by_spread: true } => "which lie where the model was least sure",
+            Self::Best { by_spread: false } => "which lie where the rule expected to learn most",
+        }
+    }
+}
+
+/// What a round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum RoundKind {
+    /// The design at the beginning.
+    Design,
+    /// An audit: its points are never learned.
+    Audit,
+    /// A rule's.
+    Rule(Picks),
 }
 
 /// What an error was measured by.
@@ -102,8 +165,12 @@ pub struct ErrorNow {
     pub validated: Option<f64>,
     /// The share of the variance that is explained there, of the logarithm for an output that is learned as such.
     pub explained: Option<f64>,
-    /// For an output that is learned as its logarithm: the typical relative error there, as a share.
+    /// For an output that is learned as its logarithm: the root mean square relative error there, as a share.
     pub relative: Option<f64>,
+    /// Whether it is learned as its logarithm.
+    pub log: bool,
+    /// Whether all answers so far are equal.
+    pub constant: bool,
 }
 
 /// An error of one series at one number of labels.
@@ -167,6 +234,9 @@ pub struct FailureKind {
     pub n: usize,
     /// What the last one said.
     pub words: String,
+    /// What they said, numbers taken out: the last one's words of each, and how many said the like; the most frequent
+    /// first.
+    pub reasons: Vec<(String, usize)>,
 }
 
 /// How failed points differ from answered ones in an input.
@@ -315,6 +385,8 @@ pub struct Network {
     pub network: String,
     /// How it was chosen, in a sentence.
     pub how: String,
+    /// Whether a model of it is trained.
+    pub trained: bool,
     /// Those that were compared.
     pub rungs: Vec<Rung>,
 }
@@ -326,6 +398,9 @@ pub struct RoundRow {
     pub round: usize,
     /// Its rule.
     pub rule: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: RoundKind,
     /// Labels that were known.
     pub n_labelled: usize,
     /// Points.
@@ -371,7 +446,7 @@ pub struct StoppingRule {
 /// What can be done next.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NextStep {
-    /// The command.
+    /// The command; empty where there is something else to do.
     pub command: String,
     /// What it is for.
     pub why: String,
@@ -408,6 +483,11 @@ pub struct CampaignData {
     pub answered_by: String,
     /// Of each output, then of all together.
     pub errors: Vec<ErrorNow>,
+    /// The mean error over the whole space of the last models, in standard deviations, and how many they are; none of
+    /// a single one.
+    pub pooled: Option<(Estimate, usize)>,
+    /// Outputs whose answers so far are all equal.
+    pub n_constant: usize,
     /// Level of the intervals.
     pub level: f64,
     /// The share of the space that has answers, with its interval, where points fail.
@@ -440,10 +520,46 @@ pub struct CampaignData {
     pub stopping: Vec<StoppingRule>,
     /// Whether something measures the error over the whole space.
     pub is_judged: bool,
+    /// Whether a process adds to the campaign now.
+    pub at_work: bool,
     /// What can be done next, the most useful first.
     pub next: Vec<NextStep>,
     /// Commands that repeat the campaign.
     pub repeat: Vec<String>,
+    /// Why these need not ask for the same points: "a run labelled several points at a time".
+    pub unrepeatable: Vec<String>,
     /// The files that these need: name and text.
     pub files: Vec<(String, String)>,
+}
+
+impl CampaignData {
+    /// The last rounds that brought no answer, one after the other: rounds and failed points; none where the last one
+    /// brought one, or where they are too few to speak of.
+    pub fn stuck(&self) -> Option<(usize, usize)> {
+        let of_rules = self.rounds.iter().rev().filter(|round| matches!(round.kind, RoundKind::Rule(_)));
+        // Nothing is known yet of a round whose points are all open.
+        let known = of_rules.skip_while(|round| round.by_state.0 + round.by_state.1 == 0);
+        let failed: Vec<usize> =
+            known.take_while(|round| round.by_state.0 == 0).map(|round| round.by_state.1).collect();
+        let n = failed.iter().sum();
+        let fewest = if failed.len() > 1 { FEWEST_FAILED.0 } else { FEWEST_FAILED.1 };
+        (n >= fewest).then_some((failed.len(), n))
+    }
+
+    /// Whether an error over the whole space is known.
+    pub fn is_measured(&self) -> bool {
+        let by_others =
+            |of: &ErrorNow| matches!(of.best, Some((_, by)) if !matches!(by, JudgedBy::CrossValidation { .. }));
+        self.errors.iter().any(by_others)
+    }
+
+    /// How the rounds' points were picked; of several rules the one that says least.
+    pub(crate) fn picked(&self) -> Option<Picks> {
+        let mut picks = self.rounds.iter().filter_map(|round| match round.kind {
+            RoundKind::Rule(picks) => Some(picks),
+            _ => None,
+        });
+        let first = picks.next()?;
+        Some(if picks.all(|other| other == first) { first } else { Picks::Best { by_spread: false } })
+    }
 }

@@ -9,8 +9,8 @@ use super::data::{Curve, Input, InputKind, Output, Ranged};
 use super::scale::{Scale, input_title, output_title, value_in_words, with_unit};
 use crate::canvas::{Canvas, Role, text_width};
 use crate::figure::Figure;
-use crate::plot::{Drawn, Frame, LINE, MARGINS, PAGE, TEXT, draw_mark, fill, framed, stroke, text_style};
-use crate::text::number;
+use crate::plot::{Drawn, Frame, LINE, MARGINS, PAGE, TEXT, draw_mark, fill, fitting, framed, stroke, text_style};
+use crate::text::typeset as number;
 
 /// How an output depends on an input. Curves of one output share an axis, so that slopes can be compared.
 pub(crate) fn dependence(curve: &Curve, axis: &[&Curve], input: &Input, output: &Output, id: String) -> Option<Figure> {
@@ -82,8 +82,7 @@ pub(crate) fn importance(
     let names: f64 = order.iter().map(|i| text_width(&inputs[*i].name, TEXT)).fold(0.0, f64::max);
     let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
     let left = ((1.1 * names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.5);
-    let most = order.iter().map(|i| shares[*i].1.high.max(shares[*i].0.high)).fold(1.0, f64::max);
-    let at_x = |v: f64| left + (1.0 - left) * (v.max(0.0) / most).min(1.0);
+    let at_x = |v: f64| left + (1.0 - left) * v.clamp(0.0, 1.0);
     let x_ticks: Vec<(f64, String)> =
         [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].iter().map(|v| (at_x(*v), format!("{:.0} %", 100.0 * v))).collect();
     let frame = Frame {
@@ -95,6 +94,8 @@ pub(crate) fn importance(
     };
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
         let plane = framed(area, &frame)?;
+        // Names stand to the left of 0 %, not on an axis.
+        plane.draw(&PathElement::new([(0.0, 0.0), (left - 0.003, 0.0)], stroke(Role::Paper, 3.0)))?;
         for (place, &i) in order.iter().enumerate() {
             let (first, total) = shares[i];
             let middle = 1.0 - (place as f64 + 0.5) / n as f64;
@@ -109,8 +110,8 @@ pub(crate) fn importance(
                 plane.draw(&PathElement::new([(at_x(of.low), y), (at_x(of.high), y)], stroke(role, 1.8)))?;
             }
             canvas.series(None, &[]);
-            let name = Text::new(inputs[i].name.clone(), (left - 0.015, middle), text_style(HPos::Right, VPos::Center));
-            plane.draw(&name)?;
+            let name = fitting(&inputs[i].name, MARGINS.0 + (left - 0.015) * plot_width);
+            plane.draw(&Text::new(name, (left - 0.015, middle), text_style(HPos::Right, VPos::Center)))?;
         }
         Ok(())
     };

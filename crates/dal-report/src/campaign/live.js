@@ -47,7 +47,7 @@
           await renew();
         }
         version = found;
-        const words = "renewed as the campaign goes on";
+        const words = "(up to date)";
         if (status.textContent !== words) status.textContent = words;
       } else {
         status.textContent = "paused";

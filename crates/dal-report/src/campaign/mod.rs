@@ -19,7 +19,7 @@ mod words;
 
 pub use self::data::{
     AskedRow, CampaignData, Curve, ErrorNow, Estimate, Failing, FailureKind, Foretold, Input, InputKind, JudgedBy, Map,
-    ModelData, Network, NextStep, Output, Pending, Place, Profile, Ranged, RoundRow, Rung, StoppingRule, Trend,
-    TrendMark, Unsure,
+    ModelData, Network, NextStep, Output, Pending, Picks, Place, Profile, Ranged, RoundKind, RoundRow, Rung,
+    StoppingRule, Trend, TrendMark, Unsure,
 };
 pub use self::page::{campaign_page, write_campaign_page};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::data::{CampaignData, JudgedBy, ModelData};
+use super::data::{CampaignData, JudgedBy, ModelData, Picks, RoundKind};
 use super::words::{answers, failing_in_words};
 use super::{charts, effects, tables};
 use crate::error::ReportError;
@@ -13,7 +13,7 @@ use crate::files::Files;
 use crate::page::{CSS, JS, figure_html, key};
 use crate::style::{colour, marker, page_rules};
 use crate::table::{Table, glued};
-use crate::text::{count, list, number};
+use crate::text::{count, list, typeset as number};
 
 /// Scripts of a page that is served while the campaign goes on.
 const LIVE_JS: &str = include_str!("live.js");
@@ -197,7 +197,7 @@ impl Sign {
 /// Figures side by side, with what their colours and marks mean.
 fn figures(figures: &[Figure], sign: Sign, legend: &[(usize, String)]) -> Markup {
     html! {
-        @if legend.len() > 1 {
+        @if !legend.is_empty() {
             ul.legend { @for (style, name) in legend { li { (sign.drawn(*style)) (name) } } }
         }
         div.figures { @for figure in figures { (shown(figure)) } }
@@ -234,19 +234,53 @@ fn errors(data: &CampaignData) -> Markup {
         .filter(|(style, _)| used(*style))
         .map(|(style, name)| (*style, (*name).to_owned()))
         .collect();
+    let has_intervals = data.errors.iter().any(|of| of.best.is_some_and(|(estimate, _)| estimate.interval.is_some()));
     html! {
         @if data.errors.iter().all(|of| of.best.is_none()) { p { "No error is known yet." } }
         @else { (tables::errors(data).html()) }
         (of_many(data))
         @match data.errors.iter().find_map(|of| of.best) {
             Some((_, JudgedBy::CrossValidation { .. })) => p {
-                "Cross-validation trains on two thirds of the labels and predicts the rest, in turn. The labels lie where rounds asked,
-                not evenly over the space, so its error is no promise about a point of your own." },
-            Some(_) => p { "The intervals allow for few and skewed errors (a bootstrap of the logarithm)." },
-            None => {}
+                "Cross-validation trains on two thirds of the labels and predicts the rest, in turn."
+                @if !matches!(data.picked(), None | Some(Picks::Evenly)) {
+                    " The labels lie where rounds asked, not evenly over the space, so its error is no promise about a point of
+                    your own."
+                }
+            },
+            Some(_) if has_intervals => p { "The intervals allow for few and skewed errors (a bootstrap of the logarithm)." },
+            _ => {}
         }
-        @if trends.is_empty() { p { "There is no round after the first design yet, so nothing changes over the labels." } }
+        @if trends.is_empty() {
+            @match data.rounds.iter().filter(|round| matches!(round.kind, RoundKind::Rule(_))).count() {
+                0 => p { "There is no round after the first design yet, so nothing changes over the labels." },
+                n => p { "The " (count(n, "round")) " after the first design brought nothing yet that an error could be taken from." }
+            }
+        }
         @else { (figures(&trends, Sign::Line, &legend)) }
+    }
+}
+
+/// How hard the points of rounds are, by how they were picked.
+fn harder(picks: Option<Picks>) -> &'static str {
+    match picks {
+        None | Some(Picks::Evenly) => {
+            "Points of a round are drawn uniformly, so they are as hard as the rest of the space."
+        }
+        Some(Picks::Space) => {
+            "Points of a round are spread over the space whatever the model says, so they are about as hard as the rest of it."
+        }
+        Some(Picks::Drawn { by_spread: true }) => {
+            "More points of a round lie where the model is less sure: as a rule they are harder than the rest of the space, \
+             except those that are never learned."
+        }
+        Some(Picks::Best { by_spread: true }) => {
+            "Points of a round are chosen where the model is least sure: as a rule they are harder than the rest of the space, \
+             except those that are never learned."
+        }
+        Some(Picks::Drawn { .. } | Picks::Best { .. }) => {
+            "Points of a round are chosen where the rule expects to learn most, so they do not stand for the whole space, \
+             except those that are never learned."
+        }
     }
 }
 
@@ -273,9 +307,11 @@ fn foretold(data: &CampaignData) -> Markup {
     html! {
         @if drawn.is_empty() { p { "No point was predicted before it was measured yet." } }
         @else {
-            p { "Each point as the model of that round predicted it before it was measured, so nothing here was fitted. Points of a round
-                are chosen where the model is unsure: they are harder than the rest of the space, except those that are never learned.
-                Bars are one standard deviation of the ensemble."
+            p { "Each point as the model of that round predicted it before it was measured, so nothing here was fitted. "
+                (harder(data.picked()))
+                " Bars are one standard deviation of the ensemble"
+                @if data.outputs.iter().any(|output| output.log) { ", on a logarithmic axis by half its width there" }
+                "."
                 @if data.foretold.len() > charts::MOST_POINTS { " Only the newest " (charts::MOST_POINTS) " of " (data.foretold.len()) " are drawn." }
             }
             (figures(&drawn, Sign::Mark, &legend))
@@ -323,7 +359,9 @@ fn points(data: &CampaignData) -> Markup {
             @if !differ.is_empty() { p { "Failed points are not spread like the others: " (glued(&differ.join("; "))) "." } }
             @if !data.pending.is_empty() { (tables::pending(data).html_folded()) }
             @if drawn.len() > 1 && data.inputs.len() > PAIRED {
-                p.soft { "Drawn over the inputs in which failed points differ from answered ones, then over those that matter most." }
+                p.soft { "Drawn over " (PAIRED) " of " (data.inputs.len()) " inputs: "
+                    @if !data.failing.is_empty() { "those in which failed points differ from answered ones, then " }
+                    "those that matter most." }
             }
             @if data.points.len() > charts::MOST_POINTS {
                 p.soft { "Only the newest " (charts::MOST_POINTS) " of " (data.points.len()) " points are drawn." }
@@ -360,6 +398,12 @@ fn unsure(data: &CampaignData) -> Markup {
             .enumerate()
             .filter_map(|(k, map)| charts::map(data, unsure, map, format!("unsure-{k}")))
             .collect();
+        let holes = unsure.maps.iter().any(|map| map.values.iter().flatten().any(Option::is_none));
+        let is_mapped = |i: usize| unsure.maps.iter().any(|map| map.across == i || map.up == Some(i));
+        let not_mapped: Vec<String> = match maps.is_empty() {
+            true => Vec::new(),
+            false => model.order.iter().filter(|i| !is_mapped(**i)).map(|i| data.inputs[*i].name.clone()).collect(),
+        };
         let factors: Vec<String> = data
             .outputs
             .iter()
@@ -368,11 +412,17 @@ fn unsure(data: &CampaignData) -> Markup {
             .collect();
         html! {
             p { "The spread is how far the " (model.members) " members of the ensemble lie apart, in standard deviations of the outputs,
-                averaged over the inputs that are not drawn. It says where another label would teach most, and is no error by itself."
+                averaged over the inputs that are not drawn. It is the model's own doubt, and no error: where all members are wrong
+                alike it is small."
                 @if !factors.is_empty() { " Times " (list(&factors)) " it is a 90 % interval for a new answer." }
                 @if unsure.left_out > 0.0 {
-                    " Where points rather fail nothing is drawn (" (glued(&format!("{:.0} %", 100.0 * unsure.left_out))) " of the space)."
-                }
+                    " Points that rather fail are left out of it (" (glued(&format!("{:.0} %", 100.0 * unsure.left_out))) " of the space)"
+                    @if holes { "; a cell of a map is empty where none is left." } @else { "; every cell of the maps has others." }
+                } @else if holes { " A cell of a map is empty where the space has no point." }
+            }
+            @if !not_mapped.is_empty() {
+                p.soft { "Maps are drawn over the " (model.order.len() - not_mapped.len()) " inputs that matter most, of "
+                    (model.order.len()) "; not drawn: " (list(&not_mapped)) "." }
             }
             (tables::unsure(data, unsure).html())
             (figures(&maps, Sign::Bar, &[]))
@@ -386,6 +436,9 @@ fn dependence(data: &CampaignData) -> Markup {
         let drawn: Vec<usize> = model.order.iter().copied().take(each).collect();
         let mut curves = Vec::new();
         for (k, (output, of)) in data.outputs.iter().zip(&model.dependence).enumerate() {
+            if output.constant {
+                continue;
+            }
             let axis: Vec<_> = drawn.iter().filter_map(|i| of.get(*i)).collect();
             for &i in &drawn {
                 if let Some(curve) = of.get(i).filter(|curve| !curve.x.is_empty()) {
@@ -394,14 +447,18 @@ fn dependence(data: &CampaignData) -> Markup {
             }
         }
         let logs: Vec<String> = data.outputs.iter().filter(|o| o.log).map(|o| o.name.clone()).collect();
+        let constant: Vec<String> = data.outputs.iter().filter(|o| o.constant).map(|o| o.name.clone()).collect();
+        let others: Vec<String> = model.order.iter().skip(each).map(|i| data.inputs[*i].name.clone()).collect();
         html! {
+            @if !constant.is_empty() { p { "Constant so far, so not drawn: " (list(&constant)) "." } }
             p { "Each curve is the model's mean over the whole space with one input held (partial dependence); the band is where the members'
                 own curves lie. All curves of an output share one axis, so that steep means important."
                 @if !logs.is_empty() { " Of " (list(&logs)) " it is the mean of the logarithm." }
                 " A mean hides what inputs do together: the next section says how much that is."
             }
             @if drawn.len() < model.order.len() {
-                p.soft { "Only the " (drawn.len()) " inputs that matter most are drawn, of " (model.order.len()) "." }
+                p.soft { "Only the " (drawn.len()) " inputs that matter most are drawn, of " (model.order.len()) "; not drawn: "
+                    (list(&others)) "." }
             }
             div.small { (figures(&curves, Sign::Line, &[])) }
         }
@@ -416,6 +473,7 @@ fn importance(data: &CampaignData) -> Markup {
             .iter()
             .zip(&model.importance)
             .enumerate()
+            .filter(|(_, (output, _))| !output.constant)
             .filter_map(|(k, (output, of))| {
                 effects::importance(of.as_ref()?, &bars, &data.inputs, output, format!("importance-{k}"))
             })
@@ -425,9 +483,11 @@ fn importance(data: &CampaignData) -> Markup {
             .outputs
             .iter()
             .zip(&model.importance)
-            .filter(|(_, of)| of.is_none())
+            .filter(|(output, of)| of.is_none() && !output.constant)
             .map(|(output, _)| output.name.clone())
             .collect();
+        let equal: Vec<String> = data.outputs.iter().filter(|o| o.constant).map(|o| o.name.clone()).collect();
+        let others: Vec<String> = model.order.iter().skip(MOST_BARS).map(|i| data.inputs[*i].name.clone()).collect();
         html! {
             p { "Sobol's indices of the model over the space: if an input alone were known exactly, the variance of the output would fall by
                 the lower bar; the upper bar adds what the input does together with others. They are the model's, so they are as good as it
@@ -438,7 +498,12 @@ fn importance(data: &CampaignData) -> Markup {
                 }
             }
             @if !constant.is_empty() { p { "The model says the same everywhere of " (list(&constant)) ", so that no input matters to it." } }
-            (figures(&drawn, Sign::Bar, &legend))
+            @if !equal.is_empty() { p { "Constant so far, so that no input matters to it: " (list(&equal)) "." } }
+            @if !others.is_empty() && !drawn.is_empty() {
+                p.soft { "Drawn are the " (bars.len()) " inputs that matter most, of " (model.order.len()) "; in the table alone: "
+                    (list(&others)) "." }
+            }
+            @if !drawn.is_empty() { (figures(&drawn, Sign::Bar, &legend)) }
             (tables::importance(data, model).html_folded())
         }
     })
@@ -446,10 +511,16 @@ fn importance(data: &CampaignData) -> Markup {
 
 fn asked(data: &CampaignData) -> Markup {
     html! {
-        @if data.rounds.is_empty() { p { "Nothing was asked for; " (count(data.adopted, "point")) " came by itself." } }
+        @if data.rounds.is_empty() {
+            p { "Nothing was asked for yet"
+                @if data.adopted > 0 { "; " (count(data.adopted, "point")) " came without being asked for" }
+                "."
+            }
+        }
         @else {
-            p { "A round is drawn at one time: by a space-filling design at the beginning, then by a rule that looks at the model. Disagreement
-                is how far the members of the ensemble lay apart at the point, in the model's units; distance is that to the nearest known
+            p { "A round is drawn at one time: by a space-filling design at the beginning, then by a rule"
+                @if !matches!(data.picked(), None | Some(Picks::Evenly | Picks::Space)) { " that looks at the model" }
+                ". Disagreement is how far the members of the ensemble lay apart at the point, in the model's units; distance is that to the nearest known
                 point, in a space whose every input goes from −1 to 1."
                 @if data.adopted > 0 { " " (count(data.adopted, "point")) " came without being asked for." }
             }
@@ -464,7 +535,10 @@ fn network(data: &CampaignData) -> Markup {
         @match &data.network {
             None => p { "No network was chosen yet: that needs labels." },
             Some(network) => {
-                p { "In use: " (network.network) ". " (in_code(&network.how)) }
+                p {
+                    @if network.trained { "In use: " } @else { "No model is trained now; the next one will be " }
+                    (network.network) ". " (in_code(&network.how))
+                }
                 @if !network.rungs.is_empty() { (tables::ladder(network).html()) }
             }
         }
@@ -482,7 +556,14 @@ fn stopping(data: &CampaignData) -> Markup {
 
 fn repeat(data: &CampaignData) -> Markup {
     html! {
-        p { "With the files below in place, these commands ask for the same points and train the same models:" }
+        p { "With the problem file below, and campaign.toml put into the campaign's folder after the first command,"
+            @if data.unrepeatable.is_empty() { " these commands ask for the same points and train the same models:" }
+            @else {
+                " these commands repeat the campaign, though not point for point, because " (list(&data.unrepeatable)) ": which
+                points are asked for next depends on when answers come. Tables that are told then need answers to the points that are
+                asked for then:"
+            }
+        }
         pre tabindex="0" { code { @for command in &data.repeat { (command) "\n" } } }
         @for (name, text) in &data.files {
             details { summary { (name) } pre tabindex="0" { code { (text) } } }

@@ -1,11 +1,19 @@
 //! Axes of the campaign's pictures: numbers, logarithms, whole numbers and levels on the unit line.
 
+use std::collections::BTreeSet;
+
 use crate::campaign::data::{Input, InputKind, Output};
 use crate::plot::{LogScale, linear_ticks};
-use crate::text::number;
+use crate::text::{digits, typeset as number};
 
-/// Letters of a level's name that fit under a tick, and beside one.
+/// Letters of a level's name that fit under a tick, and beside one, at most.
 const SHORT: (usize, usize) = (10, 6);
+/// Letters of a level's name that say anything.
+const LEAST: usize = 3;
+/// Letters that fit along the horizontal axis, and lines of them along the upright one.
+const ROOM: (usize, usize) = (50, 16);
+/// The share of their size by which numbers differ that count as different: less is a model's rounding.
+const ALIKE: f64 = 1e-5;
 /// Whole numbers up to which each has a tick.
 const FEW: i64 = 8;
 
@@ -17,6 +25,8 @@ const NARROW: f64 = 1.5;
 pub(crate) enum Scale {
     /// Evenly.
     Linear { low: f64, high: f64, ticks: Vec<(f64, String)> },
+    /// Levels by name, evenly.
+    Levels(Vec<String>),
     /// Evenly in the logarithm.
     Log(LogScale),
 }
@@ -37,7 +47,7 @@ impl Scale {
         let low = values.iter().copied().reduce(f64::min)?;
         let high = values.iter().copied().reduce(f64::max)?;
         let margin = match high - low {
-            width if width > 0.0 => 0.05 * width,
+            width if width > ALIKE * high.abs().max(low.abs()) => 0.05 * width,
             _ => (0.05 * high.abs()).max(0.5),
         };
         Some(Self::between(low - margin, high + margin))
@@ -45,8 +55,9 @@ impl Scale {
 
     /// Between two numbers, exactly.
     pub(crate) fn between(low: f64, high: f64) -> Self {
-        let ticks = linear_ticks(low, high).into_iter().map(|v| (v, number(v))).collect();
-        Self::Linear { low, high, ticks }
+        let ticks = linear_ticks(low, high);
+        let labels = labels(&ticks);
+        Self::Linear { low, high, ticks: ticks.into_iter().zip(labels).collect() }
     }
 
     /// Of an input.
@@ -61,16 +72,13 @@ impl Scale {
                 let (from, to) = (*low as f64 - 0.5, *high as f64 + 0.5);
                 match high - low < FEW {
                     true => {
-                        let ticks = (*low..=*high).map(|v| (v as f64, v.to_string())).collect();
+                        let ticks = (*low..=*high).map(|v| (v as f64, v.to_string().replace('-', "−"))).collect();
                         Self::Linear { low: from, high: to, ticks }
                     }
                     false => Self::between(from, to),
                 }
             }
-            Some(InputKind::Levels { names }) => {
-                let ticks = names.iter().enumerate().map(|(level, name)| (level as f64, short(name, SHORT.0)));
-                Self::Linear { low: -0.5, high: names.len() as f64 - 0.5, ticks: ticks.collect() }
-            }
+            Some(InputKind::Levels { names }) => Self::Levels(names.clone()),
             None => Self::between(0.0, 1.0),
         }
     }
@@ -79,30 +87,69 @@ impl Scale {
     pub(crate) fn at(&self, value: f64) -> f64 {
         match self {
             Self::Linear { low, high, .. } => (value - low) / (high - low),
+            Self::Levels(names) => (value + 0.5) / names.len().max(1) as f64,
             Self::Log(scale) => scale.at(value),
         }
     }
 
     /// The same for an axis that goes upwards, where there is less room.
     pub(crate) fn ticks_upwards(&self) -> Vec<(f64, String)> {
-        self.ticks().into_iter().map(|(at, label)| (at, short(&label, SHORT.1))).collect()
+        match self {
+            Self::Levels(names) => self.levels(names, SHORT.1, names.len().div_ceil(ROOM.1).max(1)),
+            _ => self.ticks(),
+        }
+    }
+
+    /// Every so many levels with their names in so many letters.
+    fn levels(&self, names: &[String], letters: usize, every: usize) -> Vec<(f64, String)> {
+        let short = short(names, letters);
+        let places = short.into_iter().enumerate().step_by(every);
+        places.map(|(level, name)| (self.at(level as f64), name)).collect()
     }
 
     /// Ticks as (place, label).
     pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         match self {
             Self::Linear { ticks, .. } => ticks.iter().map(|(v, label)| (self.at(*v), label.clone())).collect(),
-            Self::Log(scale) => scale.ticks(),
+            Self::Levels(names) => {
+                // Many levels have shorter names, then names at some of them alone.
+                let n = names.len().max(1);
+                let letters = (ROOM.0 / n).saturating_sub(1).clamp(LEAST, SHORT.0);
+                let every = (n * (letters + 1)).div_ceil(ROOM.0).max(1);
+                self.levels(names, letters, every)
+            }
+            Self::Log(scale) => scale.ticks().into_iter().map(|(at, label)| (at, label.replace('-', "−"))).collect(),
         }
     }
 }
 
-/// A name of so many letters at most.
-fn short(name: &str, most: usize) -> String {
-    if name.chars().count() <= most {
-        return name.to_owned();
+/// Labels of evenly spaced numbers, with as many digits as tell how far apart they are.
+fn labels(values: &[f64]) -> Vec<String> {
+    let step = values.windows(2).map(|two| two[1] - two[0]).fold(f64::INFINITY, f64::min);
+    let of = |n: usize| -> Vec<String> { values.iter().map(|v| digits(*v, n)).collect() };
+    let tells = |labels: &[String]| {
+        let read = labels.iter().zip(values).map(|(label, v)| (label.parse::<f64>().unwrap_or(*v) - v).abs());
+        read.fold(0.0, f64::max) <= 0.01 * step
+    };
+    let found = (3..=12).map(of).find(|labels| tells(labels)).unwrap_or_else(|| of(12));
+    found.into_iter().map(|label| label.replace('-', "−")).collect()
+}
+
+/// Names of so many letters at most: their beginnings, or their ends where beginnings are alike.
+fn short(names: &[String], most: usize) -> Vec<String> {
+    let is_long = |name: &String| name.chars().count() > most;
+    let of = |cut: fn(&str, usize) -> String| -> Vec<String> {
+        names.iter().map(|name| if is_long(name) { cut(name, most - 1) } else { name.clone() }).collect()
+    };
+    let fronts = of(|name, kept| name.chars().take(kept).chain(['…']).collect());
+    let differ: BTreeSet<&String> = fronts.iter().collect();
+    if differ.len() == names.len() {
+        return fronts;
     }
-    name.chars().take(most - 1).chain(['…']).collect()
+    of(|name, kept| {
+        let skipped = name.chars().count() - kept;
+        ['…'].into_iter().chain(name.chars().skip(skipped)).collect()
+    })
 }
 
 /// "load in N".
@@ -124,7 +171,7 @@ pub(crate) fn output_title(output: &Output) -> String {
 pub(crate) fn value_in_words(input: &Input, position: f64) -> String {
     match &input.kind {
         Some(InputKind::Levels { names }) => names.get(position.round() as usize).cloned().unwrap_or_default(),
-        Some(InputKind::Whole { .. }) => format!("{position:.0}"),
+        Some(InputKind::Whole { .. }) => format!("{position:.0}").replace('-', "−"),
         _ => with_unit(&number(position), &input.unit),
     }
 }
@@ -140,7 +187,8 @@ pub(crate) fn bin_in_words(input: &Input, low: f64, high: f64) -> String {
         Some(InputKind::Levels { names }) => names.get((low + 0.5).round() as usize).cloned().unwrap_or_default(),
         Some(InputKind::Whole { .. }) => {
             let (first, last) = ((low + 0.5).floor().max(low.ceil()), (high - 0.5).ceil().min(high.floor()));
-            if last <= first { format!("{first:.0}") } else { format!("{first:.0} to {last:.0}") }
+            let words = if last <= first { format!("{first:.0}") } else { format!("{first:.0} to {last:.0}") };
+            words.replace('-', "−")
         }
         _ => with_unit(&format!("{} to {}", number(low), number(high)), &input.unit),
     }
@@ -162,11 +210,26 @@ mod tests {
         let scale = Scale::of_input(&levels);
         assert_eq!(scale.ticks(), [(0.25, "steel".into()), (0.75, "a very lo…".into())]);
         assert_eq!(scale.ticks_upwards()[1].1, "a ver…");
+        // Many names are shorter, and not at every level.
+        let many = input(InputKind::Levels { names: (0..30).map(|k| format!("level {k}")).collect() });
+        let scale = Scale::of_input(&many);
+        assert_eq!((scale.ticks().len(), scale.ticks()[1].1.as_str()), (10, "… 3"));
+        assert!(scale.ticks_upwards().len() <= 16);
         let few = Scale::of_input(&input(InputKind::Whole { low: 1, high: 4, log: false }));
         assert_eq!((few.at(1.0), few.ticks().len()), (0.125, 4));
         assert!(Scale::of_values([], false).is_none() && Scale::of_values([-1.0], true).is_none());
         let one = Scale::of_values([3.0], false).unwrap();
         assert!((one.at(3.0) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ticks_tell_neighbours_apart() {
+        assert_eq!(labels(&[3.5, 3.500_25, 3.5005]), ["3.5", "3.50025", "3.5005"]);
+        assert_eq!(labels(&[-1.0, 0.0, 1.0]), ["−1", "0", "1"]);
+        // What differs by rounding alone is one value.
+        let alike = Scale::of_values([3.5, 3.5 + 1e-9], false).unwrap();
+        let ticks: Vec<String> = alike.ticks().into_iter().map(|(_, label)| label).collect();
+        assert!(ticks.windows(2).all(|two| two[0] != two[1]) && (alike.at(3.5) - 0.5).abs() < 1e-6, "{ticks:?}");
     }
 
     #[test]

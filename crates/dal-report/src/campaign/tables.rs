@@ -4,10 +4,12 @@ use super::data::{CampaignData, JudgedBy, ModelData, Network, Unsure};
 use super::scale::bin_in_words;
 use super::words::off_by;
 use crate::table::{Entry, Row, Table};
-use crate::text::number;
+use crate::text::typeset as number;
 
 /// Pending points that are listed.
 const MOST_PENDING: usize = 100;
+/// Reasons of a kind of failure that are listed: the most frequent.
+const MOST_REASONS: usize = 10;
 /// Points that are listed with the reasons for them: the newest.
 const MOST_ASKED: usize = 200;
 
@@ -36,7 +38,10 @@ fn judged_in_words(by: JudgedBy) -> String {
 
 pub(crate) fn errors(data: &CampaignData) -> Table {
     let rows = data.errors.iter().map(|of| {
-        let name = of.output.clone().unwrap_or_else(|| "all outputs together".into());
+        let name = of.output.clone().unwrap_or_else(|| match data.n_constant {
+            0 => "all outputs together".into(),
+            _ => "the outputs that vary, together".into(),
+        });
         let unit = if of.output.is_some() { of.unit.clone() } else { "standard deviations".into() };
         let estimate = of.best.map(|(estimate, _)| estimate);
         let interval = estimate.and_then(|e| e.interval);
@@ -50,15 +55,35 @@ pub(crate) fn errors(data: &CampaignData) -> Table {
             ),
             of.best.map_or_else(|| Entry::text("–").with_class("none"), |(_, by)| Entry::text(judged_in_words(by))),
             Entry::optional(of.validated, number),
-            Entry::optional(of.relative, off_by),
-            Entry::optional(of.explained, |r2| format!("{r2:.3}")),
+            Entry::optional(of.relative.filter(|_| !of.constant), off_by),
+            // What is less than all is not rounded up to it.
+            match of.constant {
+                true => Entry::text("constant so far").with_class("none"),
+                false => Entry::optional(of.explained, |r2| {
+                    format!("{:.3}", if r2 < 1.0 { r2.min(0.999) } else { r2 }).replace('-', "−")
+                }),
+            },
         ])
     });
     let interval = format!("{:.0} % interval", 100.0 * data.level);
+    let mut caption = "Root mean square errors: the best estimate that there is of each, and behind it those of \
+                       cross-validation"
+        .to_owned();
+    if data.errors.iter().any(|of| of.log) {
+        caption += "; of outputs that are learned as logarithms the relative error and the variance are those of the logarithm";
+    }
+    let listed = data.errors.iter().filter(|of| of.output.is_some()).count();
+    if listed < data.n_outputs {
+        caption += &format!(
+            "; of {} outputs those that are drawn and the worst in cross-validation are listed",
+            data.n_outputs
+        );
+    }
+    caption += ".";
     let mut found = table(
         "errors",
-        "Root mean square errors: the best estimate that there is of each, and those of cross-validation beside it.",
-        &["output", "unit", "error", "", "judged by", "cross-validated", "typically off by", "variance explained"],
+        &caption,
+        &["output", "unit", "error", "", "judged by", "cross-validated", "relative there", "variance explained there"],
         rows.collect(),
     );
     found.columns[3] = interval;
@@ -84,9 +109,12 @@ pub(crate) fn counts(data: &CampaignData) -> Table {
 }
 
 pub(crate) fn failures(data: &CampaignData) -> Table {
-    let rows =
-        data.failures.iter().map(|kind| row(vec![Entry::text(&kind.kind), whole(kind.n), Entry::text(&kind.words)]));
-    table("failures", "Failed points by kind", &["kind", "points", "the last one said"], rows.collect())
+    let rows = data.failures.iter().flat_map(|kind| {
+        let said = kind.reasons.iter().take(MOST_REASONS);
+        said.map(|(words, n)| row(vec![Entry::text(&kind.kind), whole(*n), Entry::text(words)]))
+    });
+    let caption = "Failed points by kind: with what the last one said of each that differ by more than numbers";
+    table("failures", caption, &["kind", "points", "words"], rows.collect())
 }
 
 pub(crate) fn pending(data: &CampaignData) -> Table {
@@ -144,23 +172,23 @@ pub(crate) fn importance(data: &CampaignData, model: &ModelData) -> Table {
         let Some(of) = of else { continue };
         for &i in &model.order {
             let (first, total) = of[i];
-            // Without a sign before a zero.
-            let two = |v: f64| format!("{:.2}", if v.abs() < 0.005 { 0.0 } else { v });
+            // By chance estimates lie a little outside of what a share can be.
+            let two = |v: f64| format!("{:.2}", v.clamp(0.0, 1.0));
             let range = |low: f64, high: f64| Entry::text(format!("{} to {}", two(low), two(high)));
             rows.push(row(vec![
                 Entry::text(&data.inputs[i].name),
                 Entry::text(&output.name),
-                Entry::number(first.value, two(first.value)),
+                Entry::number(first.value.clamp(0.0, 1.0), two(first.value)),
                 range(first.low, first.high),
-                Entry::number(total.value, two(total.value)),
+                Entry::number(total.value.clamp(0.0, 1.0), two(total.value)),
                 range(total.low, total.high),
             ]));
         }
     }
     table(
         "importance",
-        "Sobol's indices: of each output the share of its variance that an input explains by itself and has a part in. By \
-         chance they can lie a little below 0 or above 1.",
+        "Sobol's indices: of each output the share of its variance that an input explains by itself and has a part in. \
+         Estimates that lie below 0 or above 1 by chance are shown as these.",
         &["input", "output", "first order", "members", "total", "members"],
         rows,
     )

@@ -1,14 +1,18 @@
 //! The questions at the top of a campaign's page, answered in sentences.
 
 use super::charts::estimate_in_words;
-use super::data::{CampaignData, ErrorNow, Failing, JudgedBy, Trend, TrendMark, Unsure};
+use super::data::{CampaignData, ErrorNow, Failing, FailureKind, JudgedBy, NextStep, Picks, Trend, TrendMark, Unsure};
 use super::scale::{bin_in_words, with_unit};
-use crate::text::{count, list, number};
+use crate::text::{count, list, typeset as number};
 
 /// Outputs that the first answer names one by one.
 const NAMED: usize = 6;
+/// What failed points said that is repeated, at most.
+const REASONS: usize = 3;
 /// How much larger than the mean the spread of a range is before it is named.
 const UNSURE: f64 = 1.25;
+/// The same for a cell of a map, which holds fewer points.
+const UNSURE_CELL: f64 = 1.5;
 /// Ranges that are named.
 const RANGES: usize = 4;
 
@@ -25,34 +29,107 @@ pub(crate) fn answers(data: &CampaignData) -> Vec<Answer> {
     vec![how_good(data), where_not(data), what_failed(data), what_next(data), may_stop(data)]
 }
 
+/// A share in per cent; what is less than all of it is not called 100 %.
 fn percent(share: f64) -> String {
     let value = 100.0 * share;
     if value < 10.0 && value > 0.0 {
         format!("{} %", number((10.0 * value).round() / 10.0))
+    } else if value > 99.0 && value < 100.0 {
+        format!("{} %", number((10.0 * value).floor() / 10.0))
     } else {
         format!("{value:.0} %")
     }
 }
 
-/// A typical relative error: a share of the value, or a factor where it is large.
+/// A relative error: a share of the value, or a factor where it is large.
 pub(crate) fn off_by(relative: f64) -> String {
     if relative < 0.5 { percent(relative) } else { format!("a factor of {}", number(1.0 + relative)) }
 }
 
-/// One output's error: "deflection 0.31 mm (0.25 to 0.42 mm)".
+/// One output's error: "deflection: 0.31 mm (0.25 to 0.42 mm)". What cross-validation says stands beside an error that
+/// comes from there alone.
 fn error_item(of: &ErrorNow) -> Option<String> {
     let name = of.output.as_deref()?;
-    let mut words = match &of.best {
-        Some((estimate, _)) => format!("{name}: {}", estimate_in_words(estimate.rmse, estimate.interval, &of.unit)),
-        None => return None,
-    };
+    if of.constant {
+        return Some(format!("{name}: constant, all answers so far are equal"));
+    }
+    let (estimate, judged) = of.best.as_ref()?;
+    let mut words = format!("{name}: {}", estimate_in_words(estimate.rmse, estimate.interval, &of.unit));
+    if !matches!(judged, JudgedBy::CrossValidation { .. }) {
+        return Some(words);
+    }
     if let Some(relative) = of.relative {
-        words += &format!(", in cross-validation typically off by {}", off_by(relative));
+        words += &format!(", off by {} (root mean square of the logarithm's errors)", off_by(relative));
     }
     if let Some(explained) = of.explained {
-        words += &format!("; {} of its variance explained", percent(explained.max(0.0)));
+        let what = if of.log { "the variance of its logarithm" } else { "its variance" };
+        words += &format!("; {} of {what} explained", percent(explained.max(0.0)));
     }
     Some(words)
+}
+
+/// What failed points said, the most frequent first: "it yields at 31 MPa (12 times the like)".
+fn reasons_in_words(kind: &FailureKind) -> String {
+    let said: Vec<String> = kind
+        .reasons
+        .iter()
+        .filter(|(words, _)| !words.is_empty())
+        .take(REASONS)
+        .map(|(words, n)| if *n > 1 { format!("“{words}” ({n} times the like)") } else { format!("“{words}”") })
+        .collect();
+    let more = kind.reasons.len().saturating_sub(REASONS);
+    match (said.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => list(&said),
+        (false, more) => format!("{} and {}", said.join(", "), count(more, "other reason")),
+    }
+}
+
+/// That the last rounds brought no answer.
+fn stuck_in_words(data: &CampaignData) -> Option<String> {
+    let (rounds, failed) = data.stuck()?;
+    let which = if rounds == 1 { "The last round".to_owned() } else { format!("The last {rounds} rounds") };
+    let most = data.failures.iter().max_by_key(|kind| kind.n).map(reasons_in_words).unwrap_or_default();
+    let said = if most.is_empty() { String::new() } else { format!(": {most}") };
+    Some(format!("{which} brought no answer, all {failed} points failed{said}. The model has learned nothing since."))
+}
+
+/// Where the points of cross-validation lie, and what that makes of its error.
+fn where_they_lie(data: &CampaignData) -> String {
+    match data.picked() {
+        None if data.rounds.is_empty() => "It speaks of the points that were told, wherever they lie, and of models of two \
+             thirds of them; nothing measures the error over the whole space yet."
+            .to_owned(),
+        None => "These are the points of the first design, spread over the space, but each model learned only two thirds \
+             of them; nothing measures the error of the whole model over the whole space yet."
+            .to_owned(),
+        Some(Picks::Evenly) => "These are points of the design and points that were drawn uniformly, so that it is about the \
+             error over the whole space of a model of two thirds of the labels; nothing measures that of the whole model \
+             yet."
+            .to_owned(),
+        Some(picks) => format!(
+            "These are points that were asked for, {}, so this is not the error over the whole space: nothing measures that \
+             yet.",
+            picks.lie()
+        ),
+    }
+}
+
+/// The outputs' errors: all, or the worst in cross-validation where they are many, and what is left out then.
+fn error_items(data: &CampaignData) -> Vec<String> {
+    let mut each: Vec<&ErrorNow> = data.errors.iter().filter(|of| of.output.is_some()).collect();
+    let n = data.n_outputs.max(each.len());
+    if n > NAMED {
+        let explained = |of: &ErrorNow| of.explained.unwrap_or(f64::INFINITY);
+        each.sort_by(|a, b| explained(a).total_cmp(&explained(b)));
+    }
+    let mut items: Vec<String> = each.into_iter().filter_map(error_item).take(NAMED).collect();
+    if n > items.len() && items.len() == NAMED {
+        items.push(format!(
+            "these are the worst {NAMED} of {n} outputs, by the share of the variance that cross-validation explains"
+        ));
+    }
+    items
 }
 
 fn how_good(data: &CampaignData) -> Answer {
@@ -61,7 +138,8 @@ fn how_good(data: &CampaignData) -> Answer {
     let Some((_, judged)) = data.errors.iter().find_map(|of| of.best) else {
         let why =
             if data.no_model.is_empty() { "Nothing measures its error yet.".to_owned() } else { data.no_model.clone() };
-        let text = format!("{why} So far there are {}.", count(data.labels, "label"));
+        let stuck = stuck_in_words(data).map_or(String::new(), |stuck| format!("{stuck} "));
+        let text = format!("{stuck}{why} So far there are {}.", count(data.labels, "label"));
         return Answer { question, text, items: Vec::new(), more: None };
     };
     let interval = format!("in brackets a {:.0} % interval", 100.0 * data.level);
@@ -78,20 +156,33 @@ fn how_good(data: &CampaignData) -> Answer {
              judged by the next round."
         ),
         JudgedBy::CrossValidation { n } => format!(
-            "In cross-validation on {n} labels its root mean square error is as follows. These are points that were asked for, \
-             which lie where the model was least sure, so this is not the error over the whole space: nothing measures that \
-             yet."
+            "In cross-validation on {n} labels its root mean square error is as follows. {}",
+            where_they_lie(data)
         ),
     };
-    let mut items: Vec<String> = data.errors.iter().filter_map(error_item).take(NAMED).collect();
-    if data.n_outputs > 1
+    let text = match stuck_in_words(data) {
+        Some(stuck) => format!("{stuck} {text}"),
+        None => text,
+    };
+    let mut items = error_items(data);
+    let n_varying = data.n_outputs.saturating_sub(data.n_constant);
+    if n_varying > 1
         && let Some(all) = data.errors.iter().find(|of| of.output.is_none())
         && let Some((estimate, _)) = all.best
     {
         let error = estimate_in_words(estimate.rmse, estimate.interval, "");
+        let which = match data.n_constant {
+            0 => format!("all {n_varying} outputs together"),
+            _ => format!("the {n_varying} outputs that vary together"),
+        };
+        items.push(format!("{which}: {error} standard deviations (1 would be no better than always saying the mean)"));
+    }
+    if matches!(judged, JudgedBy::Draws { .. })
+        && let Some((estimate, n)) = data.pooled
+    {
         items.push(format!(
-            "all {} outputs together: {error} standard deviations (1 would be no better than always saying the mean)",
-            data.n_outputs
+            "mean error over the whole space of the last {n} models, from all their draws: {} standard deviations",
+            estimate_in_words(estimate.rmse, estimate.interval, "")
         ));
     }
     if let Some((share, interval)) = data.answered_share {
@@ -134,11 +225,35 @@ fn range_in_words(data: &CampaignData, unsure: &Unsure, input: usize, bin: usize
     Some(format!("{} {}", of.name, bin_in_words(of, *profile.edges.get(bin)?, *profile.edges.get(bin + 1)?)))
 }
 
+/// The cell of the maps in which the spread is largest, where it is clearly larger than its mean.
+fn worst_cell(data: &CampaignData, unsure: &Unsure) -> Option<String> {
+    let mut worst: Option<(f64, usize, usize, usize, usize)> = None;
+    for map in &unsure.maps {
+        let Some(up) = map.up else { continue };
+        for (a, column) in map.values.iter().enumerate() {
+            for (b, value) in column.iter().enumerate() {
+                if let Some(ratio) = value.map(|value| value / unsure.overall)
+                    && ratio > worst.map_or(UNSURE_CELL, |known| known.0)
+                {
+                    worst = Some((ratio, map.across, a, up, b));
+                }
+            }
+        }
+    }
+    let (ratio, across, a, up, b) = worst?;
+    let (first, second) = (range_in_words(data, unsure, across, a)?, range_in_words(data, unsure, up, b)?);
+    Some(format!("{first} and {second} ({} times as much)", number((ratio * 10.0).round() / 10.0)))
+}
+
 fn where_not(data: &CampaignData) -> Answer {
     let question = "Where is it not good?";
     let Some(model) = &data.model else {
         return Answer { question, text: "There is no model to ask yet.".into(), items: Vec::new(), more: None };
     };
+    if data.n_constant > 0 && data.n_constant == data.n_outputs {
+        let text = "All answers so far are equal, so that there is nothing to be wrong about yet.".into();
+        return Answer { question, text, items: Vec::new(), more: None };
+    }
     let mut items = Vec::new();
     let text = match &model.unsure {
         Some(unsure) => {
@@ -150,12 +265,16 @@ fn where_not(data: &CampaignData) -> Answer {
                 })
                 .collect();
             let spread = format!(
-                "The members of the ensemble differ by {} standard deviations of the outputs on average",
+                "The members of the ensemble, which is the model's own doubt and no error, differ by {} standard deviations of \
+                 the outputs (root mean square over the space)",
                 number(unsure.overall)
             );
-            match named.is_empty() {
-                true => format!("{spread}, and about as much everywhere."),
-                false => format!("{spread}; most at {}.", list(&named)),
+            match (named.is_empty(), worst_cell(data, unsure)) {
+                (false, _) => format!("{spread}; most at {}.", list(&named)),
+                (true, Some(cell)) => {
+                    format!("{spread}; no range of one input stands out, but of two together {cell}.")
+                }
+                (true, None) => format!("{spread}, and about as much in every range of the inputs."),
             }
         }
         None => "The model has no members that could disagree, so it does not say where it is unsure.".into(),
@@ -166,7 +285,8 @@ fn where_not(data: &CampaignData) -> Answer {
     let left_out = model.unsure.as_ref().map_or(0.0, |unsure| unsure.left_out);
     if left_out > 0.0 {
         items.push(format!(
-            "{} of the space was left out of this, because points rather fail there: the model knows nothing of that part",
+            "{} of the space was left out of this and of the maps, because points rather fail there: the model knows nothing \
+             of that part",
             percent(left_out)
         ));
     }
@@ -244,8 +364,8 @@ fn what_failed(data: &CampaignData) -> Answer {
         .failures
         .iter()
         .map(|kind| {
-            let words = if kind.words.is_empty() { String::new() } else { format!(", the last one: {}", kind.words) };
-            format!("{} {}{words}", kind.n, kind.kind)
+            let words = reasons_in_words(kind);
+            format!("{} {}{}", kind.n, kind.kind, if words.is_empty() { words } else { format!(": {words}") })
         })
         .collect();
     items.extend(failing_in_words(data));
@@ -263,20 +383,48 @@ fn what_failed(data: &CampaignData) -> Answer {
 }
 
 fn what_next(data: &CampaignData) -> Answer {
+    let words = |step: &NextStep| match step.command.is_empty() {
+        true => step.why.clone(),
+        false => format!("{}: {}", step.command, step.why),
+    };
     let text = match data.next.first() {
-        Some(step) => format!("{}: {}.", step.command, step.why),
+        Some(step) => format!("{}.", words(step)),
+        None if data.at_work => {
+            "Nothing now: a process is at work on this campaign. When it has ended, this says what is \
+             next."
+                .into()
+        }
         None => "Nothing is left to do.".into(),
     };
-    let items = data.next.iter().skip(1).map(|step| format!("{}: {}", step.command, step.why)).collect();
+    let items = data.next.iter().skip(1).map(words).collect();
     Answer { question: "What should I run next?", text, items, more: None }
 }
 
-/// The change of an error over the last rounds, in words.
+/// The last error of a series and one some rounds before it.
+fn ends(marks: &[TrendMark]) -> Option<(&TrendMark, &TrendMark)> {
+    let (last, before) = (marks.last()?, marks.get(marks.len().saturating_sub(4))?);
+    (before.n_labelled < last.n_labelled).then_some((before, last))
+}
+
+/// The change of an error over the last rounds, in words. Errors over the whole space by a few draws differ by chance:
+/// a direction is claimed where their intervals lie apart.
 fn change_in_words(trend: &Trend) -> Option<String> {
-    let series = [(&trend.drawn, "over the whole space"), (&trend.validated, "in cross-validation")];
-    let (marks, name) = series.into_iter().find(|(marks, _)| marks.len() > 1)?;
-    let last: &TrendMark = marks.last()?;
-    let before = marks.get(marks.len().saturating_sub(4))?;
+    if let Some((before, last)) = ends(&trend.drawn)
+        && let (Some(was), Some(is)) = (before.interval, last.interval)
+        && (is.1 < was.0 || was.1 < is.0)
+    {
+        let word = if is.1 < was.0 { "still falls" } else { "rises" };
+        return Some(format!(
+            "the error over the whole space {word}: {} standard deviations at {} labels, {} at {}; the intervals lie apart",
+            estimate_in_words(before.value, before.interval, ""),
+            before.n_labelled,
+            estimate_in_words(last.value, last.interval, ""),
+            last.n_labelled
+        ));
+    }
+    let untold = "whether the error over the whole space falls cannot be told from the draws so far";
+    let untold = Some(untold.to_owned()).filter(|_| trend.drawn.len() > 1);
+    let Some((before, last)) = ends(&trend.validated) else { return untold };
     let word = if last.value < 0.9 * before.value {
         "still falls"
     } else if last.value > 1.1 * before.value {
@@ -285,7 +433,8 @@ fn change_in_words(trend: &Trend) -> Option<String> {
         "hardly changes"
     };
     Some(format!(
-        "the error {name} {word}: {} standard deviations at {} labels, {} at {}",
+        "{}the error in cross-validation, at points asked for, {word}: {} standard deviations at {} labels, {} at {}",
+        untold.map_or(String::new(), |untold| format!("{untold}; ")),
         number(before.value),
         before.n_labelled,
         number(last.value),
@@ -305,6 +454,10 @@ fn may_stop(data: &CampaignData) -> Answer {
         format!("Yes, by your rule: {}.", list(&fired))
     } else if rules > 0 {
         "Not by your rules.".to_owned()
+    } else if data.is_judged && !data.is_measured() {
+        "It cannot be said yet: no target is set, and nothing has measured the error over the whole space so far. The next \
+         round does, by points that are drawn or held out; then compare that error with what your use can bear."
+            .to_owned()
     } else if data.is_judged {
         "No error was set as a target, so it is for you to say whether the error above is small enough for your use; with \
          `target` in campaign.toml a run ends by itself."

@@ -1,13 +1,15 @@
 //! Commands on a campaign's page: what to run next, and what repeats it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use dal_campaign::words::{AUDIT, What, undone};
+use dal_campaign::words::{AUDIT, What, Word, undone};
 use dal_campaign::{Folder, Part, Status};
-use dal_report::campaign::{CampaignData, NextStep};
+use dal_report::campaign::{CampaignData, NextStep, Picks};
+use dal_store::ProcessName;
 
-/// Points of the audit that is proposed.
-const AUDITED: usize = 40;
+/// Points of the audit that is proposed: a quarter of the labels, within these bounds.
+const AUDITED: (usize, usize) = (10, 40);
 /// Rounds that are proposed at one time.
 const ROUNDS: usize = 3;
 
@@ -36,17 +38,18 @@ fn direct(path: &Path) -> PathBuf {
     direct
 }
 
-/// What can be done next, the most useful first.
-pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData) -> Vec<NextStep> {
+/// What can be done next, the most useful first; nothing while a process is at work, whose budget is not known here.
+/// `picks` is how the campaign's rule picks points.
+pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData, picks: Picks) -> Vec<NextStep> {
+    if data.at_work {
+        return Vec::new();
+    }
     let dir = word(&at.display().to_string());
     let settings = folder.settings();
     let asks_itself = folder.subject().problem().oracle().is_ok();
     let asked = folder.state().n_asked();
     let step = |command: String, why: &str| NextStep { command, why: why.to_owned() };
     let mut steps = Vec::new();
-    let handed_out = data.pending.iter().filter(|p| p.state == "asked").count();
-    let open = data.pending.len();
-    let of_audit = folder.state().pending().filter(|point| point.part == Part::Audit).count();
     if asked == 0 && data.labels == 0 {
         let budget = settings.budget.unwrap_or(settings.initial + ROUNDS * settings.batch);
         steps.push(match asks_itself {
@@ -58,53 +61,86 @@ pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData) -> Vec<NextS
         });
         return steps;
     }
+    let of_audit = folder.state().pending().filter(|point| point.part == Part::Audit).count();
     if of_audit > 0 {
         steps.push(step(
             format!("dal audit {dir}"),
             "points that judge the model have no answer yet; this asks for them, or prints them",
         ));
     }
-    if open > of_audit {
-        steps.push(match asks_itself {
-            true => step(
-                format!("dal run {dir} --budget {}", asked.max(settings.budget.unwrap_or(0))),
-                "points that were asked for have no answer yet; the run goes on with them",
-            ),
-            false => step(
-                format!("dal tell {dir} results.csv"),
-                "points that were handed out have no answer yet; this brings the answers in",
-            ),
-        });
-        if asks_itself && handed_out > 0 {
-            steps.push(step(
-                format!("dal tell {dir} results.csv"),
-                "the same for points that were handed out to be labelled elsewhere",
-            ));
+    let now = folder.now();
+    let waiting = || folder.state().pending().filter(|point| point.part != Part::Audit);
+    // Points whose lease has run out may still be answered, and are handed out again.
+    let handed_out = waiting().filter(|point| point.lease.is_some()).count();
+    let open = waiting().filter(|point| point.is_open(now) || point.status() == Status::Running).count();
+    if open > 0 && asks_itself {
+        steps.push(step(
+            format!("dal run {dir} --budget {}", asked.max(settings.budget.unwrap_or(0))),
+            "points that were asked for have no answer yet; the run goes on with them",
+        ));
+    }
+    if handed_out > 0 {
+        steps.push(step(
+            format!("dal tell {dir} results.csv"),
+            "points that were handed out have no answer yet; this brings the answers in",
+        ));
+    }
+    if open > 0 && !asks_itself {
+        steps.push(step(
+            format!("dal ask {dir} -n {open} --format csv > points.csv"),
+            "points that were drawn wait to be handed out",
+        ));
+    }
+    if data.labels == 0 {
+        if steps.is_empty() {
+            steps.push(unanswered(asked, asks_itself));
         }
+        return steps;
+    }
+    let predict =
+        step(format!("dal predict {dir} --input x.csv"), "predictions at points of your own, with their spread");
+    if data.stuck().is_some() {
+        steps.insert(
+            0,
+            step(
+                String::new(),
+                "Look at the failures first: mend the program, or keep away from where it fails, by narrower ranges in the \
+                 problem file or a constraint in campaign.toml; more points may fail the same way",
+            ),
+        );
+        steps.push(predict);
+        return steps;
     }
     let fired = data.stopping.iter().any(|rule| rule.fired && rule.rule != "budget");
     let more = match asks_itself {
         true => step(
             format!("dal run {dir} --budget {}", asked + ROUNDS * settings.batch),
-            "more labels, where the model is least sure",
+            &format!("more labels, {}", picks.aim()),
         ),
         false => step(
             format!("dal ask {dir} -n {} --format csv > points.csv", settings.batch),
-            "the next points to label, where the model is least sure",
+            &format!("the next points to label, {}", picks.aim()),
         ),
     };
-    let predict =
-        step(format!("dal predict {dir} --input x.csv"), "predictions at points of your own, with their spread");
-    let measured = data
-        .errors
-        .iter()
-        .any(|of| of.best.is_some_and(|(_, by)| !matches!(by, dal_report::campaign::JudgedBy::CrossValidation { .. })));
     let listed = settings.candidate_list.is_some() || folder.subject().problem().candidates().is_some();
-    if !measured && data.labels > 0 && of_audit == 0 && !listed {
-        steps.push(step(
-            format!("dal audit {dir} -n {AUDITED}"),
-            "uniform points that are never learned: they measure the error over the whole space, which nothing does so far",
-        ));
+    // Points that are drawn or held out measure it by themselves.
+    let unmeasured = !data.is_judged && !data.is_measured() && of_audit == 0 && !listed;
+    let n = (data.labels / 4).clamp(AUDITED.0, AUDITED.1);
+    let cost = match asks_itself {
+        true => "evaluations, which the budget of `dal run` does not count",
+        false => "measurements",
+    };
+    let audit = step(
+        format!("dal audit {dir} -n {n}"),
+        &format!(
+            "uniform points that are never learned: they measure the error over the whole space, which nothing does so far, \
+             and cost {n} {cost}"
+        ),
+    );
+    // Few labels are better spent on learning.
+    let early = unmeasured && data.labels < 4 * AUDITED.0;
+    if unmeasured && !early {
+        steps.push(audit.clone());
     }
     if fired {
         steps.push(predict);
@@ -112,11 +148,27 @@ pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData) -> Vec<NextS
         steps.push(more);
     } else {
         steps.push(more);
-        if data.labels > 0 {
-            steps.push(predict);
-        }
+        steps.push(predict);
+    }
+    if early {
+        steps.push(audit);
     }
     steps
+}
+
+/// What to do where no point has an answer and none waits for one.
+fn unanswered(asked: usize, asks_itself: bool) -> NextStep {
+    let why = match asks_itself {
+        true => format!(
+            "Mend the program first: none of {asked} points has an answer, so there is no model. Failed points are not asked \
+             for again; when the program answers, begin anew with `dal new`"
+        ),
+        false => format!(
+            "None of {asked} points has an answer, so there is no model: look at why they failed. A table that was told by \
+             mistake is taken back by `dal undo`; where they do fail, begin anew with narrower ranges"
+        ),
+    };
+    NextStep { command: String::new(), why }
 }
 
 /// The commands that made the campaign what it is, words that were taken back left out.
@@ -138,32 +190,39 @@ pub(super) fn repeat(folder: &Folder, at: &Path) -> Vec<String> {
         begin += &format!(" --target {}", word(&target.to_string()));
     }
     let mut commands = vec![begin];
-    let undone = undone(folder.words());
     // Points asked for so far, and whether a run is under way.
-    let (mut asked, mut running) = (0, false);
+    let (mut asked, mut running) = (0_usize, false);
     let flush = |commands: &mut Vec<String>, running: &mut bool, asked: usize| {
         if std::mem::take(running) {
             commands.push(format!("dal run {dir} --budget {asked}"));
         }
     };
-    for word in folder.words().iter().filter(|word| !undone.contains(&word.n)) {
+    let is_audit = |id: &u64| folder.state().point(*id).is_some_and(|point| point.part == Part::Audit);
+    let said = valid(folder);
+    for (place, word) in said.iter().enumerate() {
         match &word.what {
             What::Round(round) if round.rule == AUDIT => {
                 flush(&mut commands, &mut running, asked);
                 commands.push(format!("dal audit {dir} -n {}", round.held_out.len()));
             }
-            What::Round(round) => asked += round.all().count(),
+            What::Round(round) => {
+                // What `ask` draws it hands out in the next breath: no run before it asked for that.
+                let next = said.get(place + 1).map(|word| &word.what);
+                let handed_out = |leased: &[u64]| round.all().any(|drawn| leased.contains(&drawn.id));
+                if matches!(next, Some(What::Leased(leased)) if handed_out(&leased.ids)) {
+                    flush(&mut commands, &mut running, asked);
+                }
+                asked += round.all().count();
+            }
             What::Leased(leased) => {
-                let audit = |id: &u64| folder.state().point(*id).is_some_and(|point| point.part == Part::Audit);
-                if !leased.ids.iter().all(audit) {
+                if !leased.ids.iter().all(is_audit) {
                     flush(&mut commands, &mut running, asked);
                     commands.push(format!("dal ask {dir} -n {}{}", leased.ids.len(), fixed(folder, &leased.ids)));
                 }
             }
             What::Told(told) if told.source == "oracle" => {
                 // An audit asks its own points.
-                let audit = |id: u64| folder.state().point(id).is_some_and(|point| point.part == Part::Audit);
-                running |= told.rows.iter().any(|row| !audit(row.id));
+                running |= told.rows.iter().any(|row| !is_audit(&row.id));
             }
             What::Told(told) => {
                 flush(&mut commands, &mut running, asked);
@@ -173,6 +232,8 @@ pub(super) fn repeat(folder: &Folder, at: &Path) -> Vec<String> {
                 flush(&mut commands, &mut running, asked);
                 let ids: Vec<String> = withdrawn.ids.iter().map(u64::to_string).collect();
                 commands.push(format!("dal withdraw {dir} {}", ids.join(" ")));
+                // A budget does not count them any more.
+                asked = asked.saturating_sub(withdrawn.ids.iter().filter(|id| !is_audit(id)).count());
             }
             What::Chosen(choice) if choice.searched => {
                 flush(&mut commands, &mut running, asked);
@@ -186,6 +247,46 @@ pub(super) fn repeat(folder: &Folder, at: &Path) -> Vec<String> {
         commands.push(format!("dal report {dir}"));
     }
     commands
+}
+
+/// What was said and not taken back.
+fn valid(folder: &Folder) -> Vec<&Word> {
+    let undone = undone(folder.words());
+    let counts = |word: &&Word| !undone.contains(&word.n) && !matches!(word.what, What::Undone { .. });
+    folder.words().iter().filter(counts).collect()
+}
+
+/// Why the same commands need not ask for the same points: answers came in an order that nothing fixes.
+pub(super) fn unrepeatable(folder: &Folder) -> Vec<String> {
+    let (mut several, mut cut_short, mut again) = (false, false, false);
+    let mut under_way: BTreeMap<u64, &ProcessName> = BTreeMap::new();
+    let mut handed_out: BTreeSet<u64> = BTreeSet::new();
+    let undone = undone(folder.words());
+    // Of answers that were taken back it counts, too, that they had come.
+    for word in folder.words() {
+        match &word.what {
+            What::Started(started) => {
+                // One process writes at a time: what another one left without an answer it did not end.
+                let before = under_way.len();
+                under_way.retain(|_, by| **by == started.by);
+                cut_short |= under_way.len() < before;
+                several |= !under_way.is_empty();
+                under_way.extend(started.ids.iter().map(|id| (*id, &started.by)));
+            }
+            What::Told(told) => under_way.retain(|id, _| told.rows.iter().all(|row| row.id != *id)),
+            What::Leased(leased) if !undone.contains(&word.n) => {
+                again |= leased.ids.iter().filter(|id| !handed_out.insert(**id)).count() > 0;
+            }
+            What::Released { ids } => under_way.retain(|id, _| !ids.contains(id)),
+            _ => {}
+        }
+    }
+    let reasons = [
+        (several, "a run labelled several points at a time"),
+        (cut_short, "a run was killed while it labelled"),
+        (again, "points were handed out twice"),
+    ];
+    reasons.into_iter().filter(|(is, _)| *is).map(|(_, why)| why.to_owned()).collect()
 }
 
 /// What was held in the round of these points.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use dal_campaign::insight::unexplained;
 use dal_campaign::words::Errors;
-use dal_campaign::{Estimated, Estimates, Folder, HeldOut, History, Look, RoundEstimate, Target};
+use dal_campaign::{Estimated, Estimates, Folder, HeldOut, History, Judge, Look, RoundEstimate, Target};
 use dal_core::OutputTransform;
 use dal_report::campaign::{ErrorNow, Estimate, JudgedBy, StoppingRule, Trend, TrendMark};
 
@@ -12,7 +12,7 @@ use super::Known;
 /// Outputs up to which each has its line.
 const MOST_OUTPUTS: usize = 20;
 /// The worst outputs that are named beside those that are shown, where there are more.
-const WORST: usize = 3;
+const WORST: usize = 6;
 
 /// Everything that judges the models.
 pub(super) struct Judged {
@@ -79,7 +79,7 @@ impl Judged {
     }
 
     /// One line for each output, then one for all together.
-    pub(super) fn errors_now(&self, folder: &Folder, history: &History) -> Vec<ErrorNow> {
+    pub(super) fn errors_now(&self, folder: &Folder, history: &History, constant: &[bool]) -> Vec<ErrorNow> {
         let columns = folder.subject().problem().outputs();
         let spread = folder.spread();
         let r2 = |j: usize| self.validated.as_ref().and_then(|errors| errors.r2.get(j).copied().flatten());
@@ -98,6 +98,8 @@ impl Judged {
                 validated: self.validated.as_ref().and_then(|errors| errors.rmse.get(j).copied()),
                 explained: r2(j),
                 relative,
+                log: matches!(spread.get(j), Some((OutputTransform::Log, _))),
+                constant: constant.get(j).copied().unwrap_or(false),
             }
         };
         let listed: Vec<usize> = if columns.len() <= MOST_OUTPUTS {
@@ -105,10 +107,11 @@ impl Judged {
         } else {
             let mut worst: Vec<usize> = (0..columns.len()).filter(|j| r2(*j).is_some()).collect();
             worst.sort_by(|a, b| r2(*a).unwrap_or(0.0).total_cmp(&r2(*b).unwrap_or(0.0)));
-            let mut listed: Vec<usize> = history.shown.iter().filter_map(|shown| shown.output).collect();
-            let others: Vec<usize> = worst.into_iter().filter(|j| !listed.contains(j)).take(WORST).collect();
-            listed.extend(others);
-            listed
+            worst.truncate(WORST);
+            let shown = history.shown.iter().filter_map(|shown| shown.output);
+            let others: Vec<usize> = shown.filter(|j| !worst.contains(j)).collect();
+            worst.extend(others);
+            worst
         };
         let mut errors: Vec<ErrorNow> = listed.into_iter().map(one).collect();
         if columns.len() > 1 {
@@ -120,9 +123,17 @@ impl Judged {
                 validated,
                 explained: validated.map(|share| 1.0 - share * share),
                 relative: None,
+                log: false,
+                constant: false,
             });
         }
         errors
+    }
+
+    /// The mean error over the whole space of the last models together; none of a single one.
+    pub(super) fn pooled(&self) -> Option<(Estimate, usize)> {
+        let (found, n) = self.estimates.pooled.as_ref().filter(|(_, n)| *n > 1)?;
+        Some((Estimate { rmse: found.rmse, interval: found.interval }, *n))
     }
 
     pub(super) fn answered_share(&self) -> Option<(f64, Option<(f64, f64)>)> {
@@ -224,11 +235,17 @@ impl Judged {
 /// How far errors are from their targets.
 fn look_in_words(folder: &Folder, look: &Look) -> String {
     let columns = folder.subject().problem().outputs();
+    // The error above is that of one model.
+    let of = match look.judge {
+        Judge::Draws { rounds } if rounds > 1 => format!(", mean of the last {rounds} models,"),
+        _ => String::new(),
+    };
     let each: Vec<String> = look
         .limits
         .iter()
         .map(|limit| {
             let name = limit.output.as_deref().unwrap_or("the error in standard deviations");
+            let name = format!("{name}{of}");
             let unit = columns.iter().find(|column| Some(&column.name) == limit.output.as_ref());
             let unit = unit.map(|column| column.unit.as_str()).filter(|unit| *unit != "1" && !unit.is_empty());
             let number = |v: f64| format!("{}{}", short(v), unit.map_or(String::new(), |unit| format!(" {unit}")));

@@ -14,7 +14,7 @@ use dal_campaign::words::{AUDIT, Round};
 use dal_campaign::{Folder, History, Model, ModelInsight, Status};
 use dal_report::campaign::{
     AskedRow, CampaignData, Curve, Failing, FailureKind, Foretold, Input, InputKind, Map, ModelData, Network, Output,
-    Pending, Place, Profile, Ranged, RoundRow, Rung, Unsure,
+    Pending, Picks, Place, Profile, Ranged, RoundKind, RoundRow, Rung, Unsure,
 };
 
 use self::errors::Judged;
@@ -48,6 +48,7 @@ pub fn gather(
     let history = folder.history();
     let standing = folder.standing();
     let problem = folder.subject().problem();
+    let constant = folder.constant_outputs();
     let judged = Judged::of(folder, model.map(|(known, _)| known))?;
     let data = CampaignData {
         folder: at.display().to_string(),
@@ -56,14 +57,16 @@ pub fn gather(
         version: env!("CARGO_PKG_VERSION").into(),
         made,
         inputs: history.inputs.iter().map(input).collect(),
-        outputs: history.shown.iter().map(output).collect(),
+        outputs: history.shown.iter().map(|shown| output(shown, &constant)).collect(),
         n_outputs: history.n_outputs,
         counts: standing.counts.iter().map(|(status, n)| (status.id().to_owned(), *n)).collect(),
         labels: standing.labels,
         adopted: standing.adopted,
         unusable: standing.unusable.len(),
         answered_by: problem.answered_by().in_words().into(),
-        errors: judged.errors_now(folder, &history),
+        errors: judged.errors_now(folder, &history, &constant),
+        pooled: judged.pooled(),
+        n_constant: constant.iter().filter(|is| **is).count(),
         level: LEVEL,
         answered_share: judged.answered_share(),
         noise: judged.noise(folder),
@@ -80,11 +83,13 @@ pub fn gather(
         asked: history.asked.iter().map(asked).collect(),
         stopping: judged.stopping(folder),
         is_judged: judged.is_judged(folder)?,
+        at_work: Folder::is_written(folder.root()),
         next: Vec::new(),
         repeat: commands::repeat(folder, at),
+        unrepeatable: commands::unrepeatable(folder),
         files: commands::files(folder),
     };
-    let next = commands::next(folder, at, &data);
+    let next = commands::next(folder, at, &data, picks(&folder.settings().strategy));
     Ok(CampaignData { next, ..data })
 }
 
@@ -98,8 +103,9 @@ fn input(axis: &insight::Axis) -> Input {
     Input { name: axis.name.clone(), unit: axis.unit.clone(), kind }
 }
 
-fn output(shown: &insight::Shown) -> Output {
-    Output { name: shown.name.clone(), unit: shown.unit.clone(), log: shown.log }
+fn output(shown: &insight::Shown, constant: &[bool]) -> Output {
+    let constant = shown.is_constant(constant);
+    Output { name: shown.name.clone(), unit: shown.unit.clone(), log: shown.log, constant }
 }
 
 fn foretold(of: &insight::Foretold) -> Foretold {
@@ -123,11 +129,47 @@ fn place(point: &PlacedPoint) -> Place {
 
 fn failures(folder: &Folder, kinds: &[(String, usize)]) -> Vec<FailureKind> {
     let failed = || folder.state().points().filter(|point| point.status() == Status::Failed);
-    let words = |kind: &str| {
-        let of_kind = failed().filter_map(|point| point.failure.as_ref()).filter(|failure| failure.kind == kind);
-        of_kind.last().map(|failure| failure.words.clone()).unwrap_or_default()
+    let of_kind = |(kind, n): &(String, usize)| {
+        let failures = failed().filter_map(|point| point.failure.as_ref()).filter(|failure| failure.kind == *kind);
+        let said: Vec<&str> = failures.map(|failure| failure.words.as_str()).collect();
+        let words = said.last().map(|words| (*words).to_owned()).unwrap_or_default();
+        FailureKind { kind: kind.clone(), n: *n, words, reasons: reasons(&said) }
     };
-    kinds.iter().map(|(kind, n)| FailureKind { kind: kind.clone(), n: *n, words: words(kind) }).collect()
+    kinds.iter().map(of_kind).collect()
+}
+
+/// Words with `#` in place of each number.
+fn without_numbers(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    let mut in_number = false;
+    for c in words.chars() {
+        // An exponent belongs to its number.
+        let goes_on = c.is_ascii_digit() || (in_number && "+-.eE".contains(c));
+        if goes_on && !in_number {
+            out.push('#');
+        }
+        // A sign belongs to the number behind it.
+        if !goes_on && !"+-".contains(c) {
+            out.push(c);
+        }
+        in_number = goes_on;
+    }
+    out
+}
+
+/// Words that differ by numbers alone, together: the last of each, and how many there are; the most frequent first.
+fn reasons(said: &[&str]) -> Vec<(String, usize)> {
+    let mut found: Vec<(String, String, usize)> = Vec::new();
+    for words in said {
+        let alike = without_numbers(words);
+        match found.iter_mut().find(|(known, ..)| *known == alike) {
+            Some((_, last, n)) => (*last, *n) = ((*words).to_owned(), *n + 1),
+            None => found.push((alike, (*words).to_owned(), 1)),
+        }
+    }
+    // Equally frequent ones stay in the order in which they were said first.
+    found.sort_by(|a, b| b.2.cmp(&a.2));
+    found.into_iter().map(|(_, last, n)| (last, n)).collect()
 }
 
 /// The inputs in which failed points differ, the clearest first.
@@ -221,18 +263,19 @@ fn model_data(folder: &Folder, known: &Known, insight: &ModelInsight, history: &
 }
 
 fn network(folder: &Folder, model: Option<&Model>) -> Option<Network> {
+    let trained = model.is_some();
     let choice = folder.state().choice();
     let in_use = model.and_then(|model| model.network.as_ref()).or(choice.map(|choice| choice.model()));
     if folder.settings().model == ModelSource::ProblemFile {
         let network = in_use.unwrap_or(folder.subject().problem().model());
         let how =
             "It is that of the problem file (`model = \"problem-file\"` in campaign.toml), not chosen by the data.";
-        return Some(Network { network: in_words(network), how: how.into(), rungs: Vec::new() });
+        return Some(Network { network: in_words(network), how: how.into(), trained, rungs: Vec::new() });
     }
     let in_use = in_use?;
     let Some(choice) = choice else {
         let how = "It was chosen by cross-validation for this page; the log has no choice yet.";
-        return Some(Network { network: in_words(in_use), how: how.into(), rungs: Vec::new() });
+        return Some(Network { network: in_words(in_use), how: how.into(), trained, rungs: Vec::new() });
     };
     let from = match choice.searched {
         true => "by a wider search (`dal tune`)",
@@ -258,7 +301,7 @@ fn network(folder: &Folder, model: Option<&Model>) -> Option<Network> {
         standard_error: rung.standard_error,
         chosen: place == choice.chosen && rung.model == *in_use,
     });
-    Some(Network { network: in_words(in_use), how, rungs: rungs.collect() })
+    Some(Network { network: in_words(in_use), how, trained, rungs: rungs.collect() })
 }
 
 fn in_words(network: &dal_core::MlpEnsemble) -> String {
@@ -271,6 +314,21 @@ fn rule_in_words(rule: &str) -> String {
         dal_campaign::words::INITIAL => "space-filling design".into(),
         AUDIT => "audit: uniform, never learned".into(),
         other => other.into(),
+    }
+}
+
+/// How a rule picks points; of one that this version does not know nothing is taken for granted.
+fn picks(rule: &str) -> Picks {
+    let Ok(card) = dal_acq::card(rule) else { return Picks::Best { by_spread: false } };
+    if card.id == "random" {
+        return Picks::Evenly;
+    }
+    let needs = card.needs();
+    let by_spread = needs.uncertainty || needs.committee || needs.dropout.is_some();
+    match card.draws() {
+        true => Picks::Drawn { by_spread },
+        false if needs.in_words().is_empty() => Picks::Space,
+        false => Picks::Best { by_spread },
     }
 }
 
@@ -289,6 +347,11 @@ fn round_row(folder: &Folder, round: &Round) -> RoundRow {
     RoundRow {
         round: round.round,
         rule: rule_in_words(&round.rule),
+        kind: match round.rule.as_str() {
+            dal_campaign::words::INITIAL => RoundKind::Design,
+            AUDIT => RoundKind::Audit,
+            rule => RoundKind::Rule(picks(rule)),
+        },
         n_labelled: round.n_labelled,
         points: round.all().count(),
         by_state: (
@@ -321,5 +384,29 @@ fn asked(point: &insight::AskedPoint) -> AskedRow {
         why,
         disagreement: point.disagreement,
         distance: point.distance,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_that_differ_by_numbers_are_one() {
+        let said = ["it yields at 3.1e2 MPa", "no mesh", "it yields at 415 MPa", "it yields at -2 MPa"];
+        let found = reasons(&said);
+        assert_eq!(found, [("it yields at -2 MPa".to_owned(), 3), ("no mesh".into(), 1)]);
+    }
+
+    #[test]
+    fn rules_pick_by_what_they_look_at() {
+        let drawn = Picks::Drawn { by_spread: true };
+        for (rule, how) in
+            [("random", Picks::Evenly), ("gsx", Picks::Space), ("sobol", Picks::Space), ("power-qbc", drawn)]
+        {
+            assert_eq!(picks(rule), how, "{rule}");
+        }
+        assert_eq!(picks("qbc"), Picks::Best { by_spread: true });
+        assert_eq!(picks("gsy"), Picks::Best { by_spread: false });
     }
 }
