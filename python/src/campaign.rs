@@ -257,9 +257,12 @@ impl Campaign {
         Ok(PyBytes::new(py, &bytes.map_err(|error| errors::campaign(&error))?))
     }
 
-    /// Closes the loop over a function of a dictionary of values; gives `budget`, `exhausted` or `stopped`. `on_event`
-    /// gets a JSON text for each thing that happens; an exception of it ends the run.
-    #[pyo3(signature = (function, budget=None, parallel=1, in_batches=false, batch=None, on_event=None))]
+    /// Closes the loop over a function of a dictionary of values; gives `budget`, `rule`, `exhausted` or `stopped`.
+    /// `target` is JSON, a number or an object of outputs. `on_event` gets a JSON text for each thing that happens; an
+    /// exception of it ends the run.
+    #[pyo3(signature = (
+        function, budget=None, parallel=1, in_batches=false, batch=None, target=None, no_gain=None, on_event=None
+    ))]
     fn run(
         &self,
         py: Python<'_>,
@@ -268,8 +271,11 @@ impl Campaign {
         parallel: usize,
         in_batches: bool,
         batch: Option<usize>,
+        target: Option<&str>,
+        no_gain: Option<usize>,
         on_event: Option<Py<PyAny>>,
     ) -> PyResult<&'static str> {
+        let target = target.map(serde_json::from_str).transpose().map_err(|error| errors::json("target", &error))?;
         let refused = py.import("dal_regression._errors")?.getattr("PointFailedError")?.unbind();
         let threads = self.threads;
         let root = &self.root;
@@ -280,7 +286,7 @@ impl Campaign {
             let mut folder = Folder::write(root, clock())?;
             let subject = Arc::clone(folder.subject());
             let oracle: Arc<dyn Oracle> = Arc::new(Function { subject, function, refused, by_function });
-            let options = RunOptions { budget, parallel, in_batches, batch };
+            let options = RunOptions { budget, parallel, in_batches, batch, target, no_gain };
             let mut hear = |event: &RunEvent| {
                 let Some(on_event) = on_event.as_ref().filter(|_| trouble.is_none()) else { return };
                 let text = told(event);
@@ -299,6 +305,7 @@ impl Campaign {
         }
         match outcome.map_err(|error| errors::campaign(&error))? {
             RunEnd::Budget => Ok("budget"),
+            RunEnd::Rule => Ok("rule"),
             RunEnd::Exhausted => Ok("exhausted"),
             RunEnd::Stopped => Ok("stopped"),
         }
@@ -312,6 +319,7 @@ fn told(event: &RunEvent) -> String {
             "event": "drawn", "round": round, "points": points, "notes": notes,
             "rmse": errors.as_ref().map(|errors| &errors.rmse),
         }),
+        RunEvent::Ended { why } => json!({"event": "ended", "why": why}),
         RunEvent::Answered { id, failure, over, budget } => json!({
             "event": "answered", "id": id, "over": over, "budget": budget,
             "failure": failure.as_ref().map(|(failure, _)| failure.to_string()),

@@ -93,7 +93,10 @@ pub(crate) fn campaign(error: &CampaignError) -> PyErr {
         CampaignError::Down { .. } | CampaignError::NothingLabelled { .. } => OracleFailure::new_err(told(error)),
         CampaignError::Surrogate(_) => TrainingError::new_err(told(error)),
         CampaignError::Setting(error) => setting(error),
-        CampaignError::Request { .. } | CampaignError::Rows { .. } | CampaignError::Table(_) => refused(error),
+        CampaignError::NoNetwork
+        | CampaignError::Request { .. }
+        | CampaignError::Rows { .. }
+        | CampaignError::Table(_) => refused(error),
         CampaignError::Space(_) | CampaignError::Strategy(_) | CampaignError::Choice(_) => refused(error),
         CampaignError::Absent { .. }
         | CampaignError::Present { .. }

@@ -111,6 +111,15 @@ def test_a_function_closes_the_loop(kind, problem_file, tmp_path):
     assert campaign.run(bowl, budget=9) == "budget"
 
 
+@pytest.mark.parametrize("target", [1e6, {"y": 1e9}])
+def test_a_target_that_is_met_ends_the_loop(target, problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=10, batch=10, strategy="power-qbc")
+    events = []
+    assert campaign.run(bowl, budget=80, target=target, progress=events.append) == "rule"
+    assert campaign.status()["labels"] < 80
+    assert any(event["event"] == "ended" and event["why"] for event in events)
+
+
 def test_failures_of_a_function_are_the_points(problem_file, tmp_path):
     campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=6, strategy="gsx")
     calls: dict[float, int] = {}

@@ -19,7 +19,7 @@ CLASSES = {getattr(query, name)._method: getattr(query, name) for name in query.
 NEEDS_TRAINING = [
     id
     for id, card in CARDS.items()
-    if any(card["needs"][key] for key in ("dropout", "loss_head", "tangent", "input_gradient"))
+    if any(card["needs"].get(key) for key in ("dropout", "features", "loss_head", "tangent", "input_gradient"))
 ]
 OWN_POINTS = ["sobol", "lhs"]
 ON_TABLES = [id for id in CARDS if id not in (*NEEDS_TRAINING, *OWN_POINTS)]

@@ -184,6 +184,8 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     let Some(store_path) = &args.store else { bail!("--store DIR says where the runs are kept") };
     let store = Store::open_or_create(store_path)?;
     let estimate = plan.estimate_with(jobs, Some(&store), answers.as_deref())?;
+    // Before anything is said, so that a stop may come at once.
+    let stop = interrupts("the steps in progress")?;
     say!("{}", headline(&plan, &estimate, jobs, &|_| None));
     notes(&estimate);
     let options = RunOptions {
@@ -197,7 +199,6 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
         ..RunOptions::default()
     };
 
-    let stop = interrupts("the steps in progress")?;
     if !args.answers.settle(plan.problems().iter().map(PlannedProblem::problem), &stop)? {
         return Ok(Done::Interrupted);
     }

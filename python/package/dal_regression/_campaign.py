@@ -211,6 +211,8 @@ class Campaign:
         in_batches: bool = False,
         batch: int | None = None,
         progress: Callable[[dict[str, Any]], None] | None = None,
+        target: float | dict[str, float] | None = None,
+        no_gain: int | None = None,
     ) -> str:
         """Close the loop until so many points were asked for and are over.
 
@@ -238,31 +240,50 @@ class Campaign:
             Points of a round.
         progress : callable, optional
             Called with a dictionary for each thing that happens. An exception of it ends the run.
+        target : float or dict, optional
+            The error below which it ends, once that is shown (docs/campaigns.md): in standard deviations, or of each
+            of these outputs in its unit. By default what ``campaign.toml`` says.
+        no_gain : int, optional
+            End when so many rounds brought no gain over as many before, a rule of thumb. By default what
+            ``campaign.toml`` says.
 
         Returns
         -------
         str
-            ``budget``, ``exhausted`` (nothing is left to ask for) or ``stopped``.
+            ``budget``, ``rule`` (the target is met, or there was no gain), ``exhausted`` (nothing is left to ask for)
+            or ``stopped``.
         """
         if workers < 1:
             raise InputError(f"workers={workers}: a whole number from 1 is wanted")
         if kind not in ("threads", "processes"):
             raise InputError(f"kind={kind!r}: threads or processes is wanted")
         if function is None:
-            return self._run_program(budget, workers, in_batches, batch)
+            return self._run_program(budget, workers, in_batches, batch, target, no_gain)
         names = self.outputs
         hear = None if progress is None else lambda text: progress(json.loads(text))
-        words = (budget, workers, in_batches, batch, hear)
+        words = (budget, workers, in_batches, batch, None if target is None else json.dumps(target), no_gain, hear)
         if kind == "threads":
             return self._core.run(lambda point: answer_of(function(point), names), *words)
         # Fresh processes: a fork of one that has threads, as this has, may never answer.
         with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
             return self._core.run(lambda point: answer_of(pool.submit(function, point).result(), names), *words)
 
-    def _run_program(self, budget: int | None, workers: int, in_batches: bool, batch: int | None) -> str:
+    def _run_program(
+        self,
+        budget: int | None,
+        workers: int,
+        in_batches: bool,
+        batch: int | None,
+        target: float | dict[str, float] | None,
+        no_gain: int | None,
+    ) -> str:
         # The program remembers answers that were paid for and handles signals of the programs it calls.
         words = [sys.executable, "-m", "dal_regression", "run", str(self.folder)]
-        for flag, value in (("--budget", budget), ("--batch", batch), ("--threads", self._threads)):
+        below: Any = target
+        if isinstance(target, dict):
+            below = ",".join(f"{name}={float(value)!r}" for name, value in target.items())
+        limits = (("--target", below), ("--no-gain", no_gain))
+        for flag, value in (("--budget", budget), ("--batch", batch), ("--threads", self._threads), *limits):
             words += [] if value is None else [flag, str(value)]
         words += ["--in-batches"] if in_batches else ["--parallel", str(workers)]
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
@@ -276,6 +297,8 @@ class Campaign:
             return "stopped"
         if running.returncode != 0:
             raise FolderError(said.strip().removeprefix("error: "))
+        if "a rule ends the run" in said:
+            return "rule"
         return "exhausted" if "nothing is left to ask for" in said else "budget"
 
     def _note(self, notes: list[str]) -> None:

@@ -108,5 +108,7 @@ class Campaign:
         parallel: int = 1,
         in_batches: bool = False,
         batch: int | None = None,
+        target: str | None = None,
+        no_gain: int | None = None,
         on_event: Callable[[str], None] | None = None,
     ) -> str: ...
