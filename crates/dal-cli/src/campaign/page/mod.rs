@@ -168,7 +168,7 @@ fn reasons(said: &[&str]) -> Vec<(String, usize)> {
         }
     }
     // Equally frequent ones stay in the order in which they were said first.
-    found.sort_by(|a, b| b.2.cmp(&a.2));
+    found.sort_by_key(|(.., n)| std::cmp::Reverse(*n));
     found.into_iter().map(|(_, last, n)| (last, n)).collect()
 }
 
