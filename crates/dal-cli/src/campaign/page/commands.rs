@@ -214,8 +214,7 @@ pub(super) fn repeat(folder: &Folder, at: &Path) -> Vec<String> {
                 }
                 asked += round.all().count();
             }
-            What::Leased(leased) if leased.ids.iter().all(is_audit) => {}
-            What::Leased(leased) => {
+            What::Leased(leased) if !leased.ids.iter().all(is_audit) => {
                 flush(&mut commands, &mut running, asked);
                 commands.push(format!("dal ask {dir} -n {}{}", leased.ids.len(), fixed(folder, &leased.ids)));
             }
