@@ -215,15 +215,15 @@ pub(crate) fn foretold(points: &[Foretold], output: &Output, k: usize, id: Strin
     figure(id, title, alt, stops, draw)
 }
 
-/// Ends of a bar of one standard deviation about a prediction; of a logarithmic axis by half the width that it has
-/// there, so that no end lies below 0.
+/// Ends of a bar of one standard deviation about a prediction. On a logarithmic axis those of the log-normal law with
+/// the prediction p as its median and this standard deviation: p exp(±s), s² = ln((1 + √(1 + 4 (sd / p)²)) / 2).
 fn bar_ends(predicted: f64, sd: f64, log: bool) -> Option<(f64, f64)> {
     if !log {
         return Some((predicted - sd, predicted + sd));
     }
-    let width = ((predicted + sd) / (predicted - sd)).ln() / 2.0;
-    let half = if width.is_finite() { width } else { sd / predicted };
-    half.is_finite().then(|| (predicted * (-half).exp(), predicted * half.exp()))
+    let relative = sd / predicted;
+    let half = ((1.0 + (1.0 + 4.0 * relative * relative).sqrt()) / 2.0).ln().sqrt();
+    (predicted > 0.0 && half.is_finite()).then(|| (predicted * (-half).exp(), predicted * half.exp()))
 }
 
 /// Styles of states, in the order of the legend: those that occur.
@@ -420,9 +420,15 @@ mod tests {
     #[test]
     fn bars_of_a_logarithmic_axis_stay_above_zero() {
         assert_eq!(bar_ends(2.0, 3.0, false), Some((-1.0, 5.0)));
-        let (low, high) = bar_ends(2.0, 1.0, true).unwrap();
-        assert!((low * high - 4.0).abs() < 1e-12 && ((high / low) - 3.0).abs() < 1e-12, "{low} {high}");
-        let (low, high) = bar_ends(2.0, 3.0, true).unwrap();
-        assert!((low - 2.0 * (-1.5_f64).exp()).abs() < 1e-12 && high > 8.0, "{low} {high}");
+        // A log-normal law of median 2 and s = 1.2 has this standard deviation.
+        let square = 1.2_f64 * 1.2;
+        let sd = 2.0 * (square.exp() * (square.exp() - 1.0)).sqrt();
+        let (low, high) = bar_ends(2.0, sd, true).unwrap();
+        assert!((low - 2.0 * (-1.2_f64).exp()).abs() < 1e-12, "{low}");
+        assert!((high - 2.0 * 1.2_f64.exp()).abs() < 1e-12, "{high}");
+        // A narrow one is as long as on a plain axis.
+        let (low, high) = bar_ends(2.0, 1e-4, true).unwrap();
+        assert!((high - low - 2e-4).abs() < 1e-8, "{low} {high}");
+        assert_eq!(bar_ends(0.0, 1.0, true), None);
     }
 }

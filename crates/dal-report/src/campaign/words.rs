@@ -144,7 +144,10 @@ fn how_good(data: &CampaignData) -> Answer {
     };
     let interval = format!("in brackets a {:.0} % interval", 100.0 * data.level);
     let has_interval = data.errors.iter().any(|of| of.best.is_some_and(|(estimate, _)| estimate.interval.is_some()));
-    let interval = if has_interval { format!("; {interval}") } else { String::new() };
+    let interval = match has_interval {
+        true => format!("; {interval}"),
+        false => "; too few for an interval, which needs ten answers".into(),
+    };
     let text = match judged {
         JudgedBy::NeverLearned { answered, drawn } => format!(
             "Over the whole space its root mean square error is as follows, judged by {answered} of {drawn} uniform points that it \
@@ -192,6 +195,17 @@ fn how_good(data: &CampaignData) -> Answer {
             "this speaks of the part of the space that has answers, about {}{interval} of it",
             percent(share.min(1.0))
         ));
+    }
+    let elsewhere = !matches!(judged, JudgedBy::CrossValidation { .. });
+    if data.answered_share.is_none() && elsewhere && !data.failures.is_empty() {
+        items.push("this speaks of the part of the space that has answers: points of this campaign have failed".into());
+    }
+    if elsewhere && data.errors.iter().any(|of| of.output.is_some() && of.log) {
+        items.push(
+            "errors of an output over decades, in its unit, rest on a few large values, and their intervals miss more often \
+             than they say; the error in standard deviations is of its logarithm"
+                .into(),
+        );
     }
     for (output, sd) in data.noise.iter().take(NAMED) {
         items.push(format!("repeated measurements of {output} scatter by {}", number(*sd)));
@@ -425,10 +439,14 @@ fn change_in_words(trend: &Trend) -> Option<String> {
     let untold = "whether the error over the whole space falls cannot be told from the draws so far";
     let untold = Some(untold.to_owned()).filter(|_| trend.drawn.len() > 1);
     let Some((before, last)) = ends(&trend.validated) else { return untold };
-    let word = if last.value < 0.9 * before.value {
+    // One good round between bad ones is no direction.
+    let steady = trend.validated[trend.validated.len() - 2].value;
+    let word = if last.value < 0.9 * before.value && last.value <= steady {
         "still falls"
-    } else if last.value > 1.1 * before.value {
+    } else if last.value > 1.1 * before.value && last.value >= steady {
         "rises"
+    } else if (last.value / before.value - 1.0).abs() > 0.1 {
+        "goes up and down"
     } else {
         "hardly changes"
     };

@@ -125,7 +125,10 @@ pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData, picks: Picks
     let listed = settings.candidate_list.is_some() || folder.subject().problem().candidates().is_some();
     // Points that are drawn or held out measure it by themselves.
     let unmeasured = !data.is_judged && !data.is_measured() && of_audit == 0 && !listed;
-    let n = (data.labels / 4).clamp(AUDITED.0, AUDITED.1);
+    // An interval needs ten answers, and some of the points will fail as some have done so far.
+    let failed = folder.state().points().filter(|point| point.status() == Status::Failed).count();
+    let wanted = (data.labels / 4).clamp(AUDITED.0, AUDITED.1);
+    let n = wanted + (2 * wanted * failed).div_ceil((data.labels + failed).max(1));
     let cost = match asks_itself {
         true => "evaluations, which the budget of `dal run` does not count",
         false => "measurements",
