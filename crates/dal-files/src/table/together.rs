@@ -128,7 +128,8 @@ fn has_partner(files: &[One<'_>], at: usize) -> bool {
 
 /// The files whose columns this one shares.
 fn partners<'a, 'b>(files: &'b [One<'a>], at: usize) -> impl Iterator<Item = &'b One<'a>> {
-    let is_partner = move |&other: &usize| files[at].columns_like == Some(other) || files[other].columns_like == Some(at);
+    let is_partner =
+        move |&other: &usize| files[at].columns_like == Some(other) || files[other].columns_like == Some(at);
     (0..files.len()).filter(is_partner).map(|other| &files[other])
 }
 
@@ -152,7 +153,8 @@ fn is_shared_row(files: &[One<'_>], at: usize) -> bool {
 /// Whether the rows of a file whose first line is no riddle say how many this one has, or one that begins like it.
 fn is_counted(files: &[One<'_>], options: &[Vec<Head>], at: usize) -> bool {
     let first = |at: usize| files[at].raw.first();
-    let by_rows = |at: usize| (0..files.len()).any(|other| files[other].rows_like == Some(at) && options[other].len() == 1);
+    let by_rows =
+        |at: usize| (0..files.len()).any(|other| files[other].rows_like == Some(at) && options[other].len() == 1);
     let alike = files[at].columns_like.filter(|&other| first(other) == first(at));
     files[at].rows_like.is_some() || by_rows(at) || alike.is_some_and(by_rows)
 }
