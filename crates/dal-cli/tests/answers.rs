@@ -351,7 +351,22 @@ fn an_export_replaces_no_label_that_is_not_kept() {
     assert!(code == 0 && stderr.contains("1 of 2 rows are answered already"), "{stderr}");
     assert_eq!(fs::read_to_string(dir.path().join("y.csv")).unwrap(), "row,load,y,failure\n0,2,2.0,\n1,3,3.0,\n");
     assert_eq!(lines(dir.path(), "asked"), ["1", "2", "3"]);
-    assert_eq!(succeed(dir.path(), &["label", "rig.toml", "--kept"]), "load,y\n1,1.0\n2,2.0\n3,3.0\n");
+    let all = "load,y\n1,1.0\n2,2.0\n3,3.0\n";
+    assert_eq!(succeed(dir.path(), &["label", "rig.toml", "--kept"]), all);
+    // The table of all answers is replaced by the next as well, and another file is not.
+    let kept = ["label", "rig.toml", "--kept", "--out", "k.csv"];
+    for stale in [None, Some("load,y\n"), Some("\u{feff}y;load\r\n1,0;1\r\n"), Some(all)] {
+        if let Some(stale) = stale {
+            write(dir.path(), "k.csv", stale);
+        }
+        succeed(dir.path(), &kept);
+        assert_eq!(fs::read_to_string(dir.path().join("k.csv")).unwrap(), all);
+    }
+    for (other, words) in [("load,y\n1,1.0\n9,9.0\n", "--adopt k.csv"), ("my notes\n", "not replaced")] {
+        write(dir.path(), "k.csv", other);
+        refuse(dir.path(), &kept, &["k.csv", words]);
+        assert_eq!(fs::read_to_string(dir.path().join("k.csv")).unwrap(), other);
+    }
     // Another version of the program knows none of them.
     let text = fs::read_to_string(dir.path().join("rig.toml")).unwrap();
     write(dir.path(), "rig.toml", &format!("{text}version = \"2\"\n"));
@@ -395,6 +410,37 @@ fn what_a_spreadsheet_saved_of_an_export_is_taken_back() {
     assert!(stderr.contains("1 of its points are rounded") && asked() == 2, "{stderr}");
     let renewed = fs::read_to_string(dir.path().join("y.csv")).unwrap();
     assert!(renewed.contains("\n0,1.23456789,1.23,\n") && renewed.contains("\n2,25.5,25.5,\n"), "{renewed}");
+    assert!(!stderr.contains("few digits"), "{stderr}");
+    // Alone it cannot be told from one that was rounded, which is said.
+    write(dir.path(), "y.csv", saved);
+    fs::remove_dir_all(dir.path().join("rig.answers")).unwrap();
+    let (code, _, stderr) = run(dir.path(), &["label", "rig.toml", "--adopt", "y.csv"]);
+    assert!(code == 0 && stderr.contains("2 of its points show few digits"), "{code} {stderr}");
+    assert!(stderr.contains("--input FILE"), "{stderr}");
+}
+
+#[test]
+fn no_cell_of_the_kept_answers_begins_a_formula() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = r#"
+name = "sums"
+inputs = [{ name = "=a", low = -1.0, high = 1.0 }, { name = "+lev", levels = ["=1+1", "b"] }]
+outputs = [{ name = "@y" }]
+[oracle.command]
+program = ["sh", "-c", "read header; echo @y; while read -r line; do echo -2; done"]
+time_limit = 60
+"#;
+    write(dir.path(), "sums.toml", text);
+    write(dir.path(), "x.csv", "=a,+lev\n-0.5,=1+1\n0.5,b\n");
+    succeed(dir.path(), &["label", "sums.toml", "--input", "x.csv"]);
+    let kept = succeed(dir.path(), &["label", "sums.toml", "--kept", "--out", "k.csv"]);
+    assert_eq!(kept, "");
+    let kept = succeed(dir.path(), &["label", "sums.toml", "--kept"]);
+    assert_eq!(kept, "'=a,'+lev,'@y\n-0.5,'=1+1,-2.0\n0.5,b,-2.0\n");
+    // They are read back as they were.
+    let (code, _, stderr) = run(dir.path(), &["label", "sums.toml", "--answers", "elsewhere", "--adopt", "k.csv"]);
+    assert!(code == 0 && stderr.contains("2 answers taken over"), "{code} {stderr}");
+    assert_eq!(succeed(dir.path(), &["label", "sums.toml", "--answers", "elsewhere", "--kept"]), kept);
 }
 
 #[test]

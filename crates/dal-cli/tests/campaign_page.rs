@@ -55,7 +55,7 @@ fn a_campaigns_page_answers_what_one_asks() {
         "What failed, what is pending?",
         "What should I run next?",
         "May I stop?",
-        "dal audit c -n 1",
+        "dal audit c -n ",
         "they lie at large speed",
         "error: stalls",
         "Predicted against measured: drag",

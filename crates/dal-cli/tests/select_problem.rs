@@ -99,6 +99,20 @@ fn a_pool_is_drawn_and_labels_are_asked_for_only_where_they_are_looked_at() {
     refuse(dir.path(), &["select", "random", "--pool", "px.csv", "--labelled", "l.csv"], &["--labelled", "--problem"]);
 }
 
+/// Read apart, the inputs would have decimal commas and the outputs decimal points.
+#[test]
+fn points_and_labels_of_one_file_are_read_in_one_way() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "p.toml", PROPELLER);
+    pool(dir.path());
+    let args = ["gsy", "--problem", "p.toml", "--labelled", "l.csv", "--pool", "px.csv", "-n", "1"];
+    write(dir.path(), "l.csv", "speed;blades;material;thrust\n1,5;2;steel;3.500\n2,5;3;steel;4.250\n");
+    refuse(dir.path(), &[&["select"], &args[..]].concat(), &["l.csv, line 2, column speed", "`1,5` has a comma"]);
+    write(dir.path(), "l.csv", "speed;blades;material;thrust\n1,5;2;steel;3,500\n2,5;3;steel;4,25\n");
+    let (_, _, stderr) = run(dir.path(), &[&["select"], &args[..]].concat());
+    assert_eq!(stderr.matches("l.csv: read with").count(), 1, "{stderr}");
+}
+
 #[test]
 fn a_tables_rows_are_its_pool_without_those_that_are_labelled() {
     let dir = tempfile::tempdir().unwrap();

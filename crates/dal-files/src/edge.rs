@@ -111,8 +111,8 @@ pub enum BoundsFault {
     },
     /// A whole number that 64-bit floats cannot tell from its neighbours.
     #[error(
-        "{key} is {}: from 2^53 = 9007199254740992 on whole numbers cannot be told from their neighbours; shift or scale \
-         the input", short(*.value)
+        "{key} is {} as a 64-bit float: from 2^53 = 9007199254740992 on whole numbers cannot be told from their \
+         neighbours; shift or scale the input", short(*.value)
     )]
     BeyondWhole {
         /// `low` or `high`.

@@ -34,6 +34,6 @@ pub use dialect::{Dialect, Separator};
 pub use error::{At, FileError, Note};
 pub use labelled::{Labelled, Labels, labelled};
 pub use npy::members;
-pub use points::{Inputs, Points, Units, points};
+pub use points::{Inputs, Points, Units, points, points_beside};
 pub use source::Source;
 pub use table::{Bare, Expect, Member, Table, cells, read, read_together};

@@ -54,6 +54,9 @@ pub fn members(source: Source, n_points: usize, n_outputs: Option<usize>) -> Res
         [points, outputs] if points == n_points && outputs == n_outputs => {
             return Err(refuse("; of a single member save m[None, :, :]"));
         }
+        [_, points] if n_outputs == 1 => {
+            return Err(refuse(&format!("; it has predictions of {points} points where there are {n_points}")));
+        }
         [_, _] => return Err(refuse("; where there is one output, save m[:, :, None]")),
         [points] if n_outputs == 1 && points == n_points => {
             return Err(refuse("; of a single member save m[None, :, None]"));
@@ -274,6 +277,7 @@ mod tests {
         for (bytes, n_points, n_outputs, words) in [
             (npy(&m), 2, 1, "m.T"),
             (npy(&m), 3, 2, "m[:, :, None]"),
+            (npy(&m), 20, 1, "it has predictions of 3 points where there are 20"),
             (npy(&m), 2, 3, "m[None, :, :]"),
             (npy(&m.row(0).to_owned()), 3, 1, "m[None, :, None]"),
             (npy(&m.clone().insert_axis(Axis(2))), 2, 1, "m.transpose(1, 0, 2)"),

@@ -19,7 +19,8 @@ pub enum Decimal {
 pub enum Cell {
     /// A finite number.
     Number(f64),
-    /// NaN or an infinity, in any of the ways that programs print them: `nan`, `-nan(ind)`, `1.#INF`.
+    /// NaN or an infinity, in any of the ways that programs print them: `nan`, `-nan(ind)`, `1.#INF`; also digits of a
+    /// number beyond the largest one.
     NotFinite(f64),
     /// Nothing, or a word for "no value": `None`, `NA`, `null`, `#N/A`, `********`.
     NoValue,
@@ -88,6 +89,9 @@ pub fn cell(text: &str, decimal: Decimal) -> Cell {
     match number(text, decimal) {
         Ok(value) => Cell::Number(value),
         Err(NumberFault::NotFinite) => Cell::NotFinite(not_finite(text.trim()).unwrap_or(f64::NAN)),
+        Err(NumberFault::TooLarge) => {
+            Cell::NotFinite(if text.trim().starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY })
+        }
         Err(NumberFault::Empty | NumberFault::NoValue) => Cell::NoValue,
         Err(_) => Cell::Text,
     }
@@ -299,8 +303,14 @@ mod tests {
         for text in ["nan", "-NaN", "-nan(ind)", "nan(0x8)", "1.#IND", "-1.#IND00", "1.#QNAN"] {
             assert!(matches!(cell(text, Decimal::Point), Cell::NotFinite(v) if v.is_nan()), "{text}");
         }
-        for (text, value) in [("inf", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY), ("-1.#INF", f64::NEG_INFINITY)]
-        {
+        for (text, value) in [
+            ("inf", f64::INFINITY),
+            ("-Infinity", f64::NEG_INFINITY),
+            ("-1.#INF", f64::NEG_INFINITY),
+            ("1e999", f64::INFINITY),
+            ("-1.5D+999", f64::NEG_INFINITY),
+            ("0.18+309", f64::INFINITY),
+        ] {
             assert_eq!(cell(text, Decimal::Point), Cell::NotFinite(value), "{text}");
         }
         for text in ["steel", "#3", "error: no mesh", "nano", "information"] {

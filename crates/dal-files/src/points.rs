@@ -5,10 +5,12 @@ use dal_core::{Dimension, Space, Value};
 use ndarray::Array2;
 
 use crate::Source;
+use crate::dialect::Dialect;
 use crate::edge::{Placed, onto_range, value};
-use crate::error::{FileError, Note};
+use crate::error::{At, FileError, Note};
+use crate::names::places;
 use crate::number::{Decimal, NumberFault, number, short};
-use crate::table::{Bare, Expect, Table, list, read};
+use crate::table::{Bare, Expect, Table, cells, list, read, wanted};
 
 /// A problem's inputs.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +58,53 @@ pub fn points(source: Source, inputs: &Inputs<'_>) -> Result<(Points, Vec<Note>)
     let unit = inputs.of_unit_box();
     let bare = Some(Bare { names: &unit, within: (-1.0, 1.0) });
     let (sets, words) = (inputs.sets(), inputs.words());
-    let (table, mut notes) = read(source, &Expect::Named { sets: &sets, words: &words, bare })?;
+    // A file of one line is short.
+    let text = (source.bytes().len() < 1 << 16).then(|| source.clone());
+    let names_one = || text.map_or(Ok(true), |text| names_any(text, &sets));
+    let (table, mut notes) = match read(source, &Expect::Named { sets: &sets, words: &words, bare }) {
+        Err(FileError::NoRows { file, what: "a header and no rows" }) if !names_one()? => {
+            let why = "its only line is no header, because it holds no known name, and no row, because not all of its \
+                       cells are numbers";
+            return Err(FileError::NoHeader { file, at: At::Line(1), why: why.into(), remedy: wanted(&sets) });
+        }
+        read => read?,
+    };
     let (points, said) = Points::of_table(table, inputs, &[], |_, _| 0.0)?;
     notes.extend(said);
     Ok((points, notes))
+}
+
+/// Reads points beside which columns of one of the sets `beside` stand: the points, and where those columns are. Both
+/// are read in one way.
+///
+/// # Errors
+/// What [`points`] refuses; columns that are missing.
+pub fn points_beside(
+    source: Source,
+    inputs: &Inputs<'_>,
+    beside: &[Vec<String>],
+) -> Result<(Points, Vec<usize>, Vec<Note>), FileError> {
+    let with = |set: &Vec<String>| beside.iter().map(|others| [set.as_slice(), others].concat()).collect::<Vec<_>>();
+    let sets: Vec<Vec<String>> = inputs.sets().iter().flat_map(with).collect();
+    let (table, mut notes) = read(source, &Expect::Named { sets: &sets, words: &inputs.words(), bare: None })?;
+    let found = beside.iter().find_map(|others| table.find(others).ok());
+    let others = match found {
+        Some(others) => others,
+        None => table.find(beside.first().map_or(&[][..], Vec::as_slice))?,
+    };
+    let (points, said) = Points::of_table(table, inputs, &others, |_, _| 0.0)?;
+    notes.extend(said);
+    Ok((points, others, notes))
+}
+
+/// Whether the first line of a text, whatever separates its cells, holds one of these names.
+fn names_any(source: Source, sets: &[Vec<String>]) -> Result<bool, FileError> {
+    let text = source.text()?;
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Ok(Dialect::ALL.iter().any(|dialect| {
+        let header = cells(first, dialect.separator);
+        sets.iter().flatten().any(|name| !places(&header, name).is_empty())
+    }))
 }
 
 impl Inputs<'_> {
@@ -326,6 +371,23 @@ mod tests {
     }
 
     #[test]
+    fn points_and_what_stands_beside_them_are_read_in_one_way() {
+        let (names, levels, space) = problem();
+        let inputs = Inputs { names: &names, levels: &levels, space: &space };
+        let thrust = [vec!["thrust".to_owned()], vec!["y0".to_owned()]];
+        let open = |text: &str| points_beside(Source::from_bytes("p.csv", text), &inputs, &thrust);
+        let (points, beside, notes) = open("speed;note;blades;material;thrust\n1,5;x, y;2;steel;3,5\n").unwrap();
+        assert_eq!((points.table.number(0, beside[0]).unwrap(), points.outside.len()), (3.5, 0));
+        assert!(notes.iter().any(|note| note.to_string().ends_with("ignored columns: note")), "{notes:?}");
+        assert_eq!(open("y0,x0,x1,x2,x3,x4\n7,0,0,1,-1,-1\n").unwrap().1, [0]);
+        // The labels alone could be read, the whole cannot.
+        let mixed = "speed;blades;material;thrust\n1,5;2;steel;3.500\n2,5;3;steel;4.250\n";
+        let error = open(mixed).unwrap_err().to_string();
+        assert!(error.contains("line 2, column speed: `1,5` has a comma"), "{error}");
+        assert!(open("speed,blades,material\n1,2,steel\n").unwrap_err().to_string().contains("no column `thrust`"));
+    }
+
+    #[test]
     fn the_unit_box_is_known_by_name_or_by_its_width() {
         let (points, _) = open("x4,x3,x2,x1,x0\n1,-1,-1,0.5,0.25\n").unwrap();
         assert_eq!((points.units, points.x.row(0).to_vec()), (Units::UnitBox, vec![0.25, 0.5, -1.0, -1.0, 1.0]));
@@ -337,6 +399,8 @@ mod tests {
             ("400,410,420,430,440\n0.5,0.5,-1,-1,1\n", vec!["line 1", "400 is outside [-1, 1]"]),
             ("NA,0.5,-1,-1,1\n0.25,0.5,-1,-1,1\n", vec!["line 1, column 1", "`NA`"]),
             ("0.1,0.2\n0.3,0.4\n", vec!["no header and 2 columns"]),
+            ("1.5,2,a\n", vec!["line 1", "no known name", "speed,blades,material"]),
+            ("speed,blades,material\n", vec!["holds a header and no rows"]),
             ("speed,blade,material\n1,2,steel\n", vec!["no column `blades`", "speed, blade, material"]),
             (
                 "speed,blades,material\n1,2,steel\nfast,2,steel\n",

@@ -119,6 +119,92 @@ fn the_header_of_numbers_that_pandas_writes_is_known() {
     assert_eq!(tables[2].n_rows(), 7);
 }
 
+/// Columns of pandas under any numbers: `df[[3, 1]]`, years, wavelengths in any order.
+#[test]
+fn a_line_of_numbers_with_which_files_both_begin_is_a_riddle() {
+    for head in ["3,1", "500,400", "1,0", "2020,2019", "1000.5,1001.5"] {
+        for y in ["4", "0", "-0.5"] {
+            let words = ["lx.csv, line 1", "two ways", "begin with a line of names"];
+            refusal(under(head, LX), under(y, LY), under(head, PX), &words);
+        }
+        // The rows of the labels tell: with a header, one line more or less.
+        same_as_clean(under(head, LX), LY, under(head, PX));
+        let rows = format!("{head}\n{}", headless(LX));
+        let labels = format!("y\n4\n{}", headless(LY));
+        let (tables, _) = select(&rows, &labels, format!("{head}\n{}", headless(PX))).unwrap();
+        assert_eq!((tables[0].n_rows(), tables[2].n_rows()), (4, 5), "{head}");
+    }
+    let (lx, ly, px) = ("400\n1.5\n2.5\n", "400\n1\n2\n", "400\n7.5\n2\n9\n");
+    refusal(lx, ly, px, &["lx.csv, line 1", "two ways"]);
+    let column = |text: &str| text.lines().map(|line| format!("{line},1\n")).collect::<String>();
+    refusal(column(lx), ly, column(px), &["lx.csv, line 1", "two ways"]);
+    // No two columns have one name, so equal numbers are a row.
+    let (tables, _) = select("5,1.5,5\n1,2,3\n", "1\n2\n", "5,1.5,5\n7,8,9\n").unwrap();
+    assert_eq!((tables[0].n_rows(), tables[2].n_rows()), (2, 2));
+}
+
+/// A pool alone, or one whose first line another file does not have.
+#[test]
+fn a_first_line_that_is_unlike_all_others_is_a_riddle() {
+    let lone = |text: &str| read(Source::from_bytes("px.csv", text), &Expect::Free).map(|(table, _)| table.n_rows());
+    for head in ["400,410,420", "1,2,3", "1000.5,1001.5,1002.5", "420,400,455"] {
+        let error = lone(&format!("{head}\n.1,.2,.3\n.4,.5,.6\n")).unwrap_err().to_string();
+        assert!(error.starts_with("px.csv, line 1: can be read in two ways") && error.contains("names"), "{error}");
+    }
+    for text in [
+        "1,2,3\n4,5,6\n7,8,9\n",
+        "1,2,3\n1.5,2.5,3.5\n.5,1.25,4\n",
+        ".1,.2,.3\n.5,.25,.125\n.75,.5,.25\n",
+        "900,.2\n1.5,.1\n2.5,.3\n",
+        "10\n2.5\n3.5\n",
+    ] {
+        assert_eq!(lone(text).unwrap(), text.lines().count(), "{text}");
+    }
+    refusal(headless(LX), headless(LY), under("400,410", PX), &["px.csv, line 1", "two ways"]);
+    refusal(under("400,410", LX), under("7", LY), headless(PX), &["lx.csv, line 1", "two ways"]);
+}
+
+#[test]
+fn a_first_row_that_is_spoilt_in_every_cell_is_no_header() {
+    for row in ["3.1 mm,4.1 mm", "3.1mm,4.1mm", "-3 mm,+4 mm", ".1x,.2x"] {
+        let words = ["line 1, column 1", "begin like numbers", "begin with letters"];
+        let error = read(Source::from_bytes("px.csv", format!("{row}\n5,1\n4,2\n")), &Expect::Free).unwrap_err();
+        assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+        refusal(headless(LX), headless(LY), under(row, PX), &["px.csv, line 1, column 1"]);
+    }
+    // Where files both begin with them, they are names.
+    same_as_clean(under("400nm,410nm", LX), LY, under("400nm,410nm", PX));
+    let (table, _) = read(Source::from_bytes("px.csv", "x1,2nd\n5,1\n4,2\n"), &Expect::Free).unwrap();
+    assert_eq!(table.n_rows(), 2);
+}
+
+#[test]
+fn decimal_commas_with_exponents_or_beside_whole_numbers_are_no_columns() {
+    let (lx, px) = ("-2,749e+00\n-4,154e-01\n", "3,685e+00\n1,25E1\n");
+    refusal(lx, "6\n1\n", px, &["lx.csv, line 1", "two ways", "decimal commas"]);
+    let (tables, _) = select(lx, "6,5;1\n1,25;2\n", px).unwrap();
+    assert_eq!(tables[0].numbers().unwrap()[[1, 0]], -0.4154);
+    refusal("3,123,87399\n4,5,6\n", "0\n1,61\n", "1,2,3\n", &["lx.csv, line 1", "two ways", "as ly.csv has them"]);
+    // A blank behind the comma, a point or names say that it separates.
+    for (lx, px) in [("3, 1, 8\n4, 5, 6\n", "1, 2, 3\n"), ("a,b,c\n3,1,8\n4,5,6\n", "a,b,c\n1,2,3\n")] {
+        let (tables, _) = select(lx, "0\n1,61\n", px).unwrap();
+        assert_eq!(tables[0].n_columns(), 3, "{lx}");
+    }
+}
+
+#[test]
+fn columns_that_nothing_asks_for_do_not_say_how_numbers_are_written() {
+    let names = ["a", "b", "y"].map(str::to_owned).to_vec();
+    let expect = Expect::Named { sets: &[names], words: &[], bare: None };
+    let open = |text: &str| read(Source::from_bytes("t.csv", text), &expect);
+    for note in ["x", "1,5"] {
+        let error = open(&format!("b;note;a;y\n13;x;1;4,853\n3;{note};19;9,625\n")).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("as 4.853, or as 4853"), "{note}: {error}");
+    }
+    let (table, _) = open("b;note;a;y\n13;x;1;4,5\n3;1,500;19;9,625\n").unwrap();
+    assert_eq!(table.number(1, 3).unwrap(), 9.625);
+}
+
 #[test]
 fn the_index_of_pandas_is_left_out() {
     for name in ["", "Unnamed: 0"] {

@@ -69,7 +69,7 @@ pub(super) fn check_replaceable(
     problem: &Problem,
     kept: Option<&Answers>,
     head: &str,
-    points: &Points,
+    points: Option<&Points>,
 ) -> Result<()> {
     let shown = path.display();
     match std::fs::read(path) {
@@ -97,7 +97,7 @@ pub(super) fn check_replaceable(
         let at = |point| kept.get(&asking.line(point).ok()?)?.ok();
         for &(row, label) in &labels {
             let exact = at(earlier.points.x.row(row));
-            let of_input = || at(input_row(&earlier, row, points, problem)?);
+            let of_input = || at(input_row(&earlier, row, points?, problem)?);
             let answer = exact.or_else(of_input).or_else(|| known.near(row, label).map(|(_, label)| label));
             compared.push((row, label, answer));
         }
@@ -113,7 +113,8 @@ pub(super) fn check_replaceable(
         let some = &labels[..labels.len().min(COMPARED)];
         let mut x = Array2::zeros((some.len(), earlier.points.x.ncols()));
         for (&(row, _), mut to) in some.iter().zip(x.outer_iter_mut()) {
-            to.assign(&input_row(&earlier, row, points, problem).unwrap_or_else(|| earlier.points.x.row(row)));
+            let meant = points.and_then(|points| input_row(&earlier, row, points, problem));
+            to.assign(&meant.unwrap_or_else(|| earlier.points.x.row(row)));
         }
         let mut today = vec![None; some.len()];
         let mut keep = every(|row, answer| today[row] = answer.ok().map(<[f64]>::to_vec));
@@ -174,7 +175,7 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>, poin
     } else if let Some(earlier) = read(path, problem)? {
         let known = Known::of(kept, problem, &earlier);
         let is_outside = |row: usize| earlier.points.outside.iter().any(|(other, _)| *other == row);
-        let mut n_matched = 0;
+        let (mut n_matched, mut n_as_written) = (0, 0);
         for (row, answer) in earlier.answers.iter().enumerate().filter(|(row, _)| !is_outside(*row)) {
             let exact = earlier.points.x.row(row);
             let line = |point| asking.line(point).with_context(|| format!("{shown}, {}", earlier.points.table.at(row)));
@@ -188,8 +189,10 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>, poin
                     continue;
                 }
             };
-            if kept.get(&own).is_some_and(|known| known.is_ok()) || known.near(row, label).is_none() {
+            let is_known = kept.get(&own).is_some_and(|known| known.is_ok());
+            if is_known || known.near(row, label).is_none() {
                 let meant = points.and_then(|points| input_row(&earlier, row, points, problem));
+                n_as_written += usize::from(meant.is_none() && !is_known && shows_few_digits(&earlier, row));
                 let meant = meant.map_or(Ok(own.clone()), line)?;
                 n_matched += usize::from(meant != own);
                 put(kept, &meant, Ok(label))?;
@@ -198,10 +201,30 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>, poin
         if n_matched > 0 {
             say!("note: {shown}: {n_matched} of its points are rounded and were taken for the rows of --input");
         }
+        if n_as_written > 0 {
+            let remedy = if points.is_some() {
+                "no row of --input agrees with them"
+            } else {
+                "if a spreadsheet has rounded them, adopt the file together with the points that were asked, --input FILE, \
+                 or their labels are those of other points"
+            };
+            say!(
+                "note: {shown}: {n_as_written} of its points show few digits and are taken as they are written; {remedy}"
+            );
+        }
         kept.sync()?;
     }
     say!("{shown}: {} answers taken over, {before} were known", kept.len() - before);
     Ok(())
+}
+
+/// Whether a number of a row's point is written with fewer digits than tell numbers apart.
+fn shows_few_digits(earlier: &Labelled, row: usize) -> bool {
+    let halves = earlier.points.places.iter().zip(&earlier.point_rounding[row]);
+    halves.into_iter().any(|(&column, &half)| {
+        let value = earlier.points.table.number(row, column).unwrap_or(0.0);
+        half > 1e-13 * value.abs()
+    })
 }
 
 /// The failure that the words of an export state.

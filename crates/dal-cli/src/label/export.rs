@@ -74,11 +74,31 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    /// Beside the file, so that it can take its place at once.
     fn temporary(&self) -> PathBuf {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        self.path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+        temporary(&self.path)
     }
+}
+
+/// Writes a file at once, in place of one that may be there.
+pub(super) fn write_whole(path: &Path, text: &[u8]) -> Result<()> {
+    let shown = path.display();
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&path).is_ok_and(|data| !data.is_file()) {
+        bail!("{shown}: is no regular file; leave --out away to get the answers on standard output");
+    }
+    let temporary = temporary(&path);
+    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+    if written.is_err() {
+        // It may not be there.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("{shown}: cannot be written"))
+}
+
+/// Beside a file, so that it can take its place at once.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
 impl Drop for Export<'_> {

@@ -6,7 +6,6 @@ mod lines;
 mod rounded;
 mod sink;
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -14,12 +13,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use dal_core::{LabelFailure, LabelFailureKind, OracleError, Stop};
 use dal_files::Source;
+use dal_files::write::guarded;
+use dal_oracles::Problem;
 use dal_store::Answers;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Axis;
 
 use self::earlier::{adopt, check_replaceable};
-use self::export::Export;
+use self::export::{Export, write_whole};
 use self::lines::{head, output_names};
 use self::sink::{Sink, Stdout};
 use crate::Done;
@@ -108,7 +109,7 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     if args.kept {
         args.answers.name_leftovers([&problem])?;
-        return print_kept(args, kept);
+        return print_kept(args, &problem, kept);
     }
     let Some(points) = points else { return Ok(Done::Fully) };
     let oracle = problem.oracle()?;
@@ -119,7 +120,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let mut sink = match &args.out {
         Some(path) => {
             let head = head(&points, &problem);
-            check_replaceable(path, &problem, kept, head.trim_end(), &points)?;
+            check_replaceable(path, &problem, kept, head.trim_end(), Some(&points))?;
             Sink::File(Export::start(path, head, &points, n_outputs)?)
         }
         None => Sink::Stdout(Stdout::start(&names, args.as_they_come)?),
@@ -209,20 +210,25 @@ pub fn run(args: &Args) -> Result<Done> {
 }
 
 /// Every answer that is kept, in the order in which they came.
-fn print_kept(args: &Args, kept: Option<&Answers>) -> Result<Done> {
+fn print_kept(args: &Args, problem: &Problem, kept: Option<&Answers>) -> Result<Done> {
     let Some(kept) = kept else {
         bail!("--kept: no answers of `{}` are kept, because they cost nothing", args.problem);
     };
-    let mut out: Box<dyn Write> = match &args.out {
+    let text = |cell: &str| guarded(cell).into_owned();
+    match &args.out {
         Some(path) => {
-            let created = File::create_new(path);
-            Box::new(created.with_context(|| format!("{}: cannot be made anew; name another file", path.display()))?)
+            let mut table = Vec::new();
+            kept.write_csv(&mut table, false, &text)?;
+            let head = table.iter().position(|&b| b == b'\n').map_or(&table[..], |end| &table[..end]);
+            check_replaceable(path, problem, Some(kept), &String::from_utf8_lossy(head), None)?;
+            write_whole(path, &table)?;
         }
-        None => Box::new(io::stdout().lock()),
-    };
-    let mut text = BufWriter::new(&mut out);
-    kept.write_csv(&mut text, false)?;
-    text.flush()?;
+        None => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            kept.write_csv(&mut out, false, &text)?;
+            out.flush()?;
+        }
+    }
     let failures = kept.failures();
     say!("{} points, {} of them without an answer", kept.len(), failures.len());
     for (point, failure) in failures.iter().take(SHOWN) {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use dal_core::{SeedPath, Value, point_key};
 use dal_files::number::is_no_value;
 use dal_files::points::shown;
-use dal_files::{Bare, Expect, FileError, Member, Note, Source, Table, read_together};
+use dal_files::{Bare, Expect, FileError, Member, Note, Points, Source, Table, read_together};
 use dal_oracles::Problem;
 use ndarray::{Array2, Array3, Axis};
 use serde_json::json;
@@ -108,11 +108,7 @@ impl Given {
     fn of_problem(args: &Args, problem: Problem) -> Result<Self> {
         let columns = Columns::of(&problem);
         // Of rows without an answer nothing is asked, so they need not be points either.
-        let points = |path: &Path, wanted: &dyn Fn(usize) -> bool| -> Result<Array2<f64>> {
-            let (points, notes) = dal_files::points(Source::open(path)?, &columns.inputs(&problem))?;
-            // The other columns of a file of labels are not ignored.
-            let has_labels = args.labelled.as_deref() == Some(path);
-            say_notes(notes.into_iter().filter(|note| !(has_labels && matches!(note, Note::Ignored { .. }))));
+        let within = |path: &Path, points: Points, wanted: &dyn Fn(usize) -> bool| -> Result<Array2<f64>> {
             let outside: Vec<&String> =
                 points.outside.iter().filter(|(row, _)| wanted(*row)).map(|(_, reason)| reason).collect();
             match outside[..] {
@@ -126,13 +122,29 @@ impl Given {
                 ),
             }
         };
-        let (x_file, y_file) = match &args.labelled {
-            Some(both) => (Some(both.as_path()), Some(both.as_path())),
-            None => (args.labelled_x.as_deref(), args.labelled_y.as_deref()),
+        let points = |path: &Path, wanted: &dyn Fn(usize) -> bool| -> Result<Array2<f64>> {
+            let (points, notes) = dal_files::points(Source::open(path)?, &columns.inputs(&problem))?;
+            say_notes(notes);
+            within(path, points, wanted)
         };
-        let y = y_file.map(|path| answers(path, &problem)).transpose()?;
-        let answered = |row: usize| y.as_ref().is_none_or(|y| y.get(row).is_none_or(Option::is_some));
-        let mut x = x_file.map(|path| points(path, &answered)).transpose()?;
+        let (x_file, y_file) = (args.labelled_x.as_deref(), args.labelled_y.as_deref());
+        let (mut x, y) = match &args.labelled {
+            // Inputs and answers of one table are read in one way.
+            Some(both) => {
+                let (inputs, outputs) = (columns.inputs(&problem), output_names(&problem));
+                let (points, places, notes) = dal_files::points_beside(Source::open(both)?, &inputs, &outputs)?;
+                // Other columns are usual in a file of labels.
+                say_notes(notes.into_iter().filter(|note| !matches!(note, Note::Ignored { .. })));
+                let y = answers(&points.table, &places)?;
+                let x = within(both, points, &|row| y[row].is_some())?;
+                (Some(x), Some(y))
+            }
+            None => {
+                let y = y_file.map(|path| answers_of(path, &problem)).transpose()?;
+                let answered = |row: usize| y.as_ref().is_none_or(|y| y.get(row).is_none_or(Option::is_some));
+                (x_file.map(|path| points(path, &answered)).transpose()?, y)
+            }
+        };
         if let (Some(x), Some(y), Some(x_file), Some(y_file)) = (&x, &y, x_file, y_file)
             && x.nrows() != y.len()
         {
@@ -202,19 +214,30 @@ impl Given {
     }
 }
 
-/// The answers of a table, by the outputs' names or as `y0`, `y1`, …; none for a row that has none.
-fn answers(path: &Path, problem: &Problem) -> Result<Vec<Option<Vec<f64>>>> {
+/// What the outputs of a problem may be called in a table: by their names, or `y0`, `y1`, ….
+fn output_names(problem: &Problem) -> [Vec<String>; 2] {
     let names: Vec<String> = problem.outputs().iter().map(|output| output.name.clone()).collect();
-    let numbered: Vec<String> = (0..names.len()).map(|k| format!("y{k}")).collect();
-    let sets = [names.clone(), numbered.clone()];
-    let bare = Some(Bare { names: &names, within: (f64::MIN, f64::MAX) });
+    let numbered = (0..names.len()).map(|k| format!("y{k}")).collect();
+    [names, numbered]
+}
+
+/// The answers of a table of its own; none for a row that has none.
+fn answers_of(path: &Path, problem: &Problem) -> Result<Vec<Option<Vec<f64>>>> {
+    let sets = output_names(problem);
+    let [names, numbered] = &sets;
+    let bare = Some(Bare { names, within: (f64::MIN, f64::MAX) });
     // Rows without an answer hold words or nothing there, which decides nothing about how the others are written.
     let expect = Expect::Named { sets: &sets, words: &[], bare };
     let (table, notes) = dal_files::read(Source::open(path)?, &expect)?;
     say_notes(notes);
-    let places = table.find(&names).or_else(|error| table.find(&numbered).map_err(|_| error))?;
+    let places = table.find(names).or_else(|error| table.find(numbered).map_err(|_| error))?;
+    answers(&table, &places)
+}
+
+/// The answers in these columns; none for a row that has none.
+fn answers(table: &Table, places: &[usize]) -> Result<Vec<Option<Vec<f64>>>> {
     let answer = |row: usize| -> Result<Option<Vec<f64>>, FileError> {
-        if places.iter().all(|&place| is_missing(&table, row, place)) {
+        if places.iter().all(|&place| is_missing(table, row, place)) {
             return Ok(None);
         }
         places.iter().map(|&place| table.number(row, place)).collect::<Result<_, _>>().map(Some)

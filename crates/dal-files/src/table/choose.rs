@@ -161,6 +161,14 @@ fn look(text: &str, dialect: Dialect, expect: &Expect<'_>) -> Look {
     look
 }
 
+/// The digits before the letter of an exponent, and what stands behind it.
+fn split_exponent(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(['e', 'E', 'd', 'D', 'q', 'Q']) {
+        Some((digits, exponent)) => (digits, Some(exponent)),
+        None => (text, None),
+    }
+}
+
 /// Two whole numbers a line without a header may be one number with a decimal comma.
 fn doubtful_pairs(looks: &[Look], text: &str, expect: &Expect<'_>) -> Option<Dialect> {
     if !matches!(expect, Expect::Free)
@@ -171,7 +179,11 @@ fn doubtful_pairs(looks: &[Look], text: &str, expect: &Expect<'_>) -> Option<Dia
     let lines = sample(text, Separator::Comma, LOOKED_AT);
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let pair = |line: &&Line| {
-        line.cells.len() == 2 && digits(line.cells[0].trim_start_matches(['-', '+'])) && digits(&line.cells[1])
+        let (decimals, exponent) = split_exponent(line.cells.get(1).unwrap_or_default());
+        line.cells.len() == 2
+            && digits(line.cells[0].trim_start_matches(['-', '+']))
+            && digits(decimals)
+            && exponent.is_none_or(|exponent| digits(exponent.trim_start_matches(['-', '+'])))
     };
     let all = lines.iter().filter(|line| !line.blank).all(|line| pair(&line));
     // With a blank behind it the comma separates.

@@ -79,14 +79,14 @@ fn lines(text: &str, separator: Separator, limit: Option<usize>) -> Vec<Line> {
         Some(first) => (1, text[first.len()..].trim_start_matches('\r').trim_start_matches('\n')),
         None => (0, text),
     };
-    let text = match separator {
-        Separator::Blanks => Cow::Owned(blanks_to_tabs(text)),
-        _ => Cow::Borrowed(text),
-    };
     let delimiter = match separator {
         Separator::Comma => b',',
         Separator::Semicolon => b';',
         Separator::Tab | Separator::Blanks => b'\t',
+    };
+    let text = match separator {
+        Separator::Blanks => Cow::Owned(blanks_to_tabs(text)),
+        _ => without_blanks_before_quotes(text, delimiter.into()),
     };
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -131,6 +131,32 @@ fn lines(text: &str, separator: Separator, limit: Option<usize>) -> Vec<Line> {
         }
     }
     found
+}
+
+/// The text without the blanks between a separator, or the begin of a line, and a quotation mark: `"a", "b"`.
+fn without_blanks_before_quotes(text: &str, delimiter: char) -> Cow<'_, str> {
+    if !text.contains(" \"") {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let (mut quoted, mut begins, mut blanks) = (false, true, 0);
+    for c in text.chars() {
+        if c == ' ' && begins && !quoted {
+            blanks += 1;
+            continue;
+        }
+        if !(c == '"' && begins) {
+            out.extend(std::iter::repeat_n(' ', blanks));
+        }
+        if c == '"' && (quoted || begins) {
+            quoted = !quoted;
+        }
+        begins = !quoted && (c == delimiter || c == '\n' || c == '\r');
+        blanks = 0;
+        out.push(c);
+    }
+    out.extend(std::iter::repeat_n(' ', blanks));
+    Cow::Owned(out)
 }
 
 /// Runs of blanks and tabs outside quotes as single tabs, none at the ends of a line.
@@ -189,6 +215,14 @@ mod tests {
         let found = ats("  a \t b\n1   \"x  y\"\n2\t3  \n", Separator::Blanks);
         let cells: Vec<&[String]> = found.iter().map(|(_, cells)| cells.as_slice()).collect();
         assert_eq!(cells, [["a", "b"], ["1", "x  y"], ["2", "3"]]);
+    }
+
+    #[test]
+    fn blanks_may_stand_before_quotes() {
+        let found = ats("\"b\", \"a, x\",  y\n 1,  \"2\" , \"a \"\"b\"\" c\"\n5 \"x\", 4,\" \"\n", Separator::Comma);
+        let cells: Vec<&[String]> = found.iter().map(|(_, cells)| cells.as_slice()).collect();
+        assert_eq!(cells, [["b", "a, x", "y"], ["1", "2", "a \"b\" c"], ["5 \"x\"", "4", ""]]);
+        assert_eq!(super::cells(" \"b\"; \"a; x\"", Separator::Semicolon), ["b", "a; x"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod choose;
 mod lines;
 mod parquet;
 mod raw;
+mod standing;
 mod together;
 
 use std::borrow::Cow;

@@ -1,5 +1,7 @@
 //! A text in its reading before it is known whether the first line is a header, and what that line may be.
 
+use std::collections::HashSet;
+
 use csv::StringRecord;
 
 use super::choose::choose;
@@ -32,6 +34,8 @@ pub(super) struct Raw {
     /// Whether the first column is an index; known where the first line is a header.
     index: bool,
     n_columns: usize,
+    /// Whether a blank stands behind a comma.
+    spaced: bool,
     /// Another reading that is possible as long as no other file speaks against it, and the text to read in it.
     doubt: Option<(Dialect, String)>,
 }
@@ -58,7 +62,8 @@ impl Raw {
     fn done(table: Table) -> Self {
         let (file, n_columns) = (table.file.clone(), table.n_columns);
         let body = RawBody::Done(table);
-        Self { file, body, dialect: Dialect::default(), notes: Vec::new(), index: false, n_columns, doubt: None }
+        let (dialect, notes) = (Dialect::default(), Vec::new());
+        Self { file, body, dialect, notes, index: false, n_columns, spaced: false, doubt: None }
     }
 
     fn of_text(file: String, text: &str, expect: &Expect<'_>) -> Result<Self, FileError> {
@@ -117,7 +122,8 @@ impl Raw {
         if dialect.decimal == Decimal::Comma {
             check_thousands(&file, &lines, expect)?;
         }
-        Ok(Self { file, body: RawBody::Text(lines), dialect, notes, index, n_columns, doubt: None })
+        let (body, spaced) = (RawBody::Text(lines), text.contains(", "));
+        Ok(Self { file, body, dialect, notes, index, n_columns, spaced, doubt: None })
     }
 
     pub(super) fn file(&self) -> &str {
@@ -158,6 +164,50 @@ impl Raw {
                     })
             }
             RawBody::Done(_) => false,
+        }
+    }
+
+    /// The numbers of cells of this file; NaN for what is none.
+    pub(super) fn values(&self, cells: &[String]) -> Vec<f64> {
+        cells.iter().map(|text| number(text, self.dialect.decimal).unwrap_or(f64::NAN)).collect()
+    }
+
+    /// The numbers below the first line; NaN for what is none.
+    pub(super) fn below(&self) -> Vec<Vec<f64>> {
+        let RawBody::Text(lines) = &self.body else { return Vec::new() };
+        let value = |line: &Line, column: usize| number(&line.cells[column], self.dialect.decimal).unwrap_or(f64::NAN);
+        lines[1..].iter().map(|line| (0..self.n_columns).map(|column| value(line, column)).collect()).collect()
+    }
+
+    /// Whether commas, without a blank behind, stand between whole numbers alone, so that every other one may be one
+    /// before decimals. Pairs are told by [`doubt`](Self::doubt).
+    pub(super) fn only_whole_cells(&self) -> bool {
+        let RawBody::Text(lines) = &self.body else { return false };
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        self.dialect == Dialect::default()
+            && self.n_columns > 2
+            && !self.index
+            && !self.spaced
+            && lines.iter().all(|line| {
+                line.cells.iter().enumerate().all(|(column, text)| match column {
+                    0 => digits(text.trim_start_matches(['-', '+'])),
+                    _ => digits(text),
+                })
+            })
+    }
+
+    /// Another file writes decimals behind commas.
+    pub(super) fn doubtful_beside(&self, other: &str) -> FileError {
+        let line = match self.at_first() {
+            At::Line(line) => line,
+            At::Row(_) => 1,
+        };
+        FileError::Ambiguous {
+            file: self.file.clone(),
+            line,
+            first: format!("with {}", self.dialect),
+            second: format!("with decimal commas, as {other} has them"),
+            remedy: "begin with a line of names, or write decimals behind a point".into(),
         }
     }
 
@@ -251,9 +301,9 @@ impl Raw {
                 if numeric {
                     return Ok(vec![Head::Row, Head::Numbers]);
                 }
-                // A lone cell that begins like a number may be a spoilt one.
+                // A lone cell that begins like a number may be a spoilt one, and so may all of a line be.
                 let lone = cells.len() == 1 && cells[0].starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
-                if cells.iter().all(|text| is_name(text, decimal)) && !lone {
+                if cells.iter().all(|text| is_name(text, decimal)) && !lone && !begin_like_numbers(&cells) {
                     return Ok(vec![Head::Names]);
                 }
                 if cells.iter().skip(1).all(|text| is_name(text, decimal)) && is_index(&cells[0]) && cells.len() > 1 {
@@ -377,6 +427,11 @@ fn is_name(text: &str, decimal: Decimal) -> bool {
     matches!(cell(text, decimal), Cell::Text)
 }
 
+/// Whether every cell begins with a digit, behind a sign or a point.
+pub(super) fn begin_like_numbers(cells: &[String]) -> bool {
+    cells.iter().all(|text| text.trim_start_matches(['+', '-', '.', ',']).starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// Whether these are 0, 1, … in order.
 pub(super) fn counts_up(cells: &[String]) -> bool {
     cells.iter().enumerate().all(|(at, text)| *text == at.to_string())
@@ -405,17 +460,19 @@ pub(super) fn drop_comment_sign(first: &mut Line) {
 
 /// Refuses `1,500` where nothing tells a decimal comma from one between thousands.
 fn check_thousands(file: &str, lines: &[Line], expect: &Expect<'_>) -> Result<(), FileError> {
-    let words = match expect {
-        Expect::Named { words, .. } => *words,
-        Expect::Free => &[],
-    };
     let header: Vec<String> = lines[0].cells.iter().map(str::to_owned).collect();
-    let skip: Vec<usize> = words.iter().flat_map(|name| places(&header, name)).collect();
+    let all = |names: &mut dyn Iterator<Item = &String>| -> HashSet<usize> {
+        names.flat_map(|name| places(&header, name)).collect()
+    };
+    let (used, words) = match expect {
+        Expect::Named { sets, words, .. } => (all(&mut sets.iter().flatten()), all(&mut words.iter())),
+        Expect::Free => (HashSet::new(), HashSet::new()),
+    };
+    // Of columns that nothing asks for, none says how numbers are written.
+    let counts = |column: usize| (used.is_empty() || used.contains(&column)) && !words.contains(&column);
     let mut example = None;
     for line in lines {
-        for (_, text) in
-            line.cells.iter().enumerate().filter(|(column, text)| text.contains(',') && !skip.contains(column))
-        {
+        for (_, text) in line.cells.iter().enumerate().filter(|(column, text)| text.contains(',') && counts(*column)) {
             match (is_thousands(text), number(text, Decimal::Comma)) {
                 (false, Ok(_)) => return Ok(()),
                 (true, _) => example = example.or(Some((line.at, text))),

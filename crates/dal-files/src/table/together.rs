@@ -1,6 +1,9 @@
 //! Several tables of one command, which say of each other whether a first line is a header.
 
-use super::raw::{Head, Raw, counts_up};
+use std::collections::HashSet;
+
+use super::raw::{Head, Raw, begin_like_numbers, counts_up};
+use super::standing::{all_whole, distinct, stands_out};
 use super::{Expect, Table, shortened};
 use crate::error::{FileError, Note};
 use crate::names::canonical;
@@ -50,9 +53,16 @@ struct One<'a> {
 }
 
 /// Pairs of whole numbers may be numbers with decimal commas: another file tells, which shows how decimals are written.
+/// Of more whole numbers in a line without a header no file tells which pairs are one number.
 fn decide_decimals<'a>(files: Vec<One<'a>>) -> Result<Vec<One<'a>>, FileError> {
     let points = files.iter().any(|file| file.raw.shows_points());
-    let commas = files.iter().any(|file| file.raw.dialect().decimal == Decimal::Comma);
+    let with_commas = files.iter().find(|file| file.raw.dialect().decimal == Decimal::Comma);
+    let commas = with_commas.is_some();
+    if let Some(with_commas) = with_commas
+        && let Some(file) = files.iter().find(|file| matches!(file.expect, Expect::Free) && file.raw.only_whole_cells())
+    {
+        return Err(file.raw.doubtful_beside(with_commas.raw.file()));
+    }
     let decide = |file: One<'a>| match file.raw.doubt() {
         Some(other) if points == commas => Err(file.raw.doubtful(other)),
         Some(_) if commas => {
@@ -94,14 +104,18 @@ fn resolve(files: &[One<'_>]) -> Result<Vec<Head>, FileError> {
         fewest
     } else if differ.iter().all(|&at| counts_up(&first(at))) && differ.iter().any(|&at| first(at).len() > 1) {
         most
-    } else if let Some(&at) = differ.iter().find(|&&at| like_a_header(&first(at)) && has_partner(files, at)) {
+    } else if let Some(&at) = differ.iter().find(|&&at| has_partner(files, at) && !is_shared_row(files, at)) {
         return Err(files[at].raw.ambiguous_head());
     } else {
         fewest
     };
     for (at, head) in chosen.iter().enumerate() {
         let cells = first(at);
-        if *head == Head::Row && options[at].len() > 1 && counts_up(&cells) && (cells.len() > 1 || files.len() == 1) {
+        let open = *head == Head::Row && options[at].len() > 1;
+        if open && counts_up(&cells) && (cells.len() > 1 || files.len() == 1) {
+            return Err(files[at].raw.ambiguous_head());
+        }
+        if open && !is_counted(files, &options, at) && stands_out(&files[at].raw.values(&cells), || below(files, at)) {
             return Err(files[at].raw.ambiguous_head());
         }
     }
@@ -112,10 +126,44 @@ fn has_partner(files: &[One<'_>], at: usize) -> bool {
     files[at].columns_like.is_some() || files.iter().any(|file| file.columns_like == Some(at))
 }
 
-/// Whether numbers may well be names of columns: 0, 1, … or rising ones, such as wavelengths.
-fn like_a_header(cells: &[String]) -> bool {
-    let values: Option<Vec<f64>> = cells.iter().map(|text| text.parse().ok()).collect();
-    counts_up(cells) || values.is_some_and(|values| values.len() > 1 && values.windows(2).all(|pair| pair[0] < pair[1]))
+/// The files whose columns this one shares.
+fn partners<'a, 'b>(files: &'b [One<'a>], at: usize) -> impl Iterator<Item = &'b One<'a>> {
+    let is_partner =
+        move |&other: &usize| files[at].columns_like == Some(other) || files[other].columns_like == Some(at);
+    (0..files.len()).filter(is_partner).map(|other| &files[other])
+}
+
+/// Whether the first line with which this file and its partner begin is a point that both hold, for certain: not all of
+/// its values differ, as names do; or they are neither whole nor rising, and the files share other rows, too.
+fn is_shared_row(files: &[One<'_>], at: usize) -> bool {
+    let cells = files[at].raw.first();
+    let values: Vec<f64> = files[at].raw.values(&cells);
+    let rising = values.len() > 1 && values.windows(2).all(|pair| pair[0] < pair[1]);
+    let bits = |row: &Vec<f64>| -> Vec<u64> { row.iter().map(|v| v.to_bits()).collect() };
+    let shares = || {
+        let own = files[at].raw.below();
+        partners(files, at).any(|other| {
+            let others: HashSet<Vec<u64>> = other.raw.below().iter().map(bits).collect();
+            own.iter().any(|row| others.contains(&bits(row)))
+        })
+    };
+    !distinct(&values) || (!all_whole(&values) && !rising && shares())
+}
+
+/// Whether the rows of a file whose first line is no riddle say how many this one has, or one that begins like it.
+fn is_counted(files: &[One<'_>], options: &[Vec<Head>], at: usize) -> bool {
+    let first = |at: usize| files[at].raw.first();
+    let by_rows =
+        |at: usize| (0..files.len()).any(|other| files[other].rows_like == Some(at) && options[other].len() == 1);
+    let alike = files[at].columns_like.filter(|&other| first(other) == first(at));
+    files[at].rows_like.is_some() || by_rows(at) || alike.is_some_and(by_rows)
+}
+
+/// The numbers below the first line of a file, and those of its partners.
+fn below(files: &[One<'_>], at: usize) -> Vec<Vec<f64>> {
+    let mut rows = files[at].raw.below();
+    rows.extend(partners(files, at).flat_map(|other| other.raw.below()));
+    rows
 }
 
 /// Why files do not fit each other under these readings of their first lines.
@@ -196,7 +244,13 @@ fn all_numbers(cells: &[String], decimal: Decimal) -> bool {
 fn why_none(files: &[One<'_>], options: &[Vec<Head>]) -> FileError {
     if let Some(at) = options.iter().position(|heads| heads[..] == [Head::Numbers]) {
         let cells = files[at].raw.first();
-        let why = if cells.len() == 1 { "it begins like a number" } else { "not all of its cells are names" };
+        let why = match cells.len() {
+            1 => "it begins like a number",
+            _ if begin_like_numbers(&cells) => {
+                "its cells begin like numbers; if they are names, let them begin with letters"
+            }
+            _ => "not all of its cells are names",
+        };
         return files[at].raw.spoilt(&cells, why);
     }
     let plain: Vec<Head> = options.iter().map(|heads| heads[0]).collect();

@@ -7,13 +7,15 @@ use super::Answers;
 impl Answers {
     /// Writes a header of the inputs' and outputs' names, then one line per point with what counts of it, in the
     /// order in which answers came. Points without a success are left out, or with `failures` have `error: KIND:
-    /// WORDS` in place of the first output and nothing in place of the others.
+    /// WORDS` in place of the first output and nothing in place of the others. `text` says how a name or a cell that
+    /// may be words is written, so that none begins a formula, say.
     ///
     /// # Errors
     /// What cannot be written.
-    pub fn write_csv(&self, out: &mut dyn Write, failures: bool) -> std::io::Result<()> {
+    pub fn write_csv(&self, out: &mut dyn Write, failures: bool, text: &dyn Fn(&str) -> String) -> std::io::Result<()> {
         let inputs = self.key().inputs.iter().map(|input| input.name.as_str());
-        writeln!(out, "{}", record(inputs.chain(self.key().outputs.iter().map(String::as_str)))?)?;
+        let header: Vec<String> = inputs.chain(self.key().outputs.iter().map(String::as_str)).map(text).collect();
+        writeln!(out, "{}", record(header.iter().map(String::as_str))?)?;
         for (point, answer) in self.rows() {
             let cells: Vec<String> = match answer {
                 Ok(values) => values.iter().map(|v| format!("{v:?}")).collect(),
@@ -21,16 +23,27 @@ impl Answers {
                 Err(failure) => {
                     let mut cells = vec![String::new(); self.key().outputs.len()];
                     if let Some(first) = cells.first_mut() {
-                        *first = format!("error: {failure}");
+                        *first = text(&format!("error: {failure}"));
                     }
                     cells
                 }
             };
-            // The point is a line of CSV itself.
-            writeln!(out, "{point},{}", record(cells.iter().map(String::as_str))?)?;
+            let cells = record(cells.iter().map(String::as_str))?;
+            writeln!(out, "{},{cells}", rewritten(&point, text)?)?;
         }
         Ok(())
     }
+}
+
+/// A point, which is a line of CSV itself, with its cells written so; as it is where they are.
+fn rewritten(point: &str, text: &dyn Fn(&str) -> String) -> std::io::Result<String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(point.as_bytes());
+    let Some(Ok(cells)) = reader.records().next() else { return Ok(point.to_owned()) };
+    let written: Vec<String> = cells.iter().map(text).collect();
+    if written.iter().zip(&cells).all(|(to, from)| to == from) {
+        return Ok(point.to_owned());
+    }
+    record(written.iter().map(String::as_str))
 }
 
 /// One line without its line feed, quoted where it must be.

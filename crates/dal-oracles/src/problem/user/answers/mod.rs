@@ -28,7 +28,7 @@ pub(super) struct Shape<'a> {
 /// Without a `row` column answers belong to the points in order, so the first line that is no answer ends what can be
 /// told apart. The answer that completes the count is held back until the end, because a line too many puts it in
 /// doubt; so is every answer behind an empty line, which is a row without an answer or the program's way to space its
-/// lines.
+/// lines, and behind one that states a failure in other cells than it should have, which may be no row either.
 #[derive(Debug)]
 pub(super) struct Answers<'a> {
     shape: Shape<'a>,
@@ -42,7 +42,7 @@ pub(super) struct Answers<'a> {
     held: Vec<(usize, Answer)>,
     /// Empty lines that are rows if another line with content follows.
     blanks: usize,
-    /// Whether an empty line was taken for a row.
+    /// Whether an empty line, or one that states as a whole that there is no answer, was taken for a row.
     spaced: bool,
     /// Whether a number showed that decimals stand behind commas.
     comma: bool,
@@ -287,6 +287,7 @@ impl<'a> Answers<'a> {
         match self.meaning(line, lines, &meant) {
             Ok(Some(at)) => {
                 if let Some(answer) = lines[at].answer.clone() {
+                    self.spaced |= lines[at].stated;
                     self.settle(self.n_answered, answer, on_row);
                 }
             }
@@ -455,6 +456,66 @@ mod tests {
             let rows = read(&["a", "b"], 3, &["a,b\n1,2\n1,", word, "\n3,4\n"], &orderly());
             assert_eq!(kinds(&rows), [None, Some(NonFinite), None], "{word}");
         }
+    }
+
+    #[test]
+    fn a_line_that_states_as_a_whole_that_there_is_no_answer_fails_its_row_alone() {
+        use LabelFailureKind::{NonFinite, Refused};
+        for (line, kind) in [
+            ("None", NonFinite),
+            ("nan", NonFinite),
+            ("NA", NonFinite),
+            ("********", NonFinite),
+            ("None None", NonFinite),
+            ("1e999", NonFinite),
+            ("None,None,None", NonFinite),
+            ("FAILED", Refused),
+            ("error: no convergence", Refused),
+            ("error: a, b", Refused),
+            ("error: no convergence, residual 3", Refused),
+            ("Error: 1, 2, 3, 4, 5", Refused),
+        ] {
+            for outputs in [&["y", "z"][..], &["y"]] {
+                let (one, two) = if outputs.len() == 1 { ("0.2", "0.6") } else { ("0.2,1", "0.6,2") };
+                let text = format!("{}\n{one}\n{line}\n{two}\n", outputs.join(","));
+                let rows = read(outputs, 3, &[&text], &orderly());
+                assert_eq!(kinds(&rows), [None, Some(kind), None], "{text}");
+                let (words, first) = (rows[1].as_ref().unwrap_err().message.to_lowercase(), line.to_lowercase());
+                assert!(words.contains(first.split([' ', ',']).next().unwrap()), "{words}");
+                // Inputs beside the outputs.
+                let echo = |row: usize, y: &str| format!("{row}.123456789,steel,{y}\n");
+                let text = format!("speed,material,{}\n{}{line}\n{}", outputs.join(","), echo(0, one), echo(2, two));
+                assert_eq!(kinds(&read(outputs, 3, &[&text], &orderly())), [None, Some(kind), None], "{text}");
+            }
+        }
+        // Behind the number of its row.
+        let rows =
+            read(&["y", "z"], 3, &["row,y,z\n2,5,6\n1,None\n0,error: no convergence, residual, 3\n"], &orderly());
+        assert_eq!(kinds(&rows), [Some(Refused), Some(NonFinite), None]);
+        // What is drawn between lines is no answer, and a line too many puts those behind it in doubt.
+        let rows = read(&["y", "z"], 2, &["y,z\n-----\n1,2\n3,4\n"], &orderly());
+        assert_eq!(kinds(&rows), [Some(LabelFailureKind::Malformed); 2]);
+        let rows = read(&["y", "z"], 3, &["y,z\nFailed to find a cache\n1,2\n3,4\n5,6\n"], &orderly());
+        assert_eq!(kinds(&rows), [Some(LabelFailureKind::Malformed); 3]);
+    }
+
+    #[test]
+    fn numbers_beyond_the_largest_fail_their_row_alone() {
+        for text in ["1e999", "1.8e308", "-1.5D+999", "0.18+309"] {
+            for outputs in [&["y"][..], &["y", "z"]] {
+                let cells = |y: &str| [y, "4"][..outputs.len()].join(",");
+                let text = format!("{}\n{}\n{}\n{}\n", outputs.join(","), cells("1"), cells(text), cells("3"));
+                let rows = read(outputs, 3, &[&text], &orderly());
+                assert_eq!(kinds(&rows), [None, Some(LabelFailureKind::NonFinite), None], "{text}");
+                let words = &rows[1].as_ref().unwrap_err().message;
+                assert!(words.contains("beyond the largest number"), "{words}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_may_have_blanks_before_its_quotes() {
+        assert_eq!(read(&["a", "b"], 1, &["\"b\", \"a\", log\n1, 2, \"x, y\"\n"], &orderly()), [Ok(vec![2.0, 1.0])]);
     }
 
     #[test]

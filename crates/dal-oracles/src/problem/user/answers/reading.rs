@@ -3,7 +3,7 @@
 use dal_core::{Dimension, LabelFailure, LabelFailureKind};
 use dal_files::edge::level;
 use dal_files::names::places;
-use dal_files::number::{Cell, Decimal, cell, is_thousands, number, short};
+use dal_files::number::{Cell, Decimal, NumberFault, cell, is_thousands, number, short};
 use dal_files::{Dialect, Separator};
 
 use super::{Answer, ROW, Shape, excerpt};
@@ -60,6 +60,8 @@ pub(super) struct Line {
     pub(super) thousands: Option<String>,
     /// Whether a number shows that decimals stand behind commas.
     pub(super) shows_comma: bool,
+    /// Whether the answer is what the line as a whole states, in other cells than it should have.
+    pub(super) stated: bool,
 }
 
 impl Line {
@@ -86,8 +88,12 @@ impl Reading {
             value.filter(|v| v.fract() == 0.0 && (0.0..1e15).contains(v)).map(|v| v as usize)
         };
         let row = self.row.and_then(|at| cells.get(at)).and_then(whole_number);
-        let mut read = Line { row, whole, answer: None, thousands: None, shows_comma: false };
+        let stated = || self.stated(line, &cells);
+        let mut read = Line { row, whole, answer: None, thousands: None, shows_comma: false, stated: false };
         if !whole {
+            read.answer = stated().map(Err);
+            read.stated = read.answer.is_some();
+            read.whole = read.stated;
             return read;
         }
         if self.dialect.decimal == Decimal::Comma {
@@ -103,7 +109,40 @@ impl Reading {
             let contradiction = row.and_then(|row| self.contradiction(&cells, row, shape));
             contradiction.map_or(answer, Err)
         });
+        if read.answer.is_none() {
+            read.answer = stated().map(Err);
+            read.stated = read.answer.is_some();
+        }
         read
+    }
+
+    /// The failure that a line states as a whole, however many cells it has: it begins as an error, or holds nothing
+    /// but words for no value. Of a line that says which point it answers, what stands behind the point's number.
+    fn stated(&self, line: &str, cells: &[String]) -> Option<LabelFailure> {
+        let cells = match self.row {
+            None => cells,
+            Some(0) => cells.get(1..)?,
+            Some(_) => return None,
+        };
+        let first = cells.iter().find(|text| !text.is_empty())?.to_ascii_lowercase();
+        if first.starts_with("error") || first.starts_with("fail") {
+            let words = cells.join(", ");
+            let words = if self.row.is_none() { line.trim() } else { words.as_str() };
+            return Some(LabelFailure::new(
+                LabelFailureKind::Refused,
+                format!("the program answered `{}`", excerpt(words)),
+            ));
+        }
+        let mut words = cells.iter().flat_map(|cell| cell.split([' ', '\t', ',', ';'])).filter(|word| !word.is_empty());
+        // A dash or a point alone is rather drawn between other lines.
+        let is_word = |word: &str| match cell(word, self.dialect.decimal) {
+            Cell::NotFinite(_) => true,
+            Cell::NoValue => word.contains(|c: char| c == '*' || c.is_alphanumeric()),
+            _ => false,
+        };
+        words.all(is_word).then(|| {
+            LabelFailure::new(LabelFailureKind::NonFinite, format!("the program answered `{}`", excerpt(line.trim())))
+        })
     }
 
     /// The values, or the failure that the line states; nothing where it is no answer at all.
@@ -118,7 +157,14 @@ impl Reading {
                     values.push(value);
                     continue;
                 }
-                Cell::NotFinite(value) => (LabelFailureKind::NonFinite, format!("output `{name}` is {value}")),
+                Cell::NotFinite(value) => {
+                    let too_large = number(text, self.dialect.decimal) == Err(NumberFault::TooLarge);
+                    let is = match too_large {
+                        true => format!("is `{}`, which {}", excerpt(text), NumberFault::TooLarge),
+                        false => format!("is {value}"),
+                    };
+                    (LabelFailureKind::NonFinite, format!("output `{name}` {is}"))
+                }
                 Cell::NoValue if text.is_empty() => (LabelFailureKind::Malformed, format!("output `{name}` is empty")),
                 Cell::NoValue => (LabelFailureKind::NonFinite, format!("output `{name}` is `{}`", excerpt(text))),
                 Cell::Text if lower.starts_with("error") || lower.starts_with("fail") => {
