@@ -371,7 +371,7 @@ mod tests {
         assert!(reason(1e-300, 1e300, Scale::Log, false).contains("their ratio"));
         assert!(reason(0.0, 1.0, Scale::Log, true).contains("low above 0"));
         assert!(reason(0.5, 2.0, LINEAR, true).contains("low is 0.5"));
-        assert!(reason(0.0, 1e16, LINEAR, true).contains("high is 1e16: from 2^53"));
+        assert!(reason(0.0, 1e16, LINEAR, true).contains("high is 1e16 as a 64-bit float: from 2^53"));
         assert!(reason(-9e15, 9e15, LINEAR, true).contains("2^52"));
         assert!(reason(0.0, 9_007_199_254_740_992.0, LINEAR, true).contains("2^53"));
         let of = |low, high, scale, integer| bounds(low, high, scale, integer).unwrap();

@@ -196,15 +196,19 @@ impl Raw {
             })
     }
 
-    /// Another file writes decimals behind commas.
-    pub(super) fn doubtful_beside(&self, other: &str) -> FileError {
-        let line = match self.at_first() {
+    /// The line of the file that the first cells stand in.
+    fn first_line(&self) -> u64 {
+        match self.at_first() {
             At::Line(line) => line,
             At::Row(_) => 1,
-        };
+        }
+    }
+
+    /// Another file writes decimals behind commas.
+    pub(super) fn doubtful_beside(&self, other: &str) -> FileError {
         FileError::Ambiguous {
             file: self.file.clone(),
-            line,
+            line: self.first_line(),
             first: format!("with {}", self.dialect),
             second: format!("with decimal commas, as {other} has them"),
             remedy: "begin with a line of names, or write decimals behind a point".into(),
@@ -344,13 +348,9 @@ impl Raw {
     }
 
     fn ambiguous_head_with(&self, remedy: &str) -> FileError {
-        let line = match self.at_first() {
-            At::Line(line) => line,
-            At::Row(_) => 1,
-        };
         FileError::Ambiguous {
             file: self.file.clone(),
-            line,
+            line: self.first_line(),
             first: format!(
                 "{} as a header of numbers, which pandas writes for columns without names",
                 shortened(&self.first())
