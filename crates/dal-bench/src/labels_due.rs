@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
-use dal_core::{LabelFailure, LabelFailureKind, Stop, every};
+use dal_core::{LabelFailure, Stop, every};
 use dal_store::{Answers, Status};
 use ndarray::ArrayView2;
 
@@ -65,7 +65,7 @@ pub(crate) fn labels_due(
     Ok(due)
 }
 
-/// Adds the lines of points that are asked for: no answer is kept of them, nor that the program refused them; of the
+/// Adds the lines of points that are asked for: no answer is kept of them, nor that the program has none; of the
 /// test set all failures count as answers.
 fn add_due(
     problem: &PlannedProblem,
@@ -81,7 +81,7 @@ fn add_due(
             .line(point)
             .map_err(|error| BenchError::TestSet { problem: variant(), reason: error.to_string() })?;
         let known = answers.and_then(|answers| answers.get(&line));
-        let counts = |failure: &LabelFailure| failures_count || failure.kind == LabelFailureKind::Refused;
+        let counts = |failure: &LabelFailure| failures_count || failure.kind.is_of_the_point();
         if !known.is_some_and(|answer| answer.as_ref().err().is_none_or(counts)) {
             lines.insert(line);
         }

@@ -337,7 +337,7 @@ impl fmt::Display for Failure {
 
 /// Whether a failure may be the machine's or the program's: the same point may well be answered at another try.
 pub(crate) fn may_be_the_machines(kind: LabelFailureKind) -> bool {
-    !matches!(kind, LabelFailureKind::Refused | LabelFailureKind::NonFinite | LabelFailureKind::OutOfDomain)
+    !kind.is_of_the_point()
 }
 
 /// Whether a failure says nothing of its point, which is then as if it had not been asked: its call ended before its

@@ -112,6 +112,11 @@ impl LabelFailureKind {
         Self::Refused,
     ];
 
+    /// Whether it is the point's own: an oracle that worked said that there is no label here, and would say it again.
+    pub fn is_of_the_point(self) -> bool {
+        matches!(self, Self::Refused | Self::NonFinite | Self::OutOfDomain)
+    }
+
     /// The kind with this id.
     pub fn of_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.id() == id)

@@ -131,7 +131,7 @@ impl Oracle for CommandOracle {
                 }
                 // What the program says of a point itself it would say again.
                 Happened::Row(row, Err(failure), again)
-                    if last || again != Again::Useful || failure.kind == LabelFailureKind::Refused =>
+                    if last || again != Again::Useful || failure.kind.is_of_the_point() =>
                 {
                     settled[row] = true;
                     batch.held.push((row, failure));
