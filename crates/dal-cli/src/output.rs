@@ -1,6 +1,8 @@
 //! Tables for a terminal, and the same rows as JSON or CSV for a machine.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -111,6 +113,26 @@ fn plain(value: &Value) -> String {
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }
+}
+
+/// Writes a file whole or not at all; what is no plain file (a pipe, `/dev/stdout`) is written to as it is.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return fs::write(path, bytes);
+    }
+    // Where the name is a link, the file that it leads to is written, beside which there is room to rename.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = temporary(&path);
+    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
+        // It may not be there.
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// Beside a file, so that it can take its place at once.
+pub fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
 /// An error with its causes, each said once: many messages of libraries hold their cause already.

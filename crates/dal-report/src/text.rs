@@ -11,7 +11,12 @@ pub(crate) fn number(value: f64) -> String {
 
 /// The same with a minus sign in place of a hyphen, for a reader; programs do not take it.
 pub(crate) fn typeset(value: f64) -> String {
-    number(value).replace('-', "−")
+    minus(&number(value))
+}
+
+/// A number in digits with a minus sign in place of each hyphen.
+pub(crate) fn minus(digits: &str) -> String {
+    digits.replace('-', "−")
 }
 
 /// A number with so many significant digits.

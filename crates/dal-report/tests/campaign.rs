@@ -74,7 +74,6 @@ fn full() -> CampaignData {
         failures: vec![FailureKind {
             kind: "refused".into(),
             n: 3,
-            words: "it yields at 3".into(),
             reasons: vec![("it yields at 3".into(), 2), ("no mesh".into(), 1)],
         }],
         failing: vec![Failing::Larger { input: 0, share: 0.95 }],

@@ -23,9 +23,9 @@ type LineOf = dyn Fn(ArrayView1<'_, f64>) -> Result<String, SpaceError> + Send +
 /// at when it is handed out. Callers in one process that need the same point (the initial points of one seed, say)
 /// share one question: the second waits for the answer to the first. Failures are kept with their kind once any point
 /// has an answer, since a program that never worked says nothing of points. Where the program itself said that there is
-/// no label it would say so again, so it is not asked for again unless that is [wanted](Self::asking_refused_again); after any other
-/// failure each call asks again, save in a test set ([`test_label`](Self::test_label)), which has to be the same points
-/// at every start.
+/// no label it would say so again, so it is not asked for again unless that is [wanted](Self::asking_refused_again);
+/// after any other failure each call asks again, save in a test set ([`test_label`](Self::test_label)), which has to be
+/// the same points at every start.
 pub struct Remembering {
     inner: Arc<dyn Oracle>,
     line: Box<LineOf>,

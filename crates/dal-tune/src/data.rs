@@ -254,12 +254,12 @@ impl Labels<'_> {
     }
 }
 
-/// The stream of everything that a search draws.
 /// Points that networks learn from, where they are drawn.
 pub(crate) fn training_points(problem: &Problem, n: usize) -> Array2<f64> {
     problem.space().sample(n, &tune_stream(problem).purpose("train"))
 }
 
+/// The stream of everything that a search draws.
 pub(crate) fn tune_stream(problem: &Problem) -> SeedPath {
     SeedPath::root(0).purpose("tune").purpose(&problem.variant_id())
 }

@@ -1,7 +1,7 @@
 //! `dal export`: a campaign's points as a table, or its model as a file.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -9,6 +9,7 @@ use dal_core::Stop;
 
 use super::{learn_all, read, trainer};
 use crate::Done;
+use crate::output::write_whole;
 
 /// A folder in, a file out.
 #[derive(clap::Args)]
@@ -85,23 +86,8 @@ pub fn run(args: &Args) -> Result<Done> {
         To::Onnx => dal_campaign::onnx::onnx_file(&folder, trainer(args.threads)?, &Stop::new())?,
     };
     match &args.out {
-        Some(path) => whole(path, &bytes).with_context(|| format!("{}: cannot be written", path.display()))?,
+        Some(path) => write_whole(path, &bytes).with_context(|| format!("{}: cannot be written", path.display()))?,
         None => std::io::stdout().write_all(&bytes)?,
     }
     Ok(Done::Fully)
-}
-
-/// Writes a file whole or not at all; what is no plain file (a pipe, `/dev/stdout`) is written to as it is.
-fn whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return std::fs::write(path, bytes);
-    }
-    // Where the name is a link, the file that it leads to is written, beside which there is room to rename.
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &path)).inspect_err(|_| {
-        // It may not be there.
-        let _ = std::fs::remove_file(&temporary);
-    })
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use dal_bench::WorkList;
 use serde::{Deserialize, Serialize};
 
-use crate::output::say;
+use crate::output::{say, write_whole};
 
 /// Name of the list in its folder.
 pub const LIST: &str = "list.json";
@@ -115,7 +115,9 @@ impl Handed {
 
     /// Keeps the options that arrays are submitted with.
     pub fn keep_options(&self, options: &[String]) -> Result<()> {
-        write_whole(&self.folder.join(OPTIONS), &(serde_json::to_string(options)? + "\n"))
+        let path = self.folder.join(OPTIONS);
+        let text = serde_json::to_string(options)? + "\n";
+        write_whole(&path, text.as_bytes()).with_context(|| path.display().to_string())
     }
 
     /// The options that arrays are submitted with; none where it was not handed to Slurm.
@@ -130,14 +132,6 @@ impl Handed {
             }
         }
     }
-}
-
-/// Writes a file that appears whole.
-pub fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let unfinished = path.with_added_extension("tmp");
-    fs::write(&unfinished, text)
-        .and_then(|()| fs::rename(&unfinished, path))
-        .with_context(|| path.display().to_string())
 }
 
 /// Whole numbers in ascending order as Slurm takes them: `0-3,7,9-10`.

@@ -11,11 +11,11 @@ use dal_nn::FastTrainer;
 use dal_store::Store;
 use serde_json::json;
 
-use super::jobs::{Handed, LIST, Submitted, ranges, write_whole};
+use super::jobs::{Handed, LIST, Submitted, ranges};
 use super::{EngineArgs, probe, slurm, work_folder};
 use crate::Done;
 use crate::display::duration;
-use crate::output::{Format, Rows, outln, say};
+use crate::output::{Format, Rows, outln, say, write_whole};
 
 /// Seconds that Slurm takes for a task.
 const SLURM_START: f64 = 2.0;
@@ -264,7 +264,8 @@ fn keep(args: &Args, engine: &EngineArgs, file: &Sweep, store: &Store, cut: Cut)
         // Without it Slurm ends tasks before they say a word.
         fs::create_dir(folder.join("logs")).with_context(|| folder.display().to_string())?;
         fs::write(folder.join("task.sh"), slurm::SCRIPT).with_context(|| folder.display().to_string())?;
-        write_whole(&folder.join(LIST), &text)?;
+        let path = folder.join(LIST);
+        write_whole(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
         return Ok(Handed { folder, list });
     }
     bail!("{}: no number is free", work.display())

@@ -11,6 +11,7 @@ use dal_files::Points;
 use dal_files::write::{Out, record};
 
 use super::lines::{Answer, cells};
+use crate::output::{temporary, write_whole};
 
 /// How often the file is renewed while labels arrive.
 const EVERY: Duration = Duration::from_secs(5);
@@ -31,14 +32,12 @@ impl<'a> Export<'a> {
     /// For labels of these points; the file is there afterwards, or the reason why it cannot be is an error.
     pub(super) fn start(path: &Path, head: String, points: &'a Points, n_outputs: usize) -> Result<Self> {
         let shown = path.display();
+        check_regular(path)?;
         // Through a link, whose target is replaced and not the link.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if fs::metadata(&path).is_ok_and(|data| !data.is_file()) {
-            bail!("{shown}: is no regular file; leave --out away to get labels on standard output");
-        }
         let answers = vec![None; points.x.nrows()];
         let export = Self { path, head, n_outputs, points, answers, written: Instant::now(), is_behind: true };
-        fs::write(export.temporary(), "").with_context(|| format!("{shown}: cannot be written"))?;
+        fs::write(temporary(&export.path), "").with_context(|| format!("{shown}: cannot be written"))?;
         Ok(export)
     }
 
@@ -66,44 +65,24 @@ impl<'a> Export<'a> {
             let outputs = cells(answer.as_deref(), self.n_outputs);
             text += &record([row].into_iter().chain(point).chain(outputs).chain([failure]));
         }
-        let temporary = self.temporary();
-        fs::write(&temporary, text)
-            .and_then(|()| fs::rename(&temporary, &self.path))
+        write_whole(&self.path, text.as_bytes())
             .with_context(|| format!("{}: cannot be written", self.path.display()))?;
         (self.written, self.is_behind) = (Instant::now(), false);
         Ok(())
     }
-
-    fn temporary(&self) -> PathBuf {
-        temporary(&self.path)
-    }
 }
 
-/// Writes a file at once, in place of one that may be there.
-pub(super) fn write_whole(path: &Path, text: &[u8]) -> Result<()> {
-    let shown = path.display();
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(&path).is_ok_and(|data| !data.is_file()) {
-        bail!("{shown}: is no regular file; leave --out away to get the answers on standard output");
+/// Refuses what an export cannot take the place of.
+pub(super) fn check_regular(path: &Path) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|data| !data.is_file()) {
+        bail!("{}: is no regular file; leave --out away to get labels on standard output", path.display());
     }
-    let temporary = temporary(&path);
-    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
-    if written.is_err() {
-        // It may not be there.
-        let _ = fs::remove_file(&temporary);
-    }
-    written.with_context(|| format!("{shown}: cannot be written"))
-}
-
-/// Beside a file, so that it can take its place at once.
-fn temporary(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+    Ok(())
 }
 
 impl Drop for Export<'_> {
     fn drop(&mut self) {
         // Of an export that came to no end; it may not be there.
-        let _ = fs::remove_file(self.temporary());
+        let _ = fs::remove_file(temporary(&self.path));
     }
 }

@@ -20,14 +20,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Axis;
 
 use self::earlier::{adopt, check_replaceable};
-use self::export::{Export, write_whole};
+use self::export::{Export, check_regular};
 use self::lines::{head, output_names};
 use self::sink::{Sink, Stdout};
 use crate::Done;
 use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
 use crate::data::say_notes;
-use crate::output::say;
+use crate::output::{say, write_whole};
 use crate::problem::{Columns, find_problem};
 
 /// Failures and contradictions that are shown.
@@ -221,7 +221,8 @@ fn print_kept(args: &Args, problem: &Problem, kept: Option<&Answers>) -> Result<
             kept.write_csv(&mut table, false, &text)?;
             let head = table.iter().position(|&b| b == b'\n').map_or(&table[..], |end| &table[..end]);
             check_replaceable(path, problem, Some(kept), &String::from_utf8_lossy(head), None)?;
-            write_whole(path, &table)?;
+            check_regular(path)?;
+            write_whole(path, &table).with_context(|| format!("{}: cannot be written", path.display()))?;
         }
         None => {
             let mut out = BufWriter::new(io::stdout().lock());

@@ -232,8 +232,6 @@ pub struct FailureKind {
     pub kind: String,
     /// How many.
     pub n: usize,
-    /// What the last one said.
-    pub words: String,
     /// What they said, numbers taken out: the last one's words of each, and how many said the like; the most frequent
     /// first.
     pub reasons: Vec<(String, usize)>,

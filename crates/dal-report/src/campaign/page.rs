@@ -310,7 +310,7 @@ fn foretold(data: &CampaignData) -> Markup {
             p { "Each point as the model of that round predicted it before it was measured, so nothing here was fitted. "
                 (harder(data.picked()))
                 " Bars are one standard deviation of the ensemble"
-                @if data.outputs.iter().any(|output| output.log) { ", on a logarithmic axis by half its width there" }
+                @if data.outputs.iter().any(|output| output.log) { ", on a logarithmic axis those of a log-normal law of that deviation" }
                 "."
                 @if data.foretold.len() > charts::MOST_POINTS { " Only the newest " (charts::MOST_POINTS) " of " (data.foretold.len()) " are drawn." }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::campaign::data::{Input, InputKind, Output};
 use crate::plot::{LogScale, linear_ticks};
-use crate::text::{digits, typeset as number};
+use crate::text::{digits, minus, typeset as number};
 
 /// Letters of a level's name that fit under a tick, and beside one, at most.
 const SHORT: (usize, usize) = (10, 6);
@@ -72,7 +72,7 @@ impl Scale {
                 let (from, to) = (*low as f64 - 0.5, *high as f64 + 0.5);
                 match high - low < FEW {
                     true => {
-                        let ticks = (*low..=*high).map(|v| (v as f64, v.to_string().replace('-', "−"))).collect();
+                        let ticks = (*low..=*high).map(|v| (v as f64, minus(&v.to_string()))).collect();
                         Self::Linear { low: from, high: to, ticks }
                     }
                     false => Self::between(from, to),
@@ -118,7 +118,7 @@ impl Scale {
                 let every = (n * (letters + 1)).div_ceil(ROOM.0).max(1);
                 self.levels(names, letters, every)
             }
-            Self::Log(scale) => scale.ticks().into_iter().map(|(at, label)| (at, label.replace('-', "−"))).collect(),
+            Self::Log(scale) => scale.ticks().into_iter().map(|(at, label)| (at, minus(&label))).collect(),
         }
     }
 }
@@ -132,7 +132,7 @@ fn labels(values: &[f64]) -> Vec<String> {
         read.fold(0.0, f64::max) <= 0.01 * step
     };
     let found = (3..=12).map(of).find(|labels| tells(labels)).unwrap_or_else(|| of(12));
-    found.into_iter().map(|label| label.replace('-', "−")).collect()
+    found.into_iter().map(|label| minus(&label)).collect()
 }
 
 /// Names of so many letters at most: their beginnings, or their ends where beginnings are alike.
@@ -171,7 +171,7 @@ pub(crate) fn output_title(output: &Output) -> String {
 pub(crate) fn value_in_words(input: &Input, position: f64) -> String {
     match &input.kind {
         Some(InputKind::Levels { names }) => names.get(position.round() as usize).cloned().unwrap_or_default(),
-        Some(InputKind::Whole { .. }) => format!("{position:.0}").replace('-', "−"),
+        Some(InputKind::Whole { .. }) => minus(&format!("{position:.0}")),
         _ => with_unit(&number(position), &input.unit),
     }
 }
@@ -188,7 +188,7 @@ pub(crate) fn bin_in_words(input: &Input, low: f64, high: f64) -> String {
         Some(InputKind::Whole { .. }) => {
             let (first, last) = ((low + 0.5).floor().max(low.ceil()), (high - 0.5).ceil().min(high.floor()));
             let words = if last <= first { format!("{first:.0}") } else { format!("{first:.0} to {last:.0}") };
-            words.replace('-', "−")
+            minus(&words)
         }
         _ => with_unit(&format!("{} to {}", number(low), number(high)), &input.unit),
     }

@@ -4,7 +4,7 @@ use super::data::{CampaignData, JudgedBy, ModelData, Network, Unsure};
 use super::scale::bin_in_words;
 use super::words::off_by;
 use crate::table::{Entry, Row, Table};
-use crate::text::typeset as number;
+use crate::text::{minus, typeset as number};
 
 /// Pending points that are listed.
 const MOST_PENDING: usize = 100;
@@ -60,7 +60,7 @@ pub(crate) fn errors(data: &CampaignData) -> Table {
             match of.constant {
                 true => Entry::text("constant so far").with_class("none"),
                 false => Entry::optional(of.explained, |r2| {
-                    format!("{:.3}", if r2 < 1.0 { r2.min(0.999) } else { r2 }).replace('-', "−")
+                    minus(&format!("{:.3}", if r2 < 1.0 { r2.min(0.999) } else { r2 }))
                 }),
             },
         ])

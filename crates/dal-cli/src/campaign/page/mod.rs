@@ -132,8 +132,7 @@ fn failures(folder: &Folder, kinds: &[(String, usize)]) -> Vec<FailureKind> {
     let of_kind = |(kind, n): &(String, usize)| {
         let failures = failed().filter_map(|point| point.failure.as_ref()).filter(|failure| failure.kind == *kind);
         let said: Vec<&str> = failures.map(|failure| failure.words.as_str()).collect();
-        let words = said.last().map(|words| (*words).to_owned()).unwrap_or_default();
-        FailureKind { kind: kind.clone(), n: *n, words, reasons: reasons(&said) }
+        FailureKind { kind: kind.clone(), n: *n, reasons: reasons(&said) }
     };
     kinds.iter().map(of_kind).collect()
 }

@@ -125,7 +125,7 @@ impl Reading {
             Some(_) => return None,
         };
         let first = cells.iter().find(|text| !text.is_empty())?.to_ascii_lowercase();
-        if first.starts_with("error") || first.starts_with("fail") {
+        if is_failure(&first) {
             let words = cells.join(", ");
             let words = if self.row.is_none() { line.trim() } else { words.as_str() };
             return Some(LabelFailure::new(
@@ -167,7 +167,7 @@ impl Reading {
                 }
                 Cell::NoValue if text.is_empty() => (LabelFailureKind::Malformed, format!("output `{name}` is empty")),
                 Cell::NoValue => (LabelFailureKind::NonFinite, format!("output `{name}` is `{}`", excerpt(text))),
-                Cell::Text if lower.starts_with("error") || lower.starts_with("fail") => {
+                Cell::Text if is_failure(&lower) => {
                     (LabelFailureKind::Refused, format!("the program answered `{}`", excerpt(text)))
                 }
                 Cell::Text => return None,
@@ -216,4 +216,9 @@ impl Reading {
             })
         })
     }
+}
+
+/// Whether a cell, in small letters, says that there is no answer.
+fn is_failure(cell: &str) -> bool {
+    cell.starts_with("error") || cell.starts_with("fail")
 }
