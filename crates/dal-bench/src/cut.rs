@@ -8,7 +8,7 @@ use dal_store::{RunKey, Status, Store};
 
 use crate::error::BenchError;
 use crate::estimate::CostModel;
-use crate::plan::Plan;
+use crate::plan::{Plan, Trial};
 use crate::progress::DamagedRun;
 use crate::survey::Survey;
 
@@ -71,6 +71,14 @@ impl Plan {
             .collect();
         self.is_recorded = true;
         (self.keep(&|i| kept[i]), unknown)
+    }
+
+    /// Only the trials that are wanted, by name and trial: the sweep is recorded whole all the same.
+    #[must_use]
+    pub fn part(self, is_wanted: &dyn Fn(&str, &Trial) -> bool) -> Self {
+        let wanted: Vec<bool> =
+            self.trials.iter().map(|trial| is_wanted(&self.record.runs[trial.place].directory, trial)).collect();
+        self.keep(&|i| wanted[i])
     }
 
     fn keep(mut self, is_kept: &dyn Fn(usize) -> bool) -> Self {

@@ -1,5 +1,7 @@
 //! `dal bench`: a sweep file against a store, with progress and an estimate.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use dal_bench::{Estimate, Event, Overall, Plan, PlannedProblem, Progress, RunOptions, Sweep};
 use dal_core::{Stop, StopLevel};
+use dal_report::{RunStatus, read_export};
 use dal_store::{Status, Store};
 use serde_json::json;
 
@@ -70,6 +73,7 @@ Examples:
   dal bench run my/sweep.toml --plan --call-time 90s    a program of yours that takes 90 s a point
   dal bench run benches/sweeps/quick.toml --store runs/quick --jobs 2
   dal bench run benches/sweeps/sine-full.toml --store runs/sine-full
+  dal bench run evidence.toml --store today --problems sine --seeds 0-4 --done-in tables
   dal bench run paper.toml --store runs/paper --engine tch --device cuda:0    (see docs/gpu.md)"
 )]
 struct RunArgs {
@@ -109,6 +113,15 @@ struct RunArgs {
     /// that are merged later. Parts that are to be merged as one result need one --platform.
     #[arg(long, value_name = "PART/PARTS", value_parser = shard)]
     shard: Option<Shard>,
+    /// Only the runs of these problems, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    problems: Vec<String>,
+    /// Only the runs of these seeds, as in 0-4,7.
+    #[arg(long, value_name = "SEEDS", value_parser = seeds)]
+    seeds: Option<Seeds>,
+    /// Not the runs that these tables hold as finished: those of `dal bench export`, as of a machine that is gone.
+    #[arg(long, value_name = "TABLES")]
+    done_in: Vec<PathBuf>,
     /// Without a sign of life for so long, another process that works on the same store counts as gone, and its runs
     /// are taken up from their checkpoints.
     #[arg(long, value_name = "TIME", default_value = "2m")]
@@ -146,6 +159,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     if let Some(Shard { part, of }) = args.shard {
         plan = plan.shard(part - 1, of);
     }
+    plan = restricted(plan, args)?;
     crate::data::say_notes(plan.notes());
     let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or_else(|| plan.default_jobs(n_cpus));
@@ -208,6 +222,47 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     let summary = outcome.with_context(|| format!("store {}", store_path.display()))?;
     print_summary(&summary);
     Ok(outcome_of(&summary))
+}
+
+/// The part of a plan that the options ask for.
+fn restricted(plan: Plan, args: &RunArgs) -> Result<Plan> {
+    let known: Vec<String> = plan.problems().iter().map(|planned| planned.problem().variant_id()).collect();
+    if let Some(unknown) = args.problems.iter().find(|name| !known.contains(name)) {
+        bail!("--problems {unknown}: the sweep has no such problem; it has {}", known.join(", "));
+    }
+    let mut finished = BTreeSet::new();
+    for tables in &args.done_in {
+        let runs = read_export(tables)?.runs.into_iter();
+        finished.extend(runs.filter(|run| run.status == RunStatus::Done).map(|run| run.name));
+    }
+    let of_problem = |variant: &String| args.problems.is_empty() || args.problems.contains(variant);
+    let of_seed =
+        |seed| args.seeds.as_ref().is_none_or(|Seeds(ranges)| ranges.iter().any(|range| range.contains(&seed)));
+    let before = plan.trials().len();
+    let plan = plan.part(&|_, trial| of_problem(&trial.spec().problem.variant) && of_seed(trial.spec().seed));
+    if plan.trials().is_empty() && before > 0 {
+        bail!("--problems and --seeds leave none of the sweep's {before} runs");
+    }
+    let asked = plan.trials().len();
+    let plan = plan.part(&|name, _| !finished.contains(name));
+    if !args.done_in.is_empty() {
+        say!("{} of {asked} runs are finished in the tables", asked - plan.trials().len());
+    }
+    Ok(plan)
+}
+
+/// Ranges of seeds.
+#[derive(Clone, Debug)]
+struct Seeds(Vec<RangeInclusive<u64>>);
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let range = first.trim().parse::<u64>().ok()?..=last.trim().parse::<u64>().ok()?;
+        (!range.is_empty()).then_some(range)
+    };
+    let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+    ranges.map(Seeds).ok_or_else(|| "give seeds or ranges of them, as in 0-4,7".into())
 }
 
 /// One of several equal parts of a sweep.

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use dal_core::{Dimension, Value};
 use dal_oracles::{Column, Problem};
 use dal_report::{
-    ColumnCard, ColumnKind, EXPORTED, ExportFormat, ExportOptions, PhysicalProblem, PhysicalValue, write_export,
+    ColumnCard, ColumnKind, EXPORTED, ExportFormat, ExportOptions, PhysicalProblem, PhysicalValue, read_export,
+    write_export,
 };
 use dal_store::{ProblemSpec, Store};
 use ndarray::aview1;
@@ -26,7 +27,8 @@ report from the tables alone.
 Examples:
   dal bench export runs/quick --out tables
   dal bench export runs/mine --out tables --problem simulator.toml   inputs in your units
-  dal bench export runs/quick --out tables --format csv.gz --digits 6 --tables runs,entries,members"
+  dal bench export runs/quick --out tables --format csv.gz --digits 6 --tables runs,entries,members
+  dal bench export runs/today --out tables --with tables    adds today's runs to the tables of other days"
 )]
 pub struct Args {
     /// The store.
@@ -47,7 +49,14 @@ pub struct Args {
     /// be given several times.
     #[arg(long, value_name = "FILE")]
     problem: Vec<PathBuf>,
+    /// Tables exported before, as of another machine: they and the store's are written as one, without points (tables
+    /// queries and labels); may be --out itself.
+    #[arg(long, value_name = "TABLES")]
+    with: Vec<PathBuf>,
 }
+
+/// Tables that need a store.
+const OF_POINTS: [&str; 2] = ["queries", "labels"];
 
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
 enum Format {
@@ -78,6 +87,12 @@ pub fn run(args: &Args) -> Result<Done> {
         let known: Vec<&str> = EXPORTED.iter().map(|card| card.name).collect();
         bail!("--tables {unknown}: there is no such table; there are {}", known.join(", "));
     }
+    if let Some(name) = args.tables.iter().find(|name| !args.with.is_empty() && OF_POINTS.contains(&name.as_str())) {
+        bail!(
+            "--tables {name}: tables that are taken --with others have no points; export the store by itself for them"
+        );
+    }
+    let with = args.with.iter().map(|tables| Ok(read_export(tables)?)).collect::<Result<_>>()?;
     let store = Store::open(&args.store)?;
     let mut own = HashMap::new();
     for path in &args.problem {
@@ -96,6 +111,7 @@ pub fn run(args: &Args) -> Result<Done> {
         digits: args.digits.map(usize::from),
         tables: args.tables.iter().cloned().collect(),
         physical: Some(&physical),
+        with,
     };
     let export = write_export(&store, &args.out, &options)?;
     for table in &export.tables {

@@ -131,6 +131,40 @@ fn a_report_that_cannot_be_written_leaves_the_old_one() {
 }
 
 #[test]
+fn a_sweep_goes_on_on_another_machine_from_tables() {
+    let (dir, _) = made();
+    let out = dir.path();
+    succeed(out, &["bench", "export", "store", "--out", "whole"]);
+    let part =
+        |store: &str, more: &[&str]| run(out, &[&["bench", "run", "sweep.toml", "--store", store], more].concat());
+    let (code, _, stderr) = part("monday", &["--problems", "sine", "--seeds", "1"]);
+    assert!(code == 0 && stderr.contains("3 of 3 runs are finished"), "{stderr}");
+    succeed(out, &["bench", "export", "monday", "--out", "tables", "--format", "csv.gz", "--digits", "6"]);
+    let (code, _, stderr) = part("tuesday", &["--done-in", "tables", "--seeds", "0-1"]);
+    assert!(code == 0 && stderr.contains("3 of 12 runs are finished in the tables"), "{stderr}");
+    assert_eq!(fs::read_dir(out.join("tuesday/runs")).unwrap().count(), 9);
+    // Into the folder that it reads.
+    let said = succeed(out, &["bench", "export", "tuesday", "--with", "tables", "--out", "tables"]);
+    assert!(said.contains("runs.csv (12 rows)") && !said.contains("queries"), "{said}");
+    for folder in ["whole", "tables"] {
+        succeed(out, &["report", folder, "--out", &format!("of-{folder}")]);
+    }
+    let nauc = |folder: &str| fs::read_to_string(out.join(format!("of-{folder}/tables/nauc.csv"))).unwrap();
+    let digits =
+        |text: &str| text.split([',', '\n']).map(|cell| cell.chars().take(6).collect()).collect::<Vec<String>>();
+    assert_eq!(digits(&nauc("tables")), digits(&nauc("whole")));
+
+    refuse(out, &["bench", "export", "tuesday", "--with", "tables", "--out", "x", "--tables", "queries"], &["queries"]);
+    for (bad, word) in
+        [(["--problems", "sinus"], "hydro"), (["--seeds", "3-1"], "0-4,7"), (["--seeds", "7"], "12 runs")]
+    {
+        let (code, _, stderr) = part("never", &bad);
+        assert!(code == 2 && stderr.contains(word), "{stderr}");
+    }
+    assert!(!out.join("never").exists());
+}
+
+#[test]
 fn the_page_is_remade_from_the_tables_alone() {
     let (dir, runs) = made();
     let out = dir.path();

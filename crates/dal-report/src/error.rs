@@ -30,6 +30,16 @@ pub enum ReportError {
         /// What is wrong.
         reason: String,
     },
+    /// A run that two sets of tables have with different results.
+    #[error("{run}: its results in {} and in {} differ: {reason}", sources[0], sources[1])]
+    Differs {
+        /// Its name.
+        run: String,
+        /// Where the two came from.
+        sources: [String; 2],
+        /// In what they differ.
+        reason: String,
+    },
     /// A format that this build does not write.
     #[error("{reason}")]
     Format {

@@ -70,6 +70,7 @@ mod table;
 mod tables;
 mod text;
 mod tuning;
+mod union;
 mod write;
 
 pub use compare::{Change, ComparedCell, ComparedMethod, Comparison, compare};

@@ -67,7 +67,7 @@ impl Resolver<'_> {
         }
         let strategies = self.strategies()?;
         let mut problems: Vec<PlannedProblem> = Vec::new();
-        let mut trials = Vec::new();
+        let mut common = Vec::new();
         for (i, entry) in file.problem.iter().enumerate() {
             let key = format!("problem[{i}]");
             let (problem, platform, ratios) = self.problem(entry, &key, &strategies)?;
@@ -79,11 +79,18 @@ impl Resolver<'_> {
             }
             let skipped: BTreeSet<&str> = entry.get_ref().skip.iter().map(|id| id.get_ref().as_str()).collect();
             let chosen = strategies.iter().filter(|chosen| !skipped.contains(chosen.id.as_str()));
-            let common: Vec<_> = chosen.map(|chosen| (chosen, run_spec(&problem, chosen))).collect();
+            let each = chosen.map(|chosen| (chosen, run_spec(&problem, chosen), pools(&problem, chosen, &ratios)));
+            common.push((platform, each.collect::<Vec<_>>()));
+            problems.push(problem);
+        }
+        // Hundreds of thousands of trials are held once, in a list of the right length.
+        let per_seed: usize = common.iter().flat_map(|(_, each)| each).map(|(.., pools)| pools.len()).sum();
+        let mut trials = Vec::with_capacity(per_seed * seeds.len());
+        for (i, (platform, each)) in common.iter().enumerate() {
             for &seed in &seeds {
-                for (chosen, common) in &common {
-                    for pool in pools(&problem, chosen, &ratios) {
-                        let protocol = ProtocolSpec { pool, ..problem.protocol };
+                for (chosen, common, pools) in each {
+                    for &pool in pools {
+                        let protocol = ProtocolSpec { pool, ..common.protocol };
                         let spec = RunSpec { seed, protocol, ..common.clone() };
                         trials.push(Trial {
                             key: RunKey::current(spec, platform.clone()),
@@ -94,7 +101,6 @@ impl Resolver<'_> {
                     }
                 }
             }
-            problems.push(problem);
         }
         let runs = trials.iter().map(planned_run).collect();
         let record = SweepRecord {

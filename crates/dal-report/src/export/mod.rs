@@ -45,6 +45,9 @@ pub struct ExportOptions<'a> {
     pub tables: BTreeSet<String>,
     /// What points of a problem are in physical values; without, they are given on the unit box.
     pub physical: Option<&'a PhysicalPoints<'a>>,
+    /// Tables written before, of runs that this store need not have: they are written together. There are no `queries`
+    /// and no `labels` then.
+    pub with: Vec<ReportData>,
 }
 
 /// What was written.
@@ -89,15 +92,19 @@ pub(super) struct Schema {
 /// Writes a store as tables into a directory: all files or none.
 ///
 /// # Errors
-/// A store that cannot be listed, a disk that refuses, a format that this build does not write.
+/// A store that cannot be listed, a disk that refuses, a format that this build does not write; a run that other tables
+/// have with other results.
 pub fn write_export(store: &Store, out: &Path, options: &ExportOptions<'_>) -> Result<Export, ReportError> {
     if cfg!(not(feature = "parquet")) && options.format == ExportFormat::Parquet {
         return Err(ReportError::Format { reason: NO_PARQUET.into() });
     }
-    let data = load(store)?;
+    let mut data = load(store)?;
+    for other in &options.with {
+        data.unite(other.clone())?;
+    }
     let mut writing = Writing { files: Files::begin(out)?, options, tables: Vec::new() };
     writing.data(&data)?;
-    let on_box = points::write(&mut writing, store, &data)?;
+    let on_box = if options.with.is_empty() { points::write(&mut writing, store, &data)? } else { Vec::new() };
     let tables = writing.tables.clone();
     writing.place(&data.source)?;
     Ok(Export { tables, unreadable: data.unreadable, on_box })

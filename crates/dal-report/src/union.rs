@@ -1,0 +1,145 @@
+//! Tables of several machines, or of several sessions on one, as one set of runs.
+
+use std::collections::BTreeMap;
+
+use crate::data::{Entry, Made, ReportData, RunStatus, RunSummary};
+use crate::error::ReportError;
+
+/// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
+const SAME: f64 = 1e-4;
+
+impl ReportData {
+    /// Takes up what `other` has: of a run that both have, the form that is further; of two finished ones its own.
+    ///
+    /// # Errors
+    /// [`ReportError::Differs`] for a run that both finished with different results; nothing is taken then.
+    pub fn unite(&mut self, other: Self) -> Result<(), ReportError> {
+        let own: BTreeMap<&str, &RunSummary> = self.runs.iter().map(|run| (run.name.as_str(), run)).collect();
+        for run in &other.runs {
+            let Some(own) = own.get(run.name.as_str()) else { continue };
+            if let Some(reason) = difference(own, run) {
+                return Err(ReportError::Differs {
+                    run: run.name.clone(),
+                    sources: [self.source.clone(), other.source],
+                    reason,
+                });
+            }
+        }
+        let mut runs: BTreeMap<String, RunSummary> =
+            std::mem::take(&mut self.runs).into_iter().map(|run| (run.name.clone(), run)).collect();
+        for run in other.runs {
+            match runs.get_mut(&run.name) {
+                Some(own) if further(&run) <= further(own) => {}
+                _ => drop(runs.insert(run.name.clone(), run)),
+            }
+        }
+        self.runs = runs.into_values().collect();
+        for sweep in other.sweeps {
+            if !self.sweeps.contains(&sweep) {
+                self.sweeps.push(sweep);
+            }
+        }
+        let mut circumstances: BTreeMap<_, Made> = std::mem::take(&mut self.provenance).into_iter().collect();
+        for (how, made) in other.provenance {
+            let all = circumstances.entry(how).or_default();
+            all.runs += made.runs;
+            all.peak_memory_mib = all.peak_memory_mib.max(made.peak_memory_mib);
+        }
+        self.provenance = circumstances.into_iter().collect();
+        self.unreadable.extend(other.unreadable);
+        Ok(())
+    }
+}
+
+/// How far a run has come, for comparison with another form of it.
+fn further(run: &RunSummary) -> (usize, usize) {
+    let rank = match run.status {
+        RunStatus::Absent => 0,
+        RunStatus::Partial => 1,
+        RunStatus::Failed { .. } => 2,
+        RunStatus::Done => 3,
+    };
+    (rank, run.entries.len())
+}
+
+/// In what two finished forms of a run differ; nothing where one of them is not finished.
+fn difference(a: &RunSummary, b: &RunSummary) -> Option<String> {
+    if a.status != RunStatus::Done || b.status != RunStatus::Done {
+        return None;
+    }
+    if a.entries.len() != b.entries.len() {
+        return Some(format!("{} entries and {}", a.entries.len(), b.entries.len()));
+    }
+    let is_same = |a: &Entry, b: &Entry| {
+        a.n_labelled == b.n_labelled && (a.mse == b.mse || (a.mse - b.mse).abs() <= SAME * a.mse.abs().max(b.mse.abs()))
+    };
+    let pairs = a.entries.iter().zip(&b.entries).enumerate();
+    let (entry, (a, b)) = pairs.into_iter().find(|(_, (a, b))| !is_same(a, b))?;
+    Some(format!("entry {entry} has the MSE {} at {} labels and {} at {}", a.mse, a.n_labelled, b.mse, b.n_labelled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Circumstances, Model, Protocol, Setting, Sweep};
+
+    fn run(name: &str, status: RunStatus, errors: &[f64]) -> RunSummary {
+        let entry = |(t, &mse): (usize, &f64)| Entry { n_labelled: 80 + 40 * t, mse, ..Entry::default() };
+        RunSummary {
+            setting: Setting { engine: "cpu".into(), platform: "p".into(), results_revision: 1, timing: false },
+            protocol: Protocol { preset: "tuned".into(), initial: 80, queries: 40, steps: 1, test_points: 9 },
+            problem: "sine".into(),
+            strategy: "gsx".into(),
+            pool_ratio: Some(2),
+            seed: 0,
+            model: Model::default(),
+            own: false,
+            test_labels: None,
+            status,
+            waiting: None,
+            entries: errors.iter().enumerate().map(entry).collect(),
+            name: name.into(),
+            sweep: "a".into(),
+        }
+    }
+
+    fn data(runs: Vec<RunSummary>) -> ReportData {
+        let n = runs.len();
+        let sweep = Sweep { name: "a".into(), ..Sweep::default() };
+        let made = (Circumstances::default(), Made { runs: n, peak_memory_mib: n as u64 });
+        ReportData { source: "s".into(), runs, sweeps: vec![sweep], provenance: vec![made], unreadable: Vec::new() }
+    }
+
+    #[test]
+    fn the_furthest_form_of_each_run_counts() {
+        let mut all = data(vec![
+            run("b", RunStatus::Absent, &[]),
+            run("c", RunStatus::Done, &[0.5, 0.123_456_789]),
+            run("d", RunStatus::Partial, &[0.5]),
+        ]);
+        let other = data(vec![
+            run("a", RunStatus::Done, &[0.4, 0.3]),
+            run("b", RunStatus::Done, &[0.6, 0.2]),
+            run("c", RunStatus::Done, &[0.5, 0.123_457]),
+            run("d", RunStatus::Absent, &[]),
+        ]);
+        all.unite(other).unwrap();
+        let forms: Vec<(&str, &RunStatus, usize)> =
+            all.runs.iter().map(|run| (run.name.as_str(), &run.status, run.entries.len())).collect();
+        let done = &RunStatus::Done;
+        assert_eq!(forms, [("a", done, 2), ("b", done, 2), ("c", done, 2), ("d", &RunStatus::Partial, 1)]);
+        assert_eq!(all.runs[2].entries[1].mse, 0.123_456_789, "its own form, with all its digits");
+        assert_eq!(all.sweeps.len(), 1);
+        assert_eq!(all.provenance, [(Circumstances::default(), Made { runs: 7, peak_memory_mib: 4 })]);
+    }
+
+    #[test]
+    fn two_results_of_one_run_are_an_error() {
+        let mut all = data(vec![run("a", RunStatus::Done, &[0.4, 0.3])]);
+        for errors in [&[0.4, 0.31][..], &[0.4]] {
+            let error = all.unite(data(vec![run("a", RunStatus::Done, errors)])).unwrap_err().to_string();
+            assert!(error.starts_with("a: its results in s and in s differ: "), "{error}");
+        }
+        assert_eq!(all.runs, [run("a", RunStatus::Done, &[0.4, 0.3])]);
+    }
+}
