@@ -20,7 +20,9 @@ const TRIALS_TIMED: usize = 16;
 /// Labelled points timed, at most.
 const MOST_TIMED: usize = 20_000;
 /// Numbers that a network that is timed learns, about and at most: a fit holds some ten times as many.
-const MOST_PARAMETERS: f64 = 1e6;
+const MOST_PARAMETERS: f64 = 8e5;
+/// The same of the second, still narrower form of a network that has more.
+const FEWER_PARAMETERS: f64 = 2e5;
 
 /// Expected seconds of training and evaluation, from timings of a few epochs and answers of each network, taken with
 /// one member on random data of the smallest and the largest labelled set; on an engine that trains in lock step, with
@@ -87,17 +89,37 @@ fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchErro
     let clock = if problem.engine().id() == "cpu" { &processor_clock() } else { &plan.clock };
     // Seconds are linear in the points, and looking must not ask for the memory that running needs.
     let sizes = [small, large].map(|n| n.min(MOST_TIMED));
-    let (model, scale) = narrowed(problem.model(), problem.problem().shape());
-    let rate = calibrate(problem.engine(), &model, problem.problem().shape(), sizes, together, clock)
-        .map_err(|error| BenchError::Engine { engine: problem.engine().id().to_owned(), reason: error.to_string() })?;
-    let Rate { fixed, per_point, evaluation } = rate;
-    Ok(Rate { fixed: fixed * scale, per_point: per_point * scale, evaluation: evaluation * scale })
+    let rate = |model: &ModelSpec| {
+        calibrate(problem.engine(), model, problem.problem().shape(), sizes, together, clock)
+            .map_err(|error| BenchError::Engine { engine: problem.engine().id().to_owned(), reason: error.to_string() })
+    };
+    let narrowed = |most| narrowed(problem.model(), problem.problem().shape(), most);
+    let Some((wide, whole)) = narrowed(MOST_PARAMETERS) else { return rate(problem.model()) };
+    let timed = rate(&wide)?;
+    let Some((narrow, fewer)) = narrowed(FEWER_PARAMETERS).map(|(model, times)| (model, whole / times)) else {
+        return Ok(timed);
+    };
+    let less = rate(&narrow)?;
+    let of = |timed, less| extrapolated(timed, less, fewer, whole);
+    Ok(Rate {
+        fixed: of(timed.fixed, less.fixed),
+        per_point: of(timed.per_point, less.per_point),
+        evaluation: of(timed.evaluation, less.evaluation),
+    })
 }
 
-/// The model itself, or one whose hidden layers are all narrower by one factor, so that looking does not ask for the
-/// memory that running needs; and how many times the operations of the second the model itself has.
-fn narrowed(model: &ModelSpec, shape: Shape) -> (ModelSpec, f64) {
-    let ModelSpec::MlpEnsemble(mlp) = model else { return (model.clone(), 1.0) };
+/// Seconds of a network from those of a narrower one, which has `1 / whole` of its numbers, and of one with `fewer`
+/// times these: linear in the numbers, so that what does not grow with them (a convolution over outputs) counts once.
+fn extrapolated(timed: f64, less: f64, fewer: f64, whole: f64) -> f64 {
+    let slope = ((timed - less) / (1.0 - fewer)).clamp(0.0, timed);
+    timed + slope * (whole - 1.0)
+}
+
+/// An ensemble that learns more numbers than `most`, with hidden layers that are all narrower by one factor, so that
+/// looking does not ask for the memory that running needs; and how many times the numbers of this one the ensemble's
+/// networks have.
+fn narrowed(model: &ModelSpec, shape: Shape, most: f64) -> Option<(ModelSpec, f64)> {
+    let ModelSpec::MlpEnsemble(mlp) = model else { return None };
     let parameters = |hidden: &[usize]| {
         let ends = [shape.n_inputs, shape.n_outputs];
         let widths = ends[..1].iter().chain(hidden).chain(&ends[1..]);
@@ -106,12 +128,12 @@ fn narrowed(model: &ModelSpec, shape: Shape) -> (ModelSpec, f64) {
     };
     let all = parameters(&mlp.hidden);
     if all <= MOST_PARAMETERS {
-        return (model.clone(), 1.0);
+        return None;
     }
-    let factor = (MOST_PARAMETERS / all).sqrt();
+    let factor = (most / all).sqrt();
     let hidden: Vec<usize> = mlp.hidden.iter().map(|&width| ((width as f64 * factor) as usize).max(1)).collect();
-    let scale = all / parameters(&hidden);
-    (ModelSpec::MlpEnsemble(MlpEnsemble { hidden: hidden.into(), ..mlp.clone() }), scale)
+    let times = all / parameters(&hidden);
+    Some((ModelSpec::MlpEnsemble(MlpEnsemble { hidden: hidden.into(), ..mlp.clone() }), times))
 }
 
 /// What a start of a sweep would do.
@@ -225,11 +247,25 @@ mod tests {
         let shape = Shape { n_inputs: 2, n_outputs: 1 };
         let of =
             |hidden: Vec<usize>| ModelSpec::MlpEnsemble(MlpEnsemble { hidden: hidden.into(), ..MlpEnsemble::DEFAULT });
-        assert_eq!(narrowed(&of(vec![500; 4]), shape), (of(vec![500; 4]), 1.0));
-        let (model, scale) = narrowed(&of(vec![20_000, 20_000]), shape);
-        let ModelSpec::MlpEnsemble(mlp) = model else { panic!("another kind") };
-        assert!(mlp.hidden.iter().all(|&width| (950..1000).contains(&width)), "{:?}", mlp.hidden);
-        assert!((390.0..430.0).contains(&scale), "{scale}");
+        assert_eq!(narrowed(&of(vec![500; 4]), shape, MOST_PARAMETERS), None);
+        let widths = |most| {
+            let (model, times) = narrowed(&of(vec![20_000, 20_000]), shape, most).unwrap();
+            let ModelSpec::MlpEnsemble(mlp) = model else { panic!("another kind") };
+            (mlp.hidden[0], mlp.hidden[1], times)
+        };
+        let (a, b, times) = widths(MOST_PARAMETERS);
+        assert!(a == b && (880..895).contains(&a) && (490.0..520.0).contains(&times), "{a}, {b}, {times}");
+        let (a, b, times) = widths(FEWER_PARAMETERS);
+        assert!(a == b && (440..450).contains(&a) && (1950.0..2090.0).contains(&times), "{a}, {b}, {times}");
+    }
+
+    #[test]
+    fn what_does_not_grow_with_a_network_counts_once() {
+        // 3 s of a head and 2 s a million numbers, timed at one million and at a quarter of it.
+        assert!((extrapolated(5.0, 3.5, 0.25, 10.0) - 23.0).abs() < 1e-9);
+        // Timings that jitter never make a large network cheaper, nor more than in proportion.
+        assert_eq!(extrapolated(5.0, 5.5, 0.25, 10.0), 5.0);
+        assert_eq!(extrapolated(5.0, 0.0, 0.25, 10.0), 50.0);
     }
 
     #[test]

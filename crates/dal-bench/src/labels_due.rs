@@ -48,7 +48,7 @@ pub(crate) fn labels_due(
             let trial = &plan.trials()[i];
             let protocol = &trial.spec().protocol;
             let begins = matches!(survey.states[i], None | Some(Status::Partial { entries: 0 }));
-            if survey.shorter[i].is_none() && begins {
+            if !survey.shorter.contains_key(&i) && begins {
                 if seeds.insert(trial.spec().seed) {
                     let x = problem.problem().space().sample(protocol.initial, &trial.seeds().initial());
                     add_due(problem, x.view(), answers, false, &mut lines)?;
@@ -56,7 +56,7 @@ pub(crate) fn labels_due(
                 queries += protocol.queries * protocol.steps;
             } else {
                 // The batch that was chosen last may be unanswered; of a run that is gone on from it is not.
-                let chosen = usize::from(survey.shorter[i].is_none());
+                let chosen = usize::from(!survey.shorter.contains_key(&i));
                 queries += protocol.queries * (protocol.steps + chosen).saturating_sub(from);
             }
         }

@@ -155,7 +155,7 @@ pub fn run(
     for &(i, _) in open.iter().filter(|(i, _)| !is_done(*i)) {
         let Some(message) = is_down(i) else { continue };
         let trial = &plan.trials()[i];
-        let from_shorter = || from_shorter(survey.shorter[i].as_ref()?, trial, &plan.problems()[trial.problem()]);
+        let from_shorter = || from_shorter(survey.shorter.get(&i)?, trial, &plan.problems()[trial.problem()]);
         if let Begin::Open(run) = writer.begin_with(trial.key(), from_shorter)? {
             run.wait(&message)?;
         }
@@ -201,7 +201,7 @@ pub fn run(
     let provenance =
         Provenance { sweep: plan.name().to_owned(), jobs, device: plan.device(), ..options.provenance.clone() };
     let mut failed_labels = Tally::default();
-    for (i, failed) in survey.failed_labels.iter().enumerate().filter(|(i, _)| open.iter().all(|(open, _)| open != i)) {
+    for (&i, failed) in survey.failed_labels.iter().filter(|(i, _)| open.iter().all(|(open, _)| open != *i)) {
         failed_labels.add_all(i, failed);
     }
     let shared = Shared {
@@ -478,7 +478,7 @@ impl Shared<'_> {
     fn start(&self, worker: usize, index: usize, yardstick: &Yardstick<'_>) -> Result<Option<Started<'_>>, BenchError> {
         let trial = &self.plan.trials()[index];
         let problem = &self.plan.problems()[trial.problem()];
-        let from_shorter = || from_shorter(self.survey.shorter[index].as_ref()?, trial, problem);
+        let from_shorter = || from_shorter(self.survey.shorter.get(&index)?, trial, problem);
         let mut writer = match self.writer.begin_with(trial.key(), from_shorter)? {
             Begin::Open(writer) => writer,
             Begin::Over(run) if matches!(run.status(), Status::Failed(_)) && self.is_retried(&run)? => {
@@ -487,7 +487,7 @@ impl Shared<'_> {
                     None => return Ok(None),
                 }
             }
-            Begin::Over(run) if !self.survey.failed_labels[index].is_empty() && self.is_retried(&run)? => {
+            Begin::Over(run) if self.survey.failed_labels.contains_key(&index) && self.is_retried(&run)? => {
                 match self.ask_again(index, trial, &run)? {
                     Some(writer) => writer,
                     None => return Ok(None),
@@ -561,7 +561,7 @@ impl Shared<'_> {
             Err(Some(OracleError::Stopped)) => return Ok(None),
             Err(Some(error)) => Some(error.to_string()),
         };
-        lock(&self.failed_labels).add_all(index, &self.survey.failed_labels[index]);
+        lock(&self.failed_labels).add_all(index, self.survey.failed_labels.get(&index).map_or(&[], Vec::as_slice));
         lock(&self.summary).skipped += 1;
         lock(&self.ledger).runs_over += 1;
         self.progress.event(&Event::RunStands { trial, why: why.as_deref() });

@@ -14,9 +14,9 @@ use crate::progress::DamagedRun;
 pub(crate) struct Survey {
     pub(crate) states: Vec<Option<Status>>,
     /// Of a trial without a run, the one that it can go on from.
-    pub(crate) shorter: Vec<Option<Run>>,
+    pub(crate) shorter: BTreeMap<usize, Run>,
     /// Of a run that is over and whose labels cost something, those that failed, by the entry behind them.
-    pub(crate) failed_labels: Vec<Vec<(usize, FailedLabel)>>,
+    pub(crate) failed_labels: BTreeMap<usize, Vec<(usize, FailedLabel)>>,
     /// Directories of runs of the same names with other keys.
     pub(crate) elsewhere: Vec<String>,
     /// Runs that cannot be used, by trial.
@@ -32,8 +32,8 @@ impl Survey {
         let n = plan.trials().len();
         let mut survey = Self {
             states: vec![None; n],
-            shorter: vec![None; n],
-            failed_labels: vec![Vec::new(); n],
+            shorter: BTreeMap::new(),
+            failed_labels: BTreeMap::new(),
             elsewhere: Vec::new(),
             damaged: BTreeMap::new(),
             whole: BTreeSet::new(),
@@ -59,8 +59,10 @@ impl Survey {
             };
             let Some(run) = found else {
                 // A sweep that is there for its timings takes them all itself.
-                survey.shorter[i] = if plan.is_timing() { None } else { shorter(store, &names, trial) };
-                if survey.shorter[i].is_none() {
+                let shorter = if plan.is_timing() { None } else { shorter(store, &names, trial) };
+                if let Some(shorter) = shorter {
+                    survey.shorter.insert(i, shorter);
+                } else {
                     let prefix = format!("{}-", trial.spec().label());
                     let first = names.partition_point(|name| *name < prefix);
                     survey.elsewhere.extend(names[first..].iter().take_while(|n| n.starts_with(&prefix)).cloned());
@@ -70,7 +72,10 @@ impl Survey {
             if *run.status() == Status::Done && plan.problems()[trial.problem()].costly_labels() {
                 let failed =
                     |record: EntryRecord| record.failed_labels.into_iter().map(move |failed| (record.entry, failed));
-                survey.failed_labels[i] = run.records()?.into_iter().flat_map(failed).collect();
+                let failed: Vec<_> = run.records()?.into_iter().flat_map(failed).collect();
+                if !failed.is_empty() {
+                    survey.failed_labels.insert(i, failed);
+                }
             }
             if *run.status() == Status::Done {
                 survey.whole.insert(directory);
@@ -90,16 +95,16 @@ impl Survey {
         match &self.states[trial] {
             None if self.damaged.contains_key(&trial) => None,
             // Its last model is trained once more, to choose.
-            None => Some(self.shorter[trial].as_ref().map_or(0, |run| run.spec().protocol.steps)),
+            None => Some(self.shorter.get(&trial).map_or(0, |run| run.spec().protocol.steps)),
             Some(Status::Partial { entries }) => Some(*entries),
             Some(Status::Failed(failure)) if retry_failed => Some(failure.entry),
-            Some(Status::Done) if retry_failed => self.failed_labels[trial].first().map(|(entry, _)| *entry),
+            Some(Status::Done) if retry_failed => self.failed_labels.get(&trial)?.first().map(|(entry, _)| *entry),
             Some(Status::Done | Status::Failed(_)) => None,
         }
     }
 
     /// Runs that start from a shorter one.
     pub(crate) fn n_extended(&self) -> usize {
-        self.shorter.iter().flatten().count()
+        self.shorter.len()
     }
 }

@@ -218,7 +218,9 @@ fn pass_seconds(
             let answer = model.map_or(0.0, |model| answer_seconds(&*model, labelled.x(), clock));
             return Ok((elapsed / n_passes, answer / n_networks as f64));
         }
-        epochs *= 4;
+        // A little more than enough, if epochs take as long as those just timed.
+        let more = epochs as f64 * 1.2 * ENOUGH / elapsed.max(1e-9);
+        epochs = (more.ceil() as usize).clamp(2 * epochs, 64 * epochs).min(MOST_EPOCHS);
     }
 }
 

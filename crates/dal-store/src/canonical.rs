@@ -30,7 +30,7 @@ fn write(value: &Value, out: &mut String) {
                 _ => write!(out, "{n}"),
             };
         }
-        Value::String(s) => out.push_str(&Value::from(s.as_str()).to_string()),
+        Value::String(s) => quote(s, out),
         Value::Array(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
@@ -50,12 +50,23 @@ fn write(value: &Value, out: &mut String) {
                 if i > 0 {
                     out.push(',');
                 }
-                out.push_str(&Value::from(key.as_str()).to_string());
+                quote(key, out);
                 out.push(':');
                 write(item, out);
             }
             out.push('}');
         }
+    }
+}
+
+/// A text as JSON. Most need no escape, and the plan of a large sweep writes millions of them.
+fn quote(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Value::from(text).to_string());
     }
 }
 
