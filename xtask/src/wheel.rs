@@ -29,16 +29,25 @@ pub fn run_building(args: &Args) -> Result<()> {
     if args.check {
         return run_checks();
     }
-    let wheel = build(&["--release", "--zig", "--compatibility", "manylinux2014"])?;
-    eprintln!("{}", wheel.display());
+    eprintln!("{}", for_release()?.display());
     Ok(())
+}
+
+/// The wheel that users get.
+pub fn for_release() -> Result<PathBuf> {
+    build(&["--release", "--zig", "--compatibility", "manylinux2014"])
+}
+
+/// A wheel for this machine alone, to be tested.
+pub fn for_development() -> Result<PathBuf> {
+    build(&[])
 }
 
 /// One development build and everything that is held against it.
 pub fn run_checks() -> Result<()> {
     python::run_writing(&python::Args { check: true, cards: None })?;
     lints()?;
-    let wheel = build(&[])?;
+    let wheel = for_development()?;
     let found = pythons();
     let (Some(oldest), Some(newest)) = (found.first(), found.last()) else {
         bail!("the Python package needs {} or a newer Python; none was found", PYTHONS[0]);
