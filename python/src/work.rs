@@ -12,6 +12,9 @@ use crate::errors::InternalError;
 /// How often signals are looked at.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How long work that was stopped is waited for before it is left behind.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// The result, or the exception that a panic becomes.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| defect(&*panic))
@@ -63,4 +66,37 @@ pub(crate) fn interruptible<T: Send>(
         Some(error) => Err(error),
         None => outcome,
     }
+}
+
+/// As [`interruptible`], for work that owns all it touches: where it does not end soon after it was stopped, as in the
+/// middle of a clustering, it is left behind. Its thread then ends by itself, and nobody looks at what it found.
+pub(crate) fn left_behind<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce(&Stop) -> T + Send + 'static,
+) -> PyResult<T> {
+    let stop = Stop::new();
+    let theirs = stop.clone();
+    let (done, ended) = mpsc::channel();
+    let worker = move || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(&theirs)));
+        // The one who waits may have gone.
+        let _ = done.send(outcome);
+    };
+    if let Err(error) = std::thread::Builder::new().name("dal".into()).spawn(worker) {
+        return Err(InternalError::new_err(format!("no thread can be started: {error}")));
+    }
+    py.detach(|| {
+        loop {
+            match ended.recv_timeout(GLANCE) {
+                Ok(outcome) => return outcome.map_err(|panic| defect(&*panic)),
+                Err(RecvTimeoutError::Disconnected) => return Err(InternalError::new_err("the work ended unsaid")),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Err(raised) = Python::attach(|py| py.check_signals()) {
+                stop.raise(StopLevel::Now);
+                let _ = ended.recv_timeout(PATIENCE);
+                return Err(raised);
+            }
+        }
+    })
 }
