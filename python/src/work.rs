@@ -100,3 +100,15 @@ pub(crate) fn left_behind<T: Send + 'static>(
         }
     })
 }
+
+/// Panics inside one of the ways in which work is called, for the test that sees what becomes of it; a wheel for
+/// release lacks it.
+#[cfg(debug_assertions)]
+#[pyfunction]
+pub(crate) fn provoke_panic(py: Python<'_>, way: &str) -> PyResult<()> {
+    match way {
+        "guarded" => guarded(|| panic!("provoked")),
+        "interruptible" => interruptible(py, StopLevel::Now, |_| panic!("provoked {}", "at run time")),
+        _ => left_behind(py, |_| std::panic::panic_any(3)),
+    }
+}

@@ -124,13 +124,15 @@ fn build(words: &[&str]) -> Result<PathBuf> {
     made.find(|path| path.extension().is_some_and(|ending| ending == "whl")).context("maturin made no wheel")
 }
 
-/// Pythons that run, the oldest first: those on the path, and what pyenv keeps beside them.
+/// Pythons that run, the oldest first: those on the path, what pyenv keeps beside them, and what
+/// `python/newest-python.sh` brought.
 fn pythons() -> Vec<PathBuf> {
     let kept = kept_by_pyenv();
+    let brought = target_dir().join("python/newest/usr/bin");
     let find = |name: &&str| {
         let version = format!("{}.", name.trim_start_matches("python"));
         let beside = kept.iter().filter(|(known, _)| known.starts_with(&version)).map(|(_, program)| program.clone());
-        std::iter::once(PathBuf::from(name)).chain(beside).find(|program| runs(program))
+        std::iter::once(PathBuf::from(name)).chain(beside).chain([brought.join(name)]).find(|program| runs(program))
     };
     PYTHONS.iter().filter_map(find).collect()
 }

@@ -459,8 +459,7 @@ mod tests {
         let members = Array3::from_shape_fn((3, 30, 1), |(m, i, _)| ((m * 31 + i) as f64).cos());
         let given = GivenPredictions::new(pool.clone(), members).unwrap();
         let (x, y) = (array![[0.9, 0.9]], array![[0.3]]);
-        let known =
-            Known { space: None, x: Some(x.view()), y: Some(y.view()), predictions: Some(&given) };
+        let known = Known { space: None, x: Some(x.view()), y: Some(y.view()), predictions: Some(&given) };
         let stop = Stop::new();
         for id in ["gsx", "gsxy", "dacs", "qbc-diversity", "power-qbc-diversity", "maxdet-members"] {
             let found = find(id, &Settings::default()).unwrap();

@@ -434,7 +434,8 @@ fn select_by(id: &str, pairs: &[(&str, &str)], given: &GivenPredictions, n: usiz
     let settings = pairs.iter().fold(Settings::default(), |all, &(key, value)| all.with(key, value));
     let known = Known { space: None, x: None, y: None, predictions: Some(given) };
     let found = find(id, &settings).map_err(|error| error.to_string())?;
-    select_known(&found, &known, given.pool(), n, &SeedPath::root(seed), &Stop::new()).map_err(|error| error.to_string())
+    select_known(&found, &known, given.pool(), n, &SeedPath::root(seed), &Stop::new())
+        .map_err(|error| error.to_string())
 }
 
 fn deviations(given: &GivenPredictions) -> Array2<f64> {
@@ -455,7 +456,8 @@ fn members_of_many_outputs_are_not_sketched_unasked() {
     let features = deviations(&given);
     let chosen = select_by("lcmd-members", &[], &given, 6, 0).unwrap();
     let centre = Array2::zeros((1, 600));
-    let (due, _) = Nearest::to(features.view(), centre.view()).pick(ByDistance::LargestCluster, 6, &Stop::new(), &mut || 0.0);
+    let (due, _) =
+        Nearest::to(features.view(), centre.view()).pick(ByDistance::LargestCluster, 6, &Stop::new(), &mut || 0.0);
     assert_eq!((&chosen.picked, chosen.notes.is_empty()), (&due, true));
     for id in ["lcmd-members", "maxdet-members", "bait-members"] {
         let of = |seed| select_by(id, &[], &given, 6, seed).unwrap().picked;
