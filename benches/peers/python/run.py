@@ -212,7 +212,7 @@ def page(sklearn: list[Any], trained: list[Any], contests: list[Any], load: list
             "## Training, beside the engine",
             "",
             f"Whole trainings of ten networks with BatchNorm, buffers and all. Python may add {SHARE:.0%} and "
-            f"{1e3 * MORE:g} ms. PyTorch takes part with `-- --torch`, with two threads in its better layout.",
+            f"{1e3 * MORE:g} ms. PyTorch takes part with `--torch`, in its better layout.",
             "",
             *table(
                 "| network | N | threads | epochs | EnsembleRegressor, s | engine, s | Python adds | at most | holds "
