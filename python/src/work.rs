@@ -85,7 +85,7 @@ pub(crate) fn left_behind<T: Send + 'static>(
     if let Err(error) = std::thread::Builder::new().name("dal".into()).spawn(worker) {
         return Err(InternalError::new_err(format!("no thread can be started: {error}")));
     }
-    py.detach(|| {
+    py.detach(move || {
         loop {
             match ended.recv_timeout(GLANCE) {
                 Ok(outcome) => return outcome.map_err(|panic| defect(&*panic)),
