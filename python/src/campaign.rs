@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::errors;
 use crate::select::settings;
-use crate::work::interruptible;
+use crate::work::{guarded, interruptible};
 
 /// A campaign's folder.
 #[pyclass(frozen, module = "dal_regression._core")]
@@ -37,7 +37,7 @@ fn clock() -> Clock {
 
 impl Campaign {
     fn reading(&self) -> PyResult<Folder> {
-        Folder::read(&self.root, clock()).map_err(|error| errors::campaign(&error))
+        guarded(|| Folder::read(&self.root, clock()))?.map_err(|error| errors::campaign(&error))
     }
 
     /// Adds to the campaign, without Python's lock.
@@ -95,7 +95,7 @@ impl Campaign {
         let given: Map<String, Value> =
             serde_json::from_str(options_json).map_err(|error| errors::json("options", &error))?;
         let path = if problem.is_absolute() { problem.clone() } else { root.join(&problem) };
-        let subject = Subject::open(&path).map_err(|error| errors::campaign(&error))?;
+        let subject = guarded(|| Subject::open(&path))?.map_err(|error| errors::campaign(&error))?;
         let file = CampaignFile::new(problem, subject.names().len());
         // What is given stands in the place of what the file says by itself.
         let mut all = serde_json::to_value(&file).map_err(|error| errors::json("settings", &error))?;
@@ -106,7 +106,7 @@ impl Campaign {
             serde_json::from_value(all).map_err(|error| errors::input(format!("settings of the campaign: {error}")))?;
         dal_acq::find(&file.strategy, &settings(&serde_json::to_string(&file.strategy_settings).unwrap_or_default())?)
             .map_err(|error| errors::setting(&error))?;
-        Folder::begin(&root, &file, clock()).map(drop).map_err(|error| errors::campaign(&error))
+        guarded(|| Folder::begin(&root, &file, clock()))?.map(drop).map_err(|error| errors::campaign(&error))
     }
 
     /// Names of inputs and outputs, levels, settings, as JSON.
@@ -177,7 +177,7 @@ impl Campaign {
     /// Where the campaign stands, as JSON.
     fn status(&self) -> PyResult<String> {
         let folder = self.reading()?;
-        let standing = folder.standing();
+        let standing = guarded(|| folder.standing())?;
         let counts: Map<String, Value> =
             standing.counts.iter().map(|(status, n)| (status.id().to_owned(), json!(n))).collect();
         let failures: Map<String, Value> = standing.failures.iter().map(|(kind, n)| (kind.clone(), json!(n))).collect();
@@ -234,7 +234,8 @@ impl Campaign {
 
     /// Every point as CSV.
     fn export_csv(&self) -> PyResult<String> {
-        Ok(self.reading()?.export_csv())
+        let folder = self.reading()?;
+        guarded(|| folder.export_csv())
     }
 
     /// The model's file.

@@ -1,5 +1,7 @@
 //! The training engine as an object: an ensemble of networks with the units of its outputs.
 
+use std::sync::Arc;
+
 use dal_campaign::ladder;
 use dal_core::outputs::{OutputScaling, OutputTransform, OutputUnits};
 use dal_core::{
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use crate::arrays::{matrix, out, out_block};
 use crate::errors;
 use crate::select::{answer, settings};
-use crate::work::{guarded, interruptible};
+use crate::work::{guarded, interruptible, left_behind};
 
 /// Labels from which on networks are compared; fewer get the small network that a campaign's ladder begins with.
 const COMPARED_FROM: usize = 30;
@@ -27,7 +29,7 @@ const CHUNK: usize = 1024;
 /// A trained ensemble.
 #[pyclass(frozen, module = "dal_regression._core")]
 pub(crate) struct Ensemble {
-    networks: CpuSurrogate,
+    networks: Arc<CpuSurrogate>,
     /// Of each output: y = offset + factor z, z what the networks learned.
     units: Vec<(f64, f64)>,
 }
@@ -98,7 +100,7 @@ impl Recipe {
             NOTE,
             json!({"version": 1, "outputs": units, "model": network, "estimator": self.estimator}).to_string(),
         );
-        Ok(Ensemble { networks, units })
+        Ok(Ensemble { networks: Arc::new(networks), units })
     }
 }
 
@@ -129,7 +131,7 @@ impl Ensemble {
         let mut keep = |first: usize, chunk: ndarray::ArrayView3<'_, f64>| {
             all.slice_mut(s![.., first..first + chunk.len_of(Axis(1)), ..]).assign(&chunk);
         };
-        Committee::members(&self.networks, x, CHUNK, &mut keep).map_err(|error| errors::refused(&error))?;
+        Committee::members(&*self.networks, x, CHUNK, &mut keep).map_err(|error| errors::refused(&error))?;
         for (mut output, (offset, factor)) in all.axis_iter_mut(Axis(2)).zip(&self.units) {
             output.mapv_inplace(|z| offset + factor * z);
         }
@@ -194,7 +196,7 @@ impl Ensemble {
         x: PyReadonlyArray2<'py, f64>,
     ) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>)> {
         let x = matrix(&x);
-        let moments = guarded(|| py.detach(|| Uncertainty::moments(&self.networks, x.view())))?
+        let moments = guarded(|| py.detach(|| Uncertainty::moments(&*self.networks, x.view())))?
             .map_err(|error| errors::refused(&error))?;
         let sd = self.rescale(moments.variance.mapv(f64::sqrt), false);
         Ok((out(py, self.rescale(moments.mean, true)), out(py, sd)))
@@ -225,11 +227,13 @@ impl Ensemble {
         for (mut column, (offset, factor)) in y.columns_mut().into_iter().zip(&self.units) {
             column.mapv_inplace(|v| (v - offset) / factor);
         }
-        let chosen = interruptible(py, StopLevel::Now, |_| {
+        let networks = Arc::clone(&self.networks);
+        let chosen = left_behind(py, move |stop| {
             let labelled = Labelled::new(x, y).map_err(|error| errors::refused(&error))?;
             let seeds = SeedPath::root(seed).purpose("select");
-            let networks: &dyn Surrogate = &self.networks;
-            dal_acq::select_by_surrogate(&*found.strategy, None, &labelled, pool.view(), Some(networks), n, &seeds)
+            let networks: &dyn Surrogate = &*networks;
+            let pool = pool.view();
+            dal_acq::select_by_surrogate(&*found.strategy, None, &labelled, pool, Some(networks), n, &seeds, stop)
                 .map_err(|error| errors::selection(&error))
         })??;
         answer(py, chosen)
@@ -253,7 +257,7 @@ impl Ensemble {
         if units.len() != networks.n_outputs() {
             return Err(foreign());
         }
-        Ok(Self { networks, units })
+        Ok(Self { networks: Arc::new(networks), units })
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {

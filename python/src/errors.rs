@@ -4,7 +4,7 @@ use std::error::Error;
 
 use dal_acq::SelectError;
 use dal_campaign::CampaignError;
-use dal_core::{LearnError, OracleError, SettingError};
+use dal_core::{LearnError, OracleError, SettingError, StrategyError};
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{create_exception, import_exception};
@@ -60,6 +60,7 @@ pub(crate) fn setting(error: &SettingError) -> PyErr {
 /// A selection that cannot be made.
 pub(crate) fn selection(error: &SelectError) -> PyErr {
     match error {
+        SelectError::Strategy(StrategyError::Stopped) => PyKeyboardInterrupt::new_err("the selection was stopped"),
         SelectError::NeedsModel { .. } | SelectError::PicksNothing => NeedsModelError::new_err(told(error)),
         _ => refused(error),
     }

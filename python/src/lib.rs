@@ -21,6 +21,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(select::select, m)?)?;
     m.add_function(wrap_pyfunction!(select::strategies, m)?)?;
     m.add_function(wrap_pyfunction!(program, m)?)?;
+    #[cfg(debug_assertions)]
+    m.add_function(wrap_pyfunction!(work::provoke_panic, m)?)?;
     m.add_class::<ensemble::Ensemble>()?;
     m.add_class::<problem::Problem>()?;
     m.add_class::<campaign::Campaign>()?;

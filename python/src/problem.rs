@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::arrays::{matrix, out};
 use crate::errors;
 use crate::select::settings;
-use crate::work::interruptible;
+use crate::work::{guarded, interruptible};
 
 /// A problem ready to be sampled and labelled.
 #[pyclass(frozen, module = "dal_regression._core")]
@@ -32,10 +32,10 @@ impl Problem {
             if let Some(key) = given.keys().next() {
                 return Err(errors::input(format!("{key}: a problem file has no settings; edit {name} instead")));
             }
-            let problem = dal_oracles::user::load(name);
+            let problem = guarded(|| dal_oracles::user::load(name))?;
             return problem.map(Self).map_err(|error| errors::FolderError::new_err(error.to_string()));
         }
-        dal_oracles::find(name, &given).map(Self).map_err(|error| errors::setting(&error))
+        guarded(|| dal_oracles::find(name, &given))?.map(Self).map_err(|error| errors::setting(&error))
     }
 
     /// Name, title, inputs, outputs, and the card of a built-in one, as JSON.
@@ -76,9 +76,15 @@ impl Problem {
     }
 
     /// Points of the unit box, drawn uniformly, shape (n, columns).
-    fn sample<'py>(&self, py: Python<'py>, n: usize, seed: u64) -> Bound<'py, PyArray2<f64>> {
+    fn sample<'py>(&self, py: Python<'py>, n: usize, seed: u64) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let space = self.0.space();
+        // Memory that is not there would end the process.
+        let values = n.checked_mul(space.n_columns());
+        if values.is_none_or(|values| Vec::<f64>::new().try_reserve_exact(values).is_err()) {
+            return Err(errors::input(format!("n={n}: so many points do not fit into memory")));
+        }
         let seeds = SeedPath::root(seed).purpose("select").purpose("pool");
-        out(py, self.0.space().sample(n, &seeds))
+        Ok(out(py, guarded(|| space.sample(n, &seeds))?))
     }
 
     /// The table's points, where the problem has one.
@@ -94,7 +100,7 @@ impl Problem {
         x: PyReadonlyArray2<'py, f64>,
     ) -> PyResult<(Bound<'py, PyArray2<f64>>, Vec<(usize, String, String)>)> {
         let x = matrix(&x);
-        let oracle = self.0.oracle().map_err(|error| errors::OracleFailure::new_err(error.to_string()))?;
+        let oracle = guarded(|| self.0.oracle())?.map_err(|error| errors::OracleFailure::new_err(error.to_string()))?;
         let outcome = interruptible(py, StopLevel::Now, move |stop| {
             let mut y = Array2::from_elem((x.nrows(), oracle.n_outputs()), f64::NAN);
             let mut failures = Vec::new();

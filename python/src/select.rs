@@ -1,14 +1,14 @@
 //! Query methods on a caller's own data: `dal select` without files.
 
 use dal_acq::{Chosen, GivenPredictions, Known, select_known};
-use dal_core::{SeedPath, Settings, StopLevel};
+use dal_core::{SeedPath, Settings};
 use numpy::{PyArray1, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arrays::{block, matrix, rows};
 use crate::errors;
-use crate::work::interruptible;
+use crate::work::left_behind;
 
 /// Settings from a JSON object; keys whose value is null are left out.
 pub(crate) fn settings(text: &str) -> PyResult<Settings> {
@@ -37,7 +37,7 @@ pub(crate) fn select<'py>(
     let pool = matrix(&pool);
     let (x, y) = (x.as_ref().map(matrix), y.as_ref().map(matrix));
     let members = members.as_ref().map(block);
-    let outcome = interruptible(py, StopLevel::Now, move |_| {
+    let outcome = left_behind(py, move |stop| {
         let given = members.map(|members| GivenPredictions::new(pool.clone(), members)).transpose();
         let given = given.map_err(|error| errors::refused(&error))?;
         let known = Known {
@@ -48,7 +48,7 @@ pub(crate) fn select<'py>(
         };
         // The streams of `dal select`.
         let seeds = SeedPath::root(seed).purpose("select");
-        select_known(&found, &known, pool.view(), n, &seeds).map_err(|error| errors::selection(&error))
+        select_known(&found, &known, pool.view(), n, &seeds, stop).map_err(|error| errors::selection(&error))
     })?;
     answer(py, outcome?)
 }

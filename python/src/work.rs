@@ -12,6 +12,9 @@ use crate::errors::InternalError;
 /// How often signals are looked at.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How long work that was stopped is waited for before it is left behind.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// The result, or the exception that a panic becomes.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| defect(&*panic))
@@ -62,5 +65,50 @@ pub(crate) fn interruptible<T: Send>(
     match raised {
         Some(error) => Err(error),
         None => outcome,
+    }
+}
+
+/// As [`interruptible`], for work that owns all it touches: where it does not end soon after it was stopped, as in the
+/// middle of a clustering, it is left behind. Its thread then ends by itself, and nobody looks at what it found.
+pub(crate) fn left_behind<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce(&Stop) -> T + Send + 'static,
+) -> PyResult<T> {
+    let stop = Stop::new();
+    let theirs = stop.clone();
+    let (done, ended) = mpsc::channel();
+    let worker = move || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(&theirs)));
+        // The one who waits may have gone.
+        let _ = done.send(outcome);
+    };
+    if let Err(error) = std::thread::Builder::new().name("dal".into()).spawn(worker) {
+        return Err(InternalError::new_err(format!("no thread can be started: {error}")));
+    }
+    py.detach(move || {
+        loop {
+            match ended.recv_timeout(GLANCE) {
+                Ok(outcome) => return outcome.map_err(|panic| defect(&*panic)),
+                Err(RecvTimeoutError::Disconnected) => return Err(InternalError::new_err("the work ended unsaid")),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Err(raised) = Python::attach(|py| py.check_signals()) {
+                stop.raise(StopLevel::Now);
+                let _ = ended.recv_timeout(PATIENCE);
+                return Err(raised);
+            }
+        }
+    })
+}
+
+/// Panics inside one of the ways in which work is called, for the test that sees what becomes of it; a wheel for
+/// release lacks it.
+#[cfg(debug_assertions)]
+#[pyfunction]
+pub(crate) fn provoke_panic(py: Python<'_>, way: &str) -> PyResult<()> {
+    match way {
+        "guarded" => guarded(|| panic!("provoked")),
+        "interruptible" => interruptible(py, StopLevel::Now, |_| panic!("provoked {}", "at run time")),
+        _ => left_behind(py, |_| std::panic::panic_any(3)),
     }
 }

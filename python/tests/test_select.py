@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -188,3 +190,36 @@ def test_a_query_is_called_and_answers_as_scikit_activemls(given, data):
     assert np.allclose(our_utilities[0], their_utilities[0], equal_nan=True)
     rows = np.arange(5)
     assert np.allclose(our_utilities[rows, ours], their_utilities[rows, ours])
+
+
+# Picks one by one that would take an hour and more, then a few of the same pool.
+LONG = """
+import numpy as np
+
+import dal_regression as dal
+
+rng = np.random.default_rng(0)
+pool, X = rng.uniform(-1, 1, (400_000, 4)), rng.uniform(-1, 1, (3, 4))
+members = rng.normal(size=(2, len(pool)))
+before = pool.copy(), members.copy()
+try:
+    print("selecting", flush=True)
+    dal.select("qbc-diversity", X, np.zeros(3), pool, members, n=len(pool))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+assert np.array_equal(pool, before[0]) and np.array_equal(members, before[1])
+print(*dal.select("qbc-diversity", X, np.zeros(3), pool[:9], members[:, :9], n=9))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise there")
+def test_ctrl_c_ends_a_selection_and_leaves_everything_as_it_was():
+    with subprocess.Popen([sys.executable, "-c", LONG], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline() == "selecting\n"
+        # By then it picks; where a slow machine still prepares the selection, that is interrupted.
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        said = running.stdout.read().splitlines()
+        assert running.wait() == 0
+    assert said[0] == "interrupted"
+    assert sorted(said[1].split()) == [str(row) for row in range(9)]

@@ -29,16 +29,25 @@ pub fn run_building(args: &Args) -> Result<()> {
     if args.check {
         return run_checks();
     }
-    let wheel = build(&["--release", "--zig", "--compatibility", "manylinux2014"])?;
-    eprintln!("{}", wheel.display());
+    eprintln!("{}", for_release()?.display());
     Ok(())
+}
+
+/// The wheel that users get.
+pub fn for_release() -> Result<PathBuf> {
+    build(&["--release", "--zig", "--compatibility", "manylinux2014"])
+}
+
+/// A wheel for this machine alone, to be tested.
+pub fn for_development() -> Result<PathBuf> {
+    build(&[])
 }
 
 /// One development build and everything that is held against it.
 pub fn run_checks() -> Result<()> {
     python::run_writing(&python::Args { check: true, cards: None })?;
     lints()?;
-    let wheel = build(&[])?;
+    let wheel = for_development()?;
     let found = pythons();
     let (Some(oldest), Some(newest)) = (found.first(), found.last()) else {
         bail!("the Python package needs {} or a newer Python; none was found", PYTHONS[0]);
@@ -115,13 +124,15 @@ fn build(words: &[&str]) -> Result<PathBuf> {
     made.find(|path| path.extension().is_some_and(|ending| ending == "whl")).context("maturin made no wheel")
 }
 
-/// Pythons that run, the oldest first: those on the path, and what pyenv keeps beside them.
+/// Pythons that run, the oldest first: those on the path, what pyenv keeps beside them, and what
+/// `python/newest-python.sh` brought.
 fn pythons() -> Vec<PathBuf> {
     let kept = kept_by_pyenv();
+    let brought = target_dir().join("python/newest/usr/bin");
     let find = |name: &&str| {
         let version = format!("{}.", name.trim_start_matches("python"));
         let beside = kept.iter().filter(|(known, _)| known.starts_with(&version)).map(|(_, program)| program.clone());
-        std::iter::once(PathBuf::from(name)).chain(beside).find(|program| runs(program))
+        std::iter::once(PathBuf::from(name)).chain(beside).chain([brought.join(name)]).find(|program| runs(program))
     };
     PYTHONS.iter().filter_map(find).collect()
 }

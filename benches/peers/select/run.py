@@ -5,9 +5,9 @@
 Needs the standard library only; what the peers need is pinned in `*/requirements.txt` and installed into environments
 of their own. Every repetition is a process of its own; contenders take turns, round after round, so that a slow minute
 of the machine hits all of them. Writes `peers-selection-KIND.md` and `.json`, KIND being that of the processor.
-`--check` builds every environment, lets each choose once from a small pool and writes nothing. Exit code 1 where a
-contender fails or picks other points than ours; a missed bar is reported, not an error, because a loaded machine can
-miss it.
+`--check` builds every environment, lets each contender choose once from a small pool, says of each whether it chose as
+ours does, and writes nothing. Exit code 1 where a contender fails or picks other points than ours; a missed bar is
+reported, not an error, because a loaded machine can miss it.
 """
 
 import argparse
@@ -22,10 +22,29 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from shared import KEEP_BUFFERS, ONE_THREAD, ROOT, environment, kind, processor, table_files  # noqa: E402
+from shared import (  # noqa: E402
+    KEEP_BUFFERS,
+    ONE_THREAD,
+    ROOT,
+    Checks,
+    environment,
+    folded,
+    kind,
+    processor,
+    table_files,
+)
 
 OURS, DIFFERENCES, PRODUCTS = "ours", "NumPy, differences", "NumPy, matrix products"
 SKACTIVEML, BMDAL = "scikit-activeml", "bmdal-reg"
+# Where a contender's packages are pinned and its program lies.
+FOLDERS = {
+    DIFFERENCES: "incremental_numpy",
+    PRODUCTS: "incremental_numpy",
+    SKACTIVEML: "skactiveml",
+    BMDAL: "bmdal",
+}
+# Whose packages a folder has beside its own.
+BASES = {"bmdal": HERE.parent / "train" / "torch"}
 STRATEGIES = ("gsx", "gsxy", "qbc-diversity")
 PICKS = 40
 # On features, beside bmdal-reg: strategy → what ours is called with. `lcmd-p` is `lcmd-tp` with the posterior
@@ -91,8 +110,8 @@ def contests(rounds, slow_rounds, million, widths):
     return found
 
 
-def call(commands, contest, name, data):
-    """One round of one contender in a process of its own."""
+def call(commands, contest, name, data, as_it_is=(OURS,)):
+    """One round of one contender in a process of its own; all but those `as_it_is` keep their buffers."""
     repetitions = contest.entries[name][1]
     # A large pool is met cold by everyone: what a first proposal left in the heap would hide the memory of the second.
     cold = name == SKACTIVEML or contest.pool > 100_000
@@ -105,7 +124,7 @@ def call(commands, contest, name, data):
     ]
     if name in (DIFFERENCES, PRODUCTS):
         command += ["--variant", "differences" if name == DIFFERENCES else "products"]
-    surroundings = {**os.environ, **ONE_THREAD, **({} if name == OURS else KEEP_BUFFERS)}
+    surroundings = {**os.environ, **ONE_THREAD, **({} if name in as_it_is else KEEP_BUFFERS)}
     done = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{contest.title()}: {name} failed with exit code {done.returncode}")
@@ -256,7 +275,7 @@ def write(out, all_contests, load):
     text = [
         "# Selection against peers",
         "",
-        f"Remade by `cargo xtask bench-peers`; raw samples in `peers-selection-{kind()}.json`.",
+        f"Remade by `cargo xtask bench-peers selection`; raw samples in `peers-selection-{kind()}.json`.",
         "",
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load average before and after "
         f"{load[0]:.2f} and {load[1]:.2f}. One thread each. {package_list}.",
@@ -279,9 +298,47 @@ def write(out, all_contests, load):
     ]
     out.mkdir(parents=True, exist_ok=True)
     page, samples = table_files(out, "selection")
-    page.write_text("\n".join(text))
+    page.write_text(folded("\n".join(text)))
     samples.write_text(json.dumps(raw, indent=1) + "\n")
     print("\n".join(text))
+
+
+def python_of(folder, environments):
+    """The Python of a folder's packages."""
+    return environment(HERE / folder, environments.absolute(), BASES.get(folder))
+
+
+def program(name, environments):
+    """What a contender other than ours is called by."""
+    return [str(python_of(FOLDERS[name], environments)), str(HERE / FOLDERS[name] / "peer.py")]
+
+
+def make_data(environments, folder, inputs, pool, columns):
+    """What all contenders of a contest read."""
+    make = [str(python_of("incremental_numpy", environments)), str(HERE / "make_data.py"), str(folder)]
+    sizes = ["--inputs", str(inputs), "--pool", str(pool), "--columns", str(columns)]
+    subprocess.run([*make, *sizes], check=True)
+
+
+def check(args):
+    """Every contender chooses once from a small pool; nothing is timed or written."""
+    checks = Checks("selection")
+    with tempfile.TemporaryDirectory(prefix="select-peers-") as scratch:
+        data = pathlib.Path(scratch) / "data"
+        with checks.of("data, by NumPy"):
+            make_data(args.environments, data, 4, 500, 32)
+        for name in FOLDERS:
+            with checks.of(name):
+                commands = {OURS: [str(args.rust.absolute())], name: program(name, args.environments)}
+                small = [Contest(4, 500, "gsx", 2, {OURS: (1, 1), name: (1, 1)})]
+                if name == BMDAL:
+                    small += [Contest(4, 500, rule, 2, {OURS: (1, 1), name: (1, 1)}, 32) for rule in ON_FEATURES]
+                for contest in small:
+                    call(commands, contest, OURS, data)
+                    call(commands, contest, name, data)
+                    if contest.picks[name] != contest.picks[OURS]:
+                        raise SystemExit(f"{contest.title()}: picks other points than ours")
+    return checks.exit_code()
 
 
 def main():
@@ -306,35 +363,17 @@ def main():
             f"{args.rust}: no such binary; build it with cargo build --release -p dal-benches --bin select_timing"
         )
 
-    pythons = {
-        name: environment(HERE / name, args.environments.absolute())
-        for name in ("incremental_numpy", "skactiveml", "bmdal")
-    }
-    peer = {name: [str(python), str(HERE / name / "peer.py")] for name, python in pythons.items()}
-    commands = {
-        OURS: [str(args.rust.absolute())],
-        DIFFERENCES: peer["incremental_numpy"],
-        PRODUCTS: peer["incremental_numpy"],
-        SKACTIVEML: peer["skactiveml"],
-        BMDAL: peer["bmdal"],
-    }
     if args.check:
-        once = dict.fromkeys((OURS, DIFFERENCES, PRODUCTS, BMDAL, SKACTIVEML), (1, 1))
-        args.rounds, args.slow_rounds = 1, 1
-        on_features = [Contest(4, 500, name, 2, {OURS: (1, 1), BMDAL: (1, 1)}, 32) for name in ON_FEATURES]
-        all_contests = [Contest(4, 500, "gsx", 2, once), *on_features]
-    else:
-        all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
+        return check(args)
+    commands = {OURS: [str(args.rust.absolute())]} | {name: program(name, args.environments) for name in FOLDERS}
+    all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
     with tempfile.TemporaryDirectory(prefix="select-peers-") as scratch:
         data = {}
         for contest in all_contests:
             key = (contest.inputs, contest.pool, contest.columns)
             if key not in data:
                 data[key] = pathlib.Path(scratch) / f"{key[0]}_{key[1]}_{key[2]}"
-                make = [str(pythons["incremental_numpy"]), str(HERE / "make_data.py"), str(data[key])]
-                subprocess.run(
-                    [*make, "--inputs", str(key[0]), "--pool", str(key[1]), "--columns", str(key[2])], check=True
-                )
+                make_data(args.environments, data[key], *key)
         before = os.getloadavg()[0]
         for turn in range(max(args.rounds, args.slow_rounds)):
             for contest in all_contests:
@@ -343,8 +382,7 @@ def main():
                         call(commands, contest, name, data[contest.inputs, contest.pool, contest.columns])
             print(f"round {turn + 1} done", file=sys.stderr, flush=True)
         load = (before, os.getloadavg()[0])
-    if not args.check:
-        write(args.out, all_contests, load)
+    write(args.out, all_contests, load)
     differing = [
         f"{c.title()}: {name} picks other points"
         for c in all_contests

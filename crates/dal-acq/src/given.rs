@@ -4,7 +4,7 @@ use std::iter::once;
 
 use dal_core::{
     Committee, Dimension, Labelled, LabelledError, Moments, Needs, OnChunk, Proposal, Queries, Scale, SeedPath, Space,
-    SpaceError, Step, Strategy, StrategyError, Surrogate, SurrogateError, Uncertainty,
+    SpaceError, Step, Stop, Strategy, StrategyError, Surrogate, SurrogateError, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use thiserror::Error;
@@ -277,16 +277,18 @@ pub struct Known<'a> {
 
 /// Chooses with what there is: labelled points or their answers may be missing where the strategy does not look at
 /// them. A rule of coordinates alone begins without labelled points at the pool point nearest to the mean of the pool,
-/// as greedy sampling does (Wu, Lin, Huang, Information Sciences 474, 2019).
+/// as greedy sampling does (Wu, Lin, Huang, Information Sciences 474, 2019). Where `stop` is raised to end now, rules
+/// that pick one by one end at the next pick.
 ///
 /// # Errors
-/// As [`select`]; labelled points or answers that the strategy looks at and that are missing.
+/// As [`select`]; labelled points or answers that the strategy looks at and that are missing; it was stopped.
 pub fn select_known(
     found: &Found,
     known: &Known<'_>,
     pool: ArrayView2<'_, f64>,
     n_queries: usize,
     seeds: &SeedPath,
+    stop: &Stop,
 ) -> Result<Chosen, SelectError> {
     let (strategy, labels) = (&*found.strategy, found.labels());
     let n_outputs = known.y.map(|y| y.ncols()).or(known.predictions.map(GivenPredictions::n_outputs)).unwrap_or(1);
@@ -294,7 +296,7 @@ pub fn select_known(
         // Answers without their points say nothing of the point that stands in for them.
         let y = known.y.filter(|_| known.x.is_some());
         let y = y.map_or_else(|| Array2::zeros((x.nrows(), n_outputs)), |y| y.to_owned());
-        choose(strategy, known.space, &Labelled::new(x, y)?, pool, known.predictions, n, seeds)
+        choose(strategy, known.space, &Labelled::new(x, y)?, pool, known.predictions, n, seeds, stop)
     };
     if labels == Labels::Outputs && known.y.is_none() {
         return Err(SelectError::NeedsLabels { need: "the answers of labelled points" });
@@ -336,7 +338,7 @@ pub fn select(
     n_queries: usize,
     seeds: &SeedPath,
 ) -> Result<Chosen, SelectError> {
-    choose(strategy, None, labelled, pool, predictions, n_queries, seeds)
+    choose(strategy, None, labelled, pool, predictions, n_queries, seeds, &Stop::new())
 }
 
 fn choose(
@@ -347,6 +349,7 @@ fn choose(
     predictions: Option<&GivenPredictions>,
     n_queries: usize,
     seeds: &SeedPath,
+    stop: &Stop,
 ) -> Result<Chosen, SelectError> {
     let needs = strategy.needs();
     // What a table of predictions offers does not depend on its numbers.
@@ -366,14 +369,14 @@ fn choose(
         Some(_) => {}
     }
     let surrogate = predictions.map(|given| given as &dyn Surrogate);
-    select_by_surrogate(strategy, space, labelled, pool, surrogate, n_queries, seeds)
+    select_by_surrogate(strategy, space, labelled, pool, surrogate, n_queries, seeds, stop)
 }
 
 /// Chooses `n_queries` rows of `pool` (N, d) with a surrogate that was trained for the strategy's needs. Without a
-/// space the inputs count as numbers.
+/// space the inputs count as numbers. Stops as [`select_known`].
 ///
 /// # Errors
-/// What the surrogate does not offer; shapes that do not fit; what the strategy refuses.
+/// What the surrogate does not offer; shapes that do not fit; what the strategy refuses; it was stopped.
 pub fn select_by_surrogate(
     strategy: &dyn Strategy,
     space: Option<&Space>,
@@ -382,6 +385,7 @@ pub fn select_by_surrogate(
     surrogate: Option<&dyn Surrogate>,
     n_queries: usize,
     seeds: &SeedPath,
+    stop: &Stop,
 ) -> Result<Chosen, SelectError> {
     let numbers;
     let space = match space {
@@ -392,7 +396,7 @@ pub fn select_by_surrogate(
             &numbers
         }
     };
-    let step = Step::new(space, labelled, pool.reborrow(), surrogate, strategy.needs())?;
+    let step = Step::new(space, labelled, pool.reborrow(), surrogate, strategy.needs())?.with_stop(stop);
     let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
     match queries {
         Queries::Picked(picked) => Ok(Chosen { picked, picked_scores, probabilities, scores, notes: step.notes() }),
@@ -402,7 +406,7 @@ pub fn select_by_surrogate(
 
 #[cfg(test)]
 mod tests {
-    use dal_core::Settings;
+    use dal_core::{Settings, StopLevel};
 
     use ndarray::array;
 
@@ -450,6 +454,28 @@ mod tests {
     }
 
     #[test]
+    fn rules_that_pick_one_by_one_end_where_they_are_stopped() {
+        let pool = Array2::from_shape_fn((30, 2), |(i, j)| ((i * 7 + j * 3) as f64).sin());
+        let members = Array3::from_shape_fn((3, 30, 1), |(m, i, _)| ((m * 31 + i) as f64).cos());
+        let given = GivenPredictions::new(pool.clone(), members).unwrap();
+        let (x, y) = (array![[0.9, 0.9]], array![[0.3]]);
+        let known = Known { space: None, x: Some(x.view()), y: Some(y.view()), predictions: Some(&given) };
+        let stop = Stop::new();
+        for id in ["gsx", "gsxy", "dacs", "qbc-diversity", "power-qbc-diversity", "maxdet-members"] {
+            let found = find(id, &Settings::default()).unwrap();
+            let run = |stop: &Stop| select_known(&found, &known, pool.view(), 5, &SeedPath::root(0), stop);
+            assert_eq!(run(&stop).unwrap().picked.len(), 5, "{id}");
+            // To let what runs come to its end is no reason to end.
+            let draining = Stop::new();
+            draining.raise(StopLevel::Drain);
+            assert_eq!(run(&draining).unwrap(), run(&stop).unwrap(), "{id}");
+            draining.raise(StopLevel::Now);
+            let stopped = run(&draining).unwrap_err();
+            assert!(matches!(stopped, SelectError::Strategy(StrategyError::Stopped)), "{id}: {stopped}");
+        }
+    }
+
+    #[test]
     fn labels_may_be_missing_where_they_are_not_looked_at() {
         let pool = array![[0.9, 0.9], [0.1, 0.0], [-0.7, -0.8], [0.8, -0.9]];
         let given = GivenPredictions::new(pool.clone(), Array3::from_shape_fn((2, 4, 1), |(m, i, _)| (m * i) as f64));
@@ -458,7 +484,7 @@ mod tests {
         let run = |id: &str, x: Option<&Array2<f64>>, predictions| {
             let known = Known { space: None, x: x.map(|x| x.view()), y: None, predictions };
             let found = find(id, &Settings::default()).unwrap();
-            select_known(&found, &known, pool.view(), 3, &SeedPath::root(0)).map(|chosen| chosen.picked)
+            select_known(&found, &known, pool.view(), 3, &SeedPath::root(0), &Stop::new()).map(|chosen| chosen.picked)
         };
         assert_eq!(run("random", None, None).unwrap().len(), 3);
         assert_eq!(run("qbc", None, Some(&given)).unwrap(), [3, 2, 1]);

@@ -55,7 +55,8 @@ impl From<Picks> for Proposal {
 }
 
 /// Greedy covering by the root of the product of the squared distances over the spaces.
-pub(crate) fn cover(spaces: Vec<Space>, n: usize) -> Result<Picks, StrategyError> {
+pub(crate) fn cover(step: &Step<'_>, spaces: Vec<Space>, n: usize) -> Result<Picks, StrategyError> {
+    step.check_stop()?;
     let work: usize = spaces.iter().map(Space::work).fold(0, usize::saturating_add);
     let (mut covering, scores) = if work <= SCORED_WORK {
         let nearest = NearestCentre::new(spaces).map_err(geometry)?;
@@ -67,6 +68,7 @@ pub(crate) fn cover(spaces: Vec<Space>, n: usize) -> Result<Picks, StrategyError
     };
     let mut picks = Picks { picked: Vec::with_capacity(n), picked_scores: Vec::with_capacity(n), scores };
     for pick in std::iter::from_fn(|| covering.pick()).take(n) {
+        step.check_stop()?;
         if !pick.separation.is_finite() {
             return Err(StrategyError::NonFiniteScore { row: pick.index, value: pick.separation });
         }
@@ -205,6 +207,7 @@ impl TermSum<'_> {
         let scores = Some((0..known.len()).map(|i| self.score(&terms, i)).collect());
         let mut picks = Picks { picked: Vec::with_capacity(n), picked_scores: Vec::with_capacity(n), scores };
         loop {
+            step.check_stop()?;
             self.note_constants(step, &terms, known.len() - picks.picked.len());
             let (index, score) = self.best(&terms, fixed_bound, &mut sums);
             picks.picked.push(index);

@@ -85,7 +85,7 @@ impl Snapshot {
             }
             let (model, choice) = self.model(trainer, stop)?;
             let mut drawn = match candidates {
-                Some(candidates) => self.chosen(round, n, n_labelled, candidates, fixed, &taken, &model)?,
+                Some(candidates) => self.chosen(round, n, n_labelled, candidates, fixed, &taken, &model, stop)?,
                 None => self.round(round, &self.file.strategy, n_labelled, Candidates::default(), fixed, Vec::new()),
             };
             if let Some(apart) = held_out {
@@ -184,6 +184,7 @@ impl Snapshot {
         fixed: &[(String, Cell)],
         known: &[&[f64]],
         model: &Model,
+        stop: &Stop,
     ) -> Result<Round, CampaignError> {
         let found = dal_acq::find(&self.file.strategy, &self.file.strategy_settings)?;
         if let Some(next) = self.passive(found.card.id, round, n, fixed, known)? {
@@ -219,7 +220,13 @@ impl Snapshot {
         let odds = feasible
             .as_ref()
             .map(|model| -> Vec<f64> { candidates.x.outer_iter().map(|point| model.keeps(&point.to_vec())).collect() });
-        let ask = Ask { n_queries: Some(n), in_flight: Some(flying.view()), odds: odds.as_deref(), ..Ask::default() };
+        let ask = Ask {
+            n_queries: Some(n),
+            in_flight: Some(flying.view()),
+            clock: None,
+            odds: odds.as_deref(),
+            stop: Some(stop),
+        };
         let Some(decision) = campaign.absorb_for(&*model.surrogate, &ask)? else {
             return Ok(self.round(round, found.card.id, n_labelled, candidates.told, fixed, Vec::new()));
         };

@@ -95,7 +95,7 @@ pub enum CampaignError {
          that learner's own means, or train with `Trainer::Networks`"
     )]
     NoNetwork,
-    /// A stop was asked for in the middle of a training; what was said stands.
+    /// A stop was asked for in the middle of a training or a choice; what was said stands.
     #[error("stopped")]
     Stopped,
     /// The problem file.
@@ -118,7 +118,7 @@ pub enum CampaignError {
     Strategy(#[from] StrategyError),
     /// The choice is refused.
     #[error(transparent)]
-    Choice(#[from] dal_core::CampaignError),
+    Choice(dal_core::CampaignError),
     /// A training failed.
     #[error("training: {0}")]
     Learn(LearnError),
@@ -135,6 +135,15 @@ impl From<LearnError> for CampaignError {
         match error {
             LearnError::Stopped => Self::Stopped,
             other => Self::Learn(other),
+        }
+    }
+}
+
+impl From<dal_core::CampaignError> for CampaignError {
+    fn from(error: dal_core::CampaignError) -> Self {
+        match error {
+            dal_core::CampaignError::Strategy(StrategyError::Stopped) => Self::Stopped,
+            other => Self::Choice(other),
         }
     }
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::{
     Clock, Course, FitJob, LabelFailure, Labelled, LabelledError, Needs, Pool, Proposal, Protocol, Queries, Space,
-    SpaceError, Start, Step, Strategy, StrategyError, Surrogate, TrialSeeds, point_key,
+    SpaceError, Start, Step, Stop, Strategy, StrategyError, Surrogate, TrialSeeds, point_key,
 };
 
 /// Points that were asked for together, with their answers.
@@ -35,6 +35,8 @@ pub struct Ask<'a> {
     pub clock: Option<&'a Clock>,
     /// Of each row of a pool of [`Candidates`](Pool::Candidates) how likely it has an answer ([`Step::odds`]).
     pub odds: Option<&'a [f64]>,
+    /// Ends the choice with [`StrategyError::Stopped`] where it is raised to end now.
+    pub stop: Option<&'a Stop>,
 }
 
 /// What a campaign waits for.
@@ -558,6 +560,10 @@ impl Campaign {
             asked: self.n_asked,
             own_points: matches!(self.protocol.pool, Pool::Uniform { .. }),
         });
+        let view = match ask.stop {
+            Some(stop) => view.with_stop(stop),
+            None => view,
+        };
         let proposal = self.strategy.propose(&view, n_queries, &self.seeds.strategy(step))?;
         let (notes, model_seconds) = (view.notes(), view.model_seconds());
         drop(view);

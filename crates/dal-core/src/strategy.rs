@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     Capability, Clock, FeatureSpec, Labelled, Moments, Needs, OnChunk, ParameterSubset, SeedPath, Space, SpaceError,
-    Surrogate, SurrogateError, Uncertainty,
+    Stop, Surrogate, SurrogateError, Uncertainty,
 };
 
 /// A rule for choosing what to label next: a value, without state between steps.
@@ -196,6 +196,9 @@ pub enum StrategyError {
         /// What is allowed.
         reason: String,
     },
+    /// It was asked to stop.
+    #[error("the choice was stopped")]
+    Stopped,
     /// The surrogate could not answer.
     #[error(transparent)]
     Surrogate(#[from] SurrogateError),
@@ -233,6 +236,7 @@ pub struct Step<'a> {
     clock: Option<&'a Clock>,
     course: Option<Course>,
     odds: Option<Vec<f64>>,
+    stop: Stop,
     mean: OnceCell<Array2<f64>>,
     moments: OnceCell<Moments>,
     used: RefCell<Needs>,
@@ -270,6 +274,7 @@ impl<'a> Step<'a> {
             clock: None,
             course: None,
             odds: None,
+            stop: Stop::new(),
             mean: OnceCell::new(),
             moments: OnceCell::new(),
             used: RefCell::default(),
@@ -294,6 +299,25 @@ impl<'a> Step<'a> {
     #[must_use]
     pub fn with_odds(self, odds: Option<Vec<f64>>) -> Self {
         Self { odds, ..self }
+    }
+
+    /// The same step with a wish to stop that others may utter.
+    #[must_use]
+    pub fn with_stop(self, stop: &Stop) -> Self {
+        Self { stop: stop.clone(), ..self }
+    }
+
+    /// The wish to stop: a rule that takes long looks at it once a pick.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// An error where the choice is to end now.
+    ///
+    /// # Errors
+    /// [`StrategyError::Stopped`].
+    pub fn check_stop(&self) -> Result<(), StrategyError> {
+        if self.stop.is_now() { Err(StrategyError::Stopped) } else { Ok(()) }
     }
 
     /// How likely each pool point has an answer, where that is known: rules that draw weigh their scores by it.
@@ -503,6 +527,7 @@ impl<'a> Step<'a> {
         if !(capability.is_declared)(&self.needs) {
             return Err(StrategyError::Undeclared { need });
         }
+        self.check_stop()?;
         (capability.declare_as)(&self.needs, &mut self.used.borrow_mut());
         self.surrogate.and_then(of).ok_or(StrategyError::Missing { need })
     }

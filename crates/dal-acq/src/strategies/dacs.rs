@@ -126,7 +126,7 @@ impl Dacs {
                 continue;
             }
             let centres = concatenate![Axis(0), step.labelled().x(), pool.select(Axis(0), &picked)];
-            let chosen = cover(vec![space(pool.select(Axis(0), rows).view(), centres.view())?], budget)?;
+            let chosen = cover(step, vec![space(pool.select(Axis(0), rows).view(), centres.view())?], budget)?;
             picked.extend(chosen.picked.iter().map(|&i| rows[i]));
             picked_scores.extend(chosen.picked_scores);
         }

@@ -49,7 +49,7 @@ impl Gsx {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-        Ok(cover(vec![input_space(step)?], n)?.into())
+        Ok(cover(step, vec![input_space(step)?], n)?.into())
     }
 }
 

@@ -40,7 +40,7 @@ impl Gsxy {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-        Ok(cover(vec![input_space(step)?, output_space(step)?], n)?.into())
+        Ok(cover(step, vec![input_space(step)?, output_space(step)?], n)?.into())
     }
 }
 

@@ -40,7 +40,7 @@ impl Gsy {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-        Ok(cover(vec![output_space(step)?], n)?.into())
+        Ok(cover(step, vec![output_space(step)?], n)?.into())
     }
 }
 

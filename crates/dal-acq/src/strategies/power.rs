@@ -317,6 +317,7 @@ impl PowerQbcDiversity {
         let mut rows = Vec::with_capacity(n);
         let (mut picked_scores, mut probabilities) = (Array1::zeros(n), Array1::zeros(n));
         for m in 0..n {
+            step.check_stop()?;
             let now = combined(nearest.separations());
             let of_left: Vec<f64> = left.iter().map(|&row| now[row]).collect();
             let weights = self.drawing.weights(&of_left);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use dal_acq::{GivenPredictions, Known, PickScore, SelectError, select_known};
-use dal_core::SeedPath;
+use dal_core::{SeedPath, Stop};
 use dal_files::write::{Out, record};
 use serde_json::{Map, Value, json};
 
@@ -115,7 +115,7 @@ pub fn run(args: &Args) -> Result<Done> {
     };
     let seeds = SeedPath::root(args.seed).purpose("select");
     let chosen =
-        select_known(&found, &known, given.pool.view(), args.n_queries, &seeds).map_err(|error| match error {
+        select_known(&found, &known, given.pool.view(), args.n_queries, &seeds, &Stop::new()).map_err(|error| match error {
             SelectError::NeedsMembers { .. } => {
                 anyhow::Error::new(error).context(format!("{}: --members is not given", found.card.id))
             }

@@ -13,8 +13,6 @@ const MOST: usize = 120;
 /// anywhere.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("docs/catalogue.md", "made from the problems' cards"),
-    ("docs/results/peers-selection-intel-xeon.md", GENERATED),
-    ("docs/results/peers-training-intel-xeon.md", GENERATED),
     ("tried.md", GENERATED),
 ];
 

@@ -1,5 +1,6 @@
 //! Selections by distances to centres: largest cluster maximum distance, maximum distance, k-means++.
 
+use dal_core::Stop;
 use dal_geom::row_products;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 
@@ -165,10 +166,16 @@ impl<'a> Nearest<'a> {
         }
     }
 
-    /// Picks `n` points: rows and distances at the moment of each pick.
-    pub fn pick(mut self, rule: ByDistance, n: usize, uniform: &mut dyn FnMut() -> f64) -> (Vec<usize>, Vec<f64>) {
+    /// Picks `n` points, fewer where it is stopped: rows and distances at the moment of each pick.
+    pub fn pick(
+        mut self,
+        rule: ByDistance,
+        n: usize,
+        stop: &Stop,
+        uniform: &mut dyn FnMut() -> f64,
+    ) -> (Vec<usize>, Vec<f64>) {
         let (mut picked, mut scores) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        while picked.len() < n {
+        while picked.len() < n && !stop.is_now() {
             let Some((row, squared)) = self.choose(rule, uniform) else { break };
             picked.push(row);
             scores.push(squared.sqrt());
@@ -181,10 +188,10 @@ impl<'a> Nearest<'a> {
 }
 
 /// Goes on by largest cluster maximum distance after `picked`, until there are `n`.
-pub(super) fn go_on(points: &Array2<f64>, n: usize, picked: &mut Vec<usize>) {
+pub(super) fn go_on(points: &Array2<f64>, n: usize, stop: &Stop, picked: &mut Vec<usize>) {
     let mut nearest = Nearest::none(points.view());
-    picked.iter().for_each(|&row| nearest.adopt(row));
-    picked.extend(nearest.pick(ByDistance::LargestCluster, n - picked.len(), &mut || 0.0).0);
+    picked.iter().take_while(|_| !stop.is_now()).for_each(|&row| nearest.adopt(row));
+    picked.extend(nearest.pick(ByDistance::LargestCluster, n - picked.len(), stop, &mut || 0.0).0);
 }
 
 /// Dot products of every row with a vector.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use dal_core::{FeatureKind, FeatureSpec, Parametrisation, SeedPath, Step, StrategyError, SurrogateError};
+use dal_core::{FeatureKind, FeatureSpec, Parametrisation, SeedPath, Step, Stop, StrategyError, SurrogateError};
 use dal_geom::{Cholesky, gram};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::RngExt;
@@ -37,6 +37,8 @@ pub(super) struct Points {
     /// repeated observations is left then; 0 for gradients, where many labelled points leave less than the noise of
     /// every point before the first pick, and the rule goes on all the same.
     pub used_up: f64,
+    /// Where it is raised, selections end with what they have, which is then nothing to go by.
+    pub stop: Stop,
 }
 
 /// Which features.
@@ -98,6 +100,7 @@ impl Points {
             centre_at_zero: false,
             rank: usize::MAX,
             used_up: 0.0,
+            stop: step.stop().clone(),
             labelled: all.slice(s![n..m, ..]).to_owned(),
             domain: all.slice(s![m.., ..]).to_owned(),
             pool: {
@@ -171,6 +174,7 @@ impl Points {
             domain,
             rank: columns.min((n_members - 1) * n_outputs),
             used_up: NOISE,
+            stop: step.stop().clone(),
         })
     }
 

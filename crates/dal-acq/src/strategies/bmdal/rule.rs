@@ -192,8 +192,10 @@ impl Bmdal {
         if by_distance.is_none() || self.transform == Transform::Posterior {
             points.transform(Transform::Posterior)?;
         }
+        step.check_stop()?;
         if let Some(rule) = by_distance {
-            return self.by_distance(rule, &points, n, seeds);
+            let proposal = self.by_distance(rule, &points, n, seeds)?;
+            return step.check_stop().map(|()| proposal);
         }
         let on_domain = target == Target::Domain;
         let chosen = match (selection, self.criterion) {
@@ -201,6 +203,7 @@ impl Bmdal {
             (Selection::Bait, Criterion::Epig) => epig(&points, on_domain, n),
             _ => maxdet(&points, n),
         };
+        step.check_stop()?;
         check_scores(&chosen.scores)?;
         if chosen.n_own < n && tell_apart {
             let (n_own, others) = (chosen.n_own, n - chosen.n_own);
@@ -227,7 +230,7 @@ impl Bmdal {
         let scores = Some(nearest.squared.iter().map(|squared| squared.sqrt()).collect());
         let mut rng = seeds.purpose("draws").rng();
         let mut uniform = || (rng.random::<u64>() >> 11) as f64 / (1_u64 << 53) as f64;
-        let (picked, distances) = nearest.pick(rule, n, &mut uniform);
+        let (picked, distances) = nearest.pick(rule, n, &points.stop, &mut uniform);
         Ok(Proposal { scores, picked_scores: Some(distances.into()), ..Proposal::picked(picked) })
     }
 }

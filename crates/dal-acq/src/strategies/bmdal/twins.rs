@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, concatenate, s};
 use proptest::prelude::*;
 use rand::RngExt;
 
-use dal_core::{SeedPath, Settings};
+use dal_core::{SeedPath, Settings, Stop};
 use dal_geom::Cholesky;
 
 use super::Transform;
@@ -133,6 +133,7 @@ fn random(n: [usize; 3], p: usize, seed: u64) -> Points {
         centre_at_zero: false,
         rank: usize::MAX,
         used_up: 0.0,
+        stop: Stop::new(),
     }
 }
 
@@ -162,7 +163,7 @@ proptest! {
             let draws: Vec<f64> = (0..n_picks).map(|_| { draw = (draw + 0.618) % 1.0; draw }).collect();
             let mut at = draws.iter().copied();
             let nearest = Nearest::to(points.pool.view(), points.labelled.view());
-            let (picked, scores) = nearest.pick(rule, n_picks, &mut || at.next().unwrap());
+            let (picked, scores) = nearest.pick(rule, n_picks, &Stop::new(), &mut || at.next().unwrap());
             prop_assert_eq!(picked.len(), n_picks);
             for m in 0..n_picks {
                 let (due, score) = by_distance(rule, &points.pool, &points.labelled, &picked[..m], draws[m]);
@@ -231,7 +232,7 @@ fn batches_are_those_of_another_program() {
                 Transform::Posterior => Nearest::none(points.pool.view()),
             };
             let mut m = 0.0;
-            nearest.pick(rule, 7, &mut || {
+            nearest.pick(rule, 7, &Stop::new(), &mut || {
                 m += 1.0;
                 (0.618 * m) % 1.0
             })
@@ -270,6 +271,7 @@ fn beyond_the_rank_it_goes_on_by_distance() {
         centre_at_zero: true,
         rank: 7,
         used_up: NOISE,
+        stop: Stop::new(),
     };
     points.transform(Transform::Posterior).unwrap();
     for chosen in [maxdet(&points, 20), bait(&points, false, 20), epig(&points, true, 20)] {
@@ -432,7 +434,8 @@ fn select_by(id: &str, pairs: &[(&str, &str)], given: &GivenPredictions, n: usiz
     let settings = pairs.iter().fold(Settings::default(), |all, &(key, value)| all.with(key, value));
     let known = Known { space: None, x: None, y: None, predictions: Some(given) };
     let found = find(id, &settings).map_err(|error| error.to_string())?;
-    select_known(&found, &known, given.pool(), n, &SeedPath::root(seed)).map_err(|error| error.to_string())
+    select_known(&found, &known, given.pool(), n, &SeedPath::root(seed), &Stop::new())
+        .map_err(|error| error.to_string())
 }
 
 fn deviations(given: &GivenPredictions) -> Array2<f64> {
@@ -453,7 +456,8 @@ fn members_of_many_outputs_are_not_sketched_unasked() {
     let features = deviations(&given);
     let chosen = select_by("lcmd-members", &[], &given, 6, 0).unwrap();
     let centre = Array2::zeros((1, 600));
-    let (due, _) = Nearest::to(features.view(), centre.view()).pick(ByDistance::LargestCluster, 6, &mut || 0.0);
+    let (due, _) =
+        Nearest::to(features.view(), centre.view()).pick(ByDistance::LargestCluster, 6, &Stop::new(), &mut || 0.0);
     assert_eq!((&chosen.picked, chosen.notes.is_empty()), (&due, true));
     for id in ["lcmd-members", "maxdet-members", "bait-members"] {
         let of = |seed| select_by(id, &[], &given, 6, seed).unwrap().picked;

@@ -150,7 +150,7 @@ pub(super) fn maxdet(points: &Points, n: usize) -> Chosen {
     let mut known = vec![0; scores.len()];
     let bounds = scores.iter().enumerate().map(|(row, &variance)| Bound { variance, row });
     let mut heap: BinaryHeap<Bound> = bounds.collect();
-    while picked.len() < n.min(points.rank) {
+    while picked.len() < n.min(points.rank) && !points.stop.is_now() {
         let Some(Bound { variance, row }) = heap.pop() else { break };
         if known[row] < state.directions.len() {
             for direction in &state.directions[known[row]..] {
@@ -182,7 +182,7 @@ fn finish(
 ) -> Chosen {
     let n_own = picked.len();
     if n_own < n {
-        go_on(&points.pool, n, &mut picked);
+        go_on(&points.pool, n, &points.stop, &mut picked);
         // Distances are no values of this rule.
         picked_scores.resize(picked.len(), f64::NAN);
     }
@@ -264,7 +264,7 @@ pub(super) fn bait(points: &Points, on_domain: bool, n: usize) -> Chosen {
     let mut images: Vec<Array1<f64>> = Vec::new();
     // What is picked after the rank is picked by distance: nothing is to be conditioned for it.
     let most = n.min(points.rank);
-    while picked.len() < most {
+    while picked.len() < most && !points.stop.is_now() {
         let Some((row, best)) = state.best(|i| score(&state, &reach, i)) else { break };
         picked.push(row);
         picked_scores.push(best);
@@ -336,7 +336,7 @@ pub(super) fn epig(points: &Points, on_domain: bool, n: usize) -> Chosen {
     let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
     // What is picked after the rank is picked by distance: nothing is to be conditioned for it.
     let most = n.min(points.rank);
-    while picked.len() < most {
+    while picked.len() < most && !points.stop.is_now() {
         let Some((row, best)) = state.best(|i| scores[i]) else { break };
         picked.push(row);
         picked_scores.push(best);
