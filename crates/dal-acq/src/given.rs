@@ -315,7 +315,20 @@ pub fn select_known(
         // Whatever stands there is not looked at.
         Labels::None => choose(start, n_queries),
         Labels::Inputs if strategy.needs() == Needs::default() && n_queries > 0 => {
-            let mut chosen = choose(start, n_queries - 1)?;
+            // One of them is chosen here, which is no news to who asked for them.
+            if n_queries > pool.nrows() {
+                return Err(StrategyError::PoolTooSmall { requested: n_queries, available: pool.nrows() }.into());
+            }
+            let mut chosen = choose(start.clone(), n_queries - 1)?;
+            if chosen.picked.contains(&first) {
+                // It ties with points that are the same: one more is chosen, and it is left out.
+                chosen = choose(start, n_queries)?;
+                let at = chosen.picked.iter().position(|row| *row == first).unwrap_or(n_queries - 1);
+                chosen.picked.remove(at);
+                chosen.picked_scores = chosen.picked_scores.map(|scores| {
+                    scores.into_iter().enumerate().filter(|(k, _)| *k != at).map(|(_, score)| score).collect()
+                });
+            }
             chosen.picked.insert(0, first);
             chosen.picked_scores = chosen.picked_scores.map(|scores| once(f64::NAN).chain(scores).collect());
             chosen.notes.push(format!("nothing is labelled: it begins at row {first}, nearest to the pool's mean"));
@@ -491,6 +504,20 @@ mod tests {
         // The greedy rules begin near the mean, which is row 1, and go on as if it were labelled.
         assert_eq!(run("gsx", None, None).unwrap(), [1, 0, 3]);
         assert_eq!(run("gsx", Some(&x), None).unwrap()[0], 2);
+        let many = |n: usize, pool: &Array2<f64>| {
+            let known = Known { space: None, x: None, y: None, predictions: None };
+            let found = find("gsx", &Settings::default()).unwrap();
+            select_known(&found, &known, pool.view(), n, &SeedPath::root(0))
+        };
+        assert_eq!(many(4, &pool).unwrap().picked, [1, 0, 3, 2]);
+        for n in [5, 6] {
+            let error = many(n, &pool).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{n} queries asked of a pool of 4 points")), "{error}");
+        }
+        // Points that are the same as the first are picked, and it only once.
+        let equal = array![[0.1, 0.0], [0.1, 0.0], [0.9, 0.9], [0.1, 0.0]];
+        let chosen = many(4, &equal).unwrap();
+        assert_eq!((&chosen.picked[..], chosen.picked_scores.unwrap().len()), (&[0, 2, 1, 3][..], 4));
         for (id, need) in [("gsy", "answers"), ("gsxy", "answers"), ("qbc-diversity", "labelled points")] {
             let error = run(id, None, Some(&given)).unwrap_err().to_string();
             assert!(error.contains(need), "{id}: {error}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use dal_core::Stop;
-use dal_store::{CheckedRun, Status, Store, StoreError, StoreWriter};
+use dal_store::{CheckedRun, DamagedFile, Status, Store, StoreError, StoreWriter};
 use dal_work::{Outcome, Task, work_through};
 use serde_json::json;
 
@@ -18,9 +18,10 @@ use crate::output::{Format, Rows, say};
 #[derive(clap::Args)]
 #[command(
     after_help = "Each run that is over is held against the hashes in its footer, each footer and each sweep against
-its own, checkpoints and kept answers against their checksums. What belongs to no store
+its own, checkpoints and kept answers against their checksums. Runs name the sweep that they were
+made by, so that a deleted record of a sweep is noticed. What belongs to no store
 (Thumbs.db, copies under other names) is named and does no harm. Standard output has one line per
-finding; the exit code is 1 if something is damaged.
+finding; the exit code is 1 if something is damaged or missing.
 
 Examples:
   dal bench verify runs/quick
@@ -30,7 +31,8 @@ Examples:
 pub struct Args {
     /// The store.
     store: PathBuf,
-    /// Move damaged runs and damaged records of sweeps to the store's folder `quarantine`.
+    /// Move damaged runs and damaged records of sweeps to the store's folder `quarantine`, and write store.json again
+    /// where that is damaged or missing.
     #[arg(long)]
     quarantine: bool,
     /// Runs that are checked at the same time [default: one per core].
@@ -41,9 +43,12 @@ pub struct Args {
     format: Format,
 }
 
+/// The file that makes a folder a store.
+const MANIFEST: &str = "store.json";
+
 /// Something that was found.
 struct Finding {
-    /// `damaged`, `beside`, `torn`, `leftover`, `foreign` or `absent`.
+    /// `damaged`, `missing`, `beside`, `torn`, `leftover`, `foreign` or `absent`.
     what: &'static str,
     /// A path below the store's directory.
     name: String,
@@ -55,18 +60,31 @@ pub fn run(args: &Args) -> Result<Done> {
     if args.jobs == Some(0) {
         bail!("--jobs 0: at least one run has to be checked at a time");
     }
-    let store = Store::open(&args.store)?;
+    let (store, manifest) = Store::open_to_check(&args.store)?;
     let writer = if args.quarantine { Some(store.writer()?) } else { None };
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let runs = check_runs(&store, jobs)?;
     let rest = store.check_rest()?;
 
+    let lost = rest.lost_sweeps(&runs);
+
     let mut findings = Vec::new();
+    let damaged_files: Vec<&DamagedFile> = manifest.iter().chain(&rest.damage).collect();
     for run in &runs {
         of_run(run, &mut findings);
     }
-    for damaged in &rest.damage {
+    for damaged in &damaged_files {
         findings.push(Finding { what: "damaged", name: damaged.name.clone(), words: damaged.error.to_string() });
+    }
+    for sweep in &lost {
+        let (n, s) = (sweep.runs, if sweep.runs == 1 { "" } else { "s" });
+        let words = format!(
+            "the record of sweep `{}`, which {n} run{s} here name{} as theirs, is not there; the next start of the sweep \
+             writes it again",
+            sweep.name,
+            if n == 1 { "s" } else { "" }
+        );
+        findings.push(Finding { what: "missing", name: sweep.file.clone(), words });
     }
     for name in &rest.foreign {
         findings.push(Finding { what: "foreign", name: name.clone(), words: "belongs to no store".into() });
@@ -80,14 +98,21 @@ pub fn run(args: &Args) -> Result<Done> {
         Rows { columns: vec!["finding", "file", "words"], rows }.print(args.format)?;
     }
     let damaged: Vec<&CheckedRun> = runs.iter().filter(|run| !run.damage.is_empty()).collect();
-    summary(&runs, damaged.len(), rest.damage.len());
+    summary(&runs, damaged.len(), damaged_files.len(), lost.len());
     if let Some(writer) = writer {
+        if manifest.is_some() {
+            match writer.mend_manifest()? {
+                Some(aside) => say!("{MANIFEST} is written again; what it was is now {}", aside.display()),
+                None => say!("{MANIFEST} is written again"),
+            }
+        }
         let runs = damaged.iter().map(|run| format!("runs/{}", run.directory));
         // Answers mend themselves at the next start, and cost something.
         let files = rest.damage.iter().map(|file| file.name.clone()).filter(|name| name.starts_with("sweeps/"));
         set_aside(&writer, runs.chain(files))?;
     }
-    Ok(if damaged.is_empty() && rest.damage.is_empty() { Done::Fully } else { Done::Partly })
+    let is_whole = damaged.is_empty() && damaged_files.is_empty() && lost.is_empty();
+    Ok(if is_whole { Done::Fully } else { Done::Partly })
 }
 
 /// Every run, in the order of their names.
@@ -161,12 +186,18 @@ fn of_run(run: &CheckedRun, findings: &mut Vec<Finding>) {
     }
 }
 
-fn summary(runs: &[CheckedRun], damaged_runs: usize, damaged_files: usize) {
+fn summary(runs: &[CheckedRun], damaged_runs: usize, damaged_files: usize, lost_sweeps: usize) {
     let whole = |of: fn(&Status) -> bool| {
         runs.iter().filter(|run| run.damage.is_empty() && run.status.as_ref().is_some_and(of)).count()
     };
+    let lost = match lost_sweeps {
+        0 => String::new(),
+        1 => ", 1 record of a sweep missing".to_owned(),
+        n => format!(", {n} records of sweeps missing"),
+    };
     say!(
-        "{} whole and done, {} whole and failed, {} unfinished, {damaged_runs} damaged; {damaged_files} other files damaged",
+        "{} whole and done, {} whole and failed, {} unfinished, {damaged_runs} damaged; \
+         {damaged_files} other files damaged{lost}",
         whole(|s| *s == Status::Done),
         whole(|s| matches!(s, Status::Failed(_))),
         whole(|s| matches!(s, Status::Partial { .. })),

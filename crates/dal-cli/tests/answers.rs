@@ -422,6 +422,43 @@ fn what_a_spreadsheet_saved_of_an_export_is_taken_back() {
 }
 
 #[test]
+fn labels_that_contradict_each_other_are_not_adopted() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = r#"
+name = "rig"
+inputs = [{ name = "load", low = 0.0, high = 30.0 }]
+outputs = [{ name = "y" }, { name = "z" }]
+[oracle.command]
+program = ["sh", "-c", "exit 1"]
+time_limit = 60
+"#;
+    write(dir.path(), "rig.toml", text);
+    let adopt = ["label", "rig.toml", "--adopt", "k.csv"];
+    write(dir.path(), "k.csv", "load,y,z\n1.5,10,1\n2.5,20,2\n1.50,10,1.25\n");
+    let words = [
+        "k.csv, line 4, column z: 1.25 differs from 1 of line 2, whose inputs are the same",
+        "take one of the rows out",
+        "--input FILE",
+    ];
+    refuse(dir.path(), &adopt, &words);
+    assert!(!dir.path().join("rig.answers").exists(), "nothing of such a file is taken");
+    // Rows that say the same are one.
+    write(dir.path(), "k.csv", "load,y,z\n1.5,10,1\n2.5,20,2\n1.50,10.0,1\n");
+    let (code, _, stderr) = run(dir.path(), &adopt);
+    assert!(code == 0 && stderr.contains("k.csv: 2 answers taken over"), "{stderr}");
+    // Of a point that is known the kept label stays, and both are named.
+    write(dir.path(), "k.csv", "load,y,z\n2.5,21,2\n");
+    let (code, _, stderr) = run(dir.path(), &adopt);
+    assert!(code == 0 && stderr.contains("2.5: its label is 21.0,2.0, but another is kept, 20.0,2.0"), "{stderr}");
+    // Points that a spreadsheet has rounded to the same number are told apart by the points that were asked.
+    write(dir.path(), "x.csv", "load\n7.123456\n7.1234561\n");
+    write(dir.path(), "k.csv", "row,load,y,z\n0,7.12,30,3\n1,7.12,31,3\n");
+    refuse(dir.path(), &adopt, &["k.csv, line 3, column y: 31 differs from 30 of line 2"]);
+    let (code, _, stderr) = run(dir.path(), &[&adopt[..], &["--input", "x.csv"]].concat());
+    assert!(code == 0 && stderr.contains("2 of its points are rounded and were taken for the rows"), "{stderr}");
+}
+
+#[test]
 fn no_cell_of_the_kept_answers_begins_a_formula() {
     let dir = tempfile::tempdir().unwrap();
     let text = r#"

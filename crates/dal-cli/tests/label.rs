@@ -394,6 +394,40 @@ fn a_users_card_shows_inputs_bounds_levels_and_the_oracle() {
 }
 
 #[test]
+fn points_that_are_a_row_but_for_rounding_are_counted_with_those_at_a_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        "t.toml",
+        "name = \"t\"\n[[inputs]]\nname = \"a\"\n[[inputs]]\nname = \"b\"\n[[outputs]]\nname = \"y\"\n\
+         [oracle.table]\nfile = \"t.csv\"\n",
+    );
+    write(dir.path(), "t.csv", "a,b,y\n0,1,10\n0.3,2,20\n1,3,30\n0.5,2.5,40\n");
+    let label = |text: &str| {
+        write(dir.path(), "x.csv", text);
+        run(dir.path(), &["label", "t.toml", "--input", "x.csv"])
+    };
+    // One value beyond a bound, three beside rows; 0.3000001 is another point.
+    let (code, stdout, stderr) =
+        label("a,b\n1.0000000000000002,3\n0.30000000000000004,2.0000000000004\n0.5000000000001,2.5\n0.3000001,2\n");
+    assert_eq!((code, stdout.as_str()), (1, "y\n30.0\n20.0\n40.0\n\"\"\n"), "{stderr}");
+    let note = "x.csv: 4 values beyond a bound or beside a row of the table by no more than rounding (at most 2e-13 of";
+    assert!(stderr.contains(note) && stderr.matches("x.csv: ").count() == 1, "{stderr}");
+    let (code, _, stderr) = label("a,b\n0.3,2.0000000000004\n0.5,2.5\n");
+    assert!(code == 0 && stderr.contains("x.csv: 1 value beside a row of the table by no more than"), "{stderr}");
+    let (code, _, stderr) = label("a,b\n0.3,2\n0.5,2.5\n");
+    assert!(code == 0 && !stderr.contains("moved"), "{stderr}");
+    // A labelled row is not offered again because its number was rounded.
+    write(dir.path(), "l.csv", "a,b,y\n0.30000000000000004,2,20\n0,1,10\n");
+    let select = ["select", "random", "--problem", "t.toml", "--labelled", "l.csv", "-n", "2", "--format", "rows"];
+    let (code, stdout, stderr) = run(dir.path(), &select);
+    let mut rows: Vec<&str> = stdout.lines().collect();
+    rows.sort_unstable();
+    assert_eq!((code, rows), (0, vec!["2", "3"]), "{stderr}");
+    assert!(stderr.contains("l.csv: 1 value beside a row of the table"), "{stderr}");
+}
+
+#[test]
 fn points_and_tables_of_every_dialect_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let table = "name = \"t\"\n[[inputs]]\nname = \"speed\"\n[[inputs]]\nname = \"angle\"\n[[outputs]]\nname = \"force\"\n\

@@ -115,6 +115,58 @@ fn what_is_damaged_is_named_and_set_aside_and_everything_else_goes_on() {
 }
 
 #[test]
+fn a_lost_record_of_a_sweep_and_a_damaged_manifest_are_reported_and_mended() {
+    let (dir, runs) = made();
+    let out = dir.path();
+    let verify = ["bench", "verify", "store", "--format", "csv"];
+    let record = fs::read_dir(out.join("store/sweeps")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read(&record).unwrap();
+    fs::remove_file(&record).unwrap();
+    let (code, stdout, stderr) = run(out, &verify);
+    assert_eq!((code, stdout.matches("missing,sweeps/").count()), (1, 1), "{stdout}{stderr}");
+    assert!(stdout.contains("which 12 runs here name as theirs, is not there; the next start"), "{stdout}");
+    assert!(stderr.contains("0 damaged; 0 other files damaged, 1 record of a sweep missing"), "{stderr}");
+    // One that is damaged is not missing, too; nor is one missed by a run that another record plans.
+    fs::write(&record, &text[1..]).unwrap();
+    let (code, stdout, _) = run(out, &verify);
+    assert!(code == 1 && stdout.contains("damaged,sweeps/") && !stdout.contains("missing,"), "{stdout}");
+    assert_eq!(run(out, &["bench", "verify", "store", "--quarantine"]).0, 1);
+    let (code, stdout, _) = run(out, &verify);
+    assert!(code == 1 && stdout.contains("missing,sweeps/") && !stdout.contains("damaged,"), "{stdout}");
+    fs::remove_dir_all(out.join("store/sweeps")).unwrap();
+    assert!(run(out, &verify).1.contains("missing,sweeps/"), "the folder may be gone, too");
+    succeed(out, &BENCH);
+    assert_eq!(fs::read(&record).unwrap(), text);
+    assert!(!succeed(out, &verify).contains("missing"));
+    write(out, "other.toml", &SWEEP.replacen("name = \"", "name = \"other-", 1));
+    succeed(out, &["bench", "run", "other.toml", "--store", "store"]);
+    fs::remove_file(&record).unwrap();
+    assert!(!succeed(out, &verify).contains("missing"));
+
+    // What makes the folder a store says nothing that the rest does not.
+    let manifest = out.join("store/store.json");
+    let whole = fs::read(&manifest).unwrap();
+    write(out, "store/store.json", "{\"about\":\"runs\",");
+    let remedy = "`dal bench verify store --quarantine` sets it aside and writes it again";
+    for args in
+        [&["report", "store"][..], &["bench", "status", "store"], &["bench", "export", "store", "--out", "t"], &BENCH]
+    {
+        refuse(out, args, &["store.json, line 1: EOF while parsing", remedy]);
+    }
+    let (code, stdout, stderr) = run(out, &verify);
+    assert!(code == 1 && stdout.contains("damaged,store.json,") && stdout.contains("EOF while parsing"), "{stdout}");
+    assert!(stderr.contains("12 whole and done, 0 whole and failed, 0 unfinished, 0 damaged; 1 other"), "{stderr}");
+    let (code, _, stderr) = run(out, &["bench", "verify", "store", "--quarantine"]);
+    assert!(
+        code == 1 && stderr.contains("store.json is written again; what it was is now store/quarantine/"),
+        "{stderr}"
+    );
+    assert_eq!(fs::read(&manifest).unwrap(), whole);
+    assert!(out.join("store/quarantine/store.json").is_file() && runs.iter().all(|run| run.is_dir()));
+    succeed(out, &verify);
+}
+
+#[test]
 fn a_report_that_cannot_be_written_leaves_the_old_one() {
     let (dir, _) = made();
     succeed(dir.path(), &["report", "store", "--out", "report"]);

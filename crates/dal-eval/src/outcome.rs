@@ -20,6 +20,12 @@ pub enum Missing {
         /// The run's own account.
         reason: String,
     },
+    /// The run is there and cannot be read.
+    #[error("damaged: {reason}")]
+    Damaged {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The run is unfinished.
     #[error("unfinished: {got} of {needed} entries")]
     Partial {

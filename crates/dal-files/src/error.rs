@@ -212,6 +212,26 @@ pub enum FileError {
         /// What is wrong.
         problem: String,
     },
+    /// Two rows of the same inputs that say different things.
+    #[error(
+        "{file}, {at}, column {column}: {value} differs from {other} of {other_at}, whose inputs are the same; {remedy}"
+    )]
+    Contradiction {
+        /// The file.
+        file: String,
+        /// Where the later row stands.
+        at: At,
+        /// The column in which they differ.
+        column: String,
+        /// What the later row says there.
+        value: String,
+        /// What the earlier one says.
+        other: String,
+        /// Where that stands.
+        other_at: At,
+        /// What to do.
+        remedy: String,
+    },
     /// Files of one command that do not fit each other.
     #[error("{first} has {first_has}, {second} has {second_has}; {due}")]
     Disagree {
@@ -310,12 +330,14 @@ pub enum Note {
         /// How many.
         n: usize,
     },
-    /// Values beyond a bound by no more than rounding were moved onto it.
+    /// Values beyond a bound, or beside a row of a table, by no more than rounding were moved onto it.
     Moved {
         /// The file.
         file: String,
         /// How many.
         n: usize,
+        /// Of these, those that were moved onto a row of a table.
+        n_onto_rows: usize,
         /// The largest move, as a share of the range.
         furthest: f64,
     },
@@ -354,12 +376,59 @@ impl fmt::Display for Note {
                 let rows = if *n == 1 { "row" } else { "rows" };
                 write!(f, "{file}: {n} {rows} without outputs, whose column `failure` says why, left out")
             }
-            Self::Moved { file, n, furthest } => write!(
+            Self::Moved { file, n, n_onto_rows, furthest } => write!(
                 f,
-                "{file}: {n} value{} beyond a bound by no more than rounding (at most {} of the range) moved onto it",
+                "{file}: {n} value{} {} by no more than rounding (at most {} of the range) moved onto it",
                 if *n == 1 { "" } else { "s" },
+                match n_onto_rows {
+                    0 => "beyond a bound",
+                    rows if rows == n => "beside a row of the table",
+                    _ => "beyond a bound or beside a row of the table",
+                },
                 format_args!("{furthest:.0e}")
             ),
         }
+    }
+}
+
+/// How many values of a file were moved by no more than rounding, and how far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moves {
+    /// How many.
+    pub n: usize,
+    /// Of these, those that were moved onto a row of a table.
+    pub n_onto_rows: usize,
+    /// The largest move, as a share of the range.
+    pub furthest: f64,
+}
+
+impl Moves {
+    /// Counts a value that was moved onto a bound, or onto a whole number, by this share of the range.
+    pub fn onto_bound(&mut self, by: f64) {
+        (self.n, self.furthest) = (self.n + 1, self.furthest.max(by));
+    }
+
+    /// Counts a value that was moved onto that of a table's row.
+    pub fn onto_row(&mut self, by: f64) {
+        self.onto_bound(by);
+        self.n_onto_rows += 1;
+    }
+
+    /// Says it among what is said of a file: in one note with what was moved there before.
+    pub fn say(self, file: &str, notes: &mut Vec<Note>) {
+        if self.n == 0 {
+            return;
+        }
+        for note in &mut *notes {
+            if let Note::Moved { file: other, n, n_onto_rows, furthest } = note
+                && *other == file
+            {
+                (*n, *n_onto_rows) = (*n + self.n, *n_onto_rows + self.n_onto_rows);
+                *furthest = furthest.max(self.furthest);
+                return;
+            }
+        }
+        let Self { n, n_onto_rows, furthest } = self;
+        notes.push(Note::Moved { file: file.to_owned(), n, n_onto_rows, furthest });
     }
 }

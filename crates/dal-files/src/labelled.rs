@@ -32,6 +32,8 @@ pub struct Labelled {
     pub points: Points,
     /// For each point its label, or the words why it has none.
     pub answers: Vec<Answer>,
+    /// The table's columns that hold labels, in the order of the outputs.
+    pub outputs: Vec<usize>,
     /// The number that each row gives its point.
     pub rows: Vec<Option<usize>>,
     /// By how much each value of a point may lie beside the one that it was rounded from, in the order of
@@ -101,7 +103,16 @@ pub fn labelled(
     let n = points.table.n_rows();
     let point_rounding = (0..n).map(|row| of_row(&points.places, row)).collect();
     let label_rounding = (0..n).map(|row| of_row(&outputs, row)).collect();
-    Ok(Some((Labelled { points, answers, rows, point_rounding, label_rounding }, notes)))
+    Ok(Some((Labelled { points, answers, outputs, rows, point_rounding, label_rounding }, notes)))
+}
+
+impl Labelled {
+    /// That two rows, which are the same point, have different labels; none where they are the same, or a row has none.
+    pub fn contradiction(&self, earlier: usize, later: usize, remedy: &str) -> Option<FileError> {
+        let (Ok(first), Ok(second)) = (&self.answers[earlier], &self.answers[later]) else { return None };
+        let differs = first.iter().zip(second).position(|(a, b)| a != b)?;
+        Some(self.points.table.contradiction(earlier, later, self.outputs[differs], remedy))
+    }
 }
 
 /// Whether the first line of a text holds the names of one of the sets.
@@ -148,6 +159,12 @@ mod tests {
         }
         assert!(read("row,speed,material,y0\n").unwrap().is_none(), "a header alone");
         assert!(read("row,speed,material,y0\n0,1,steel,2.5\n").unwrap().is_some(), "of an earlier version");
+        let (found, _) = read("speed,material,drag\n1,steel,2.5\n1,steel,2.50\n1,steel,4\n").unwrap().unwrap();
+        assert!(found.contradiction(0, 1, "").is_none());
+        assert_eq!(
+            found.contradiction(0, 2, "take one out").unwrap().to_string(),
+            "y.csv, line 4, column drag: 4 differs from 2.5 of line 2, whose inputs are the same; take one out"
+        );
         for (text, words) in [
             ("my notes\n", "no header of labels"),
             ("row,speed,material,drag\n0,1,steel,\n", "line 2, column drag: the cell is empty"),

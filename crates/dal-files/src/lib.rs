@@ -31,7 +31,7 @@ pub mod table;
 pub mod write;
 
 pub use dialect::{Dialect, Separator};
-pub use error::{At, FileError, Note};
+pub use error::{At, FileError, Moves, Note};
 pub use labelled::{Labelled, Labels, labelled};
 pub use npy::members;
 pub use points::{Inputs, Points, Units, points, points_beside};

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use crate::Source;
 use crate::dialect::Dialect;
 use crate::edge::{Placed, onto_range, value};
-use crate::error::{At, FileError, Note};
+use crate::error::{At, FileError, Moves, Note};
 use crate::names::places;
 use crate::number::{Decimal, NumberFault, number, short};
 use crate::table::{Bare, Expect, Table, cells, list, read, wanted};
@@ -180,20 +180,17 @@ impl Points {
         let mut notes: Vec<Note> = table.ignored(&[&places, others].concat()).into_iter().collect();
         let x = Array2::zeros((table.n_rows(), inputs.space.n_columns()));
         let mut points = Self { x, table, units, places, names, outside: Vec::new() };
-        let (mut n_moved, mut furthest) = (0, 0.0_f64);
+        let mut moved = Moves::default();
         for row in 0..points.table.n_rows() {
             match points.point(row, inputs, &rounding)? {
                 Ok((point, moves)) => {
                     points.x.row_mut(row).iter_mut().zip(point).for_each(|(to, v)| *to = v);
-                    n_moved += moves.len();
-                    furthest = moves.into_iter().fold(furthest, f64::max);
+                    moves.into_iter().for_each(|by| moved.onto_bound(by));
                 }
                 Err(reason) => points.outside.push((row, reason)),
             }
         }
-        if n_moved > 0 {
-            notes.push(Note::Moved { file: points.table.file().to_owned(), n: n_moved, furthest });
-        }
+        moved.say(points.table.file(), &mut notes);
         Ok((points, notes))
     }
 

@@ -131,6 +131,11 @@ pub enum RunStatus {
         /// The run's own account.
         reason: String,
     },
+    /// It is in the store, and what it came to cannot be read.
+    Damaged {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// It was interrupted or is running.
     Partial,
     /// Planned, but there is no such run in the store.

@@ -13,8 +13,7 @@ use crate::data::{
 /// Reads every run of a store, and what its sweeps planned.
 ///
 /// Every run is held against its seals. One that is damaged is listed in [`ReportData::unreadable`] with the store's
-/// own words and counts as failed or missing, a sweep's record that is damaged is left out likewise; neither stops the
-/// report.
+/// own words and counts as damaged, a sweep's record that is damaged is left out likewise; neither stops the report.
 ///
 /// # Errors
 /// [`StoreError`] where the store as a whole cannot be read.
@@ -51,7 +50,7 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
                 data.runs.push(summary);
             }
             Err(error) => {
-                let status = RunStatus::Failed { reason: format!("cannot be read: {error}") };
+                let status = RunStatus::Damaged { reason: error.to_string() };
                 data.runs.push(RunSummary { status, ..bare(&run) });
                 data.unreadable.push((name, error.to_string()));
             }
@@ -124,7 +123,7 @@ fn add_absent(
         let same_problem = by_problem.contains_key(planned.problem.as_str());
         known.insert(planned.id.clone(), runs.len());
         let status = match unreadable.iter().find(|(name, _)| *name == planned.directory) {
-            Some((_, error)) => RunStatus::Failed { reason: format!("cannot be read: {error}") },
+            Some((_, error)) => RunStatus::Damaged { reason: error.clone() },
             None => RunStatus::Absent,
         };
         runs.push(RunSummary {

@@ -82,6 +82,10 @@ fn gaps_are_shown_and_never_averaged_away() {
                     run.status = RunStatus::Absent;
                     run.entries.clear();
                 }
+                6 => {
+                    run.status = RunStatus::Damaged { reason: "records.jsonl: it is missing".into() };
+                    run.entries.clear();
+                }
                 _ => {}
             }
         }
@@ -89,7 +93,7 @@ fn gaps_are_shown_and_never_averaged_away() {
     let dir = tempfile::tempdir().unwrap();
     let written = write(&data, dir.path());
     let part = &written.findings.parts[0];
-    assert_eq!((part.counts.failed, part.counts.partial, part.counts.absent), (1, 1, 1));
+    assert_eq!((part.counts.failed, part.counts.damaged, part.counts.partial, part.counts.absent), (1, 1, 1, 1));
     let gsx = part.methods.iter().find(|m| m.id == "gsx").unwrap();
     let sine = part.problems.iter().position(|p| p.id == "sine").unwrap();
     let cell = gsx.cells[sine][0].as_ref().unwrap();
@@ -97,7 +101,7 @@ fn gaps_are_shown_and_never_averaged_away() {
     assert!(cell.curves.mean.is_none() && cell.curves.per_seed.len() == 12);
     assert_eq!(gsx.robustness.as_ref().unwrap().verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
     let page = fs::read_to_string(&written.page).unwrap();
-    assert!(page.contains("3 of 12 missing"));
+    assert!(page.contains("4 of 12 missing"));
     assert!(page.contains("diverged &lt;i&gt;badly&lt;/i&gt;") && !page.contains("<i>badly"));
     assert!(page.contains("unfinished") && page.contains("not started"));
 }

@@ -7,7 +7,7 @@ mod planted;
 
 use std::fs;
 
-use dal_report::{ReportOptions, RunStatus, load, terminal_summary, write_report};
+use dal_report::{Counts, ReportOptions, RunStatus, load, terminal_summary, write_report};
 use dal_store::{
     Begin, Choice, EntryErrors, EntryRecord, EntryTiming, Failure, FailureKind, Machine, PlannedRun, PoolSpec,
     Provenance, RunKey, RunSpec, Store, StoreWriter, SweepRecord,
@@ -106,7 +106,7 @@ fn every_kind_of_run_is_read() {
         &data.runs.iter().find(|r| r.strategy == strategy && r.seed == seed).unwrap().status
     };
     assert_eq!(status("gsx", 0), &RunStatus::Done);
-    assert!(matches!(status("gsx", 1), RunStatus::Failed { reason } if reason.starts_with("cannot be read")));
+    assert!(matches!(status("gsx", 1), RunStatus::Damaged { reason } if reason.contains("--quarantine")));
     assert!(matches!(status("qbc", 0), RunStatus::Failed { reason } if reason.contains("loss is NaN")));
     assert_eq!(status("qbc", 1), &RunStatus::Partial);
     assert_eq!(status("qbc", 2), &RunStatus::Absent);
@@ -117,12 +117,23 @@ fn every_kind_of_run_is_read() {
 
     let written = write_report(&data, &dir.path().join("report"), &ReportOptions::default()).unwrap();
     let part = &written.findings.parts[0];
-    assert_eq!((part.counts.done, part.counts.failed, part.counts.partial, part.counts.absent), (5, 2, 1, 1));
+    let counts = Counts { done: 5, failed: 1, damaged: 1, partial: 1, absent: 1 };
+    assert_eq!((part.counts, part.counts.total()), (counts, 9));
+    let terminal = terminal_summary(&written.findings, 10_000);
+    assert!(terminal.contains("5 finished, 1 failed, 1 is damaged, 1 unfinished and 1 never started"), "{terminal}");
     assert!(part.methods.iter().all(|m| m.cells[0][0].as_ref().unwrap().n_auc.value.is_none()));
     let page = fs::read_to_string(written.page).unwrap();
     for said in ["loss is NaN", "unfinished", "not started", "a remark", "Could not be read"] {
         assert!(page.contains(said), "{said}");
     }
+    assert!(row(&page, "incomplete", &["sine", "gsx", "γ = 2", "1"]).contains("|damaged|0 of "), "not failed");
+
+    // One whose specification is spoilt is known by the sweep that planned it alone.
+    let hurt = dir.path().join("store/runs").join(key("gsx", 2, 0).directory_name()).join("spec.json");
+    fs::write(&hurt, "{").unwrap();
+    let data = load(&store).unwrap();
+    let run = data.runs.iter().find(|run| run.strategy == "gsx" && run.seed == 0).unwrap();
+    assert!(matches!(&run.status, RunStatus::Damaged { reason } if reason.contains("spec.json, line 1")));
 }
 
 /// A plan with a method 10 % better everywhere, one that is so but for a single cell, and one equal to Random.

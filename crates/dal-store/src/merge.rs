@@ -9,10 +9,10 @@ use crate::atomic;
 use crate::attempt::{self, Listing};
 use crate::claim::Taken;
 use crate::error::StoreError;
-use crate::names::name_of;
+use crate::names::{RUNS, name_of};
 use crate::record::Status;
 use crate::run::{FOOTER, JOURNAL, PROVENANCE, Run, TIMING};
-use crate::store::{RUNS, SWEEPS, Store, StoreWriter};
+use crate::store::{SWEEPS, Store, StoreWriter};
 
 /// What merging did.
 #[derive(Debug, Default)]

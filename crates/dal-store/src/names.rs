@@ -10,6 +10,11 @@ use crate::error::StoreError;
 use crate::process::ProcessName;
 use crate::spec::short_hash;
 
+/// The file that makes a directory a store.
+pub(crate) const MANIFEST: &str = "store.json";
+/// Where its runs are.
+pub(crate) const RUNS: &str = "runs";
+
 /// Directories and files that are not whole yet start with this.
 pub(crate) const HIDDEN: char = '.';
 

@@ -7,24 +7,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use crate::atomic;
 use crate::attempt::{self, Listing};
 use crate::canonical::canonical_json;
 use crate::claim::{self, CLAIM, CLAIM_AGE, ClaimNote, Claims, Taken};
 use crate::error::{StoreError, json_words};
 use crate::journal::Checkpoint;
-use crate::names::{Found, HIDDEN, is_hashed, is_older, list_all, name_of, short};
+use crate::manifest::{self, Fault};
+use crate::names::{Found, HIDDEN, MANIFEST, RUNS, is_hashed, is_older, list_all, name_of, short};
 use crate::record::Status;
 use crate::run::{FOOTER, JOURNAL, Run, WAITING, remove_superseded, superseded};
 use crate::spec::{RunKey, short_hash};
 use crate::sweep::SweepRecord;
 use crate::writer::RunWriter;
 
-pub(crate) const MANIFEST: &str = "store.json";
 pub(crate) const LOCK: &str = "store.lock";
-pub(crate) const RUNS: &str = "runs";
 pub(crate) const SWEEPS: &str = "sweeps";
 /// Where damaged things are moved to; nothing in it is read.
 pub(crate) const QUARANTINE: &str = "quarantine";
@@ -32,18 +29,11 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 pub(crate) const TASKS: &str = "tasks";
 /// Where older versions kept answers.
 pub(crate) const LABELS: &str = "labels";
-const FORMAT: u64 = 1;
+
 /// A directory of runs. Reading needs no lock: files appear whole.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Manifest {
-    /// What this directory is, for a person who finds it.
-    about: String,
-    format: u64,
 }
 
 impl Store {
@@ -57,40 +47,31 @@ impl Store {
 
     /// As [`open`](Self::open); `meanwhile` happens behind the first look.
     fn open_while(root: PathBuf, meanwhile: &dyn Fn()) -> Result<Self, StoreError> {
-        let path = root.join(MANIFEST);
-        let read = fs::read_to_string(&path);
+        let read = manifest::read(&root);
         meanwhile();
-        let text = match read {
-            Ok(text) => text,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        match read {
+            Ok(()) => Ok(Self { root }),
+            Err(Fault::Other(error)) => Err(error),
+            Err(Fault::Missing) => {
                 let found = is_empty(&root);
                 // Another process may have made the store between the two looks.
-                if matches!(found, Ok(false)) && path.exists() {
+                if matches!(found, Ok(false)) && root.join(MANIFEST).exists() {
                     return Self::open_while(root, &|| ());
                 }
-                return Err(match found {
+                Err(match found {
                     Ok(true) => StoreError::Absent { path: root },
-                    Ok(false) => StoreError::NotAStore { path: root },
+                    Ok(false) => manifest::lost(&root).unwrap_or(StoreError::NotAStore { path: root }),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => StoreError::Absent { path: root },
                     Err(error) if error.kind() == io::ErrorKind::NotADirectory => StoreError::NotAFolder { path: root },
                     Err(error) => StoreError::io(root, "list")(error),
-                });
+                })
             }
-            Err(error) => return Err(StoreError::io(path, "read")(error)),
-        };
-        let manifest: Manifest = serde_json::from_str(&text).map_err(|e| StoreError::Damaged {
-            line: Some(e.line()),
-            reason: json_words(&e),
-            remedy: format!(
-                "if this is a store of layout version {FORMAT}, delete the file and start the sweep again on an empty \
-                 directory, then move `runs` into it"
-            ),
-            path: path.clone(),
-        })?;
-        if manifest.format != FORMAT {
-            return Err(StoreError::OtherFormat { path, found: manifest.format, expected: FORMAT });
         }
-        Ok(Self { root })
+    }
+
+    /// The store in a directory that was looked at before.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
     }
 
     /// Opens a store, or makes one of a directory that is empty or does not exist.
@@ -106,9 +87,7 @@ impl Store {
         for dir in [root.clone(), root.join(RUNS), root.join(SWEEPS)] {
             fs::create_dir_all(&dir).map_err(StoreError::io(dir, "create"))?;
         }
-        let about = "runs of deep active learning for regression, written by dal".to_owned();
-        let manifest = canonical_json(&Manifest { about, format: FORMAT }).expect("plain data");
-        atomic::write(&root.join(MANIFEST), (manifest + "\n").as_bytes())?;
+        manifest::write(&root)?;
         Ok(Self { root })
     }
 
@@ -228,9 +207,9 @@ impl Store {
         Ok(self.sweep_names()?.iter().map(|name| self.sweep(name)).collect())
     }
 
-    /// Names of the files that hold sweeps, sorted.
+    /// Names of the files that hold sweeps, sorted; none where their folder was deleted.
     pub(crate) fn sweep_names(&self) -> Result<Vec<String>, StoreError> {
-        let files = list(&self.root.join(SWEEPS))?.into_iter().map(|found| found.name);
+        let files = list_if_there(&self.root.join(SWEEPS))?.into_iter().map(|found| found.name);
         Ok(files.filter(|name| name.strip_suffix(".json").is_some_and(is_hashed)).collect())
     }
 
@@ -547,11 +526,14 @@ impl StoreWriter {
     /// A disk that refuses.
     pub fn record_sweep(&self, sweep: &SweepRecord) -> Result<(), StoreError> {
         let text = canonical_json(sweep).expect("sweeps are plain data with string keys") + "\n";
-        let name: String = sweep.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let path = self.store.root.join(SWEEPS).join(format!("{name}-{}.json", short_hash(text.as_bytes())));
+        let folder = self.store.root.join(SWEEPS);
+        let path = folder.join(format!("{}-{}.json", sweep_stem(&sweep.name), short_hash(text.as_bytes())));
         // One that is damaged is written again.
-        let is_there = fs::read(&path).is_ok_and(|known| known == text.as_bytes());
-        if is_there { Ok(()) } else { atomic::write(&path, text.as_bytes()) }
+        if fs::read(&path).is_ok_and(|known| known == text.as_bytes()) {
+            return Ok(());
+        }
+        fs::create_dir_all(&folder).map_err(StoreError::io(folder, "create"))?;
+        atomic::write(&path, text.as_bytes())
     }
 }
 
@@ -599,9 +581,17 @@ fn is_begun_manifest(name: &str) -> bool {
     name.strip_prefix(MANIFEST).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".tmp"))
 }
 
-/// What is in a directory, sorted by name, without what is not whole yet.
-fn list(dir: &Path) -> Result<Vec<Found>, StoreError> {
-    let mut found = list_all(dir)?;
+/// What the name of a sweep's record begins with, before a dash and the hash.
+pub(crate) fn sweep_stem(sweep: &str) -> String {
+    sweep.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// What is in a directory, sorted by name, without what is not whole yet; nothing where there is none.
+fn list_if_there(dir: &Path) -> Result<Vec<Found>, StoreError> {
+    let mut found = match list_all(dir) {
+        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        found => found?,
+    };
     found.retain(|found| !found.name.starts_with(HIDDEN) && !found.name.ends_with(".tmp"));
     Ok(found)
 }

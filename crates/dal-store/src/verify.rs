@@ -1,17 +1,19 @@
 //! Holding every file of a store against its seal, and setting aside what is damaged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::atomic;
 use crate::claim::{CLAIM, NOW};
 use crate::error::StoreError;
 use crate::journal::Journal;
-use crate::names::{NEW, TRY, is_hashed, is_older, list_all};
+use crate::manifest;
+use crate::names::{MANIFEST, NEW, RUNS, TRY, is_hashed, is_older, list_all};
 use crate::record::Status;
 use crate::run::{FOOTER, JOURNAL, LABELS, PROVENANCE, QUERIES, RECORDS, Run, SPEC, SUPERSEDED, TIMING, WAITING};
-use crate::store::{LABELS as LABELS_DIR, LOCK, MANIFEST, QUARANTINE, RUNS, SWEEPS, Store, StoreWriter, TASKS};
+use crate::store::{LABELS as LABELS_DIR, LOCK, QUARANTINE, SWEEPS, Store, StoreWriter, TASKS, sweep_stem};
 use crate::sweep::PlannedRun;
 
 /// What a run's directory may hold.
@@ -36,6 +38,8 @@ pub struct CheckedRun {
     pub has_leftover: bool,
     /// Names of files that belong to no run.
     pub foreign: Vec<String>,
+    /// Name of the sweep that it was made by, where that is known: of a run that is over.
+    pub sweep: Option<String>,
 }
 
 /// What was found beside the runs.
@@ -47,6 +51,39 @@ pub struct CheckedStore {
     pub foreign: Vec<String>,
     /// Runs that sweeps of this store planned and that were never begun, each once.
     pub absent: Vec<PlannedRun>,
+    /// Directories of the runs that the records of sweeps plan.
+    planned: BTreeSet<String>,
+    /// Stems of the names of records that are damaged: what they plan is not known.
+    unreadable: BTreeSet<String>,
+}
+
+/// A record of a sweep that is not there, though runs were made by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostSweep {
+    /// Name of the sweep.
+    pub name: String,
+    /// How the path of its record below the store's directory looks; the hash in it is not known.
+    pub file: String,
+    /// Runs that were made by it and that no record plans.
+    pub runs: usize,
+}
+
+impl CheckedStore {
+    /// The records of sweeps that were deleted: runs name the sweep that they were made by, and no record plans them.
+    pub fn lost_sweeps(&self, runs: &[CheckedRun]) -> Vec<LostSweep> {
+        let mut lost = BTreeMap::<&str, usize>::new();
+        for run in runs.iter().filter(|run| !self.planned.contains(&run.directory)) {
+            if let Some(sweep) = run.sweep.as_deref().filter(|name| !self.unreadable.contains(&sweep_stem(name))) {
+                *lost.entry(sweep).or_default() += 1;
+            }
+        }
+        let record = |(name, runs): (&str, usize)| LostSweep {
+            name: name.to_owned(),
+            file: format!("{SWEEPS}/{}-….json", sweep_stem(name)),
+            runs,
+        };
+        lost.into_iter().map(record).collect()
+    }
 }
 
 /// A damaged file that is no run's.
@@ -59,6 +96,22 @@ pub struct DamagedFile {
 }
 
 impl Store {
+    /// As [`open`](Self::open), but a store whose `store.json` alone is damaged or missing is opened all the same: what
+    /// is wrong with the file comes with it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); a file whose content does not follow from the rest of the store.
+    pub fn open_to_check(root: impl Into<PathBuf>) -> Result<(Self, Option<DamagedFile>), StoreError> {
+        let root = root.into();
+        match Self::open(&root) {
+            Ok(store) => Ok((store, None)),
+            Err(error @ StoreError::Damaged { .. }) if manifest::is_of_this_layout(&root) => {
+                Ok((Self::at(root), Some(DamagedFile { name: MANIFEST.to_owned(), error })))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Holds one run, a name of [`run_names`](Self::run_names), against its seals. Needs no lock; runs may be checked
     /// by several threads.
     pub fn check_run(&self, directory: &str) -> CheckedRun {
@@ -71,6 +124,7 @@ impl Store {
             dropped_bytes: 0,
             has_leftover: false,
             foreign: Vec::new(),
+            sweep: None,
         };
         let mut folder = self.root().join(RUNS).join(directory);
         match self.run(directory) {
@@ -116,7 +170,9 @@ impl Store {
         checked.foreign.extend(foreign.map(|found| format!("{RUNS}/{}", found.name)));
 
         let sweeps = self.sweep_names()?;
-        let foreign = list_all(&self.root().join(SWEEPS))?.into_iter().map(|found| found.name);
+        let folder = self.root().join(SWEEPS);
+        let foreign = if folder.is_dir() { list_all(&folder)? } else { Vec::new() };
+        let foreign = foreign.into_iter().map(|found| found.name);
         let foreign = foreign.filter(|name| !sweeps.contains(name) && !name.ends_with(".tmp"));
         checked.foreign.extend(foreign.map(|name| format!("{SWEEPS}/{name}")));
         let there: BTreeSet<String> = self.run_names()?.into_iter().collect();
@@ -124,10 +180,14 @@ impl Store {
         for name in sweeps {
             match self.sweep(&name) {
                 Ok(sweep) => {
+                    checked.planned.extend(sweep.runs.iter().map(|run| run.directory.clone()));
                     let absent = sweep.runs.into_iter().filter(|run| !there.contains(&run.directory));
                     checked.absent.extend(absent.filter(|run| named.insert(run.id.clone())));
                 }
-                Err(error) => checked.damage.push(DamagedFile { name: format!("{SWEEPS}/{name}"), error }),
+                Err(error) => {
+                    checked.unreadable.extend(name.rsplit_once('-').map(|(stem, _)| stem.to_owned()));
+                    checked.damage.push(DamagedFile { name: format!("{SWEEPS}/{name}"), error });
+                }
             }
         }
 
@@ -165,7 +225,10 @@ fn check(run: &Run, checked: &mut CheckedRun) {
         checked.damage.extend(run.check(name).err());
     }
     checked.beside.extend(run.timings().err());
-    checked.beside.extend(run.provenance().err());
+    match run.provenance() {
+        Ok(provenance) => checked.sweep = provenance.map(|made| made.sweep).filter(|name| !name.is_empty()),
+        Err(error) => checked.beside.push(error),
+    }
     if *run.status() == Status::Done {
         checked.has_leftover = run.directory().join(JOURNAL).exists();
     } else {
@@ -205,6 +268,35 @@ impl StoreWriter {
                 from = last;
             }
         }
+        let free = self.free_in_quarantine(name)?;
+        fs::rename(&from, &free).map_err(StoreError::io(&from, "set aside"))?;
+        atomic::sync_parent(&free);
+        atomic::sync_parent(&from);
+        Ok(free)
+    }
+
+    /// Writes `store.json` again, which says the same in every store of this layout; what was there is copied to
+    /// `quarantine` before. Returns where that is now.
+    ///
+    /// # Errors
+    /// A disk that refuses.
+    pub fn mend_manifest(&self) -> Result<Option<PathBuf>, StoreError> {
+        let path = self.store().root().join(MANIFEST);
+        let aside = match fs::read(&path) {
+            Ok(bytes) => {
+                let free = self.free_in_quarantine(MANIFEST)?;
+                atomic::write(&free, &bytes)?;
+                Some(free)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(StoreError::io(path, "read")(error)),
+        };
+        manifest::write(self.store().root())?;
+        Ok(aside)
+    }
+
+    /// A place in `quarantine` for something of this name, whose folder is there.
+    fn free_in_quarantine(&self, name: &str) -> Result<PathBuf, StoreError> {
         let to = self.store().root().join(QUARANTINE).join(name);
         let folder = to.parent().unwrap_or(Path::new(QUARANTINE));
         fs::create_dir_all(folder).map_err(StoreError::io(folder, "create"))?;
@@ -215,9 +307,6 @@ impl StoreWriter {
             }
             free = to.with_added_extension(n.to_string());
         }
-        fs::rename(&from, &free).map_err(StoreError::io(&from, "set aside"))?;
-        atomic::sync_parent(&free);
-        atomic::sync_parent(&from);
         Ok(free)
     }
 }

@@ -460,6 +460,61 @@ fn what_is_no_store_is_named() {
 }
 
 #[test]
+fn a_manifest_that_is_damaged_or_lost_is_written_again() {
+    let (_dir, store) = store();
+    let writer = store.writer().unwrap();
+    for (seed, is_over) in [(0, true), (1, false)] {
+        let mut run = open(&writer, &key(seed));
+        run.entry(record(0), None).unwrap();
+        if is_over {
+            run.finish(&Provenance::default()).unwrap();
+        }
+    }
+    let manifest = store.root().join("store.json");
+    let whole = fs::read(&manifest).unwrap();
+    let damage = |bytes: Option<&[u8]>| match bytes {
+        Some(bytes) => fs::write(&manifest, bytes).unwrap(),
+        None => fs::remove_file(&manifest).unwrap(),
+    };
+    let remedy = format!("`dal bench verify {} --quarantine`", store.root().display());
+    for (bytes, reason) in [
+        (Some(&b"{\"about\":"[..]), "store.json, line 1: EOF while parsing"),
+        (Some(&b"{\"about\":\"\xff"[..]), "store.json: it is not UTF-8 text"),
+        (Some(&b""[..]), "store.json, line 1"),
+        (None, "store.json: it is missing, but `runs` beside it holds runs"),
+    ] {
+        damage(bytes);
+        for opened in [Store::open(store.root()), Store::open_or_create(store.root())] {
+            let error = opened.unwrap_err().to_string();
+            assert!(error.contains(reason) && error.contains(&remedy), "{error}");
+        }
+        let (checked, found) = Store::open_to_check(store.root()).unwrap();
+        assert_eq!(found.unwrap().name, "store.json");
+        let aside = checked.writer().unwrap().mend_manifest().unwrap();
+        assert_eq!(aside.map(|aside| fs::read(aside).unwrap()).as_deref(), bytes, "nothing is deleted");
+        assert_eq!(fs::read(&manifest).unwrap(), whole);
+        assert!(Store::open_to_check(store.root()).unwrap().1.is_none());
+        assert_eq!(Store::open(store.root()).unwrap().runs().unwrap().map(Result::unwrap).count(), 2);
+    }
+    // One run that can be read is enough, an attempt too; where none can, the layout may be another.
+    let path = key(0).directory_name();
+    fs::write(store.root().join("runs").join(&path).join("spec.json"), "{}").unwrap();
+    damage(Some(&b"{"[..]));
+    assert!(Store::open_to_check(store.root()).unwrap().1.is_some());
+    drop(writer);
+    for attempt in fs::read_dir(store.root().join("runs")).unwrap().map(|found| found.unwrap().path()) {
+        if attempt.file_name().unwrap().to_string_lossy().starts_with(".try-") {
+            fs::remove_dir_all(attempt).unwrap();
+        }
+    }
+    let error = Store::open_to_check(store.root()).unwrap_err().to_string();
+    assert!(error.contains("not known what the file said") && error.contains("backup"), "{error}");
+    // A store without a run has lost nothing else.
+    fs::remove_dir_all(store.root().join("runs").join(path)).unwrap();
+    assert!(Store::open_to_check(store.root()).unwrap().1.is_some());
+}
+
+#[test]
 fn damage_is_located_and_the_other_runs_stand() {
     let (_dir, store) = store();
     let writer = store.writer().unwrap();

@@ -1,5 +1,6 @@
 //! Labels that are there already: in the file that an export would replace, and what `--adopt` takes over.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -22,6 +23,10 @@ use crate::problem::Columns;
 /// Labels of an earlier call that are compared with those of a problem whose answers are not kept.
 const COMPARED: usize = 32;
 
+/// What to do about a point with two labels in a file that is adopted.
+const ONE_LABEL: &str = "a point has one label: take one of the rows out; points that a spreadsheet has rounded to the \
+                         same numbers are told apart by the points that were asked, --input FILE";
+
 /// Reads a file of `dal label --out`, of this version or an earlier one, as written or as a spreadsheet saved it;
 /// `None` for one that holds no row yet.
 fn read(path: &Path, problem: &Problem) -> Result<Option<Labelled>> {
@@ -39,7 +44,8 @@ fn read(path: &Path, problem: &Problem) -> Result<Option<Labelled>> {
     let labels = Labels { outputs: &[own, earlier], row: ROW, failure: &failure };
     let found = dal_files::labelled(source, &columns.inputs(problem), &labels)
         .with_context(|| format!("no file of labels of `{}`", problem.id()))?;
-    let Some((labelled, notes)) = found else { return Ok(None) };
+    let Some((mut labelled, mut notes)) = found else { return Ok(None) };
+    problem.onto_rows(&mut labelled.points, &mut notes);
     say_notes(notes);
     let lost = labelled.points.outside.iter().find(|(row, _)| labelled.answers[*row].is_ok());
     if let Some((_, reason)) = lost {
@@ -176,6 +182,8 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>, poin
         let known = Known::of(kept, problem, &earlier);
         let is_outside = |row: usize| earlier.points.outside.iter().any(|(other, _)| *other == row);
         let (mut n_matched, mut n_as_written) = (0, 0);
+        let mut told: Vec<(String, Result<&[f64], LabelFailure>)> = Vec::new();
+        let mut first: HashMap<String, usize> = HashMap::new();
         for (row, answer) in earlier.answers.iter().enumerate().filter(|(row, _)| !is_outside(*row)) {
             let exact = earlier.points.x.row(row);
             let line = |point| asking.line(point).with_context(|| format!("{shown}, {}", earlier.points.table.at(row)));
@@ -183,19 +191,30 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>, poin
             let label = match answer {
                 Ok(label) => label,
                 Err(words) => {
-                    if kept.get(&own).is_none() {
-                        kept.put(&own, Err(&failure(words)))?;
-                    }
+                    told.push((own, Err(failure(words))));
                     continue;
                 }
             };
             let is_known = kept.get(&own).is_some_and(|known| known.is_ok());
             if is_known || known.near(row, label).is_none() {
                 let meant = points.and_then(|points| input_row(&earlier, row, points, problem));
-                n_as_written += usize::from(meant.is_none() && !is_known && shows_few_digits(&earlier, row));
+                let as_written = meant.is_none() && !is_known && shows_few_digits(&earlier, row);
                 let meant = meant.map_or(Ok(own.clone()), line)?;
+                if let Some(&known_row) = first.get(&meant) {
+                    match earlier.contradiction(known_row, row, ONE_LABEL) {
+                        Some(contradiction) => return Err(contradiction.into()),
+                        None => continue,
+                    }
+                }
+                n_as_written += usize::from(as_written);
                 n_matched += usize::from(meant != own);
-                put(kept, &meant, Ok(label))?;
+                first.insert(meant.clone(), row);
+                told.push((meant, Ok(label)));
+            }
+        }
+        for (point, answer) in told {
+            if answer.is_ok() || kept.get(&point).is_none() {
+                put(kept, &point, answer.as_ref().map(|label| *label))?;
             }
         }
         if n_matched > 0 {
@@ -241,7 +260,8 @@ fn put(kept: &Answers, point: &str, answer: Answer<'_>) -> Result<()> {
     if let (Some(Ok(known)), Ok(label)) = (kept.get(point), answer)
         && known != label
     {
-        say!("{point}: another label is kept, which stays");
+        let shown = |label: &[f64]| as_line(Ok(label), label.len()).trim_end().to_owned();
+        say!("{point}: its label is {}, but another is kept, {}, which stays", shown(label), shown(&known));
         return Ok(());
     }
     Ok(kept.put(point, answer)?)

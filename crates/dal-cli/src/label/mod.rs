@@ -97,13 +97,14 @@ pub fn run(args: &Args) -> Result<Done> {
     let kept = kept.as_deref();
     let columns = Columns::of(&problem);
     let points = match &args.input {
-        Some(input) => Some(dal_files::points(Source::open(input)?, &columns.inputs(&problem))?),
+        Some(input) => {
+            let (mut points, mut notes) = dal_files::points(Source::open(input)?, &columns.inputs(&problem))?;
+            problem.onto_rows(&mut points, &mut notes);
+            say_notes(notes);
+            Some(points)
+        }
         None => None,
     };
-    let points = points.map(|(points, notes)| {
-        say_notes(notes);
-        points
-    });
     if let Some(path) = &args.adopt {
         adopt(path, &problem, kept, points.as_ref())?;
     }

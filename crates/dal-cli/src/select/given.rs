@@ -123,7 +123,8 @@ impl Given {
             }
         };
         let points = |path: &Path, wanted: &dyn Fn(usize) -> bool| -> Result<Array2<f64>> {
-            let (points, notes) = dal_files::points(Source::open(path)?, &columns.inputs(&problem))?;
+            let (mut points, mut notes) = dal_files::points(Source::open(path)?, &columns.inputs(&problem))?;
+            problem.onto_rows(&mut points, &mut notes);
             say_notes(notes);
             within(path, points, wanted)
         };
@@ -132,7 +133,8 @@ impl Given {
             // Inputs and answers of one table are read in one way.
             Some(both) => {
                 let (inputs, outputs) = (columns.inputs(&problem), output_names(&problem));
-                let (points, places, notes) = dal_files::points_beside(Source::open(both)?, &inputs, &outputs)?;
+                let (mut points, places, mut notes) = dal_files::points_beside(Source::open(both)?, &inputs, &outputs)?;
+                problem.onto_rows(&mut points, &mut notes);
                 // Other columns are usual in a file of labels.
                 say_notes(notes.into_iter().filter(|note| !matches!(note, Note::Ignored { .. })));
                 let y = answers(&points.table, &places)?;

@@ -153,6 +153,19 @@ impl Table {
         }
     }
 
+    /// The error that a row says something else in a column than an earlier row of the same inputs.
+    pub fn contradiction(&self, earlier: usize, later: usize, column: usize, remedy: &str) -> FileError {
+        FileError::Contradiction {
+            file: self.file.clone(),
+            at: self.at(later),
+            column: self.column_name(column),
+            value: excerpt(&self.cell(later, column)),
+            other: excerpt(&self.cell(earlier, column)),
+            other_at: self.at(earlier),
+            remedy: remedy.to_owned(),
+        }
+    }
+
     /// Where columns of these names stand.
     ///
     /// # Errors

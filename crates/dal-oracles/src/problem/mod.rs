@@ -9,10 +9,12 @@ use std::sync::Arc;
 use dal_core::{
     MlpEnsemble, Oracle, OutputScaling, SettingCard, SettingError, Settings, Shape, Space, SpaceError, Value,
 };
+use dal_files::{Moves, Note, Points};
 use ndarray::{Array2, ArrayView1};
 use thiserror::Error;
 
 use self::user::Asking;
+use self::user::table::TableOracle;
 use crate::card::Card;
 
 pub use self::definition::{Built, Definition};
@@ -86,6 +88,8 @@ pub struct Problem {
     pub(crate) inputs: Vec<Column>,
     pub(crate) outputs: Vec<Column>,
     pub(crate) candidates: Option<Array2<f64>>,
+    /// The rows that answer, of a user's table.
+    pub(crate) table: Option<Arc<TableOracle>>,
     pub(crate) model: MlpEnsemble,
     pub(crate) scaling: OutputScaling,
     pub(crate) digest: Option<String>,
@@ -116,6 +120,7 @@ impl Problem {
             inputs,
             outputs,
             candidates: None,
+            table: None,
             model: card.published.model.clone(),
             scaling: OutputScaling::default(),
             digest: None,
@@ -290,5 +295,18 @@ impl Problem {
     /// table); otherwise any point of the space can.
     pub fn candidates(&self) -> Option<&Array2<f64>> {
         self.candidates.as_ref()
+    }
+
+    /// Moves points of a file that are a row of the problem's table but for rounding (1e-12 of an input's range) onto
+    /// that row, and counts it in the note of what was moved there; of another problem nothing is moved.
+    pub fn onto_rows(&self, points: &mut Points, notes: &mut Vec<Note>) {
+        let Some(table) = &self.table else { return };
+        let mut moves = Moves::default();
+        for (row, point) in points.x.outer_iter_mut().enumerate() {
+            if points.outside.binary_search_by_key(&row, |(row, _)| *row).is_err() {
+                table.move_onto_row(point, &mut moves);
+            }
+        }
+        moves.say(points.table.file(), notes);
     }
 }

@@ -201,6 +201,7 @@ fn values(row: &impl Serialize, columns: &[ColumnCard]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::RunStatus;
 
     #[test]
     fn tables_have_the_columns_of_their_rows() {
@@ -278,6 +279,7 @@ mod tests {
                 0 => RunStatus::Failed { reason: (*text).into() },
                 1 => RunStatus::Partial,
                 2 => RunStatus::Absent,
+                3 => RunStatus::Damaged { reason: (*text).into() },
                 _ => RunStatus::Done,
             },
             waiting: (i == 1).then(|| (*text).into()),
@@ -333,6 +335,22 @@ mod tests {
                 assert!(!is_formula, "{name}: {cell}");
             }
         }
+    }
+
+    /// Until there was a status of their own, damaged runs were written as failed ones.
+    #[test]
+    fn damaged_runs_of_an_older_export_are_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = ExportOptions::default();
+        let mut writing = Writing { files: Files::begin(dir.path()).unwrap(), options: &options, tables: Vec::new() };
+        let mut data = full();
+        data.runs[3].status = RunStatus::Failed { reason: "cannot be read: records.jsonl: it is missing".into() };
+        data.runs[4].status = RunStatus::Failed { reason: "diverged at entry 3: the loss is NaN".into() };
+        writing.data(&data).unwrap();
+        writing.place("").unwrap();
+        let read = read_export(dir.path()).unwrap();
+        assert_eq!(read.runs[3].status, RunStatus::Damaged { reason: "records.jsonl: it is missing".into() });
+        assert_eq!(read.runs[4].status, data.runs[4].status);
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub(super) fn write(writing: &mut Writing<'_>, store: &Store, data: &ReportData)
     let damaged: BTreeSet<&str> = data.unreadable.iter().map(|(name, _)| name.as_str()).collect();
     let mut problems: Vec<(ProblemSpec, Vec<usize>)> = Vec::new();
     for (i, run) in data.runs.iter().enumerate() {
-        if run.status == RunStatus::Absent || damaged.contains(run.name.as_str()) {
+        let is_there = !matches!(run.status, RunStatus::Absent | RunStatus::Damaged { .. });
+        if !is_there || damaged.contains(run.name.as_str()) {
             continue;
         }
         let problem = (*store.run(&run.name)?.spec().problem).clone();

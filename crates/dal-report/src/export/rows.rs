@@ -99,6 +99,7 @@ impl RunRow {
         let (status, reason) = match &from.status {
             RunStatus::Done => ("done", ""),
             RunStatus::Failed { reason } => ("failed", reason.as_str()),
+            RunStatus::Damaged { reason } => ("damaged", reason.as_str()),
             RunStatus::Partial => ("partial", from.waiting.as_deref().unwrap_or("")),
             RunStatus::Absent => ("absent", ""),
         };
@@ -136,10 +137,17 @@ impl RunRow {
         let waiting = Some(self.reason.clone()).filter(|reason| self.status == "partial" && !reason.is_empty());
         let status = match self.status.as_str() {
             "done" => RunStatus::Done,
-            "failed" => RunStatus::Failed { reason: self.reason },
+            // Older versions wrote damaged runs as failed ones.
+            "failed" => match self.reason.strip_prefix("cannot be read: ") {
+                Some(reason) => RunStatus::Damaged { reason: reason.to_owned() },
+                None => RunStatus::Failed { reason: self.reason },
+            },
+            "damaged" => RunStatus::Damaged { reason: self.reason },
             "partial" => RunStatus::Partial,
             "absent" => RunStatus::Absent,
-            other => return Err(format!("a status is `{other}`, which is none of done, failed, partial, absent")),
+            other => {
+                return Err(format!("a status is `{other}`, which is none of done, failed, damaged, partial, absent"));
+            }
         };
         let labels = |(n, variance)| TestLabels { n, variance, sd: self.test_sd.unwrap_or_default() };
         Ok(RunSummary {

@@ -120,8 +120,13 @@ pub const EXPORTED: &[TableCard] = &[
             ("engine", Text, "", "who trained"),
             ("platform", Text, "", "the numeric platform"),
             ("results_revision", Integer, "", "revision of the program's results"),
-            ("status", Text, "", "`done`, `failed`, `partial` (unfinished), `absent` (planned, not begun)"),
-            ("reason", Text, "", "why it failed, or waits at its checkpoint"),
+            (
+                "status",
+                Text,
+                "",
+                "`done`, `failed`, `damaged` (cannot be read), `partial` (unfinished), `absent` (planned, not begun)",
+            ),
+            ("reason", Text, "", "why it failed, cannot be read, or waits at its checkpoint"),
             ("test_n", Integer, "", "test points with a label"),
             (
                 "test_variance",

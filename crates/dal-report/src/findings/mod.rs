@@ -73,6 +73,8 @@ pub struct Counts {
     pub done: usize,
     /// Failed.
     pub failed: usize,
+    /// Damaged.
+    pub damaged: usize,
     /// Unfinished.
     pub partial: usize,
     /// Planned, not started.
@@ -82,7 +84,7 @@ pub struct Counts {
 impl Counts {
     /// All of them.
     pub fn total(&self) -> usize {
-        self.done + self.failed + self.partial + self.absent
+        self.done + self.failed + self.damaged + self.partial + self.absent
     }
 }
 

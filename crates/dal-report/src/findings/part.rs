@@ -148,6 +148,7 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         match run.status {
             RunStatus::Done => counts.done += 1,
             RunStatus::Failed { .. } => counts.failed += 1,
+            RunStatus::Damaged { .. } => counts.damaged += 1,
             RunStatus::Partial => counts.partial += 1,
             RunStatus::Absent => counts.absent += 1,
         }

@@ -27,6 +27,7 @@ pub(super) fn finished(run: Option<&RunSummary>, n_entries: usize) -> Result<&Ru
         RunStatus::Done if run.entries.len() == n_entries => Ok(run),
         RunStatus::Done | RunStatus::Partial => Err(Missing::Partial { got: run.entries.len(), needed: n_entries }),
         RunStatus::Failed { reason } => Err(Missing::Failed { reason: reason.clone() }),
+        RunStatus::Damaged { reason } => Err(Missing::Damaged { reason: reason.clone() }),
         RunStatus::Absent => Err(Missing::Absent),
     }
 }

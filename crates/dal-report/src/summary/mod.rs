@@ -347,11 +347,16 @@ fn gaps(part: &Part) -> Option<Statement> {
         Some(why) => format!(" Of the unfinished ones {} for a program: {why}.", waits(waiting.len())),
         None => String::new(),
     };
+    let damaged = match c.damaged {
+        0 => String::new(),
+        1 => "1 is damaged, ".to_owned(),
+        n => format!("{n} are damaged, "),
+    };
     Some(state(
         "What is missing",
         format!(
-            "Of {}, {} finished, {} failed, {} unfinished and {} never started.{waits} A cell with such a run has no \
-             value and no verdict.",
+            "Of {}, {} finished, {} failed, {damaged}{} unfinished and {} never started.{waits} A cell with such a run \
+             has no value and no verdict.",
             count(c.total(), "run"),
             c.done,
             c.failed,

@@ -92,6 +92,7 @@ pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
             let (word, why, class) = match &run.status {
                 RunStatus::Done => ("done", String::new(), ""),
                 RunStatus::Failed { reason } => ("failed", reason.clone(), "worse"),
+                RunStatus::Damaged { reason } => ("damaged", reason.clone(), "worse"),
                 RunStatus::Partial if run.waiting.is_some() => {
                     ("waiting", run.waiting.clone().unwrap_or_default(), "worse")
                 }
@@ -116,7 +117,7 @@ pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
         .collect();
     Some(Table {
         id: format!("{prefix}incomplete"),
-        caption: "Runs that failed, wait for their program, are unfinished or never started".into(),
+        caption: "Runs that failed, are damaged, wait for their program, are unfinished or never started".into(),
         columns: strings(&["problem", "method", "γ", "seed", "state", "entries", "reason"]),
         n_labels: 4,
         rows,

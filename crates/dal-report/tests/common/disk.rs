@@ -78,7 +78,7 @@ pub fn write_store(data: &ReportData, dir: &Path) -> Result<Store, Box<dyn std::
                 let kind = FailureKind::Diverged;
                 drop(open.fail(Failure { kind, entry: run.entries.len(), message: reason.clone() }, &provenance)?);
             }
-            RunStatus::Partial | RunStatus::Absent => drop(open),
+            RunStatus::Partial | RunStatus::Absent | RunStatus::Damaged { .. } => drop(open),
         }
     }
     writer.record_sweep(&SweepRecord {

@@ -55,6 +55,7 @@ struct Found {
     oracle: Option<Arc<dyn Oracle>>,
     /// Of a table.
     candidates: Option<Array2<f64>>,
+    table: Option<Arc<TableOracle>>,
     asking: Asking,
     old_digest: Sha256,
     /// Of a table, forest or network alone.
@@ -88,6 +89,7 @@ impl Reader<'_> {
             answered_by: AnsweredBy::Laboratory,
             oracle: None,
             candidates: None,
+            table: None,
             asking: Asking::new(self.path, outputs, inputs.clone()),
             old_digest,
             files: Sha256::new(),
@@ -97,7 +99,7 @@ impl Reader<'_> {
         if let Some(spec) = file.oracle {
             self.oracle(spec, table.as_ref(), &inputs, &mut identity, &mut found)?;
         }
-        let Found { answered_by, oracle, candidates, mut asking, old_digest, files, notes } = found;
+        let Found { answered_by, oracle, candidates, table: rows, mut asking, old_digest, files, notes } = found;
         if let Some(oracle) = oracle.as_ref().filter(|oracle| oracle.n_outputs() != file.outputs.len()) {
             let problem = format!("{} outputs are named, the oracle has {}", file.outputs.len(), oracle.n_outputs());
             return Err(self.key("outputs", problem));
@@ -127,6 +129,7 @@ impl Reader<'_> {
             outputs: file.outputs.iter().map(|output| column(&output.name, &output.unit, &[])).collect(),
             asking: candidates.is_none().then(|| Arc::new(asking)),
             candidates,
+            table: rows,
             notes,
             oracle_in_words,
             model: self.model(&file.network)?,
@@ -143,7 +146,7 @@ impl Reader<'_> {
         identity: &mut Identity,
         found: &mut Found,
     ) -> Result<(), ProblemFileError> {
-        let Found { answered_by, oracle, candidates, asking, old_digest, files, notes } = found;
+        let Found { answered_by, oracle, candidates, table: looked_up, asking, old_digest, files, notes } = found;
         let model: Arc<dyn Oracle> = match spec {
             OracleSpec::Table(spec) => {
                 let bytes = self.read(&self.folder().join(&spec.file))?;
@@ -155,7 +158,9 @@ impl Reader<'_> {
                 notes.extend(said.iter().map(ToString::to_string));
                 notes.extend(rows.constants(inputs));
                 (*answered_by, *candidates) = (AnsweredBy::Table, Some(points));
-                *oracle = Some(Arc::new(table));
+                let table = Arc::new(table);
+                *looked_up = Some(Arc::clone(&table));
+                *oracle = Some(table);
                 return Ok(());
             }
             OracleSpec::Command(spec) => {
@@ -468,13 +473,44 @@ mod tests {
         };
         let csv = "y,a,z\n1,0,x\n2,5,x\n4,-0,x\n";
         let error = run("", csv).unwrap_err().to_string();
-        assert!(error.contains("line 4") && error.contains("line 2") && error.contains("duplicates"), "{error}");
+        assert!(error.contains("line 4, column y: 4 differs from 1 of line 2, whose inputs are the same"), "{error}");
+        assert!(error.contains("duplicates = "), "{error}");
         assert_eq!(run("duplicates = \"first\"\n", csv).unwrap(), array![[1.0], [2.0]]);
         assert_eq!(run("duplicates = \"mean\"\n", csv).unwrap(), array![[2.5], [2.0]]);
         assert_eq!(run("", "a,y\n1,2\n1,2\n").unwrap(), array![[2.0]]);
         for bad in ["a,y\n", "a,y\n1,\n", "a,y\n1,nan\n", "a,y\n1\n", "a,y\n1,2,3\n", "a,a,y\n1,1,2\n", ""] {
             assert!(matches!(run("", bad), Err(ProblemFileError::Table { .. })), "{bad:?}");
         }
+    }
+
+    /// On a range that wide 1e-12 of it reaches the neighbours.
+    #[test]
+    fn a_point_beside_rows_that_differ_is_none_of_them() {
+        let ask = |keys: &str, csv: &str, at: f64| {
+            let text = INPUTS.replace("low = 0\nhigh = 10\n", &format!("low = 0\nhigh = 1e15\n{keys}"))
+                + "[oracle.table]\nfile = \"t.csv\"\n";
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", csv.as_bytes())]);
+            let problem = load(path).unwrap();
+            let value = match problem.space().dimensions()[0] {
+                Dimension::Integer { .. } => dal_core::Value::Integer(at as i64),
+                _ => dal_core::Value::Number(at),
+            };
+            let x = Array2::from_shape_vec((1, 1), problem.space().to_unit(&[value]).unwrap()).unwrap();
+            let mut found = None;
+            let mut keep = every(|_, answer| found = Some(answer.map(<[f64]>::to_vec)));
+            problem.oracle().unwrap().label(x.view(), &Stop::new(), &mut keep).unwrap();
+            drop(keep);
+            found.unwrap()
+        };
+        let csv = "a,y\n1,2\n400,4\n1e15,7\n";
+        assert_eq!((ask("", csv, 1.0), ask("", csv, 400.0)), (Ok(vec![2.0]), Ok(vec![4.0])));
+        let failure = ask("", csv, 200.0).unwrap_err();
+        assert_eq!(failure.kind, LabelFailureKind::Refused);
+        assert!(failure.message.contains("differ: 2 of line 2 and 4 of line 3; give the inputs"), "{failure}");
+        assert_eq!(ask("", &csv.replace("400,4", "400,2"), 200.0), Ok(vec![2.0]));
+        // Whole numbers are never rounded to each other.
+        let failure = ask("integer = true\n", csv, 2.0).unwrap_err();
+        assert!(failure.message.contains("has no row at a = 2"), "{failure}");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use dal_core::{
 };
 use dal_files::edge::value;
 use dal_files::number::{excerpt, short};
-use dal_files::{Expect, FileError, Note, Source, Table};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use dal_files::{Expect, FileError, Moves, Note, Source, Table};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1};
 
 use super::error::ProblemFileError;
 use super::inputs::Inputs;
@@ -121,9 +121,20 @@ pub struct TableOracle {
     rows: HashMap<Box<[u64]>, usize>,
     x: Array2<f64>,
     y: Array2<f64>,
+    /// The column of `x` with the most different values, and the rows in its order: those beside a point are together.
+    by: usize,
+    order: Vec<usize>,
     /// Where each row stands in the file.
     places: Vec<String>,
     name: String,
+}
+
+/// Why a point is no row.
+enum Miss {
+    /// None lies where it does.
+    Nowhere,
+    /// Two rows do, but for rounding, and differ in an output.
+    Between { rows: [usize; 2], output: usize },
 }
 
 /// Coordinates on the unit box that lie no farther apart, 1e-12 of the range, are the same but for rounding.
@@ -148,8 +159,8 @@ impl TableOracle {
         let n_outputs = from.outputs.len();
         let mut rows = HashMap::new();
         let (mut x, mut y, mut counts) = (Vec::new(), Vec::<f64>::new(), Vec::<f64>::new());
-        let mut places = Vec::<String>::new();
-        let (mut n_moved, mut furthest) = (0, 0.0_f64);
+        let mut places = Vec::<usize>::new();
+        let mut moved = Moves::default();
         for row in from.rows() {
             let mut values = Vec::with_capacity(from.inputs.len());
             for (index, &column) in from.inputs.iter().enumerate() {
@@ -158,9 +169,7 @@ impl TableOracle {
                 let placed = value(dimension, &ranges.levels[index], &cell, table.dialect().decimal)
                     .map_err(|fault| table.cell_error(row, column, fault.to_string()))?;
                 values.push(placed.value);
-                if let Some(moved) = placed.moved {
-                    (n_moved, furthest) = (n_moved + 1, furthest.max(moved));
-                }
+                placed.moved.into_iter().for_each(|by| moved.onto_bound(by));
             }
             let answer: Vec<f64> =
                 from.outputs.iter().map(|&column| table.number(row, column)).collect::<Result<_, _>>()?;
@@ -172,7 +181,7 @@ impl TableOracle {
                     x.extend(unit);
                     y.extend(answer);
                     counts.push(1.0);
-                    places.push(table.at(row).to_string());
+                    places.push(row);
                 }
                 Entry::Occupied(entry) => {
                     let known_row = *entry.get();
@@ -182,12 +191,9 @@ impl TableOracle {
                         Duplicates::Error if *known == answer[..] => {}
                         Duplicates::Error => {
                             let differs = (0..n_outputs).find(|&k| known[k] != answer[k]).unwrap_or_default();
-                            let problem = format!(
-                                "differs from {} of {}, whose inputs are the same; set duplicates = \"mean\" or \"first\"",
-                                short(known[differs]),
-                                places[known_row]
-                            );
-                            return Err(table.cell_error(row, from.outputs[differs], problem));
+                            let remedy = "set duplicates = \"mean\" or \"first\"";
+                            let earlier = places[known_row];
+                            return Err(table.contradiction(earlier, row, from.outputs[differs], remedy));
                         }
                         Duplicates::Mean => {
                             counts[known_row] += 1.0;
@@ -201,22 +207,74 @@ impl TableOracle {
         let shape = |columns, values| Array2::from_shape_vec((counts.len(), columns), values).expect("whole rows");
         let (x, y) = (shape(ranges.space.n_columns(), x), shape(n_outputs, y));
         let mut notes = from.notes.clone();
-        if n_moved > 0 {
-            notes.push(Note::Moved { file: table.file().to_owned(), n: n_moved, furthest });
-        }
-        let oracle = Self { inputs: inputs.clone(), rows, x: x.clone(), y, places, name: table.file().to_owned() };
+        moved.say(table.file(), &mut notes);
+        let places = places.into_iter().map(|row| table.at(row).to_string()).collect();
+        let different = |column: ArrayView1<'_, f64>| column.iter().map(|v| v.to_bits()).collect::<HashSet<_>>().len();
+        let by = (0..x.ncols()).max_by_key(|&column| different(x.column(column))).unwrap_or_default();
+        let mut order: Vec<usize> = (0..x.nrows()).collect();
+        order.sort_by(|&a, &b| x[[a, by]].total_cmp(&x[[b, by]]));
+        let (inputs, name) = (inputs.clone(), table.file().to_owned());
+        let oracle = Self { inputs, rows, x: x.clone(), y, by, order, places, name };
         Ok((oracle, x, notes))
     }
 
-    /// The row that a point is: the same coordinates, or the same but for rounding.
-    fn find(&self, point: ArrayView1<'_, f64>) -> Option<usize> {
-        let exact = self.rows.get(&point_key(point)).copied();
-        let near = |row: &ArrayView1<'_, f64>| row.iter().zip(point).all(|(a, b)| (a - b).abs() <= ROUNDING);
-        exact.or_else(|| self.x.outer_iter().position(|row| near(&row)))
+    /// The row that a point is: the same coordinates, or the same but for rounding. That may be several rows, which then
+    /// have to say the same.
+    ///
+    /// # Errors
+    /// Why it is none.
+    fn find(&self, point: ArrayView1<'_, f64>) -> Result<usize, Miss> {
+        if let Some(&row) = self.rows.get(&point_key(point)) {
+            return Ok(row);
+        }
+        let is_near = |row: &usize| self.x.row(*row).iter().zip(point).all(|(a, b)| (a - b).abs() <= ROUNDING);
+        // Of a wide range neighbouring whole numbers lie that near, too, and are others all the same.
+        let wholes = |point: ArrayView1<'_, f64>| -> Option<Vec<i64>> {
+            let values = self.inputs.space().to_physical(point).ok()?;
+            let whole = |value: &Value| if let Value::Integer(v) = value { Some(*v) } else { None };
+            Some(values.iter().filter_map(whole).collect())
+        };
+        let value = point[self.by];
+        let begin = self.order.partition_point(|&row| self.x[[row, self.by]] < value - ROUNDING);
+        let beside = self.order[begin..].iter().take_while(|&&row| self.x[[row, self.by]] <= value + ROUNDING).copied();
+        let mut near: Vec<usize> =
+            beside.filter(is_near).filter(|&row| wholes(self.x.row(row)) == wholes(point)).collect();
+        near.sort_unstable();
+        let Some((&first, others)) = near.split_first() else { return Err(Miss::Nowhere) };
+        let contradicts = |&row: &usize| {
+            let differs = (0..self.y.ncols()).find(|&k| self.y[[row, k]] != self.y[[first, k]]);
+            differs.map(|output| Miss::Between { rows: [first, row], output })
+        };
+        others.iter().find_map(contradicts).map_or(Ok(first), Err)
     }
 
-    fn refusal(&self, point: ArrayView1<'_, f64>) -> LabelFailure {
-        let message = self.describe(point).unwrap_or_else(|| format!("the table {} has no such row", self.name));
+    /// Moves a point that is a row but for rounding onto that row, and counts the values that this changes; another
+    /// point stays as it is.
+    pub(in crate::problem) fn move_onto_row(&self, mut point: ArrayViewMut1<'_, f64>, moves: &mut Moves) {
+        let Ok(row) = self.find(point.view()) else { return };
+        for (value, there) in point.iter_mut().zip(self.x.row(row)) {
+            // The unit box is 2 wide.
+            let by = (*value - there).abs() / 2.0;
+            if by > 0.0 {
+                moves.onto_row(by);
+            }
+            *value = *there;
+        }
+    }
+
+    fn refusal(&self, point: ArrayView1<'_, f64>, miss: &Miss) -> LabelFailure {
+        let message = match *miss {
+            Miss::Nowhere => self.describe(point).unwrap_or_else(|| format!("the table {} has no such row", self.name)),
+            Miss::Between { rows, output } => {
+                let [first, other] =
+                    rows.map(|row| format!("{} of {}", short(self.y[[row, output]]), self.places[row]));
+                format!(
+                    "the table {} has rows that are both this point but for rounding (1e-12 of a range) and differ: {first} \
+                     and {other}; give the inputs of one of them exactly",
+                    self.name
+                )
+            }
+        };
         LabelFailure::new(LabelFailureKind::Refused, message)
     }
 
@@ -269,8 +327,8 @@ impl Oracle for TableOracle {
         check_unit_box(x, self.n_inputs())?;
         for (i, point) in x.outer_iter().enumerate() {
             let answer = match self.find(point) {
-                Some(row) => Ok(self.y.row(row).to_slice().expect("labels are row-major")),
-                None => Err(self.refusal(point)),
+                Ok(row) => Ok(self.y.row(row).to_slice().expect("labels are row-major")),
+                Err(miss) => Err(self.refusal(point, &miss)),
             };
             if on_row(i, answer).is_break() {
                 break;

@@ -2,8 +2,10 @@
 
 mod reading;
 
+use std::collections::HashMap;
+
 use dal_core::{LabelFailure, LabelFailureKind};
-use dal_files::number::excerpt_of;
+use dal_files::number::{excerpt_of, short};
 
 use self::reading::{Line, Reading, bare, below};
 use super::inputs::Inputs;
@@ -39,6 +41,10 @@ pub(super) struct Answers<'a> {
     longest: usize,
     answered: Vec<bool>,
     n_answered: usize,
+    /// The labels so far, where a column says whose they are.
+    told: HashMap<usize, Vec<f64>>,
+    /// Whether a point was answered twice, and otherwise the second time.
+    contradicted: bool,
     held: Vec<(usize, Answer)>,
     /// Empty lines that are rows if another line with content follows.
     blanks: usize,
@@ -93,6 +99,8 @@ impl<'a> Answers<'a> {
             longest: (1 << 16) + 64 * n,
             answered: vec![false; shape.n_rows],
             n_answered: 0,
+            told: HashMap::new(),
+            contradicted: false,
             held: Vec::new(),
             blanks: 0,
             spaced: false,
@@ -152,6 +160,8 @@ impl<'a> Answers<'a> {
              doubt too"
         } else if keyed && self.beyond && n > 0 && !self.answered[0] {
             "; rows are counted from 0, and it seems to count from 1, so the other labels of this call are in doubt too"
+        } else if self.contradicted {
+            "; which of the two holds is not known, so the labels of this call are in doubt too"
         } else if !keyed && n > 1 && (short || self.surplus) {
             "; without a column `row` it is unknown which point is meant by which line, so the other labels of this call \
              are in doubt too"
@@ -251,7 +261,15 @@ impl<'a> Answers<'a> {
         let is_open = |read: &Line| read.whole && read.row.is_some_and(|row| row < n && !self.answered[row]);
         let open: Vec<bool> = lines.iter().map(is_open).collect();
         if !open.contains(&true) {
-            if self.n_answered == n {
+            if let Some((row, known)) = lines.iter().find_map(|read| self.contradiction(read)) {
+                self.contradicted = true;
+                let known = known.iter().map(|v| short(*v)).collect::<Vec<_>>().join(",");
+                self.lose(&format!(
+                    "`{}` where it had answered {} for row {row} before",
+                    excerpt(line),
+                    excerpt(&known)
+                ));
+            } else if self.n_answered == n {
                 self.lose(&format!("`{}` beyond its answers to {n} points", excerpt(line)));
             } else {
                 self.skipped.get_or_insert_with(|| excerpt(line));
@@ -263,6 +281,7 @@ impl<'a> Answers<'a> {
             Ok(Some(at)) => {
                 let (row, answer) = (lines[at].row, lines[at].answer.clone());
                 if let (Some(row), Some(answer)) = (row, answer) {
+                    self.told.extend(answer.as_ref().ok().map(|label| (row, label.clone())));
                     self.settle(row, answer, on_row);
                 }
             }
@@ -274,6 +293,12 @@ impl<'a> Answers<'a> {
             }
             Err(message) => self.lose(&message),
         }
+    }
+
+    /// The row that a line answers with another label than an earlier line, and that label.
+    fn contradiction(&self, read: &Line) -> Option<(usize, Vec<f64>)> {
+        let (row, Some(Ok(label))) = (read.row.filter(|_| read.whole)?, &read.answer) else { return None };
+        self.told.get(&row).filter(|known| *known != label).map(|known| (row, known.clone()))
     }
 
     /// Takes a line that answers the next point.
@@ -561,6 +586,26 @@ mod tests {
         assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n3\n"], &orderly())), [None, Some(Malformed)]);
         assert_eq!(kinds(&read(&["a"], 2, &["row,a\n0,1\n1,2\n1,2\n"], &orderly())), [None, Some(Malformed)]);
         assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n\n \n"], &orderly())), [None, None]);
+    }
+
+    #[test]
+    fn a_point_that_is_answered_twice_and_otherwise_is_named() {
+        let rows = read(&["a", "b"], 3, &["row,a,b\n0,1,2\n1,3,4\n0,1,2.5\n2,5,6\n"], &orderly());
+        assert_eq!(
+            (kinds(&rows), &rows[0]),
+            ([None, None, Some(LabelFailureKind::Malformed)].into(), &Ok(vec![1.0, 2.0]))
+        );
+        let words = &rows[2].as_ref().unwrap_err().message;
+        assert!(words.contains("printed `0,1,2.5` where it had answered 1,2 for row 0 before; which of"), "{words}");
+        // The last one is held back until it is certain.
+        let rows = read(&["a"], 2, &["row,a\n0,1\n1,2\n1,3\n"], &orderly());
+        assert_eq!(kinds(&rows), [None, Some(LabelFailureKind::Malformed)]);
+        // The same said twice is no contradiction, nor is an answer behind a failure.
+        for text in ["row,a\n0,1\n0,1.0\n1,2\n", "row,a\n0,1\n0,nan\n1,2\n"] {
+            assert_eq!(kinds(&read(&["a"], 2, &[text], &orderly())), [None, None], "{text}");
+        }
+        let rows = read(&["a"], 2, &["row,a\n0,nan\n0,1\n1,2\n"], &orderly());
+        assert_eq!(kinds(&rows), [Some(LabelFailureKind::NonFinite), None]);
     }
 
     #[test]
