@@ -63,6 +63,8 @@ try {
 
     await accessible(page, name);
     const is_campaign = await page.locator("body.campaign").count() > 0;
+    if (is_campaign) await letters_apart(page, name);
+    if (is_campaign && name.startsWith("phone")) await stacked(page, name);
     if (name === "desktop-light" && is_campaign) {
       await questions(page, ["How good is the model?", "Where is it not good?", "What failed, what is pending?",
         "What should I run next?", "May I stop?"]);
@@ -121,6 +123,31 @@ async function tables_behind_figures(page) {
     figures.filter((f) => f.querySelectorAll("table tbody tr").length === 0 || f.querySelector("p.alt").textContent.length < 20)
       .map((f) => f.id));
   check(bare.length === 0, `figures without a table or words: ${bare.join(", ")}`);
+}
+
+// No title of an axis runs over the labels of its ticks, and no label over another.
+async function letters_apart(page, name) {
+  const over = await page.locator("figure svg").evaluateAll((all) => all.flatMap((svg) => {
+    const texts = [...svg.querySelectorAll("text")].map((t) => [t.textContent, t.getBoundingClientRect()]);
+    const found = [];
+    texts.forEach(([a, p], i) => texts.slice(i + 1).forEach(([b, q]) => {
+      const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+      const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+      // Boxes of letters have room above and below them.
+      if (wide > 0.5 && high > 0.3 * Math.min(p.height, q.height)) found.push(`${svg.closest("figure").id}: ${a} over ${b}`);
+    }));
+    return found;
+  }));
+  check(over.length === 0, `${name}: letters run over each other: ${over.slice(0, 8).join("; ")}`);
+}
+
+// Tables whose rows are lists on a phone need no scrolling there.
+async function stacked(page, name) {
+  const wide = await page.locator("table.stacked").evaluateAll((all) =>
+    all.filter((t) => t.parentElement.scrollWidth > t.parentElement.clientWidth + 1).map((t) => t.id));
+  check(wide.length === 0, `${name}: tables that must be scrolled: ${wide.join(", ")}`);
+  const bare = await page.locator("table.stacked td").evaluateAll((cells) => cells.filter((c) => !c.dataset.l).length);
+  check(bare === 0, `${name}: ${bare} cells say not what they are`);
 }
 
 async function filters(page) {

@@ -46,6 +46,30 @@ impl Estimated {
         let interval = terms.interval(LEVEL, stream as u64).ok();
         Self { rmse: root(terms.mean()), interval: interval.map(|found| (root(found.lower), root(found.upper))) }
     }
+
+    /// The same without its interval.
+    pub(crate) fn point(terms: &LossTerms) -> Self {
+        Self { rmse: terms.mean().max(0.0).sqrt(), interval: None }
+    }
+
+    /// In another unit, of which one is so much of this one.
+    pub(crate) fn in_units_of(self, unit: f64) -> Self {
+        Self { rmse: self.rmse / unit, interval: self.interval.map(|(low, high)| (low / unit, high / unit)) }
+    }
+}
+
+/// Of each output its error in its standard deviations, of transformed values where the problem transforms it; none
+/// where it does not vary. Without a transform it is the error in its unit over one of them.
+pub(crate) fn scaled(
+    spread: &Spread,
+    outputs: &[Estimated],
+    transformed: impl Fn(usize) -> Option<Estimated>,
+) -> Vec<Option<Estimated>> {
+    let one = |(j, of): (usize, &Estimated)| match *spread.get(j)? {
+        (OutputTransform::None, sd) => Some(of.in_units_of(sd?)),
+        (_, sd) => sd.and_then(|_| transformed(j)),
+    };
+    outputs.iter().enumerate().map(one).collect()
 }
 
 /// A share of the domain with its interval.
@@ -95,8 +119,10 @@ pub struct RoundEstimate {
     /// Of each output its root mean squared error over the answered part of the domain, in its unit; empty where no
     /// draw has an answer.
     pub outputs: Vec<Estimated>,
-    /// The root of the mean over outputs of the squared error in the output's standard deviations (of transformed
-    /// values where the problem transforms it): 1 is what the best constant scores.
+    /// Of each output the same in its standard deviations, of transformed values where the problem transforms it: 1 is
+    /// what the best constant scores. None where it does not vary.
+    pub scaled: Vec<Option<Estimated>>,
+    /// The root of the mean over outputs of the square of that.
     pub relative: Option<Estimated>,
 }
 
@@ -123,6 +149,8 @@ pub struct Estimates {
 pub(crate) enum Column {
     /// Squared errors of an output, in its unit.
     Output(usize),
+    /// The same in its standard deviations, of transformed values; for outputs that have a transform.
+    Scaled(usize),
     /// Their mean over outputs, in standard deviations.
     Relative,
 }
@@ -133,16 +161,24 @@ pub(crate) struct Losses {
     weights: Vec<f64>,
     /// Squared errors of each output in its unit; none where there is no answer.
     squared: Vec<Option<Vec<f64>>>,
+    /// The same in standard deviations, of transformed values; empty where no output has a transform.
+    scaled: Vec<Option<Vec<f64>>>,
     /// Mean over outputs of the squared error in standard deviations.
     relative: Vec<Option<f64>>,
     /// Candidates, where they are themselves a sample of the domain.
     n_pool: Option<usize>,
 }
 
+/// The losses of one output; none where there is no answer.
+fn of_output(losses: &[Option<Vec<f64>>], j: usize) -> Vec<Option<f64>> {
+    losses.iter().map(|of| of.as_ref()?.get(j).copied()).collect()
+}
+
 impl Losses {
     fn column(&self, column: Column) -> Vec<Option<f64>> {
         match column {
-            Column::Output(j) => self.squared.iter().map(|squared| squared.as_ref().map(|values| values[j])).collect(),
+            Column::Output(j) => of_output(&self.squared, j),
+            Column::Scaled(j) => of_output(&self.scaled, j),
             Column::Relative => self.relative.clone(),
         }
     }
@@ -218,7 +254,14 @@ impl Folder {
 
     /// What the rounds say about the models that drew them. Nothing is trained for it.
     pub fn estimates(&self) -> Estimates {
+        self.estimates_of(&|_| true)
+    }
+
+    /// The same with intervals for these outputs and for all together alone: thousands of outputs have thousands of
+    /// bootstraps a round.
+    pub fn estimates_of(&self, wanted: &dyn Fn(usize) -> bool) -> Estimates {
         let judged = self.judged();
+        let spread = self.spread();
         let newest = judged.iter().rev().find(|judged| !judged.is_incomplete());
         let pooled = newest.and_then(|newest| {
             let alike: Vec<&Judged<'_>> =
@@ -226,14 +269,19 @@ impl Folder {
             let last = last_complete(&alike, Column::Relative);
             Some((Estimated::of(&pooled(&last, Column::Relative)?, newest.round.round), last.len()))
         });
-        Estimates { rounds: judged.iter().filter_map(|judged| self.estimate(judged)).collect(), pooled }
+        Estimates {
+            rounds: judged.iter().filter_map(|judged| self.estimate(judged, &spread, wanted)).collect(),
+            pooled,
+        }
     }
 
     /// What a round says, with its intervals.
-    fn estimate(&self, judged: &Judged<'_>) -> Option<RoundEstimate> {
+    fn estimate(&self, judged: &Judged<'_>, spread: &Spread, wanted: &dyn Fn(usize) -> bool) -> Option<RoundEstimate> {
         let Judged { round, losses, outputs, has, weights } = judged;
         let of = |terms: &LossTerms| Estimated::of(terms, round.round);
+        let of_output = |j: usize, terms: &LossTerms| if wanted(j) { of(terms) } else { Estimated::point(terms) };
         let answered = has.iter().filter(|has| **has).count();
+        let in_units: Vec<Estimated> = outputs.iter().enumerate().map(|(j, terms)| of_output(j, terms)).collect();
         Some(RoundEstimate {
             round: round.round,
             n_labelled: round.n_labelled,
@@ -244,7 +292,8 @@ impl Folder {
             answered_share: Share::of(weights, has, losses.n_pool)?,
             domain: self.domain_in_words(round.candidates.n, "asked for"),
             fixed: round.fixed.clone(),
-            outputs: outputs.iter().map(of).collect(),
+            scaled: scaled(spread, &in_units, |j| Some(of_output(j, &losses.terms(Column::Scaled(j))?))),
+            outputs: in_units,
             relative: losses.terms(Column::Relative).as_ref().map(of),
         })
     }
@@ -294,17 +343,21 @@ impl Folder {
     /// for the domain, or no model predicted.
     fn losses(&self, round: &Round, spread: &Spread) -> Option<Losses> {
         let weights = draw_weights(round)?;
-        let (mut squared, mut relative) = (Vec::new(), Vec::new());
+        let (mut squared, mut scaled, mut relative) = (Vec::new(), Vec::new(), Vec::new());
+        let transforms = spread.iter().any(|(transform, _)| *transform != OutputTransform::None);
         for drawn in &round.points {
             let predicted = drawn.predicted.as_ref()?;
             let answers = self.state().point(drawn.id).map_or_else(Vec::new, |point| self.usable(point));
             squared.push(over_answers(&answers, |answer| squares(&predicted.mean, answer)));
-            let deviations = |answer: &[f64]| in_deviations(spread, &predicted.mean, answer).into_iter().collect();
-            relative.push(over_answers(&answers, deviations).and_then(|mean| mean.first().copied()));
+            if transforms {
+                scaled.push(over_answers(&answers, |answer| deviations(spread, &predicted.mean, answer)));
+            }
+            let overall = |answer: &[f64]| in_deviations(spread, &predicted.mean, answer).into_iter().collect();
+            relative.push(over_answers(&answers, overall).and_then(|mean| mean.first().copied()));
         }
         // A list is the domain itself; drawn candidates are a sample of it.
         let n_pool = (!round.candidates.stream.is_empty()).then_some(round.candidates.n);
-        Some(Losses { weights, squared, relative, n_pool })
+        Some(Losses { weights, squared, scaled, relative, n_pool })
     }
 
     /// The answers of a point that a model can learn: those that an output's transform cannot take count as failures.
@@ -414,16 +467,23 @@ pub(crate) fn squares(predicted: &[f64], answer: &[f64]) -> Vec<f64> {
     predicted.iter().zip(answer).map(|(f, y)| (f - y) * (f - y)).collect()
 }
 
+/// The squared error of an output in its standard deviations, of transformed values; none where it does not vary.
+pub(crate) fn deviation_of(spread: &Spread, j: usize, predicted: f64, answer: f64) -> Option<f64> {
+    let (transform, sd) = *spread.get(j)?;
+    let gap = transform.forward(predicted) - transform.forward(answer);
+    sd.map(|sd| gap * gap / (sd * sd))
+}
+
+/// The same of each output; 0 for one that does not vary.
+fn deviations(spread: &Spread, predicted: &[f64], answer: &[f64]) -> Vec<f64> {
+    let pairs = predicted.iter().zip(answer).enumerate();
+    pairs.map(|(j, (f, y))| deviation_of(spread, j, *f, *y).unwrap_or(0.0)).collect()
+}
+
 /// The mean over outputs of the squared error in standard deviations; none where no output varies.
 pub(crate) fn in_deviations(spread: &Spread, predicted: &[f64], answer: &[f64]) -> Option<f64> {
-    let terms: Vec<f64> = spread
-        .iter()
-        .zip(predicted.iter().zip(answer))
-        .filter_map(|((transform, sd), (f, y))| {
-            let gap = transform.forward(*f) - transform.forward(*y);
-            sd.map(|sd| gap * gap / (sd * sd))
-        })
-        .collect();
+    let pairs = predicted.iter().zip(answer).enumerate();
+    let terms: Vec<f64> = pairs.filter_map(|(j, (f, y))| deviation_of(spread, j, *f, *y)).collect();
     (!terms.is_empty()).then(|| terms.iter().sum::<f64>() / terms.len() as f64)
 }
 

@@ -17,6 +17,9 @@ use crate::state::State;
 use crate::subject::Subject;
 use crate::words::{Ended, Round, What, Word};
 
+/// The domain of a campaign without constraints, a list or a sample, in words.
+pub const WHOLE_SPACE: &str = "the whole space";
+
 /// What binds a line to a campaign's log.
 const SALT: &str = "dal campaign 1";
 /// How often, and how far apart, another process that writes is waited for: one that tells or asks is done soon.
@@ -281,7 +284,7 @@ impl Folder {
             (None, Some(sample)) => {
                 format!("the rows of {}{}", sample.display(), bound(" that meet the constraints"))
             }
-            (None, None) if self.constraints.is_empty() => "the whole space".into(),
+            (None, None) if self.constraints.is_empty() => WHOLE_SPACE.into(),
             (None, None) => "the part of the space where the constraints hold".into(),
         }
     }

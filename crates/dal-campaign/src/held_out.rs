@@ -12,14 +12,15 @@
 //! of the campaign has failed for its own sake it is the plain mean, therefore, as it is wherever the control variate
 //! does not lower the standard error.
 
-use dal_core::Stop;
+use dal_core::{OutputTransform, Stop};
 use dal_eval::{LossTerms, control_coefficient};
 use ndarray::Array2;
 
 use crate::draw::predictions;
 use crate::error::CampaignError;
 use crate::estimate::{
-    Column, Estimated, MOST_UNRESOLVED, Share, Spread, half_width, in_deviations, is_incomplete, over_answers, squares,
+    self, Column, Estimated, MOST_UNRESOLVED, Share, Spread, deviation_of, half_width, in_deviations, is_incomplete,
+    over_answers, squares,
 };
 use crate::folder::Folder;
 use crate::model::{Model, Trainer};
@@ -48,7 +49,10 @@ pub struct HeldOut {
     pub answered_share: Share,
     /// Of each output its root mean squared error over the answered part of the domain, in its unit.
     pub outputs: Vec<Estimated>,
-    /// The root of the mean over outputs of the squared error in the output's standard deviations.
+    /// Of each output the same in its standard deviations, of transformed values where the problem transforms it; none
+    /// where it does not vary.
+    pub scaled: Vec<Option<Estimated>>,
+    /// The root of the mean over outputs of the square of that.
     pub relative: Option<Estimated>,
     /// The control variate's coefficient for the relative error in the last round: 0 for the plain mean, which it is
     /// where any point of the campaign has failed for its own sake.
@@ -63,12 +67,15 @@ pub(crate) struct Apart {
     lambda: f64,
     /// Of each output, then of the relative error.
     terms: Vec<Option<LossTerms>>,
+    /// Of each output in its standard deviations, where it has a transform.
+    scaled: Vec<Option<LossTerms>>,
 }
 
 impl Apart {
     pub(crate) fn terms(&self, column: Column) -> Option<&LossTerms> {
         match column {
             Column::Output(j) => self.terms.get(j)?.as_ref(),
+            Column::Scaled(j) => self.scaled.get(j)?.as_ref(),
             Column::Relative => self.terms.last()?.as_ref(),
         }
     }
@@ -88,13 +95,27 @@ impl Folder {
     /// # Errors
     /// A model that cannot predict.
     pub fn held_out(&self, model: &Model) -> Result<Option<HeldOut>, CampaignError> {
+        self.held_out_of(model, &|_| true)
+    }
+
+    /// The same with intervals for these outputs and for all together alone: thousands of outputs have thousands of
+    /// bootstraps.
+    ///
+    /// # Errors
+    /// A model that cannot predict.
+    pub fn held_out_of(&self, model: &Model, wanted: &dyn Fn(usize) -> bool) -> Result<Option<HeldOut>, CampaignError> {
         let here: Vec<usize> =
             self.state().rounds().iter().filter(|round| self.is_of_domain(round)).map(|round| round.round).collect();
         let Some(apart) = self.apart(model, &|round| here.contains(&round))? else { return Ok(None) };
-        let Apart { drawn, answered, failed, lambda, terms } = apart;
+        let Apart { drawn, answered, failed, lambda, terms, scaled } = apart;
         let of = |terms: &Option<LossTerms>| terms.as_ref().map(|terms| Estimated::of(terms, answered));
+        let of_output = |j: usize, terms: &Option<LossTerms>| match wanted(j) {
+            true => of(terms),
+            false => terms.as_ref().map(Estimated::point),
+        };
         let n_outputs = self.subject().outputs().len();
-        let outputs: Option<Vec<Estimated>> = terms[..n_outputs].iter().map(of).collect();
+        let outputs: Option<Vec<Estimated>> =
+            terms[..n_outputs].iter().enumerate().map(|(j, terms)| of_output(j, terms)).collect();
         let has: Vec<bool> = (0..answered + failed).map(|i| i < answered).collect();
         let share = Share::of(&vec![1.0; has.len()], &has, None);
         let (Some(outputs), Some(answered_share)) = (outputs, share) else { return Ok(None) };
@@ -104,6 +125,7 @@ impl Folder {
             answered,
             failed,
             open: drawn - answered - failed,
+            scaled: estimate::scaled(&self.spread(), &outputs, |j| of_output(j, scaled.get(j)?)),
             domain: self.domain_in_words(self.rows_not_learned()?, "learned"),
             answered_share,
             outputs,
@@ -151,21 +173,28 @@ impl Folder {
         let fails = self.state().points().any(|point| self.is_failed(point));
         let has_control = !fails && predicted.iter().all(|predicted| !predicted.sd.is_empty());
         let mut fresh: Option<Vec<Predicted>> = None;
-        let (mut terms, mut lambda) = (Vec::new(), 0.0);
-        for column in (0..n_outputs).map(Column::Output).chain([Column::Relative]) {
+        let (mut terms, mut scaled, mut lambda) = (Vec::new(), vec![None; n_outputs], 0.0);
+        let transformed = |j: &usize| matches!(spread.get(*j), Some((t, Some(_))) if *t != OutputTransform::None);
+        let columns = (0..n_outputs).filter(transformed).map(Column::Scaled);
+        for column in columns.chain((0..n_outputs).map(Column::Output)).chain([Column::Relative]) {
             let losses: Option<Vec<f64>> = predicted
                 .iter()
                 .zip(&answered)
                 .map(|(predicted, (_, answers))| {
                     let of = |answer: &[f64]| match column {
                         Column::Output(j) => squares(&predicted.mean[j..=j], &answer[j..=j]),
+                        Column::Scaled(j) => {
+                            deviation_of(&spread, j, predicted.mean[j], answer[j]).into_iter().collect()
+                        }
                         Column::Relative => in_deviations(&spread, &predicted.mean, answer).into_iter().collect(),
                     };
                     over_answers(answers, of)?.first().copied()
                 })
                 .collect();
             let Some(losses) = losses else {
-                terms.push(None);
+                if !matches!(column, Column::Scaled(_)) {
+                    terms.push(None);
+                }
                 continue;
             };
             let of = |predicted: &Predicted| score(column, &spread, predicted);
@@ -178,13 +207,16 @@ impl Folder {
                 Ok(fresh.iter().flatten().map(of).collect())
             };
             let (found, last) = mean_loss(&losses, scores.as_deref(), &rounds, &mut pool)?;
-            terms.push(found);
+            match column {
+                Column::Scaled(j) => scaled[j] = found,
+                _ => terms.push(found),
+            }
             lambda = last;
         }
         if terms[..n_outputs].iter().any(Option::is_none) {
             return Ok(None);
         }
-        Ok(Some(Apart { drawn: points.len(), answered: answered.len(), failed, lambda, terms }))
+        Ok(Some(Apart { drawn: points.len(), answered: answered.len(), failed, lambda, terms, scaled }))
     }
 
     /// Rows of a list that no model learned; 0 where there is none.
@@ -285,23 +317,25 @@ fn coefficients(losses: &[f64], scores: &[f64], rounds: &[usize], pool: &[f64]) 
 fn score(column: Column, spread: &Spread, predicted: &Predicted) -> f64 {
     match column {
         Column::Output(j) => predicted.sd[j] * predicted.sd[j],
+        Column::Scaled(j) => score_of(j, spread, predicted).unwrap_or(0.0),
         Column::Relative => {
-            let varying = spread.iter().zip(predicted.mean.iter().zip(&predicted.sd));
-            let terms: Vec<f64> = varying
-                .filter_map(|((transform, sd), (mean, own))| {
-                    let half = half_width(*transform, *mean, *own);
-                    sd.map(|sd| half * half / (sd * sd))
-                })
-                .collect();
+            let terms: Vec<f64> = (0..spread.len()).filter_map(|j| score_of(j, spread, predicted)).collect();
             terms.iter().sum::<f64>() / terms.len().max(1) as f64
         }
     }
 }
 
+/// The variance of an output in its standard deviations, of transformed values; none where it does not vary.
+fn score_of(j: usize, spread: &Spread, predicted: &Predicted) -> Option<f64> {
+    let (transform, sd) = *spread.get(j)?;
+    let half = half_width(transform, *predicted.mean.get(j)?, *predicted.sd.get(j)?);
+    sd.map(|sd| half * half / (sd * sd))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dal_core::{OutputTransform, SeedPath};
+    use dal_core::SeedPath;
     use rand::RngExt;
 
     #[test]

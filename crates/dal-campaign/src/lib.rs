@@ -98,7 +98,7 @@ pub use ask::{AskFor, Asked};
 pub use calibration::{Calibration, Coverage};
 pub use error::CampaignError;
 pub use estimate::{Estimated, Estimates, Noise, RoundEstimate, Share};
-pub use folder::Folder;
+pub use folder::{Folder, WHOLE_SPACE};
 pub use held_out::HeldOut;
 pub use infer::{Guess, Hints};
 pub use insight::{History, ModelInsight};

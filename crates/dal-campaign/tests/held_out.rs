@@ -129,6 +129,17 @@ fn audits_are_never_learned_and_count_for_no_budget() {
     let found = folder.audited(NETWORKS, &Stop::new()).unwrap().unwrap();
     assert_eq!((found.drawn, found.answered + found.failed, found.open), (25, 25, 0));
     assert!(found.failed > 0 && found.outputs.iter().all(|output| output.interval.is_some()));
+    // The error is that of the points that a page draws, as the model predicts them now.
+    let model = folder.model(NETWORKS, &Stop::new()).unwrap();
+    let points = folder.audited_points(&model).unwrap();
+    assert!(folder.history().foretold.iter().all(|of| !of.audit) && points.iter().all(|of| of.audit && of.uniform));
+    assert_eq!(points.len(), found.answered);
+    for j in 0..2 {
+        let squares: f64 = points.iter().map(|of| (of.predicted[j] - of.measured[j]).powi(2)).sum();
+        let (rmse, sd) = ((squares / points.len() as f64).sqrt(), folder.spread()[j].1.unwrap());
+        assert!((found.outputs[j].rmse / rmse - 1.0).abs() < 1e-9);
+        assert!((found.scaled[j].unwrap().rmse / (rmse / sd) - 1.0).abs() < 1e-9);
+    }
     let share = found.answered_share;
     assert!((share.share - found.answered as f64 / 25.0).abs() < 1e-12);
     let (low, high) = share.interval.unwrap();

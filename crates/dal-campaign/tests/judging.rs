@@ -198,6 +198,8 @@ fn answers_that_no_model_can_learn_and_rounds_of_failures_are_counted() {
     let found = folder.held_out(&model).unwrap().unwrap();
     assert_eq!((found.answered, found.failed), (11, 1));
     assert!(found.relative.is_some_and(|relative| relative.interval.is_some()));
+    // The second output does not vary, so that all of them together are the first one, in its logarithm.
+    assert_eq!((estimate.scaled, found.scaled), (vec![estimate.relative, None], vec![found.relative, None]));
     // A round without a single answer stays, and says so.
     round(&mut folder, 8, |_| "error: stalled,".into());
     let estimates = folder.estimates();

@@ -159,9 +159,31 @@ pub(crate) const MARGINS: (f64, f64, f64, f64) = (62.0, 12.0, 14.0, 46.0);
 pub(crate) type Plane =
     DrawingArea<Canvas, Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>>;
 
+impl Frame<'_> {
+    /// Room at the left of the plot in which the labels of the upright axis do not run into its title, on a phone's
+    /// screen, either, where letters are larger.
+    pub(crate) fn room(&self) -> f64 {
+        const LARGER: f64 = 1.25;
+        const TITLE: f64 = 26.0;
+        let widest = self.y_ticks.iter().map(|(_, label)| text_width(label, TEXT * LARGER)).fold(0.0, f64::max);
+        let title = if self.y_title.is_empty() { 0.0 } else { TITLE };
+        MARGINS.0.max((widest + title + LABEL_GAP).round())
+    }
+}
+
+/// Between the labels of the upright axis and the plot, in pixels.
+const LABEL_GAP: f64 = 7.0;
+/// Between the plot and the labels below it: under the lowest label of the upright axis, where letters are larger, too.
+const BELOW: f64 = 9.0;
+
 /// Lays out a chart whose axes both run from 0 to 1 and returns its plane, with y upwards.
 pub(crate) fn framed(area: &DrawingArea<Canvas, Shift>, frame: &Frame<'_>) -> Drawn<Plane> {
-    let (left, top, right, bottom) = MARGINS;
+    framed_within(area, frame, MARGINS.0)
+}
+
+/// The same with so much room at its left.
+pub(crate) fn framed_within(area: &DrawingArea<Canvas, Shift>, frame: &Frame<'_>, left: f64) -> Drawn<Plane> {
+    let (_, top, right, bottom) = MARGINS;
     let (width, height) = area.dim_in_pixel();
     let mut chart = ChartBuilder::on(area)
         .margin_left(units(left))
@@ -182,12 +204,12 @@ pub(crate) fn framed(area: &DrawingArea<Canvas, Shift>, frame: &Frame<'_>) -> Dr
     let at_y = |y: f64| y0 + ((1.0 - y) * f64::from(plot_height)) as i32;
     let below = y0 + plot_height as i32;
     for (x, label) in frame.x_ticks {
-        area.draw(&Text::new(label.clone(), (at_x(*x), below + units(6.0)), text_style(HPos::Center, VPos::Top)))?;
+        area.draw(&Text::new(label.clone(), (at_x(*x), below + units(BELOW)), text_style(HPos::Center, VPos::Top)))?;
     }
     for (y, label) in frame.y_ticks {
-        area.draw(&Text::new(label.clone(), (x0 - units(7.0), at_y(*y)), text_style(HPos::Right, VPos::Center)))?;
+        area.draw(&Text::new(label.clone(), (x0 - units(LABEL_GAP), at_y(*y)), text_style(HPos::Right, VPos::Center)))?;
     }
-    let bottom_of_area = height as i32 - units(6.0);
+    let bottom_of_area = height as i32 - units(3.0);
     let (x_room, y_room) = (f64::from(plot_width) / f64::from(UNITS), f64::from(plot_height) / f64::from(UNITS));
     area.draw(&Text::new(
         fitting(frame.x_title, x_room),
@@ -204,7 +226,12 @@ pub(crate) fn framed(area: &DrawingArea<Canvas, Shift>, frame: &Frame<'_>) -> Dr
 
 /// Pixel position of a point of the unit plane on the page.
 pub(crate) fn page_position(x: f64, y: f64) -> (f64, f64) {
-    let (left, top, right, bottom) = MARGINS;
+    position_within(MARGINS.0, x, y)
+}
+
+/// The same in a frame with so much room at its left.
+pub(crate) fn position_within(left: f64, x: f64, y: f64) -> (f64, f64) {
+    let (_, top, right, bottom) = MARGINS;
     let (width, height) = (f64::from(PAGE.0) - left - right, f64::from(PAGE.1) - top - bottom);
     let round = |v: f64| (v * 10.0).round() / 10.0;
     (round(left + x * width), round(top + (1.0 - y) * height))

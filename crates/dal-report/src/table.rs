@@ -70,16 +70,34 @@ impl Entry {
 impl Table {
     /// The table in the page; a long one is folded away under its caption.
     pub(crate) fn html_folded(&self) -> Markup {
+        self.folded(self.html())
+    }
+
+    /// The same of [`html_stacked`](Self::html_stacked).
+    pub(crate) fn html_stacked_folded(&self) -> Markup {
+        self.folded(self.html_stacked())
+    }
+
+    fn folded(&self, shown: Markup) -> Markup {
         const LONG: usize = 30;
         if self.rows.len() <= LONG {
-            return self.html();
+            return shown;
         }
         let (name, _) = self.caption.split_once(':').unwrap_or((&self.caption, ""));
-        html! { details { summary { (name) " (" (self.rows.len()) " rows)" } (self.html()) } }
+        html! { details { summary { (name) " (" (self.rows.len()) " rows)" } (shown) } }
     }
 
     /// The table in the page, inside a region that scrolls by itself on narrow screens.
     pub(crate) fn html(&self) -> Markup {
+        self.html_as(false)
+    }
+
+    /// The same for a table of few rows: on a phone each row is a list, with the columns' names beside their cells.
+    pub(crate) fn html_stacked(&self) -> Markup {
+        self.html_as(true)
+    }
+
+    fn html_as(&self, stacked: bool) -> Markup {
         html! {
             // Not a caption element: that would be no wider than its table, which may be narrow.
             p.caption id={ (self.id) "-caption" } {
@@ -89,7 +107,7 @@ impl Table {
                 }
             }
             div.scroll tabindex="0" role="region" aria-labelledby={ (self.id) "-caption" } {
-                table.sortable id=(self.id) aria-labelledby={ (self.id) "-caption" } {
+                table.sortable.stacked[stacked] id=(self.id) aria-labelledby={ (self.id) "-caption" } {
                     thead {
                         tr {
                             @for (i, column) in self.columns.iter().enumerate() {
@@ -102,9 +120,11 @@ impl Table {
                             tr data-problem=[row.problem.as_deref()] data-s=[row.method] data-ratio=[row.ratio] {
                                 @for (i, cell) in row.cells.iter().enumerate() {
                                     @if i < self.n_labels {
-                                        th scope="row" data-v=[cell.value.map(brief)] class=[some(cell.class)] { (cell.text) }
+                                        th scope="row" data-v=[cell.value.map(brief)] data-l=[stacked.then(|| &self.columns[i])]
+                                            class=[some(cell.class)] { (cell.text) }
                                     } @else {
-                                        td data-v=[cell.value.map(brief)] class=[self.class_of(i, cell)] { (cell.text) }
+                                        td data-v=[cell.value.map(brief)] data-l=[stacked.then(|| &self.columns[i])]
+                                            class=[self.class_of(i, cell)] { (cell.text) }
                                     }
                                 }
                             }
@@ -259,6 +279,7 @@ mod tests {
         let latex = table().latex();
         assert!(latex.contains("\\caption{a\\_b \\& $<$c$>$}") && latex.contains("$\\gamma$ = 2 \\\\"), "{latex}");
         let html = table().html().into_string();
+        assert!(!html.contains("data-l") && table().html_stacked().into_string().contains("data-l=\"γ = 2\""));
         assert!(html.contains("a_b &amp; &lt;c&gt;") && html.contains("data-v=\"1.23457e-1\""), "{html}");
     }
 }

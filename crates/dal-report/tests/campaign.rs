@@ -40,6 +40,8 @@ fn full() -> CampaignData {
                 Estimate { rmse: 0.31, interval: Some((0.25, 0.42)) },
                 JudgedBy::NeverLearned { answered: 12, drawn: 13 },
             )),
+            deviations: Some(Estimate { rmse: 0.1, interval: Some((0.08, 0.14)) }),
+            off_by: Some(Estimate { rmse: 0.11, interval: Some((0.09, 0.16)) }),
             validated: Some(0.4),
             explained: Some(0.98),
             relative: Some(0.12),
@@ -58,7 +60,8 @@ fn full() -> CampaignData {
             .map(|i| Foretold {
                 id: i,
                 round: 1 + i as usize / 3,
-                uniform: i == 5,
+                uniform: i > 3,
+                audit: i == 5,
                 predicted: vec![1.0 + i as f64],
                 sd: vec![Some(0.1)],
                 measured: vec![1.1 + i as f64],
@@ -127,6 +130,7 @@ fn full() -> CampaignData {
             points: 23,
             by_state: (20, 3, 0),
             candidates: 23,
+            left_out: 0,
             remarks: String::new(),
         }],
         asked: vec![AskedRow {
@@ -168,8 +172,10 @@ fn everything_is_said_and_drawn() {
     let page = campaign_page(&full(), false);
     is_sound(&page);
     for words in [
-        "<li>deflection: 0.31\u{a0}mm (0.25 to 0.42\u{a0}mm)</li>",
-        "judged by 12 of 13 uniform points",
+        "<li>deflection: 0.31\u{a0}mm (0.25 to 0.42\u{a0}mm), off by 11\u{a0}% (9 to 16\u{a0}%), root mean square of the \
+         logarithm's errors; 99\u{a0}% of the variance of its logarithm explained</li>",
+        "Over the part of the space that has answers its root mean square error",
+        "judged by 12 of 13 uniform points that it never learned (the other one has no answer)",
         "most at load 10 to 100\u{a0}N (1.9 times as much)",
         "they lie at large load",
         "20\u{a0}% of the space was left out",
@@ -183,10 +189,56 @@ fn everything_is_said_and_drawn() {
     ] {
         assert!(page.contains(words), "{words}");
     }
+    // A part of the space has no answers, so that nothing is said of all of it.
+    assert!(!page.contains("the whole space"), "{page}");
+    let whole = campaign_page(&CampaignData { failures: vec![], ..full() }, false);
+    assert!(
+        whole.contains("Over the whole space its root mean square error") && whole.contains("over the whole space, by")
+    );
     assert_eq!(page.matches("<figure").count(), 7, "trend, foretold, points, spread, two curves, importance");
     assert!(!page.contains("connect-src") && !page.contains("p class=\"live"));
     let live = campaign_page(&full(), true);
     assert!(live.contains("connect-src 'self'") && live.contains("renew this page"));
+}
+
+/// The part of a page from one text to another behind it.
+fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
+    let rest = &page[page.find(from).unwrap_or_else(|| panic!("{from}"))..];
+    &rest[..rest.find(to).unwrap_or_else(|| panic!("{to}"))]
+}
+
+#[test]
+fn points_of_audits_stand_beside_those_of_rounds() {
+    let page = campaign_page(&full(), false);
+    let section = between(&page, "<h2 id=\"section-foretold\">", "<h2 id=\"section-points\">");
+    for words in [
+        "points of audits, which no model learns, as the model of 20 labels predicts them",
+        "of an audit, never learned, as predicted now</li>",
+        "held out of learning, as predicted when drawn</li>",
+        "<g data-s=\"4\"><g class=\"c4\">",
+    ] {
+        assert!(section.contains(words), "{words}: {section}");
+    }
+    assert!(page.contains("the largest miss at points never learned was point 5"));
+    let mut none = full();
+    none.foretold.retain(|of| !of.audit);
+    let page = campaign_page(&none, false);
+    let section = between(&page, "<h2 id=\"section-foretold\">", "<h2 id=\"section-points\">");
+    assert!(!section.contains("audit") && page.contains("the largest miss of the last round was point"), "{section}");
+}
+
+#[test]
+fn what_a_round_was_chosen_among_is_explained() {
+    let mut data = full();
+    data.candidates = 4096;
+    let page = campaign_page(&data, false);
+    assert!(!page.contains("“Chosen among”"), "a design compares nothing");
+    data.rounds.push(round(1, Picks::Best { by_spread: true }, 4, 0));
+    let page = campaign_page(&data, false);
+    let table = between(&page, "<table class=\"sortable stacked\" id=\"rounds\"", "</table>");
+    assert!(table.contains("data-l=\"chosen among\" class=\"none\">–<") && table.contains(">100<"), "{table}");
+    assert!(page.contains("begins with 4096 points (<code>candidates</code> in campaign.toml), fresh and random"));
+    assert!(page.contains("some of these are left out at random beforehand"));
 }
 
 #[test]
@@ -255,6 +307,7 @@ fn round(round: usize, picks: Picks, done: usize, failed: usize) -> RoundRow {
         points: done + failed,
         by_state: (done, failed, 0),
         candidates: 100,
+        left_out: 7,
         remarks: String::new(),
     }
 }
@@ -263,6 +316,8 @@ fn round(round: usize, picks: Picks, done: usize, failed: usize) -> RoundRow {
 fn validated() -> CampaignData {
     let mut data = full();
     data.errors[0].best = Some((Estimate { rmse: 0.4, interval: None }, JudgedBy::CrossValidation { n: 20 }));
+    data.errors[0].deviations = Some(Estimate { rmse: 0.02_f64.sqrt(), interval: None });
+    data.errors[0].off_by = Some(Estimate { rmse: 0.12, interval: None });
     data
 }
 
@@ -277,7 +332,7 @@ fn sentences_follow_the_rule() {
     for words in [
         "which lie where the model was least sure, so this is not the error over the whole space",
         "as a rule they are harder than the rest",
-        "deflection: 0.4\u{a0}mm, off by 12\u{a0}% (root mean square of the logarithm's errors); 98\u{a0}% of the variance of its \
+        "deflection: 0.4\u{a0}mm, off by 12\u{a0}%, root mean square of the logarithm's errors; 98\u{a0}% of the variance of its \
          logarithm explained",
     ] {
         assert!(best.contains(words), "{words}");
@@ -324,7 +379,7 @@ fn a_campaign_whose_rounds_fail_is_stuck() {
 fn a_direction_is_claimed_where_intervals_lie_apart() {
     let said = |then: (f64, (f64, f64)), now: Option<(f64, f64)>| {
         let mark = |n_labelled, value, interval| TrendMark { n_labelled, value, interval };
-        let mut data = full();
+        let mut data = CampaignData { failures: vec![], ..full() };
         let last = data.trend.last_mut().unwrap();
         last.drawn = vec![mark(20, then.0, Some(then.1)), mark(28, 0.2, now)];
         campaign_page(&data, false)
@@ -369,6 +424,8 @@ fn of_many_outputs_the_worst_are_named() {
         .map(|j| ErrorNow {
             output: Some(format!("y{j}")),
             explained: Some(0.9996 - 0.01 * f64::from(j)),
+            deviations: Some(Estimate { rmse: (0.0004 + 0.01 * f64::from(j)).sqrt(), interval: None }),
+            off_by: None,
             relative: None,
             log: false,
             ..data.errors[0].clone()
@@ -401,7 +458,7 @@ fn ends_are_told_as_they_are() {
         "a process is at work on this campaign",
         "No model is trained now; the next one will be 2 × 16",
         "not point for point, because a run labelled several points at a time",
-        "mean error over the whole space of the last 5 models, from all their draws: 0.181 (0.15 to 0.25)",
+        "mean error of the last 5 models there, from all their draws: 0.181 (0.15 to 0.25)",
         "<p>Nothing was asked for yet.</p>",
     ] {
         assert!(page.contains(words), "{words}");

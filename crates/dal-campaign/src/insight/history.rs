@@ -4,10 +4,14 @@ use ndarray::ArrayView1;
 use serde::Serialize;
 
 use super::axes::{Axis, AxisKind, Shown};
+use crate::draw::predictions;
+use crate::error::CampaignError;
 use crate::estimate::{Estimated, in_deviations, mean_answer};
 use crate::feasible::larger_share;
 use crate::folder::Folder;
+use crate::model::Model;
 use crate::state::{Part, Point, Status};
+use crate::words::Predicted;
 
 /// Standard errors by which failed and answered points must differ in an input.
 const ERRORS: f64 = 2.5;
@@ -43,7 +47,7 @@ pub enum Failing {
     },
 }
 
-/// An answered point that a model predicted before it learned it.
+/// An answered point with what a model that has not learned it says there.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Foretold {
     /// Its number.
@@ -52,6 +56,8 @@ pub struct Foretold {
     pub round: usize,
     /// Whether it stands for the whole domain: held out, or of an audit.
     pub uniform: bool,
+    /// Whether it is of an audit, whose points no model learns; the others were predicted when they were drawn.
+    pub audit: bool,
     /// Of each shown output what was predicted, in its unit.
     pub predicted: Vec<f64>,
     /// Of each shown output the members' standard deviation; none of the mean of all.
@@ -184,32 +190,54 @@ fn larger(bad: &[f64], good: &[f64]) -> Option<Failing> {
     ((share - 0.5).abs() > ERRORS * chance).then_some(Failing::Larger { share })
 }
 
+/// An answered point as a model predicted it, in the shown outputs.
+fn compared(shown: &[Shown], point: &Point, round: usize, predicted: &Predicted) -> Option<Foretold> {
+    let answer = mean_answer(&point.answers)?;
+    let value = |of: &[f64]| -> Vec<f64> {
+        shown.iter().map(|shown| shown.back(shown.learned(ArrayView1::from(of)))).collect()
+    };
+    Some(Foretold {
+        id: point.id,
+        round,
+        uniform: point.part != Part::Learned,
+        audit: point.part == Part::Audit,
+        predicted: value(&predicted.mean),
+        sd: shown.iter().map(|shown| predicted.sd.get(shown.output?).copied()).collect(),
+        measured: value(&answer),
+    })
+}
+
 pub(crate) fn foretold(folder: &Folder, shown: &[Shown]) -> Vec<Foretold> {
     let state = folder.state();
     let mut found = Vec::new();
     for round in state.rounds() {
-        for drawn in round.all() {
-            let Some(predicted) = &drawn.predicted else { continue };
-            let Some(point) = state.point(drawn.id) else { continue };
-            let Some(answer) = mean_answer(&point.answers) else { continue };
-            let value = |of: &[f64]| -> Vec<f64> {
-                shown.iter().map(|shown| shown.back(shown.learned(ArrayView1::from(of)))).collect()
-            };
-            found.push(Foretold {
-                id: drawn.id,
-                round: round.round,
-                uniform: point.part != Part::Learned,
-                predicted: value(&predicted.mean),
-                sd: shown.iter().map(|shown| predicted.sd.get(shown.output?).copied()).collect(),
-                measured: value(&answer),
-            });
-        }
+        found.extend(round.all().filter_map(|drawn| {
+            compared(shown, state.point(drawn.id)?, round.round, drawn.predicted.as_ref()?).filter(|of| !of.audit)
+        }));
     }
     found
 }
 
+/// The answered points of audits as a model predicts them. Nothing predicted them when they were drawn, but no model
+/// learns them, so that each may say what it thinks of them at any time.
+pub(crate) fn audited(folder: &Folder, model: &Model, shown: &[Shown]) -> Result<Vec<Foretold>, CampaignError> {
+    let is_judge = |point: &&Point| point.part == Part::Audit && !point.answers.is_empty();
+    let judges = folder.state().points().filter(is_judge);
+    let placed: Vec<(&Point, usize, &[f64])> =
+        judges.filter_map(|point| Some((point, point.drawn?.0, point.unit.as_deref()?))).collect();
+    if placed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let x = folder.subject().array(placed.iter().map(|(_, _, unit)| *unit));
+    let predicted = predictions(&*model.surrogate, &x)?;
+    let of = |((point, round, _), predicted): (&(&Point, usize, &[f64]), &Predicted)| {
+        compared(shown, point, *round, predicted)
+    };
+    Ok(placed.iter().zip(&predicted).filter_map(of).collect())
+}
+
 pub(crate) fn trend(folder: &Folder, shown: &[Shown]) -> Vec<TrendEntry> {
-    let estimates = folder.estimates();
+    let estimates = folder.estimates_of(&|j| shown.iter().any(|shown| shown.output == Some(j)));
     let spread = folder.spread();
     let state = folder.state();
     let rounds = state.rounds().iter().filter(|round| round.is_chosen());

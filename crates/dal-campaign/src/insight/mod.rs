@@ -34,7 +34,8 @@ pub struct History {
     pub points: Vec<PlacedPoint>,
     /// Of each input how failed points differ from answered ones; none where nothing can be said.
     pub failing: Vec<Option<Failing>>,
-    /// Answered points that a model predicted before it learned them, in the order in which they were drawn.
+    /// Answered points that a model predicted before it learned them, in the order in which they were drawn; without
+    /// those of audits, which are drawn without a model ([`Folder::audited_points`]).
     pub foretold: Vec<Foretold>,
     /// Errors round by round.
     pub trend: Vec<TrendEntry>,
@@ -57,6 +58,15 @@ impl Folder {
             inputs,
             shown,
         }
+    }
+
+    /// The answered points of audits, which no model learns, as this model predicts them: they stand beside
+    /// [`History::foretold`].
+    ///
+    /// # Errors
+    /// A model that cannot predict.
+    pub fn audited_points(&self, model: &Model) -> Result<Vec<Foretold>, CampaignError> {
+        history::audited(self, model, &axes::shown(self.subject(), MOST_SHOWN))
     }
 
     /// Of each output whether all answers so far are equal, of which there must be two.

@@ -8,7 +8,9 @@ use super::data::{CampaignData, Foretold, Input, Map, Output, Place, Trend, Tren
 use super::scale::{Scale, bin_in_words, input_title, output_title, titled, value_in_words, with_unit};
 use crate::canvas::{Canvas, Role};
 use crate::figure::{Figure, SeriesStops, Stops};
-use crate::plot::{Drawn, Frame, LINE, Plane, canvas_with, draw_mark, fill, framed, page_position, stroke, units};
+use crate::plot::{
+    Drawn, Frame, LINE, Plane, canvas_with, draw_mark, fill, framed_within, position_within, stroke, units,
+};
 use crate::style::dash;
 use crate::text::typeset as number;
 
@@ -17,17 +19,47 @@ pub(crate) const MOST_POINTS: usize = 500;
 /// The share of a map's width that its cells take; the rest is for the scale of shades.
 const MAP_WIDTH: f64 = 0.86;
 
-/// The series of errors over labels: style and name.
-pub(crate) const TREND_SERIES: [(usize, &str); 4] = [
-    (1, "in cross-validation, at points asked for"),
-    (2, "of each round's own points, before they were learned"),
-    (3, "over the whole space, by the draws of a round"),
-    (4, "over the whole space, by points never learned"),
+/// Styles of the series of errors over labels.
+pub(crate) const TREND_STYLES: [usize; 4] = [1, 2, 3, 4];
+
+/// Names of these series; some are over what is meant by the space.
+pub(crate) fn trend_names(scope: &str) -> [String; 4] {
+    [
+        "in cross-validation, at points asked for".into(),
+        "of each round's own points, before they were learned".into(),
+        format!("over {scope}, by the draws of a round"),
+        format!("over {scope}, by points never learned"),
+    ]
+}
+
+/// The series of predicted against measured: points that were learned since, and those that no model learns.
+pub(crate) const FORETOLD_SERIES: [(usize, &str); 4] = [
+    (0, "earlier rounds"),
+    (1, "the last round"),
+    (2, "held out of learning, as predicted when drawn"),
+    (4, "of an audit, never learned, as predicted now"),
 ];
 
-/// The series of predicted against measured.
-pub(crate) const FORETOLD_SERIES: [(usize, &str); 3] =
-    [(0, "earlier rounds"), (1, "the last round"), (4, "points never learned")];
+/// The style of a point among these; `last` is the last round whose points are learned.
+pub(crate) fn foretold_style(p: &Foretold, last: Option<usize>) -> usize {
+    let place = match (p.audit, p.uniform) {
+        (true, _) => 3,
+        (false, true) => 2,
+        (false, false) if Some(p.round) == last => 1,
+        (false, false) => 0,
+    };
+    FORETOLD_SERIES[place].0
+}
+
+/// The last round whose points are learned.
+pub(crate) fn last_learned<'a>(points: impl IntoIterator<Item = &'a Foretold>) -> Option<usize> {
+    points.into_iter().filter(|p| !p.uniform).map(|p| p.round).max()
+}
+
+/// The points that a picture of predicted against measured draws: the newest.
+pub(crate) fn newest(points: &[Foretold]) -> &[Foretold] {
+    &points[points.len().saturating_sub(MOST_POINTS)..]
+}
 
 /// A figure that has one drawing for page and file.
 pub(crate) fn figure(
@@ -50,17 +82,17 @@ pub(crate) struct Mark {
     pub(crate) value: String,
 }
 
-/// Stops of single marks, from left to right.
-pub(crate) fn stops_of(mut marks: Vec<Mark>, series: &[(usize, String)]) -> Stops {
+/// Stops of single marks, from left to right, in a frame with so much room at its left.
+pub(crate) fn stops_of(left: f64, mut marks: Vec<Mark>, series: &[(usize, String)]) -> Stops {
     marks.sort_by(|a, b| a.at.0.total_cmp(&b.at.0));
     let of = |(style, name): &(usize, String)| SeriesStops {
         i: *style,
         n: name.clone(),
-        y: marks.iter().map(|m| (m.series == *style).then(|| page_position(0.0, m.at.1).1)).collect(),
+        y: marks.iter().map(|m| (m.series == *style).then(|| position_within(left, 0.0, m.at.1).1)).collect(),
         v: marks.iter().map(|m| if m.series == *style { m.value.clone() } else { String::new() }).collect(),
     };
     Stops {
-        x: marks.iter().map(|m| page_position(m.at.0, 0.0).0).collect(),
+        x: marks.iter().map(|m| position_within(left, m.at.0, 0.0).0).collect(),
         l: marks.iter().map(|m| m.label.clone()).collect(),
         s: series.iter().map(of).filter(|s| s.v.iter().any(|v| !v.is_empty())).collect(),
     }
@@ -77,7 +109,8 @@ pub(crate) fn estimate_in_words(value: f64, interval: Option<(f64, f64)>, unit: 
 }
 
 /// Errors over labels of an output, or of all together.
-pub(crate) fn trend(of: &Trend, output: Option<&Output>, id: String) -> Option<Figure> {
+pub(crate) fn trend(of: &Trend, output: Option<&Output>, scope: &str, id: String) -> Option<Figure> {
+    let names = trend_names(scope);
     let series = [&of.validated, &of.foretold, &of.drawn, &of.never_learned];
     let (name, unit) = output.map_or(("all outputs", "standard deviations"), |o| (o.name.as_str(), o.unit.as_str()));
     let marks = || series.iter().flat_map(|marks| marks.iter());
@@ -92,9 +125,10 @@ pub(crate) fn trend(of: &Trend, output: Option<&Output>, id: String) -> Option<F
     let x_ticks: Vec<(f64, String)> = x_ticks.into_iter().filter(|(_, label)| !label.contains('.')).collect();
     let title = titled("error", unit);
     let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: &title, y_axis: true };
+    let left = frame.room();
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
-        let plane = framed(area, &frame)?;
-        for ((style, _), marks) in TREND_SERIES.iter().zip(series) {
+        let plane = framed_within(area, &frame, left)?;
+        for (style, marks) in TREND_STYLES.iter().zip(series) {
             let at = |m: &TrendMark| (x.at(m.n_labelled as f64), y.at(m.value));
             let role = Role::Series(*style);
             let drawn: Vec<&TrendMark> = marks.iter().filter(|m| m.value > 0.0).collect();
@@ -116,16 +150,20 @@ pub(crate) fn trend(of: &Trend, output: Option<&Output>, id: String) -> Option<F
     };
     let of_label = |marks: &[TrendMark], n: usize| marks.iter().rev().find(|m| m.n_labelled == n).copied();
     let stops = Stops {
-        x: labels.iter().map(|n| page_position(x.at(*n as f64), 0.0).0).collect(),
+        x: labels.iter().map(|n| position_within(left, x.at(*n as f64), 0.0).0).collect(),
         l: labels.iter().map(|n| format!("{n} labels")).collect(),
-        s: TREND_SERIES
+        s: TREND_STYLES
             .iter()
+            .zip(&names)
             .zip(series)
             .filter(|(_, marks)| !marks.is_empty())
             .map(|((style, name), marks)| SeriesStops {
                 i: *style,
-                n: (*name).into(),
-                y: labels.iter().map(|n| of_label(marks, *n).map(|m| page_position(0.0, y.at(m.value)).1)).collect(),
+                n: name.clone(),
+                y: labels
+                    .iter()
+                    .map(|n| of_label(marks, *n).map(|m| position_within(left, 0.0, y.at(m.value)).1))
+                    .collect(),
                 v: labels
                     .iter()
                     .map(|n| {
@@ -135,10 +173,10 @@ pub(crate) fn trend(of: &Trend, output: Option<&Output>, id: String) -> Option<F
             })
             .collect(),
     };
-    let said: Vec<String> = TREND_SERIES
+    let said: Vec<String> = names
         .iter()
         .zip(series)
-        .filter_map(|((_, series), marks)| {
+        .filter_map(|(series, marks)| {
             let (first, last) = (marks.first()?, marks.last()?);
             let now = estimate_in_words(last.value, last.interval, unit);
             Some(match marks.len() {
@@ -156,27 +194,22 @@ pub(crate) fn trend(of: &Trend, output: Option<&Output>, id: String) -> Option<F
     figure(id, format!("Error over labels: {name}"), alt, stops, draw)
 }
 
-/// Predictions that were made before learning, against what was measured, of one shown output.
+/// Predictions of models that had not learned the points, against what was measured, of one shown output.
 pub(crate) fn foretold(points: &[Foretold], output: &Output, k: usize, id: String) -> Option<Figure> {
-    let shown: Vec<&Foretold> = points[points.len().saturating_sub(MOST_POINTS)..]
-        .iter()
-        .filter(|p| p.measured[k].is_finite() && p.predicted[k].is_finite())
-        .collect();
-    let last = shown.iter().filter(|p| !p.uniform).map(|p| p.round).max();
-    let style_of = |p: &Foretold| match p.uniform {
-        true => FORETOLD_SERIES[2].0,
-        false if Some(p.round) == last => FORETOLD_SERIES[1].0,
-        false => FORETOLD_SERIES[0].0,
-    };
+    let shown: Vec<&Foretold> =
+        newest(points).iter().filter(|p| p.measured[k].is_finite() && p.predicted[k].is_finite()).collect();
+    let last = last_learned(shown.iter().copied());
+    let style_of = |p: &Foretold| foretold_style(p, last);
     let values = || shown.iter().flat_map(|p| [p.measured[k], p.predicted[k]]);
     let log = output.log && values().all(|v| v > 0.0);
     let scale = Scale::of_values(values(), log)?;
     let ticks = scale.ticks();
-    let (x_title, y_title) = (format!("measured: {}", output_title(output)), "predicted before learning".to_owned());
+    let (x_title, y_title) = (format!("measured: {}", output_title(output)), "predicted".to_owned());
     let frame = Frame { x_ticks: &ticks, y_ticks: &ticks, x_title: &x_title, y_title: &y_title, y_axis: true };
+    let left = frame.room();
     let at = |p: &Foretold| (scale.at(p.measured[k]), scale.at(p.predicted[k]));
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
-        let plane = framed(area, &frame)?;
+        let plane = framed_within(area, &frame, left)?;
         plane.draw(&PathElement::new([(0.0, 0.0), (1.0, 1.0)], stroke(Role::Ink, 1.0)))?;
         for (style, _) in FORETOLD_SERIES {
             canvas.series(Some(style), &[]);
@@ -204,10 +237,10 @@ pub(crate) fn foretold(points: &[Foretold], output: &Output, k: usize, id: Strin
         ),
     });
     let series: Vec<(usize, String)> = FORETOLD_SERIES.iter().map(|(style, name)| (*style, (*name).into())).collect();
-    let stops = stops_of(marks.collect(), &series);
+    let stops = stops_of(left, marks.collect(), &series);
     let title = format!("Predicted against measured: {}", output.name);
     let alt = format!(
-        "{} of {}: to the right what was measured, upwards what the model said before it learned the point; the line is \
+        "{} of {}: to the right what was measured, upwards what a model said that had not learned the point; the line is \
          where both agree. Bars are one standard deviation of the ensemble.",
         crate::text::count(shown.len(), "point"),
         output_title(output)
@@ -271,6 +304,7 @@ pub(crate) fn places(data: &CampaignData, pair: (usize, Option<usize>), id: Stri
     let (x_title, y_title) = (input_title(across), input_title(up));
     let (x_ticks, y_ticks) = (x.ticks(), y.ticks_upwards());
     let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: &x_title, y_title: &y_title, y_axis: true };
+    let left = frame.room();
     let at = |p: &Place| {
         let height = pair.1.map_or(p.id as f64, |up| p.at[up]);
         let px = x.at(p.at[pair.0] + jitter(across, p.id, 0.618_033_988_75));
@@ -279,7 +313,7 @@ pub(crate) fn places(data: &CampaignData, pair: (usize, Option<usize>), id: Stri
     };
     let style_of = |p: &Place| styles.iter().find(|(_, state)| *state == p.state).map_or(0, |(style, _)| *style);
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
-        let plane = framed(area, &frame)?;
+        let plane = framed_within(area, &frame, left)?;
         for (style, state) in &styles {
             canvas.series(Some(*style), &[]);
             for p in points.iter().filter(|p| p.state == *state) {
@@ -309,7 +343,7 @@ pub(crate) fn places(data: &CampaignData, pair: (usize, Option<usize>), id: Stri
             None => format!("{} {}", across.name, value_in_words(across, p.at[pair.0])),
         },
     });
-    let stops = stops_of(marks.collect(), &styles);
+    let stops = stops_of(left, marks.collect(), &styles);
     let counts: Vec<String> = styles
         .iter()
         .map(|(style, state)| format!("{} {state}", points.iter().filter(|p| style_of(p) == *style).count()))
@@ -343,10 +377,11 @@ pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -
     let x_title = input_title(across);
     let y_title = map.up.map_or(String::new(), |up| input_title(&data.inputs[up]));
     let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: &x_title, y_title: &y_title, y_axis: true };
+    let left = frame.room();
     let role = Role::Series(1);
     let shade = |value: f64| 0.08 + 0.84 * if most > least { (value - least) / (most - least) } else { 0.5 };
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
-        let plane = framed(area, &frame)?;
+        let plane = framed_within(area, &frame, left)?;
         canvas.series(Some(1), &[]);
         // Nothing of the grid and its axis shows under and beside the map.
         plane.draw(&Rectangle::new([(0.004, 0.004), (1.0, 1.0)], fill(Role::Paper, 1.0)))?;
@@ -403,7 +438,7 @@ pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -
         "How far the members of the ensemble lie apart, in standard deviations of the outputs, averaged over the other \
          inputs; darker is more.{most_words}"
     );
-    figure(id, title, alt, stops_of(marks, &[(1, "spread".into())]), draw)
+    figure(id, title, alt, stops_of(left, marks, &[(1, "spread".into())]), draw)
 }
 
 /// A number beside the shades of a map.
@@ -415,7 +450,44 @@ fn scale_label(plane: &Plane, at: (f64, f64), text: &str) -> Drawn<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::bar_ends;
+    use super::*;
+    use crate::campaign::data::InputKind;
+    use crate::canvas::{Horizontal, Shape, text_width};
+
+    #[test]
+    fn names_of_levels_stand_beside_the_title_of_their_axis() {
+        let levels = InputKind::Levels { names: vec!["austenitic steel".into(), "oak".into()] };
+        let number = InputKind::Number { low: 0.0, high: 1.0, log: false };
+        let input = |name: &str, kind| Input { name: name.into(), unit: String::new(), kind: Some(kind) };
+        let data = CampaignData {
+            inputs: vec![input("load", number), input("material", levels)],
+            points: vec![Place { id: 1, at: vec![0.5, 1.0], state: "done".into() }],
+            ..CampaignData::default()
+        };
+        let drawn = places(&data, (0, Some(1)), "points".into()).unwrap();
+        let shapes = || drawn.on_page.groups.iter().flat_map(|group| &group.drawn).map(|drawn| &drawn.shape);
+        // On a phone letters are larger, and a reader's face may be wider.
+        const LARGER: f64 = 1.2;
+        let title = shapes().find_map(|shape| match shape {
+            Shape::Text { at, size, text, rotate: 270, .. } if text == "material" => Some(at.0 + size / 2.0 * LARGER),
+            _ => None,
+        });
+        let names: Vec<f64> = shapes()
+            .filter_map(|shape| match shape {
+                Shape::Text { at, size, text, horizontal: Horizontal::End, .. } => {
+                    Some(at.0 - LARGER * text_width(text, *size))
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(names.len() == 2 && names.iter().all(|left| *left > title.unwrap()), "{title:?} {names:?}");
+        // What is read off lies where it is drawn.
+        let circle = shapes().find_map(|shape| match shape {
+            Shape::Circle { centre, .. } => Some(centre.0),
+            _ => None,
+        });
+        assert!((circle.unwrap() - drawn.stops.x[0]).abs() < 0.2, "{circle:?} {:?}", drawn.stops.x);
+    }
 
     #[test]
     fn bars_of_a_logarithmic_axis_stay_above_zero() {

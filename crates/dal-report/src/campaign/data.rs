@@ -161,6 +161,11 @@ pub struct ErrorNow {
     pub unit: String,
     /// The best estimate that there is.
     pub best: Option<(Estimate, JudgedBy)>,
+    /// The same in standard deviations of the output, of its logarithm where it is learned as such: 1 is no better than
+    /// always saying the mean.
+    pub deviations: Option<Estimate>,
+    /// For an output that is learned as its logarithm: the same as a root mean square relative error, a share.
+    pub off_by: Option<Estimate>,
     /// The error in cross-validation.
     pub validated: Option<f64>,
     /// The share of the variance that is explained there, of the logarithm for an output that is learned as such.
@@ -197,15 +202,17 @@ pub struct Trend {
     pub never_learned: Vec<TrendMark>,
 }
 
-/// A point that was predicted before it was learned.
+/// A point that was predicted by a model that had not learned it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Foretold {
     /// Its number.
     pub id: u64,
     /// Its round.
     pub round: usize,
-    /// Whether it stands for the whole space.
+    /// Whether it stands for the whole space: no model learns it.
     pub uniform: bool,
+    /// Whether it is of an audit: the present model predicts it; the others were predicted when they were drawn.
+    pub audit: bool,
     /// Of each shown output the prediction.
     pub predicted: Vec<f64>,
     /// Of each shown output the members' standard deviation.
@@ -328,7 +335,7 @@ pub struct Map {
 /// Where the members disagree, in standard deviations of the outputs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unsure {
-    /// The mean over the space.
+    /// The mean over the space, without what was left out.
     pub overall: f64,
     /// Share of the space that was left out because points rather fail there.
     pub left_out: f64,
@@ -405,8 +412,10 @@ pub struct RoundRow {
     pub points: usize,
     /// Of these with an answer, failed, and without an answer yet.
     pub by_state: (usize, usize, usize),
-    /// Candidates that it was chosen among.
+    /// Points that its rule compared to choose these; as many as it has points where nothing was compared.
     pub candidates: usize,
+    /// Points that were left out before, because they lie near failed ones.
+    pub left_out: usize,
     /// Remarks: what was held fixed, what was left out.
     pub remarks: String,
 }
@@ -463,6 +472,10 @@ pub struct CampaignData {
     pub version: String,
     /// When the page was made; empty if not told.
     pub made: String,
+    /// What errors speak of, in words: "the part of the space where the constraints hold"; empty for all of the space.
+    pub domain: String,
+    /// Candidates that a rule compares in each round; 0 where it is not known.
+    pub candidates: usize,
     /// Inputs.
     pub inputs: Vec<Input>,
     /// Shown outputs.
@@ -494,7 +507,7 @@ pub struct CampaignData {
     pub noise: Vec<(String, f64)>,
     /// Of each shown output, then of all together.
     pub trend: Vec<Trend>,
-    /// Points that were predicted before they were learned.
+    /// Points that were predicted by models that had not learned them.
     pub foretold: Vec<Foretold>,
     /// Every point.
     pub points: Vec<Place>,
@@ -549,6 +562,20 @@ impl CampaignData {
         let by_others =
             |of: &ErrorNow| matches!(of.best, Some((_, by)) if !matches!(by, JudgedBy::CrossValidation { .. }));
         self.errors.iter().any(by_others)
+    }
+
+    /// The space that is meant, in words.
+    pub(crate) fn space(&self) -> &str {
+        if self.domain.is_empty() { "the whole space" } else { &self.domain }
+    }
+
+    /// What an error by points that stand for the space speaks of, in words: without the part in which points fail.
+    pub fn scope(&self) -> String {
+        match (self.failures.is_empty(), self.domain.is_empty()) {
+            (true, _) => self.space().to_owned(),
+            (false, true) => "the part of the space that has answers".to_owned(),
+            (false, false) => format!("{}, as far as there are answers", self.domain),
+        }
     }
 
     /// How the rounds' points were picked; of several rules the one that says least.

@@ -9,7 +9,9 @@ use super::data::{Curve, Input, InputKind, Output, Ranged};
 use super::scale::{Scale, input_title, output_title, value_in_words, with_unit};
 use crate::canvas::{Canvas, Role, text_width};
 use crate::figure::Figure;
-use crate::plot::{Drawn, Frame, LINE, MARGINS, PAGE, TEXT, draw_mark, fill, fitting, framed, stroke, text_style};
+use crate::plot::{
+    Drawn, Frame, LINE, MARGINS, PAGE, TEXT, draw_mark, fill, fitting, framed, framed_within, stroke, text_style,
+};
 use crate::text::typeset as number;
 
 /// How an output depends on an input. Curves of one output share an axis, so that slopes can be compared.
@@ -21,12 +23,13 @@ pub(crate) fn dependence(curve: &Curve, axis: &[&Curve], input: &Input, output: 
     let (x_ticks, y_ticks) = (x.ticks(), y.ticks());
     let (x_title, y_title) = (input_title(input), output_title(output));
     let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: &x_title, y_title: &y_title, y_axis: true };
+    let left = frame.room();
     let is_number = matches!(input.kind, Some(InputKind::Number { .. }));
     let at = |k: usize, values: &[f64]| (x.at(curve.x[k]), y.at(values[k]));
     let n = curve.x.len();
     let role = Role::Series(1);
     let draw = |canvas: &Canvas, area: &DrawingArea<Canvas, Shift>| -> Drawn<()> {
-        let plane = framed(area, &frame)?;
+        let plane = framed_within(area, &frame, left)?;
         canvas.series(Some(1), &[]);
         if is_number {
             let band: Vec<_> =
@@ -55,7 +58,7 @@ pub(crate) fn dependence(curve: &Curve, axis: &[&Curve], input: &Input, output: 
             number(curve.high[k])
         ),
     });
-    let stops = stops_of(marks.collect(), &[(1, output.name.clone())]);
+    let stops = stops_of(left, marks.collect(), &[(1, output.name.clone())]);
     let (first, last) = (*curve.mean.first()?, *curve.mean.last()?);
     let alt = format!(
         "Mean of {} over the space with {} held: {} at {}, {} at {}; the band is where the members' own means lie.",
@@ -81,7 +84,7 @@ pub(crate) fn importance(
     let n = order.len();
     let names: f64 = order.iter().map(|i| text_width(&inputs[*i].name, TEXT)).fold(0.0, f64::max);
     let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
-    let left = ((1.1 * names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.5);
+    let left = ((1.1 * names + 8.0 - MARGINS.0) / plot_width).clamp(0.02, 0.5);
     let at_x = |v: f64| left + (1.0 - left) * v.clamp(0.0, 1.0);
     let x_ticks: Vec<(f64, String)> =
         [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].iter().map(|v| (at_x(*v), format!("{:.0} %", 100.0 * v))).collect();
@@ -131,7 +134,7 @@ pub(crate) fn importance(
             });
         }
     }
-    let stops = stops_of(marks, &[(1, "with others".into()), (2, "by itself".into())]);
+    let stops = stops_of(MARGINS.0, marks, &[(1, "with others".into()), (2, "by itself".into())]);
     let said: Vec<String> =
         order.iter().take(3).map(|i| format!("{} {}", inputs[*i].name, percent(&shares[*i].1))).collect();
     let alt = format!(

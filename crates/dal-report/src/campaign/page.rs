@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::data::{CampaignData, JudgedBy, ModelData, Picks, RoundKind};
+use super::data::{CampaignData, JudgedBy, ModelData, Picks, RoundKind, Trend};
 use super::words::{answers, failing_in_words};
 use super::{charts, effects, tables};
 use crate::error::ReportError;
@@ -221,23 +221,18 @@ fn errors(data: &CampaignData) -> Markup {
         if k == data.outputs.len() && data.n_outputs == 1 {
             continue;
         }
-        trends.extend(charts::trend(of, data.outputs.get(k), format!("trend-{k}")));
+        trends.extend(charts::trend(of, data.outputs.get(k), &data.scope(), format!("trend-{k}")));
     }
-    let used = |style: usize| {
-        data.trend.iter().any(|t| {
-            let series = [&t.validated, &t.foretold, &t.drawn, &t.never_learned];
-            charts::TREND_SERIES.iter().zip(series).any(|((s, _), marks)| *s == style && !marks.is_empty())
-        })
+    let used = |place: usize| {
+        let series = |t: &Trend| [&t.validated, &t.foretold, &t.drawn, &t.never_learned][place].is_empty();
+        !data.trend.iter().all(series)
     };
-    let legend: Vec<(usize, String)> = charts::TREND_SERIES
-        .iter()
-        .filter(|(style, _)| used(*style))
-        .map(|(style, name)| (*style, (*name).to_owned()))
-        .collect();
+    let names = charts::TREND_STYLES.into_iter().zip(charts::trend_names(&data.scope())).enumerate();
+    let legend: Vec<(usize, String)> = names.filter(|(place, _)| used(*place)).map(|(_, of)| of).collect();
     let has_intervals = data.errors.iter().any(|of| of.best.is_some_and(|(estimate, _)| estimate.interval.is_some()));
     html! {
         @if data.errors.iter().all(|of| of.best.is_none()) { p { "No error is known yet." } }
-        @else { (tables::errors(data).html()) }
+        @else { (tables::errors(data).html_stacked()) }
         (of_many(data))
         @match data.errors.iter().find_map(|of| of.best) {
             Some((_, JudgedBy::CrossValidation { .. })) => p {
@@ -291,23 +286,24 @@ fn foretold(data: &CampaignData) -> Markup {
         .enumerate()
         .filter_map(|(k, output)| charts::foretold(&data.foretold, output, k, format!("foretold-{k}")))
         .collect();
-    let last = data.foretold.iter().filter(|p| !p.uniform).map(|p| p.round).max();
-    let is = |style: usize| {
-        data.foretold.iter().any(|p| match style {
-            0 => !p.uniform && Some(p.round) != last,
-            1 => !p.uniform && Some(p.round) == last,
-            _ => p.uniform,
-        })
-    };
+    let newest = charts::newest(&data.foretold);
+    let last = charts::last_learned(newest);
+    let audited = newest.iter().any(|p| p.audit);
     let legend: Vec<(usize, String)> = charts::FORETOLD_SERIES
         .iter()
-        .filter(|(style, _)| is(*style))
+        .filter(|(style, _)| newest.iter().any(|p| charts::foretold_style(p, last) == *style))
         .map(|(style, name)| (*style, (*name).to_owned()))
         .collect();
     html! {
         @if drawn.is_empty() { p { "No point was predicted before it was measured yet." } }
         @else {
-            p { "Each point as the model of that round predicted it before it was measured, so nothing here was fitted. "
+            p { "Each point as the model of that round predicted it before it was measured"
+                @if audited {
+                    "; points of audits, which no model learns, as the "
+                    @if let Some(model) = &data.model { "model of " (model.n_labelled) " labels" } @else { "newest model" }
+                    " predicts them"
+                }
+                ". So nothing here was fitted. "
                 (harder(data.picked()))
                 " Bars are one standard deviation of the ensemble"
                 @if data.outputs.iter().any(|output| output.log) { ", on a logarithmic axis those of a log-normal law of that deviation" }
@@ -424,10 +420,19 @@ fn unsure(data: &CampaignData) -> Markup {
                 p.soft { "Maps are drawn over the " (model.order.len() - not_mapped.len()) " inputs that matter most, of "
                     (model.order.len()) "; not drawn: " (list(&not_mapped)) "." }
             }
-            (tables::unsure(data, unsure).html())
+            (tables::unsure(data, unsure).html_stacked())
             (figures(&maps, Sign::Bar, &[]))
         }
     })
+}
+
+/// What a model is asked over, whether there are answers or not.
+fn all_of_it(data: &CampaignData) -> String {
+    match (data.failures.is_empty(), data.domain.is_empty()) {
+        (true, _) => data.space().to_owned(),
+        (false, true) => "all of the space (points that would fail, too)".to_owned(),
+        (false, false) => format!("{} (points that would fail, too)", data.domain),
+    }
 }
 
 fn dependence(data: &CampaignData) -> Markup {
@@ -451,8 +456,8 @@ fn dependence(data: &CampaignData) -> Markup {
         let others: Vec<String> = model.order.iter().skip(each).map(|i| data.inputs[*i].name.clone()).collect();
         html! {
             @if !constant.is_empty() { p { "Constant so far, so not drawn: " (list(&constant)) "." } }
-            p { "Each curve is the model's mean over the whole space with one input held (partial dependence); the band is where the members'
-                own curves lie. All curves of an output share one axis, so that steep means important."
+            p { "Each curve is the model's mean over " (all_of_it(data)) " with one input held (partial dependence); the
+                band is where the members' own curves lie. All curves of an output share one axis, so that steep means important."
                 @if !logs.is_empty() { " Of " (list(&logs)) " it is the mean of the logarithm." }
                 " A mean hides what inputs do together: the next section says how much that is."
             }
@@ -489,7 +494,7 @@ fn importance(data: &CampaignData) -> Markup {
         let equal: Vec<String> = data.outputs.iter().filter(|o| o.constant).map(|o| o.name.clone()).collect();
         let others: Vec<String> = model.order.iter().skip(MOST_BARS).map(|i| data.inputs[*i].name.clone()).collect();
         html! {
-            p { "Sobol's indices of the model over the space: if an input alone were known exactly, the variance of the output would fall by
+            p { "Sobol's indices of the model over " (all_of_it(data)) ": if an input alone were known exactly, the variance of the output would fall by
                 the lower bar; the upper bar adds what the input does together with others. They are the model's, so they are as good as it
                 is: whiskers go from the smallest to the largest that a member of the ensemble gives by itself."
                 @if model.dependent_inputs {
@@ -509,6 +514,30 @@ fn importance(data: &CampaignData) -> Markup {
     })
 }
 
+/// What the number of points is that a round was chosen among.
+fn compared(data: &CampaignData) -> Option<String> {
+    let chosen =
+        data.rounds.iter().any(|round| matches!(round.kind, RoundKind::Rule(_)) && round.candidates > round.points);
+    let thinned = data.rounds.iter().any(|round| round.left_out > 0);
+    let usual = match data.candidates {
+        0 => "points".to_owned(),
+        n => format!("{n} points (`candidates` in campaign.toml)"),
+    };
+    let left_out = match thinned {
+        true => {
+            " Where points have failed, some of these are left out at random beforehand, more the likelier they are to fail, too."
+        }
+        false => "",
+    };
+    chosen.then(|| {
+        format!(
+            "“Chosen among” is how many possible points the rule compared before it picked those of the round: it cannot look at \
+             all that there could be, so that each round begins with {usual}, fresh and random, or with the rows of a table \
+             that are left.{left_out}"
+        )
+    })
+}
+
 fn asked(data: &CampaignData) -> Markup {
     html! {
         @if data.rounds.is_empty() {
@@ -524,7 +553,8 @@ fn asked(data: &CampaignData) -> Markup {
                 point, in a space whose every input goes from −1 to 1."
                 @if data.adopted > 0 { " " (count(data.adopted, "point")) " came without being asked for." }
             }
-            (tables::rounds(data).html_folded())
+            (tables::rounds(data).html_stacked_folded())
+            @if let Some(words) = compared(data) { p.soft { (in_code(&words)) } }
             (tables::asked(data).html_folded())
         }
     }
@@ -537,9 +567,9 @@ fn network(data: &CampaignData) -> Markup {
             Some(network) => {
                 p {
                     @if network.trained { "In use: " } @else { "No model is trained now; the next one will be " }
-                    (network.network) ". " (in_code(&network.how))
+                    (network.network.replace("e-", "e−")) ". " (in_code(&network.how))
                 }
-                @if !network.rungs.is_empty() { (tables::ladder(network).html()) }
+                @if !network.rungs.is_empty() { (tables::ladder(network).html_stacked()) }
             }
         }
     }
@@ -550,7 +580,7 @@ fn stopping(data: &CampaignData) -> Markup {
         @if data.stopping.is_empty() {
             p { "No rule is set. In campaign.toml, " code { "budget" } " bounds the points that are asked for, " code { "target" } " ends a run
                 when the error is shown to be below it, " code { "no_gain" } " when rounds bring nothing more." }
-        } @else { (tables::stopping(data).html()) }
+        } @else { (tables::stopping(data).html_stacked()) }
     }
 }
 

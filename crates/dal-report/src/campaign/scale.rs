@@ -6,12 +6,12 @@ use crate::campaign::data::{Input, InputKind, Output};
 use crate::plot::{LogScale, linear_ticks};
 use crate::text::{digits, minus, typeset as number};
 
-/// Letters of a level's name that fit under a tick, and beside one, at most.
-const SHORT: (usize, usize) = (10, 6);
+/// Letters of a level's name under a tick, and beside one, at most.
+const SHORT: (usize, usize) = (10, 12);
 /// Letters of a level's name that say anything.
 const LEAST: usize = 3;
 /// Letters that fit along the horizontal axis, and lines of them along the upright one.
-const ROOM: (usize, usize) = (50, 16);
+const ROOM: (usize, usize) = (36, 16);
 /// The share of their size by which numbers differ that count as different: less is a model's rounding.
 const ALIKE: f64 = 1e-5;
 /// Whole numbers up to which each has a tick.
@@ -209,11 +209,11 @@ mod tests {
         let levels = input(InputKind::Levels { names: vec!["steel".into(), "a very long name".into()] });
         let scale = Scale::of_input(&levels);
         assert_eq!(scale.ticks(), [(0.25, "steel".into()), (0.75, "a very lo…".into())]);
-        assert_eq!(scale.ticks_upwards()[1].1, "a ver…");
+        assert_eq!(scale.ticks_upwards()[1].1, "a very long…");
         // Many names are shorter, and not at every level.
         let many = input(InputKind::Levels { names: (0..30).map(|k| format!("level {k}")).collect() });
         let scale = Scale::of_input(&many);
-        assert_eq!((scale.ticks().len(), scale.ticks()[1].1.as_str()), (10, "… 3"));
+        assert_eq!((scale.ticks().len(), scale.ticks()[1].1.as_str()), (8, "… 4"));
         assert!(scale.ticks_upwards().len() <= 16);
         let few = Scale::of_input(&input(InputKind::Whole { low: 1, high: 4, log: false }));
         assert_eq!((few.at(1.0), few.ticks().len()), (0.125, 4));

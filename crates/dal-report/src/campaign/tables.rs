@@ -1,8 +1,8 @@
 //! The tables of a campaign's page.
 
-use super::data::{CampaignData, JudgedBy, ModelData, Network, Unsure};
+use super::data::{CampaignData, ErrorNow, JudgedBy, ModelData, Network, Unsure};
 use super::scale::bin_in_words;
-use super::words::off_by;
+use super::words::{explained, off_by, off_by_about};
 use crate::table::{Entry, Row, Table};
 use crate::text::{minus, typeset as number};
 
@@ -28,49 +28,100 @@ fn whole(n: usize) -> Entry {
 
 fn judged_in_words(by: JudgedBy) -> String {
     match by {
-        JudgedBy::NeverLearned { answered, .. } => format!("{answered} points never learned: the whole space"),
+        JudgedBy::NeverLearned { answered, .. } => format!("{answered} uniform points never learned"),
         JudgedBy::Draws { answered, n_labelled, .. } => {
-            format!("{answered} draws: the whole space, of the model of {n_labelled} labels")
+            format!("{answered} draws with known probabilities, of the model of {n_labelled} labels")
         }
         JudgedBy::CrossValidation { n } => format!("cross-validation on {n} labels: points asked for"),
     }
 }
 
+/// A gap in a table.
+fn nothing() -> Entry {
+    Entry::text("–").with_class("none")
+}
+
+/// A share of the variance; what is less than all is not rounded up to it.
+fn share(r2: f64) -> String {
+    minus(&format!("{:.3}", if r2 < 1.0 { r2.min(0.999) } else { r2 }))
+}
+
+type Column = (String, Box<dyn Fn(&ErrorNow) -> Entry>);
+
 pub(crate) fn errors(data: &CampaignData) -> Table {
-    let rows = data.errors.iter().map(|of| {
-        let name = of.output.clone().unwrap_or_else(|| match data.n_constant {
-            0 => "all outputs together".into(),
-            _ => "the outputs that vary, together".into(),
-        });
-        let unit = if of.output.is_some() { of.unit.clone() } else { "standard deviations".into() };
-        let estimate = of.best.map(|(estimate, _)| estimate);
-        let interval = estimate.and_then(|e| e.interval);
-        row(vec![
-            Entry::text(name),
-            Entry::text(unit),
-            Entry::optional(estimate.map(|e| e.rmse), number),
-            interval.map_or_else(
-                || Entry::text("–").with_class("none"),
-                |(low, high)| Entry::text(format!("{} to {}", number(low), number(high))),
-            ),
-            of.best.map_or_else(|| Entry::text("–").with_class("none"), |(_, by)| Entry::text(judged_in_words(by))),
-            Entry::optional(of.validated, number),
-            Entry::optional(of.relative.filter(|_| !of.constant), off_by),
-            // What is less than all is not rounded up to it.
-            match of.constant {
-                true => Entry::text("constant so far").with_class("none"),
-                false => Entry::optional(of.explained, |r2| {
-                    minus(&format!("{:.3}", if r2 < 1.0 { r2.min(0.999) } else { r2 }))
-                }),
-            },
-        ])
-    });
-    let interval = format!("{:.0} % interval", 100.0 * data.level);
-    let mut caption = "Root mean square errors: the best estimate that there is of each, and behind it those of \
-                       cross-validation"
-        .to_owned();
-    if data.errors.iter().any(|of| of.log) {
-        caption += "; of outputs that are learned as logarithms the relative error and the variance are those of the logarithm";
+    let all = match data.n_constant {
+        0 => "all outputs together",
+        _ => "the outputs that vary, together",
+    };
+    let any = |of: &dyn Fn(&ErrorNow) -> bool| data.errors.iter().any(of);
+    let logs = any(&|of| of.log);
+    // What cross-validation says stands beside the errors that other points judge.
+    let judged = any(&|of| matches!(of.best, Some((_, by)) if !matches!(by, JudgedBy::CrossValidation { .. })));
+    let validated = judged && any(&|of| of.validated.is_some());
+    let off = |of: &ErrorNow, relative: Option<f64>| match of.log && !of.constant {
+        true => Entry::optional(relative, off_by),
+        false => nothing(),
+    };
+    let varies = |of: &ErrorNow, r2: Option<f64>| match of.constant {
+        true => Entry::text("constant so far").with_class("none"),
+        false => Entry::optional(r2, share),
+    };
+    let interval = |of: &ErrorNow| of.best.and_then(|(estimate, _)| estimate.interval);
+    let column = |name: &str, of: Box<dyn Fn(&ErrorNow) -> Entry>| -> Column { (name.to_owned(), of) };
+    let mut columns: Vec<Column> = vec![
+        column("output", Box::new(move |of| Entry::text(of.output.clone().unwrap_or_else(|| all.to_owned())))),
+        column(
+            "unit",
+            Box::new(|of| match &of.output {
+                Some(_) => Entry::text(&of.unit),
+                None => Entry::text("standard deviations"),
+            }),
+        ),
+        column("error", Box::new(|of| Entry::optional(of.best.map(|(estimate, _)| estimate.rmse), number))),
+    ];
+    if any(&|of| interval(of).is_some()) {
+        columns.push((
+            format!("{:.0} % interval", 100.0 * data.level),
+            Box::new(move |of| match interval(of) {
+                Some((low, high)) => Entry::text(format!("{} to {}", number(low), number(high))),
+                None => nothing(),
+            }),
+        ));
+    }
+    if logs {
+        columns.push(column(
+            "off by",
+            Box::new(move |of| match of.off_by.filter(|_| of.log && !of.constant) {
+                Some(off) => Entry::number(off.rmse, off_by_about(off)),
+                None => nothing(),
+            }),
+        ));
+    }
+    columns.push(column(
+        "variance explained",
+        Box::new(move |of| varies(of, of.deviations.map(|deviations| explained(deviations.rmse)))),
+    ));
+    columns.push(column(
+        "judged by",
+        Box::new(|of| of.best.map_or_else(nothing, |(_, by)| Entry::text(judged_in_words(by)))),
+    ));
+    if validated {
+        columns.push(column("cross-validated", Box::new(|of| Entry::optional(of.validated, number))));
+        if logs {
+            columns.push(column("off by there", Box::new(move |of| off(of, of.relative))));
+        }
+        columns.push(column("variance explained there", Box::new(move |of| varies(of, of.explained))));
+    }
+    let mut caption = match judged {
+        true => format!("Root mean square errors: over {}, and behind them those of cross-validation", data.scope()),
+        false => "Root mean square errors: in cross-validation".to_owned(),
+    };
+    if logs {
+        caption += "; of outputs that are learned as logarithms “off by” (a root mean square) and the variance are those \
+                    of the logarithm";
+    }
+    if judged {
+        caption += "; the variance is that of the points that were known before the first round";
     }
     let listed = data.errors.iter().filter(|of| of.output.is_some()).count();
     if listed < data.n_outputs {
@@ -80,14 +131,9 @@ pub(crate) fn errors(data: &CampaignData) -> Table {
         );
     }
     caption += ".";
-    let mut found = table(
-        "errors",
-        &caption,
-        &["output", "unit", "error", "", "judged by", "cross-validated", "relative there", "variance explained there"],
-        rows.collect(),
-    );
-    found.columns[3] = interval;
-    found
+    let rows = data.errors.iter().map(|of| row(columns.iter().map(|(_, cell)| cell(of)).collect())).collect();
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    table("errors", &caption, &names, rows)
 }
 
 pub(crate) fn counts(data: &CampaignData) -> Table {
@@ -108,10 +154,27 @@ pub(crate) fn counts(data: &CampaignData) -> Table {
     table("counts", "Points by state", &["state", "points", "meaning"], rows.collect())
 }
 
+/// Text in which what stands between backticks is in quotes; an odd backtick is none.
+fn quoted(text: &str) -> String {
+    if text.matches('`').count() % 2 == 1 {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for (place, part) in text.split('`').enumerate() {
+        match place {
+            0 => {}
+            _ if place % 2 == 1 => out.push('“'),
+            _ => out.push('”'),
+        }
+        out.push_str(part);
+    }
+    out
+}
+
 pub(crate) fn failures(data: &CampaignData) -> Table {
     let rows = data.failures.iter().flat_map(|kind| {
         let said = kind.reasons.iter().take(MOST_REASONS);
-        said.map(|(words, n)| row(vec![Entry::text(&kind.kind), whole(*n), Entry::text(words)]))
+        said.map(|(words, n)| row(vec![Entry::text(&kind.kind), whole(*n), Entry::text(quoted(words))]))
     });
     let caption = "Failed points by kind: with what the last one said of each that differ by more than numbers";
     table("failures", caption, &["kind", "points", "words"], rows.collect())
@@ -159,8 +222,9 @@ pub(crate) fn unsure(data: &CampaignData, unsure: &Unsure) -> Table {
             Entry::number(low, number(low)),
         ]));
     }
+    let over = if unsure.left_out > 0.0 { "all that is not left out" } else { data.space() };
     let caption = format!(
-        "The spread along each input: where it is largest and smallest; over the whole space it is {}.",
+        "The spread along each input: where it is largest and smallest; over {over} it is {}.",
         number(unsure.overall)
     );
     table("spread", &caption, &["input", "least sure at", "spread there", "surest at", "spread there"], rows)
@@ -205,7 +269,10 @@ pub(crate) fn rounds(data: &CampaignData) -> Table {
             whole(done),
             whole(failed),
             whole(open),
-            whole(round.candidates),
+            match round.candidates > round.points {
+                true => whole(round.candidates),
+                false => nothing(),
+            },
             Entry::text(&round.remarks),
         ])
     });

@@ -1,7 +1,9 @@
 //! The questions at the top of a campaign's page, answered in sentences.
 
 use super::charts::estimate_in_words;
-use super::data::{CampaignData, ErrorNow, Failing, FailureKind, JudgedBy, NextStep, Picks, Trend, TrendMark, Unsure};
+use super::data::{
+    CampaignData, ErrorNow, Estimate, Failing, FailureKind, JudgedBy, NextStep, Picks, Trend, TrendMark, Unsure,
+};
 use super::scale::{bin_in_words, with_unit};
 use crate::text::{count, list, typeset as number};
 
@@ -41,29 +43,46 @@ fn percent(share: f64) -> String {
     }
 }
 
+/// Relative errors up to which they are shares of the value; larger ones are factors.
+const SHARE: f64 = 0.5;
+
 /// A relative error: a share of the value, or a factor where it is large.
 pub(crate) fn off_by(relative: f64) -> String {
-    if relative < 0.5 { percent(relative) } else { format!("a factor of {}", number(1.0 + relative)) }
+    if relative < SHARE { percent(relative) } else { format!("a factor of {}", number(1.0 + relative)) }
 }
 
-/// One output's error: "deflection: 0.31 mm (0.25 to 0.42 mm)". What cross-validation says stands beside an error that
-/// comes from there alone.
+/// The same with its interval, both in one form: "12 % (9 to 16 %)", "a factor of 1.4 (1.3 to 1.6)".
+pub(crate) fn off_by_about(of: Estimate) -> String {
+    let Some((low, high)) = of.interval else { return off_by(of.rmse) };
+    match of.rmse.max(high) < SHARE {
+        true => format!("{} ({} to {})", percent(of.rmse), percent(low).replace(" %", ""), percent(high)),
+        false => {
+            let factor = |relative: f64| number(1.0 + relative);
+            format!("a factor of {} ({} to {})", factor(of.rmse), factor(low), factor(high))
+        }
+    }
+}
+
+/// The share of the variance that an error in standard deviations leaves explained.
+pub(crate) fn explained(deviations: f64) -> f64 {
+    1.0 - deviations * deviations
+}
+
+/// One output's error, and how much that is: "deflection: 0.31 mm (0.25 to 0.42 mm), off by 12 % (9 to 16 %; root mean
+/// square of the logarithm's errors); 98 % of the variance of its logarithm explained".
 fn error_item(of: &ErrorNow) -> Option<String> {
     let name = of.output.as_deref()?;
     if of.constant {
         return Some(format!("{name}: constant, all answers so far are equal"));
     }
-    let (estimate, judged) = of.best.as_ref()?;
+    let (estimate, _) = of.best.as_ref()?;
     let mut words = format!("{name}: {}", estimate_in_words(estimate.rmse, estimate.interval, &of.unit));
-    if !matches!(judged, JudgedBy::CrossValidation { .. }) {
-        return Some(words);
+    if let Some(off) = of.off_by {
+        words += &format!(", off by {}, root mean square of the logarithm's errors", off_by_about(off));
     }
-    if let Some(relative) = of.relative {
-        words += &format!(", off by {} (root mean square of the logarithm's errors)", off_by(relative));
-    }
-    if let Some(explained) = of.explained {
+    if let Some(deviations) = of.deviations {
         let what = if of.log { "the variance of its logarithm" } else { "its variance" };
-        words += &format!("; {} of {what} explained", percent(explained.max(0.0)));
+        words += &format!("; {} of {what} explained", percent(explained(deviations.rmse).max(0.0)));
     }
     Some(words)
 }
@@ -132,6 +151,16 @@ fn error_items(data: &CampaignData) -> Vec<String> {
     items
 }
 
+/// What the error speaks of, and how much of the space that is where points fail: "the part of the space that has
+/// answers (about 88 % of all, 80 to 94 %)".
+fn scope_with_share(data: &CampaignData) -> String {
+    let Some((share, interval)) = data.answered_share else { return data.scope() };
+    let interval = interval.map_or(String::new(), |(low, high)| {
+        format!(", {} to {}", percent(low.min(1.0)).replace(" %", ""), percent(high.min(1.0)))
+    });
+    format!("{} (about {} of all{interval})", data.scope(), percent(share.min(1.0)))
+}
+
 fn how_good(data: &CampaignData) -> Answer {
     let question = "How good is the model?";
     let more = Some(("section-errors", "Errors in full"));
@@ -148,13 +177,21 @@ fn how_good(data: &CampaignData) -> Answer {
         true => format!("; {interval}"),
         false => "; too few for an interval, which needs ten answers".into(),
     };
+    let scope = scope_with_share(data);
     let text = match judged {
-        JudgedBy::NeverLearned { answered, drawn } => format!(
-            "Over the whole space its root mean square error is as follows, judged by {answered} of {drawn} uniform points that it \
-             never learned{interval}."
-        ),
+        JudgedBy::NeverLearned { answered, drawn } => {
+            let others = match drawn - answered {
+                0 => "",
+                1 => " (the other one has no answer)",
+                _ => " (the others have no answer)",
+            };
+            format!(
+                "Over {scope} its root mean square error is as follows, judged by {answered} of {drawn} uniform points that \
+                 it never learned{others}{interval}."
+            )
+        }
         JudgedBy::Draws { answered, drawn, n_labelled } => format!(
-            "Over the whole space the root mean square error of the model of {n_labelled} labels is as follows, judged by {answered} \
+            "Over {scope} the root mean square error of the model of {n_labelled} labels is as follows, judged by {answered} \
              of the {drawn} points that were drawn with it, each with a known probability{interval}. Models trained since are \
              judged by the next round."
         ),
@@ -174,8 +211,9 @@ fn how_good(data: &CampaignData) -> Answer {
         && let Some((estimate, _)) = all.best
     {
         let error = estimate_in_words(estimate.rmse, estimate.interval, "");
-        let which = match data.n_constant {
-            0 => format!("all {n_varying} outputs together"),
+        let which = match (data.n_constant, n_varying) {
+            (0, 2) => "both outputs together".to_owned(),
+            (0, _) => format!("all {n_varying} outputs together"),
             _ => format!("the {n_varying} outputs that vary together"),
         };
         items.push(format!("{which}: {error} standard deviations (1 would be no better than always saying the mean)"));
@@ -184,22 +222,11 @@ fn how_good(data: &CampaignData) -> Answer {
         && let Some((estimate, n)) = data.pooled
     {
         items.push(format!(
-            "mean error over the whole space of the last {n} models, from all their draws: {} standard deviations",
+            "mean error of the last {n} models there, from all their draws: {} standard deviations",
             estimate_in_words(estimate.rmse, estimate.interval, "")
         ));
     }
-    if let Some((share, interval)) = data.answered_share {
-        let interval = interval
-            .map_or(String::new(), |(low, high)| format!(" ({} to {})", percent(low.min(1.0)), percent(high.min(1.0))));
-        items.push(format!(
-            "this speaks of the part of the space that has answers, about {}{interval} of it",
-            percent(share.min(1.0))
-        ));
-    }
     let elsewhere = !matches!(judged, JudgedBy::CrossValidation { .. });
-    if data.answered_share.is_none() && elsewhere && !data.failures.is_empty() {
-        items.push("this speaks of the part of the space that has answers: points of this campaign have failed".into());
-    }
     if elsewhere && data.errors.iter().any(|of| of.output.is_some() && of.log) {
         items.push(
             "errors of an output over decades, in its unit, rest on a few large values, and their intervals miss more often \
@@ -278,17 +305,23 @@ fn where_not(data: &CampaignData) -> Answer {
                     Some(format!("{words} ({} times as much)", number((ratio * 10.0).round() / 10.0)))
                 })
                 .collect();
+            let over = match unsure.left_out > 0.0 {
+                true => format!("the {} of the space where points rather have answers", percent(1.0 - unsure.left_out)),
+                false => "the space".to_owned(),
+            };
             let spread = format!(
-                "The members of the ensemble, which is the model's own doubt and no error, differ by {} standard deviations of \
-                 the outputs (root mean square over the space)",
+                "The members of the ensemble differ by {} standard deviations of the outputs (root mean square over {over}); \
+                 this is the model's own doubt and no error. They differ",
                 number(unsure.overall)
             );
             match (named.is_empty(), worst_cell(data, unsure)) {
-                (false, _) => format!("{spread}; most at {}.", list(&named)),
+                (false, _) => format!("{spread} most at {}.", list(&named)),
                 (true, Some(cell)) => {
-                    format!("{spread}; no range of one input stands out, but of two together {cell}.")
+                    format!(
+                        "{spread} about as much in every range of a single input, but of two together most at {cell}."
+                    )
                 }
-                (true, None) => format!("{spread}, and about as much in every range of the inputs."),
+                (true, None) => format!("{spread} about as much in every range of the inputs."),
             }
         }
         None => "The model has no members that could disagree, so it does not say where it is unsure.".into(),
@@ -299,33 +332,42 @@ fn where_not(data: &CampaignData) -> Answer {
     let left_out = model.unsure.as_ref().map_or(0.0, |unsure| unsure.left_out);
     if left_out > 0.0 {
         items.push(format!(
-            "{} of the space was left out of this and of the maps, because points rather fail there: the model knows nothing \
-             of that part",
+            "{} of the space was left out of this spread and of its maps, because points rather fail there: the model knows \
+             nothing of that part",
             percent(left_out)
         ));
     }
     Answer { question, text, items, more: Some(("section-unsure", "Maps of the spread")) }
 }
 
-/// The largest miss among the last round's points, against the spread that was said there.
+/// The largest miss among the points of audits, which the present model predicted, or else among the last round's.
 fn worst_miss(data: &CampaignData) -> Option<String> {
-    let last = data.foretold.iter().map(|p| p.round).max()?;
-    let of_last = data.foretold.iter().filter(|p| p.round == last);
-    let misses = of_last.flat_map(|p| {
+    let last = data.foretold.iter().filter(|p| !p.audit).map(|p| p.round).max();
+    let audited = data.foretold.iter().any(|p| p.audit);
+    let judges = data.foretold.iter().filter(|p| if audited { p.audit } else { Some(p.round) == last });
+    // Misses of several outputs are compared as shares of the range of what was measured.
+    let scale = |k: usize, v: f64| if data.outputs[k].log && v > 0.0 { v.ln() } else { v };
+    let ranges: Vec<f64> = (0..data.outputs.len())
+        .map(|k| {
+            let values = || data.foretold.iter().filter_map(|p| p.measured.get(k)).map(|v| scale(k, *v));
+            values().fold(f64::NEG_INFINITY, f64::max) - values().fold(f64::INFINITY, f64::min)
+        })
+        .collect();
+    let ranges = &ranges;
+    let misses = judges.flat_map(|p| {
         data.outputs.iter().enumerate().filter_map(move |(k, output)| {
             let (f, y) = (*p.predicted.get(k)?, *p.measured.get(k)?);
-            // Misses of several outputs are compared as shares of the range of what was measured.
-            let values = || data.foretold.iter().filter_map(|p| p.measured.get(k)).copied();
-            let scale = |v: f64| if output.log && v > 0.0 { v.ln() } else { v };
-            let low = values().map(scale).fold(f64::INFINITY, f64::min);
-            let high = values().map(scale).fold(f64::NEG_INFINITY, f64::max);
-            let miss = (scale(f) - scale(y)).abs() / (high - low);
+            let miss = (scale(k, f) - scale(k, y)).abs() / ranges[k];
             miss.is_finite().then_some((miss, p, output, f, y))
         })
     });
     let (_, p, output, f, y) = misses.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let (of, how) = match audited {
+        true => ("at points never learned", "predicted"),
+        false => ("of the last round", "predicted before"),
+    };
     Some(format!(
-        "the largest miss of the last round was point {}: {} measured as {}, predicted before as {}",
+        "the largest miss {of} was point {}: {} measured as {}, {how} as {}",
         p.id,
         output.name,
         with_unit(&number(y), &output.unit),
@@ -422,22 +464,22 @@ fn ends(marks: &[TrendMark]) -> Option<(&TrendMark, &TrendMark)> {
 
 /// The change of an error over the last rounds, in words. Errors over the whole space by a few draws differ by chance:
 /// a direction is claimed where their intervals lie apart.
-fn change_in_words(trend: &Trend) -> Option<String> {
+fn change_in_words(trend: &Trend, scope: &str) -> Option<String> {
     if let Some((before, last)) = ends(&trend.drawn)
         && let (Some(was), Some(is)) = (before.interval, last.interval)
         && (is.1 < was.0 || was.1 < is.0)
     {
         let word = if is.1 < was.0 { "still falls" } else { "rises" };
         return Some(format!(
-            "the error over the whole space {word}: {} standard deviations at {} labels, {} at {}; the intervals lie apart",
+            "the error over {scope} {word}: {} standard deviations at {} labels, {} at {}; the intervals lie apart",
             estimate_in_words(before.value, before.interval, ""),
             before.n_labelled,
             estimate_in_words(last.value, last.interval, ""),
             last.n_labelled
         ));
     }
-    let untold = "whether the error over the whole space falls cannot be told from the draws so far";
-    let untold = Some(untold.to_owned()).filter(|_| trend.drawn.len() > 1);
+    let untold = format!("whether the error over {scope} falls cannot be told from the draws so far");
+    let untold = Some(untold).filter(|_| trend.drawn.len() > 1);
     let Some((before, last)) = ends(&trend.validated) else { return untold };
     // One good round between bad ones is no direction.
     let steady = trend.validated[trend.validated.len() - 2].value;
@@ -463,7 +505,7 @@ fn change_in_words(trend: &Trend) -> Option<String> {
 fn may_stop(data: &CampaignData) -> Answer {
     let question = "May I stop?";
     let mut items: Vec<String> = data.stopping.iter().map(|rule| format!("{}: {}", rule.rule, rule.words)).collect();
-    items.extend(data.trend.last().and_then(change_in_words));
+    items.extend(data.trend.last().and_then(|trend| change_in_words(trend, &data.scope())));
     let fired: Vec<String> = data.stopping.iter().filter(|rule| rule.fired).map(|rule| rule.rule.clone()).collect();
     let rules = data.stopping.iter().filter(|rule| rule.rule != "budget").count();
     let text = if data.labels == 0 {

@@ -136,8 +136,8 @@ pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData, picks: Picks
     let audit = step(
         format!("dal audit {dir} -n {n}"),
         &format!(
-            "uniform points that are never learned: they measure the error over the whole space, which nothing does so far, \
-             and cost {n} {cost}"
+            "uniform points that are never learned: they measure the error over {}, which nothing does so far, and cost {n} {cost}",
+            data.scope()
         ),
     );
     // Few labels are better spent on learning.

@@ -19,16 +19,21 @@ pub(super) struct Judged {
     held_out: Option<HeldOut>,
     estimates: Estimates,
     validated: Option<Errors>,
+    /// Outputs that have a line of their own.
+    listed: Vec<usize>,
     n_labelled: Option<usize>,
     look: Option<(Target, Result<Look, String>)>,
 }
 
 impl Judged {
-    pub(super) fn of(folder: &Folder, known: Option<&Known>) -> Result<Self> {
+    pub(super) fn of(folder: &Folder, history: &History, known: Option<&Known>) -> Result<Self> {
         let model = known.map(|known| &known.model);
-        let held_out = model.map(|model| folder.held_out(model)).transpose()?.flatten();
         let of_model = model.and_then(|model| model.errors.clone());
         let of_rounds = || folder.state().rounds().iter().rev().find_map(|round| round.errors.clone());
+        let validated = of_model.or_else(of_rounds);
+        let listed = listed(history, validated.as_ref());
+        let wanted = |j: usize| listed.contains(&j);
+        let held_out = model.map(|model| folder.held_out_of(model, &wanted)).transpose()?.flatten();
         let target = folder.settings().target.clone();
         let look = match target {
             Some(target) if folder.can_judge()? => {
@@ -44,8 +49,9 @@ impl Judged {
         };
         Ok(Self {
             held_out,
-            estimates: folder.estimates(),
-            validated: of_model.or_else(of_rounds),
+            estimates: folder.estimates_of(&wanted),
+            validated,
+            listed,
             n_labelled: model.map(|model| model.n_labelled),
             look,
         })
@@ -59,6 +65,12 @@ impl Judged {
     /// The last round of draws over the whole space.
     fn last_draws(&self) -> Option<&RoundEstimate> {
         self.estimates.rounds.iter().rev().find(|round| round.fixed.is_empty())
+    }
+
+    /// The domain that errors over it are of, in words; none where nothing measures one.
+    pub(super) fn domain(&self) -> Option<&str> {
+        let of_draws = || self.last_draws().map(|round| round.domain.as_str());
+        self.held_out.as_ref().map(|found| found.domain.as_str()).or_else(of_draws)
     }
 
     /// The best estimate of an output's error, or of that of all together.
@@ -78,23 +90,44 @@ impl Judged {
         Some((Estimate { rmse, interval: None }, JudgedBy::CrossValidation { n: errors.n }))
     }
 
+    /// The same of an output in its standard deviations, by what judges it best.
+    fn deviations(&self, j: usize) -> Option<Estimate> {
+        let estimate = |of: &Estimated| Estimate { rmse: of.rmse, interval: of.interval };
+        if let Some(found) = &self.held_out {
+            return found.scaled.get(j)?.as_ref().map(estimate);
+        }
+        if let Some(round) = self.last_draws() {
+            return round.scaled.get(j)?.as_ref().map(estimate);
+        }
+        let r2 = self.validated.as_ref()?.r2.get(j).copied()??;
+        Some(Estimate { rmse: (1.0 - r2).max(0.0).sqrt(), interval: None })
+    }
+
     /// One line for each output, then one for all together.
-    pub(super) fn errors_now(&self, folder: &Folder, history: &History, constant: &[bool]) -> Vec<ErrorNow> {
+    pub(super) fn errors_now(&self, folder: &Folder, constant: &[bool]) -> Vec<ErrorNow> {
         let columns = folder.subject().problem().outputs();
         let spread = folder.spread();
         let r2 = |j: usize| self.validated.as_ref().and_then(|errors| errors.r2.get(j).copied().flatten());
         let one = |j: usize| {
-            let relative = match (spread.get(j), r2(j)) {
-                (Some((OutputTransform::Log, Some(sd))), Some(r2)) => {
-                    Some(((1.0 - r2).max(0.0).sqrt() * sd).exp_m1()).filter(|share| share.is_finite())
+            // Of a logarithm an error in its standard deviations is a relative one.
+            let off_by = |deviations: f64| match spread.get(j) {
+                Some((OutputTransform::Log, Some(sd))) => {
+                    Some((deviations * sd).exp_m1()).filter(|share| share.is_finite())
                 }
                 _ => None,
             };
+            let relative = r2(j).and_then(|r2| off_by((1.0 - r2).max(0.0).sqrt()));
+            let deviations = self.deviations(j);
             let unit = columns.get(j).map_or("", |column| column.unit.as_str());
             ErrorNow {
                 output: columns.get(j).map(|column| column.name.clone()),
                 unit: if unit == "1" { String::new() } else { unit.to_owned() },
                 best: self.best(Some(j)),
+                deviations,
+                off_by: deviations.and_then(|of| {
+                    let interval = of.interval.and_then(|(low, high)| off_by(low).zip(off_by(high)));
+                    Some(Estimate { rmse: off_by(of.rmse)?, interval })
+                }),
                 validated: self.validated.as_ref().and_then(|errors| errors.rmse.get(j).copied()),
                 explained: r2(j),
                 relative,
@@ -102,24 +135,15 @@ impl Judged {
                 constant: constant.get(j).copied().unwrap_or(false),
             }
         };
-        let listed: Vec<usize> = if columns.len() <= MOST_OUTPUTS {
-            (0..columns.len()).collect()
-        } else {
-            let mut worst: Vec<usize> = (0..columns.len()).filter(|j| r2(*j).is_some()).collect();
-            worst.sort_by(|a, b| r2(*a).unwrap_or(0.0).total_cmp(&r2(*b).unwrap_or(0.0)));
-            worst.truncate(WORST);
-            let shown = history.shown.iter().filter_map(|shown| shown.output);
-            let others: Vec<usize> = shown.filter(|j| !worst.contains(j)).collect();
-            worst.extend(others);
-            worst
-        };
-        let mut errors: Vec<ErrorNow> = listed.into_iter().map(one).collect();
+        let mut errors: Vec<ErrorNow> = self.listed.iter().copied().map(one).collect();
         if columns.len() > 1 {
             let validated = self.validated.as_ref().and_then(|errors| unexplained(&errors.r2));
             errors.push(ErrorNow {
                 output: None,
                 unit: String::new(),
                 best: self.best(None),
+                deviations: self.best(None).map(|(estimate, _)| estimate),
+                off_by: None,
                 validated,
                 explained: validated.map(|share| 1.0 - share * share),
                 relative: None,
@@ -230,6 +254,24 @@ impl Judged {
         }));
         rules
     }
+}
+
+/// The outputs that have a line of their own: all, or of many the worst in cross-validation and those that are shown.
+fn listed(history: &History, validated: Option<&Errors>) -> Vec<usize> {
+    if history.n_outputs <= MOST_OUTPUTS {
+        return (0..history.n_outputs).collect();
+    }
+    let r2 = |j: usize| validated.and_then(|errors| errors.r2.get(j).copied().flatten());
+    let known = (0..history.n_outputs).filter_map(|j| Some((j, r2(j)?)));
+    let mut worst: Vec<(usize, f64)> = known.collect();
+    worst.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut listed: Vec<usize> = worst.into_iter().map(|(j, _)| j).take(WORST).collect();
+    for j in history.shown.iter().filter_map(|shown| shown.output) {
+        if !listed.contains(&j) {
+            listed.push(j);
+        }
+    }
+    listed
 }
 
 /// How far errors are from their targets.

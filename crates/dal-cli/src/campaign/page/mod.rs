@@ -11,7 +11,7 @@ use dal_campaign::estimate::LEVEL;
 use dal_campaign::insight::{self, AxisKind, PlacedPoint};
 use dal_campaign::settings::ModelSource;
 use dal_campaign::words::{AUDIT, Round};
-use dal_campaign::{Folder, History, Model, ModelInsight, Status};
+use dal_campaign::{Folder, History, Model, ModelInsight, Status, WHOLE_SPACE};
 use dal_report::campaign::{
     AskedRow, CampaignData, Curve, Failing, FailureKind, Foretold, Input, InputKind, Map, ModelData, Network, Output,
     Pending, Picks, Place, Profile, Ranged, RoundKind, RoundRow, Rung, Unsure,
@@ -49,13 +49,15 @@ pub fn gather(
     let standing = folder.standing();
     let problem = folder.subject().problem();
     let constant = folder.constant_outputs();
-    let judged = Judged::of(folder, model.map(|(known, _)| known))?;
+    let judged = Judged::of(folder, &history, model.map(|(known, _)| known))?;
     let data = CampaignData {
         folder: at.display().to_string(),
         problem: problem.id().to_owned(),
         about: problem.title().unwrap_or_default().to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
         made,
+        domain: judged.domain().filter(|domain| *domain != WHOLE_SPACE).unwrap_or_default().to_owned(),
+        candidates: folder.settings().candidates,
         inputs: history.inputs.iter().map(input).collect(),
         outputs: history.shown.iter().map(|shown| output(shown, &constant)).collect(),
         n_outputs: history.n_outputs,
@@ -64,14 +66,14 @@ pub fn gather(
         adopted: standing.adopted,
         unusable: standing.unusable.len(),
         answered_by: problem.answered_by().in_words().into(),
-        errors: judged.errors_now(folder, &history, &constant),
+        errors: judged.errors_now(folder, &constant),
         pooled: judged.pooled(),
         n_constant: constant.iter().filter(|is| **is).count(),
         level: LEVEL,
         answered_share: judged.answered_share(),
         noise: judged.noise(folder),
         trend: judged.trend(&history),
-        foretold: history.foretold.iter().map(foretold).collect(),
+        foretold: foretold_points(folder, &history, model.map(|(known, _)| known))?,
         points: history.points.iter().map(place).collect(),
         failures: failures(folder, &standing.failures),
         failing: failing(&history),
@@ -108,8 +110,17 @@ fn output(shown: &insight::Shown, constant: &[bool]) -> Output {
     Output { name: shown.name.clone(), unit: shown.unit.clone(), log: shown.log, constant }
 }
 
+/// Points that were predicted before they were learned, and those of audits as the model predicts them now, by number.
+fn foretold_points(folder: &Folder, history: &History, known: Option<&Known>) -> Result<Vec<Foretold>> {
+    let audited = known.map(|known| folder.audited_points(&known.model)).transpose()?.unwrap_or_default();
+    let mut all: Vec<Foretold> = history.foretold.iter().chain(&audited).map(foretold).collect();
+    all.sort_by_key(|of| of.id);
+    Ok(all)
+}
+
 fn foretold(of: &insight::Foretold) -> Foretold {
     Foretold {
+        audit: of.audit,
         id: of.id,
         round: of.round,
         uniform: of.uniform,
@@ -339,8 +350,9 @@ fn round_row(folder: &Folder, round: &Round) -> RoundRow {
     if !round.held_out.is_empty() && round.rule != AUDIT {
         remarks.push(format!("{} of them held out of learning", round.held_out.len()));
     }
-    if let Some(thinned) = round.candidates.thinned.as_ref().filter(|thinned| thinned.n > 0) {
-        remarks.push(format!("{} candidates left out near failed points", thinned.n));
+    let left_out = round.candidates.thinned.as_ref().map_or(0, |thinned| thinned.n);
+    if left_out > 0 {
+        remarks.push(format!("{left_out} more were left out beforehand near failed points"));
     }
     remarks.extend(round.notes.iter().cloned());
     RoundRow {
@@ -359,6 +371,7 @@ fn round_row(folder: &Folder, round: &Round) -> RoundRow {
             count(&|status| matches!(status, Status::Asked | Status::Running | Status::Lost)),
         ),
         candidates: round.candidates.n,
+        left_out,
         remarks: remarks.join("; "),
     }
 }
