@@ -409,7 +409,7 @@ pub fn select_by_surrogate(
             &numbers
         }
     };
-    let step = Step::new(space, labelled, pool.reborrow(), surrogate, strategy.needs())?.with_stop(stop);
+    let step = Step::new(space, labelled, pool.reborrow(), surrogate, strategy.needs())?.with_stop(Some(stop));
     let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
     match queries {
         Queries::Picked(picked) => Ok(Chosen { picked, picked_scores, probabilities, scores, notes: step.notes() }),

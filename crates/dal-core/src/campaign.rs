@@ -555,15 +555,11 @@ impl Campaign {
             let error = || CampaignError::BadProtocol { reason: reason.into() };
             rows.iter().map(given).collect::<Option<Vec<f64>>>().ok_or_else(error)
         });
-        let view = view.with_odds(odds.transpose()?).with_clock(ask.clock).with_course(Course {
+        let view = view.with_odds(odds.transpose()?).with_clock(ask.clock).with_stop(ask.stop).with_course(Course {
             seeds: self.seeds.course(),
             asked: self.n_asked,
             own_points: matches!(self.protocol.pool, Pool::Uniform { .. }),
         });
-        let view = match ask.stop {
-            Some(stop) => view.with_stop(stop),
-            None => view,
-        };
         let proposal = self.strategy.propose(&view, n_queries, &self.seeds.strategy(step))?;
         let (notes, model_seconds) = (view.notes(), view.model_seconds());
         drop(view);
@@ -584,9 +580,7 @@ impl Campaign {
         };
         let candidate_rows = match (pool_rows, picked) {
             (Some(pool_rows), Some(picked)) => Some(picked.iter().map(|&i| pool_rows[i]).collect::<Vec<_>>()),
-            (Some(_), None) => {
-                return Err(bad("points of its own where only listed candidates exist".into()));
-            }
+            (Some(_), None) => return Err(bad("points of its own where only listed candidates exist".into())),
             (None, _) => None,
         };
         self.take_candidates(candidate_rows.as_deref()).map_err(bad)?;

@@ -303,8 +303,8 @@ impl<'a> Step<'a> {
 
     /// The same step with a wish to stop that others may utter.
     #[must_use]
-    pub fn with_stop(self, stop: &Stop) -> Self {
-        Self { stop: stop.clone(), ..self }
+    pub fn with_stop(self, stop: Option<&Stop>) -> Self {
+        Self { stop: stop.cloned().unwrap_or_default(), ..self }
     }
 
     /// The wish to stop: a rule that takes long looks at it once a pick.

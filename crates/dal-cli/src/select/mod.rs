@@ -115,16 +115,18 @@ pub fn run(args: &Args) -> Result<Done> {
     };
     let seeds = SeedPath::root(args.seed).purpose("select");
     let chosen =
-        select_known(&found, &known, given.pool.view(), args.n_queries, &seeds, &Stop::new()).map_err(|error| match error {
-            SelectError::NeedsMembers { .. } => {
-                anyhow::Error::new(error).context(format!("{}: --members is not given", found.card.id))
+        select_known(&found, &known, given.pool.view(), args.n_queries, &seeds, &Stop::new()).map_err(|error| {
+            match error {
+                SelectError::NeedsMembers { .. } => {
+                    anyhow::Error::new(error).context(format!("{}: --members is not given", found.card.id))
+                }
+                SelectError::NeedsLabels { .. } => {
+                    let flags = "--labelled-x and --labelled-y (with --problem also --labelled)";
+                    anyhow::Error::new(error).context(format!("{}: {flags}", found.card.id))
+                }
+                SelectError::NeedsModel { .. } => anyhow::Error::new(error).context(found.card.id),
+                _ => anyhow::Error::new(error).context(given.pool_name.clone()),
             }
-            SelectError::NeedsLabels { .. } => {
-                let flags = "--labelled-x and --labelled-y (with --problem also --labelled)";
-                anyhow::Error::new(error).context(format!("{}: {flags}", found.card.id))
-            }
-            SelectError::NeedsModel { .. } => anyhow::Error::new(error).context(found.card.id),
-            _ => anyhow::Error::new(error).context(given.pool_name.clone()),
         })?;
     for note in &chosen.notes {
         say!("note: {note}");
