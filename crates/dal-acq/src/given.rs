@@ -481,7 +481,7 @@ mod tests {
             // To let what runs come to its end is no reason to end.
             let draining = Stop::new();
             draining.raise(StopLevel::Drain);
-            assert_eq!(run(&draining).unwrap(), run(&stop).unwrap(), "{id}");
+            assert_eq!(run(&draining).unwrap().picked, run(&stop).unwrap().picked, "{id}");
             draining.raise(StopLevel::Now);
             let stopped = run(&draining).unwrap_err();
             assert!(matches!(stopped, SelectError::Strategy(StrategyError::Stopped)), "{id}: {stopped}");
@@ -507,7 +507,7 @@ mod tests {
         let many = |n: usize, pool: &Array2<f64>| {
             let known = Known { space: None, x: None, y: None, predictions: None };
             let found = find("gsx", &Settings::default()).unwrap();
-            select_known(&found, &known, pool.view(), n, &SeedPath::root(0))
+            select_known(&found, &known, pool.view(), n, &SeedPath::root(0), &Stop::new())
         };
         assert_eq!(many(4, &pool).unwrap().picked, [1, 0, 3, 2]);
         for n in [5, 6] {

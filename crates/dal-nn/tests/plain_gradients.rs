@@ -170,8 +170,10 @@ proptest! {
         prop_assert!(distance(&gradient_in::<f64, _>(&case, &gemm), &exact) <= 1e-9 * norm);
         let plain = distance(&gradient_in::<f32, _>(&case, &loops), &exact);
         let fast = distance(&gradient_in::<f32, _>(&case, &gemm), &exact);
-        // The floor covers cases in which the loops happen to round luckily.
-        prop_assert!(fast <= 4.0 * plain.max(1e-6 * norm), "{} against {} of {}", fast, plain, norm);
+        // The floor covers cases in which the loops happen to round luckily; BatchNorm over few points divides by small
+        // differences, so that luck reaches further there.
+        let floor = if normed { 1e-5 } else { 1e-6 };
+        prop_assert!(fast <= 4.0 * plain.max(floor * norm), "{} against {} of {}", fast, plain, norm);
     }
 }
 

@@ -55,7 +55,7 @@ impl ReportData {
 fn further(run: &RunSummary) -> (usize, usize) {
     let rank = match run.status {
         RunStatus::Absent => 0,
-        RunStatus::Partial => 1,
+        RunStatus::Partial | RunStatus::Damaged { .. } => 1,
         RunStatus::Failed { .. } => 2,
         RunStatus::Done => 3,
     };

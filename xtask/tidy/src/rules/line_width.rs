@@ -11,10 +11,7 @@ const MOST: usize = 120;
 
 /// Places whose lines are longer, with the reason: files, folders with all that they hold, names that files have
 /// anywhere.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    ("docs/catalogue.md", "made from the problems' cards"),
-    ("tried.md", GENERATED),
-];
+const EXCEPTIONS: &[(&str, &str)] = &[("docs/catalogue.md", "made from the problems' cards"), ("tried.md", GENERATED)];
 
 const GENERATED: &str = "a program writes each paragraph as one line";
 
