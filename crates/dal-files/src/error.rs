@@ -214,7 +214,9 @@ pub enum FileError {
     },
     /// Two rows of the same inputs that say different things.
     #[error(
-        "{file}, {at}, column {column}: {value} differs from {other} of {other_at}, whose inputs are the same; {remedy}"
+        "{file}, {at}, column {column}: {} differs from {} of {other_at}, whose inputs are the same; {remedy}",
+        values[0],
+        values[1]
     )]
     Contradiction {
         /// The file.
@@ -223,11 +225,9 @@ pub enum FileError {
         at: At,
         /// The column in which they differ.
         column: String,
-        /// What the later row says there.
-        value: String,
-        /// What the earlier one says.
-        other: String,
-        /// Where that stands.
+        /// What the later row says there, and the earlier one.
+        values: Box<[String; 2]>,
+        /// Where the earlier row stands.
         other_at: At,
         /// What to do.
         remedy: String,

@@ -159,8 +159,7 @@ impl Table {
             file: self.file.clone(),
             at: self.at(later),
             column: self.column_name(column),
-            value: excerpt(&self.cell(later, column)),
-            other: excerpt(&self.cell(earlier, column)),
+            values: [later, earlier].map(|row| excerpt(&self.cell(row, column))).into(),
             other_at: self.at(earlier),
             remedy: remedy.to_owned(),
         }
