@@ -69,7 +69,7 @@ pub(crate) fn interruptible<T: Send>(
 }
 
 /// As [`interruptible`], for work that owns all it touches: where it does not end soon after it was stopped, as in the
-/// middle of a clustering, it is left behind. Its thread then ends by itself, and nobody looks at what it found.
+/// middle of a clustering, it is left behind. Its thread then ends by itself, and what it found is dropped.
 pub(crate) fn left_behind<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce(&Stop) -> T + Send + 'static,

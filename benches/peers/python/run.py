@@ -255,7 +255,7 @@ def check(args: argparse.Namespace) -> int:
 
 
 def complain(contests: list[Any]) -> None:
-    """An error where somebody picks other points than the engine."""
+    """An error where a contestant picks other points than the engine."""
     differ = [(c.title(), name) for c in contests for name in c.entries if c.picks[name] != c.picks[CHOICE.OURS]]
     if differ:
         raise SystemExit("; ".join(f"{title}: {name} picks other points" for title, name in differ))

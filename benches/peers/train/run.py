@@ -479,7 +479,7 @@ def main():
         )
     if args.check:
         return check(args)
-    # PyTorch measures the peak of matrix products, whoever takes part.
+    # PyTorch measures the peak of matrix products, whichever peers take part.
     pythons = environments(args, [*args.peers, "torch-batched"])
     threads = [int(t) for t in args.threads.split(",")]
     before, cells = os.getloadavg()[0], []

@@ -218,8 +218,8 @@ impl TableOracle {
         Ok((oracle, x, notes))
     }
 
-    /// The row that a point is: the same coordinates, or the same but for rounding. That may be several rows, which then
-    /// have to say the same.
+    /// The row that a point is: the same coordinates, or the same but for rounding. That may be several rows; they have
+    /// to say the same then.
     ///
     /// # Errors
     /// Why it is none.
