@@ -37,6 +37,8 @@ pub struct Args {
     dal: Option<PathBuf>,
 }
 
+/// Looks for a file that can be spoilt, a twentieth of a second apart.
+const LOOKS: usize = 40;
 /// Time where no number of cases is given.
 const TIME: Duration = Duration::from_secs(120);
 /// Starts until a disturbed sweep must be whole.
@@ -303,8 +305,15 @@ impl Case<'_> {
     /// Changes a file of a run, in its place or an attempt.
     fn spoil(&self, numbers: &mut Dice, name: &'static str, how: impl Fn(&mut Vec<u8>, usize)) -> Result<&'static str> {
         let mut all = Vec::new();
-        for folder in fs::read_dir(self.store.join("runs")).into_iter().flatten().flatten() {
-            all.extend(fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|file| file.path()));
+        // A start measures its networks first, which takes longer than some disturbances come apart.
+        for _ in 0..LOOKS {
+            for folder in fs::read_dir(self.store.join("runs")).into_iter().flatten().flatten() {
+                all.extend(fs::read_dir(folder.path()).into_iter().flatten().flatten().map(|file| file.path()));
+            }
+            if !all.is_empty() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
         }
         all.sort();
         if all.is_empty() {
