@@ -66,11 +66,8 @@ impl Plan {
         let all = self.record.runs.iter().map(|run| run.directory.as_str());
         let known: BTreeSet<&str> = all.filter(|name| wanted.contains(name)).collect();
         let unknown = names.iter().filter(|name| !known.contains(name.as_str())).cloned().collect();
-        let kept: Vec<bool> = (0..self.trials.len())
-            .map(|i| wanted.contains(self.record.runs[self.trials[i].place].directory.as_str()))
-            .collect();
         self.is_recorded = true;
-        (self.keep(&|i| kept[i]), unknown)
+        (self.part(&|name, _| wanted.contains(name)), unknown)
     }
 
     /// Only the trials that are wanted, by name and trial: the sweep is recorded whole all the same.

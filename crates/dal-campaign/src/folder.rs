@@ -42,6 +42,7 @@ pub struct Folder {
     constraints: Arc<Vec<Constraint>>,
     listed: Option<Arc<Array2<f64>>>,
     sampled: Option<Arc<Array2<f64>>>,
+    notes: Vec<dal_files::Note>,
     domain: String,
     learns_all: bool,
     words: Vec<Word>,
@@ -80,7 +81,7 @@ impl Folder {
         file.check().map_err(fault)?;
         let subject = Subject::open(&root.join(&file.problem))?;
         constraints(&file.constraints, &subject).map_err(|error| fault(error.to_string()))?;
-        tables(root, file, &subject)?;
+        tables(root, file, &subject, &mut Vec::new())?;
         target(file, &subject).map_err(fault)?;
         fs::create_dir_all(root).map_err(|error| CampaignError::File {
             path: root.to_owned(),
@@ -167,7 +168,8 @@ impl Folder {
         let constraints = constraints(&file.constraints, &subject)
             .map_err(|error| CampaignError::File { path: settings, problem: error.to_string() })?;
         target(&file, &subject).map_err(|problem| CampaignError::File { path: root.join("campaign.toml"), problem })?;
-        let [listed, sampled] = tables(root, &file, &subject)?.map(|table| table.map(Arc::new));
+        let mut notes = Vec::new();
+        let [listed, sampled] = tables(root, &file, &subject, &mut notes)?.map(|table| table.map(Arc::new));
         let state = State::of(&words, &subject);
         let list = listed.as_deref().or_else(|| subject.problem().candidates());
         let domain = domain::of(
@@ -183,6 +185,7 @@ impl Folder {
             constraints: Arc::new(constraints),
             listed,
             sampled,
+            notes,
             domain,
             learns_all: false,
             words,
@@ -238,6 +241,11 @@ impl Folder {
     /// What points that are drawn have to meet.
     pub fn constraints(&self) -> &Arc<Vec<Constraint>> {
         &self.constraints
+    }
+
+    /// What was assumed of the list of points and of the sample, where the settings name them.
+    pub fn notes(&self) -> &[dal_files::Note] {
+        &self.notes
     }
 
     /// The only points that may be asked for, on the unit box; none where any may.
@@ -331,8 +339,14 @@ fn target(file: &CampaignFile, subject: &Subject) -> Result<(), String> {
 }
 
 /// Reads the list of points that may be asked for, and the sample of points, where the settings name them.
-fn tables(root: &Path, file: &CampaignFile, subject: &Subject) -> Result<[Option<Array2<f64>>; 2], CampaignError> {
-    let read = |key, path| table(root, key, path, subject);
+/// What was assumed of the files comes along.
+fn tables(
+    root: &Path,
+    file: &CampaignFile,
+    subject: &Subject,
+    notes: &mut Vec<dal_files::Note>,
+) -> Result<[Option<Array2<f64>>; 2], CampaignError> {
+    let mut read = |key, path| table(root, key, path, subject, notes);
     Ok([read("candidate_list", &file.candidate_list)?, read("sample", &file.sample)?])
 }
 
@@ -341,13 +355,15 @@ fn table(
     key: &str,
     path: &Option<PathBuf>,
     subject: &Subject,
+    notes: &mut Vec<dal_files::Note>,
 ) -> Result<Option<Array2<f64>>, CampaignError> {
     let Some(path) = path.as_ref().map(|list| root.join(list)) else { return Ok(None) };
     let fault = |problem: String| CampaignError::File { path: path.clone(), problem };
     if subject.problem().candidates().is_some() {
         return Err(fault(format!("{key}: the problem's own table is the list already; take the key out")));
     }
-    let (points, _) = dal_files::points(dal_files::Source::open(&path)?, &subject.inputs())?;
+    let (points, said) = dal_files::points(dal_files::Source::open(&path)?, &subject.inputs())?;
+    notes.extend(said);
     match points.outside.first() {
         Some((_, reason)) => {
             Err(fault(format!("{key}: {} rows are no points of the problem: {reason}", points.outside.len())))

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use dal_files::names::is_index;
 use dal_files::number::{Cell as Found, Decimal, cell as look, short};
-use dal_files::{Expect, Note, Separator, Source, Table, cells, read};
+use dal_files::{Expect, Moves, Note, Separator, Source, Table, cells, read};
 
 use crate::dakota::as_csv;
 use crate::error::CampaignError;
@@ -371,13 +371,14 @@ impl Folder {
             matches!(look(&table.cell(row, column), table.dialect().decimal), Found::NoValue | Found::NotFinite(_))
         };
         let (mut rows, mut bad, mut left, mut empty) = (Vec::<Row>::new(), Vec::new(), Vec::new(), 0);
+        let mut moves = Moves::default();
         for row in 0..table.n_rows() {
             if let Some(&column) = inputs.iter().find(|&&column| no_value(row, column)) {
                 left.push(format!("{} ({} has no value)", table.at(row), table.column_name(column)));
             } else if outputs.iter().all(|&column| table.cell(row, column).trim().is_empty()) {
                 empty += 1;
             } else {
-                match self.row(table, row, None, Some(&inputs), &outputs) {
+                match self.row(table, row, None, Some(&inputs), &outputs, &mut moves) {
                     Ok(row) => rows.push(row),
                     Err(problem) => bad.push(format!("  {}: {problem}", table.at(row))),
                 }
@@ -387,7 +388,9 @@ impl Folder {
             return Err(CampaignError::Rows { file: table.file().into(), rows: bad });
         }
         let heard = self.tell_rows(table.file(), &rows, Otherwise::Replicate)?;
-        Ok((Heard { empty, ..heard }, left))
+        let mut notes = Vec::new();
+        moves.say(table.file(), &mut notes);
+        Ok((Heard { empty, notes, ..heard }, left))
     }
 }
 

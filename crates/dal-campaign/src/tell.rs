@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use dal_core::Value;
 use dal_files::edge::value;
 use dal_files::number::{Cell as Found, cell as look};
-use dal_files::{Expect, Note, Source, Table, read};
+use dal_files::{Expect, Moves, Note, Source, Table, read};
 
 use crate::dakota::as_csv;
 use crate::error::CampaignError;
@@ -98,17 +98,19 @@ impl Folder {
         let places = table.find(outputs).or_else(|error| as_labelled().map_err(|_| error))?;
         let mut heard = Heard { notes, ..Heard::default() };
         let (mut rows, mut bad) = (Vec::new(), Vec::new());
+        let mut moves = Moves::default();
         for row in 0..table.n_rows() {
             let blank = |column: usize| table.cell(row, column).trim().is_empty();
             if places.iter().all(|&column| blank(column)) {
                 heard.empty += 1;
                 continue;
             }
-            match self.row(&table, row, id.filter(|&id| !blank(id)), inputs.as_deref(), &places) {
+            match self.row(&table, row, id.filter(|&id| !blank(id)), inputs.as_deref(), &places, &mut moves) {
                 Ok(row) => rows.push(row),
                 Err(problem) => bad.push(format!("  {}: {problem}", table.at(row))),
             }
         }
+        moves.say(table.file(), &mut heard.notes);
         if bad.is_empty() {
             Ok((rows, heard))
         } else {
@@ -123,6 +125,7 @@ impl Folder {
         id: Option<usize>,
         inputs: Option<&[usize]>,
         outputs: &[usize],
+        moves: &mut Moves,
     ) -> Result<Row, String> {
         let decimal = table.dialect().decimal;
         let at = |column: usize| format!("column {}: `{}`", table.column_name(column), table.cell(row, column));
@@ -140,6 +143,7 @@ impl Folder {
                 let values = inputs.map(|((&column, dimension), levels)| {
                     let placed = value(dimension, levels, &table.cell(row, column), decimal)
                         .map_err(|fault| format!("{} {fault}", at(column)))?;
+                    placed.moved.into_iter().for_each(|by| moves.onto_bound(by));
                     Ok(cell(&placed.value, levels))
                 });
                 Some(values.collect::<Result<Vec<Cell>, String>>()?)

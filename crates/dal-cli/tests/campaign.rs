@@ -442,3 +442,30 @@ fn a_laboratory_audits_a_model_and_a_target_ends_a_run() {
     let held_out = found["answered"].as_u64().unwrap() - 12;
     assert_eq!(after["held_out"], held_out);
 }
+
+#[test]
+fn values_moved_onto_a_bound_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    problem(at);
+    begin(at, "c");
+    let note = |file: &str, n: &str| format!("{file}: {n} beyond a bound by no more than rounding");
+    // Both are a few units in the last place out.
+    write(
+        at,
+        "told.csv",
+        "speed,blades,material,drag,lift\n100.00000000000001,3,wood,1,2\n0.9999999999999999,2,wood,1,2\n",
+    );
+    let (code, stdout, stderr) = run(at, &["tell", "c", "told.csv"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stderr.contains(&note("told.csv", "2 values")) && stdout.contains("2 of these never asked for"),
+        "{stderr}"
+    );
+    let settings = fs::read_to_string(at.join("c/campaign.toml")).unwrap();
+    write(at, "c/campaign.toml", &format!("candidate_list = \"list.csv\"\n{settings}"));
+    write(at, "c/list.csv", "speed,blades,material\n100.00000000000001,4,wood\n10,5,steel\n");
+    let (code, stdout, stderr) = run(at, &["ask", "c", "-n", "1", "--format", "csv", "--threads", "1"]);
+    assert_eq!((code, stdout.lines().count()), (0, 2), "{stderr}");
+    assert!(stderr.contains(&note("list.csv", "1 value")), "{stderr}");
+}

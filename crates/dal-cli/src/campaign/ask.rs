@@ -11,7 +11,7 @@ use dal_core::Stop;
 use dal_files::write::{Out, record};
 use serde_json::{Map, Value, json};
 
-use super::{fixed, pair, time, trainer, write};
+use super::{fixed, pair, tell_notes, time, trainer, write};
 use crate::Done;
 use crate::data::check_points;
 use crate::output::{Format, Rows, outln, say};
@@ -80,6 +80,7 @@ pub enum AskFormat {
 pub fn run(args: &Args) -> Result<Done> {
     check_points("-n", args.n)?;
     let mut folder = write(&args.folder)?;
+    tell_notes(folder.notes());
     let wanted = AskFor {
         n: args.n,
         owner: args.owner.clone(),

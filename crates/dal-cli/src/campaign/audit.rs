@@ -8,7 +8,7 @@ use dal_campaign::{Asked, RunEvent};
 use dal_core::Stop;
 
 use super::ask::{self, AskFormat};
-use super::judging::{held_out_as_json, show_held_out};
+use super::judging::{held_out_as_json, show_held_out, worst_outputs};
 use super::{trainer, write};
 use crate::Done;
 use crate::answers::AnswerArgs;
@@ -108,7 +108,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let outputs = folder.subject().outputs();
     match args.format {
         AskFormat::Json => outln!("{}", serde_json::to_string_pretty(&held_out_as_json(outputs, &found))?),
-        _ => show_held_out(outputs, &found)?,
+        _ => show_held_out(outputs, &found, &worst_outputs(outputs.len(), folder.standing().errors.last()))?,
     }
     Ok(Done::Fully)
 }

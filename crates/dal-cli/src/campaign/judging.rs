@@ -2,12 +2,29 @@
 
 use anyhow::Result;
 use dal_campaign::estimate::LEVEL;
+use dal_campaign::words::Errors;
 use dal_campaign::{
     Calibration, Estimated, Estimates, Folder, Gain, HeldOut, Look, Noise, RoundEstimate, Share, Standing, Target,
 };
 use serde_json::{Map, Value, json};
 
 use crate::output::{Format, Rows, outln};
+
+/// Outputs up to which each has its line.
+const MOST_OUTPUTS: usize = 20;
+/// The worst outputs that are named where there are more.
+const WORST: usize = 6;
+
+/// The outputs that have a line of their own: all, or of many the worst in cross-validation.
+pub fn worst_outputs(n_outputs: usize, validated: Option<&Errors>) -> Vec<usize> {
+    if n_outputs <= MOST_OUTPUTS {
+        return (0..n_outputs).collect();
+    }
+    let r2 = |j: usize| validated.and_then(|errors| errors.r2.get(j).copied().flatten());
+    let mut known: Vec<(usize, f64)> = (0..n_outputs).filter_map(|j| Some((j, r2(j)?))).collect();
+    known.sort_by(|a, b| a.1.total_cmp(&b.1));
+    known.into_iter().map(|(j, _)| j).take(WORST).collect()
+}
 
 /// Everything that judges a campaign's models, as it is now.
 pub struct Judging {
@@ -23,13 +40,17 @@ pub struct Judging {
     rounds_elsewhere: usize,
     /// Outputs that the error in standard deviations leaves out.
     left_out: Vec<String>,
+    /// Outputs that have a line of their own and an interval.
+    listed: Vec<usize>,
 }
 
 impl Judging {
-    /// Of a folder; nothing is trained. Rules are those of the command line or of `campaign.toml`.
-    pub fn of(folder: &Folder, target: Option<Target>, no_gain: Option<usize>) -> Result<Self> {
+    /// Of a folder; nothing is trained. Rules are those of the command line or of `campaign.toml`. Only the outputs
+    /// that are `listed` get intervals: of thousands they take minutes.
+    pub fn of(folder: &Folder, target: Option<Target>, no_gain: Option<usize>, listed: Vec<usize>) -> Result<Self> {
         let model = folder.kept_model()?;
-        let held_out = model.as_ref().map(|model| folder.held_out(model)).transpose()?.flatten();
+        let wanted = |j: usize| listed.contains(&j);
+        let held_out = model.as_ref().map(|model| folder.held_out_of(model, &wanted)).transpose()?.flatten();
         let target = target.or_else(|| folder.settings().target.clone());
         let no_gain = no_gain.or(folder.settings().no_gain);
         let judged = folder.can_judge()?;
@@ -42,7 +63,7 @@ impl Judging {
             _ => None,
         };
         Ok(Self {
-            estimates: folder.estimates(),
+            estimates: folder.estimates_of(&wanted),
             calibration: folder.calibration(),
             noise: folder.noise(),
             look: target.filter(|_| judged).map(|target| folder.look(&target, model.as_ref())).transpose()?,
@@ -51,6 +72,7 @@ impl Judging {
             unjudged,
             rounds_elsewhere: folder.rounds_elsewhere(),
             left_out: folder.left_out().iter().map(|(j, _)| folder.subject().outputs()[*j].clone()).collect(),
+            listed,
         })
     }
 
@@ -63,7 +85,7 @@ impl Judging {
             n => outln!("           {n} earlier rounds are of another domain and judge nothing of this one"),
         }
         match &self.held_out {
-            Some(held_out) => show_held_out(folder.subject().outputs(), held_out)?,
+            Some(held_out) => show_held_out(folder.subject().outputs(), held_out, &self.listed)?,
             None if standing.held_out != (0, 0) => {
                 let (apart, audited) = standing.held_out;
                 outln!(
@@ -129,7 +151,8 @@ impl Judging {
             }
         };
         outln!(
-            "error      over {slice}, of the model of {} labels that drew round {}: from {} of {} draws{}",
+            "error      over {}, of the model of {} labels that drew round {}: from {} of {} draws{}",
+            scope(&slice, last.failed),
             last.n_labelled,
             last.round,
             last.answered,
@@ -137,10 +160,10 @@ impl Judging {
             if last.is_incomplete() { "; incomplete, more than 5 % of them are open" } else { "" }
         );
         if last.failed > 0 {
-            outln!("           of the part that has answers, {}", share_in_words(&last.answered_share));
+            outln!("           that part is {}", share_in_words(&last.answered_share));
         }
         let outputs = folder.subject().outputs();
-        let mut rows = rows(outputs, &last.outputs, last.relative.as_ref());
+        let mut rows = rows(outputs, &last.outputs, last.relative.as_ref(), &self.listed);
         if let Some((e, n)) = self.estimates.pooled.as_ref().filter(|(_, n)| *n > 1) {
             rows.push(row(format!("the same, mean of the last {n} models"), e));
         }
@@ -195,7 +218,7 @@ impl Judging {
 }
 
 /// What points that were never learned say of the model of all labels.
-pub fn show_held_out(outputs: &[String], found: &HeldOut) -> Result<()> {
+pub fn show_held_out(outputs: &[String], found: &HeldOut, listed: &[usize]) -> Result<()> {
     outln!(
         "error      over {}, of the model of {} labels: from {} of {} uniform points that it did not learn{}{}",
         found.domain,
@@ -206,9 +229,9 @@ pub fn show_held_out(outputs: &[String], found: &HeldOut) -> Result<()> {
         if found.is_incomplete() { "; incomplete, more than 5 % of them are open" } else { "" }
     );
     if found.failed > 0 {
-        outln!("           of the part that has answers, {}", share_in_words(&found.answered_share));
+        outln!("           that part is {}", share_in_words(&found.answered_share));
     }
-    print(rows(outputs, &found.outputs, found.relative.as_ref()))
+    print(rows(outputs, &found.outputs, found.relative.as_ref(), listed))
 }
 
 /// The same for a program.
@@ -254,8 +277,18 @@ pub fn in_words(outputs: &[String], calibration: &Calibration) -> String {
     )
 }
 
-fn rows(outputs: &[String], found: &[Estimated], relative: Option<&Estimated>) -> Vec<Vec<Value>> {
-    let mut rows: Vec<Vec<Value>> = outputs.iter().zip(found).map(|(output, e)| row(output.clone(), e)).collect();
+/// What an error speaks of: without the part in which points fail.
+fn scope(domain: &str, failed: usize) -> String {
+    match failed {
+        0 => domain.to_owned(),
+        _ => format!("the part of {domain} that has answers"),
+    }
+}
+
+fn rows(outputs: &[String], found: &[Estimated], relative: Option<&Estimated>, listed: &[usize]) -> Vec<Vec<Value>> {
+    // A round of failures alone has no errors.
+    let listed = listed.iter().filter_map(|&j| Some((&outputs[j], found.get(j)?)));
+    let mut rows: Vec<Vec<Value>> = listed.map(|(output, e)| row(output.clone(), e)).collect();
     rows.extend(relative.map(|e| row("all, in standard deviations".into(), e)));
     rows
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use dal_campaign::{RunEnd, RunEvent, RunOptions};
 use dal_core::StopLevel;
 
-use super::{is_stop, target, time, trainer, write};
+use super::{is_stop, target, tell_notes, time, trainer, write};
 use crate::Done;
 use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
@@ -87,6 +87,7 @@ pub fn run(args: &Args) -> Result<Done> {
         }
     }
     let mut folder = write(&args.folder)?;
+    tell_notes(folder.notes());
     let trainer = trainer(args.threads)?;
     let stop = interrupts("the calls in progress")?;
     let in_time = Arc::new(AtomicBool::new(true));

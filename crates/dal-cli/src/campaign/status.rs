@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use dal_campaign::{Folder, ModelSource, Standing, Status};
 use serde_json::{Value, json};
 
-use super::judging::Judging;
+use super::judging::{Judging, worst_outputs};
 use super::{read, target_of};
 use crate::Done;
 use crate::display::duration;
@@ -66,7 +66,13 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     let folder = read(&args.folder)?;
     let standing = folder.standing();
-    let judging = Judging::of(&folder, target_of(&folder, &args.target)?, args.no_gain)?;
+    let n_outputs = folder.subject().outputs().len();
+    // A program gets all of them.
+    let listed = match args.format {
+        StatusFormat::Table => worst_outputs(n_outputs, standing.errors.last()),
+        StatusFormat::Json => (0..n_outputs).collect(),
+    };
+    let judging = Judging::of(&folder, target_of(&folder, &args.target)?, args.no_gain, listed)?;
     match args.format {
         StatusFormat::Table => show(&folder, &standing, &judging)?,
         StatusFormat::Json => outln!("{}", serde_json::to_string_pretty(&as_json(&folder, &standing, &judging))?),
@@ -107,7 +113,13 @@ fn show(folder: &Folder, standing: &Standing, judging: &Judging) -> Result<()> {
             errors.n
         );
         let before = standing.errors.iter().rev().nth(1);
-        let rows = folder.subject().outputs().iter().enumerate().map(|(k, name)| {
+        let outputs = folder.subject().outputs();
+        let listed = worst_outputs(outputs.len(), Some(errors));
+        if listed.len() < outputs.len() {
+            outln!("           the {} worst of {} outputs; --format json has all", listed.len(), outputs.len());
+        }
+        let rows = listed.into_iter().map(|k| {
+            let name = &outputs[k];
             let explained = errors.r2[k].map_or(Value::Null, |r2| json!(format!("{r2:.3}")));
             let before =
                 before.and_then(|errors| errors.rmse.get(k)).map_or(Value::Null, |v| json!(format!("{v:.3e}")));

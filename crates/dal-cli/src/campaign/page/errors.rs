@@ -8,11 +8,7 @@ use dal_core::OutputTransform;
 use dal_report::campaign::{ErrorNow, Estimate, JudgedBy, StoppingRule, Trend, TrendMark};
 
 use super::Known;
-
-/// Outputs up to which each has its line.
-const MOST_OUTPUTS: usize = 20;
-/// The worst outputs that are named beside those that are shown, where there are more.
-const WORST: usize = 6;
+use crate::campaign::judging::worst_outputs;
 
 /// Everything that judges the models.
 pub(super) struct Judged {
@@ -258,14 +254,7 @@ impl Judged {
 
 /// The outputs that have a line of their own: all, or of many the worst in cross-validation and those that are shown.
 fn listed(history: &History, validated: Option<&Errors>) -> Vec<usize> {
-    if history.n_outputs <= MOST_OUTPUTS {
-        return (0..history.n_outputs).collect();
-    }
-    let r2 = |j: usize| validated.and_then(|errors| errors.r2.get(j).copied().flatten());
-    let known = (0..history.n_outputs).filter_map(|j| Some((j, r2(j)?)));
-    let mut worst: Vec<(usize, f64)> = known.collect();
-    worst.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let mut listed: Vec<usize> = worst.into_iter().map(|(j, _)| j).take(WORST).collect();
+    let mut listed = worst_outputs(history.n_outputs, validated);
     for j in history.shown.iter().filter_map(|shown| shown.output) {
         if !listed.contains(&j) {
             listed.push(j);
