@@ -7,7 +7,7 @@ use dal_core::outputs::{OutputScaling, OutputTransform, OutputUnits};
 use dal_core::{
     Committee, Labelled, MlpEnsemble, MlpOverlay, Needs, SeedPath, Shape, StopLevel, Surrogate, Uncertainty,
 };
-use dal_nn::{CpuLearner, CpuSurrogate, InputScaling};
+use dal_nn::{CpuLearner, CpuSurrogate, InputScaling, has_collapsed};
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 use numpy::{PyArray2, PyArray3, PyReadonlyArray2};
 use pyo3::prelude::*;
@@ -264,6 +264,12 @@ impl Ensemble {
         let make = py.get_type::<Self>().getattr("from_bytes")?;
         let words = PyTuple::new(py, [self.to_bytes(py)?])?;
         PyTuple::new(py, [make.into_any(), words.into_any()])
+    }
+
+    /// Of each member whether it collapsed, and how often it was trained anew for that; `None` after no epoch.
+    fn endings(&self) -> Option<Vec<(bool, usize)>> {
+        let report = self.networks.training_report()?;
+        Some(report.members.iter().map(|end| (has_collapsed(end), end.restarts)).collect())
     }
 
     /// What was trained and where, as JSON.

@@ -1,14 +1,14 @@
 //! Query methods on a caller's own data: `dal select` without files.
 
 use dal_acq::{Chosen, GivenPredictions, Known, select_known};
-use dal_core::{SeedPath, Settings};
+use dal_core::{SeedPath, Settings, Stop};
 use numpy::{PyArray1, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arrays::{block, matrix, rows};
 use crate::errors;
-use crate::work::left_behind;
+use crate::work::{at_once, left_behind};
 
 /// Settings from a JSON object; keys whose value is null are left out.
 pub(crate) fn settings(text: &str) -> PyResult<Settings> {
@@ -37,7 +37,12 @@ pub(crate) fn select<'py>(
     let pool = matrix(&pool);
     let (x, y) = (x.as_ref().map(matrix), y.as_ref().map(matrix));
     let members = members.as_ref().map(block);
-    let outcome = left_behind(py, move |stop| {
+    let is_short = is_short(
+        method,
+        [pool.nrows(), x.as_ref().map_or(0, |x| x.nrows()).saturating_add(n)],
+        [pool.ncols(), y.as_ref().map_or(0, |y| y.ncols()), members.as_ref().map_or(0, |m| m.len() / m.dim().1.max(1))],
+    );
+    let work = move |stop: &Stop| {
         let given = members.map(|members| GivenPredictions::new(pool.clone(), members)).transpose();
         let given = given.map_err(|error| errors::refused(&error))?;
         let known = Known {
@@ -49,8 +54,21 @@ pub(crate) fn select<'py>(
         // The streams of `dal select`.
         let seeds = SeedPath::root(seed).purpose("select");
         select_known(&found, &known, pool.view(), n, &seeds, stop).map_err(|error| errors::selection(&error))
-    })?;
+    };
+    let outcome = if is_short { at_once(py, work) } else { left_behind(py, work) }?;
     answer(py, outcome?)
+}
+
+/// Rules that look at each pair of a pool point and a labelled or picked one once.
+const BY_PAIRS: [&str; 6] = ["random", "gsx", "gsxy", "gsy", "qbc", "qbc-diversity"];
+/// Numbers that such a rule looks at in a few hundredths of a second.
+const SHORT: usize = 1 << 28;
+
+/// Whether a selection is over before signals would be looked at: rows of the pool, and labelled or picked ones;
+/// columns of a point, its outputs, predictions of a point.
+fn is_short(method: &str, [n_pool, n_known]: [usize; 2], [inputs, outputs, predictions]: [usize; 3]) -> bool {
+    let a_row = n_known.saturating_mul(inputs + outputs).saturating_add(predictions);
+    BY_PAIRS.contains(&method) && n_pool.saturating_mul(a_row) <= SHORT
 }
 
 /// What was chosen, as a dictionary.

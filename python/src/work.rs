@@ -26,6 +26,12 @@ fn defect(panic: &(dyn std::any::Any + Send)) -> PyErr {
     InternalError::new_err(format!("a defect of dal_regression, please report it: {text}"))
 }
 
+/// Does work that is over before signals would be looked at, on the calling thread, without Python's lock: another
+/// thread's processor has to wake up and has nothing of the data, which takes longer than the work.
+pub(crate) fn at_once<T: Send>(py: Python<'_>, work: impl FnOnce(&Stop) -> T + Send) -> PyResult<T> {
+    py.detach(|| guarded(|| work(&Stop::new())))
+}
+
 /// Does work on a thread of its own, without Python's lock. A signal whose handler raises (Ctrl-C) stops it: `stop` is
 /// raised to `level`, the work comes to its end, and the handler's exception is raised.
 pub(crate) fn interruptible<T: Send>(
@@ -108,6 +114,7 @@ pub(crate) fn left_behind<T: Send + 'static>(
 pub(crate) fn provoke_panic(py: Python<'_>, way: &str) -> PyResult<()> {
     match way {
         "guarded" => guarded(|| panic!("provoked")),
+        "at once" => at_once(py, |_| panic!("provoked")),
         "interruptible" => interruptible(py, StopLevel::Now, |_| panic!("provoked {}", "at run time")),
         _ => left_behind(py, |_| std::panic::panic_any(3)),
     }

@@ -13,7 +13,8 @@ provoke = getattr(_core, "provoke_panic", None)
 
 @pytest.mark.skipif(provoke is None, reason="a wheel for release cannot be made to panic")
 @pytest.mark.parametrize(
-    "way, words", [("guarded", "provoked"), ("interruptible", "provoked at run time"), ("left behind", "")]
+    "way, words",
+    [("guarded", "provoked"), ("at once", "provoked"), ("interruptible", "provoked at run time"), ("left behind", "")],
 )
 def test_a_panic_becomes_an_exception_of_ours(way, words, capfd):
     for _ in range(2):

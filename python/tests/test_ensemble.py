@@ -68,10 +68,23 @@ def test_the_network_suits_the_number_of_labels():
     rng = np.random.default_rng(1)
     X = rng.uniform(-1, 1, (60, 2))
     y = np.sin(3 * X[:, 0]) * X[:, 1]
-    few = dal.EnsembleRegressor(members=2, epochs=20).fit(X[:20], y[:20])
+    few = dal.EnsembleRegressor(members=2, epochs=150).fit(X[:20], y[:20])
     assert few.model_["hidden"] == [32, 32]
-    chosen = dal.EnsembleRegressor(members=2, epochs=20).fit(X, y)
+    chosen = dal.EnsembleRegressor(members=2, epochs=150).fit(X, y)
     assert chosen.model_["training"]["n_members"] == 2 and len(chosen.model_["hidden"]) >= 2
+
+
+@pytest.mark.parametrize("on_collapse, again", [(None, "although they were trained anew "), ("keep", "")])
+def test_networks_that_learn_nothing_are_told(learned, on_collapse, again):
+    X, y, model = learned
+    assert not model.collapsed_.any() and len(model.collapsed_) == 4
+    # One epoch teaches nothing, however often.
+    words = f"4 of 4 networks predict little more than the mean of y {again}\\(final loss"
+    with pytest.warns(UserWarning, match=words):
+        dead = small(epochs=1, on_collapse=on_collapse).fit(X, y)
+    assert dead.collapsed_.all()
+    with pytest.raises(dal.InputError, match='on_collapse=.*"restart" or "keep"'):
+        small(on_collapse="raise").fit(X, y)
 
 
 def test_saved_and_pickled_models_predict_the_same_bits(learned, tmp_path):

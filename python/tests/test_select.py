@@ -64,7 +64,7 @@ def test_there_is_a_class_for_each_method_with_its_settings_and_defaults():
 @pytest.mark.parametrize("id", NEEDS_TRAINING)
 def test_methods_that_look_into_the_network_train_one(id, data):
     X, y, pool, _ = data
-    regressor = dal.EnsembleRegressor(hidden=[8], members=3, epochs=20, threads=1)
+    regressor = dal.EnsembleRegressor(hidden=[16], members=3, epochs=150, learning_rate=1e-2, threads=1)
     method = CLASSES[id]()
     picked = method.query(X, y, regressor=regressor, candidates=pool, batch_size=3)
     assert len(set(picked.tolist())) == 3

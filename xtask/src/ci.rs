@@ -194,6 +194,8 @@ pub fn run_stages(args: &Args) -> Result<()> {
         let start = Instant::now();
         stage().with_context(|| format!("stage `{name}`"))?;
         times.push((name, start.elapsed()));
+        // Where a later stage fails the table below is not reached.
+        eprintln!("   {name}: {:.1} s", start.elapsed().as_secs_f64());
     }
     eprintln!("── all stages passed");
     for (name, time) in times {

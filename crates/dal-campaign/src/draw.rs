@@ -200,7 +200,9 @@ impl Snapshot {
                 }
             };
             let points = self.points(&drawing, &rows, known, Some(model))?;
-            return Ok(self.round(round, found.card.id, n_labelled, drawing.told, fixed, points));
+            let mut drawn = self.round(round, found.card.id, n_labelled, drawing.told, fixed, points);
+            drawn.notes.extend(model.remark());
+            return Ok(drawn);
         }
         let Some((labelled, _)) = self.labelled()? else {
             return Err(CampaignError::request("there are no labels to choose by"));
@@ -246,6 +248,7 @@ impl Snapshot {
             feasible.filter(|_| decision.proposal.probabilities.is_some()).map(|model| model.auc);
         drawn.settings = found.settings;
         drawn.notes = decision.notes;
+        drawn.notes.extend(model.remark());
         Ok(drawn)
     }
 

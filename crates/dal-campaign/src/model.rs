@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dal_core::model::MlpEnsemble;
 use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath, Stop, Surrogate, TrialSeeds};
-use dal_nn::{CpuLearner, CpuSurrogate};
+use dal_nn::{CpuLearner, CpuSurrogate, has_collapsed};
 use ndarray::{Array2, ArrayView2};
 use serde_json::{Value, json};
 
@@ -44,6 +44,23 @@ pub struct Model {
     pub errors: Option<Errors>,
     /// Labels that it learned.
     pub n_labelled: usize,
+}
+
+impl Model {
+    /// What a user should know of its networks: how many of them learned nothing. None where all did, or where nothing
+    /// is known of their trainings.
+    pub fn remark(&self) -> Option<String> {
+        let ends = &self.surrogate.training_report()?.members;
+        let dead = ends.iter().filter(|end| has_collapsed(end)).count();
+        let again = if ends.iter().any(|end| end.restarts > 0) { " although they were trained anew" } else { "" };
+        (dead > 0).then(|| {
+            format!(
+                "{dead} of {} networks predict little more than the mean of the labels{again} (final loss above half \
+                 their variance); either the outputs are mostly noise, or another network is wanted (`dal tune`)",
+                ends.len()
+            )
+        })
+    }
 }
 
 /// Everything that a training or a draw looks at, as it was at one moment.

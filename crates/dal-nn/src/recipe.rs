@@ -81,8 +81,9 @@ impl Task<'_> {
     }
 }
 
-/// By the rule of reports.
-fn has_collapsed(end: &TrainingEnd) -> bool {
+/// Whether a member predicts little more than the mean of its labels, by the rule of reports: its final loss is above
+/// half their variance, or no number.
+pub fn has_collapsed(end: &TrainingEnd) -> bool {
     let TrainingEnd { final_loss, best_loss, label_variance, .. } = *end;
     MemberTraining { final_loss, best_loss, label_variance }.collapsed()
 }

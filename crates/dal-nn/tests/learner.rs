@@ -2,12 +2,12 @@
 
 use dal_core::{
     DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, ParameterSubset, SeedPath, Stop,
-    StopLevel, Surrogate, SurrogateError, TrainingEnd,
+    StopLevel, Surrogate, SurrogateError,
 };
 use dal_nn::{
     AdamSpec, BatchNormSpec, BatchNormStatistics, ConvHeadSpec, ConvKind, ConvLayerSpec, CpuLearner, CpuSurrogate,
     DecayReading, FastTrainer, Head, InputScaling, Layout, MemberState, MemberTrainer, NetworkSpec, OnCollapse,
-    Plateau, PlateauSpec, TrainJob, TrainLog, TrainingSpec,
+    Plateau, PlateauSpec, TrainJob, TrainLog, TrainingSpec, has_collapsed,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
 use rand::RngExt;
@@ -521,10 +521,6 @@ fn stopped(level: StopLevel) -> Stop {
 /// A deep and narrow network without BatchNorm, of which many members predict a constant for ever.
 fn fragile() -> NetworkSpec {
     NetworkSpec::new(2, 1, vec![4; 9], None, Head::Linear).unwrap()
-}
-
-fn has_collapsed(end: &TrainingEnd) -> bool {
-    end.final_over_variance().is_some_and(|share| share > 0.5)
 }
 
 #[test]

@@ -57,6 +57,17 @@ def answers(value: Any, name: str) -> Floats:
     return np.ascontiguousarray(found)
 
 
+def has_nan(known: Floats) -> npt.NDArray[np.bool_]:
+    """Of each row whether it holds a NaN; column by column, because rows are short."""
+    if known.shape[1] > 16:
+        found: npt.NDArray[np.bool_] = np.isnan(known).any(axis=1)
+        return found
+    found = np.zeros(len(known), dtype=np.bool_)
+    for column in known.T:
+        found |= np.isnan(column)
+    return found
+
+
 def committee(value: Any, points: Floats, name: str) -> Floats:
     """The members' predictions at points, shape (members, points, outputs).
 

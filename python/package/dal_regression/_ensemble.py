@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _core
 from ._arrays import Floats, array, matrix
@@ -82,6 +84,9 @@ class EnsembleRegressor(_Base):
         Of each training; by default what belongs to the network (500 epochs).
     batch_norm : bool, optional
         Whether a BatchNorm follows each hidden layer.
+    on_collapse : {"restart", "keep"}, optional
+        What becomes of a network that ends with a loss above half the variance of `y`: it is trained anew from other
+        initial weights, at most five times (the default), or kept as it is. Those left are told by a warning.
     scale_inputs, scale_outputs : bool
         Whether columns are brought to mean 0 and deviation 1 before the networks learn them. Predictions are in the
         units of `y` all the same.
@@ -96,6 +101,8 @@ class EnsembleRegressor(_Base):
     n_outputs_ : int
     model_ : dict
         The network that was trained.
+    collapsed_ : array of bool, shape (members,)
+        Which networks predict little more than the mean of `y`: their final loss is above half its variance.
 
     Examples
     --------
@@ -119,6 +126,7 @@ class EnsembleRegressor(_Base):
         scale_outputs: bool = True,
         threads: int | None = None,
         random_state: Any = None,
+        on_collapse: str | None = None,
     ) -> None:
         self.hidden = hidden
         self.members = members
@@ -130,6 +138,7 @@ class EnsembleRegressor(_Base):
         self.scale_outputs = scale_outputs
         self.threads = threads
         self.random_state = random_state
+        self.on_collapse = on_collapse
 
     # `members` is both a parameter, the number, and a method, what they predict. The parameter lies in the instance's
     # dictionary, where scikit-learn looks for it; a property comes before that.
@@ -163,6 +172,7 @@ class EnsembleRegressor(_Base):
         points, known, names = self._checked(X, y)
         model = self._train(points, known.reshape(len(known), -1), None, None, known.ndim == 1, names)
         self._take(model)
+        tell_collapsed(model, self.on_collapse)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -205,6 +215,7 @@ class EnsembleRegressor(_Base):
         self.model_ = note["model"]
         self.n_features_in_ = model.n_inputs
         self.n_outputs_ = model.n_outputs
+        self.collapsed_ = collapsed(model)
         if note["estimator"]["names"] is not None:
             self.feature_names_in_ = np.array(note["estimator"]["names"], dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -226,7 +237,10 @@ class EnsembleRegressor(_Base):
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,
             "batch_norm": self.batch_norm,
+            "on_collapse": self.on_collapse,
         }
+        if self.on_collapse not in (None, "restart", "keep"):
+            raise InputError(f"on_collapse={self.on_collapse!r}: \"restart\" or \"keep\" is wanted")
         params = {name: _plain(value) for name, value in self.get_params(deep=False).items()}
         return _core.Ensemble.train(
             X,
@@ -282,6 +296,25 @@ class EnsembleRegressor(_Base):
 
     def _shaped(self, values: Floats) -> Floats:
         return values[:, 0] if self._flat else values
+
+
+def collapsed(model: _core.Ensemble) -> npt.NDArray[np.bool_]:
+    """Of each network whether it predicts little more than the mean of its labels."""
+    ends = model.endings() or [(False, 0)] * model.n_members
+    return np.array([dead for dead, _ in ends])
+
+
+def tell_collapsed(model: _core.Ensemble, on_collapse: str | None, stacklevel: int = 3) -> None:
+    """A warning where networks have learned nothing: their predictions are numbers like all others."""
+    dead = collapsed(model)
+    if not dead.any():
+        return
+    again = "" if on_collapse == "keep" else " although they were trained anew"
+    warnings.warn(
+        f"{dead.sum()} of {len(dead)} networks predict little more than the mean of y{again} (final loss above half its "
+        "variance); more epochs, batch_norm=True or fewer layers may help",
+        stacklevel=stacklevel,
+    )
 
 
 def _on_host(value: Any, name: str) -> Any:

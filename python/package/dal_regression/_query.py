@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import Floats, answers, committee, matrix
+from ._arrays import Floats, answers, committee, has_nan, matrix
 from ._errors import InputError, NeedsModelError
 from ._select import choose
 
@@ -85,7 +85,7 @@ class QueryMethod:
         points, known = matrix(X, "X"), answers(y, "y")
         if len(points) != len(known):
             raise InputError(f"X has {len(points)} rows, y has {len(known)}; unlabelled samples are NaN in y")
-        is_labelled = ~np.isnan(known).any(axis=1)
+        is_labelled = ~has_nan(known)
         rows, pool, n_all = _candidates(points, is_labelled, candidates)
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}: a whole number from 1 is wanted")
@@ -93,11 +93,12 @@ class QueryMethod:
         seed = int(self.random_state)
         X_labelled, y_labelled = points[is_labelled], known[is_labelled]
         if trains:
-            if regressor is None:
-                from ._ensemble import EnsembleRegressor
+            from ._ensemble import EnsembleRegressor, tell_collapsed
 
+            if regressor is None:
                 regressor = EnsembleRegressor()
             model = regressor._train(X_labelled, y_labelled, self._method, settings)
+            tell_collapsed(model, regressor.on_collapse, 4)
             chosen = model.select(self._method, json.dumps(settings), pool, X_labelled, y_labelled, batch_size, seed)
         else:
             given = None if members is None else committee(members, pool, "committee")
@@ -217,7 +218,7 @@ def _candidates(
         rows = np.flatnonzero(~is_labelled)
         if len(rows) == 0:
             raise InputError("every sample is labelled: unlabelled ones are NaN in y")
-        return rows, np.ascontiguousarray(points[rows]), len(points)
+        return rows, points.take(rows, axis=0), len(points)
     found = np.asarray(candidates)
     if found.ndim == 1 and found.dtype.kind in "iu":
         if len(found) == 0 or found.min() < 0 or found.max() >= len(points):
@@ -225,7 +226,7 @@ def _candidates(
         if len(np.unique(found)) != len(found):
             raise InputError("candidates: an index is given twice")
         rows = found.astype(np.int64)
-        return rows, np.ascontiguousarray(points[rows]), len(points)
+        return rows, points.take(rows, axis=0), len(points)
     pool = matrix(candidates, "candidates")
     return None, pool, len(pool)
 

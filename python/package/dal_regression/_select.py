@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._arrays import Floats, answers, committee, matrix
+from ._arrays import Floats, answers, committee, has_nan, matrix
 from ._errors import InputError
 
 log = logging.getLogger("dal_regression")
@@ -30,7 +30,9 @@ def labelled(X: Any, y: Any) -> tuple[Floats | None, Floats | None]:
     known = answers(y, "y")
     if points is not None and len(points) != len(known):
         raise InputError(f"X_labelled has {len(points)} rows, y has {len(known)}; each point needs a row in both")
-    kept = ~np.isnan(known).any(axis=1)
+    kept = ~has_nan(known)
+    if kept.all():
+        return points, known
     return (None if points is None else points[kept]), known[kept]
 
 

@@ -42,6 +42,8 @@ pub struct Judging {
     left_out: Vec<String>,
     /// Outputs that have a line of their own and an interval.
     listed: Vec<usize>,
+    /// What a user should know of the model's networks.
+    remark: Option<String>,
 }
 
 impl Judging {
@@ -73,12 +75,16 @@ impl Judging {
             rounds_elsewhere: folder.rounds_elsewhere(),
             left_out: folder.left_out().iter().map(|(j, _)| folder.subject().outputs()[*j].clone()).collect(),
             listed,
+            remark: model.and_then(|model| model.remark()),
         })
     }
 
     /// For a person.
     pub fn show(&self, folder: &Folder, standing: &Standing) -> Result<()> {
         self.show_draws(folder)?;
+        if let Some(remark) = &self.remark {
+            outln!("networks   {remark}");
+        }
         match self.rounds_elsewhere {
             0 => {}
             1 => outln!("           an earlier round is of another domain and judges nothing of this one"),
@@ -181,6 +187,7 @@ impl Judging {
     pub fn as_json(&self, outputs: &[String]) -> Value {
         json!({
             "level": LEVEL,
+            "networks": self.remark,
             "rounds_of_another_domain": self.rounds_elsewhere,
             "outputs_left_out": self.left_out,
             "rounds": self.estimates.rounds.iter().map(|e| round_as_json(outputs, e)).collect::<Vec<_>>(),

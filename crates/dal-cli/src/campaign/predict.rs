@@ -77,6 +77,9 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     let predicted = folder.predict(Source::open(&args.input)?, trainer(args.threads)?, &Stop::new())?;
     tell_notes(&predicted.notes);
+    if let Some(remark) = predicted.model.remark() {
+        say!("note: {remark}");
+    }
     let (names, outputs) = (folder.subject().names(), folder.subject().outputs());
     let mut n_bad = 0;
     let mut objects = Vec::new();

@@ -28,7 +28,10 @@ pub fn row_products(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<f6
     out
 }
 
-/// `xᵀ x`, shape (p, p), of rows x (n, p); O(n p²).
+/// Columns of [`gram`] that are worked out together with all before them.
+const COLUMNS: usize = 64;
+
+/// `xᵀ x`, shape (p, p), of rows x (n, p); O(n p²). Entries above the diagonal are those below it.
 pub fn gram(rows: ArrayView2<'_, f64>) -> Array2<f64> {
     let (n, p) = rows.dim();
     let rows = rows.as_standard_layout();
@@ -38,7 +41,17 @@ pub fn gram(rows: ArrayView2<'_, f64>) -> Array2<f64> {
         let mut c = MatMut::from_row_major_slice_mut(c, p, p);
         for first in (0..n).step_by(DEPTH) {
             let x = x.subrows(first, DEPTH.min(n - first));
-            matmul(c.as_mut(), Accum::Add, x.transpose(), x, 1.0, Par::Seq);
+            for left in (0..p).step_by(COLUMNS) {
+                let width = COLUMNS.min(p - left);
+                let (own, before) = (x.subcols(left, width), x.subcols(0, left + width));
+                let c = c.as_mut().submatrix_mut(left, 0, width, left + width);
+                matmul(c, Accum::Add, own.transpose(), before, 1.0, Par::Seq);
+            }
+        }
+    }
+    for i in 0..p {
+        for j in 0..i {
+            out[[j, i]] = out[[i, j]];
         }
     }
     out
@@ -51,6 +64,33 @@ mod tests {
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+
+    fn every_entry(x: &Array2<f64>) -> Array2<f64> {
+        let (n, p) = x.dim();
+        let mut out = Array2::zeros((p, p));
+        let x = MatRef::from_row_major_slice(x.as_slice().unwrap(), n, p);
+        let mut c = MatMut::from_row_major_slice_mut(out.as_slice_mut().unwrap(), p, p);
+        for first in (0..n).step_by(DEPTH) {
+            let x = x.subrows(first, DEPTH.min(n - first));
+            matmul(c.as_mut(), Accum::Add, x.transpose(), x, 1.0, Par::Seq);
+        }
+        out
+    }
+
+    #[test]
+    fn half_of_a_gram_matrix_is_all_of_it() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for (n, p) in [(1100, 512), (700, 130), (40, 64), (3, 200)] {
+            let x = Array2::from_shape_fn((n, p), |_| rng.random_range(-1.0..1.0));
+            let (half, whole) = (gram(x.view()), every_entry(&x));
+            assert!(half.iter().zip(&whole).all(|(a, b)| (a - b).abs() <= 1e-12 * n as f64), "{n} × {p}");
+            // Bit for bit where it was seen; `faer` does not promise it of every processor.
+            #[cfg(target_arch = "x86_64")]
+            if std::arch::is_x86_feature_detected!("avx2") && !std::arch::is_x86_feature_detected!("avx512f") {
+                assert!(half.iter().zip(&whole).all(|(a, b)| a.to_bits() == b.to_bits()), "{n} × {p}");
+            }
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use dal_geom::{gram, row_products};
-use ndarray::{Array1, Array2, ArrayView1, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut2, Axis, s};
 
 use super::centres::{along, along_both, go_on, quadratic_forms};
 use super::points::{NOISE, Points};
@@ -79,11 +79,15 @@ impl<'a> Conditioned<'a> {
     /// Puts the picks into the features, those of `others` too: what follows is no difference of what was before them.
     fn settle(&mut self, others: &mut Array2<f64>) {
         let pool = self.pool.to_mut();
-        for row in std::mem::take(&mut self.since) {
-            let point = pool.row(row).to_owned();
-            observe(pool, &point);
-            observe(others, &point);
+        // Each of the picks as it is when those before it are in the features.
+        let mut points = pool.select(Axis(0), &std::mem::take(&mut self.since));
+        for k in 0..points.nrows() {
+            let point = points.row(k).to_owned();
+            observe(points.slice_mut(s![k + 1.., ..]), std::slice::from_ref(&point));
         }
+        let points: Vec<Array1<f64>> = points.outer_iter().map(|point| point.to_owned()).collect();
+        observe(pool.view_mut(), &points);
+        observe(others.view_mut(), &points);
         self.variance = squared_norms(pool);
         self.directions.clear();
     }
@@ -107,14 +111,19 @@ fn squared_norms(rows: &Array2<f64>) -> Vec<f64> {
     rows.outer_iter().map(|row| row.dot(&row)).collect()
 }
 
-/// Multiplies rows by the symmetric root of `I − φ φᵀ / (φ · φ + σ²)`: their inner products are covariances given a
-/// noisy observation at φ then.
-fn observe(rows: &mut Array2<f64>, point: &Array1<f64>) {
-    let root = (point.dot(point) + NOISE).sqrt();
-    let factor = 1.0 / (root * (root + NOISE.sqrt()));
+/// Multiplies rows by the symmetric roots of `I − φ φᵀ / (φ · φ + σ²)`, one point φ after the other: their inner
+/// products are covariances given noisy observations there then. A row is met once, by all points while it is at hand.
+fn observe(mut rows: ArrayViewMut2<'_, f64>, points: &[Array1<f64>]) {
+    let factor = |point: &Array1<f64>| {
+        let root = (point.dot(point) + NOISE).sqrt();
+        1.0 / (root * (root + NOISE.sqrt()))
+    };
+    let factors: Vec<f64> = points.iter().map(factor).collect();
     for mut row in rows.outer_iter_mut() {
-        let along = row.dot(point);
-        row.scaled_add(-factor * along, point);
+        for (point, factor) in points.iter().zip(&factors) {
+            let along = row.dot(point);
+            row.scaled_add(-factor * along, point);
+        }
     }
 }
 
