@@ -193,9 +193,10 @@ pub fn run_stages(args: &Args) -> Result<()> {
         eprintln!("── {name}");
         let start = Instant::now();
         stage().with_context(|| format!("stage `{name}`"))?;
-        times.push((name, start.elapsed()));
+        let time = start.elapsed();
         // Where a later stage fails the table below is not reached.
-        eprintln!("   {name}: {:.1} s", start.elapsed().as_secs_f64());
+        eprintln!("   {name}: {:.1} s", time.as_secs_f64());
+        times.push((name, time));
     }
     eprintln!("── all stages passed");
     for (name, time) in times {

@@ -34,9 +34,10 @@ def fit(member, hidden, epochs, threads, X, y):
 def ours(hidden, epochs, threads, X, y):
     words = {"members": MEMBERS, "epochs": epochs, "learning_rate": RATE, "weight_decay": 0.0, "batch_norm": False}
     words |= {"threads": threads, "scale_inputs": False, "scale_outputs": False, "on_collapse": "keep"}
-    # Without BatchNorm networks of nine layers do not learn, in either library; ours says so and would try again.
-    warnings.simplefilter("ignore")
-    dal.EnsembleRegressor(hidden=hidden, **words).fit(X, y)
+    with warnings.catch_warnings():
+        # Without BatchNorm networks of nine layers do not learn, in either library; ours says so and would try again.
+        warnings.simplefilter("ignore")
+        dal.EnsembleRegressor(hidden=hidden, **words).fit(X, y)
 
 
 def contenders(hidden, threads, pool, X, y):

@@ -79,6 +79,11 @@ impl Judging {
         })
     }
 
+    /// The outputs that have a line of their own.
+    pub fn listed(&self) -> &[usize] {
+        &self.listed
+    }
+
     /// For a person.
     pub fn show(&self, folder: &Folder, standing: &Standing) -> Result<()> {
         self.show_draws(folder)?;

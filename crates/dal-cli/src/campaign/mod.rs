@@ -54,7 +54,7 @@ fn write(folder: &Path) -> Result<Folder> {
 /// From now on models learn what is held out, too; says what is then known of their error.
 fn learn_all(folder: &mut Folder) -> Result<()> {
     let (apart, _) = folder.standing().held_out;
-    let found = folder.kept_model()?.map(|model| folder.held_out(&model)).transpose()?.flatten();
+    let found = folder.kept_model()?.map(|model| folder.held_out_of(&model, &|_| false)).transpose()?.flatten();
     let guess = found.and_then(|found| found.relative.map(|e| (found.n_labelled, e.rmse)));
     let guess = guess.map_or(String::new(), |(n, rmse)| {
         format!(

@@ -114,11 +114,11 @@ fn show(folder: &Folder, standing: &Standing, judging: &Judging) -> Result<()> {
         );
         let before = standing.errors.iter().rev().nth(1);
         let outputs = folder.subject().outputs();
-        let listed = worst_outputs(outputs.len(), Some(errors));
+        let listed = judging.listed();
         if listed.len() < outputs.len() {
             outln!("           the {} worst of {} outputs; --format json has all", listed.len(), outputs.len());
         }
-        let rows = listed.into_iter().map(|k| {
+        let rows = listed.iter().map(|&k| {
             let name = &outputs[k];
             let explained = errors.r2[k].map_or(Value::Null, |r2| json!(format!("{r2:.3}")));
             let before =
