@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{built_dal, capture, cargo, install_packages, root, run, target_dir};
-use crate::{export, faults, fixtures, fuzz, libtorch, onnx, package, page, python, slurm, tidy, valgrind, wheel};
+use crate::process::{UNOPTIMISED, build_dal, built_dal, capture, cargo, install_packages};
+use crate::process::{root, run, target_dir, test_programs};
+use crate::{
+    export, faults, fixtures, fuzz, libtorch, mutants, onnx, package, page, python, slurm, tidy, valgrind, wheel,
+};
 
 /// What is checked.
 #[derive(clap::Args)]
@@ -62,15 +65,17 @@ const FULL_STAGES: &[Stage] = &[
     ("page", || page::run_browser(&page::Args { page: None })),
     ("valgrind", valgrind::run_memcheck),
     ("tutorial", || {
-        run(&mut cargo(&["test", "-p", "dal-cli", "--test", "tutorial", "--locked", "--quiet", "--", "--ignored"]))
+        run(&mut cargo(&["test", "--workspace", "--test", "tutorial", "--locked", "--quiet", "--", "--ignored"]))
     }),
     // Off by default for the time it takes to compile.
     ("features", || {
-        run(&mut cargo(&["test", "-p", "dal-files", "--features", "parquet", "--locked", "--quiet"]))?;
-        run(&mut cargo(&["test", "-p", "dal-oracles", "--features", "onnx,parquet", "--locked", "--quiet"]))
+        let what = ["-p", "dal-files", "-p", "dal-oracles", "--features", "dal-oracles/onnx,dal-oracles/parquet"];
+        let test = ["test", "--lib", "--locked", "--quiet"];
+        run(cargo(&test).args(what).args(UNOPTIMISED).args(["--", "onnx", "parquet"]))
     }),
     ("python", wheel::run_checks),
     ("lapack", lapack),
+    ("mutants", || mutants::run_mutants(&mutants::Args { names: Vec::new() })),
     ("room", || drop_test_programs(&target_dir().join("debug/deps"))),
 ];
 
@@ -82,19 +87,8 @@ const TCH_STAGES: &[Stage] = &[
     ("tch sweep", tch_sweep),
 ];
 
-/// The crates that have the feature.
-const WITH_TCH: &[&str] = &[
-    "--locked",
-    "--quiet",
-    "-p",
-    "dal-nn",
-    "-p",
-    "dal-bench",
-    "-p",
-    "dal-cli",
-    "--features",
-    "dal-nn/tch,dal-bench/tch,dal-cli/tch",
-];
+/// All crates are selected, so that nothing is compiled again but what the feature changes.
+const WITH_TCH: &[&str] = &["--locked", "--quiet", "--workspace", "--features", "dal-nn/tch,dal-bench/tch,dal-cli/tch"];
 
 /// Deletes the programs of tests that have passed: together they take as much as libtorch, which comes next, and a
 /// machine for continuous integration has little disk. Cargo links again what it finds missing.
@@ -124,7 +118,8 @@ fn lapack() -> Result<()> {
     if capture(Command::new("pkg-config").args(["--modversion", "openblas"])).is_err() {
         install_packages(&["pkg-config", "libopenblas-dev"])?;
     }
-    run(&mut cargo(&["test", "-p", "dal-geom", "--lib", "--features", "lapack", "--locked", "--quiet", "linalg"]))
+    let test = ["test", "-p", "dal-geom", "--lib", "--features", "lapack", "--locked", "--quiet", "linalg"];
+    run(cargo(&test).args(UNOPTIMISED))
 }
 
 /// A small store whose picks and figures a script that shares no code with us computes again from its files.
@@ -158,15 +153,24 @@ fn recompute() -> Result<()> {
 /// Everything of the engine's own crate, whose conformance suite covers both engines; of the others what uses the
 /// feature.
 fn tch_tests() -> Result<()> {
-    let test = |args: &[&str]| run(cargo(&["test", "--locked", "--quiet", "--features", "tch"]).args(args));
-    test(&["-p", "dal-nn"])?;
-    test(&["-p", "dal-bench", "--lib", "--test", "tch"])?;
-    test(&["-p", "dal-cli", "--test", "tch"])
+    // Not the tests of crates that only stand on the engine: they have passed.
+    let left = ["dal-campaign", "dal-report", "dal-store", "dal-tune", "dal-work"];
+    let left = left.iter().flat_map(|name| ["--exclude", name]);
+    let targets = ["tch", "learner", "no_allocation", "plain_gradients", "pytorch"];
+    let targets = targets.iter().flat_map(|name| ["--test", name]);
+    let args: Vec<&str> = WITH_TCH[2..].iter().copied().chain(left).chain(["--lib"]).chain(targets).collect();
+    for tests in test_programs(&args)? {
+        let name = tests.package.file_name().unwrap_or_default();
+        if ["dal-nn", "dal-bench", "dal-cli"].iter().any(|package| name == *package) {
+            run(Command::new(&tests.path).arg("--quiet").current_dir(&tests.package))?;
+        }
+    }
+    Ok(())
 }
 
 /// Every problem and method once, through the command line, and a report of it.
 fn tch_sweep() -> Result<()> {
-    run(&mut cargo(&["build", "--locked", "--quiet", "-p", "dal-cli", "--features", "tch"]))?;
+    build_dal(&WITH_TCH[3..])?;
     let dal = target_dir().join("debug/dal");
     let store = target_dir().join("tch-smoke");
     if store.exists() {

@@ -22,7 +22,7 @@ builds. What still passes its tests is a survivor, and the task fails.
 )]
 pub struct Args {
     /// Names of patches, without the extension; all of them if none is named.
-    names: Vec<String>,
+    pub names: Vec<String>,
 }
 
 /// A patch, and the tests that must not pass with it.

@@ -6,11 +6,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::fixtures::python_with;
-use crate::process::{cargo, root, run, target_dir};
+use crate::process::{build_dal, root, run, target_dir};
 
 /// Builds `dal` and the library's example, and lets the script make campaigns and compare.
 pub fn run_onnx() -> Result<()> {
-    run(&mut cargo(&["build", "--workspace", "--locked", "--quiet", "--bin", "dal", "--example", "onnx"]))?;
+    build_dal(&[])?;
     let (built, folder, script) =
         (target_dir().join("debug"), target_dir().join("onnx"), root().join("fixtures/onnx-export"));
     if folder.exists() {

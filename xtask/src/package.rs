@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{capture, root, run, target_dir};
+use crate::process::{UNOPTIMISED, capture, root, run, target_dir};
 use crate::sources::copy_sources;
 
 /// Packs all crates, unpacks them beside each other, and builds `dal` from what the packs hold.
@@ -66,12 +66,13 @@ pub fn run_packing() -> Result<()> {
     fs::write(unpacked.join("Cargo.toml"), manifest)?;
     fs::copy(root().join("Cargo.lock"), unpacked.join("Cargo.lock"))?;
 
-    // In the workspace's own target directory, so that dependencies are not compiled again. The lock file loses the
+    // In the workspace's own target directory, whose unoptimised dependencies other stages use. The lock file loses the
     // members that are not packed, so it cannot be --locked.
     let target = target_dir();
     run(Command::new("cargo")
         .args(["build", "--quiet", "--package", "dal-cli", "--target-dir"])
         .arg(&target)
+        .args(UNOPTIMISED)
         .current_dir(&unpacked))?;
     let version = capture(Command::new(target.join("debug/dal")).arg("--version"))?;
     if !version.starts_with("dal ") {

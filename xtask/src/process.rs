@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -84,6 +84,9 @@ pub fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// For what is built to be seen once, with features of its own: compiling is nearly all of its time.
+pub const UNOPTIMISED: [&str; 2] = ["--config", "profile.dev.opt-level=0"];
+
 /// The `dal` that was named, or one that is built in the development profile.
 ///
 /// # Errors
@@ -92,8 +95,51 @@ pub fn built_dal(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(dal) = named {
         return Ok(std::path::absolute(dal)?);
     }
-    run(&mut cargo(&["build", "--locked", "--quiet", "--package", "dal-cli"]))?;
+    build_dal(&[])?;
     Ok(target_dir().join("debug/dal"))
+}
+
+/// Builds `dal` as `cargo test --workspace` does, besides with these features.
+///
+/// Cargo unifies the features of all that it builds at once. One package alone, or nothing that needs development
+/// dependencies (the example does), would have others, and nearly everything would be compiled a second time.
+///
+/// # Errors
+/// It cannot be built.
+pub fn build_dal(features: &[&str]) -> Result<()> {
+    let build = ["build", "--workspace", "--locked", "--quiet", "--bin", "dal", "--example", "onnx"];
+    run(cargo(&build).args(features))
+}
+
+/// One program of tests.
+pub struct TestProgram {
+    /// The folder of its package, in which it runs.
+    pub package: PathBuf,
+    /// The name of its target.
+    pub target: String,
+    /// The program.
+    pub path: PathBuf,
+}
+
+/// Builds tests (`args` select them), and says which programs they are.
+///
+/// # Errors
+/// They cannot be built, or cargo's messages are not understood.
+pub fn test_programs(args: &[&str]) -> Result<Vec<TestProgram>> {
+    let build = ["test", "--locked", "--quiet", "--no-run", "--message-format", "json-render-diagnostics"];
+    let messages = capture(cargo(&build).args(args).stderr(Stdio::inherit()))?;
+    let mut programs = Vec::new();
+    for line in messages.lines() {
+        let message: serde_json::Value = serde_json::from_str(line).context("a message of cargo")?;
+        let Some(path) = message["executable"].as_str().filter(|_| message["profile"]["test"] == true) else {
+            continue;
+        };
+        let (manifest, target) = (message["manifest_path"].as_str(), message["target"]["name"].as_str());
+        let package = manifest.and_then(|path| Path::new(path).parent()).context("a program of no package")?;
+        let target = target.context("a program of no target")?.to_owned();
+        programs.push(TestProgram { package: package.to_owned(), target, path: path.into() });
+    }
+    Ok(programs)
 }
 
 /// Runs a command to its end.

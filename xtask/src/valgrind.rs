@@ -1,8 +1,10 @@
 //! `cargo xtask valgrind`: the tests of the unsafe kernels under a memory checker.
 
-use anyhow::{Result, bail};
+use std::process::Command;
 
-use crate::process::{capture, cargo, find_program, install_package, run};
+use anyhow::{Context, Result, bail};
+
+use crate::process::{capture, find_program, install_package, run, test_programs};
 
 /// Tests of `dal-nn` that reach every kernel in small sizes. The others of the module train for hundreds of epochs.
 const TESTS: &[&str] = &[
@@ -14,21 +16,22 @@ const TESTS: &[&str] = &[
     "conformance::stopping_and_going_on_gives_the_same_bits",
 ];
 
-/// What cargo runs the tests with.
-const RUNNER: &str = "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--error-exitcode=9', '--leak-check=full', \
-                      '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite']";
-
 /// Runs the tests under valgrind, whose processor has AVX2 but not AVX-512: so the portable and the AVX2 kernels are
 /// checked. Any error, a leak included, is a failure.
 pub fn run_memcheck() -> Result<()> {
     if find_program(&["valgrind"]).is_none() {
         install_package("valgrind")?;
     }
+    let programs = test_programs(&["--workspace", "--lib"])?;
+    let tests = programs.iter().find(|program| program.target == "dal_nn").context("dal-nn has tests")?;
     // A test that was renamed must not be skipped in silence.
-    let list = capture(&mut cargo(&["test", "-p", "dal-nn", "--lib", "--locked", "--quiet", "--", "--list"]))?;
+    let list = capture(Command::new(&tests.path).arg("--list").current_dir(&tests.package))?;
     if let Some(lost) = TESTS.iter().find(|test| !list.lines().any(|line| line.strip_suffix(": test") == Some(test))) {
         bail!("dal-nn has no test `{lost}` any more; mend the list in xtask/src/valgrind.rs");
     }
-    let mut command = cargo(&["test", "-p", "dal-nn", "--lib", "--locked", "--config", RUNNER, "--"]);
-    run(command.args(["--test-threads=1", "--exact"]).args(TESTS))
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--error-exitcode=9", "--leak-check=full"]);
+    command.args(["--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]);
+    command.arg(&tests.path).args(["--test-threads=1", "--exact"]).args(TESTS);
+    run(command.current_dir(&tests.package))
 }
