@@ -1,6 +1,7 @@
 //! The training engine as an object: an ensemble of networks with the units of its outputs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use dal_campaign::ladder;
 use dal_core::outputs::{OutputScaling, OutputTransform, OutputUnits};
@@ -32,6 +33,8 @@ pub(crate) struct Ensemble {
     networks: Arc<CpuSurrogate>,
     /// Of each output: y = offset + factor z, z what the networks learned.
     units: Vec<(f64, f64)>,
+    /// What the engine took, of the clock; none where they were loaded.
+    seconds: Option<f64>,
 }
 
 /// What is to be trained, apart from the data.
@@ -93,14 +96,16 @@ impl Recipe {
             }
             false => (labelled, vec![(0.0, 1.0); n_outputs]),
         };
+        let start = Instant::now();
         let mut networks = learner
             .fit_until(&scaled, &self.needs, &seeds.purpose("fit"), stop)
             .map_err(|error| errors::learning(&error))?;
+        let seconds = Some(start.elapsed().as_secs_f64());
         networks.note(
             NOTE,
             json!({"version": 1, "outputs": units, "model": network, "estimator": self.estimator}).to_string(),
         );
-        Ok(Ensemble { networks: Arc::new(networks), units })
+        Ok(Ensemble { networks: Arc::new(networks), units, seconds })
     }
 }
 
@@ -257,7 +262,7 @@ impl Ensemble {
         if units.len() != networks.n_outputs() {
             return Err(foreign());
         }
-        Ok(Self { networks: Arc::new(networks), units })
+        Ok(Self { networks: Arc::new(networks), units, seconds: None })
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -275,6 +280,12 @@ impl Ensemble {
     /// What was trained and where, as JSON.
     fn provenance(&self) -> PyResult<String> {
         serde_json::to_string(self.networks.provenance()).map_err(|error| errors::json("provenance", &error))
+    }
+
+    /// What the engine took to train, of the clock, in seconds; `None` where the networks were loaded.
+    #[getter]
+    fn training_seconds(&self) -> Option<f64> {
+        self.seconds
     }
 
     /// Inputs.

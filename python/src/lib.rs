@@ -11,6 +11,11 @@ mod work;
 
 use pyo3::prelude::*;
 
+/// The system's allocator gives a few megabytes back after every call, and the next call has the kernel clear new
+/// pages: that took as long as a whole selection.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The compiled part of `dal_regression`.
 #[pymodule]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -75,14 +76,15 @@ def test_the_network_suits_the_number_of_labels():
 
 
 @pytest.mark.parametrize("on_collapse, again", [(None, "although they were trained anew "), ("keep", "")])
-def test_networks_that_learn_nothing_are_told(learned, on_collapse, again):
+def test_networks_that_learn_nothing_are_told(learned, on_collapse, again, caplog):
     X, y, model = learned
     assert not model.collapsed_.any() and len(model.collapsed_) == 4
     # One epoch teaches nothing, however often.
     words = f"4 of 4 networks predict little more than the mean of y {again}\\(final loss"
-    with pytest.warns(UserWarning, match=words):
+    with pytest.warns(UserWarning, match=words), caplog.at_level("INFO", logger="dal_regression"):
         dead = small(epochs=1, on_collapse=on_collapse).fit(X, y)
     assert dead.collapsed_.all()
+    assert re.fullmatch(r"4 networks trained in \S+ s" + (", 4 of them anew" if again else ""), caplog.messages[-1])
     with pytest.raises(dal.InputError, match='on_collapse=.*"restart" or "keep"'):
         small(on_collapse="raise").fit(X, y)
 

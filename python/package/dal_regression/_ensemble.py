@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -15,6 +16,8 @@ from . import _core
 from ._arrays import Floats, array, matrix
 from ._errors import FolderError, InputError
 from ._files import write_whole
+
+log = logging.getLogger("dal_regression")
 
 if TYPE_CHECKING:
 
@@ -172,6 +175,9 @@ class EnsembleRegressor(_Base):
         points, known, names = self._checked(X, y)
         model = self._train(points, known.reshape(len(known), -1), None, None, known.ndim == 1, names)
         self._take(model)
+        again = sum(restarts > 0 for _, restarts in model.endings() or [])
+        seconds = model.training_seconds
+        log.info("%d networks trained in %.3g s%s", model.n_members, seconds, f", {again} of them anew" if again else "")
         tell_collapsed(model, self.on_collapse)
         return self
 
