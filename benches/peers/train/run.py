@@ -102,6 +102,8 @@ class Contender:
         self.name, self.threads, self.epochs = name, threads, None
         self.seconds, self.processor, self.losses = [], [], None
         self.facts = dict.fromkeys(FACTS)
+        # Of the latest training: the engine's share, where it is called through Python.
+        self.engine_seconds = None
         self.processes = [
             subprocess.Popen(
                 command,
@@ -132,6 +134,7 @@ class Contender:
         self.losses = [member for answer in answers for member in answer["losses"]]
         for field in FACTS:
             self.facts[field] = answers[0].get(field, self.facts[field])
+        self.engine_seconds = answers[0].get("engine_seconds")
         seconds = max(answer["seconds"] for answer in answers)
         # A single process of a peer counts all its threads, ours the busiest.
         share = self.threads if self.name not in (OURS, LOCK_STEP) and len(answers) == 1 else 1
