@@ -271,13 +271,21 @@ impl Cluster {
         const TRIED: u64 = 10_000;
         fs::write(self.folder.join("tried.toml"), SWEEP.replace("EPOCHS", &TRIED.to_string()))?;
         let plan = ["bench", "submit", "tried.toml", "--store", "tried", "--executor", "lines", "--plan"];
-        let table = capture(self.dal(dal, &plan).args(["--cores", "1", "--format", "csv"]))?;
-        let mut lines = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
-        let (names, row) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-        let bound =
-            names.iter().zip(row).find(|(name, _)| **name == "bound_s").and_then(|(_, s)| s.parse::<f64>().ok());
-        let sum = bound.filter(|sum| *sum > 0.0).with_context(|| format!("no bound in {table}"))?;
-        Ok((24.0 * TRIALS / sum * TRIED as f64) as u64 + 1)
+        let bound = || {
+            let table = capture(self.dal(dal, &plan).args(["--cores", "1", "--format", "csv"]))?;
+            let mut lines = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+            let (names, row) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+            let bound =
+                names.iter().zip(row).find(|(name, _)| **name == "bound_s").and_then(|(_, s)| s.parse::<f64>().ok());
+            bound.filter(|sum| *sum > 0.0).with_context(|| format!("no bound in {table}"))
+        };
+        // A moment in which the machine does something else too makes trials seem long, and the sweep would be one task
+        // when it is measured again: the least of three counts.
+        let mut least = f64::INFINITY;
+        for _ in 0..3 {
+            least = least.min(bound()?);
+        }
+        Ok((24.0 * TRIALS / least * TRIED as f64) as u64 + 1)
     }
 
     /// A power cut: the node's daemon, its steps and all below, parents first, because a parent would print on.
