@@ -68,11 +68,7 @@ const FULL_STAGES: &[Stage] = &[
         run(&mut cargo(&["test", "--workspace", "--test", "tutorial", "--locked", "--quiet", "--", "--ignored"]))
     }),
     // Off by default for the time it takes to compile.
-    ("features", || {
-        let what = ["-p", "dal-files", "-p", "dal-oracles", "--features", "dal-oracles/onnx,dal-oracles/parquet"];
-        let test = ["test", "--lib", "--locked", "--quiet"];
-        run(cargo(&test).args(what).args(UNOPTIMISED).args(["--", "onnx", "parquet"]))
-    }),
+    ("features", features),
     ("python", wheel::run_checks),
     ("lapack", lapack),
     ("mutants", || mutants::run_mutants(&mutants::Args { names: Vec::new() })),
@@ -111,6 +107,24 @@ fn no_libtorch() -> Result<()> {
         Some(name) => bail!("`{name}` is among the dependencies of a default build"),
         None => Ok(()),
     }
+}
+
+/// Tests of formats that are off by default, told by their names.
+fn features() -> Result<()> {
+    let what = ["--lib", "-p", "dal-files", "-p", "dal-oracles", "--features", "dal-oracles/onnx,dal-oracles/parquet"];
+    let programs = test_programs(&[what.as_slice(), &UNOPTIMISED].concat())?;
+    for word in ["onnx", "parquet"] {
+        let mut n_tests = 0;
+        for tests in &programs {
+            let listed = capture(Command::new(&tests.path).args(["--list", word]))?;
+            n_tests += listed.lines().filter(|line| line.ends_with(": test")).count();
+            run(Command::new(&tests.path).args(["--quiet", word]).current_dir(&tests.package))?;
+        }
+        if n_tests == 0 {
+            bail!("no test has `{word}` in its name");
+        }
+    }
+    Ok(())
 }
 
 /// Factorisations by the system's OpenBLAS equal those of the default.

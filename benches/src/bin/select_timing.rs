@@ -2,8 +2,10 @@
 //!
 //! A time is one whole proposal: the step's checks, mean and variance over members, every pick. Reading the data is not
 //! in it. Memory is the peak of the resident set during the proposals less what was resident before them.
-//! With `--features` the model is a file of features, so that what is timed is transform and selection alone.
+//! With `--features` the model is a file of features, so that what is timed is transform and selection alone: each
+//! proposal's own copy of the features is made before its time is taken, and counts for its memory.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -45,7 +47,8 @@ struct Args {
 struct GivenFeatures {
     n_inputs: usize,
     n_outputs: usize,
-    features: Array2<f64>,
+    /// One answer each, made before the clock starts: a copy is no part of a selection.
+    features: RefCell<Vec<Array2<f64>>>,
 }
 
 impl Surrogate for GivenFeatures {
@@ -65,10 +68,11 @@ impl Surrogate for GivenFeatures {
 
 impl Features for GivenFeatures {
     fn features_at(&self, x: ArrayView2<'_, f64>, _: &FeatureSpec) -> Result<Array2<f64>, SurrogateError> {
-        if x.nrows() == self.features.nrows() {
-            return Ok(self.features.clone());
+        match self.features.borrow_mut().pop() {
+            Some(features) if features.nrows() == x.nrows() => Ok(features),
+            Some(features) => Err(SurrogateError::UnknownPoint { known: features.nrows(), row: x.nrows() }),
+            None => Err(SurrogateError::Other { message: "features are asked for once a proposal".into() }),
         }
-        Err(SurrogateError::UnknownPoint { known: self.features.nrows(), row: x.nrows() })
     }
 }
 
@@ -85,9 +89,10 @@ fn main() -> Result<()> {
     if args.features {
         let (n_inputs, n_outputs) = (px.ncols(), ly.ncols());
         let features = concatenate![Axis(0), read("pf.npy")?, read("lf.npy")?];
-        let given = GivenFeatures { n_inputs, n_outputs, features };
+        let given = GivenFeatures { n_inputs, n_outputs, features: RefCell::default() };
         let (space, labelled) = (Space::continuous_unit(n_inputs), Labelled::new(lx, ly)?);
-        return time(&args, || {
+        let prepare = || given.features.borrow_mut().push(features.clone());
+        return time(&args, prepare, || {
             let step = Step::new(&space, &labelled, px.view(), Some(&given), strategy.needs())?;
             let proposal = strategy.propose(&step, args.picks, &seeds)?;
             Ok(proposal.rows().context("rows of the pool")?.to_vec())
@@ -107,18 +112,20 @@ fn main() -> Result<()> {
     };
     let labelled = Labelled::new(lx, ly.slice(s![.., ..args.outputs]).to_owned())?;
     let given = GivenPredictions::new(px.clone(), members)?;
-    time(&args, || Ok(select(&*strategy, &labelled, px.view(), Some(&given), args.picks, &seeds)?.picked))
+    time(&args, || (), || Ok(select(&*strategy, &labelled, px.view(), Some(&given), args.picks, &seeds)?.picked))
 }
 
-/// Calls `propose` and prints its times, picks and memory.
-fn time(args: &Args, propose: impl Fn() -> Result<Vec<usize>>) -> Result<()> {
+/// Calls `propose`, before it `prepare`, and prints the times of the former, picks and memory of both.
+fn time(args: &Args, prepare: impl Fn(), propose: impl Fn() -> Result<Vec<usize>>) -> Result<()> {
     for _ in 0..args.warm_up {
+        prepare();
         propose()?;
     }
     forget_peak();
     let before = resident(Resident::Now);
     let (mut seconds, mut cpu_seconds, mut picks) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..args.repetitions {
+        prepare();
         let cpu_start = thread_seconds();
         let start = Instant::now();
         picks = propose()?;

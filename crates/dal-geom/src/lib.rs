@@ -8,6 +8,7 @@
 //! | [`mean_cosine_similarity`] | similarity to the most similar other points, through unit vectors |
 //! | [`mean_nearest_distance`] | how spread a batch is |
 //! | [`gram`], [`row_products`] | dot products of columns with each other, of rows with other rows |
+//! | [`quadratic_forms`], [`RoughRows`] | `x · A x` of every row; products of rows with two vectors, and bounds |
 //! | [`Cholesky`] | the factor of a positive definite matrix, and rows whitened by it |
 //! | [`jenks`] | Fisher–Jenks natural breaks, exact |
 //! | [`average_linkage`] | hierarchical clustering with a budget for its matrix |
@@ -37,6 +38,7 @@ mod linalg;
 mod linkage;
 mod nearest;
 mod points;
+mod rough;
 mod simd;
 
 pub use cosine::mean_cosine_similarity;
@@ -44,6 +46,7 @@ pub use covering::{Covering, NearestCentre, Pick, Space};
 pub use error::GeomError;
 pub use jenks::jenks;
 pub use knn::{MAX_TREE_DIMENSION, Neighbour, Neighbours, Search, mean_nearest_distance};
-pub use linalg::{Cholesky, LINEAR_ALGEBRA, gram, row_products};
+pub use linalg::{Cholesky, LINEAR_ALGEBRA, gram, quadratic_forms, row_products};
 pub use linkage::{DEFAULT_MATRIX_BUDGET, average_linkage};
 pub use points::{PointSet, check_finite, squared_distance};
+pub use rough::RoughRows;

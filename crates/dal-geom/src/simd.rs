@@ -43,6 +43,8 @@ macro_rules! multiversion {
     };
 }
 
+pub(crate) use multiversion;
+
 /// Calls `$f::<D>` for the small dimensions, where unrolling pays, and `$f::<0>` (any dimension) for the others.
 macro_rules! with_dimension {
     ($d:expr, $f:ident, $args:tt) => {

@@ -27,8 +27,9 @@ use crate::scaling::scaled;
 use crate::surrogate::{CpuSurrogate, Ensemble, check_inputs};
 use crate::tangent::Signals;
 
-/// Points taken at once: a chunk's sketch and its two factors then stay in the second-level cache.
-const CHUNK_ROWS: usize = 128;
+/// Points taken at once. A product packs the sketch's matrix anew for every chunk, which cost an eighth of the time
+/// with 128 points; no entry's sum depends on it.
+const CHUNK_ROWS: usize = 512;
 /// Features held at most (8 bytes each).
 const MOST_HELD: usize = 1 << 28;
 

@@ -1,7 +1,7 @@
 //! The reference engine: one member, layer by layer over the whole batch, in plain loops over `f32` or `f64`.
 //!
-//! With [`Loops`] it is what every faster engine is tested against; with
-//! [`Gemm`] for the matrix products it is the fallback for shapes the fast engine leaves alone.
+//! With [`Loops`] it is what every faster engine is tested against; with [`Gemm`] for the matrix products it is what
+//! the bench of training has beside the fast one.
 
 mod pass;
 

@@ -2,7 +2,7 @@
 
 use dal_core::Stop;
 use dal_geom::row_products;
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 /// Products of a block of points and all centres held at once (8 bytes each).
 const BLOCK_VALUES: usize = 1 << 19;
@@ -197,36 +197,4 @@ pub(super) fn go_on(points: &Array2<f64>, n: usize, stop: &Stop, picked: &mut Ve
 /// Dot products of every row with a vector.
 pub(super) fn along(rows: &Array2<f64>, vector: ArrayView1<'_, f64>) -> Vec<f64> {
     rows.dot(&vector).to_vec()
-}
-
-/// Dot products of every row with two vectors, in one pass over the rows: reading them is what takes time.
-pub(super) fn along_both(rows: &Array2<f64>, a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> (Vec<f64>, Vec<f64>) {
-    let (Some(a), Some(b), true) = (a.as_slice(), b.as_slice(), rows.is_standard_layout()) else {
-        return (along(rows, a), along(rows, b));
-    };
-    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let both = |row: ArrayView1<'_, f64>| {
-        let (row, rest) = row.to_slice().unwrap_or(&[]).as_chunks::<LANES>();
-        let (mut of_a, mut of_b) = ([0.0; LANES], [0.0; LANES]);
-        for ((x, a), b) in row.iter().zip(a).zip(b) {
-            for l in 0..LANES {
-                of_a[l] += x[l] * a[l];
-                of_b[l] += x[l] * b[l];
-            }
-        }
-        let last = |of: &[f64]| rest.iter().zip(of).map(|(x, v)| x * v).sum::<f64>();
-        (of_a.iter().sum::<f64>() + last(rest_a), of_b.iter().sum::<f64>() + last(rest_b))
-    };
-    rows.outer_iter().map(both).unzip()
-}
-
-/// `x · (matrix x)` of every row x, for a symmetric matrix.
-pub(super) fn quadratic_forms(rows: &Array2<f64>, matrix: &Array2<f64>) -> Vec<f64> {
-    let mut out = Vec::with_capacity(rows.nrows());
-    for first in (0..rows.nrows()).step_by(1024) {
-        let block = rows.slice(s![first..(first + 1024).min(rows.nrows()), ..]);
-        let moved = row_products(block, matrix.view());
-        out.extend(block.outer_iter().zip(moved.outer_iter()).map(|(x, y)| x.dot(&y)));
-    }
-    out
 }

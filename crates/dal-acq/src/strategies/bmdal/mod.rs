@@ -3,6 +3,7 @@
 //! [`Bmdal`] is the family with every choice as a setting; combinations that have names are strategies of their own
 //! (`lcmd-tp`, `bait-f-p`, …). `docs/features.md` has the formulae of features, transforms and selections side by side.
 
+mod bait;
 mod cards;
 mod centres;
 mod points;

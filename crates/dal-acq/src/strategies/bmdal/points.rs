@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use dal_core::{FeatureKind, FeatureSpec, Parametrisation, SeedPath, Step, Stop, StrategyError, SurrogateError};
 use dal_geom::{Cholesky, gram};
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 use rand::RngExt;
 
 use super::{Source, Target, Transform};
@@ -182,7 +182,10 @@ impl Points {
         let sets =
             [(&self.pool, "pool point"), (&self.labelled, "labelled point"), (&self.domain, "point of the target")];
         for (rows, set) in sets {
-            if let Some(((row, _), &value)) = rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
+            // Without an early end a row's numbers are looked at side by side.
+            let is_finite = |row: ArrayView1<'_, f64>| row.iter().fold(true, |all, value| all & value.is_finite());
+            if let Some((row, values)) = rows.outer_iter().enumerate().find(|(_, row)| !is_finite(*row)) {
+                let value = values.iter().copied().find(|value| !value.is_finite()).unwrap_or(f64::NAN);
                 return Err(StrategyError::NonFiniteFeature { set, row, value });
             }
         }
@@ -227,12 +230,12 @@ impl Points {
         if transform == Transform::Centres || self.labelled.iter().all(|&v| v == 0.0) {
             return Ok(());
         }
-        let p = self.pool.ncols();
-        let gram = gram(self.labelled.view()) + Array2::from_diag(&Array1::from_elem(p, NOISE));
+        // Of A / σ², so that whitened rows come with the factor σ.
+        let mut gram = gram(self.labelled.view()) / NOISE;
+        gram.diag_mut().mapv_inplace(|v| v + 1.0);
         let factor = Cholesky::new("the kernel of the labelled points", gram.view()).map_err(geometry)?;
         for rows in [&mut self.pool, &mut self.labelled, &mut self.domain] {
             factor.whiten(rows).map_err(geometry)?;
-            *rows *= NOISE.sqrt();
         }
         Ok(())
     }

@@ -4,9 +4,10 @@ use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::bait::bait;
 use super::centres::{ByDistance, Nearest};
 use super::points::{Points, Wanted};
-use super::variance::{Chosen, bait, epig, maxdet};
+use super::variance::{Chosen, epig, maxdet};
 use crate::rule::{check_scores, pool_strategy};
 
 /// Where features come from.

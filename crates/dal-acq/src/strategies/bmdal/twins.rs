@@ -9,9 +9,10 @@ use dal_core::{SeedPath, Settings, Stop};
 use dal_geom::Cholesky;
 
 use super::Transform;
+use super::bait::bait;
 use super::centres::{ByDistance, Nearest};
 use super::points::{NOISE, Points};
-use super::variance::{Chosen, bait, epig, maxdet};
+use super::variance::{Chosen, epig, maxdet};
 use crate::given::Chosen as Told;
 use crate::{GivenPredictions, Known, find, select_known};
 

@@ -1,5 +1,5 @@
-//! Selections by what remains of a Gaussian process's covariance: its determinant (`maxdet`), its sum over a target
-//! (`bait`), and the information about a target.
+//! Selections by what remains of a Gaussian process's covariance: its determinant (`maxdet`) and the information about
+//! a target; what `bait` shares with them.
 //!
 //! Features stay as they are, but where `bait` would lose its digits. After picks s₁ … s_k the covariance of points x
 //! and y is `φ_x · φ_y − Σ_j c_j(x) c_j(y)` with `c_j(x) = φ_x · w_j` and `w_k = (φ_s − Σ_{j<k} c_j(s) w_j) / √(v(s) +
@@ -9,15 +9,12 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use dal_geom::{gram, row_products};
+use dal_geom::row_products;
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut2, Axis, s};
 
-use super::centres::{along, along_both, go_on, quadratic_forms};
+use super::centres::{along, go_on};
 use super::points::{NOISE, Points};
 
-/// What is left of the largest sum of `bait` when picks are put into the features: sums fall with the square of the
-/// variances, by twelve digits down to the noise, and each is a difference of earlier ones.
-const LEFT: f64 = 1e-3;
 /// Covariances with a target held at most (8 bytes each).
 const TARGET_VALUES: usize = 24 << 20;
 
@@ -35,20 +32,20 @@ pub(super) struct Chosen {
 }
 
 /// The pool's variances, brought down pick by pick.
-struct Conditioned<'a> {
-    pool: Cow<'a, Array2<f64>>,
-    variance: Vec<f64>,
+pub(super) struct Conditioned<'a> {
+    pub pool: Cow<'a, Array2<f64>>,
+    pub variance: Vec<f64>,
     /// Of the picks that are not in the features.
-    directions: Vec<Array1<f64>>,
+    pub directions: Vec<Array1<f64>>,
     /// Those picks.
     since: Vec<usize>,
-    taken: Vec<bool>,
+    pub taken: Vec<bool>,
     /// A variance at or below this is used up: see [`Points::used_up`], or rounding has it.
-    floor: f64,
+    pub floor: f64,
 }
 
 impl<'a> Conditioned<'a> {
-    fn new(points: &'a Points) -> Self {
+    pub fn new(points: &'a Points) -> Self {
         let pool = Cow::Borrowed(&points.pool);
         let variance = squared_norms(&pool);
         let largest = variance.iter().copied().fold(0.0, f64::max);
@@ -57,7 +54,7 @@ impl<'a> Conditioned<'a> {
     }
 
     /// Takes a point and gives `w` of it.
-    fn take(&mut self, picked: usize) -> Array1<f64> {
+    pub fn take(&mut self, picked: usize) -> Array1<f64> {
         self.taken[picked] = true;
         self.since.push(picked);
         let point = self.pool.row(picked);
@@ -77,7 +74,7 @@ impl<'a> Conditioned<'a> {
     }
 
     /// Puts the picks into the features, those of `others` too: what follows is no difference of what was before them.
-    fn settle(&mut self, others: &mut Array2<f64>) {
+    pub fn settle(&mut self, others: &mut Array2<f64>) {
         let pool = self.pool.to_mut();
         // Each of the picks as it is when those before it are in the features.
         let mut points = pool.select(Axis(0), &std::mem::take(&mut self.since));
@@ -181,7 +178,7 @@ pub(super) fn maxdet(points: &Points, n: usize) -> Chosen {
     finish(points, n, picked, picked_scores, scores, None)
 }
 
-fn finish(
+pub(super) fn finish(
     points: &Points,
     n: usize,
     mut picked: Vec<usize>,
@@ -196,112 +193,6 @@ fn finish(
         picked_scores.resize(picked.len(), f64::NAN);
     }
     Chosen { picked, picked_scores, scores, n_own, n_targets }
-}
-
-/// What `bait` sums over: the pool, where it counts, and other points.
-struct Targets<'a> {
-    with_pool: bool,
-    others: Cow<'a, Array2<f64>>,
-    /// `B = Φ_Tᵀ Φ_T`; none where targets are fewer than features, and B is larger than they are.
-    gram: Option<Array2<f64>>,
-}
-
-impl<'a> Targets<'a> {
-    fn new(points: &'a Points, on_domain: bool) -> Self {
-        let others = Cow::Borrowed(if on_domain { &points.domain } else { &points.labelled });
-        let mut targets = Self { with_pool: !on_domain, others, gram: None };
-        targets.gather(&points.pool);
-        targets
-    }
-
-    fn parts<'b>(&'b self, pool: &'b Array2<f64>) -> impl Iterator<Item = &'b Array2<f64>> {
-        self.with_pool.then_some(pool).into_iter().chain([&*self.others])
-    }
-
-    /// Works out B from the features as they are.
-    fn gather(&mut self, pool: &Array2<f64>) {
-        let n_targets: usize = self.parts(pool).map(Array2::nrows).sum();
-        self.gram = if n_targets < pool.ncols() {
-            None
-        } else {
-            self.parts(pool).map(|rows| gram(rows.view())).reduce(|a, b| a + b)
-        };
-    }
-
-    /// `Σ_t k(x, t)²` of every pool point x.
-    fn reach(&self, pool: &Array2<f64>) -> Vec<f64> {
-        if let Some(gram) = &self.gram {
-            return quadratic_forms(pool, gram);
-        }
-        let mut out = vec![0.0; pool.nrows()];
-        for part in self.parts(pool) {
-            for (out, block) in out.chunks_mut(256).zip(pool.axis_chunks_iter(Axis(0), 256)) {
-                let products = row_products(block, part.view());
-                out.iter_mut().zip(products.outer_iter()).for_each(|(sum, row)| *sum += row.dot(&row));
-            }
-        }
-        out
-    }
-
-    /// `B w`.
-    fn image(&self, pool: &Array2<f64>, w: &Array1<f64>) -> Array1<f64> {
-        match &self.gram {
-            Some(gram) => gram.dot(w),
-            None => self.parts(pool).fold(Array1::zeros(w.len()), |sum, rows| sum + rows.t().dot(&rows.dot(w))),
-        }
-    }
-}
-
-/// Greedily the point x of the greatest `Σ_t k(x, t)² / (k(x, x) + σ²)`: by how much an observation at x brings down
-/// the sum of the variances over the target.
-///
-/// With `B = Φ_Tᵀ Φ_T` the sums follow without the targets: `Σ_t c(t)² = w · B w` and `Σ_t k(x, t) c(t) = φ_x · u` with
-/// `u = B w − Σ_j w_j (w_j · B w)`. Where they have fallen far, picks are put into copies of the features and the sums
-/// are worked out anew.
-pub(super) fn bait(points: &Points, on_domain: bool, n: usize) -> Chosen {
-    let mut targets = Targets::new(points, on_domain);
-    let mut state = Conditioned::new(points);
-    let mut reach = targets.reach(&points.pool);
-    let score =
-        |state: &Conditioned<'_>, reach: &[f64], i: usize| reach[i].max(0.0) / (state.variance[i].max(0.0) + NOISE);
-    let most_left = |state: &Conditioned<'_>, reach: &[f64]| {
-        reach.iter().zip(&state.taken).filter(|(_, taken)| !**taken).fold(0.0, |most, (&r, _)| f64::max(most, r))
-    };
-    let scores = (0..reach.len()).map(|i| score(&state, &reach, i)).collect();
-    let mut top = most_left(&state, &reach);
-    let (mut picked, mut picked_scores) = (Vec::new(), Vec::new());
-    let mut images: Vec<Array1<f64>> = Vec::new();
-    // What is picked after the rank is picked by distance: nothing is to be conditioned for it.
-    let most = n.min(points.rank);
-    while picked.len() < most && !points.stop.is_now() {
-        let Some((row, best)) = state.best(|i| score(&state, &reach, i)) else { break };
-        picked.push(row);
-        picked_scores.push(best);
-        if picked.len() == most {
-            break;
-        }
-        let direction = state.take(row);
-        let image = targets.image(&state.pool, &direction);
-        let mut u = image.clone();
-        for (earlier, w) in images.iter().zip(&state.directions) {
-            u.scaled_add(-earlier.dot(&direction), w);
-        }
-        let total = image.dot(&direction);
-        let (c, g) = along_both(&state.pool, direction.view(), u.view());
-        for ((reach, c), g) in reach.iter_mut().zip(&c).zip(&g) {
-            *reach += c * (c * total - 2.0 * g);
-        }
-        state.condition(direction, &c);
-        images.push(image);
-        if most_left(&state, &reach) < LEFT * top {
-            state.settle(targets.others.to_mut());
-            targets.gather(&state.pool);
-            reach = targets.reach(&state.pool);
-            top = most_left(&state, &reach);
-            images.clear();
-        }
-    }
-    finish(points, n, picked, picked_scores, scores, None)
 }
 
 /// Greedily the point x of the greatest mean over targets of `−½ ln(1 − ρ²)`, ρ the correlation of observations at x
