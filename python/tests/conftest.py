@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,12 @@ high = 1
 [[outputs]]
 name = "y"
 """
+
+
+def pytest_configure() -> None:
+    """Ctrl-C ends what it is pressed for: a job in a shell's background starts with it ignored, and so do its children,
+    so that tests of it would wait for ever."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
