@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Entry, Made, ReportData, RunStatus, RunSummary};
+use crate::data::{Entry, Made, ReportData, RunStatus, RunSummary, Setting};
 use crate::error::ReportError;
 
 /// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
@@ -34,6 +34,7 @@ impl ReportData {
             }
         }
         self.runs = runs.into_values().collect();
+        self.place_absent();
         for sweep in other.sweeps {
             if !self.sweeps.contains(&sweep) {
                 self.sweeps.push(sweep);
@@ -48,6 +49,32 @@ impl ReportData {
         self.provenance = circumstances.into_iter().collect();
         self.unreadable.extend(other.unreadable);
         Ok(())
+    }
+
+    /// Gives runs that nobody has begun the setting and model of a begun one of their sweep and problem: where all such
+    /// runs are in the other's tables, their own store could not tell.
+    fn place_absent(&mut self) {
+        let (absent, begun): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.runs).into_iter().partition(|run| run.status == RunStatus::Absent);
+        let mut first: BTreeMap<(&str, &str), &RunSummary> = BTreeMap::new();
+        for run in &begun {
+            first.entry((&run.sweep, &run.problem)).or_insert(run);
+        }
+        let placed = absent.into_iter().map(|run| match first.get(&(run.sweep.as_str(), run.problem.as_str())) {
+            Some(like) => RunSummary {
+                setting: Setting { timing: run.setting.timing, ..like.setting.clone() },
+                protocol: like.protocol.clone(),
+                model: like.model.clone(),
+                own: like.own,
+                test_labels: like.test_labels.clone(),
+                ..run
+            },
+            None => run,
+        });
+        let placed: Vec<RunSummary> = placed.collect();
+        self.runs = begun;
+        self.runs.extend(placed);
+        self.runs.sort_by(|a, b| a.name.cmp(&b.name));
     }
 }
 
@@ -81,7 +108,7 @@ fn difference(a: &RunSummary, b: &RunSummary) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Circumstances, Model, Protocol, Setting, Sweep};
+    use crate::data::{Circumstances, Model, Protocol, Sweep};
 
     fn run(name: &str, status: RunStatus, errors: &[f64]) -> RunSummary {
         let entry = |(t, &mse): (usize, &f64)| Entry { n_labelled: 80 + 40 * t, mse, ..Entry::default() };
@@ -131,6 +158,17 @@ mod tests {
         assert_eq!(all.runs[2].entries[1].mse, 0.123_456_789, "its own form, with all its digits");
         assert_eq!(all.sweeps.len(), 1);
         assert_eq!(all.provenance, [(Circumstances::default(), Made { runs: 7, peak_memory_mib: 4 })]);
+    }
+
+    #[test]
+    fn runs_that_nobody_began_have_the_model_of_their_sweep_and_problem() {
+        let model = Model { network: "4 × 50".into(), ..Model::default() };
+        let begun = RunSummary { model: model.clone(), ..run("b", RunStatus::Done, &[0.5]) };
+        let elsewhere = RunSummary { problem: "hydro".into(), ..run("c", RunStatus::Absent, &[]) };
+        let mut all = data(vec![run("a", RunStatus::Absent, &[]), elsewhere]);
+        all.unite(data(vec![begun])).unwrap();
+        let found: Vec<(&str, &Model)> = all.runs.iter().map(|run| (run.name.as_str(), &run.model)).collect();
+        assert_eq!(found, [("a", &model), ("b", &model), ("c", &Model::default())]);
     }
 
     #[test]
