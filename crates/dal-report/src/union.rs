@@ -51,7 +51,7 @@ impl ReportData {
         Ok(())
     }
 
-    /// Gives runs that nobody has begun the setting and model of a begun one of their sweep and problem: where all such
+    /// Gives runs that were not begun the setting and model of a begun one of their sweep and problem: where all such
     /// runs are in the other's tables, their own store could not tell.
     fn place_absent(&mut self) {
         let (absent, begun): (Vec<_>, Vec<_>) =
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_nobody_began_have_the_model_of_their_sweep_and_problem() {
+    fn runs_that_were_not_begun_have_the_model_of_their_sweep_and_problem() {
         let model = Model { network: "4 × 50".into(), ..Model::default() };
         let begun = RunSummary { model: model.clone(), ..run("b", RunStatus::Done, &[0.5]) };
         let elsewhere = RunSummary { problem: "hydro".into(), ..run("c", RunStatus::Absent, &[]) };
