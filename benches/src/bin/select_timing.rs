@@ -115,7 +115,7 @@ fn main() -> Result<()> {
     time(&args, || (), || Ok(select(&*strategy, &labelled, px.view(), Some(&given), args.picks, &seeds)?.picked))
 }
 
-/// Calls `propose`, before it `prepare`, and prints the times of the former, picks and memory of both.
+/// Calls `prepare` and then `propose`, and prints the times of `propose`, its picks, and the memory of both.
 fn time(args: &Args, prepare: impl Fn(), propose: impl Fn() -> Result<Vec<usize>>) -> Result<()> {
     for _ in 0..args.warm_up {
         prepare();

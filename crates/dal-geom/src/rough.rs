@@ -1,12 +1,13 @@
 //! Rows in sixteen bits: products with vectors for a quarter of the reading, and how far off they may be.
 
-use ndarray::{ArrayView2, Axis};
+use ndarray::ArrayView2;
 
 use crate::simd::multiversion;
 
 /// Sums carried side by side.
 const LANES: usize = 8;
-/// Added to a small number it rounds it to the nearest whole one, whose last bits are then those of the sum.
+/// Added to a number below 2⁵¹ in magnitude it rounds it to the nearest whole one; the sum's last sixteen bits are that
+/// one's two's complement.
 const SHIFT: f64 = 6_755_399_441_055_744.0;
 
 /// Many rows, each as whole multiples of a 32 767th of its largest magnitude.
@@ -21,7 +22,8 @@ const SHIFT: f64 = 6_755_399_441_055_744.0;
 /// let rows = array![[0.1, 0.2], [3.0, 4.0]];
 /// let rough = RoughRows::new(rows.view(), &[0.05, 25.0]).unwrap();
 /// let mut products = [[0.0; 2]; 2];
-/// rough.products([&[1.0, 0.0], &[0.0, 1.0]], &mut products);
+/// let lengths = rough.products([&[1.0, 0.0], &[0.0, 1.0]], &mut products);
+/// assert_eq!(lengths, Some([1.0, 1.0]));
 /// assert!((products[0][1] - 0.2).abs() <= rough.slack(0));
 /// ```
 #[derive(Clone, Debug)]
@@ -38,34 +40,39 @@ struct Row {
     slack: f64,
 }
 
+/// Whether a sum of squares is far from the ends of double precision, where its root says how long a vector is.
+fn tells_length(squared: f64) -> bool {
+    (1e-280..1e280).contains(&squared)
+}
+
 impl RoughRows {
-    /// Of rows (n, p) and the sums of their squares (n). `None` where such a sum is neither 0 nor far from the ends of
-    /// double precision (1e-280 to 1e280), and where numbers of sums and rows differ.
+    /// Of rows (n, p) and the sums of their squares (n). `None` where a row is not zero and its sum is near the ends of
+    /// double precision (outside 1e-280 to 1e280), and where numbers of sums and rows differ.
     pub fn new(rows: ArrayView2<'_, f64>, squared_lengths: &[f64]) -> Option<Self> {
         let (n, width) = rows.dim();
-        if squared_lengths.len() != n || !squared_lengths.iter().all(|&s| s == 0.0 || (1e-280..1e280).contains(&s)) {
+        if squared_lengths.len() != n {
             return None;
         }
+        let all = rows.as_standard_layout();
         let p = width as f64;
         // Of a sum in single precision: a rounding for the vector's number, one for the product, those of a lane's sum
         // and of the lanes'.
         let single = (p / LANES as f64 + 2.0 * LANES as f64) * 6.1e-8;
-        let mut multiples = Vec::with_capacity(n * width);
-        let mut row_of = |(row, &squared): (ndarray::ArrayView1<'_, f64>, &f64)| {
-            let largest = row.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+        let (mut rows, mut multiples) = (Vec::with_capacity(n), Vec::with_capacity(n * width));
+        for (row, &squared) in all.outer_iter().zip(squared_lengths) {
+            let values = row.to_slice()?;
+            let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+            if !tells_length(squared) && (squared != 0.0 || largest != 0.0) {
+                return None;
+            }
             let unit = largest / f64::from(i16::MAX);
             let per_unit = if largest > 0.0 { f64::from(i16::MAX) / largest } else { 0.0 };
-            let near = |value: &f64| (value * per_unit + SHIFT).to_bits() as i16;
-            match row.as_slice() {
-                Some(row) => multiples.extend(row.iter().map(near)),
-                None => multiples.extend(row.iter().map(near)),
-            }
+            multiples.extend(values.iter().map(|value| (value * per_unit + SHIFT).to_bits() as i16));
             // Half a unit of every number, whose products with a vector add up to √p times its length at most.
             let rounded = 0.5001 * unit * p.sqrt();
             let length = squared.sqrt();
-            Row { unit, slack: rounded + single * (length + rounded) + 4.0 * f64::EPSILON * p * length }
-        };
-        let rows = rows.axis_iter(Axis(0)).zip(squared_lengths).map(&mut row_of).collect();
+            rows.push(Row { unit, slack: rounded + single * (length + rounded) + 4.0 * f64::EPSILON * p * length });
+        }
         Some(Self { rows, multiples, width })
     }
 
@@ -75,22 +82,31 @@ impl RoughRows {
         self.rows[row].slack
     }
 
-    /// Products of every row with two vectors (p), in one pass over the rows; `out` (n) takes them.
+    /// Products of every row with two vectors (p), in one pass over the rows; `out` (n) takes them. Gives the vectors'
+    /// lengths; `None`, and `out` is as it was, where a vector is not zero and the sum of its squares is near the ends of
+    /// double precision (outside 1e-280 to 1e280).
     ///
     /// # Panics
     /// Where the vectors are not as long as the rows are wide (a caller's own invariant, not a user's input).
-    pub fn products(&self, vectors: [&[f64]; 2], out: &mut [[f64; 2]]) {
+    #[must_use]
+    pub fn products(&self, vectors: [&[f64]; 2], out: &mut [[f64; 2]]) -> Option<[f64; 2]> {
         assert!(vectors.iter().all(|vector| vector.len() == self.width), "vectors as long as rows");
+        let squares = vectors.map(|vector| vector.iter().map(|value| value * value).sum::<f64>());
+        if (0..2).any(|k| !tells_length(squares[k]) && vectors[k].iter().any(|&value| value != 0.0)) {
+            return None;
+        }
+        let lengths = squares.map(f64::sqrt);
         if self.width == 0 {
-            return out.fill([0.0; 2]);
+            out.fill([0.0; 2]);
+            return Some(lengths);
         }
         // Of length 1, so that single precision has room for them.
-        let lengths = vectors.map(|vector| vector.iter().map(|value| value * value).sum::<f64>().sqrt());
         let [a, b] = [0, 1].map(|k| {
             let share = if lengths[k] > 0.0 { 1.0 / lengths[k] } else { 0.0 };
             vectors[k].iter().map(|value| (value * share) as f32).collect::<Vec<f32>>()
         });
         along(&self.multiples, &self.rows, [&a, &b], lengths, out);
+        Some(lengths)
     }
 }
 
@@ -149,7 +165,7 @@ mod tests {
             let rough = RoughRows::new(rows.view(), &squares).unwrap();
             let mut found = vec![[f64::NAN; 2]; n];
             let of = [0, 1].map(|k| vectors.row(k).to_slice().unwrap());
-            rough.products(of, &mut found);
+            prop_assert!(rough.products(of, &mut found).is_some());
             for (i, row) in rows.outer_iter().enumerate() {
                 for (k, vector) in vectors.outer_iter().enumerate() {
                     let (due, most) = (row.dot(&vector), rough.slack(i) * vector.dot(&vector).sqrt());
@@ -162,19 +178,63 @@ mod tests {
             // Every width gives the same bits.
             let mut plain = vec![[f64::NAN; 2]; n];
             if p > 0 {
-                let short: Vec<f32> = vectors.row(0).iter().map(|&v| v as f32 / 3.0).collect();
+                let short: Vec<f32> = (0..p).map(|_| rng.random_range(-1.0..1.0)).collect();
                 let mut wide = plain.clone();
                 along(&rough.multiples, &rough.rows, [&short, &short], [1.0, 2.0], &mut wide);
                 along_body(&rough.multiples, &rough.rows, [&short, &short], [1.0, 2.0], &mut plain);
+                prop_assert!(wide.iter().flatten().all(|value| value.is_finite()));
                 let bits = |all: &[[f64; 2]]| all.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
                 prop_assert_eq!(bits(&wide), bits(&plain));
             }
         }
     }
 
+    /// How far a product is off, in units of what is allowed.
+    fn share_of_slack(row: &[f64], vector: &[f64]) -> f64 {
+        let (row, vector) = (ndarray::aview1(row), ndarray::aview1(vector));
+        let rough = RoughRows::new(row.insert_axis(ndarray::Axis(0)), &[row.dot(&row)]).unwrap();
+        let (mut found, of) = ([[0.0; 2]], vector.to_slice().unwrap());
+        let [length, _] = rough.products([of, of], &mut found).unwrap();
+        (found[0][0] - row.dot(&vector)).abs() / (rough.slack(0) * length)
+    }
+
+    #[test]
+    fn the_slack_is_nearly_needed_where_every_number_is_rounded_one_way() {
+        for p in [2_usize, 9, 600, 16_384] {
+            // A little under half a unit beyond a whole multiple, all of them but the largest.
+            let row: Vec<f64> = (0..p).map(|j| if j == 0 { 1.0 } else { (3.0 + 0.4999) / 32_767.0 }).collect();
+            let share = share_of_slack(&row, &vec![1.0; p]);
+            assert!(share <= 1.0 && (p < 600 || share > 0.6), "{p}: {share}");
+        }
+    }
+
+    #[test]
+    fn single_precision_has_its_part_of_the_slack() {
+        // Every lane begins with a large product; each after it is a little under half of the sum's last place and lost.
+        let p = 1 << 21;
+        let lost = 0.49 / 1024.0;
+        let first = ((1.0 - p as f64 * lost * lost) / LANES as f64).sqrt();
+        let of = |first: f64, others: f64| (0..p).map(|j| if j < LANES { first } else { others }).collect::<Vec<_>>();
+        let share = share_of_slack(&of(32_767.0, 1.0), &of(first, lost));
+        assert!((0.4..1.0).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn vectors_at_the_ends_of_double_precision_are_left_to_others() {
+        let rough = RoughRows::new(ndarray::array![[1.0, 2.0]].view(), &[5.0]).unwrap();
+        for value in [1e-170, 1e-150, 1e150, 1e200, f64::NAN] {
+            let mut out = [[7.0; 2]];
+            assert_eq!(rough.products([&[1.0, 0.0], &[value, 0.0]], &mut out), None, "{value}");
+            assert_eq!(out, [[7.0; 2]]);
+        }
+        let mut out = [[7.0; 2]];
+        assert_eq!(rough.products([&[1.0, 0.0], &[0.0, 0.0]], &mut out), Some([1.0, 0.0]));
+        assert!((out[0][0] - 1.0).abs() <= rough.slack(0) && out[0][1] == 0.0);
+    }
+
     #[test]
     fn rows_at_the_ends_of_double_precision_are_left_to_others() {
-        for value in [1e-150, 1e150, f64::NAN, f64::INFINITY] {
+        for value in [1e-170, 1e-150, 1e150, f64::NAN, f64::INFINITY] {
             let rows = Array2::from_elem((1, 2), value);
             assert!(RoughRows::new(rows.view(), &[2.0 * value * value]).is_none(), "{value}");
         }

@@ -3,6 +3,8 @@
 //! The bodies are plain safe loops over blocks of [`LANES`] points. Only the dispatch needs `unsafe`: a function
 //! compiled for a wider instruction set may be called only after the processor was asked for it. No kernel uses fused
 //! multiply-add and every sum runs over the coordinates in order, so all widths give the same bits.
+//!
+//! `rough` compiles its own kernel by the same macro, with an order of sums of its own.
 
 /// Points per block. Sixteen doubles are two AVX-512 or four AVX2 registers.
 pub(crate) const LANES: usize = 16;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Entry, Made, ReportData, RunStatus, RunSummary, Setting};
+use crate::data::{Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting};
 use crate::error::ReportError;
 
 /// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
@@ -51,29 +51,32 @@ impl ReportData {
         Ok(())
     }
 
-    /// Gives runs that were not begun the setting and model of a begun one of their sweep and problem: where all such
-    /// runs are in the other's tables, their own store could not tell.
+    /// Gives runs that were not begun and whose model their own store could not tell the setting and model of a begun
+    /// one of their sweep and problem.
     fn place_absent(&mut self) {
-        let (absent, begun): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.runs).into_iter().partition(|run| run.status == RunStatus::Absent);
+        let (unplaced, placed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.runs)
+            .into_iter()
+            .partition(|run| run.status == RunStatus::Absent && run.model == Model::default());
         let mut first: BTreeMap<(&str, &str), &RunSummary> = BTreeMap::new();
-        for run in &begun {
+        for run in placed.iter().filter(|run| run.status != RunStatus::Absent) {
             first.entry((&run.sweep, &run.problem)).or_insert(run);
         }
-        let placed = absent.into_iter().map(|run| match first.get(&(run.sweep.as_str(), run.problem.as_str())) {
-            Some(like) => RunSummary {
-                setting: Setting { timing: run.setting.timing, ..like.setting.clone() },
-                protocol: like.protocol.clone(),
-                model: like.model.clone(),
-                own: like.own,
-                test_labels: like.test_labels.clone(),
-                ..run
-            },
-            None => run,
-        });
-        let placed: Vec<RunSummary> = placed.collect();
-        self.runs = begun;
-        self.runs.extend(placed);
+        let found: Vec<RunSummary> = unplaced
+            .into_iter()
+            .map(|run| match first.get(&(run.sweep.as_str(), run.problem.as_str())) {
+                Some(like) => RunSummary {
+                    setting: Setting { timing: run.setting.timing, ..like.setting.clone() },
+                    protocol: like.protocol.clone(),
+                    model: like.model.clone(),
+                    own: like.own,
+                    test_labels: like.test_labels.clone(),
+                    ..run
+                },
+                None => run,
+            })
+            .collect();
+        self.runs = placed;
+        self.runs.extend(found);
         self.runs.sort_by(|a, b| a.name.cmp(&b.name));
     }
 }
@@ -108,7 +111,7 @@ fn difference(a: &RunSummary, b: &RunSummary) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Circumstances, Model, Protocol, Sweep};
+    use crate::data::{Circumstances, Protocol, Sweep};
 
     fn run(name: &str, status: RunStatus, errors: &[f64]) -> RunSummary {
         let entry = |(t, &mse): (usize, &f64)| Entry { n_labelled: 80 + 40 * t, mse, ..Entry::default() };

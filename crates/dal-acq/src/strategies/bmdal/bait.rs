@@ -106,12 +106,13 @@ struct Screened<'a> {
     targets: Targets<'a>,
     /// `Σ_t k(x, t)²` after `known` picks each.
     reach: Vec<f64>,
-    /// Picks not in the features that a point's numbers know of.
+    /// How many of the picks that are not in the features are in a point's numbers.
     known: Vec<usize>,
-    /// Of each such pick: `B w`, `u`, `w · B w`.
+    /// `B w` of each such pick.
     images: Vec<Array1<f64>>,
+    /// `u` and `w · B w` of each such pick.
     moves: Vec<(Array1<f64>, f64)>,
-    /// None where rows cannot be had so: every point is brought up to date then.
+    /// None where rows or a pick's vectors cannot be had so: every point is brought up to date then.
     rough: Option<RoughRows>,
     about: Vec<About>,
     products: Vec<[f64; 2]>,
@@ -149,13 +150,26 @@ impl<'a> Screened<'a> {
         self.rough = is_screened.then(|| RoughRows::new(pool.view(), &self.state.variance)).flatten();
         let both = self.state.variance.iter().zip(&self.reach);
         self.about = both.map(|(&variance, &reach)| About::exact(variance, reach)).collect();
-        self.top = self.most_left();
+        let left = self.about.iter().zip(&self.state.taken).filter(|(_, taken)| !**taken);
+        self.top = left.fold(0.0, |most, (about, _)| f64::max(most, about.reach));
     }
 
-    /// The largest sum of a point that is left.
-    fn most_left(&self) -> f64 {
-        let left = self.about.iter().zip(&self.state.taken).filter(|(_, taken)| !**taken);
-        left.fold(0.0, |most, (about, _)| f64::max(most, about.reach))
+    /// Whether every sum that is left has come down to a thousandth of the largest; that is met exactly.
+    fn has_fallen(&mut self) -> bool {
+        let enough = LEFT * self.top;
+        for i in 0..self.about.len() {
+            let About { reach, reach_off, .. } = self.about[i];
+            if self.state.taken[i] || reach + reach_off < enough {
+                continue;
+            }
+            if reach - reach_off < enough {
+                self.bring(i);
+            }
+            if self.about[i].reach >= enough {
+                return false;
+            }
+        }
+        enough > 0.0
     }
 
     /// Brings a point up to date from its features.
@@ -230,9 +244,12 @@ impl<'a> Screened<'a> {
 
     /// Moves what is known about every point, and the bounds with it.
     fn pass(&mut self, w: &Array1<f64>, u: &Array1<f64>, total: f64) {
-        let (Some(rough), Some(of_w), Some(of_u)) = (&self.rough, w.as_slice(), u.as_slice()) else { return };
-        rough.products([of_w, of_u], &mut self.products);
-        let (length_w, length_u) = (w.dot(w).sqrt(), u.dot(u).sqrt());
+        let Some(rough) = &self.rough else { return };
+        let lengths = w.as_slice().zip(u.as_slice()).and_then(|(w, u)| rough.products([w, u], &mut self.products));
+        let Some([length_w, length_u]) = lengths else {
+            self.rough = None;
+            return;
+        };
         for (i, (about, &[c, g])) in self.about.iter_mut().zip(&self.products).enumerate() {
             let slack = rough.slack(i);
             let (off_c, off_g) = (slack * length_w, slack * length_u);
@@ -275,7 +292,7 @@ fn choose(points: &Points, on_domain: bool, n: usize, is_screened: bool) -> Chos
             break;
         }
         state.take(row);
-        if state.most_left() < LEFT * state.top {
+        if state.has_fallen() {
             state.state.settle(state.targets.others.to_mut());
             state.targets.gather(&state.state.pool);
             state.look(is_screened);
@@ -289,6 +306,7 @@ mod tests {
     use super::*;
 
     use dal_core::{SeedPath, Stop};
+    use ndarray::s;
     use proptest::prelude::*;
     use rand::RngExt;
 
@@ -298,23 +316,30 @@ mod tests {
         #[test]
         fn screening_changes_no_bit(
             n in 1_usize..80, l in 0_usize..6, p in 1_usize..40, fall in 0.0_f64..2.0, copies: bool, on_domain: bool,
-            picks in 1_usize..40, seed: u64,
+            picks in 1_usize..40, used_up in 0_usize..4, ranks in 0_usize..3, beyond in 0_usize..6, seed: u64,
         ) {
             let mut rng = SeedPath::root(seed).rng();
             // A spectrum that falls slowly or fast; at its end little but the noise is left.
             let mut draw = |rows: usize| {
                 Array2::from_shape_fn((rows, p), |(_, j)| rng.random_range(-1.0..1.0) * (-fall * j as f64).exp())
             };
-            let (mut pool, labelled, domain) = (draw(n), draw(l), draw(5));
+            let (mut pool, labelled, mut domain) = (draw(n), draw(l), draw(5));
             if copies {
                 for i in (1..n).step_by(2) {
                     let before = pool.row(i - 1).to_owned();
                     pool.row_mut(i).assign(&before);
                 }
             }
-            let points = Points {
-                pool, labelled, domain, centre_at_zero: false, rank: usize::MAX, used_up: 0.0, stop: Stop::new(),
-            };
+            // Now and then numbers whose squares say no length, of a point or of the targets.
+            match beyond {
+                0 => pool.row_mut(n - 1).mapv_inplace(|value| value * 1e-160),
+                1 => domain.mapv_inplace(|value| value * 1e80),
+                2 => domain.mapv_inplace(|value| value * 1e-82),
+                _ => {}
+            }
+            let (used_up, rank) = ([0.0, NOISE, 1e-3, 0.1][used_up], [usize::MAX, usize::MAX, 3][ranks]);
+            let points =
+                Points { pool, labelled, domain, centre_at_zero: false, rank, used_up, stop: Stop::new() };
             let (fast, plain) =
                 (choose(&points, on_domain, picks.min(n), true), choose(&points, on_domain, picks.min(n), false));
             prop_assert_eq!(fast.picked, plain.picked);
@@ -354,6 +379,37 @@ mod tests {
                 let score = score(variance, reach);
                 prop_assert!(told.at_least() <= score && score <= told.at_most(), "{told:?} {score}");
             }
+        }
+    }
+
+    /// Two neighbouring scales of points between which what is left crosses the threshold: on either side screened and
+    /// plain rules put picks into the features at the same moment.
+    #[test]
+    fn picks_go_into_the_features_at_the_same_moment() {
+        // A point, its copy and three smaller ones whose sums are what is left when the point is picked.
+        let at = |scale: f64| {
+            let mut rng = SeedPath::root(4).rng();
+            let mut pool = Array2::from_shape_simple_fn((5, 12), || rng.random_range(-1.0..1.0));
+            pool.slice_mut(s![2.., ..]).mapv_inplace(|value| value * scale);
+            let first = pool.row(0).to_owned();
+            pool.row_mut(1).assign(&first);
+            let (labelled, domain) = (Array2::zeros((0, 12)), Array2::zeros((0, 12)));
+            Points { pool, labelled, domain, centre_at_zero: false, rank: usize::MAX, used_up: 0.0, stop: Stop::new() }
+        };
+        let falls = |points: &Points, is_screened: bool| {
+            let mut state = Screened::new(points, false, is_screened);
+            let (row, _) = state.best().unwrap();
+            state.take(row);
+            state.has_fallen()
+        };
+        let (mut low, mut high) = (1e-3_f64, 1.0);
+        assert!(falls(&at(low), false) && !falls(&at(high), false));
+        while f64::from_bits(low.to_bits() + 1) < high {
+            let middle = f64::from_bits(low.to_bits().midpoint(high.to_bits()));
+            *(if falls(&at(middle), false) { &mut low } else { &mut high }) = middle;
+        }
+        for scale in [low, high] {
+            assert_eq!(falls(&at(scale), true), falls(&at(scale), false), "{scale}");
         }
     }
 
