@@ -86,8 +86,8 @@ const TCH_STAGES: &[Stage] = &[
 /// All crates are selected, so that nothing is compiled again but what the feature changes.
 const WITH_TCH: &[&str] = &["--locked", "--quiet", "--workspace", "--features", "dal-nn/tch,dal-bench/tch,dal-cli/tch"];
 
-/// Docs of what has the feature; the others' are those of a default build. Leaving crates out, unlike naming some, keeps
-/// the features of all dependencies.
+/// Docs of what has the feature; the others' are those of a default build. Leaving crates out, unlike naming some,
+/// keeps the features of all dependencies.
 fn tch_docs() -> Result<()> {
     let without = ["acq", "campaign", "core", "eval", "files", "geom", "oracles", "report", "store", "tune", "work"];
     let without = without.map(|name| format!("--exclude=dal-{name}"));

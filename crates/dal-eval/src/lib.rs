@@ -30,6 +30,7 @@
 //!
 //! What this crate is not for: training, choosing points, or reading results from disk.
 
+mod agreement;
 mod beside;
 mod catalogue;
 mod curve;
@@ -55,6 +56,7 @@ mod uncertainty;
 mod verdict;
 mod wilcoxon;
 
+pub use agreement::{FEWEST_FOR_HALVES, Halves, N_RESAMPLES, OrderAgreement, kendall_tau, order_agreement};
 pub use beside::{
     CurveMetric, CurvePair, LAST_ENTRIES, MetricFinding, SignSplit, all_pairs_quartiles, labels_needed,
     predecessor_target, sign_split,

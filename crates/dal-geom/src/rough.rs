@@ -83,8 +83,8 @@ impl RoughRows {
     }
 
     /// Products of every row with two vectors (p), in one pass over the rows; `out` (n) takes them. Gives the vectors'
-    /// lengths; `None`, and `out` is as it was, where a vector is not zero and the sum of its squares is near the ends of
-    /// double precision (outside 1e-280 to 1e280).
+    /// lengths; `None`, and `out` is as it was, where a vector is not zero and the sum of its squares is near the ends
+    /// of double precision (outside 1e-280 to 1e280).
     ///
     /// # Panics
     /// Where the vectors are not as long as the rows are wide (a caller's own invariant, not a user's input).
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn single_precision_has_its_part_of_the_slack() {
-        // Every lane begins with a large product; each after it is a little under half of the sum's last place and lost.
+        // Every lane begins with a large product; what follows is a little under half of the sum's last place and lost.
         let p = 1 << 21;
         let lost = 0.49 / 1024.0;
         let first = ((1.0 - p as f64 * lost * lost) / LANES as f64).sqrt();

@@ -73,7 +73,7 @@ mod tuning;
 mod union;
 mod write;
 
-pub use compare::{Change, ComparedCell, ComparedMethod, Comparison, compare};
+pub use compare::{Change, ComparedCell, ComparedMethod, ComparedOrder, Comparison, FEWEST_METHODS, compare};
 pub use data::{
     ANY_POOL, BASELINE, Circumstances, Entry, FIXED_LIST, Made, Model, Protocol, ReportData, RunStatus, RunSummary,
     Seconds, Setting, Sweep, stands_for_every_ratio,

@@ -82,7 +82,9 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
         let tables = if comparison.cells.is_empty() {
             Vec::new()
         } else {
-            vec![comparison.methods_table(format!("{id}-methods")), comparison.table(id)]
+            let orders = comparison.orders_table(format!("{id}-order"));
+            let methods = comparison.methods_table(format!("{id}-methods"));
+            [methods].into_iter().chain(orders).chain([comparison.table(id)]).collect()
         };
         (comparison.sentence(), tables)
     }));

@@ -238,6 +238,20 @@ fn stores_are_compared_beyond_noise() {
     assert!(page.contains("2 changed beyond noise (gsx on sine at γ = 2"), "{}", comparison.sentence());
     assert!(page.contains("platform test/plain here, test/other there; another network or training on robo"));
     assert!(dir.path().join("tables/compare-1.csv").exists());
+    let orders: Vec<_> = comparison.orders.iter().map(|o| (o.problem.as_str(), o.n_methods, o.n_seeds)).collect();
+    let mut problems: Vec<_> = comparison.cells.iter().map(|cell| cell.problem.as_str()).collect();
+    problems.sort_unstable();
+    problems.dedup();
+    assert_eq!(orders, problems.iter().map(|problem| (*problem, 3, 10)).collect::<Vec<_>>());
+    for order in comparison.orders.iter().filter(|order| order.problem != "sine") {
+        assert_eq!(order.agreement.tau, 1.0, "{order:?}");
+    }
+    // A worse `gsx` is another order on `sine`.
+    let sine = comparison.orders.iter().find(|order| order.problem == "sine").unwrap().agreement;
+    assert!(sine.tau < 1.0 && sine.halves.unwrap().between < sine.halves.unwrap().within_first, "{sine:?}");
+    assert!(
+        dir.path().join("tables/compare-1-order.csv").exists() && page.contains("Kendall's τ of the methods' order")
+    );
 }
 
 #[test]
@@ -256,6 +270,10 @@ fn few_seeds_and_gaps_are_no_change() {
     for cell in &found[0].cells {
         let gap = cell.method == "gsx" && cell.problem == "sine";
         assert_eq!(cell.change, if gap { Change::NoVerdict } else { Change::Undecidable }, "{cell:?}");
+    }
+    for order in &found[0].orders {
+        assert_eq!(order.n_seeds, if order.problem == "sine" { 2 } else { 3 });
+        assert_eq!((order.agreement.interval, order.agreement.halves), (None, None));
     }
 }
 

@@ -1,10 +1,14 @@
 //! One store beside another: the same problems, methods and seeds on another engine, version or machine, and what
 //! changed beyond noise.
 
+mod orders;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{CurveSpan, EvalError, Interval, Verdict, area_under_curve, max_t, seeds_to_reach, t_interval};
 
+use self::orders::compare_orders;
+pub use self::orders::{ComparedOrder, FEWEST_METHODS};
 use crate::data::{BASELINE, ReportData};
 use crate::findings::{Curves, Findings, Part, Problem, Time};
 use crate::summary::{overall, wrapped};
@@ -76,6 +80,8 @@ pub struct Comparison {
     pub differences: Vec<String>,
     /// The common cells.
     pub cells: Vec<ComparedCell>,
+    /// By problem with at least [`FEWEST_METHODS`] methods in both: whether their order is the same.
+    pub orders: Vec<ComparedOrder>,
     /// Cells that only one of the stores has.
     pub n_unmatched: usize,
 }
@@ -106,6 +112,7 @@ pub fn compare(base: &Findings, other: &Findings, name: &str) -> Result<Vec<Comp
             methods: Vec::new(),
             differences,
             cells: Vec::new(),
+            orders: Vec::new(),
             n_unmatched: 0,
         });
     }
@@ -126,10 +133,11 @@ struct Side<'a> {
 }
 
 type Key = (String, usize, String);
+type Sides<'a> = BTreeMap<Key, (usize, Side<'a>)>;
 
 /// The cells of those problems of a part that the other has under the same protocol, Random's under the first pool
 /// ratio.
-fn sides<'a>(part: &'a Part, other: &Part) -> BTreeMap<Key, (usize, Side<'a>)> {
+fn sides<'a>(part: &'a Part, other: &Part) -> Sides<'a> {
     let mut all = BTreeMap::new();
     for (p, problem) in part.problems.iter().enumerate().filter(|(_, p)| same_protocol(p, other)) {
         let steps = problem.protocol.steps;
@@ -204,7 +212,9 @@ fn compare_parts(a: &Part, b: &Part, base: &Findings, name: &str) -> Result<Comp
     let n_unmatched = ours.keys().filter(|k| !theirs.contains_key(*k)).count()
         + theirs.keys().filter(|k| !ours.contains_key(*k)).count();
     let methods = compare_methods(a, b);
-    Ok(Comparison { other: name.to_owned(), methods, differences: setting_differences(a, b), cells, n_unmatched })
+    let orders = compare_orders(a, &ours, &theirs, base)?;
+    let differences = setting_differences(a, b);
+    Ok(Comparison { other: name.to_owned(), methods, differences, cells, orders, n_unmatched })
 }
 
 fn compare_methods(a: &Part, b: &Part) -> Vec<ComparedMethod> {
@@ -330,7 +340,7 @@ impl Comparison {
         }
         format!(
             "{} ({settings}): of {} in both, {} changed beyond noise{}; {} identical, {} within noise, {} with too few seeds to say, \
-             {} without a verdict. {} in only one of the two.",
+             {} without a verdict. {} in only one of the two.{}",
             self.other,
             count(self.cells.len(), "cell"),
             changed.len(),
@@ -340,6 +350,7 @@ impl Comparison {
             of(Change::Undecidable),
             of(Change::NoVerdict),
             count(self.n_unmatched, "cell"),
+            self.orders_sentence(),
         )
     }
 

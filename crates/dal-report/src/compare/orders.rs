@@ -1,0 +1,146 @@
+//! Whether two stores put the methods of a problem in the same order.
+
+use std::collections::BTreeMap;
+
+use dal_eval::{CurveSpan, EvalError, OrderAgreement, area_under_curve, order_agreement};
+
+use super::{Comparison, Side, Sides};
+use crate::data::BASELINE;
+use crate::findings::{Findings, Part};
+use crate::table::{Entry, Row, Table};
+use crate::text::{count, list};
+
+/// Methods below which their order is not compared.
+pub const FEWEST_METHODS: usize = 3;
+
+/// Whether two stores put the methods of a problem in the same order.
+#[derive(Debug, Clone)]
+pub struct ComparedOrder {
+    /// The problem.
+    pub problem: String,
+    /// Methods that both have whole in all pool ratios they share.
+    pub n_methods: usize,
+    /// Seeds with which all of these and Random are finished in both.
+    pub n_seeds: usize,
+    /// Of the methods' mean ln nAUC over these seeds and pool ratios.
+    pub agreement: OrderAgreement,
+}
+
+/// Areas under a cell's curves by seed, of finished runs.
+fn areas(side: &Side<'_>, span: CurveSpan) -> BTreeMap<u64, f64> {
+    let of = |curve: &[f64]| area_under_curve(curve, span, side.steps).ok().filter(|area| *area > 0.0);
+    let is_whole = |seed: u64| side.curves.missing.iter().all(|(missing, _)| *missing != seed);
+    let whole = side.curves.per_seed.iter().filter(|(seed, _)| is_whole(*seed));
+    whole.filter_map(|(seed, curve)| Some((*seed, of(curve)?))).collect()
+}
+
+/// The orders of methods by problem, from seeds that are whole in both: a seed with a missing run judges no method.
+pub(super) fn compare_orders(
+    part: &Part,
+    ours: &Sides<'_>,
+    theirs: &Sides<'_>,
+    base: &Findings,
+) -> Result<Vec<ComparedOrder>, EvalError> {
+    let mut orders = Vec::new();
+    for problem in &part.problems {
+        let random = (problem.id.clone(), 0, BASELINE.to_owned());
+        let (Some((_, own)), Some((_, other))) = (ours.get(&random), theirs.get(&random)) else { continue };
+        let baselines = [areas(own, base.span), areas(other, base.span)];
+        // By method: the areas of its cells here and there.
+        let mut methods: BTreeMap<&str, Vec<[BTreeMap<u64, f64>; 2]>> = BTreeMap::new();
+        for (key, (_, own)) in ours.iter().filter(|(key, _)| key.0 == problem.id && key.1 != 0) {
+            if let Some((_, other)) = theirs.get(key) {
+                methods.entry(&key.2).or_default().push([areas(own, base.span), areas(other, base.span)]);
+            }
+        }
+        let cells = methods.values().flatten().chain([&baselines]).flatten();
+        let planned = own.curves.per_seed.iter().map(|(seed, _)| *seed);
+        let cells: Vec<&BTreeMap<u64, f64>> = cells.collect();
+        let seeds: Vec<u64> = planned.filter(|seed| cells.iter().all(|cell| cell.contains_key(seed))).collect();
+        if methods.len() < FEWEST_METHODS || seeds.is_empty() {
+            continue;
+        }
+        let values = |side: usize| -> Vec<Vec<f64>> {
+            let of_seed = |cells: &[[BTreeMap<u64, f64>; 2]], seed: &u64| {
+                let logs = cells.iter().map(|cell| (cell[side][seed] / baselines[side][seed]).ln());
+                logs.sum::<f64>() / cells.len() as f64
+            };
+            methods.values().map(|cells| seeds.iter().map(|seed| of_seed(cells, seed)).collect()).collect()
+        };
+        match order_agreement(&values(0), &values(1), 1.0 - base.rules.level, base.rules.flip_seed) {
+            Ok(agreement) => orders.push(ComparedOrder {
+                problem: problem.id.clone(),
+                n_methods: methods.len(),
+                n_seeds: seeds.len(),
+                agreement,
+            }),
+            // Methods without any difference have no order.
+            Err(EvalError::Undefined { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(orders)
+}
+
+impl Comparison {
+    pub(super) fn orders_sentence(&self) -> String {
+        let of = |order: &ComparedOrder| {
+            let OrderAgreement { tau, interval, .. } = order.agreement;
+            let range = interval.map(|[lower, upper]| format!(", {lower:.2} to {upper:.2}")).unwrap_or_default();
+            format!("{tau:.2} on {} ({}{range})", order.problem, count(order.n_methods, "method"))
+        };
+        let all: Vec<String> = self.orders.iter().map(of).collect();
+        if all.is_empty() { String::new() } else { format!(" Kendall's τ of the methods' order: {}.", list(&all)) }
+    }
+
+    /// Whether both put the methods in the same order, by problem; `None` where none has methods enough.
+    pub(crate) fn orders_table(&self, id: String) -> Option<Table> {
+        if self.orders.is_empty() {
+            return None;
+        }
+        let number = |v: f64| Entry::number(v, format!("{v:.2}"));
+        let optional = |v: Option<f64>| Entry::optional(v, |v| format!("{v:.2}"));
+        let rows = self.orders.iter().map(|order| {
+            let OrderAgreement { tau, interval, halves } = order.agreement;
+            Row {
+                cells: vec![
+                    Entry::text(&order.problem),
+                    Entry::number(order.n_methods as f64, order.n_methods.to_string()),
+                    Entry::number(order.n_seeds as f64, order.n_seeds.to_string()),
+                    number(tau),
+                    optional(interval.map(|[lower, _]| lower)),
+                    optional(interval.map(|[_, upper]| upper)),
+                    optional(halves.map(|h| h.between)),
+                    optional(halves.map(|h| h.within_first)),
+                    optional(halves.map(|h| h.within_second)),
+                ],
+                problem: Some(order.problem.clone()),
+                ..Row::default()
+            }
+        });
+        let columns = [
+            "problem",
+            "methods",
+            "common seeds",
+            "Kendall's τ",
+            "95 % from",
+            "to",
+            "τ of halves, here and there",
+            "both here",
+            "both there",
+        ];
+        Some(Table {
+            id,
+            caption: format!(
+                "Whether the order of methods is the same beside {}: Kendall's τ of their mean ln nAUC over the pool \
+                 ratios, with a bootstrap interval over the seeds. Beside it the mean τ between random halves of the \
+                 seeds, one half from each store and both from one: where these are alike, what τ lacks to 1 is noise \
+                 of the seeds and not another order.",
+                self.other
+            ),
+            columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+            n_labels: 1,
+            rows: rows.collect(),
+        })
+    }
+}
