@@ -58,5 +58,9 @@ pub(crate) fn from_published(problem: &Problem, model: &ModelSpec, protocol: &Pr
     all.extend(number("labels per step", protocol.queries as f64, queries as f64));
     all.extend(number("steps", protocol.steps as f64, steps as f64));
     all.extend(number("test points", protocol.test_points as f64, test_points as f64));
+    if protocol.label_noise_percent > 0 {
+        let noise = protocol.label_noise_percent;
+        all.push(format!("labels with noise of {noise} % of each output's standard deviation instead of exact ones"));
+    }
     all
 }

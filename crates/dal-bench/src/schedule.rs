@@ -429,7 +429,7 @@ impl Shared<'_> {
         }
         let mut on_entry = |i: usize, record: &EntryRecord| self.entry_finished(worker, trials[i], record);
         let timings = Timings::of(n_together);
-        let evaluation = Evaluation { yardstick, cheap_oracle: problem.cheap_labels().then_some(oracle) };
+        let evaluation = Evaluation { yardstick, cheap_oracle: problem.cheap_labels().then(|| problem.truth()) };
         let mut records =
             Records { recordings, problem: problem.problem(), evaluation, timings: &timings, on_entry: &mut on_entry };
         let (mut doing, mut stopwatch, mut breaker) = (Doing::default(), Stopwatch::new(&timings), Breaker::default());

@@ -62,6 +62,7 @@ pub(crate) struct ProtocolFile {
     pub queries: Option<Spanned<usize>>,
     pub steps: Option<Spanned<usize>>,
     pub test_points: Option<Spanned<usize>>,
+    pub label_noise_percent: Option<Spanned<usize>>,
     pub pool_ratios: Option<Spanned<Vec<usize>>>,
 }
 

@@ -68,6 +68,45 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
     assert!(of_sine.iter().all(|t| t.spec().pool_ratio() == Some(7) && t.spec().strategy.id == "far"));
 }
 
+/// Noise belongs to a run's identity, its absence does not; a user's program is not given any.
+#[test]
+fn noise_of_labels_is_recorded_and_for_built_in_problems_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = "name = \"own\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 1\n[[outputs]]\nname = \"y\"\n[oracle.command]\nprogram = [\"true\"]\ntime_limit = 1.0\n";
+    std::fs::write(dir.path().join("own.toml"), own).unwrap();
+    let of = |problem: &str, noise: &str| {
+        let text = format!(
+            "name = \"p\"\nseeds = 1\n[protocol]\n{noise}\n[[problem]]\nid = \"{problem}\"\n[[strategy]]\nid = \"random\"\n"
+        );
+        let sweep = Sweep::parse(&text, dir.path().join("sweep.toml")).unwrap();
+        sweep.resolve_with(&built_in()).map_err(|error| error.to_string())
+    };
+    let exact = of("sine", "").unwrap();
+    assert_eq!(exact.trials()[0].key(), of("sine", "label_noise_percent = 0").unwrap().trials()[0].key());
+    let noisy = of("sine", "label_noise_percent = 5").unwrap();
+    assert_eq!(noisy.trials()[0].spec().protocol.label_noise_percent, 5);
+    assert_ne!(noisy.trials()[0].key(), exact.trials()[0].key());
+    let said = "labels with noise of 5 % of each output's standard deviation instead of exact ones";
+    assert!(noisy.record().departures["sine"].iter().any(|words| words == said));
+    // Test labels have none, learned ones have.
+    let (exact, noisy) = (&exact.problems()[0], &noisy.problems()[0]);
+    assert_eq!(exact.test_set().unwrap(), noisy.test_set().unwrap());
+    let x = &exact.test_set().unwrap().x;
+    let labelled = |problem: &dal_bench::PlannedProblem| {
+        let mut labels = Vec::new();
+        let mut keep = dal_core::every(|_, answer: Result<&[f64], _>| labels.push(answer.unwrap()[0]));
+        problem.oracle().label(x.view(), &dal_core::Stop::new(), &mut keep).unwrap();
+        drop(keep);
+        labels
+    };
+    assert!(labelled(exact).iter().zip(labelled(noisy)).all(|(exact, noisy)| *exact != noisy));
+
+    let refused = of("own.toml", "label_noise_percent = 5").unwrap_err();
+    assert!(refused.contains("noise is added to the answers of built-in problems only"), "{refused}");
+    let refused = of("sine", "label_noise_percent = 101").unwrap_err();
+    assert!(refused.contains("101 is outside 0 to 100"), "{refused}");
+}
+
 /// What becomes of members that do not learn, and how a decay acts: kept and as published for built-in problems,
 /// trained anew and as printed for a user's, unless a file says otherwise; what differs is among the departures and in
 /// the specification.

@@ -75,6 +75,8 @@ pub struct Protocol {
     pub steps: usize,
     /// Points of the test set.
     pub test_points: usize,
+    /// Noise on the labels that are learned, in hundredths of each output's standard deviation.
+    pub label_noise_percent: usize,
 }
 
 /// Network and training of a run.

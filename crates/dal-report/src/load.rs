@@ -162,6 +162,7 @@ fn bare(run: &Run) -> RunSummary {
             queries: spec.protocol.queries,
             steps: spec.protocol.steps,
             test_points: spec.protocol.test_points,
+            label_noise_percent: spec.protocol.label_noise_percent,
         },
         problem: spec.problem.variant.clone(),
         strategy: spec.strategy.variant.clone(),

@@ -117,7 +117,14 @@ mod tests {
         let entry = |(t, &mse): (usize, &f64)| Entry { n_labelled: 80 + 40 * t, mse, ..Entry::default() };
         RunSummary {
             setting: Setting { engine: "cpu".into(), platform: "p".into(), results_revision: 1, timing: false },
-            protocol: Protocol { preset: "tuned".into(), initial: 80, queries: 40, steps: 1, test_points: 9 },
+            protocol: Protocol {
+                preset: "tuned".into(),
+                initial: 80,
+                queries: 40,
+                steps: 1,
+                test_points: 9,
+                label_noise_percent: 0,
+            },
             problem: "sine".into(),
             strategy: "gsx".into(),
             pool_ratio: Some(2),

@@ -75,8 +75,16 @@ pub struct ProtocolSpec {
     pub steps: usize,
     /// Points of the test set.
     pub test_points: usize,
+    /// Normal noise on the labels that are learned, its standard deviation in hundredths of that of each output's true
+    /// values; test labels have none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_noise_percent: usize,
     /// Where queries are chosen from.
     pub pool: PoolSpec,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// Where queries are chosen from.
@@ -137,6 +145,7 @@ impl RunSpec {
                 queries: 40,
                 steps: 50,
                 test_points: 4000,
+                label_noise_percent: 0,
                 pool: PoolSpec::Uniform { ratio: 2 },
             },
             preset: "published".into(),

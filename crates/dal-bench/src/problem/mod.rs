@@ -1,5 +1,6 @@
 //! A problem as a sweep uses it: with its model, engine, protocol and test set.
 
+mod noise;
 mod test_set;
 
 use std::sync::{Arc, OnceLock};
@@ -9,12 +10,14 @@ use dal_oracles::Problem;
 use dal_store::{PoolSpec, ProtocolSpec};
 use ndarray::Array2;
 
+pub(crate) use self::noise::noisy;
 pub use self::test_set::TestSet;
 
 /// A problem as a sweep uses it.
 #[derive(Debug)]
 pub struct PlannedProblem {
     pub(crate) problem: Problem,
+    pub(crate) truth: Arc<dyn Oracle>,
     pub(crate) oracle: Arc<dyn Oracle>,
     pub(crate) model: ModelSpec,
     pub(crate) engine: Arc<dyn Engine>,
@@ -49,9 +52,15 @@ impl PlannedProblem {
         &*self.engine
     }
 
-    /// What labels its points; answers that are kept stand in front of it elsewhere.
+    /// What labels the points that are learned; answers that are kept stand in front of it elsewhere.
     pub fn oracle(&self) -> &dyn Oracle {
         &*self.oracle
+    }
+
+    /// What labels the points that models are judged on: [`oracle`](Self::oracle) without the noise that a protocol
+    /// adds.
+    pub fn truth(&self) -> &dyn Oracle {
+        &*self.truth
     }
 
     /// How many of its trials the engine likes in one call, at most.

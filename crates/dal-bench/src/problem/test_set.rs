@@ -27,7 +27,7 @@ impl PlannedProblem {
     /// A label of a built-in problem that fails; a user's problem none of whose points gets a label, which its program
     /// may be down for.
     pub fn test_set(&self) -> Result<&TestSet, BenchError> {
-        self.test_set_from(&mut |x, on_row| self.oracle.label(x, &Stop::new(), on_row))
+        self.test_set_from(&mut |x, on_row| self.truth.label(x, &Stop::new(), on_row))
     }
 
     /// The points that are drawn for the test set, shape (n, n_columns).

@@ -21,7 +21,7 @@ use crate::catalogue::{Catalogue, FoundStrategy};
 use crate::error::SweepError;
 use crate::plan::{Plan, Trial};
 use crate::platform::{platform, with_instructions};
-use crate::problem::PlannedProblem;
+use crate::problem::{PlannedProblem, noisy};
 use crate::sweep::{ProblemFile, StrategyFile, Sweep};
 
 impl Sweep {
@@ -213,7 +213,7 @@ impl Resolver<'_> {
             .problem(entry.id.get_ref(), &settings, base)
             .map_err(|e| self.setting_refused(&entry.id, &entry.settings, key, e))?;
         let oracle = problem.oracle().map_err(|error| self.sweep.invalid(at, key, error.to_string(), None))?;
-        let oracle = Arc::clone(oracle);
+        let truth = Arc::clone(oracle);
         let (model, preset) = self.model(&problem, entry, key, at)?;
         let engine = self.engine(model.kind(), key, entry)?;
         for id in &entry.skip {
@@ -225,6 +225,8 @@ impl Resolver<'_> {
             }
         }
         let (mut protocol, ratios) = self.protocol(&entry.protocol, key)?;
+        self.noise(&problem, &entry.protocol, key)?;
+        let oracle = noisy(&problem, &truth, protocol.label_noise_percent);
         let split = self.split(&problem, &mut protocol, key, at)?;
         self.sizes(&problem, &model, &protocol, &ratios, entry, key)?;
         let learner = engine.learner(&model, problem.shape()).map_err(|error| self.refused(&error, entry, key, at))?;
@@ -246,7 +248,8 @@ impl Resolver<'_> {
             })?;
             rehearsed.push(needs);
         }
-        let planned = PlannedProblem { problem, oracle, model, engine, preset, protocol, split, test: OnceLock::new() };
+        let test = OnceLock::new();
+        let planned = PlannedProblem { problem, truth, oracle, model, engine, preset, protocol, split, test };
         Ok((planned, platform, ratios))
     }
 }

@@ -14,30 +14,43 @@ use crate::error::SweepError;
 use crate::problem::{PlannedProblem, Split};
 use crate::sweep::ProtocolFile;
 
+/// Generous limit of a count, so that sizes can be multiplied without a thought.
+const MOST: usize = 10_000_000;
+/// Noise as large as what is learned.
+const MOST_NOISE: usize = 100;
+
 /// The id of the baseline, which stands for every pool ratio whatever a catalogue means by it.
 const RANDOM: &str = "random";
 
 impl Resolver<'_> {
     pub(super) fn protocol(&self, own: &ProtocolFile, key: &str) -> Result<(ProtocolSpec, Vec<usize>), SweepError> {
         let shared = &self.sweep.file.protocol;
-        // Generous limits, so that sizes can be multiplied without a thought.
-        let within = |own: &Option<Spanned<usize>>, shared: &Option<Spanned<usize>>, name: &str, default, least| {
-            let value = number(own, shared, default);
-            if (least..=10_000_000).contains(&value) {
-                return Ok(value);
-            }
-            let (at, key) = match (own, shared) {
-                (Some(own), _) => (own.span().start, format!("{key}.protocol.{name}")),
-                (None, Some(shared)) => (shared.span().start, format!("protocol.{name}")),
-                (None, None) => (0, format!("protocol.{name}")),
+        let within =
+            |own: &Option<Spanned<usize>>, shared: &Option<Spanned<usize>>, name: &str, default, least, most| {
+                let value = number(own, shared, default);
+                if (least..=most).contains(&value) {
+                    return Ok(value);
+                }
+                let (at, key) = match (own, shared) {
+                    (Some(own), _) => (own.span().start, format!("{key}.protocol.{name}")),
+                    (None, Some(shared)) => (shared.span().start, format!("protocol.{name}")),
+                    (None, None) => (0, format!("protocol.{name}")),
+                };
+                Err(self.sweep.invalid(at, key, format!("{value} is outside {least} to {most}"), None))
             };
-            Err(self.sweep.invalid(at, key, format!("{value} is outside {least} to 10000000"), None))
-        };
         let protocol = ProtocolSpec {
-            initial: within(&own.initial, &shared.initial, "initial", 80, 1)?,
-            queries: within(&own.queries, &shared.queries, "queries", 40, 1)?,
-            steps: within(&own.steps, &shared.steps, "steps", 50, 0)?,
-            test_points: within(&own.test_points, &shared.test_points, "test_points", 4000, 1)?,
+            initial: within(&own.initial, &shared.initial, "initial", 80, 1, MOST)?,
+            queries: within(&own.queries, &shared.queries, "queries", 40, 1, MOST)?,
+            steps: within(&own.steps, &shared.steps, "steps", 50, 0, MOST)?,
+            test_points: within(&own.test_points, &shared.test_points, "test_points", 4000, 1, MOST)?,
+            label_noise_percent: within(
+                &own.label_noise_percent,
+                &shared.label_noise_percent,
+                "label_noise_percent",
+                0,
+                0,
+                MOST_NOISE,
+            )?,
             pool: PoolSpec::Uniform { ratio: 1 },
         };
         let ratios = match own.pool_ratios.as_ref().or(shared.pool_ratios.as_ref()) {
@@ -57,6 +70,19 @@ impl Resolver<'_> {
             }
         };
         Ok((protocol, ratios))
+    }
+
+    /// Whether labels can be given noise: the answers of a user's program are what they are.
+    pub(super) fn noise(&self, problem: &Problem, own: &ProtocolFile, key: &str) -> Result<(), SweepError> {
+        let shared = &self.sweep.file.protocol.label_noise_percent;
+        if problem.card().is_some() || number(&own.label_noise_percent, shared, 0) == 0 {
+            return Ok(());
+        }
+        let given = own.label_noise_percent.as_ref().or(shared.as_ref());
+        let reason = "noise is added to the answers of built-in problems only".to_owned();
+        let hint = Some(format!("let the program of `{}` add it", problem.variant_id()));
+        let key = format!("{key}.protocol.label_noise_percent");
+        Err(self.sweep.invalid(given.map_or(0, |value| value.span().start), key, reason, hint))
     }
 
     /// Of a problem with listed candidates: test rows drawn from its own stream, the others to be queried.

@@ -9,7 +9,7 @@ use dal_eval::{CurveSpan, EvalError, Interval, Verdict, area_under_curve, max_t,
 
 use self::orders::compare_orders;
 pub use self::orders::{ComparedOrder, FEWEST_METHODS};
-use crate::data::{BASELINE, ReportData};
+use crate::data::{BASELINE, Protocol, ReportData};
 use crate::findings::{Curves, Findings, Part, Problem, Time};
 use crate::summary::{overall, wrapped};
 use crate::table::{Entry, Row, Table};
@@ -121,7 +121,7 @@ pub fn compare(base: &Findings, other: &Findings, name: &str) -> Result<Vec<Comp
 
 /// Whether a part has this problem with the same labels, steps and test points.
 fn same_protocol(problem: &Problem, part: &Part) -> bool {
-    let of = |p: &Problem| (p.protocol.initial, p.protocol.queries, p.protocol.steps, p.protocol.test_points);
+    let of = |p: &Problem| Protocol { preset: String::new(), ..p.protocol.clone() };
     part.problems.iter().any(|other| other.id == problem.id && of(other) == of(problem))
 }
 

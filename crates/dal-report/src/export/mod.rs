@@ -267,7 +267,14 @@ mod tests {
         };
         let runs = odd.iter().enumerate().map(|(i, text)| RunSummary {
             setting: Setting { engine: "cpu".into(), platform: (*text).into(), results_revision: 4, timing: i == 1 },
-            protocol: Protocol { preset: "tuned".into(), initial: 80, queries: 40, steps: 2, test_points: 4000 },
+            protocol: Protocol {
+                preset: "tuned".into(),
+                initial: 80,
+                queries: 40,
+                steps: 2,
+                test_points: 4000,
+                label_noise_percent: 0,
+            },
             problem: (*text).into(),
             strategy: "bald?rate=0.1".into(),
             pool_ratio: (i % 2 == 0).then_some(2),

@@ -113,6 +113,7 @@ pub const EXPORTED: &[TableCard] = &[
             ("queries", Integer, "", "labels per step"),
             ("steps", Integer, "", "steps"),
             ("test_points", Integer, "", "points of the test set"),
+            ("label_noise_percent", Integer, "", "noise on learned labels, in hundredths of each output's sd"),
             ("preset", Text, "", "where network and training come from"),
             ("network", Text, "", "the network in words"),
             ("training", Text, "", "the training in words"),

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use dal_eval::{CellFinding, CellVerdict, CurveSpan, Hesitation, Interval, Verdict};
 
 pub(crate) use self::own::own_title;
-use crate::findings::{Findings, Method, Part};
+use crate::findings::{Findings, Method, Part, Problem};
 use crate::table::glued;
 use crate::text::{count, list, number, ratio, ratio_name};
 
@@ -334,7 +334,20 @@ fn labels(part: &Part) -> String {
     let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join("; ")) };
     // Where labels failed there are fewer.
     let asks = if part.failed_labels.is_empty() { ("starts from", "adds") } else { ("asks for", "for") };
-    format!("A run {} {initial} labels and {} {queries} in each of {}{rest}.", asks.0, asks.1, count(*steps, "step"))
+    let noisy: Vec<String> = part.problems.iter().filter_map(noise).collect();
+    let noise = if noisy.is_empty() { String::new() } else { format!(" Labels that are learned {}.", list(&noisy)) };
+    format!(
+        "A run {} {initial} labels and {} {queries} in each of {}{rest}.{noise}",
+        asks.0,
+        asks.1,
+        count(*steps, "step")
+    )
+}
+
+/// The noise of a problem's labels, in words.
+fn noise(problem: &Problem) -> Option<String> {
+    let percent = problem.protocol.label_noise_percent;
+    (percent > 0).then(|| format!("of {} have noise of {percent} % of each output's standard deviation", problem.id))
 }
 
 fn gaps(part: &Part) -> Option<Statement> {

@@ -21,6 +21,7 @@ fn key(run: &RunSummary) -> RunKey {
     spec.protocol.queries = run.protocol.queries;
     spec.protocol.steps = run.protocol.steps;
     spec.protocol.test_points = run.protocol.test_points;
+    spec.protocol.label_noise_percent = run.protocol.label_noise_percent;
     spec.protocol.pool = PoolSpec::Uniform { ratio: run.pool_ratio.unwrap_or(1) };
     RunKey { platform: run.setting.platform.clone(), results_revision: run.setting.results_revision, spec }
 }

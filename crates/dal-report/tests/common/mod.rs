@@ -32,7 +32,7 @@ pub fn setting() -> Setting {
 }
 
 pub fn protocol(steps: usize) -> Protocol {
-    Protocol { preset: "published".into(), initial: 80, queries: 40, steps, test_points: 4000 }
+    Protocol { preset: "published".into(), initial: 80, queries: 40, steps, test_points: 4000, label_noise_percent: 0 }
 }
 
 /// All runs of a plan, finished.
