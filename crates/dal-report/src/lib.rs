@@ -12,7 +12,9 @@
 //!     write_report,
 //! };
 //! let setting = Setting { engine: "cpu".into(), platform: "example".into(), results_revision: 1, timing: false };
-//! let protocol = Protocol { preset: "published".into(), initial: 80, queries: 40, steps: 5, test_points: 4000, label_noise_percent: 0 };
+//! let protocol = Protocol {
+//!     preset: "published".into(), initial: 80, queries: 40, steps: 5, test_points: 4000, label_noise_percent: 0,
+//! };
 //! let mut data = ReportData::default();
 //! for (strategy, pool_ratio, rate) in [("random", 1, 0.8_f64), ("qbc", 2, 0.7)] {
 //!     data.runs.push(RunSummary {
