@@ -82,7 +82,7 @@ pub use lure::{
 };
 pub use outcome::{Cell, Missing, Outcome, SeedOutcome, geometric_mean, paired_ratios};
 pub use output_errors::{OutputError, OutputErrors, OutputScales, PooledError};
-pub use power::{MOST_SEEDS, seeds_for_robust, seeds_to_find, seeds_to_reach};
+pub use power::{MOST_SEEDS, seeds_for_half_width, seeds_for_robust, seeds_to_find, seeds_to_reach, smallest_effect};
 pub use rank::{average_ranks, rank_correlation};
 pub use ranks::{RankTable, Tally, rank_methods, win_tie_loss};
 pub use share::share_interval;

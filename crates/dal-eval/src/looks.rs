@@ -66,6 +66,16 @@ impl Standing {
         }
     }
 
+    /// The look that stands, or before the first the one to come.
+    pub fn look(&self) -> Look {
+        match *self {
+            Self::Before { next: look }
+            | Self::At { look }
+            | Self::Between { passed: look, .. }
+            | Self::Beyond { last: look, .. } => look,
+        }
+    }
+
     /// Whether what rests on all finished seeds is exploratory rather than planned.
     pub fn is_exploratory(&self) -> bool {
         matches!(self, Self::Beyond { .. })

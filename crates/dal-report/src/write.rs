@@ -169,7 +169,7 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
         problems: tables::problems(part, prefix),
         columns: tables::columns(part, prefix),
         errors: tables::final_errors(part, prefix),
-        cells: tables::cells(part, prefix),
+        cells: tables::cells(part, options.rules.level, prefix),
         area: tables::area(part, prefix),
         beside: tables::beside(part, prefix),
         learned: tables::learned(part, prefix),

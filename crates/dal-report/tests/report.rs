@@ -64,6 +64,28 @@ fn five_seeds_decide_nothing() {
     assert!(terminal_summary(&found, 10_000).contains("With 5 seeds nothing can be decided"));
 }
 
+/// What a cell's seeds find and need follows from the spread that its interval has.
+#[test]
+fn every_cell_says_what_its_seeds_find() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = planted(&plan(10));
+    write_report(&data, dir.path(), &ReportOptions::default()).unwrap();
+    let mut table = csv::Reader::from_path(dir.path().join("tables/cells.csv")).unwrap();
+    let header = table.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let level = 0.05 / 2.0 / rows.len() as f64;
+    assert_eq!(rows.len(), 18);
+    for row in &rows {
+        let of = |name: &str| row[header.iter().position(|n| n == name).unwrap()].parse::<f64>().unwrap();
+        let half = (of("to") / of("95 % from")).ln() / 2.0;
+        let sd = half * 10.0_f64.sqrt() / dal_eval::t_quantile(0.975, 9.0).unwrap();
+        let found = dal_eval::smallest_effect(sd, 10, level).unwrap().unwrap().exp();
+        assert!((of("found with 80 %") - found).abs() < 1e-6 * found, "{row:?}");
+        let seeds = dal_eval::seeds_for_half_width(sd, 0.05, 0.95).unwrap().unwrap();
+        assert_eq!(of("seeds for ± 0.05"), seeds as f64, "{row:?}");
+    }
+}
+
 #[test]
 fn gaps_are_shown_and_never_averaged_away() {
     let mut data = planted(&plan(12));

@@ -1,12 +1,15 @@
 //! nAUC with tests and verdicts: by method, at a glance, by cell.
 
-use dal_eval::{Cell, CellFinding, CellVerdict, Hesitation, Interval, Verdict};
+use dal_eval::{Cell, CellFinding, CellVerdict, Hesitation, Interval, Verdict, seeds_for_half_width, smallest_effect};
 
 use super::{by_ratio, gap, strings};
 use crate::findings::{Method, Part};
 use crate::summary::{hesitation, overall};
 use crate::table::{Entry, Row, Table};
 use crate::text::{count, number, p_value, ratio, ratio_name};
+
+/// Half-width of an interval of ln nAUC that is narrow enough to compare methods.
+const HALF_WIDTH: f64 = 0.05;
 
 fn interval(i: Option<Interval>) -> Entry {
     match i {
@@ -202,8 +205,22 @@ pub(crate) fn n_auc(part: &Part, prefix: &str) -> Table {
     )
 }
 
-/// Every cell with everything known about it, in long form.
-pub(crate) fn cells(part: &Part, prefix: &str) -> Table {
+/// nAUC of the smallest effect that is found in a cell with this spread and level.
+fn found(sd: f64, n_seeds: usize, level: f64) -> Option<f64> {
+    smallest_effect(sd, n_seeds, level).ok()?.map(f64::exp)
+}
+
+/// Seeds that make a cell's interval narrow enough to compare methods.
+fn narrow(sd: f64) -> Option<f64> {
+    seeds_for_half_width(sd, HALF_WIDTH, 0.95).ok()?.map(|n| n as f64)
+}
+
+/// Every cell with everything known about it, in long form; `level` is that of verdicts where no looks are planned.
+pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
+    let standing = part.judged.as_ref().and_then(|judged| judged.standing);
+    let level = standing.map_or(level, |standing| standing.look().level);
+    let complete = part.methods.iter().flat_map(|m| m.cells.iter().flatten().flatten()).filter(|c| c.spread.is_some());
+    let each = level / 2.0 / complete.count().max(1) as f64;
     let mut rows = Vec::new();
     for (p, problem) in part.problems.iter().enumerate() {
         for (g, pool_ratio) in part.pool_ratios.iter().enumerate() {
@@ -229,6 +246,8 @@ pub(crate) fn cells(part: &Part, prefix: &str) -> Table {
                     Entry::optional(f.p_better_adjusted, p_value),
                     Entry::optional(f.p_worse_adjusted, p_value),
                     Entry::optional(f.seeds_to_find.map(|n| n as f64), number),
+                    Entry::optional(cell.spread.and_then(|sd| found(sd, f.n_seeds, each)), ratio),
+                    Entry::optional(cell.spread.and_then(narrow), number),
                     Entry::optional(cell.n_div.as_ref().and_then(Cell::value), ratio),
                     Entry::optional(cell.correlation, |v| format!("{v:.2}")),
                 ];
@@ -244,7 +263,9 @@ pub(crate) fn cells(part: &Part, prefix: &str) -> Table {
     Table {
         id: format!("{prefix}cells"),
         caption: "Every cell with its tests: Wilcoxon and sign-flip p are two-sided and of the cell by itself; Holm adjusts Wilcoxon's \
-                  over the methods; max-T adjusts over all cells of all methods, one-sided."
+                  over the methods; max-T adjusts over all cells of all methods, one-sided. An nAUC this much above 1 is found at these seeds with a chance of 80 % \
+                  (t test at the level of max-T by Bonferroni, with the cell's own spread; as far below 1 as a ratio, too). \
+                  The last count of seeds would make the 95 % interval of ln nAUC ± 0.05."
             .into(),
         columns: strings(&[
             "problem",
@@ -262,6 +283,8 @@ pub(crate) fn cells(part: &Part, prefix: &str) -> Table {
             "p better (max-T)",
             "p worse (max-T)",
             "seeds needed",
+            "found with 80 %",
+            "seeds for ± 0.05",
             "nDiv",
             "score–error correlation",
         ]),
