@@ -145,8 +145,8 @@ pub fn smallest_effect(sd: f64, n_seeds: usize, level: f64) -> Result<Option<f64
 /// `None` where more than [`MOST_SEEDS`] would be needed.
 ///
 /// # Errors
-/// [`EvalError::OutOfRange`] for a confidence outside (0, 1), an sd that is negative or not finite, or a half-width that
-/// is not positive.
+/// [`EvalError::OutOfRange`] for a confidence outside (0, 1), an sd that is negative or not finite, or a half-width
+/// that is not positive.
 pub fn seeds_for_half_width(sd: f64, half_width: f64, confidence: f64) -> Result<Option<usize>, EvalError> {
     check_spread(sd, confidence)?;
     if !(half_width > 0.0 && half_width.is_finite()) {
