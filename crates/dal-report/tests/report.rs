@@ -86,6 +86,30 @@ fn every_cell_says_what_its_seeds_find() {
     }
 }
 
+/// Every run halves its error at each step, `gsx` a step ahead: where the others need the labels of their last five
+/// entries it needs those of the five before the last.
+#[test]
+fn labels_needed_are_counted_over_all_pairs_as_the_predecessor_did() {
+    let mut data = planted(&plan(3));
+    for run in &mut data.runs {
+        let ahead = i32::from(run.strategy == "gsx");
+        for (t, entry) in run.entries.iter_mut().enumerate() {
+            entry.mse = 0.5_f64.powi(t as i32 + ahead);
+        }
+    }
+    let found = findings(&data, VerdictRules::default(), CurveSpan::FromInitial).unwrap();
+    for method in &found.parts[0].methods {
+        let due = if method.id == "gsx" { (80.0 + 40.0 * 7.0) / (80.0 + 40.0 * 8.0) } else { 1.0 };
+        for cell in method.cells.iter().flatten().flatten() {
+            assert_eq!(cell.all_pairs, Some([due; 3]), "{}", method.id);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write(&data, dir.path());
+    let table = fs::read_to_string(dir.path().join("tables/beside.csv")).unwrap();
+    assert!(table.contains("0.900 / 0.900 / 0.900"), "{table}");
+}
+
 #[test]
 fn gaps_are_shown_and_never_averaged_away() {
     let mut data = planted(&plan(12));

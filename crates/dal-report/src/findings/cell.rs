@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{
     Cell, CellFinding, CurveMetric, CurvePair, CurveSpan, LabelsToReach, MetricFinding, Outcome, SeedOutcome,
-    SignSplit, labels_to_reach, median, paired_ratios, pooled_spread, sign_split,
+    SignSplit, all_pairs_quartiles, labels_needed, labels_to_reach, median, paired_ratios, pooled_spread, sign_split,
 };
 
 use super::curves::{curves, final_errors};
@@ -39,6 +39,7 @@ pub(super) struct Unjudged {
     n_div: Option<Cell>,
     labels: Option<Vec<LabelsToReach>>,
     beside: Vec<MetricFinding>,
+    all_pairs: Option<[f64; 3]>,
     split: Option<SignSplit>,
     learning: Learning,
     correlation: Option<f64>,
@@ -50,8 +51,20 @@ pub(super) struct Unjudged {
 
 impl Unjudged {
     pub(super) fn judged(self, n_auc: CellFinding) -> CellDetail {
-        let Self { spread, n_div, labels, beside, split, learning, correlation, curves, final_errors, time, notes } =
-            self;
+        let Self {
+            spread,
+            n_div,
+            labels,
+            beside,
+            all_pairs,
+            split,
+            learning,
+            correlation,
+            curves,
+            final_errors,
+            time,
+            notes,
+        } = self;
         CellDetail {
             n_auc,
             spread,
@@ -59,6 +72,7 @@ impl Unjudged {
             n_div,
             labels,
             beside,
+            all_pairs,
             split,
             learning,
             correlation,
@@ -101,6 +115,7 @@ pub(super) fn cell_without_tests(
         spread: spread(n_auc),
         n_div,
         labels,
+        all_pairs: target.filter(|_| complete).and_then(|target| all_pairs(&curves, &problem.random, target)),
         split: sign_split(&beside),
         beside,
         learning: Learning::of(by_seed.values().copied(), problem.variance),
@@ -116,6 +131,15 @@ pub(super) fn cell_without_tests(
 fn spread(outcomes: &[SeedOutcome]) -> Option<f64> {
     let logs: Option<Vec<f64>> = outcomes.iter().map(|o| o.outcome.as_ref().ok().map(|ratio| ratio.ln())).collect();
     pooled_spread([logs?.as_slice()]).ok()
+}
+
+/// The predecessor's ratio of labels needed, over all pairs of a run of the method and one of Random.
+fn all_pairs(method: &Curves, random: &Curves, target: f64) -> Option<[f64; 3]> {
+    let needed = |curves: &Curves| -> Option<Vec<f64>> {
+        let runs = curves.per_seed.iter().zip(&curves.labels);
+        runs.map(|((_, curve), labels)| labels_needed(curve, labels, target).ok()).collect()
+    };
+    all_pairs_quartiles(&needed(method)?, &needed(random)?).ok()
 }
 
 /// Every metric of complete curves that is defined for all seeds.

@@ -282,6 +282,9 @@ pub struct CellDetail {
     pub labels: Option<Vec<LabelsToReach>>,
     /// The same curves read in other ways, each over all seeds; those that are not defined are left out.
     pub beside: Vec<MetricFinding>,
+    /// Labels needed over those of Random as the predecessor counted and drew them: quartiles over all pairs of runs
+    /// ([`all_pairs_quartiles`](dal_eval::all_pairs_quartiles)).
+    pub all_pairs: Option<[f64; 3]>,
     /// Where these lie on both sides of Random.
     pub split: Option<SignSplit>,
     /// What its models and members learned.

@@ -21,6 +21,12 @@ pub(crate) fn beside(part: &Part, prefix: &str) -> Option<Table> {
                 }
             })
             .collect();
+        entries.push(match cell.all_pairs {
+            Some([lower, middle, upper]) => {
+                Entry::number(middle, format!("{} / {} / {}", ratio(lower), ratio(middle), ratio(upper)))
+            }
+            None => Entry::optional(None, ratio),
+        });
         entries.push(match &cell.split {
             None => Entry::text("agree"),
             Some(split) if split.clear => Entry::text("disagree").with_class("worse"),
@@ -33,11 +39,13 @@ pub(crate) fn beside(part: &Part, prefix: &str) -> Option<Table> {
     }
     let mut columns = strings(&["problem", "γ", "method"]);
     columns.extend(CurveMetric::ALL.iter().map(|m| metric_name(*m).to_owned()));
+    columns.push("Labels needed, all pairs of runs".into());
     columns.push("signs".into());
     Some(Table {
         id: format!("{prefix}beside"),
         caption: "Other readings of the same curves: each a ratio to random sampling, below 1 is better, with the 95 % interval of the \
-                  cell by itself. Verdicts rest on the first alone. Signs disagree where one reading lies below 1 and another above; \
+                  cell by itself. Verdicts rest on the first alone. Of labels needed the quartiles over all pairs of a run and one of Random's stand \
+                  beside, as the predecessor drew them. Signs disagree where one reading lies below 1 and another above; \
                   within noise, if not on both sides one is clear of 1."
             .into(),
         columns,
