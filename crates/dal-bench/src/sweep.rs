@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(
             error("name = \"x\"\nseeds = 1\n[protocol]\nstep = 3\n"),
             "a.toml:4: unknown field `step`, expected one of `initial`, `queries`, `steps`, `test_points`, \
-             `pool_ratios`; did you mean `steps`?"
+             `label_noise_percent`, `pool_ratios`; did you mean `steps`?"
         );
         assert!(error("seeds = 1\n").contains("missing field `name`"));
         assert!(error("name = \"x\"\nseeds = \n").starts_with("a.toml:2: "));

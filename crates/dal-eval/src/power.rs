@@ -104,25 +104,26 @@ pub fn seeds_to_find(mean: f64, sd: f64, level: f64) -> Result<Option<usize>, Ev
 /// The smallest mean difference that a one-sided paired t test at `level` finds four times out of five:
 /// (t_{1 − level, n − 1} + z_{0.8}) · sd / √n, in the unit of `sd`.
 ///
-/// With the level of a family divided by its cells (Bonferroni) it is that of a cell under max-T, which asks for less.
-/// A figure about a test with this much noise, not about what was found.
+/// With the level of a family divided by its cells (Bonferroni) it is that of a cell under max-T, which asks for less
+/// where it can be significant at all ([`seeds_to_reach`]). A figure about a test with this much noise, not about what
+/// was found.
 ///
 /// Worked example: sd 0.1, ten seeds, level 0.025: (2.262 + 0.842) · 0.1 / 3.162 = 0.0982.
 ///
 /// ```
 /// # use dal_eval::smallest_effect;
 /// assert!((smallest_effect(0.1, 10, 0.025)?.unwrap() - 0.0982).abs() < 1e-4);
-/// assert_eq!(smallest_effect(0.1, 5, 0.025)?, None);
+/// assert_eq!(smallest_effect(0.1, 1, 0.025)?, None);
 /// # Ok::<(), dal_eval::EvalError>(())
 /// ```
 ///
-/// `None` with so few seeds that no outcome reaches the level ([`seeds_to_reach`]).
+/// `None` below two seeds.
 ///
 /// # Errors
 /// [`EvalError::OutOfRange`] for a level outside (0, 1) or an sd that is negative or not finite.
 pub fn smallest_effect(sd: f64, n_seeds: usize, level: f64) -> Result<Option<f64>, EvalError> {
     check_spread(sd, level)?;
-    if !seeds_to_reach(level, 1).is_some_and(|least| n_seeds >= least) {
+    if n_seeds < 2 {
         return Ok(None);
     }
     let t = t_quantile(1.0 - level, (n_seeds - 1) as f64)?;

@@ -1,6 +1,9 @@
 //! nAUC with tests and verdicts: by method, at a glance, by cell.
 
-use dal_eval::{Cell, CellFinding, CellVerdict, Hesitation, Interval, Verdict, seeds_for_half_width, smallest_effect};
+use dal_eval::{
+    Cell, CellFinding, CellVerdict, Hesitation, Interval, Verdict, seeds_for_half_width, seeds_to_reach,
+    smallest_effect,
+};
 
 use super::{by_ratio, gap, strings};
 use crate::findings::{Method, Part};
@@ -205,11 +208,6 @@ pub(crate) fn n_auc(part: &Part, prefix: &str) -> Table {
     )
 }
 
-/// nAUC of the smallest effect that is found in a cell with this spread and level.
-fn found(sd: f64, n_seeds: usize, level: f64) -> Option<f64> {
-    smallest_effect(sd, n_seeds, level).ok()?.map(f64::exp)
-}
-
 /// Seeds that make a cell's interval narrow enough to compare methods.
 fn narrow(sd: f64) -> Option<f64> {
     seeds_for_half_width(sd, HALF_WIDTH, 0.95).ok()?.map(|n| n as f64)
@@ -221,6 +219,12 @@ pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
     let level = standing.map_or(level, |standing| standing.look().level);
     let complete = part.methods.iter().flat_map(|m| m.cells.iter().flatten().flatten()).filter(|c| c.spread.is_some());
     let each = level / 2.0 / complete.count().max(1) as f64;
+    // Below these seeds no outcome is significant under max-T, whose blocks are the problems.
+    let least = seeds_to_reach(level / 2.0, part.problems.len()).unwrap_or(usize::MAX);
+    let found = |sd: f64, n_seeds: usize| {
+        let effect = smallest_effect(sd, n_seeds, each).ok().flatten();
+        effect.filter(|_| n_seeds >= least).map(f64::exp)
+    };
     let mut rows = Vec::new();
     for (p, problem) in part.problems.iter().enumerate() {
         for (g, pool_ratio) in part.pool_ratios.iter().enumerate() {
@@ -246,7 +250,7 @@ pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
                     Entry::optional(f.p_better_adjusted, p_value),
                     Entry::optional(f.p_worse_adjusted, p_value),
                     Entry::optional(f.seeds_to_find.map(|n| n as f64), number),
-                    Entry::optional(cell.spread.and_then(|sd| found(sd, f.n_seeds, each)), ratio),
+                    Entry::optional(cell.spread.and_then(|sd| found(sd, f.n_seeds)), ratio),
                     Entry::optional(cell.spread.and_then(narrow), number),
                     Entry::optional(cell.n_div.as_ref().and_then(Cell::value), ratio),
                     Entry::optional(cell.correlation, |v| format!("{v:.2}")),
