@@ -11,7 +11,7 @@ use crate::errors::quantile;
 /// Resamples of the seeds, and random halves of them.
 pub const N_RESAMPLES: usize = 2000;
 /// Seeds below which neither an interval nor halves are made.
-pub const FEWEST_FOR_HALVES: usize = 4;
+pub const FEWEST_FOR_HALVES: usize = 6;
 
 /// Kendall's τ-b of two lists: (pairs in the same order − pairs in opposite orders) / √((n₀ − t_a)(n₀ − t_b)) of all
 /// n₀ = n (n − 1) / 2 pairs, t of which are ties in one list.
@@ -61,14 +61,17 @@ pub struct OrderAgreement {
     /// Kendall's τ of the methods' means over all seeds.
     pub tau: f64,
     /// Percentile interval from seeds drawn again with replacement, the same for both settings; `None` below
-    /// [`FEWEST_FOR_HALVES`] seeds.
+    /// [`FEWEST_FOR_HALVES`] seeds. It lies too low: drawing again adds the seeds' noise once more, and τ cannot exceed
+    /// 1, so two settings of one true order may have an interval without 1. What tells noise from another order is
+    /// [`halves`](Self::halves).
     pub interval: Option<[f64; 2]>,
-    /// Of random halves of the seeds; `None` below [`FEWEST_FOR_HALVES`].
+    /// Of random halves of the seeds; `None` below [`FEWEST_FOR_HALVES`], and where no half has an order.
     pub halves: Option<Halves>,
 }
 
 /// Mean τ between means over one half of the seeds and over the other half: what noise alone leaves of an agreement,
-/// beside what is left of it between the settings. Equal figures mean that the setting changes no order beyond noise.
+/// beside what is left of it between the settings. Equal figures show no change of order
+/// beyond noise; where all are small the seeds show nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Halves {
     /// One half in one setting, the other half in the other.
@@ -90,7 +93,7 @@ pub struct Halves {
 ///
 /// ```
 /// # use dal_eval::order_agreement;
-/// let rows = |values: [f64; 3]| values.map(|v| vec![v; 4]).to_vec();
+/// let rows = |values: [f64; 3]| values.map(|v| vec![v; 6]).to_vec();
 /// let found = order_agreement(&rows([1.0, 2.0, 3.0]), &rows([1.0, 3.0, 2.0]), 0.95, 1)?;
 /// assert!((found.tau - 1.0 / 3.0).abs() < 1e-15);
 /// assert_eq!(found.interval, Some([found.tau; 2]));
@@ -148,8 +151,10 @@ pub fn order_agreement(
             taus.extend(kendall_tau(&means(a, one), &means(b, other)).ok());
         }
     }
+    let has_orders = taus.iter().all(|all| !all.is_empty());
     let [between, within_first, within_second] = taus.map(|all| all.iter().sum::<f64>() / all.len() as f64);
-    Ok(OrderAgreement { tau, interval: Some(interval), halves: Some(Halves { between, within_first, within_second }) })
+    let halves = has_orders.then_some(Halves { between, within_first, within_second });
+    Ok(OrderAgreement { tau, interval: Some(interval), halves })
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl Resolver<'_> {
         }
         let given = own.label_noise_percent.as_ref().or(shared.as_ref());
         let reason = "noise is added to the answers of built-in problems only".to_owned();
-        let hint = Some(format!("let the program of `{}` add it", problem.variant_id()));
+        let hint = Some(format!("give `{}` a `protocol = {{ label_noise_percent = 0 }}`", problem.variant_id()));
         let key = format!("{key}.protocol.label_noise_percent");
         Err(self.sweep.invalid(given.map_or(0, |value| value.span().start), key, reason, hint))
     }

@@ -20,7 +20,7 @@ pub struct ComparedOrder {
     pub problem: String,
     /// Methods that both have whole in all pool ratios they share.
     pub n_methods: usize,
-    /// Seeds with which all of these and Random are finished in both.
+    /// Seeds with which Random is finished in both; all of these methods are, too.
     pub n_seeds: usize,
     /// Of the methods' mean ln nAUC over these seeds and pool ratios.
     pub agreement: OrderAgreement,
@@ -34,7 +34,7 @@ fn areas(side: &Side<'_>, span: CurveSpan) -> BTreeMap<u64, f64> {
     whole.filter_map(|(seed, curve)| Some((*seed, of(curve)?))).collect()
 }
 
-/// The orders of methods by problem, from seeds that are whole in both: a seed with a missing run judges no method.
+/// The orders of methods by problem, on the seeds with which Random is finished in both.
 pub(super) fn compare_orders(
     part: &Part,
     ours: &Sides<'_>,
@@ -48,15 +48,16 @@ pub(super) fn compare_orders(
         let baselines = [areas(own, base.span), areas(other, base.span)];
         // By method: the areas of its cells here and there.
         let mut methods: BTreeMap<&str, Vec<[BTreeMap<u64, f64>; 2]>> = BTreeMap::new();
-        for (key, (_, own)) in ours.iter().filter(|(key, _)| key.0 == problem.id && key.1 != 0) {
+        for (key, (_, own)) in ours.iter().filter(|(key, _)| key.0 == problem.id && key.2 != BASELINE) {
             if let Some((_, other)) = theirs.get(key) {
                 methods.entry(&key.2).or_default().push([areas(own, base.span), areas(other, base.span)]);
             }
         }
-        let cells = methods.values().flatten().chain([&baselines]).flatten();
-        let planned = own.curves.per_seed.iter().map(|(seed, _)| *seed);
-        let cells: Vec<&BTreeMap<u64, f64>> = cells.collect();
-        let seeds: Vec<u64> = planned.filter(|seed| cells.iter().all(|cell| cell.contains_key(seed))).collect();
+        let seeds: Vec<u64> = baselines[0].keys().filter(|seed| baselines[1].contains_key(seed)).copied().collect();
+        // A method with a gap, or without a pool ratio of the others, would be judged by other runs than these.
+        let n_ratios = methods.values().map(Vec::len).max().unwrap_or(0);
+        let is_whole = |cell: &BTreeMap<u64, f64>| seeds.iter().all(|seed| cell.contains_key(seed));
+        methods.retain(|_, cells| cells.len() == n_ratios && cells.iter().flatten().all(is_whole));
         if methods.len() < FEWEST_METHODS || seeds.is_empty() {
             continue;
         }
@@ -85,9 +86,13 @@ pub(super) fn compare_orders(
 impl Comparison {
     pub(super) fn orders_sentence(&self) -> String {
         let of = |order: &ComparedOrder| {
-            let OrderAgreement { tau, interval, .. } = order.agreement;
-            let range = interval.map(|[lower, upper]| format!(", {lower:.2} to {upper:.2}")).unwrap_or_default();
-            format!("{tau:.2} on {} ({}{range})", order.problem, count(order.n_methods, "method"))
+            let OrderAgreement { tau, halves, .. } = order.agreement;
+            let beside = halves.map(|h| {
+                let within = 0.5 * (h.within_first + h.within_second);
+                format!("; of halves of the seeds {:.2} across and {within:.2} within", h.between)
+            });
+            let methods = count(order.n_methods, "method");
+            format!("{tau:.2} on {} ({methods}{})", order.problem, beside.unwrap_or_default())
         };
         let all: Vec<String> = self.orders.iter().map(of).collect();
         if all.is_empty() { String::new() } else { format!(" Kendall's τ of the methods' order: {}.", list(&all)) }
@@ -123,7 +128,7 @@ impl Comparison {
             "methods",
             "common seeds",
             "Kendall's τ",
-            "95 % from",
+            "bootstrap from",
             "to",
             "τ of halves, here and there",
             "both here",
@@ -133,9 +138,9 @@ impl Comparison {
             id,
             caption: format!(
                 "Whether the order of methods is the same beside {}: Kendall's τ of their mean ln nAUC over the pool \
-                 ratios, with a bootstrap interval over the seeds. Beside it the mean τ between random halves of the \
-                 seeds, one half from each store and both from one: where these are alike, what τ lacks to 1 is noise \
-                 of the seeds and not another order.",
+                 ratios, with a bootstrap interval over the seeds, which lies too low. Beside it the mean τ between random halves of the \
+                 seeds, one half from each store and both from one: where these are alike, no change of order is \
+                 seen beyond the noise of the seeds.",
                 self.other
             ),
             columns: columns.iter().map(|c| (*c).to_owned()).collect(),

@@ -273,7 +273,7 @@ mod tests {
                 queries: 40,
                 steps: 2,
                 test_points: 4000,
-                label_noise_percent: 0,
+                label_noise_percent: 5,
             },
             problem: (*text).into(),
             strategy: "bald?rate=0.1".into(),
