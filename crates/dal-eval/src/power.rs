@@ -84,17 +84,20 @@ pub fn seeds_to_find(mean: f64, sd: f64, level: f64) -> Result<Option<usize>, Ev
         return Ok(None);
     }
     let ratio = sd / mean.abs();
-    let normal = Normal::standard();
-    let z = normal.inverse_cdf(0.8);
-    let needed = |quantile: f64| ((quantile + z) * ratio).powi(2) / EFFICIENCY;
+    let z = Normal::standard().inverse_cdf(0.8);
+    fewest(least, 1.0 - level, |quantile| ((quantile + z) * ratio).powi(2) / EFFICIENCY)
+}
+
+/// The smallest n ≥ `least` (and 2) with n ≥ needed(t_{p, n − 1}); `None` above [`MOST_SEEDS`].
+fn fewest(least: usize, p: f64, needed: impl Fn(f64) -> f64) -> Result<Option<usize>, EvalError> {
     // The t quantile lies above the normal one and nears it quickly, so the search starts where the normal one would
     // end.
-    let start = needed(normal.inverse_cdf(1.0 - level));
+    let start = needed(Normal::standard().inverse_cdf(p));
     if start > MOST_SEEDS as f64 {
         return Ok(None);
     }
     for n in least.max(2).max(start as usize)..=MOST_SEEDS {
-        if n as f64 >= needed(t_quantile(1.0 - level, (n - 1) as f64)?) {
+        if n as f64 >= needed(t_quantile(p, (n - 1) as f64)?) {
             return Ok(Some(n));
         }
     }
@@ -154,19 +157,7 @@ pub fn seeds_for_half_width(sd: f64, half_width: f64, confidence: f64) -> Result
         let must = "positive and finite";
         return Err(EvalError::OutOfRange { what: "half-width", index: 0, value: half_width, must });
     }
-    let upper = (1.0 + confidence) / 2.0;
-    let needed = |quantile: f64| (quantile * sd / half_width).powi(2);
-    // As in `seeds_to_find`.
-    let start = needed(Normal::standard().inverse_cdf(upper));
-    if start > MOST_SEEDS as f64 {
-        return Ok(None);
-    }
-    for n in 2.max(start as usize)..=MOST_SEEDS {
-        if n as f64 >= needed(t_quantile(upper, (n - 1) as f64)?) {
-            return Ok(Some(n));
-        }
-    }
-    Ok(None)
+    fewest(2, (1.0 + confidence) / 2.0, |quantile| (quantile * sd / half_width).powi(2))
 }
 
 fn check_spread(sd: f64, level: f64) -> Result<(), EvalError> {

@@ -155,6 +155,11 @@ fn sides<'a>(part: &'a Part, other: &Part) -> Sides<'a> {
     all
 }
 
+/// The area under a curve, where a ratio of it can be taken.
+fn area(curve: &[f64], steps: usize, span: CurveSpan) -> Option<f64> {
+    area_under_curve(curve, span, steps).ok().filter(|area| *area > 0.0)
+}
+
 /// Log ratios of areas by seed, over the seeds that both sides planned; `None` where one of them is not finished.
 fn log_ratios(a: &Curves, b: &Curves, steps: usize, span: CurveSpan) -> Option<Vec<(u64, f64)>> {
     let planned_by =
@@ -165,8 +170,7 @@ fn log_ratios(a: &Curves, b: &Curves, steps: usize, span: CurveSpan) -> Option<V
             continue;
         }
         let (_, own) = a.per_seed.iter().find(|(s, _)| s == seed)?;
-        let area = |curve: &[f64]| area_under_curve(curve, span, steps).ok().filter(|v| *v > 0.0);
-        ratios.push((*seed, (area(curve)? / area(own)?).ln()));
+        ratios.push((*seed, (area(curve, steps, span)? / area(own, steps, span)?).ln()));
     }
     let missing_in_other = b.missing.iter().any(|(seed, _)| planned_by(a, *seed));
     let missing_here = a.missing.iter().any(|(seed, _)| planned_by(b, *seed));

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dal_eval::{CurveSpan, EvalError, OrderAgreement, area_under_curve, order_agreement};
+use dal_eval::{CurveSpan, EvalError, OrderAgreement, order_agreement};
 
-use super::{Comparison, Side, Sides};
+use super::{Comparison, Side, Sides, area};
 use crate::data::BASELINE;
 use crate::findings::{Findings, Part};
 use crate::table::{Entry, Row, Table};
@@ -28,10 +28,9 @@ pub struct ComparedOrder {
 
 /// Areas under a cell's curves by seed, of finished runs.
 fn areas(side: &Side<'_>, span: CurveSpan) -> BTreeMap<u64, f64> {
-    let of = |curve: &[f64]| area_under_curve(curve, span, side.steps).ok().filter(|area| *area > 0.0);
     let is_whole = |seed: u64| side.curves.missing.iter().all(|(missing, _)| *missing != seed);
     let whole = side.curves.per_seed.iter().filter(|(seed, _)| is_whole(*seed));
-    whole.filter_map(|(seed, curve)| Some((*seed, of(curve)?))).collect()
+    whole.filter_map(|(seed, curve)| Some((*seed, area(curve, side.steps, span)?))).collect()
 }
 
 /// The orders of methods by problem, on the seeds with which Random is finished in both.
