@@ -42,6 +42,9 @@ pub struct Args {
     plan: bool,
 }
 
+/// What the project's own runs found, said beside a tier's findings.
+const EVIDENCE: &str = "docs/results/evidence/a";
+
 /// Builds, runs, reports.
 pub fn run_tier(args: &Args) -> Result<()> {
     let sweep = root().join("benches/sweeps").join(format!("{}.toml", args.tier));
@@ -77,7 +80,10 @@ pub fn run_tier(args: &Args) -> Result<()> {
     if args.plan {
         return Ok(());
     }
-    run(Command::new(&dal).arg("report").arg(&store).arg("--out").arg(store.join("report")))
+    let mut report = Command::new(&dal);
+    report.arg("report").arg(&store).arg("--out").arg(store.join("report"));
+    report.arg("--evidence").arg(root().join(EVIDENCE));
+    run(&mut report)
 }
 
 fn tiers() -> Result<Vec<String>> {

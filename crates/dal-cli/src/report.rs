@@ -34,6 +34,9 @@ pub struct Args {
     /// Another store to hold beside this one (another engine, version or machine); may be given several times.
     #[arg(long, value_name = "OTHER", num_args = 1..)]
     compare: Vec<PathBuf>,
+    /// Tables of a larger experiment, whose verdicts are said beside this store's in a few words.
+    #[arg(long, value_name = "TABLES")]
+    evidence: Option<PathBuf>,
     /// Draw curves as an exponential moving average in which the newest entry has this weight, above 0 and at most 1;
     /// the paper used 0.5. Numbers and tests stay as measured.
     #[arg(long, value_name = "WEIGHT")]
@@ -69,6 +72,7 @@ pub fn run(args: &Args) -> Result<Done> {
     if is_campaign(&args.folder) {
         let of_stores = [
             ("--compare", !args.compare.is_empty()),
+            ("--evidence", args.evidence.is_some()),
             ("--smooth", args.smooth.is_some()),
             ("--from-first-step", args.from_first_step),
         ];
@@ -93,6 +97,7 @@ pub fn run(args: &Args) -> Result<Done> {
         smoothing: args.smooth,
         span: if args.from_first_step { CurveSpan::FromFirstStep } else { CurveSpan::FromInitial },
         compare: args.compare.iter().map(|other| read(other)).collect::<Result<_>>()?,
+        evidence: args.evidence.as_deref().map(read).transpose()?,
         ..ReportOptions::default()
     };
     let written = write_report(&data, out, &options)?;

@@ -86,6 +86,30 @@ fn a_step_of_a_run_is_written_and_is_what_the_run_did() {
     refuse(dir.path(), &["bench", "show", "sweep.toml", "--step", "0", "--out", "x"], &["STORE/runs/NAME"]);
 }
 
+#[test]
+fn a_step_of_a_run_with_noisy_labels_is_shown_with_the_labels_that_it_learned() {
+    let dir = tempfile::tempdir().unwrap();
+    let noisy = SWEEP.replace("[protocol]", "[protocol]\nlabel_noise_percent = 5").replace("seeds = 3", "seeds = 1");
+    write(dir.path(), "noisy.toml", &noisy);
+    write(dir.path(), "exact.toml", &SWEEP.replace("seeds = 3", "seeds = 1"));
+    let shown = |which: &str| -> [Array2<f64>; 2] {
+        succeed(dir.path(), &["bench", "run", &format!("{which}.toml"), "--store", which]);
+        let name = folder(&dir.path().join(which), "sine-qbc-g3-s0");
+        succeed(dir.path(), &["bench", "show", name.to_str().unwrap(), "--step", "1", "--out", &format!("of-{which}")]);
+        let at = |file: &str| dir.path().join(format!("of-{which}")).join(file);
+        let about: serde_json::Value = serde_json::from_str(&fs::read_to_string(at("about.json")).unwrap()).unwrap();
+        assert_eq!(about["agrees"].as_bool(), Some(true), "{which}");
+        ["labelled_y.npy", "test_y.npy"].map(|file| read_npy(at(file)).unwrap())
+    };
+    let ([noisy, noisy_test], [exact, exact_test]) = (shown("noisy"), shown("exact"));
+    assert_eq!(noisy_test, exact_test);
+    // Initial points are the same, and a z of noise beyond 4 is not among twelve.
+    let sd = exact_test.std(0.0);
+    for (noisy, exact) in noisy.iter().zip(&exact).take(12) {
+        assert!(noisy != exact && (noisy - exact).abs() < 4.0 * 0.06 * sd, "{noisy} {exact} {sd}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_users_run_is_shown_with_its_own_labels_and_nothing_is_asked() {

@@ -31,6 +31,8 @@ pub struct ReportOptions {
     pub smoothing: Option<f64>,
     /// Other stores to hold beside this one.
     pub compare: Vec<ReportData>,
+    /// What is to be said beside the findings in a few words: other tables, as those of a larger experiment.
+    pub evidence: Option<ReportData>,
 }
 
 /// What was written.
@@ -59,7 +61,10 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
         let must = "above 0 and at most 1";
         return Err(EvalError::OutOfRange { what: "weight of the moving average", index: 0, value, must }.into());
     }
-    let findings = findings(data, options.rules, options.span)?;
+    let mut findings = findings(data, options.rules, options.span)?;
+    if let Some(evidence) = &options.evidence {
+        findings.evidence = Some(Box::new(crate::findings::findings(evidence, options.rules, options.span)?));
+    }
     let several = findings.parts.len() > 1;
     let parts: Vec<PartContent> =
         findings.parts.iter().enumerate().map(|(i, part)| content(part, options, &prefix(i, several))).collect();

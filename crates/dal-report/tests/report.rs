@@ -438,6 +438,41 @@ fn the_area_may_leave_out_the_initial_model() {
     assert!(fs::read_to_string(&written.page).unwrap().contains("over entries 1..T"));
 }
 
+/// Beside a small sweep stands what a larger one found: its verdicts, each cell's lowest and highest, and what is
+/// missing; verdicts of the small one are its own.
+#[test]
+fn what_the_evidence_found_is_said_beside_the_findings() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |evidence: ReportData| {
+        let options = ReportOptions { evidence: Some(evidence), ..ReportOptions::default() };
+        let written = write_report(&planted(&plan(2)), dir.path(), &options).unwrap();
+        (terminal_summary(&written.findings, 10_000), fs::read_to_string(&written.page).unwrap())
+    };
+    let mut evidence = planted(&plan(12));
+    let (said, page) = with(evidence.clone());
+    let begin = "What the evidence found: On hydro, robo and sine at pool ratios γ = 2 and 8, 12 seeds, up to 480 labels (planted): \
+                 shown to beat random sampling in every cell: gsx; shown to be worse somewhere: qbc; neither: gsy.";
+    assert!(said.contains(begin), "{said}");
+    assert!(
+        said.contains("- robo at γ = 8: nAUC from gsx 0.89") && said.contains("With 2 seeds nothing can be decided"),
+        "{said}"
+    );
+    assert!(page.contains("What the evidence found") && page.contains("shown to be worse somewhere: qbc"));
+
+    evidence.sweeps[0].looks = vec![PlannedLook { seeds: 14, level: 0.05 }];
+    let (said, _) = with(evidence.clone());
+    assert!(said.contains("no verdicts yet, these are planned at 14 seeds."), "{said}");
+
+    evidence.sweeps[0].looks.clear();
+    for run in evidence.runs.iter_mut().filter(|run| run.problem == "sine" && run.strategy != "random") {
+        run.status = RunStatus::Absent;
+        run.entries.clear();
+    }
+    let (said, _) = with(evidence);
+    assert!(said.contains("no method is shown to beat random sampling in every cell;"), "{said}");
+    assert!(said.contains(" runs are missing.") && said.contains("- sine at γ = 2: no whole runs yet"), "{said}");
+}
+
 #[test]
 fn stores_without_a_common_protocol_say_so() {
     let base = planted(&plan(2));

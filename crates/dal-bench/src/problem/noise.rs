@@ -61,7 +61,15 @@ impl Noisy {
             }),
         )?;
         let sd = |(sum, square): (&f64, &f64)| self.share * ((square - sum * sum / n) / n).max(0.0).sqrt();
-        Ok(self.sd.get_or_init(|| sums.iter().zip(&squares).map(sd).collect()))
+        let sd: Vec<f64> = sums.iter().zip(&squares).map(sd).collect();
+        // Nothing answered makes them 0/0.
+        if let Some(j) = sd.iter().position(|sd| !sd.is_finite()) {
+            let message = format!(
+                "label noise: output {j} has no standard deviation over {SCALE_POINTS} points, of which {n} are answered"
+            );
+            return Err(OracleError::Unavailable { message });
+        }
+        Ok(self.sd.get_or_init(|| sd))
     }
 
     fn stream(&self, point: ArrayView1<'_, f64>) -> SeedPath {

@@ -78,11 +78,15 @@ impl Resolver<'_> {
         if problem.card().is_some() || number(&own.label_noise_percent, shared, 0) == 0 {
             return Ok(());
         }
-        let given = own.label_noise_percent.as_ref().or(shared.as_ref());
         let reason = "noise is added to the answers of built-in problems only".to_owned();
         let hint = Some(format!("give `{}` a `protocol = {{ label_noise_percent = 0 }}`", problem.variant_id()));
-        let key = format!("{key}.protocol.label_noise_percent");
-        Err(self.sweep.invalid(given.map_or(0, |value| value.span().start), key, reason, hint))
+        let (at, key) = match (&own.label_noise_percent, shared) {
+            (Some(own), _) => (own.span().start, format!("{key}.protocol.label_noise_percent")),
+            (None, shared) => {
+                (shared.as_ref().map_or(0, |value| value.span().start), "protocol.label_noise_percent".to_owned())
+            }
+        };
+        Err(self.sweep.invalid(at, key, reason, hint))
     }
 
     /// Of a problem with listed candidates: test rows drawn from its own stream, the others to be queried.

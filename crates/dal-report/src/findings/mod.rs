@@ -34,6 +34,8 @@ pub struct Findings {
     pub rules: VerdictRules,
     /// Which entries count towards nAUC.
     pub span: CurveSpan,
+    /// Those of other tables, said beside these in a few words.
+    pub evidence: Option<Box<Findings>>,
 }
 
 /// Findings of the runs that share a setting, every problem under one protocol.
@@ -390,7 +392,7 @@ pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Resu
     let context = Context { data, pooled: &pooled, rules: &rules, span };
     let parts =
         merged.into_iter().map(|(setting, _, runs)| part(setting, &runs, &context)).collect::<Result<_, _>>()?;
-    Ok(Findings { parts, rules, span })
+    Ok(Findings { parts, rules, span, evidence: None })
 }
 
 /// The runs with the errors that rankings rest on: of a user's problem the pooled ones, if every entry of every run of

@@ -3,6 +3,7 @@
 
 mod beside;
 mod certainty;
+mod found;
 mod learned;
 mod own;
 mod times;
@@ -76,6 +77,9 @@ pub fn statements(part: &Part, findings: &Findings) -> Vec<Statement> {
     said.extend(verdicts(part));
     said.push(state("How sure", certainty::certainty(part, findings)));
     said.extend(certainty::deciding(part));
+    if findings.parts.first().is_some_and(|first| std::ptr::eq(first, part)) {
+        said.extend(findings.evidence.iter().flat_map(|evidence| found::found(evidence)));
+    }
     said.extend(losses(part, findings));
     said.extend(learned::left_out(part));
     said.extend(learned::not_learned(part));
