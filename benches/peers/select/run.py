@@ -47,18 +47,21 @@ FOLDERS = {
 BASES = {"bmdal": HERE.parent / "train" / "torch"}
 STRATEGIES = ("gsx", "gsxy", "qbc-diversity")
 PICKS = 40
-# On features, beside bmdal-reg: strategy → what ours is called with. `lcmd-p` is `lcmd-tp` with the posterior
-# transform.
+# On features, beside bmdal-reg: strategy → what ours is called with. `lcmd-p` and `maxdist-p` are `lcmd-tp` and
+# `maxdist-tp` with the posterior transform, which the other two always have.
 ON_FEATURES = {
     "lcmd-tp": ("lcmd-tp",),
     "lcmd-p": ("bmdal", "--set", "transform=posterior"),
     "maxdist-tp": ("maxdist-tp",),
+    "maxdist-p": ("bmdal", "--set", "selection=maxdist", "--set", "transform=posterior"),
     "maxdet-p": ("maxdet-p",),
     "bait-f-p": ("bait-f-p",),
 }
 COLUMNS = 512
 # The least that ours has to be faster by.
 FEATURE_BARS = {"lcmd-tp": 4.0, "maxdet-p": 1.0, "bait-f-p": 3.0}
+# A pool whose features fill memory: ours alone, for its own.
+LARGE = 100_000
 
 
 class Contest:
@@ -86,6 +89,14 @@ class Contest:
         return statistics.median(self.cpu_seconds[name])
 
 
+def on_features(rounds):
+    """Batch methods on given features; of the large pool ours alone."""
+    found = [
+        Contest(4, 10_000, strategy, 2, {OURS: (rounds, 3), BMDAL: (rounds, 1)}, COLUMNS) for strategy in ON_FEATURES
+    ]
+    return found + [Contest(4, LARGE, strategy, 2, {OURS: (1, 1)}, COLUMNS) for strategy in FEATURE_BARS]
+
+
 def contests(rounds, slow_rounds, million, widths):
     """Everything that is timed. scikit-activeml's GSi takes one output, so that ours is also timed with one."""
     found = []
@@ -98,8 +109,7 @@ def contests(rounds, slow_rounds, million, widths):
                 entries |= {BMDAL: (rounds, 3), SKACTIVEML: (slow, 1)}
             found.append(Contest(inputs, 10_000, strategy, 2, entries))
         found.append(Contest(inputs, 10_000, "gsxy", 1, fast | {SKACTIVEML: (slow, 1)}))
-    for strategy in ON_FEATURES:
-        found.append(Contest(4, 10_000, strategy, 2, {OURS: (rounds, 3), BMDAL: (rounds, 1)}, COLUMNS))
+    found += on_features(rounds)
     if million:
         for inputs in widths:
             for strategy in STRATEGIES:
@@ -138,6 +148,18 @@ def call(commands, contest, name, data, as_it_is=(OURS,)):
     contest.peak_bytes.setdefault(name, answer["peak_bytes"])
     if contest.picks.setdefault(name, answer["picks"]) != answer["picks"]:
         raise SystemExit(f"{contest.title()}: {name} picks differently when asked again")
+
+
+# What a table is of.
+ABOUT = {
+    "selection": f"1000 labelled points, {PICKS} picks, 10 members, double precision. A time is one whole proposal in a process "
+    "that has its data in memory, mean and variance over members included. scikit-activeml's GSi takes one output, so that "
+    "`gsxy` is timed with one as well. NumPy appears twice: labelled points one after another by differences, or all at once "
+    "through matrix products. ",
+    "features": f"1000 labelled points, {PICKS} picks, double precision on both sides. Features are made up: the k-th of {COLUMNS} "
+    "is tanh of a normal number over √k, scaled alike. A time is transform and selection in a process that has them in memory; "
+    "memory has ours' own copy of them in it. ",
+}
 
 
 def duration(seconds):
@@ -190,7 +212,7 @@ def bars(all_contests):
         ours, title = (contest.median(OURS), contest.cpu_median(OURS)), contest.title()
         if contest.columns:
             least = FEATURE_BARS.get(contest.strategy)
-            if least:
+            if least and BMDAL in contest.entries:
                 bar(
                     f"{title}: {least:g} × faster than bmdal-reg",
                     times,
@@ -198,8 +220,17 @@ def bars(all_contests):
                     lambda r, least=least: r >= least,
                 )
             peak = contest.peak_bytes[OURS]
-            if peak is not None:
-                limit = 250e6 + 8.0 * (contest.pool + 1000) * contest.columns
+            features = 8.0 * (contest.pool + 1000) * contest.columns
+            if peak is not None and contest.pool == LARGE:
+                whole = peak + features
+                bar(
+                    f"{title}: under 1.5 GB with the features as they were read",
+                    lambda p: f"{megabytes(p)} MB",
+                    (whole, whole),
+                    lambda p: p < 1.5e9,
+                )
+            elif peak is not None:
+                limit = 250e6 + features
                 beyond = (peak, peak)
                 # The features themselves are answered anew in every proposal.
                 bar(
@@ -228,7 +259,7 @@ def bars(all_contests):
     return found
 
 
-def write(out, all_contests, load):
+def write(out, all_contests, load, subject):
     versions = {}
     for contest in all_contests:
         for name, of in contest.versions.items():
@@ -275,16 +306,14 @@ def write(out, all_contests, load):
     text = [
         "# Selection against peers",
         "",
-        f"Remade by `cargo xtask bench-peers selection`; raw samples in `peers-selection-{kind()}.json`.",
+        f"Remade by `cargo xtask bench-peers selection{' -- --features' if subject == 'features' else ''}`; raw samples in "
+        f"`peers-{subject}-{kind()}.json`.",
         "",
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load average before and after "
         f"{load[0]:.2f} and {load[1]:.2f}. One thread each. {package_list}.",
         "",
-        f"1000 labelled points, {PICKS} picks, 10 members, double precision. A time is one whole proposal in a process that has "
-        "its data in memory, mean and variance over members included. Contenders take turns; medians over all runs. "
-        "scikit-activeml's GSi takes one output, so that `gsxy` is timed with one as well. NumPy appears twice: labelled points "
-        "one after another by differences, or all at once through matrix products. CPU time is the median of the process's own; "
-        "where the clock shows much more, the machine was busy with something else.",
+        ABOUT[subject] + "Contenders take turns; medians over all runs. CPU time is the median of the process's own; where the "
+        "clock shows much more, the machine was busy with something else.",
         "",
         *table(all_contests),
         "",
@@ -297,7 +326,7 @@ def write(out, all_contests, load):
         "",
     ]
     out.mkdir(parents=True, exist_ok=True)
-    page, samples = table_files(out, "selection")
+    page, samples = table_files(out, subject)
     page.write_text(folded("\n".join(text)))
     samples.write_text(json.dumps(raw, indent=1) + "\n")
     print("\n".join(text))
@@ -353,6 +382,9 @@ def main():
     parser.add_argument(
         "--inputs", type=int, nargs="+", default=[4, 14], help="numbers of inputs; the bars are about 4"
     )
+    parser.add_argument(
+        "--features", action="store_true", help="batch methods on features alone: peers-features-KIND.md and .json"
+    )
     parser.add_argument("--no-million", action="store_true", help="leave pools of 1 000 000 out")
     parser.add_argument(
         "--check", action="store_true", help="only see that every environment builds and chooses as ours does"
@@ -366,7 +398,10 @@ def main():
     if args.check:
         return check(args)
     commands = {OURS: [str(args.rust.absolute())]} | {name: program(name, args.environments) for name in FOLDERS}
-    all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
+    if args.features:
+        all_contests = on_features(args.rounds)
+    else:
+        all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
     with tempfile.TemporaryDirectory(prefix="select-peers-") as scratch:
         data = {}
         for contest in all_contests:
@@ -375,14 +410,14 @@ def main():
                 data[key] = pathlib.Path(scratch) / f"{key[0]}_{key[1]}_{key[2]}"
                 make_data(args.environments, data[key], *key)
         before = os.getloadavg()[0]
-        for turn in range(max(args.rounds, args.slow_rounds)):
+        for turn in range(max(rounds for contest in all_contests for rounds, _ in contest.entries.values())):
             for contest in all_contests:
                 for name, (rounds, _) in contest.entries.items():
                     if turn < rounds:
                         call(commands, contest, name, data[contest.inputs, contest.pool, contest.columns])
             print(f"round {turn + 1} done", file=sys.stderr, flush=True)
         load = (before, os.getloadavg()[0])
-    write(args.out, all_contests, load)
+    write(args.out, all_contests, load, "features" if args.features else "selection")
     differing = [
         f"{c.title()}: {name} picks other points"
         for c in all_contests

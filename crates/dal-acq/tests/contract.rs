@@ -18,27 +18,34 @@ proptest! {
 
     #[test]
     fn variants_keep_it_too(seed: u64) {
-        for (id, key, value) in [
-            ("qbc-diversity", "scaling", "raw"),
-            ("qbc-diversity-density", "density", "distance"),
-            ("qbc-diversity-density", "scaling", "raw"),
-            ("emoc", "n_parameters", "5"),
-            ("dacs", "n_groups", "2"),
-            ("dacs", "temperature", "0.001"),
-            ("cluster-variance", "n_clusters", "3"),
-            ("cluster-variance", "prefilter", "2"),
-            ("bmdal", "selection", "kmeanspp"),
-            ("bmdal", "selection", "maxdet"),
-            ("bmdal", "transform", "posterior"),
-            ("bmdal", "features", "members"),
-            ("bait-f-p", "criterion", "epig"),
-            ("bait-f-p", "target", "domain"),
-            ("bait-members", "criterion", "epig"),
-            ("lcmd-members", "columns", "3"),
-        ] {
-            let strategy = find(id, &Settings::default().with(key, value)).unwrap().strategy;
+        let variants: [(&str, &[(&str, &str)]); _] = [
+            ("qbc-diversity", &[("scaling", "raw")]),
+            ("qbc-diversity-density", &[("density", "distance")]),
+            ("qbc-diversity-density", &[("scaling", "raw")]),
+            ("emoc", &[("n_parameters", "5")]),
+            ("dacs", &[("n_groups", "2")]),
+            ("dacs", &[("temperature", "0.001")]),
+            ("cluster-variance", &[("n_clusters", "3")]),
+            ("cluster-variance", &[("prefilter", "2")]),
+            ("bmdal", &[("selection", "kmeanspp")]),
+            ("bmdal", &[("selection", "maxdet")]),
+            ("bmdal", &[("transform", "posterior")]),
+            ("bmdal", &[("selection", "maxdist"), ("transform", "posterior")]),
+            ("bmdal", &[("selection", "kmeanspp"), ("transform", "posterior")]),
+            ("bmdal", &[("features", "members")]),
+            ("bmdal", &[("features", "last-layer")]),
+            ("bmdal", &[("selection", "bait"), ("features", "last-layer")]),
+            ("bait-f-p", &[("criterion", "epig")]),
+            ("bait-f-p", &[("target", "domain")]),
+            ("bait-f-p", &[("criterion", "epig"), ("target", "domain")]),
+            ("bait-members", &[("criterion", "epig")]),
+            ("lcmd-members", &[("columns", "3")]),
+        ];
+        for (id, pairs) in variants {
+            let settings = pairs.iter().fold(Settings::default(), |all, (key, value)| all.with(*key, *value));
+            let strategy = find(id, &settings).unwrap().strategy;
             let outcome = check_strategy(&*strategy, &[], &SeedPath::root(seed));
-            prop_assert!(outcome.is_ok(), "{id} {key}={value}: {}", outcome.unwrap_err());
+            prop_assert!(outcome.is_ok(), "{id} {pairs:?}: {}", outcome.unwrap_err());
         }
     }
 }

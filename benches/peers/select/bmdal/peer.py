@@ -23,6 +23,7 @@ METHODS = {
     "lcmd-tp": ("lcmd", [], {}),
     "lcmd-p": ("lcmd", POSTERIOR, {"sel_with_train": False}),
     "maxdist-tp": ("maxdist", [], {}),
+    "maxdist-p": ("maxdist", POSTERIOR, {"sel_with_train": False}),
     "maxdet-p": ("maxdet", POSTERIOR, {"maxdet_sigma": SIGMA}),
     "bait-f-p": ("bait", POSTERIOR, {"bait_sigma": SIGMA}),
 }

@@ -1,8 +1,8 @@
 //! The model of the battery: every capability as a formula, so that nothing has to be trained.
 
 use dal_core::{
-    Committee, Dropout, DropoutSpec, FeatureSpec, Features, InputGradient, LossHead, Moments, Needs, OnChunk,
-    ParameterSubset, SeedPath, Surrogate, SurrogateError, Tangent, Uncertainty,
+    Committee, Dropout, DropoutSpec, FeatureKind, FeatureSpec, Features, InputGradient, LossHead, Moments, Needs,
+    OnChunk, ParameterSubset, SeedPath, Surrogate, SurrogateError, Tangent, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rand::RngExt;
@@ -204,8 +204,12 @@ impl LossHead for CaseModel {
 }
 
 impl Features for CaseModel {
-    fn features_at(&self, x: ArrayView2<'_, f64>, _: &FeatureSpec) -> Result<Array2<f64>, SurrogateError> {
+    fn features_at(&self, x: ArrayView2<'_, f64>, spec: &FeatureSpec) -> Result<Array2<f64>, SurrogateError> {
         let mut all = features(x);
+        if spec.kind == FeatureKind::LastLayer {
+            // Fewer of them, as a last layer's are.
+            all = all.slice(s![.., ..N_FEATURES - 1]).to_owned();
+        }
         all.row_mut(0).mapv_inplace(|value| value * self.poison(0));
         Ok(all)
     }

@@ -24,7 +24,7 @@ const FAILS_ABOVE: f64 = 0.8;
 /// Every so manieth answer comes a round late.
 const LATE: usize = 8;
 
-const HEADER: &str = "problem,campaign,ladder,fails,round,labels,true_rmse,rmse,lower,upper,pooled_truth,pooled_lower,\
+const HEADER: &str = "problem,campaign,ladder,fails,round,labels,drawn,answered,failed,open,true_rmse,rmse,lower,upper,pooled_truth,pooled_lower,\
                       pooled_upper,calibrated_share\n";
 
 pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
@@ -69,7 +69,8 @@ fn one(problem: &Problem, campaign: usize) -> Outcome<String> {
 }
 
 fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> {
-    let (ladder, fails) = (campaign < WITH_LADDER, campaign % 2 == 1);
+    // One with either strategy, one with failures.
+    let (ladder, fails) = ((1..=WITH_LADDER).contains(&campaign), campaign % 2 == 1);
     fs::write(dir.join("problem.toml"), file(problem))?;
     let settings = CampaignFile {
         seed: campaign as u64,
@@ -116,7 +117,8 @@ fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> 
     let squares = models.iter().map(truth).collect::<Outcome<Vec<f64>>>()?;
     // The last rounds' models together, as `dal status` shows them.
     let estimates = folder.estimates();
-    let calibrated = calibrated(&folder, models.last().ok_or("no model")?, &x, &y)?;
+    // As `dal predict` has it: of the model that learned everything, whose factors come from draws of earlier ones.
+    let calibrated = calibrated(&folder, &folder.model(trainer, &stop)?, &x, &y)?;
     let mut text = String::new();
     for (k, estimate) in estimates.rounds.iter().enumerate() {
         let Some(found) = estimate.relative else { continue };
@@ -129,10 +131,14 @@ fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> 
             (format!("{:.5e}", mean.sqrt()), pair(found.interval), share)
         });
         text += &format!(
-            "{},{campaign},{ladder},{fails},{},{},{:.5e},{:.5e},{},{},{},{}\n",
+            "{},{campaign},{ladder},{fails},{},{},{},{},{},{},{:.5e},{:.5e},{},{},{},{}\n",
             problem.id(),
             estimate.round,
             estimate.n_labelled,
+            estimate.drawn,
+            estimate.answered,
+            estimate.failed,
+            estimate.open,
             squares[model].sqrt(),
             found.rmse,
             pair(found.interval),

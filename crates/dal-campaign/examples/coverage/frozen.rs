@@ -96,6 +96,8 @@ pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
             }
         }
         let mut stops = String::from("problem,labels,seed,replay,fired_above_target,fired_at_half\n");
+        // Rounds are drawn from the pool: to a replay its mean is the true error.
+        let truth = model.pool.loss.iter().sum::<f64>() / model.pool.loss.len() as f64;
         for replay in 0..REPLAYS.0 {
             let seeds = seeds.purpose("replay").index(replay as u64);
             let above = fires(model, truth / (1.1 * 1.1), REPLAYS.2, &seeds)?;
@@ -314,10 +316,10 @@ fn line(id: &str, model: &Model, draws: usize, truth: f64, rounds: &Rounds) -> S
     // What rounds are drawn from: here nothing is uncertain but the rounds.
     let off_pool = (estimate - pool) / (variance(&means) / n).sqrt();
     let off = (estimate - truth) / (estimate_se * estimate_se + truth_se * truth_se).sqrt();
-    // A round without an interval promises nothing, and counts as one that holds.
-    let upper_of = |truth: f64| move |found: &Found| found.ends.is_none_or(|(_, upper)| truth <= upper);
+    // A round without an interval is one that does not hold.
+    let upper_of = |truth: f64| move |found: &Found| found.ends.is_some_and(|(_, upper)| truth <= upper);
     let both_of =
-        |truth: f64| move |found: &Found| found.ends.is_none_or(|(lower, upper)| (lower..=upper).contains(&truth));
+        |truth: f64| move |found: &Found| found.ends.is_some_and(|(lower, upper)| (lower..=upper).contains(&truth));
     let (upper, both) = (upper_of(truth), both_of(truth));
     let half = |found: &Found| found.ends.map(|(lower, upper)| (upper.sqrt() - lower.sqrt()) / 2.0);
     let middle = |widths: Vec<f64>| median(&widths).unwrap_or(f64::NAN);

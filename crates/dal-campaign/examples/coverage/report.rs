@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use dal_eval::median;
 
-use crate::frozen::{LABELS, SEEDS};
 use crate::{Outcome, keep, share};
 
 /// A table's rows by the names of their columns.
@@ -89,8 +88,8 @@ fn frozen(rows: &Rows) -> String {
          `power-qbc` from 4 096 fresh candidates: the share of rounds whose upper limit (nominal 95 %) and whose 90 % \
          interval hold, that of five rounds together, the ratio of the median width to that of as many uniform labels, and \
          the models whose mean estimate is within two standard errors of the truth, and of the mean over the pool that candidates \
-         are taken from. Bars: upper limit 90 %; interval 82 % at \
-         20 draws; five together 85 %; width ratio at most 1.\n\n\
+         are taken from. A round without an interval is one that does not hold. Bars: upper limit 90 %; interval 82 % at \
+         20 draws; five together 85 %; width ratio at most 1 (median over models; in brackets the largest).\n\n\
          | problem | draws | upper limit | interval | five | uniform: upper | uniform: interval | width ratio | within 2 se: truth, pool |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
@@ -100,7 +99,7 @@ fn frozen(rows: &Rows) -> String {
         let ratios: Vec<f64> = group.iter().filter_map(ratio).filter(|v| v.is_finite()).collect();
         let within = |key| group.iter().filter(|row| number(row, key).is_some_and(|off: f64| off.abs() <= 2.0)).count();
         text += &format!(
-            "| `{}` | {} | {} | {} | {} | {} | {} | {:.2} | {}, {} of {} |\n",
+            "| `{}` | {} | {} | {} | {} | {} | {} | {:.2} ({:.2}) | {}, {} of {} |\n",
             key[0],
             key[1],
             percent("upper_holds"),
@@ -109,33 +108,11 @@ fn frozen(rows: &Rows) -> String {
             percent("uniform_upper_holds"),
             percent("uniform_interval_holds"),
             median(&ratios).unwrap_or(f64::NAN),
+            ratios.iter().copied().fold(f64::NAN, f64::max),
             within("off_by_se"),
             within("off_pool_by_se"),
             group.len()
         );
-    }
-    // What an upper limit adds for the unseen was chosen on the even half: only the odd one says what it is worth.
-    let half = |odd: bool| -> Rows {
-        let place = |row: &BTreeMap<String, String>| {
-            let n = LABELS.iter().position(|n| row.get("labels") == Some(&n.to_string()))?;
-            Some(n * SEEDS + row.get("seed")?.parse::<usize>().ok()?)
-        };
-        rows.iter().filter(|row| place(row).is_some_and(|place| (place % 2 == 1) == odd)).cloned().collect()
-    };
-    text += "\nModels are counted by labels, then by seed, from 0. The even ones chose the size of the draw that an upper limit \
-             adds (`dal_eval::UNSEEN`), the odd ones had no part in it. Means over problems, and the lowest of a problem:\n\n\
-             | models | draws | upper limit | interval | five |\n|---|---|---|---|---|\n";
-    for (name, odd) in [("even", false), ("odd", true)] {
-        let rows = half(odd);
-        for (draws, group) in by(&rows, &["draws"]) {
-            let cells = ["upper_holds", "interval_holds", "five_hold"].map(|key| {
-                let of_problems = by(&rows, &["draws", "problem"]);
-                let alike = of_problems.iter().filter(|(key, _)| key[0] == draws[0]);
-                let lowest = alike.map(|(_, group)| mean(group, key)).fold(f64::INFINITY, f64::min);
-                format!("{:.1} %, {:.1} %", 100.0 * mean(&group, key), 100.0 * lowest)
-            });
-            text += &format!("| {name} | {} | {} |\n", draws[0], cells.join(" | "));
-        }
     }
     let rough = rows.iter().filter(|row| {
         let (se, half, truth) = (number(row, "truth_se"), number(row, "half_width"), number(row, "truth"));
@@ -188,12 +165,14 @@ fn campaigns(rows: &Rows) -> String {
     };
     let mut text = format!(
         "## Whole campaigns\n\n{} campaigns of ten rounds of 20, failures in every other one and every eighth answer a round \
-         late, the ladder on in two of 25 a problem: means over campaigns with standard errors by campaign. Calibrated \
-         intervals of the last model on 5 000 fresh points (bar: 80 to 97 %).\n\n\
-         | problem | campaigns | upper limit | interval | last five together | calibrated |\n|---|---|---|---|---|---|\n",
+         late, the ladder on in two of 25 a problem: means over campaigns with standard errors by campaign, of the rounds that \
+         have an interval (ten answered draws). Calibrated intervals of the model that learned everything, on 5 000 fresh points \
+         (bar: 80 to 97 %; in brackets the lowest and the highest of a campaign).\n\n\
+         | problem | campaigns | rounds without interval | upper limit | interval | last five together | calibrated |\n|---|---|---|---|---|---|---|\n",
         groups.len()
     );
     let mut shown: BTreeMap<String, Vec<[Option<f64>; 4]>> = BTreeMap::new();
+    let mut without: BTreeMap<String, [usize; 2]> = BTreeMap::new();
     for (key, group) in &groups {
         let found: Vec<(bool, bool)> =
             group.iter().filter_map(|row| holds(row, "true_rmse", "lower", "upper")).collect();
@@ -206,8 +185,12 @@ fn campaigns(rows: &Rows) -> String {
             of(last.iter().map(|hit| hit.1).collect()),
             group.iter().find_map(|row| number(row, "calibrated_share")),
         ];
-        shown.entry(key[0].clone()).or_default().push(shares);
-        shown.entry("all".into()).or_default().push(shares);
+        for name in [&key[0], "all"] {
+            shown.entry(name.into()).or_default().push(shares);
+            let [bare, all] = without.entry(name.into()).or_default();
+            *bare += group.len() - found.len();
+            *all += group.len();
+        }
     }
     for (problem, campaigns) in shown {
         let cell = |k: usize| {
@@ -220,8 +203,19 @@ fn campaigns(rows: &Rows) -> String {
             let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
             format!("{:.1} ± {:.1} %", 100.0 * mean, 100.0 * (variance / n).sqrt())
         };
-        text +=
-            &format!("| {problem} | {} | {} | {} | {} | {} |\n", campaigns.len(), cell(0), cell(1), cell(2), cell(3));
+        let ends = campaigns.iter().filter_map(|shares| shares[3]).fold(None, |ends: Option<(f64, f64)>, v| {
+            Some(ends.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
+        });
+        let ends = ends.map_or(String::new(), |(low, high)| format!(" ({:.0} to {:.0})", 100.0 * low, 100.0 * high));
+        let [bare, all] = without[&problem];
+        text += &format!(
+            "| {problem} | {} | {bare} of {all} | {} | {} | {} | {}{ends} |\n",
+            campaigns.len(),
+            cell(0),
+            cell(1),
+            cell(2),
+            cell(3)
+        );
     }
     text + "\n"
 }

@@ -512,6 +512,20 @@ fn the_family_on_members_takes_a_table_alone() {
     assert!(select_by("bmdal", &[("selection", "bait")], &given, 5, 0).unwrap_err().contains("labelled points"));
 }
 
+/// Conditioned on the labelled points by either transform, `maxdet` and `bait` choose alike.
+#[test]
+fn centres_and_posterior_are_one_for_rules_of_the_covariance() {
+    let given = table(5, 30, 2);
+    for selection in ["maxdet", "bait"] {
+        let by = |transform| {
+            let pairs = [("features", "members"), ("selection", selection), ("transform", transform)];
+            let told = select_by("bmdal", &pairs, &given, 6, 0).unwrap();
+            (told.picked, told.scores)
+        };
+        assert_eq!(by("centres"), by("posterior"), "{selection}");
+    }
+}
+
 #[test]
 fn members_that_agree_are_told() {
     let given = GivenPredictions::new(table(3, 8, 1).pool().to_owned(), Array3::ones((3, 8, 1))).unwrap();
