@@ -253,7 +253,7 @@ impl Campaign {
         let folder = self.reading()?;
         let threads = self.threads;
         let bytes = interruptible(py, StopLevel::Now, |stop| {
-            dal_campaign::onnx::onnx_file(&folder, Trainer::Networks { threads }, stop)
+            dal_campaign::onnx::onnx_file(&folder, None, Trainer::Networks { threads }, stop)
         })?;
         Ok(PyBytes::new(py, &bytes.map_err(|error| errors::campaign(&error))?))
     }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::error::CampaignError;
 use crate::estimate::{Estimated, LEVEL, RoundEstimate};
 use crate::folder::Folder;
+use crate::held_out::HeldOut;
 use crate::model::{Model, Trainer, trained_file};
 use crate::subject::Subject;
 
@@ -26,11 +27,17 @@ const ROUNDING: f64 = 1e-12;
 type Back = (OutputTransform, f64, f64);
 
 /// The bytes of an ONNX model: what `dal export --to onnx` hands out. The module's documentation says what it takes and
-/// gives; its metadata say the rest.
+/// gives; its metadata say the rest. `before` is what is known of the model that did not learn the held-out points,
+/// where this one does: an upper guess of its error.
 ///
 /// # Errors
 /// No labels, a training that fails, a model that is no ensemble of networks, one that no ONNX file has room for.
-pub fn onnx_file(folder: &Folder, trainer: Trainer<'_>, stop: &Stop) -> Result<Vec<u8>, CampaignError> {
+pub fn onnx_file(
+    folder: &Folder,
+    before: Option<&HeldOut>,
+    trainer: Trainer<'_>,
+    stop: &Stop,
+) -> Result<Vec<u8>, CampaignError> {
     let model = folder.model(trainer, stop)?;
     let (path, bytes) = trained_file(folder, &model)?;
     let fault = |problem: String| CampaignError::File { path: path.clone(), problem };
@@ -41,7 +48,7 @@ pub fn onnx_file(folder: &Folder, trainer: Trainer<'_>, stop: &Stop) -> Result<V
     };
     let (_, back) = subject.scaling().model_units(&labelled)?;
     let back: Vec<Back> = back.columns().collect();
-    let metadata = metadata(folder, &model)?;
+    let metadata = metadata(folder, &model, before)?;
     let mut graph = Graph::new(subject.problem().id());
     let (n_inputs, n_outputs) = (subject.names().len(), subject.outputs().len());
     let x = graph.input("x", n_inputs, &format!("one column for each of: {}", subject.names().join(", ")));
@@ -295,7 +302,7 @@ impl Undo {
 }
 
 /// Keys and values for programs; everything but `problem`, `title`, `labels`, `network`, `model` and `tool` is JSON.
-fn metadata(folder: &Folder, model: &Model) -> Result<Vec<(String, String)>, CampaignError> {
+fn metadata(folder: &Folder, model: &Model, before: Option<&HeldOut>) -> Result<Vec<(String, String)>, CampaignError> {
     let subject = folder.subject();
     let problem = subject.problem();
     let network = model
@@ -308,7 +315,7 @@ fn metadata(folder: &Folder, model: &Model) -> Result<Vec<(String, String)>, Cam
         ("inputs", inputs(subject).to_string()),
         ("outputs", outputs(subject).to_string()),
         ("labels", model.n_labelled.to_string()),
-        ("error", error(folder, model)?.to_string()),
+        ("error", error(folder, model, before)?.to_string()),
     ];
     if let Some(calibration) = folder.calibration() {
         let means = "T(mean) ± factor · (T(mean + spread) − T(mean − spread)) / 2, then T⁻¹, with T the output's \
@@ -358,9 +365,9 @@ fn outputs(subject: &Subject) -> Value {
     described.collect()
 }
 
-/// What is known of the error: of points that the model did not learn, else of the last round of draws over the whole
-/// space, else of cross-validation.
-fn error(folder: &Folder, model: &Model) -> Result<Value, CampaignError> {
+/// What is known of the error: of points that the model did not learn, else that of the model that did not learn what
+/// is held out, else of the last round of draws over the whole space, else of cross-validation.
+fn error(folder: &Folder, model: &Model, before: Option<&HeldOut>) -> Result<Value, CampaignError> {
     let subject = folder.subject();
     let one = |e: &Estimated| json!({"rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high])});
     let each = |found: &[Estimated]| -> Value {
@@ -369,10 +376,22 @@ fn error(folder: &Folder, model: &Model) -> Result<Value, CampaignError> {
             .map(|(name, e)| json!({"name": name, "rmse": e.rmse, "interval": e.interval.map(|(a, b)| [a, b])}))
             .collect()
     };
-    if let Some(found) = folder.held_out(model)? {
+    let apart = folder.held_out(model)?;
+    let guess = before.map(|found| (found, "upper-guess"));
+    let judged = apart.as_ref().map(|found| (found, "not-learned")).or(guess);
+    if let Some((found, kind)) = judged {
+        let means = match kind {
+            "not-learned" => {
+                "root mean squared error over the whole space, from uniform points that this model did not learn"
+            }
+            _ => {
+                "root mean squared error over the whole space of the model before this one, from uniform points that it did not \
+                 learn and this one did: an upper guess of this one's"
+            }
+        };
         return Ok(json!({
-            "kind": "not-learned",
-            "means": "root mean squared error over the whole space, from uniform points that this model did not learn",
+            "kind": kind,
+            "means": means,
             "domain": found.domain,
             "model_of_labels": found.n_labelled,
             "points": found.answered,

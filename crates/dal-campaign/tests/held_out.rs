@@ -75,6 +75,12 @@ fn a_quarter_is_never_learned_and_judges_the_present_model() {
     folder.learn_all();
     let model = folder.model(NETWORKS, &Stop::new()).unwrap();
     assert_eq!(model.n_labelled, 36);
+    // What is known without them goes with the model as an upper guess.
+    let file = dal_campaign::onnx::onnx_file(&folder, Some(&found), NETWORKS, &Stop::new()).unwrap();
+    let text = String::from_utf8_lossy(&file);
+    let kept = "\"kind\":\"upper-guess\",";
+    assert!(text.contains(kept) && text.contains("\"model_of_labels\":30"), "{text}");
+    assert!(text.contains(&format!("\"rmse\":{}", found.outputs[0].rmse)), "{text}");
     assert!(folder.held_out(&model).unwrap().is_none(), "no point is left that it did not learn");
 }
 

@@ -43,7 +43,7 @@ fn a_model_is_written_once_there_are_labels_and_networks() {
     drop(begin(dir.path(), |file| file.model = ModelSource::ProblemFile, &hands));
     std::fs::write(dir.path().join("problem.toml"), format!("{}{small}", common::PROBLEM)).unwrap();
     let mut folder = Folder::write(dir.path(), hands.clock()).unwrap();
-    let file = |folder: &_, trainer| onnx_file(folder, trainer, &Stop::new());
+    let file = |folder: &_, trainer| onnx_file(folder, None, trainer, &Stop::new());
     let none = file(&folder, NETWORKS).unwrap_err();
     assert!(matches!(none, CampaignError::Request { .. }) && none.to_string().contains("no labels yet"), "{none}");
     let oracle: Arc<dyn Oracle> = Arc::new(Rig::default());

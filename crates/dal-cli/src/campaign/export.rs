@@ -70,11 +70,12 @@ impl To {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let mut folder = read(&args.folder)?;
+    let mut before = None;
     if args.learn_all {
         if !args.to.is_model() {
             bail!("--learn-all is of a model: with --to safetensors or --to onnx");
         }
-        learn_all(&mut folder)?;
+        before = learn_all(&mut folder, trainer(args.threads)?)?;
     }
     if args.to.is_model() && args.out.is_none() && std::io::stdout().is_terminal() {
         bail!("a model is no text for a terminal; name a file with --out");
@@ -83,7 +84,7 @@ pub fn run(args: &Args) -> Result<Done> {
         To::Csv => folder.export_csv().into_bytes(),
         To::Dakota => folder.export_dakota()?.into_bytes(),
         To::Safetensors => dal_campaign::model::model_file(&folder, trainer(args.threads)?, &Stop::new())?,
-        To::Onnx => dal_campaign::onnx::onnx_file(&folder, trainer(args.threads)?, &Stop::new())?,
+        To::Onnx => dal_campaign::onnx::onnx_file(&folder, before.as_ref(), trainer(args.threads)?, &Stop::new())?,
     };
     match &args.out {
         Some(path) => write_whole(path, &bytes).with_context(|| format!("{}: cannot be written", path.display()))?,

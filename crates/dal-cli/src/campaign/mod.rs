@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
-use dal_campaign::{CampaignError, Folder, Target, Trainer};
-use dal_core::Clock;
+use dal_campaign::{CampaignError, Folder, HeldOut, Target, Trainer};
+use dal_core::{Clock, Stop};
 use dal_files::Note;
 
 use crate::output::say;
@@ -51,21 +51,25 @@ fn write(folder: &Path) -> Result<Folder> {
     Ok(Folder::write(folder, now())?)
 }
 
-/// From now on models learn what is held out, too; says what is then known of their error.
-fn learn_all(folder: &mut Folder) -> Result<()> {
+/// From now on models learn what is held out, too; what the model without them says of its error is said and given
+/// back, for which it is trained where it is not there yet.
+fn learn_all(folder: &mut Folder, trainer: Trainer<'_>) -> Result<Option<HeldOut>> {
     let (apart, _) = folder.standing().held_out;
-    let found = folder.kept_model()?.map(|model| folder.held_out_of(&model, &|_| false)).transpose()?.flatten();
-    let guess = found.and_then(|found| found.relative.map(|e| (found.n_labelled, e.rmse)));
-    let guess = guess.map_or(String::new(), |(n, rmse)| {
+    let before = if apart > 0 { Some(folder.model(trainer, &Stop::new())?) } else { None };
+    let found = before.map(|model| folder.held_out(&model)).transpose()?.flatten();
+    let guess = found.as_ref().and_then(|found| found.relative.map(|e| (found.n_labelled, e)));
+    let guess = guess.map_or(String::new(), |(n, e)| {
+        let interval = e.interval.map_or(String::new(), |(low, high)| format!(" ({low:.3e} to {high:.3e})"));
         format!(
-            "; that of the model of {n} labels without them, about {rmse:.3e} standard deviations, is an upper guess"
+            "; that of the model of {n} labels without them, about {:.3e}{interval} standard deviations, is an upper guess",
+            e.rmse
         )
     });
     say!(
         "note: the model learns the {apart} points that were held out, too, so that they say nothing of its error{guess}"
     );
     folder.learn_all();
-    Ok(())
+    Ok(found)
 }
 
 /// Networks on as many threads as are wanted, or as there are processors.
