@@ -82,7 +82,12 @@ pub fn run_tier(args: &Args) -> Result<()> {
     }
     let mut report = Command::new(&dal);
     report.arg("report").arg(&store).arg("--out").arg(store.join("report"));
-    report.arg("--evidence").arg(root().join(EVIDENCE));
+    let evidence = root().join(EVIDENCE);
+    if evidence.join("schema.json").is_file() {
+        report.arg("--evidence").arg(evidence);
+    } else {
+        eprintln!("note: {EVIDENCE} is not there: what the evidence found is not said");
+    }
     run(&mut report)
 }
 

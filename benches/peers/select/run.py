@@ -90,11 +90,16 @@ class Contest:
 
 
 def on_features(rounds):
-    """Batch methods on given features; of the large pool ours alone."""
+    """Batch methods on given features."""
     found = [
         Contest(4, 10_000, strategy, 2, {OURS: (rounds, 3), BMDAL: (rounds, 1)}, COLUMNS) for strategy in ON_FEATURES
     ]
-    return found + [Contest(4, LARGE, strategy, 2, {OURS: (1, 1)}, COLUMNS) for strategy in FEATURE_BARS]
+    return found
+
+
+def large(rounds):
+    """The same on a pool whose features fill memory, ours alone."""
+    return [Contest(4, LARGE, strategy, 2, {OURS: (rounds, 1)}, COLUMNS) for strategy in FEATURE_BARS]
 
 
 def contests(rounds, slow_rounds, million, widths):
@@ -124,7 +129,7 @@ def call(commands, contest, name, data, as_it_is=(OURS,)):
     """One round of one contender in a process of its own; all but those `as_it_is` keep their buffers."""
     repetitions = contest.entries[name][1]
     # A large pool is met cold by everyone: what a first proposal left in the heap would hide the memory of the second.
-    cold = name == SKACTIVEML or contest.pool > 100_000
+    cold = name == SKACTIVEML or contest.pool >= LARGE
     command = [
         *commands[name],
         *("--data", str(data), "--outputs", str(contest.outputs), "--strategy"),
@@ -312,6 +317,7 @@ def write(out, all_contests, load, subject):
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load average before and after "
         f"{load[0]:.2f} and {load[1]:.2f}. One thread each. {package_list}.",
         "",
+        *([ABOUT["features"], ""] if subject == "selection" else []),
         ABOUT[subject] + "Contenders take turns; medians over all runs. CPU time is the median of the process's own; where the "
         "clock shows much more, the machine was busy with something else.",
         "",
@@ -397,11 +403,12 @@ def main():
 
     if args.check:
         return check(args)
-    commands = {OURS: [str(args.rust.absolute())]} | {name: program(name, args.environments) for name in FOLDERS}
     if args.features:
-        all_contests = on_features(args.rounds)
+        all_contests = on_features(args.rounds) + large(1)
     else:
         all_contests = contests(args.rounds, args.slow_rounds, not args.no_million, args.inputs)
+    others = {name for contest in all_contests for name in contest.entries} - {OURS}
+    commands = {OURS: [str(args.rust.absolute())]} | {name: program(name, args.environments) for name in others}
     with tempfile.TemporaryDirectory(prefix="select-peers-") as scratch:
         data = {}
         for contest in all_contests:

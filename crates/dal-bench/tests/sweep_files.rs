@@ -103,6 +103,7 @@ fn noise_of_labels_is_recorded_and_for_built_in_problems_alone() {
 
     let refused = of("own.toml", "label_noise_percent = 5").unwrap_err();
     assert!(refused.contains("noise is added to the answers of built-in problems only"), "{refused}");
+    assert!(refused.contains("protocol.label_noise_percent") && !refused.contains("problem[0].protocol"), "{refused}");
     let refused = of("sine", "label_noise_percent = 101").unwrap_err();
     assert!(refused.contains("101 is outside 0 to 100"), "{refused}");
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use dal_eval::CurveSpan;
 use dal_report::{ReportData, ReportOptions, is_export, load, read_export, terminal_summary, write_report};
 use dal_store::{Store, StoreError};
@@ -23,7 +23,8 @@ Examples:
   dal report beam                                    a campaign: then open beam/report.html
   dal report beam --format json > beam.json          what that page shows, for a program
   dal report runs/quick --out runs/quick/report      then open runs/quick/report/report.html
-  dal report tables --out report                     the same from tables of `dal bench export`"
+  dal report tables --out report                     the same from tables of `dal bench export`
+  dal report runs/quick --out report --evidence docs/results/evidence/a   what other runs found beside it"
 )]
 pub struct Args {
     /// A campaign's folder, a store, or a folder of tables that a store was exported as.
@@ -34,7 +35,7 @@ pub struct Args {
     /// Another store to hold beside this one (another engine, version or machine); may be given several times.
     #[arg(long, value_name = "OTHER", num_args = 1..)]
     compare: Vec<PathBuf>,
-    /// Tables of a larger experiment, whose verdicts are said beside this store's in a few words.
+    /// Tables, or a store, of a larger experiment, whose verdicts are said beside this store's in a few words.
     #[arg(long, value_name = "TABLES")]
     evidence: Option<PathBuf>,
     /// Draw curves as an exponential moving average in which the newest entry has this weight, above 0 and at most 1;
@@ -56,6 +57,9 @@ pub struct Args {
 fn read(path: &Path) -> Result<ReportData> {
     if is_export(path) {
         return Ok(read_export(path)?);
+    }
+    if is_campaign(path) {
+        bail!("{}: this is a campaign's folder; a store of benchmark runs or tables of one are wanted", path.display());
     }
     match Store::open(path) {
         Err(StoreError::NotAStore { .. }) => bail!(
@@ -91,13 +95,15 @@ pub fn run(args: &Args) -> Result<Done> {
     let Some(out) = &args.out else {
         bail!("--out DIR: say where the page of a store goes, with its figures and tables beside it");
     };
+    let evidence = args.evidence.as_deref().map(|path| read(path).context("--evidence")).transpose()?;
+    let beside = evidence.iter().flat_map(|evidence| evidence.unreadable.clone()).collect::<Vec<_>>();
     let options = ReportOptions {
         version: env!("CARGO_PKG_VERSION").into(),
         made: crate::outcome::now(),
         smoothing: args.smooth,
         span: if args.from_first_step { CurveSpan::FromFirstStep } else { CurveSpan::FromInitial },
         compare: args.compare.iter().map(|other| read(other)).collect::<Result<_>>()?,
-        evidence: args.evidence.as_deref().map(read).transpose()?,
+        evidence,
         ..ReportOptions::default()
     };
     let written = write_report(&data, out, &options)?;
@@ -109,8 +115,8 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     outln!("{} figures and {} tables beside the page", written.n_figures, written.n_tables);
     outln!("{}", written.page.display());
-    for (name, why) in &data.unreadable {
+    for (name, why) in data.unreadable.iter().chain(&beside) {
         say!("left out: {name}: {why}");
     }
-    Ok(if data.unreadable.is_empty() { Done::Fully } else { Done::Partly })
+    Ok(if data.unreadable.is_empty() && beside.is_empty() { Done::Fully } else { Done::Partly })
 }

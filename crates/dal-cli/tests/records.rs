@@ -87,6 +87,20 @@ fn a_step_of_a_run_is_written_and_is_what_the_run_did() {
 }
 
 #[test]
+fn what_other_tables_found_stands_beside_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "sweep.toml", SWEEP);
+    succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
+    succeed(dir.path(), &["bench", "export", "store", "--out", "tables"]);
+    let said = succeed(dir.path(), &["report", "store", "--out", "page", "--evidence", "tables"]);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = "What the evidence found: On sine at pool ratio γ = 3, 3 seeds, up to 24 labels (small):";
+    assert!(said.contains(words), "{said}");
+    assert!(fs::read_to_string(dir.path().join("page/report.html")).unwrap().contains("What the evidence found"));
+    refuse(dir.path(), &["report", "store", "--out", "x", "--evidence", "nowhere"], &["--evidence", "nowhere"]);
+}
+
+#[test]
 fn a_step_of_a_run_with_noisy_labels_is_shown_with_the_labels_that_it_learned() {
     let dir = tempfile::tempdir().unwrap();
     let noisy = SWEEP.replace("[protocol]", "[protocol]\nlabel_noise_percent = 5").replace("seeds = 3", "seeds = 1");

@@ -158,9 +158,9 @@ pub const FEWEST_CONTROLLED: usize = 20;
 /// What the draws have not seen: an upper limit counts one draw more, of so many times the largest term.
 ///
 /// The next draw is larger than all M with a probability of 1 / (M + 1), which is the weight of the draw that is added;
-/// how much larger the draws cannot say. Measured, as `docs/results/coverage.md` tells: with 1.5 limits of 95 % hold
-/// in less than 90 % of rounds of ten on some problems.
-pub const UNSEEN: f64 = 2.0;
+/// how much larger the draws cannot say. Measured, as `docs/results/coverage.md` tells: with 1.5 and 2 limits of 95 %
+/// hold in less than 90 % of rounds of ten on some problems.
+pub const UNSEEN: f64 = 2.5;
 
 /// Resamples of a bootstrap-t interval.
 const RESAMPLES: usize = 2_000;
@@ -741,7 +741,8 @@ mod tests {
         let losses: Vec<f64> = (0..40).map(|i| (f64::from(i) * 1.3).sin().powi(4) + 0.01).collect();
         let terms = LossTerms::weighted(&[1.0; 40], &losses, None).unwrap();
         let interval = terms.interval(0.9, 5).unwrap();
-        assert_eq!(terms.upper_limit(0.05, 5).unwrap(), interval.upper);
+        let limit = terms.upper_limit(0.05, 5).unwrap();
+        assert!((limit / interval.upper - 1.0).abs() < 1e-12, "{limit} {}", interval.upper);
         let limits: Vec<f64> = (1..6).map(|k| terms.upper_limit(0.05 / f64::from(k * (k + 1)), 5).unwrap()).collect();
         assert!(limits.windows(2).all(|pair| pair[0] < pair[1]) && limits[0] > interval.upper, "{limits:?}");
         assert!(terms.upper_limit(0.0, 5).is_err());

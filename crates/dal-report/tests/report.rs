@@ -461,7 +461,7 @@ fn what_the_evidence_found_is_said_beside_the_findings() {
 
     evidence.sweeps[0].looks = vec![PlannedLook { seeds: 14, level: 0.05 }];
     let (said, _) = with(evidence.clone());
-    assert!(said.contains("no verdicts yet, these are planned at 14 seeds."), "{said}");
+    assert!(said.contains("no verdicts before 14 seeds of every problem are whole."), "{said}");
 
     evidence.sweeps[0].looks.clear();
     for run in evidence.runs.iter_mut().filter(|run| run.problem == "sine" && run.strategy != "random") {
@@ -470,7 +470,20 @@ fn what_the_evidence_found_is_said_beside_the_findings() {
     }
     let (said, _) = with(evidence);
     assert!(said.contains("no method is shown to beat random sampling in every cell;"), "{said}");
-    assert!(said.contains(" runs are missing.") && said.contains("- sine at γ = 2: no whole runs yet"), "{said}");
+    assert!(
+        said.contains("are not there (yet).") && said.contains("- sine at γ = 2: runs of every method are"),
+        "{said}"
+    );
+    // Of a planned look, too; and a method whose runs are whole is told where others' are not.
+    let mut evidence = planted(&plan(12));
+    evidence.sweeps[0].looks = vec![PlannedLook { seeds: 14, level: 0.05 }];
+    for run in evidence.runs.iter_mut().filter(|run| run.problem == "sine" && run.strategy == "qbc") {
+        run.status = RunStatus::Absent;
+        run.entries.clear();
+    }
+    let (said, _) = with(evidence);
+    let missing = "no verdicts before 14 seeds of every problem are whole. Of 252 runs 24 are not there (yet).";
+    assert!(said.contains(missing) && said.contains("- sine at γ = 2, 2 of 3 methods: nAUC from gsx 0.9"), "{said}");
 }
 
 #[test]

@@ -62,10 +62,10 @@ impl Noisy {
         )?;
         let sd = |(sum, square): (&f64, &f64)| self.share * ((square - sum * sum / n) / n).max(0.0).sqrt();
         let sd: Vec<f64> = sums.iter().zip(&squares).map(sd).collect();
-        // Nothing answered makes them 0/0.
-        if let Some(j) = sd.iter().position(|sd| !sd.is_finite()) {
+        // One answer has no spread, and none would make it 0/0.
+        if n < 2.0 || sd.iter().any(|sd| !sd.is_finite()) {
             let message = format!(
-                "label noise: output {j} has no standard deviation over {SCALE_POINTS} points, of which {n} are answered"
+                "label noise: {n} of {SCALE_POINTS} points have answers, from which outputs get no standard deviation"
             );
             return Err(OracleError::Unavailable { message });
         }
@@ -119,6 +119,36 @@ mod tests {
         oracle.label(x.view(), &Stop::new(), &mut keep).unwrap();
         drop(keep);
         y
+    }
+
+    /// Answers the first point it is ever asked, and no other.
+    #[derive(Debug)]
+    struct Once;
+
+    impl Oracle for Once {
+        fn n_inputs(&self) -> usize {
+            4
+        }
+        fn n_outputs(&self) -> usize {
+            1
+        }
+        fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+            for row in 0..x.nrows() {
+                let failure = dal_core::LabelFailure::new(dal_core::LabelFailureKind::Missing, "no");
+                let go_on = on_row(row, if row == 0 { Ok(&[1.0]) } else { Err(failure) });
+                let _ = go_on;
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_without_a_spread_has_no_noise_that_could_be_added() {
+        let problem = dal_oracles::find("robo", &Settings::default()).unwrap();
+        let oracle = noisy(&problem, &(Arc::new(Once) as Arc<dyn Oracle>), 5);
+        let x = problem.space().sample(3, &SeedPath::root(1));
+        let error = oracle.label(x.view(), &Stop::new(), &mut every(|_, _| {})).unwrap_err();
+        assert!(error.to_string().contains("1 of 4096 points have answers"), "{error}");
     }
 
     #[test]

@@ -121,7 +121,6 @@ fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> 
     let calibrated = calibrated(&folder, &folder.model(trainer, &stop)?, &x, &y)?;
     let mut text = String::new();
     for (k, estimate) in estimates.rounds.iter().enumerate() {
-        let Some(found) = estimate.relative else { continue };
         let model = estimate.round - 1;
         let pair = |ends: Option<(f64, f64)>| ends.map_or(",".into(), |(low, high)| format!("{low:.5e},{high:.5e}"));
         let last = (k + 1 == estimates.rounds.len()).then_some(estimates.pooled).flatten();
@@ -131,7 +130,7 @@ fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> 
             (format!("{:.5e}", mean.sqrt()), pair(found.interval), share)
         });
         text += &format!(
-            "{},{campaign},{ladder},{fails},{},{},{},{},{},{},{:.5e},{:.5e},{},{},{},{}\n",
+            "{},{campaign},{ladder},{fails},{},{},{},{},{},{},{:.5e},{},{},{},{},{}\n",
             problem.id(),
             estimate.round,
             estimate.n_labelled,
@@ -140,8 +139,9 @@ fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> 
             estimate.failed,
             estimate.open,
             squares[model].sqrt(),
-            found.rmse,
-            pair(found.interval),
+            // A round without an answer has no error.
+            estimate.relative.map_or(String::new(), |found| format!("{:.5e}", found.rmse)),
+            pair(estimate.relative.and_then(|found| found.interval)),
             pooled.0,
             pooled.1,
             pooled.2

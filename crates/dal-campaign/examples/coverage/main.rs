@@ -16,6 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dal_core::{Oracle, Settings, Stop, every};
+use dal_eval::UNSEEN;
 use ndarray::Array2;
 
 /// What goes wrong, in words.
@@ -33,6 +34,24 @@ struct Sizes {
 
 const USAGE: &str = "usage: coverage looks|frozen|campaigns PROBLEM DIR [--rounds N] [--pool N] [--seeds N] \
                      [--campaigns N] [--seed N], or coverage report DIR";
+
+/// What the tables in a folder are of: they are not mixed with those of other definitions or another rule.
+const DEFINITIONS: usize = 2;
+
+/// Whether the tables of a folder are of these definitions; a new folder's will be.
+fn claim(dir: &Path) -> Outcome<()> {
+    let (path, due) = (dir.join("definitions"), format!("{DEFINITIONS}, unseen {UNSEEN}\n"));
+    match fs::read_to_string(&path) {
+        Ok(found) if found == due => Ok(()),
+        Err(_) if !dir.exists() => keep(&path, due.as_bytes()),
+        _ => Err(format!(
+            "{}: its tables are of other definitions than `{}`; use another folder",
+            dir.display(),
+            due.trim()
+        )
+        .into()),
+    }
+}
 
 fn main() -> Outcome<()> {
     let mut words = Vec::new();
@@ -52,7 +71,11 @@ fn main() -> Outcome<()> {
         };
         *size = arguments.next().ok_or(USAGE)?.parse()?;
     }
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let ["looks" | "frozen" | "campaigns", _, dir] = words[..] {
+        claim(Path::new(dir))?;
+    }
+    match words[..] {
         ["looks", problem, dir] => frozen::look(problem, Path::new(dir), &sizes),
         ["frozen", problem, dir] => frozen::measure(problem, Path::new(dir), &sizes),
         ["campaigns", problem, dir] => campaigns::measure(problem, Path::new(dir), &sizes),

@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<Done> {
         if !args.to.is_model() {
             bail!("--learn-all is of a model: with --to safetensors or --to onnx");
         }
-        before = learn_all(&mut folder, trainer(args.threads)?)?;
+        before = learn_all(&mut folder, args.to == To::Onnx)?;
     }
     if args.to.is_model() && args.out.is_none() && std::io::stdout().is_terminal() {
         bail!("a model is no text for a terminal; name a file with --out");

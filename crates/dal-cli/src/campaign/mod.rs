@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
 use dal_campaign::{CampaignError, Folder, HeldOut, Target, Trainer};
-use dal_core::{Clock, Stop};
+use dal_core::Clock;
 use dal_files::Note;
 
 use crate::output::say;
@@ -51,12 +51,12 @@ fn write(folder: &Path) -> Result<Folder> {
     Ok(Folder::write(folder, now())?)
 }
 
-/// From now on models learn what is held out, too; what the model without them says of its error is said and given
-/// back, for which it is trained where it is not there yet.
-fn learn_all(folder: &mut Folder, trainer: Trainer<'_>) -> Result<Option<HeldOut>> {
+/// From now on models learn what is held out, too. What the model without them says of its error, where it is trained
+/// already, is said and given back, of each output with its interval where `intervals` are wanted.
+fn learn_all(folder: &mut Folder, intervals: bool) -> Result<Option<HeldOut>> {
     let (apart, _) = folder.standing().held_out;
-    let before = if apart > 0 { Some(folder.model(trainer, &Stop::new())?) } else { None };
-    let found = before.map(|model| folder.held_out(&model)).transpose()?.flatten();
+    let before = folder.kept_model()?;
+    let found = before.map(|model| folder.held_out_of(&model, &|_| intervals)).transpose()?.flatten();
     let guess = found.as_ref().and_then(|found| found.relative.map(|e| (found.n_labelled, e)));
     let guess = guess.map_or(String::new(), |(n, e)| {
         let interval = e.interval.map_or(String::new(), |(low, high)| format!(" ({low:.3e} to {high:.3e})"));

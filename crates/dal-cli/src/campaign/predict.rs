@@ -73,7 +73,7 @@ enum PredictFormat {
 pub fn run(args: &Args) -> Result<Done> {
     let mut folder = read(&args.folder)?;
     if args.learn_all {
-        learn_all(&mut folder, trainer(args.threads)?)?;
+        learn_all(&mut folder, false)?;
     }
     let predicted = folder.predict(Source::open(&args.input)?, trainer(args.threads)?, &Stop::new())?;
     tell_notes(&predicted.notes);

@@ -4,7 +4,7 @@ use dal_eval::{Standing, Verdict};
 
 use super::{Statement, methods_with, names, pool_ratios, ranked, seed_range, state};
 use crate::findings::{Findings, Method, Part};
-use crate::text::{count, list, number, ratio, ratio_name};
+use crate::text::{count, list, ratio, ratio_name};
 
 /// One statement for each part that compares methods.
 pub(super) fn found(of: &Findings) -> Vec<Statement> {
@@ -14,18 +14,49 @@ pub(super) fn found(of: &Findings) -> Vec<Statement> {
 
 /// What was compared, and the verdicts.
 fn words(part: &Part) -> String {
-    let problems: Vec<String> = part.problems.iter().map(|p| p.id.clone()).collect();
+    let of = |ranked: bool| -> Vec<String> {
+        part.problems.iter().filter(|p| p.is_ranked() == ranked).map(|p| p.id.clone()).collect()
+    };
+    let (ranked, left_out) = (of(true), of(false));
+    let problems = if ranked.is_empty() { list(&left_out) } else { list(&ranked) };
     let most = part.problems.iter().filter_map(|p| p.n_labelled.last()).max().copied().unwrap_or(0);
-    let (fewest, seeds) = seed_range(part);
-    let seeds = if fewest == seeds { count(seeds, "seed") } else { format!("{fewest} to {seeds} seeds") };
     let sweeps = if part.sweeps.is_empty() { String::new() } else { format!(" ({})", list(&part.sweeps)) };
-    format!("On {}{}, {seeds}, up to {most} labels{sweeps}: {}", list(&problems), pool_ratios(part), verdicts(part))
+    let left_out = if ranked.is_empty() || left_out.is_empty() {
+        String::new()
+    } else {
+        format!(" Random does not learn {}, which is left out.", list(&left_out))
+    };
+    let missing = part.counts.total() - part.counts.done;
+    let missing = if missing == 0 {
+        String::new()
+    } else {
+        format!(" Of {} {missing} are not there (yet).", count(part.counts.total(), "run"))
+    };
+    format!(
+        "On {problems}{}, {}, up to {most} labels{sweeps}: {}{left_out}{missing}",
+        pool_ratios(part),
+        seeds(part),
+        verdicts(part)
+    )
+}
+
+/// The seeds that verdicts rest on: a look's where one was passed, else those that are planned.
+fn seeds(part: &Part) -> String {
+    match part.judged.as_ref().and_then(|judged| judged.standing) {
+        Some(Standing::At { look } | Standing::Between { passed: look, .. } | Standing::Beyond { last: look, .. }) => {
+            count(look.seeds, "seed")
+        }
+        _ => match seed_range(part) {
+            (fewest, most) if fewest == most => count(most, "seed"),
+            (fewest, most) => format!("{fewest} to {most} seeds"),
+        },
+    }
 }
 
 fn verdicts(part: &Part) -> String {
     let Some(judged) = &part.judged else { return "nothing was judged.".into() };
     if let Some(Standing::Before { next }) = judged.standing {
-        return format!("no verdicts yet, these are planned at {}.", count(next.seeds, "seed"));
+        return format!("no verdicts before {} of every problem are whole.", count(next.seeds, "seed"));
     }
     let safe = methods_with(part, |v| *v == Verdict::Robust);
     let worse = methods_with(part, |v| *v == Verdict::NotRobust);
@@ -46,18 +77,19 @@ fn verdicts(part: &Part) -> String {
     if !open.is_empty() {
         said.push(format!("neither: {}", names(part, &open)));
     }
-    let missing = part.counts.total() - part.counts.done;
-    if missing > 0 {
-        said.push(format!("{} of {} are missing", missing, count(part.counts.total(), "run")));
-    }
     said.join("; ") + "."
 }
 
-/// The lowest and the highest nAUC of each problem and pool ratio, with their intervals.
+/// The lowest and the highest nAUC of each problem and pool ratio that was planned, with their intervals, over the
+/// methods whose runs are whole there.
 fn cells(part: &Part) -> Vec<String> {
     let mut items = Vec::new();
     for (p, problem) in part.problems.iter().enumerate() {
         for (g, pool_ratio) in part.pool_ratios.iter().enumerate() {
+            let planned = part.methods.iter().filter(|m| m.cells[p][g].is_some()).count();
+            if planned == 0 {
+                continue;
+            }
             let value = |m: &Method| m.cells[p][g].as_ref()?.n_auc.value;
             let mut of: Vec<(&Method, f64)> = part.methods.iter().filter_map(|m| Some((m, value(m)?))).collect();
             of.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -70,19 +102,11 @@ fn cells(part: &Part) -> Vec<String> {
                 0 => problem.id.clone(),
                 _ => format!("{} at {}", problem.id, ratio_name(*pool_ratio)),
             };
+            let whole = if of.len() < planned { format!(", {} of {planned} methods", of.len()) } else { String::new() };
             items.push(match of.as_slice() {
-                [] => format!("{place}: no whole runs yet"),
-                [one] => format!("{place}: nAUC of {}", said(one)),
-                [first, .., last] => {
-                    let n_below = of.iter().filter(|(_, value)| *value < 1.0).count();
-                    format!(
-                        "{place}: nAUC from {} to {}; {} of {} below 1",
-                        said(first),
-                        said(last),
-                        number(n_below as f64),
-                        of.len()
-                    )
-                }
+                [] => format!("{place}: runs of every method are missing"),
+                [one] => format!("{place}{whole}: nAUC of {}", said(one)),
+                [first, .., last] => format!("{place}{whole}: nAUC from {} to {}", said(first), said(last)),
             });
         }
     }
