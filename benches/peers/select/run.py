@@ -91,10 +91,8 @@ class Contest:
 
 def on_features(rounds):
     """Batch methods on given features."""
-    found = [
-        Contest(4, 10_000, strategy, 2, {OURS: (rounds, 3), BMDAL: (rounds, 1)}, COLUMNS) for strategy in ON_FEATURES
-    ]
-    return found
+    entries = {OURS: (rounds, 3), BMDAL: (rounds, 1)}
+    return [Contest(4, 10_000, strategy, 2, entries, COLUMNS) for strategy in ON_FEATURES]
 
 
 def large(rounds):

@@ -95,15 +95,13 @@ pub fn run(args: &Args) -> Result<Done> {
     let Some(out) = &args.out else {
         bail!("--out DIR: say where the page of a store goes, with its figures and tables beside it");
     };
-    let evidence = args.evidence.as_deref().map(|path| read(path).context("--evidence")).transpose()?;
-    let beside = evidence.iter().flat_map(|evidence| evidence.unreadable.clone()).collect::<Vec<_>>();
     let options = ReportOptions {
         version: env!("CARGO_PKG_VERSION").into(),
         made: crate::outcome::now(),
         smoothing: args.smooth,
         span: if args.from_first_step { CurveSpan::FromFirstStep } else { CurveSpan::FromInitial },
         compare: args.compare.iter().map(|other| read(other)).collect::<Result<_>>()?,
-        evidence,
+        evidence: args.evidence.as_deref().map(|path| read(path).context("--evidence")).transpose()?,
         ..ReportOptions::default()
     };
     let written = write_report(&data, out, &options)?;
@@ -115,8 +113,10 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     outln!("{} figures and {} tables beside the page", written.n_figures, written.n_tables);
     outln!("{}", written.page.display());
-    for (name, why) in data.unreadable.iter().chain(&beside) {
+    let mut done = Done::Fully;
+    for (name, why) in [Some(&data), options.evidence.as_ref()].into_iter().flatten().flat_map(|of| &of.unreadable) {
         say!("left out: {name}: {why}");
+        done = Done::Partly;
     }
-    Ok(if data.unreadable.is_empty() && beside.is_empty() { Done::Fully } else { Done::Partly })
+    Ok(done)
 }

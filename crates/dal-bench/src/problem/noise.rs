@@ -135,8 +135,9 @@ mod tests {
         fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
             for row in 0..x.nrows() {
                 let failure = dal_core::LabelFailure::new(dal_core::LabelFailureKind::Missing, "no");
-                let go_on = on_row(row, if row == 0 { Ok(&[1.0]) } else { Err(failure) });
-                let _ = go_on;
+                if on_row(row, if row == 0 { Ok(&[1.0]) } else { Err(failure) }).is_break() {
+                    break;
+                }
             }
             Ok(())
         }

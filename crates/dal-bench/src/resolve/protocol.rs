@@ -22,6 +22,14 @@ const MOST_NOISE: usize = 100;
 /// The id of the baseline, which stands for every pool ratio whatever a catalogue means by it.
 const RANDOM: &str = "random";
 
+/// Where a number stands that a problem may say for itself: offset and key; the shared key where neither says it.
+fn place(own: &Option<Spanned<usize>>, shared: &Option<Spanned<usize>>, key: &str, name: &str) -> (usize, String) {
+    match own {
+        Some(own) => (own.span().start, format!("{key}.protocol.{name}")),
+        None => (shared.as_ref().map_or(0, |shared| shared.span().start), format!("protocol.{name}")),
+    }
+}
+
 impl Resolver<'_> {
     pub(super) fn protocol(&self, own: &ProtocolFile, key: &str) -> Result<(ProtocolSpec, Vec<usize>), SweepError> {
         let shared = &self.sweep.file.protocol;
@@ -31,11 +39,7 @@ impl Resolver<'_> {
                 if (least..=most).contains(&value) {
                     return Ok(value);
                 }
-                let (at, key) = match (own, shared) {
-                    (Some(own), _) => (own.span().start, format!("{key}.protocol.{name}")),
-                    (None, Some(shared)) => (shared.span().start, format!("protocol.{name}")),
-                    (None, None) => (0, format!("protocol.{name}")),
-                };
+                let (at, key) = place(own, shared, key, name);
                 Err(self.sweep.invalid(at, key, format!("{value} is outside {least} to {most}"), None))
             };
         let protocol = ProtocolSpec {
@@ -80,12 +84,7 @@ impl Resolver<'_> {
         }
         let reason = "noise is added to the answers of built-in problems only".to_owned();
         let hint = Some(format!("give `{}` a `protocol = {{ label_noise_percent = 0 }}`", problem.variant_id()));
-        let (at, key) = match (&own.label_noise_percent, shared) {
-            (Some(own), _) => (own.span().start, format!("{key}.protocol.label_noise_percent")),
-            (None, shared) => {
-                (shared.as_ref().map_or(0, |value| value.span().start), "protocol.label_noise_percent".to_owned())
-            }
-        };
+        let (at, key) = place(&own.label_noise_percent, shared, key, "label_noise_percent");
         Err(self.sweep.invalid(at, key, reason, hint))
     }
 

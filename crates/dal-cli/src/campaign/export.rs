@@ -70,15 +70,15 @@ impl To {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let mut folder = read(&args.folder)?;
+    if args.to.is_model() && args.out.is_none() && std::io::stdout().is_terminal() {
+        bail!("a model is no text for a terminal; name a file with --out");
+    }
     let mut before = None;
     if args.learn_all {
         if !args.to.is_model() {
             bail!("--learn-all is of a model: with --to safetensors or --to onnx");
         }
         before = learn_all(&mut folder, args.to == To::Onnx)?;
-    }
-    if args.to.is_model() && args.out.is_none() && std::io::stdout().is_terminal() {
-        bail!("a model is no text for a terminal; name a file with --out");
     }
     let bytes = match args.to {
         To::Csv => folder.export_csv().into_bytes(),

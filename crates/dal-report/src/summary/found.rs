@@ -2,7 +2,7 @@
 
 use dal_eval::{Standing, Verdict};
 
-use super::{Statement, methods_with, names, pool_ratios, ranked, seed_range, state};
+use super::{Statement, methods_with, names, pool_ratios, ranked, seeds_planned, state};
 use crate::findings::{Findings, Method, Part};
 use crate::text::{count, list, ratio, ratio_name};
 
@@ -46,10 +46,7 @@ fn seeds(part: &Part) -> String {
         Some(Standing::At { look } | Standing::Between { passed: look, .. } | Standing::Beyond { last: look, .. }) => {
             count(look.seeds, "seed")
         }
-        _ => match seed_range(part) {
-            (fewest, most) if fewest == most => count(most, "seed"),
-            (fewest, most) => format!("{fewest} to {most} seeds"),
-        },
+        _ => seeds_planned(part),
     }
 }
 

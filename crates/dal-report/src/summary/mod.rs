@@ -48,6 +48,14 @@ pub(crate) fn seed_range(part: &Part) -> (usize, usize) {
     (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0))
 }
 
+/// How many seeds there are, in words.
+fn seeds_planned(part: &Part) -> String {
+    match seed_range(part) {
+        (fewest, most) if fewest == most => count(most, "seed"),
+        (fewest, most) => format!("{fewest} to {most} seeds"),
+    }
+}
+
 fn cell_name(cell: &CellFinding) -> String {
     format!("{} at {}", cell.problem, ratio_name(cell.pool_ratio))
 }
@@ -290,8 +298,7 @@ fn losses(part: &Part, findings: &Findings) -> Option<Statement> {
 }
 
 fn evidence(part: &Part) -> String {
-    let (fewest, most) = seed_range(part);
-    let seeds = if fewest == most { count(most, "seed") } else { format!("{fewest} to {most} seeds") };
+    let seeds = seeds_planned(part);
     let problems: Vec<String> = part.problems.iter().map(|p| p.id.clone()).collect();
     let ids: Vec<String> = part.methods.iter().map(|m| m.id.clone()).collect();
     format!(

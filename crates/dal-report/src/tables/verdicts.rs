@@ -6,7 +6,7 @@ use dal_eval::{
 };
 
 use super::{by_ratio, gap, strings};
-use crate::findings::{Method, Part, Problem};
+use crate::findings::{Method, Part};
 use crate::summary::{hesitation, overall};
 use crate::table::{Entry, Row, Table};
 use crate::text::{count, number, p_value, ratio, ratio_name};
@@ -217,19 +217,10 @@ fn narrow(sd: f64) -> Option<f64> {
 pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
     let standing = part.judged.as_ref().and_then(|judged| judged.standing);
     let level = standing.map_or(level, |standing| standing.look().level);
-    // Problems that are left out of rankings have no part in max-T, so nothing is found there.
-    let tested: Vec<bool> = part.problems.iter().map(Problem::is_ranked).collect();
-    let of_tested = |m: &Method| {
-        m.cells
-            .iter()
-            .zip(&tested)
-            .filter(|(_, tested)| **tested)
-            .flat_map(|(row, _)| row.iter().flatten().filter(|cell| cell.spread.is_some()))
-            .count()
-    };
-    let each = level / 2.0 / part.methods.iter().map(of_tested).sum::<usize>().max(1) as f64;
+    let (n_tested, n_problems) = part.judged.as_ref().map_or((0, 0), |judged| (judged.n_tested, judged.n_problems));
+    let each = level / 2.0 / n_tested.max(1) as f64;
     // Below these seeds no outcome is significant under max-T, whose blocks are the problems.
-    let least = seeds_to_reach(level / 2.0, tested.iter().filter(|tested| **tested).count()).unwrap_or(usize::MAX);
+    let least = seeds_to_reach(level / 2.0, n_problems).unwrap_or(usize::MAX);
     let found = |sd: f64, n_seeds: usize| {
         // A look's verdicts rest on its seeds alone.
         let n_seeds = standing.map_or(n_seeds, |standing| standing.look().seeds.min(n_seeds));
@@ -261,7 +252,11 @@ pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
                     Entry::optional(f.p_better_adjusted, p_value),
                     Entry::optional(f.p_worse_adjusted, p_value),
                     Entry::optional(f.seeds_to_find.map(|n| n as f64), number),
-                    Entry::optional(cell.spread.filter(|_| tested[p]).and_then(|sd| found(sd, f.n_seeds)), ratio),
+                    // A problem that is left out of rankings has no part in max-T: nothing is found there.
+                    Entry::optional(
+                        cell.spread.filter(|_| problem.is_ranked()).and_then(|sd| found(sd, f.n_seeds)),
+                        ratio,
+                    ),
                     Entry::optional(cell.spread.and_then(narrow), number),
                     Entry::optional(cell.n_div.as_ref().and_then(Cell::value), ratio),
                     Entry::optional(cell.correlation, |v| format!("{v:.2}")),
