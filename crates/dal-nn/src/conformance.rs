@@ -145,6 +145,9 @@ fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
     let (x32, y32) = (narrow(&case.x), narrow(&case.y));
     let (job32, job64) = (case.job(&x32, &y32), case.job(&case.x, &case.y));
     let n = case.layout.n_parameters();
+    // A point alone has no variance: its gradient vanishes before BatchNorm, which blows up what rounding leaves of it by
+    // 1 / √ε, some 300 times.
+    let slack = if case.n == 1 && case.network.batch_norm().is_some() { 4e-5 } else { 2e-6 };
     let plain = PlainTrainer::loops();
     let epoch = case.epoch..case.epoch + 1;
     let exact_state = wide_state(state);
@@ -162,7 +165,7 @@ fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
         let mut fast = vec![f32::NAN; n];
         let loss = trainer.gradient(&job32, state, case.epoch, &mut fast);
         assert!((loss - exact_loss).abs() <= 1e-4 * (1e-3 + exact_loss), "{path}: loss {loss} beside {exact_loss}");
-        close(&format!("{path}: gradient"), &fast, &plain32, &exact, 2e-6)?;
+        close(&format!("{path}: gradient"), &fast, &plain32, &exact, slack)?;
         if case.network.batch_norm().is_some() {
             for range in case.layout.hidden() {
                 assert!(fast[range.linear.bias.clone()].iter().all(|&g| g == 0.0), "{path}: a bias feeding BatchNorm");
@@ -178,7 +181,7 @@ fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
             ("first moments", &after.first_moment, &plain_after.first_moment, &exact_after.first_moment),
             ("second moments", &after.second_moment, &plain_after.second_moment, &exact_after.second_moment),
         ] {
-            close(&format!("{path}: {what}"), &pick(fast), &pick(plain), &pick64(exact), 2e-6)?;
+            close(&format!("{path}: {what}"), &pick(fast), &pick(plain), &pick64(exact), slack)?;
         }
         let statistics = [
             ("means", &after.running_mean, &plain_after.running_mean, &exact_after.running_mean),
