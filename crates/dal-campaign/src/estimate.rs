@@ -78,7 +78,7 @@ pub struct Share {
     /// The estimated share; by chance it can lie above 1.
     pub share: f64,
     /// Ends of the two-sided interval at [`LEVEL`] by `dal_eval::share_interval`, wide enough to hold the estimate, at
-    /// most 1; none below ten resolved draws, or where none failed.
+    /// most 1; none below ten resolved draws.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -88,7 +88,6 @@ impl Share {
         let has: Vec<f64> = answered.iter().map(|ok| f64::from(u8::from(*ok))).collect();
         let share = LossTerms::weighted(weights, &has, n_pool).ok()?.mean();
         let found = share_interval(weights, answered, n_pool, LEVEL).ok();
-        let found = found.filter(|_| answered.iter().any(|ok| !ok));
         // (1 / M) Σ v S, where the interval is of Σ v S / Σ v.
         let interval = found.map(|found| (found.lower.min(share), found.upper.max(share).min(1.0)));
         Some(Self { share, interval })

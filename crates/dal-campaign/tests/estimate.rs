@@ -35,7 +35,9 @@ fn a_round_of_draws_judges_the_model_that_drew_it() {
         for (estimate, round) in estimates.rounds.iter().zip(&folder.state().rounds()[1..]) {
             assert_eq!((estimate.drawn, estimate.answered, estimate.open), (12, 12, 0));
             assert_eq!(estimate.n_labelled, round.n_labelled);
-            assert!(estimate.answered_share.share > 0.5 && estimate.answered_share.interval.is_none());
+            // Twelve answers to twelve draws do not show that nothing ever fails.
+            let (low, high) = estimate.answered_share.interval.unwrap();
+            assert!(estimate.answered_share.share > 0.5 && low < 0.8 && high == 1.0, "{low}");
             let (m_all, n) = (12.0, round.candidates.n as f64);
             for (j, output) in estimate.outputs.iter().enumerate() {
                 let mut sum = 0.0;

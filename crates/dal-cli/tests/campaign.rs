@@ -441,6 +441,18 @@ fn a_laboratory_audits_a_model_and_a_target_ends_a_run() {
     assert_eq!(after["estimates"]["not_learned"], found);
     let held_out = found["answered"].as_u64().unwrap() - 12;
     assert_eq!(after["held_out"], held_out);
+    // At the end a model learns what was held out, too; the error of the one before is said, be it there or not.
+    write(at, "x.csv", "speed,blades,material\n30,3,wood\n80,2,steel\n");
+    let predict = ["predict", "c", "--input", "x.csv", "--threads", "1"];
+    let last = || run(at, &[&predict[..], &["--learn-all"]].concat());
+    let (code, of_all, said) = last();
+    let guess = format!("the model of {} labels without them, about ", ended["labels"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!("learns the {held_out} points that were held out")), "{said}");
+    assert!(said.contains(&guess) && said.contains("standard deviations, is an upper guess"), "{said}");
+    assert_ne!(of_all, succeed(at, &predict));
+    fs::remove_dir_all(at.join("c/models")).unwrap();
+    assert_eq!(last(), (0, of_all, said));
 }
 
 #[test]

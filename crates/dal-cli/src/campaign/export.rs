@@ -69,17 +69,16 @@ impl To {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let mut folder = read(&args.folder)?;
     if args.to.is_model() && args.out.is_none() && std::io::stdout().is_terminal() {
         bail!("a model is no text for a terminal; name a file with --out");
     }
-    let mut before = None;
-    if args.learn_all {
-        if !args.to.is_model() {
-            bail!("--learn-all is of a model: with --to safetensors or --to onnx");
-        }
-        before = learn_all(&mut folder, args.to == To::Onnx)?;
+    if args.learn_all && !args.to.is_model() {
+        bail!("--learn-all is of a model: with --to safetensors or --to onnx");
     }
+    let (folder, before) = match args.learn_all {
+        true => learn_all(&args.folder, args.to == To::Onnx, trainer(args.threads)?)?,
+        false => (read(&args.folder)?, None),
+    };
     let bytes = match args.to {
         To::Csv => folder.export_csv().into_bytes(),
         To::Dakota => folder.export_dakota()?.into_bytes(),

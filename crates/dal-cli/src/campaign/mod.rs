@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow, bail};
 use dal_campaign::{CampaignError, Folder, HeldOut, Target, Trainer};
-use dal_core::Clock;
+use dal_core::{Clock, Stop};
 use dal_files::Note;
 
 use crate::output::say;
@@ -51,12 +51,19 @@ fn write(folder: &Path) -> Result<Folder> {
     Ok(Folder::write(folder, now())?)
 }
 
-/// From now on models learn what is held out, too. What the model without them says of its error, where it is trained
-/// already, is said and given back, of each output with its interval where `intervals` are wanted.
-fn learn_all(folder: &mut Folder, intervals: bool) -> Result<Option<HeldOut>> {
+/// A campaign whose models learn what is held out, too, from now on, and what the model without it says of its error,
+/// which is said: of each output with its interval where `intervals` are wanted. That model is trained where it is not
+/// there yet; its choice of network is said in the log, as the last model is one of the same.
+fn learn_all(folder: &Path, intervals: bool, trainer: Trainer<'_>) -> Result<(Folder, Option<HeldOut>)> {
+    let mut folder = write(folder)?;
     let (apart, _) = folder.standing().held_out;
-    let before = folder.kept_model()?;
-    let found = before.map(|model| folder.held_out_of(&model, &|_| intervals)).transpose()?.flatten();
+    let found = match apart {
+        0 => None,
+        _ => {
+            let model = folder.trained(trainer, &Stop::new())?;
+            folder.held_out_of(&model, &|_| intervals)?
+        }
+    };
     let guess = found.as_ref().and_then(|found| found.relative.map(|e| (found.n_labelled, e)));
     let guess = guess.map_or(String::new(), |(n, e)| {
         let interval = e.interval.map_or(String::new(), |(low, high)| format!(" ({low:.3e} to {high:.3e})"));
@@ -65,11 +72,14 @@ fn learn_all(folder: &mut Folder, intervals: bool) -> Result<Option<HeldOut>> {
             e.rmse
         )
     });
-    say!(
-        "note: the model learns the {apart} points that were held out, too, so that they say nothing of its error{guess}"
-    );
+    match apart {
+        0 => say!("note: no point with an answer is held out, so that --learn-all changes nothing"),
+        _ => say!(
+            "note: the model learns the {apart} points that were held out, too, so that they say nothing of its error{guess}"
+        ),
+    }
     folder.learn_all();
-    Ok(found)
+    Ok((folder, found))
 }
 
 /// Networks on as many threads as are wanted, or as there are processors.

@@ -71,10 +71,10 @@ enum PredictFormat {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let mut folder = read(&args.folder)?;
-    if args.learn_all {
-        learn_all(&mut folder, false)?;
-    }
+    let folder = match args.learn_all {
+        true => learn_all(&args.folder, false, trainer(args.threads)?)?.0,
+        false => read(&args.folder)?,
+    };
     let predicted = folder.predict(Source::open(&args.input)?, trainer(args.threads)?, &Stop::new())?;
     tell_notes(&predicted.notes);
     if let Some(remark) = predicted.model.remark() {
