@@ -9,7 +9,9 @@ use dal_campaign::words::{Cell, Drawn};
 use dal_campaign::{
     AskFor, CampaignError, CampaignFile, Folder, Otherwise, RunEnd, RunEvent, RunOptions, Subject, Trainer,
 };
-use dal_core::{Clock, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, StopLevel, check_unit_box};
+use dal_core::{
+    Clock, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Settings, Stop, StopLevel, check_unit_box,
+};
 use dal_files::Source;
 use ndarray::ArrayView2;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt};
@@ -96,7 +98,10 @@ impl Campaign {
             serde_json::from_str(options_json).map_err(|error| errors::json("options", &error))?;
         let path = if problem.is_absolute() { problem.clone() } else { root.join(&problem) };
         let subject = guarded(|| Subject::open(&path))?.map_err(|error| errors::campaign(&error))?;
-        let file = CampaignFile::new(problem, subject.names().len());
+        let mut file = CampaignFile::new(problem, subject.names().len());
+        if given.get("strategy").is_some_and(|named| !named.is_null()) {
+            file.strategy_settings = Settings::default();
+        }
         // What is given stands in the place of what the file says by itself.
         let mut all = serde_json::to_value(&file).map_err(|error| errors::json("settings", &error))?;
         for (key, value) in given.into_iter().filter(|(_, value)| !value.is_null()) {

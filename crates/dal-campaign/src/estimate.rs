@@ -9,7 +9,7 @@
 //! to 89 % instead of 90 at twenty draws); these are bootstrap-t intervals of the logarithm, whose upper end reckons
 //! with losses so rare that no draw met them (`dal_eval::UNSEEN`).
 
-use dal_core::OutputTransform;
+use dal_core::{Dimension, OutputTransform};
 use dal_eval::{LossTerms, answered_loss, lure_weights, share_interval};
 
 use crate::error::CampaignError;
@@ -138,9 +138,28 @@ pub struct Estimates {
     /// Of every round that was drawn with known probabilities from the present domain and has an answer or a failure,
     /// in order.
     pub rounds: Vec<RoundEstimate>,
-    /// The mean relative error of the last [`POOLED_ROUNDS`] complete rounds' models, and how many they are; of rounds
-    /// that hold the same inputs fixed as the last one.
-    pub pooled: Option<(Estimated, usize)>,
+    /// Of every slice with a complete round the errors of its last models together; the newest last.
+    pub pooled: Vec<Pooled>,
+}
+
+impl Estimates {
+    /// The last models together of the rounds that hold these inputs fixed.
+    pub fn pooled_of(&self, fixed: &[(String, Cell)]) -> Option<&Pooled> {
+        self.pooled.iter().find(|pooled| pooled.fixed == fixed)
+    }
+}
+
+/// The mean errors of the models that drew the last [`POOLED_ROUNDS`] complete rounds of one slice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pooled {
+    /// Inputs that were held fixed.
+    pub fixed: Vec<(String, Cell)>,
+    /// How many models.
+    pub models: usize,
+    /// Of each output the root of the mean of their squared errors, in its unit.
+    pub outputs: Vec<Estimated>,
+    /// The same over all outputs, in standard deviations.
+    pub relative: Option<Estimated>,
 }
 
 /// Which losses.
@@ -261,17 +280,35 @@ impl Folder {
     pub fn estimates_of(&self, wanted: &dyn Fn(usize) -> bool) -> Estimates {
         let judged = self.judged();
         let spread = self.spread();
-        let newest = judged.iter().rev().find(|judged| !judged.is_incomplete());
-        let pooled = newest.and_then(|newest| {
-            let alike: Vec<&Judged<'_>> =
-                judged.iter().filter(|judged| judged.round.fixed == newest.round.fixed).collect();
-            let last = last_complete(&alike, Column::Relative);
-            Some((Estimated::of(&pooled(&last, Column::Relative)?, newest.round.round), last.len()))
-        });
+        let complete: Vec<&Judged<'_>> = judged.iter().filter(|judged| !judged.is_incomplete()).collect();
+        // The newest round of every slice.
+        let newest = complete
+            .iter()
+            .enumerate()
+            .filter(|(k, judged)| complete[k + 1..].iter().all(|later| later.round.fixed != judged.round.fixed));
         Estimates {
+            pooled: newest.filter_map(|(_, newest)| self.pooled(&complete, newest.round, wanted)).collect(),
             rounds: judged.iter().filter_map(|judged| self.estimate(judged, &spread, wanted)).collect(),
-            pooled,
         }
+    }
+
+    /// What the last of these rounds that are of the same slice as the newest say together.
+    fn pooled(&self, judged: &[&Judged<'_>], newest: &Round, wanted: &dyn Fn(usize) -> bool) -> Option<Pooled> {
+        let alike: Vec<&Judged<'_>> =
+            judged.iter().filter(|judged| judged.round.fixed == newest.fixed).copied().collect();
+        let last = last_complete(&alike, Column::Output(0));
+        let of = |column: Column| pooled(&last, column);
+        let of_output = |j: usize| {
+            let terms = of(Column::Output(j))?;
+            Some(if wanted(j) { Estimated::of(&terms, newest.round) } else { Estimated::point(&terms) })
+        };
+        let outputs: Option<Vec<Estimated>> = (0..self.subject().outputs().len()).map(of_output).collect();
+        Some(Pooled {
+            fixed: newest.fixed.clone(),
+            models: last.len(),
+            outputs: outputs?,
+            relative: of(Column::Relative).map(|terms| Estimated::of(&terms, newest.round)),
+        })
     }
 
     /// What a round says, with its intervals.
@@ -289,7 +326,10 @@ impl Folder {
             failed: has.len() - answered,
             open: judged.open(),
             answered_share: Share::of(weights, has, losses.n_pool)?,
-            domain: self.domain_in_words(round.candidates.n, "asked for"),
+            domain: match self.is_exhausted(round) {
+                true => format!("the {} points of the space that were left", round.candidates.n),
+                false => self.domain_in_words(round.candidates.n, "asked for"),
+            },
             fixed: round.fixed.clone(),
             scaled: scaled(spread, &in_units, |j| Some(of_output(j, &losses.terms(Column::Scaled(j))?))),
             outputs: in_units,
@@ -381,17 +421,13 @@ impl Folder {
         (0..self.subject().outputs().len()).map(of).collect()
     }
 
-    /// Of each output its transform, and its standard deviation over the answers to the points that were known before
-    /// the first round behind the design: what comes later does not move it. Where these are few, or an output does not
-    /// vary over them, over all answers; none where they are all equal.
+    /// Of each output its transform, and its standard deviation over the answers to the points of the design, which are
+    /// spread over the domain: what comes later does not move it. Where fewer than ten of these have answers (a table
+    /// was told in place of a design), over the points that were known before the first round behind it; where these
+    /// are few, too, or an output does not vary over them, over all answers; none where they are all equal.
     pub fn spread(&self) -> Spread {
-        let behind = self.state().rounds().iter().filter(|round| round.rule != INITIAL);
-        let first = behind.flat_map(|round| round.all().map(|drawn| drawn.id)).min().unwrap_or(u64::MAX);
-        let of = |ids: &dyn Fn(u64) -> bool| -> Vec<Vec<f64>> {
-            let points = self.state().points().filter(|point| ids(point.id));
-            points.filter_map(|point| mean_answer(&self.usable(point))).collect()
-        };
-        let (begun, all) = (of(&|id| id < first), of(&|_| true));
+        let (begun, _) = self.begun();
+        let all = self.answers_of(&|_| true);
         let transforms = self.transforms();
         let sd = |answers: &[Vec<f64>], j: usize| {
             let values: Vec<f64> =
@@ -403,6 +439,41 @@ impl Folder {
             (transforms[j], begun.and_then(|begun| sd(begun, j)).or_else(|| sd(&all, j)))
         };
         (0..self.subject().outputs().len()).map(of_output).collect()
+    }
+
+    /// Where the standard deviations are those of points that were told and not drawn from the domain, how many these
+    /// are: an error in them means less then.
+    pub fn told_spread(&self) -> Option<usize> {
+        let (begun, told) = self.begun();
+        (told && begun.len() >= FEWEST_SPREAD).then_some(begun.len())
+    }
+
+    /// The answers that standard deviations are taken over, and whether some of them were told and not drawn.
+    fn begun(&self) -> (Vec<Vec<f64>>, bool) {
+        let behind = self.state().rounds().iter().filter(|round| round.rule != INITIAL);
+        let first = behind.flat_map(|round| round.all().map(|drawn| drawn.id)).min().unwrap_or(u64::MAX);
+        let designed = self.answers_of(&|point| point.id < first && point.drawn.is_some());
+        if designed.len() >= FEWEST_SPREAD {
+            return (designed, false);
+        }
+        let known = self.answers_of(&|point| point.id < first);
+        let told = known.len() > designed.len();
+        (known, told)
+    }
+
+    fn answers_of(&self, wanted: &dyn Fn(&Point) -> bool) -> Vec<Vec<f64>> {
+        let points = self.state().points().filter(|point| wanted(point));
+        points.filter_map(|point| mean_answer(&self.usable(point))).collect()
+    }
+
+    /// Whether a round's candidates were all points of a space of few points that were left: less than were wanted of a
+    /// space of whole numbers and levels.
+    fn is_exhausted(&self, round: &Round) -> bool {
+        let few = |dimension: &Dimension| !matches!(dimension, Dimension::Continuous { .. });
+        let is_plain = !self.snapshot().is_tabled() && round.fixed.is_empty() && self.settings().constraints.is_empty();
+        is_plain
+            && self.subject().space().dimensions().iter().all(few)
+            && round.candidates.n < self.settings().candidates.max(round.points.len())
     }
 
     /// Outputs that the error in standard deviations leaves out, because their answers so far have none, and of each

@@ -290,7 +290,8 @@ impl Folder {
                 format!("the {rows} rows of {list} that were not {left}{}", bound(" and meet the constraints"))
             }
             (None, Some(sample)) => {
-                format!("the rows of {}{}", sample.display(), bound(" that meet the constraints"))
+                let met = bound(" and meet the constraints");
+                format!("the distinct rows of {} that were not {left}{met}", sample.display())
             }
             (None, None) if self.constraints.is_empty() => WHOLE_SPACE.into(),
             (None, None) => "the part of the space where the constraints hold".into(),

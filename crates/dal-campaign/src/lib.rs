@@ -50,7 +50,7 @@
 //! # let problem = "name = \"p\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 10\n[[outputs]]\nname = \"y\"\n\
 //! #     [oracle.command]\nprogram = [\"true\"]\ntime_limit = 1\n";
 //! # std::fs::write(dir.path().join("problem.toml"), problem)?;
-//! let settings = CampaignFile { initial: 6, strategy: "gsx".into(), ..CampaignFile::new("problem.toml", 1) };
+//! let settings = CampaignFile { initial: 6, ..CampaignFile::new("problem.toml", 1).choosing_by("gsx") };
 //! let mut folder = Folder::begin(dir.path(), &settings, Arc::new(|| 0.0))?;
 //! let oracle: Arc<dyn Oracle> = Arc::new(Square);
 //! let options = RunOptions { budget: Some(12), ..RunOptions::default() };
@@ -97,7 +97,7 @@ pub mod words;
 pub use ask::{AskFor, Asked};
 pub use calibration::{Calibration, Coverage};
 pub use error::CampaignError;
-pub use estimate::{Estimated, Estimates, Noise, RoundEstimate, Share};
+pub use estimate::{Estimated, Estimates, Noise, Pooled, RoundEstimate, Share};
 pub use folder::{Folder, WHOLE_SPACE};
 pub use held_out::HeldOut;
 pub use infer::{Guess, Hints};

@@ -408,8 +408,8 @@ fn error(folder: &Folder, model: &Model, before: Option<&HeldOut>) -> Result<Val
     if let Some(found) = newest {
         return Ok(json!({
             "kind": "draws",
-            "means": "root mean squared error over the whole space of the model that drew the last whole round, not of this \
-                      one, from draws with known probabilities",
+            "means": "root mean squared error over the domain, or the part of it that has answers, of the model that drew the last \
+                      whole round, not of this one, from draws with known probabilities",
             "domain": found.domain,
             "model_of_labels": found.n_labelled,
             "points": found.answered,

@@ -131,7 +131,7 @@ pub struct CampaignFile {
     /// The id of the strategy.
     #[serde(default = "default_strategy")]
     pub strategy: String,
-    /// Its settings.
+    /// Its settings; of a file that names no strategy those of the default.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub strategy_settings: Settings,
     /// Where the network comes from.
@@ -167,13 +167,26 @@ fn default_candidates() -> usize {
     4096
 }
 fn default_strategy() -> String {
-    "qbc-diversity".into()
+    DEFAULT_STRATEGY.0.into()
+}
+fn default_strategy_settings() -> Settings {
+    DEFAULT_STRATEGY.1.iter().fold(Settings::default(), |settings, &(key, value)| settings.with(key, value))
 }
 fn default_attempts() -> usize {
     3
 }
 
+/// The rule that chooses where no other is named, and its settings. It is chosen by measurement: `power-qbc-diversity`
+/// with `("beta", "2")` follows once the last part of its confirmation is there (docs/results/default-strategy.md).
+const DEFAULT_STRATEGY: (&str, &[(&str, &str)]) = ("qbc-diversity", &[]);
+
 impl CampaignFile {
+    /// The same with a strategy and its own settings.
+    #[must_use]
+    pub fn choosing_by(self, strategy: impl Into<String>) -> Self {
+        Self { strategy: strategy.into(), strategy_settings: Settings::default(), ..self }
+    }
+
     /// What a new campaign on a problem with so many inputs gets: ten points and five for each input at the beginning.
     pub fn new(problem: impl Into<PathBuf>, n_inputs: usize) -> Self {
         Self {
@@ -186,7 +199,7 @@ impl CampaignFile {
             sample: None,
             constraints: Vec::new(),
             strategy: default_strategy(),
-            strategy_settings: Settings::default(),
+            strategy_settings: default_strategy_settings(),
             model: ModelSource::Ladder,
             held_out: None,
             target: None,
@@ -204,7 +217,12 @@ impl CampaignFile {
     pub fn read(path: &Path) -> Result<Self, CampaignError> {
         let fault = |problem: String| CampaignError::File { path: path.to_owned(), problem };
         let text = std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-        let file: Self = toml::from_str(&text).map_err(|error| fault(error.to_string().trim_end().to_owned()))?;
+        let unreadable = |error: toml::de::Error| fault(error.to_string().trim_end().to_owned());
+        let mut file: Self = toml::from_str(&text).map_err(unreadable)?;
+        let keys: toml::Table = toml::from_str(&text).map_err(unreadable)?;
+        if !["strategy", "strategy_settings"].iter().any(|key| keys.contains_key(*key)) {
+            file.strategy_settings = default_strategy_settings();
+        }
         file.check().map_err(fault)?;
         Ok(file)
     }
@@ -241,9 +259,12 @@ impl CampaignFile {
             Some(hours) if !(hours > 0.0 && hours.is_finite()) => {
                 Err(format!("lease_hours = {hours}: give a positive number of hours, or leave the key out"))
             }
-            _ => dal_acq::find(&self.strategy, &self.strategy_settings)
-                .map(|_| ())
-                .map_err(|error| format!("strategy: {error}")),
+            _ => dal_acq::find(&self.strategy, &self.strategy_settings).map(|_| ()).map_err(|error| {
+                match self.strategy_settings.is_empty() {
+                    true => format!("strategy: {error}"),
+                    false => format!("strategy: {error} (see [strategy_settings])"),
+                }
+            }),
         }
     }
 
@@ -384,7 +405,7 @@ mod tests {
             constraints: vec!["a < 3".into(), "material == \"steel\"".into()],
             strategy_settings: Settings::default().with("scaling", "raw"),
             problem: "../a \"b\".toml".into(),
-            ..plain
+            ..plain.choosing_by("qbc-diversity")
         };
         assert_eq!(toml::from_str::<CampaignFile>(&full.text()).unwrap(), full);
         assert_eq!(full.check(), Ok(()));
@@ -408,6 +429,26 @@ mod tests {
         assert!(both.check(Some(&outputs[..1])).unwrap_err().contains("no output `lift`"));
         assert!(parse(&["drag"]).is_err() && parse(&["0.1", "0.2"]).is_err() && parse(&["a=1", "a=2"]).is_err());
         assert!(Target::Relative(-1.0).check(None).is_err() && Target::Relative(f64::NAN).check(None).is_err());
+    }
+
+    #[test]
+    fn a_file_without_a_strategy_has_the_default_with_its_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("campaign.toml");
+        let read = |text: &str| {
+            std::fs::write(&path, format!("initial = 3\n{text}")).unwrap();
+            let file = CampaignFile::read(&path).unwrap();
+            (file.strategy.clone(), file.strategy_settings)
+        };
+        assert_eq!(read(""), (default_strategy(), default_strategy_settings()));
+        assert_eq!(read("strategy = \"power-qbc-diversity\""), ("power-qbc-diversity".into(), Settings::default()));
+        assert_eq!(read("strategy = \"gsx\""), ("gsx".into(), Settings::default()));
+        let flat = Settings::default().with("beta", "0");
+        let given = "strategy = \"power-qbc\"\n[strategy_settings]\nbeta = \"0\"";
+        assert_eq!(read(given), ("power-qbc".into(), flat));
+        let new = CampaignFile::new("problem.toml", 3);
+        std::fs::write(&path, new.text()).unwrap();
+        assert_eq!(CampaignFile::read(&path).unwrap(), new);
     }
 
     #[test]

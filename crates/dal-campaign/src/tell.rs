@@ -11,7 +11,7 @@ use crate::dakota::as_csv;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::subject::{cell, is_same};
-use crate::words::{Answer, Answered, Beside, Cell, Failure, Told, What};
+use crate::words::{Answer, Answered, Beside, Cell, Failure, Told, What, is_untried};
 
 /// What is done with an answer that differs from an earlier one to the same point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,12 +278,26 @@ impl Folder {
             _ => return Err("it names no point".into()),
         };
         let earlier = known.entry(id).or_insert_with(|| match self.state().point(id) {
-            Some(point) => Known { answers: point.answers.clone(), failure: point.failure.clone() },
+            Some(point) => Known {
+                answers: point.answers.clone(),
+                repeatable: point.answers.clone(),
+                failure: point.failure.clone(),
+            },
             None => Known::default(),
         });
-        let Some(beside) = earlier.beside(&row.answer, otherwise, subject.outputs())? else { return Ok(None) };
-        earlier.take(&row.answer, beside);
-        Ok(Some(Answered { id, x, answer: row.answer.clone(), beside }))
+        let answer = match &row.answer {
+            // As in a run: what the machine lost so many times is the point's own failure.
+            Answer::Lost(failure) if self.is_last_attempt(id, failure) => Answer::Failed(failure.clone()),
+            answer => answer.clone(),
+        };
+        let Some(beside) = earlier.beside(&answer, otherwise, subject.outputs())? else { return Ok(None) };
+        earlier.take(&answer, beside);
+        Ok(Some(Answered { id, x, answer, beside }))
+    }
+
+    fn is_last_attempt(&self, id: u64, failure: &Failure) -> bool {
+        let losses = self.state().point(id).map_or(0, |point| point.losses);
+        !is_untried(&failure.kind) && losses + 1 >= self.settings().attempts
     }
 }
 
@@ -291,14 +305,25 @@ impl Folder {
 #[derive(Default)]
 struct Known {
     answers: Vec<Vec<f64>>,
+    /// Of the answers before this table those that no row of it has said again: a table that grows is told anew as a
+    /// whole, but a value that it has more often than it was known is another measurement.
+    repeatable: Vec<Vec<f64>>,
     failure: Option<Failure>,
 }
 
 impl Known {
     /// What an answer is beside the known ones; none where it says nothing new.
-    fn beside(&self, answer: &Answer, otherwise: Otherwise, outputs: &[String]) -> Result<Option<Beside>, String> {
+    fn beside(&mut self, answer: &Answer, otherwise: Otherwise, outputs: &[String]) -> Result<Option<Beside>, String> {
+        if let (Answer::Values(values), Otherwise::Replicate) = (answer, otherwise)
+            && let Some(place) = self.repeatable.iter().position(|known| known == values)
+        {
+            self.repeatable.remove(place);
+            return Ok(None);
+        }
         let contradicted = match (answer, self.answers.last(), &self.failure) {
-            (Answer::Values(values), ..) if self.answers.contains(values) => return Ok(None),
+            (Answer::Values(values), ..) if self.answers.contains(values) && otherwise != Otherwise::Replicate => {
+                return Ok(None);
+            }
             (Answer::Failed(_), None, Some(_)) => return Ok(None),
             (_, None, None) => return Ok(Some(Beside::First)),
             (_, Some(values), _) => {

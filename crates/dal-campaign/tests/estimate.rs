@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::{Hands, NETWORKS, Rig, begin};
 use dal_campaign::words::{Answer, Cell};
-use dal_campaign::{AskFor, CampaignFile, Folder, Judge, Otherwise, RunEvent, RunOptions, Status, Target};
+use dal_campaign::{AskFor, CampaignFile, Folder, Judge, ModelSource, Otherwise, RunEvent, RunOptions, Status, Target};
 use dal_core::Stop;
 use dal_files::Source;
 
@@ -54,8 +54,14 @@ fn a_round_of_draws_judges_the_model_that_drew_it() {
                 assert!(low <= output.rmse && output.rmse <= high && low > 0.0);
             }
         }
-        let (pooled, n) = estimates.pooled.unwrap();
-        assert!(n == 3 && pooled.rmse > 0.0 && pooled.interval.is_some());
+        let pooled = estimates.pooled_of(&[]).unwrap();
+        let all = pooled.relative.unwrap();
+        assert!(pooled.models == 3 && all.rmse > 0.0 && all.interval.is_some());
+        // Every model counts alike, in each output too.
+        for (j, output) in pooled.outputs.iter().enumerate() {
+            let squares: f64 = estimates.rounds.iter().map(|e| e.outputs[j].rmse.powi(2)).sum();
+            assert!((output.rmse / (squares / 3.0).sqrt() - 1.0).abs() < 1e-9 && output.interval.is_some());
+        }
     }
 }
 
@@ -89,7 +95,29 @@ fn failures_leave_a_share_and_open_draws_an_incomplete_round() {
         folder.undo().unwrap();
     }
     let after = folder.estimates();
-    assert!(after.rounds.iter().all(|e| e.is_incomplete()) && after.pooled.is_none());
+    assert!(after.rounds.iter().all(|e| e.is_incomplete()) && after.pooled.is_empty());
+}
+
+#[test]
+fn a_grid_that_runs_out_and_deviations_of_told_points_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let grid = |name: &str| format!("[[inputs]]\nname = \"{name}\"\ninteger = true\nlow = 0\nhigh = 9\n");
+    let rest = "[[outputs]]\nname = \"y\"\n[oracle.command]\nprogram = [\"true\"]\ntime_limit = 1\n\
+                [network]\nhidden = [4]\nmembers = 3\nepochs = 20\n";
+    let problem = format!("name = \"grid\"\n{}{}{rest}", grid("a"), grid("b"));
+    std::fs::write(dir.path().join("problem.toml"), problem).unwrap();
+    let plain = CampaignFile::new("problem.toml", 2).choosing_by("power-qbc");
+    let file = CampaignFile { initial: 12, batch: 20, model: ModelSource::ProblemFile, ..plain };
+    let mut folder = Folder::begin(dir.path(), &file, Hands::default().clock()).unwrap();
+    // A table in place of a design sets the scale, and that is said.
+    let rows: String = (0..12).map(|k| format!("{},{},{}\n", k % 10, k / 10, 100 * k)).collect();
+    folder.tell(Source::from_bytes("t.csv", format!("a,b,y\n{rows}")), Otherwise::Refuse).unwrap();
+    let asked = folder.ask(&AskFor::default(), NETWORKS, &Stop::new()).unwrap();
+    let rows: String = asked.points.iter().map(|point| format!("{},{}\n", point.id, point.id % 7)).collect();
+    folder.tell(Source::from_bytes("y.csv", format!("id,y\n{rows}")), Otherwise::Refuse).unwrap();
+    assert_eq!(folder.told_spread(), Some(12));
+    let last = folder.estimates().rounds.last().cloned().unwrap();
+    assert_eq!(last.domain, "the 88 points of the space that were left");
 }
 
 #[test]
@@ -104,7 +132,7 @@ fn a_slice_has_figures_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let mut folder = drawn(dir.path(), "random", Rig::default(), 48);
     let whole = folder.estimates();
-    assert_eq!(whole.pooled.unwrap().1, 3);
+    assert_eq!(whole.pooled_of(&[]).unwrap().models, 3);
     let slice = vec![("material".to_owned(), Cell::Level("wood".into()))];
     let wanted = AskFor { n: Some(12), fixed: slice.clone(), ..AskFor::default() };
     let asked = folder.ask(&wanted, NETWORKS, &Stop::new()).unwrap();
@@ -112,8 +140,9 @@ fn a_slice_has_figures_of_its_own() {
     folder.tell(Source::from_bytes("y.csv", format!("id,thrust,noise\n{rows}")), Otherwise::Refuse).unwrap();
     let after = folder.estimates();
     assert_eq!((after.rounds.len(), &after.rounds[3].fixed), (4, &slice));
-    // The last line is of the slice alone, and rules look at the whole space.
-    assert_eq!(after.pooled.unwrap().1, 1);
+    // Of the slice there is one model, and rules look at the whole space.
+    assert_eq!(after.pooled_of(&slice).unwrap().models, 1);
+    assert_eq!(after.pooled_of(&[]), whole.pooled_of(&[]));
     let look = folder.look(&Target::Relative(1.0), None).unwrap();
     assert_eq!((look.rounds, look.judge), (3, Judge::Draws { rounds: 3 }));
     assert_eq!(after.rounds[..3], whole.rounds[..]);

@@ -359,10 +359,9 @@ fn a_sample_is_what_rounds_choose_from_and_errors_speak_of() {
         initial: 12,
         batch: 10,
         candidates: 100,
-        strategy: "power-qbc".into(),
         sample: Some("sample.csv".into()),
         held_out: Some(0.2),
-        ..CampaignFile::new("problem.toml", 3)
+        ..CampaignFile::new("problem.toml", 3).choosing_by("power-qbc")
     };
     let mut folder = Folder::begin(dir.path(), &file, Hands::default().clock()).unwrap();
     run(&mut folder, &options(32)).unwrap();
@@ -380,7 +379,9 @@ fn a_sample_is_what_rounds_choose_from_and_errors_speak_of() {
         assert!(round.candidates.n == 100 && round.candidates.stream.ends_with("rows of the sample"));
         assert_eq!((round.points.len(), round.held_out.len()), (8, 2));
     }
-    assert_eq!(folder.estimates().rounds.len(), 2);
+    let rounds = folder.estimates().rounds;
+    assert_eq!(rounds.len(), 2);
+    assert_eq!(rounds[0].domain, "the distinct rows of sample.csv that were not asked for");
     let both = CampaignFile { candidate_list: Some("sample.csv".into()), ..file };
     let other = dir.path().join("other");
     assert!(Folder::begin(&other, &both, Hands::default().clock()).is_err());

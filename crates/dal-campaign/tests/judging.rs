@@ -181,9 +181,8 @@ fn answers_that_no_model_can_learn_and_rounds_of_failures_are_counted() {
         initial: 12,
         batch: 4,
         candidates: 200,
-        strategy: "random".into(),
         held_out: Some(0.5),
-        ..CampaignFile::new("problem.toml", 3)
+        ..CampaignFile::new("problem.toml", 3).choosing_by("random")
     };
     let mut folder = Folder::begin(dir.path(), &file, Hands::default().clock()).unwrap();
     let positive = |point: &Drawn| format!("{},2", 1.0 + point.id as f64);
@@ -206,7 +205,7 @@ fn answers_that_no_model_can_learn_and_rounds_of_failures_are_counted() {
     let last = estimates.rounds.last().unwrap();
     assert_eq!((last.round, last.answered, last.failed, last.outputs.len()), (2, 0, 4, 0));
     assert!(last.relative.is_none() && last.answered_share.share == 0.0);
-    assert_eq!(estimates.pooled.unwrap().1, 1);
+    assert_eq!(estimates.pooled_of(&[]).unwrap().models, 1);
 }
 
 #[test]

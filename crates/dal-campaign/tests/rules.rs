@@ -98,8 +98,8 @@ fn a_table_gives_a_passive_rule_its_nearest_rows() {
     for strategy in ["sobol", "lhs"] {
         let root = dir.path().join(strategy);
         std::fs::create_dir(&root).unwrap();
-        let file =
-            CampaignFile { initial: 5, batch: 8, strategy: strategy.into(), ..CampaignFile::new("../problem.toml", 1) };
+        let plain = CampaignFile::new("../problem.toml", 1).choosing_by(strategy);
+        let file = CampaignFile { initial: 5, batch: 8, ..plain };
         let mut folder = Folder::begin(&root, &file, Hands::default().clock()).unwrap();
         let oracle = Arc::clone(folder.subject().problem().oracle().unwrap());
         assert_eq!(run(&mut folder, oracle, 21).unwrap(), RunEnd::Budget);

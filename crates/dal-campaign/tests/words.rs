@@ -347,3 +347,41 @@ proptest! {
         prop_assert_eq!(again.state(), &state);
     }
 }
+
+#[test]
+fn equal_measurements_count_and_a_table_that_grows_may_be_told_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |_| {}, &Hands::default());
+    ask(&mut folder, 12);
+    let replicate = |folder: &mut Folder, rows: &str| {
+        let source = Source::from_bytes("t.csv", format!("id,thrust,noise\n{rows}"));
+        let heard = folder.tell(source, Otherwise::Replicate).unwrap();
+        (heard.answers, heard.repeated)
+    };
+    let three = "1,2,5\n1,2,5\n1,2.3,5\n";
+    assert_eq!(replicate(&mut folder, three), (3, 0));
+    assert_eq!(folder.state().point(1).unwrap().answers, [[2.0, 5.0], [2.0, 5.0], [2.3, 5.0]]);
+    let noise = folder.noise().unwrap();
+    assert!((noise.sd[0] - 0.03_f64.sqrt()).abs() < 1e-12 && noise.sd[1] == 0.0, "{noise:?}");
+    // The same table again says nothing; what it has more often than is known is another measurement.
+    assert_eq!(replicate(&mut folder, three), (0, 3));
+    assert_eq!(replicate(&mut folder, &format!("{three}1,2,5\n2,1,1\n")), (2, 3));
+    assert_eq!(folder.state().point(1).unwrap().answers.len(), 4);
+    // Without the word a repeated row is the same answer.
+    assert_eq!(tell(&mut folder, "id,thrust,noise\n3,1,1\n3,1,1\n").unwrap().repeated, 1);
+}
+
+#[test]
+fn what_is_told_as_lost_so_many_times_has_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |file| file.attempts = 3, &Hands::default());
+    ask(&mut folder, 12);
+    let lose = |folder: &mut Folder| tell(folder, "id,thrust,noise\n5,lost: queue died,\n").unwrap();
+    for _ in 0..2 {
+        assert_eq!((lose(&mut folder).lost, folder.state().point(5).unwrap().status()), (1, Status::Lost));
+    }
+    assert_eq!(ask(&mut folder, 1)[0].id, 5);
+    let heard = lose(&mut folder);
+    assert_eq!((heard.failed, heard.lost, folder.state().point(5).unwrap().status()), (1, 0, Status::Failed));
+    assert_eq!(folder.state().point(5).unwrap().failure.as_ref().unwrap().words, "queue died");
+}

@@ -401,7 +401,7 @@ fn a_laboratory_audits_a_model_and_a_target_ends_a_run() {
     problem(at);
     let new = ["new", "c", "--problem", "rig.toml", "--initial", "10", "--batch", "8", "--strategy", "power-qbc"];
     refuse(at, &[&new[..], &["--target", "drag"]].concat(), &["--target drag", "drag=0.1"]);
-    let greedy = ["new", "c", "--problem", "rig.toml", "--target", "0.1"];
+    let greedy = ["new", "c", "--problem", "rig.toml", "--target", "0.1", "--strategy", "qbc-diversity"];
     refuse(at, &greedy, &["--target", "nothing judges the model", "--held-out 0.25"]);
     refuse(at, &[&new[..], &["--held-out", "1"]].concat(), &["held_out = 1", "at most 0.9"]);
     assert!(!at.join("c").exists());

@@ -41,7 +41,7 @@ fn begin(at: &Path, name: &str, more: &[&str]) {
 fn a_campaigns_page_answers_what_one_asks() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    begin(at, "c", &[]);
+    begin(at, "c", &["--strategy", "qbc-diversity"]);
     // Before anything was asked.
     assert_eq!(succeed(at, &["report", "c"]).trim(), "c/report.html");
     let page = fs::read_to_string(at.join("c/report.html")).unwrap();
@@ -81,6 +81,24 @@ fn a_campaigns_page_answers_what_one_asks() {
     write(at, "other/notes.txt", "something else");
     refuse(at, &["report", "other", "--out", "o"], &["other", "neither a campaign's folder", "nor a store"]);
     refuse(at, &["watch", "other"], &["there is no campaign here"]);
+    // By a rule whose draws judge its models no audit is needed.
+    begin(at, "drawn", &["--strategy", "power-qbc-diversity"]);
+    let settings = fs::read_to_string(at.join("drawn/campaign.toml")).unwrap();
+    write(at, "drawn/campaign.toml", &settings.replace("batch = 4", "batch = 12"));
+    succeed(at, &["run", "drawn", "--budget", "40", "--threads", "1"]);
+    succeed(at, &["report", "drawn", "--threads", "1"]);
+    let page = fs::read_to_string(at.join("drawn/report.html")).unwrap();
+    assert!(page.contains("power-qbc-diversity") && !page.contains("Nothing measures its error"), "{page}");
+    // A round under way judges nothing while there is a whole one.
+    let said = "of the 12 points that were drawn with it";
+    let whole = page.split(said).next().unwrap().rsplit_once("judged by ").unwrap().1.to_owned();
+    let asked = succeed(at, &["ask", "drawn", "-n", "12", "--format", "csv", "--threads", "1"]);
+    let rows = asked.lines().skip(1).take(2).map(|line| format!("{},1,2\n", line.split(',').next().unwrap()));
+    write(at, "two.csv", &format!("id,drag,lift\n{}", rows.collect::<String>()));
+    succeed(at, &["tell", "drawn", "two.csv"]);
+    succeed(at, &["report", "drawn", "--threads", "1"]);
+    let page = fs::read_to_string(at.join("drawn/report.html")).unwrap();
+    assert!(page.contains(&format!("judged by {whole}{said}")), "{whole}");
 }
 
 /// What a server says to a request.
@@ -96,7 +114,7 @@ fn ask(port: u16, request: &str) -> String {
 fn a_page_is_served_to_this_machine_and_goes_along() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    begin(at, "c", &["--held-out", "0.25"]);
+    begin(at, "c", &["--strategy", "qbc-diversity", "--held-out", "0.25"]);
     let mut watch = dal(at, &["watch", "c"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(watch.stdout.take().unwrap()).read_line(&mut line).unwrap();

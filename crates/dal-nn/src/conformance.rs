@@ -145,8 +145,8 @@ fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
     let (x32, y32) = (narrow(&case.x), narrow(&case.y));
     let (job32, job64) = (case.job(&x32, &y32), case.job(&case.x, &case.y));
     let n = case.layout.n_parameters();
-    // A point alone has no variance: its gradient vanishes before BatchNorm, which blows up what rounding leaves of it by
-    // 1 / √ε, some 300 times.
+    // A point alone has no variance: its gradient vanishes before BatchNorm, which blows up what rounding leaves of it
+    // by 1 / √ε, some 300 times.
     let slack = if case.n == 1 && case.network.batch_norm().is_some() { 4e-5 } else { 2e-6 };
     let plain = PlainTrainer::loops();
     let epoch = case.epoch..case.epoch + 1;

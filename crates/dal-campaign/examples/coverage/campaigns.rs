@@ -76,9 +76,9 @@ fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> 
         seed: campaign as u64,
         initial: 40,
         batch: ROUNDS.1,
-        strategy: ["power-qbc", "power-qbc-diversity"][campaign / 2 % 2].into(),
         model: if ladder { ModelSource::Ladder } else { ModelSource::ProblemFile },
         ..CampaignFile::new("problem.toml", problem.inputs().len())
+            .choosing_by(["power-qbc", "power-qbc-diversity"][campaign / 2 % 2])
     };
     let mut folder = Folder::begin(dir, &settings, Arc::new(|| 0.0))?;
     let (trainer, stop) = (Trainer::Networks { threads: 1 }, Stop::new());
@@ -123,7 +123,8 @@ fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> 
     for (k, estimate) in estimates.rounds.iter().enumerate() {
         let model = estimate.round - 1;
         let pair = |ends: Option<(f64, f64)>| ends.map_or(",".into(), |(low, high)| format!("{low:.5e},{high:.5e}"));
-        let last = (k + 1 == estimates.rounds.len()).then_some(estimates.pooled).flatten();
+        let pooled = estimates.pooled_of(&[]).and_then(|pooled| Some((pooled.relative?, pooled.models)));
+        let last = if k + 1 == estimates.rounds.len() { pooled } else { None };
         let pooled = last.map_or((String::new(), ",".to_owned(), String::new()), |(found, n)| {
             let mean = squares[squares.len() - n..].iter().sum::<f64>() / n as f64;
             let share = calibrated.map_or(String::new(), |share| format!("{share:.4}"));

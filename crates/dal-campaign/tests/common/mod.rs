@@ -55,7 +55,8 @@ impl Hands {
 pub fn begin(root: &Path, change: impl FnOnce(&mut CampaignFile), hands: &Hands) -> Folder {
     fs::create_dir_all(root).unwrap();
     fs::write(root.join("problem.toml"), PROBLEM).unwrap();
-    let mut file = CampaignFile { initial: 12, batch: 4, candidates: 200, ..CampaignFile::new("problem.toml", 3) };
+    let plain = CampaignFile::new("problem.toml", 3).choosing_by("qbc-diversity");
+    let mut file = CampaignFile { initial: 12, batch: 4, candidates: 200, ..plain };
     change(&mut file);
     Folder::begin(root, &file, hands.clock()).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use dal_campaign::estimate::LEVEL;
-use dal_campaign::words::Errors;
+use dal_campaign::words::{Cell, Errors};
 use dal_campaign::{
     Calibration, Estimated, Estimates, Folder, Gain, HeldOut, Look, Noise, RoundEstimate, Share, Standing, Target,
 };
@@ -175,14 +175,27 @@ impl Judging {
         }
         let outputs = folder.subject().outputs();
         let mut rows = rows(outputs, &last.outputs, last.relative.as_ref(), &self.listed);
-        if let Some((e, n)) = self.estimates.pooled.as_ref().filter(|(_, n)| *n > 1) {
-            rows.push(row(format!("the same, mean of the last {n} models"), e));
+        // Of the same slice; a round under way has no part in it.
+        if let Some(pooled) = self.estimates.pooled_of(&last.fixed).filter(|pooled| pooled.models > 1) {
+            let n = pooled.models;
+            if outputs.len() > 1 {
+                let listed = self.listed.iter().filter_map(|&j| Some((&outputs[j], pooled.outputs.get(j)?)));
+                rows.extend(listed.map(|(output, e)| row(format!("{output}, mean of the last {n} models"), e)));
+            }
+            let all = if outputs.len() > 1 { Some("all").zip(pooled.relative.as_ref()) } else { None };
+            let one = || Some("the same").zip(pooled.outputs.first());
+            rows.extend(all.or_else(one).map(|(what, e)| row(format!("{what}, mean of the last {n} models"), e)));
         }
         if !rows.is_empty() {
             print(rows)?;
         }
         if !self.left_out.is_empty() && self.left_out.len() < outputs.len() {
             outln!("           without {}: all answers so far are equal there", self.left_out.join(", "));
+        }
+        if let Some(told) = folder.told_spread() {
+            outln!(
+                "           standard deviations are those of {told} points that were told, not of draws from the domain"
+            );
         }
         outln!("           the model trained since has no estimate from draws yet");
         Ok(())
@@ -196,8 +209,12 @@ impl Judging {
             "rounds_of_another_domain": self.rounds_elsewhere,
             "outputs_left_out": self.left_out,
             "rounds": self.estimates.rounds.iter().map(|e| round_as_json(outputs, e)).collect::<Vec<_>>(),
-            "last_models": self.estimates.pooled.as_ref().map(|(e, n)| json!({
-                "models": n, "relative_rmse": e.rmse, "interval": e.interval.map(|(low, high)| [low, high]),
+            "last_models": self.estimates.rounds.last().and_then(|last| self.estimates.pooled_of(&last.fixed)).map(|of| json!({
+                "models": of.models,
+                "fixed": fixed_as_json(&of.fixed),
+                "outputs": named(outputs, of.outputs.iter().map(one)),
+                "relative_rmse": of.relative.as_ref().map(|e| e.rmse),
+                "interval": of.relative.as_ref().and_then(|e| e.interval).map(|(low, high)| [low, high]),
             })),
             "not_learned": self.held_out.as_ref().map(|found| held_out_as_json(outputs, found)),
             "noise": self.noise.as_ref().map(|noise| json!({
@@ -233,7 +250,7 @@ impl Judging {
 pub fn show_held_out(outputs: &[String], found: &HeldOut, listed: &[usize]) -> Result<()> {
     outln!(
         "error      over {}, of the model of {} labels: from {} of {} uniform points that it did not learn{}{}",
-        found.domain,
+        scope(&found.domain, found.failed),
         found.n_labelled,
         found.answered,
         found.drawn,
@@ -336,6 +353,10 @@ fn named(outputs: &[String], values: impl Iterator<Item = Value>) -> Map<String,
     outputs.iter().cloned().zip(values).collect()
 }
 
+fn fixed_as_json(fixed: &[(String, Cell)]) -> Value {
+    fixed.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>().into()
+}
+
 fn round_as_json(outputs: &[String], estimate: &RoundEstimate) -> Value {
     json!({
         "round": estimate.round,
@@ -347,7 +368,7 @@ fn round_as_json(outputs: &[String], estimate: &RoundEstimate) -> Value {
         "open": estimate.open,
         "incomplete": estimate.is_incomplete(),
         "answered_share": share_as_json(&estimate.answered_share),
-        "fixed": estimate.fixed.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>(),
+        "fixed": fixed_as_json(&estimate.fixed),
         "outputs": named(outputs, estimate.outputs.iter().map(one)),
         "relative": estimate.relative.as_ref().map(one),
     })

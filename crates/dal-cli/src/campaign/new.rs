@@ -73,9 +73,9 @@ pub struct Args {
     /// Points of a round.
     #[arg(long, value_name = "N", default_value_t = 10)]
     batch: usize,
-    /// The rule that chooses (see `dal strategies`).
-    #[arg(long, value_name = "ID", default_value = "qbc-diversity")]
-    strategy: String,
+    /// The rule that chooses (see `dal strategies`) [default: qbc-diversity].
+    #[arg(long, value_name = "ID")]
+    strategy: Option<String>,
     /// The share of the points after the design that is uniform and never learned, so that it judges every model.
     #[arg(long, value_name = "SHARE")]
     held_out: Option<f64>,
@@ -172,7 +172,9 @@ fn begin(args: &Args, problem: PathBuf) -> Result<Folder> {
     let mut file = CampaignFile::new(problem, n_inputs);
     file.seed = args.seed;
     file.batch = args.batch;
-    file.strategy.clone_from(&args.strategy);
+    if let Some(strategy) = &args.strategy {
+        file = file.choosing_by(strategy);
+    }
     (file.held_out, file.target) = (args.held_out, target(&args.target)?);
     let draws = dal_acq::card(&file.strategy).is_ok_and(|card| card.draws());
     if file.target.is_some() && file.held_out.is_none() && !draws {

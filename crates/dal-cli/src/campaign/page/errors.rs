@@ -58,9 +58,11 @@ impl Judged {
         Ok(self.held_out.is_some() || self.last_draws().is_some() || folder.can_judge()?)
     }
 
-    /// The last round of draws over the whole space.
+    /// The last whole round of draws over the whole space; one under way only where there is no other, as its first
+    /// answers need not be like the rest.
     fn last_draws(&self) -> Option<&RoundEstimate> {
-        self.estimates.rounds.iter().rev().find(|round| round.fixed.is_empty())
+        let mut of_all = self.estimates.rounds.iter().rev().filter(|round| round.fixed.is_empty());
+        of_all.clone().find(|round| !round.is_incomplete()).or_else(|| of_all.next())
     }
 
     /// The domain that errors over it are of, in words; none where nothing measures one.
@@ -152,8 +154,9 @@ impl Judged {
 
     /// The mean error over the whole space of the last models together; none of a single one.
     pub(super) fn pooled(&self) -> Option<(Estimate, usize)> {
-        let (found, n) = self.estimates.pooled.as_ref().filter(|(_, n)| *n > 1)?;
-        Some((Estimate { rmse: found.rmse, interval: found.interval }, *n))
+        let pooled = self.estimates.pooled_of(&[]).filter(|pooled| pooled.models > 1)?;
+        let found = pooled.relative?;
+        Some((Estimate { rmse: found.rmse, interval: found.interval }, pooled.models))
     }
 
     pub(super) fn answered_share(&self) -> Option<(f64, Option<(f64, f64)>)> {
