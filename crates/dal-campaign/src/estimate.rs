@@ -441,23 +441,23 @@ impl Folder {
         (0..self.subject().outputs().len()).map(of_output).collect()
     }
 
-    /// Where the standard deviations are those of points that were told and not drawn from the domain, how many these
-    /// are: an error in them means less then.
-    pub fn told_spread(&self) -> Option<usize> {
+    /// Where the standard deviations are those of points of which some were told and not drawn from the domain, how
+    /// many these are, and how many points there are: an error in them means less then.
+    pub fn told_spread(&self) -> Option<(usize, usize)> {
         let (begun, told) = self.begun();
-        (told && begun.len() >= FEWEST_SPREAD).then_some(begun.len())
+        (told > 0 && begun.len() >= FEWEST_SPREAD).then_some((told, begun.len()))
     }
 
-    /// The answers that standard deviations are taken over, and whether some of them were told and not drawn.
-    fn begun(&self) -> (Vec<Vec<f64>>, bool) {
+    /// The answers that standard deviations are taken over, and how many of them were told and not drawn.
+    fn begun(&self) -> (Vec<Vec<f64>>, usize) {
         let behind = self.state().rounds().iter().filter(|round| round.rule != INITIAL);
         let first = behind.flat_map(|round| round.all().map(|drawn| drawn.id)).min().unwrap_or(u64::MAX);
         let designed = self.answers_of(&|point| point.id < first && point.drawn.is_some());
         if designed.len() >= FEWEST_SPREAD {
-            return (designed, false);
+            return (designed, 0);
         }
         let known = self.answers_of(&|point| point.id < first);
-        let told = known.len() > designed.len();
+        let told = known.len() - designed.len();
         (known, told)
     }
 
@@ -466,14 +466,22 @@ impl Folder {
         points.filter_map(|point| mean_answer(&self.usable(point))).collect()
     }
 
-    /// Whether a round's candidates were all points of a space of few points that were left: less than were wanted of a
-    /// space of whole numbers and levels.
+    /// Whether a round's candidates were all points that were left of a space of whole numbers and levels: with those
+    /// known before they are as many as it has.
     fn is_exhausted(&self, round: &Round) -> bool {
-        let few = |dimension: &Dimension| !matches!(dimension, Dimension::Continuous { .. });
-        let is_plain = !self.snapshot().is_tabled() && round.fixed.is_empty() && self.settings().constraints.is_empty();
-        is_plain
-            && self.subject().space().dimensions().iter().all(few)
-            && round.candidates.n < self.settings().candidates.max(round.points.len())
+        if self.snapshot().is_tabled() || !round.fixed.is_empty() {
+            return false;
+        }
+        let size = |dimension: &Dimension| match dimension {
+            Dimension::Continuous { .. } => f64::INFINITY,
+            Dimension::Integer { low, high, .. } => (*high - *low) as f64 + 1.0,
+            Dimension::Categorical { n_levels } => *n_levels as f64,
+            Dimension::Fixed { .. } => 1.0,
+        };
+        let size: f64 = self.subject().space().dimensions().iter().map(size).product();
+        let Some(first) = round.all().map(|drawn| drawn.id).min() else { return false };
+        let known = self.state().points().filter(|point| point.id < first && point.unit.is_some()).count();
+        (round.candidates.n + known) as f64 >= size
     }
 
     /// Outputs that the error in standard deviations leaves out, because their answers so far have none, and of each

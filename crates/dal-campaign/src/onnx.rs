@@ -384,11 +384,12 @@ fn error(folder: &Folder, model: &Model, before: Option<&HeldOut>) -> Result<Val
     if let Some((found, kind)) = judged {
         let means = match kind {
             "not-learned" => {
-                "root mean squared error over the whole space, from uniform points that this model did not learn"
+                "root mean squared error over the domain, or the part of it that has answers, from uniform points that this \
+                 model did not learn"
             }
             _ => {
-                "root mean squared error over the whole space of the model before this one, from uniform points that it did not \
-                 learn and this one did: an upper guess of this one's"
+                "root mean squared error over the domain, or the part of it that has answers, of the model before this one, from \
+                 uniform points that it did not learn and this one did: an upper guess of this one's"
             }
         };
         return Ok(json!({

@@ -21,7 +21,8 @@ pub enum Otherwise {
     Refuse,
     /// The earlier one was wrong and does not count any more.
     Correct,
-    /// Both stand: the measurement was repeated.
+    /// Both stand: the measurement was repeated. Equal values count where one table has them more often than they are
+    /// known; a table that was told before may be told again as a whole.
     Replicate,
 }
 
@@ -282,22 +283,24 @@ impl Folder {
                 answers: point.answers.clone(),
                 repeatable: point.answers.clone(),
                 failure: point.failure.clone(),
+                losses: point.losses,
             },
             None => Known::default(),
         });
         let answer = match &row.answer {
             // As in a run: what the machine lost so many times is the point's own failure.
-            Answer::Lost(failure) if self.is_last_attempt(id, failure) => Answer::Failed(failure.clone()),
+            Answer::Lost(failure)
+                if !is_untried(&failure.kind)
+                    && earlier.failure.is_none()
+                    && earlier.losses + 1 >= self.settings().attempts =>
+            {
+                Answer::Failed(failure.clone())
+            }
             answer => answer.clone(),
         };
         let Some(beside) = earlier.beside(&answer, otherwise, subject.outputs())? else { return Ok(None) };
         earlier.take(&answer, beside);
         Ok(Some(Answered { id, x, answer, beside }))
-    }
-
-    fn is_last_attempt(&self, id: u64, failure: &Failure) -> bool {
-        let losses = self.state().point(id).map_or(0, |point| point.losses);
-        !is_untried(&failure.kind) && losses + 1 >= self.settings().attempts
     }
 }
 
@@ -308,6 +311,8 @@ struct Known {
     /// Of the answers before this table those that no row of it has said again: a table that grows is told anew as a
     /// whole, but a value that it has more often than it was known is another measurement.
     repeatable: Vec<Vec<f64>>,
+    /// Failures for the machine's sake.
+    losses: usize,
     failure: Option<Failure>,
 }
 
@@ -354,7 +359,7 @@ impl Known {
                 self.failure = None;
             }
             Answer::Failed(failure) => self.failure = Some(failure.clone()),
-            Answer::Lost(_) => {}
+            Answer::Lost(failure) => self.losses += usize::from(!is_untried(&failure.kind)),
         }
     }
 }

@@ -115,7 +115,7 @@ fn a_grid_that_runs_out_and_deviations_of_told_points_are_said() {
     let asked = folder.ask(&AskFor::default(), NETWORKS, &Stop::new()).unwrap();
     let rows: String = asked.points.iter().map(|point| format!("{},{}\n", point.id, point.id % 7)).collect();
     folder.tell(Source::from_bytes("y.csv", format!("id,y\n{rows}")), Otherwise::Refuse).unwrap();
-    assert_eq!(folder.told_spread(), Some(12));
+    assert_eq!(folder.told_spread(), Some((12, 12)));
     let last = folder.estimates().rounds.last().cloned().unwrap();
     assert_eq!(last.domain, "the 88 points of the space that were left");
 }

@@ -384,4 +384,7 @@ fn what_is_told_as_lost_so_many_times_has_failed() {
     let heard = lose(&mut folder);
     assert_eq!((heard.failed, heard.lost, folder.state().point(5).unwrap().status()), (1, 0, Status::Failed));
     assert_eq!(folder.state().point(5).unwrap().failure.as_ref().unwrap().words, "queue died");
+    // As often in one table.
+    let heard = tell(&mut folder, "id,thrust,noise\n6,lost: a,\n6,lost: b,\n6,lost: c,\n").unwrap();
+    assert_eq!((heard.failed, heard.lost, folder.state().point(6).unwrap().status()), (1, 2, Status::Failed));
 }

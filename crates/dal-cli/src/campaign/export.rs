@@ -18,7 +18,8 @@ use crate::output::write_whole;
 that is known; `dal tell` takes such a table, in another campaign, too.
 dakota: those that have answers, as `%eval_id interface x1 … y1 …`.
 safetensors: the networks of the model, with all that a reader needs to go from physical inputs to
-physical outputs; with --learn-all of a last model that learns the held-out points, too.
+physical outputs; with --learn-all of a last model that learns the held-out points, too (the one
+without them is trained first where it is not there, as its error is an upper guess).
 onnx: the same model as one graph for ONNX Runtime and the like. Its input x has a row for each
 point and a column for each input in the problem file's order, 64-bit floats in the inputs' own
 units; an input with levels is the 0-based number of its level. Its outputs mean and spread are

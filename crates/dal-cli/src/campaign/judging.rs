@@ -44,6 +44,9 @@ pub struct Judging {
     listed: Vec<usize>,
     /// What a user should know of the model's networks.
     remark: Option<String>,
+    /// How many of the points that set the standard deviations were told, where these are not those of the design, and
+    /// how many there are.
+    told: Option<(usize, usize)>,
 }
 
 impl Judging {
@@ -76,6 +79,7 @@ impl Judging {
             left_out: folder.left_out().iter().map(|(j, _)| folder.subject().outputs()[*j].clone()).collect(),
             listed,
             remark: model.and_then(|model| model.remark()),
+            told: folder.told_spread(),
         })
     }
 
@@ -105,6 +109,12 @@ impl Judging {
                 );
             }
             None => {}
+        }
+        if let Some((told, all)) = self.told.filter(|_| self.held_out.is_some() || !self.estimates.rounds.is_empty()) {
+            outln!(
+                "           standard deviations are those of the first {all} points, {told} of which were told and not drawn from \
+                 the domain"
+            );
         }
         if let Some(noise) = &self.noise {
             let outputs = folder.subject().outputs().iter().zip(&noise.sd).take(4);
@@ -177,25 +187,16 @@ impl Judging {
         let mut rows = rows(outputs, &last.outputs, last.relative.as_ref(), &self.listed);
         // Of the same slice; a round under way has no part in it.
         if let Some(pooled) = self.estimates.pooled_of(&last.fixed).filter(|pooled| pooled.models > 1) {
-            let n = pooled.models;
-            if outputs.len() > 1 {
-                let listed = self.listed.iter().filter_map(|&j| Some((&outputs[j], pooled.outputs.get(j)?)));
-                rows.extend(listed.map(|(output, e)| row(format!("{output}, mean of the last {n} models"), e)));
-            }
-            let all = if outputs.len() > 1 { Some("all").zip(pooled.relative.as_ref()) } else { None };
-            let one = || Some("the same").zip(pooled.outputs.first());
-            rows.extend(all.or_else(one).map(|(what, e)| row(format!("{what}, mean of the last {n} models"), e)));
+            let of_models = |what: &str| format!("{what}, mean of the last {} models", pooled.models);
+            let listed = self.listed.iter().filter_map(|&j| Some((&outputs[j], pooled.outputs.get(j)?)));
+            rows.extend(listed.map(|(output, e)| row(of_models(output), e)));
+            rows.extend(pooled.relative.iter().map(|e| row(of_models("all, in standard deviations"), e)));
         }
         if !rows.is_empty() {
             print(rows)?;
         }
         if !self.left_out.is_empty() && self.left_out.len() < outputs.len() {
             outln!("           without {}: all answers so far are equal there", self.left_out.join(", "));
-        }
-        if let Some(told) = folder.told_spread() {
-            outln!(
-                "           standard deviations are those of {told} points that were told, not of draws from the domain"
-            );
         }
         outln!("           the model trained since has no estimate from draws yet");
         Ok(())
@@ -209,13 +210,13 @@ impl Judging {
             "rounds_of_another_domain": self.rounds_elsewhere,
             "outputs_left_out": self.left_out,
             "rounds": self.estimates.rounds.iter().map(|e| round_as_json(outputs, e)).collect::<Vec<_>>(),
-            "last_models": self.estimates.rounds.last().and_then(|last| self.estimates.pooled_of(&last.fixed)).map(|of| json!({
+            "last_models": self.estimates.pooled.iter().map(|of| json!({
                 "models": of.models,
                 "fixed": fixed_as_json(&of.fixed),
                 "outputs": named(outputs, of.outputs.iter().map(one)),
-                "relative_rmse": of.relative.as_ref().map(|e| e.rmse),
-                "interval": of.relative.as_ref().and_then(|e| e.interval).map(|(low, high)| [low, high]),
-            })),
+                "relative": of.relative.as_ref().map(one),
+            })).collect::<Vec<_>>(),
+            "scale": self.told.map(|(told, all)| json!({ "told_points": told, "points": all })),
             "not_learned": self.held_out.as_ref().map(|found| held_out_as_json(outputs, found)),
             "noise": self.noise.as_ref().map(|noise| json!({
                 "points": noise.points, "sd": named(outputs, noise.sd.iter().map(|sd| json!(sd))),

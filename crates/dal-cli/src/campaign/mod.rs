@@ -54,13 +54,21 @@ fn write(folder: &Path) -> Result<Folder> {
 /// A campaign whose models learn what is held out, too, from now on, and what the model without it says of its error,
 /// which is said: of each output with its interval where `intervals` are wanted. That model is trained where it is not
 /// there yet; its choice of network is said in the log, as the last model is one of the same.
-fn learn_all(folder: &Path, intervals: bool, trainer: Trainer<'_>) -> Result<(Folder, Option<HeldOut>)> {
-    let mut folder = write(folder)?;
+fn learn_all(root: &Path, intervals: bool, trainer: Trainer<'_>) -> Result<(Folder, Option<HeldOut>)> {
+    let mut folder = read(root)?;
     let (apart, _) = folder.standing().held_out;
     let found = match apart {
         0 => None,
         _ => {
-            let model = folder.trained(trainer, &Stop::new())?;
+            let model = match folder.kept_model()? {
+                Some(model) => model,
+                None => {
+                    let model = write(root)?.trained(trainer, &Stop::new())?;
+                    // With the choice of network, and without the lock.
+                    folder = read(root)?;
+                    model
+                }
+            };
             folder.held_out_of(&model, &|_| intervals)?
         }
     };

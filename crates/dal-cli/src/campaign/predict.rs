@@ -35,7 +35,8 @@ and failed points that are nearest to it. It is empty while these do not tell fa
 than chance in cross-validation. Where it is low, the prediction is of something that may not be.
 
 With --learn-all the model learns the points that are held out, too. That is for the end: the error
-of the model without them, which `dal status` shows, is then an upper guess.
+of the model without them, which is trained first where it is not there, is then an upper guess, and
+is said.
 
 Examples:
   dal predict beam --input x.csv > y.csv
@@ -71,11 +72,12 @@ enum PredictFormat {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
+    let source = Source::open(&args.input)?;
     let folder = match args.learn_all {
         true => learn_all(&args.folder, false, trainer(args.threads)?)?.0,
         false => read(&args.folder)?,
     };
-    let predicted = folder.predict(Source::open(&args.input)?, trainer(args.threads)?, &Stop::new())?;
+    let predicted = folder.predict(source, trainer(args.threads)?, &Stop::new())?;
     tell_notes(&predicted.notes);
     if let Some(remark) = predicted.model.remark() {
         say!("note: {remark}");

@@ -177,14 +177,22 @@ pub fn run(args: &Args) -> Result<Done> {
         say!("how far the target is: dal status {} --target {target}", args.folder.display());
     }
     match end {
-        RunEnd::Budget | RunEnd::Rule => Ok(Done::Fully),
+        RunEnd::Budget => {
+            say!("the budget is used up; a larger one goes on: --budget N");
+            Ok(Done::Fully)
+        }
+        RunEnd::Rule => Ok(Done::Fully),
         RunEnd::Exhausted => {
             say!("nothing is left to ask for");
             Ok(Done::Fully)
         }
         RunEnd::Stopped => {
-            say!("stopped; the same command goes on");
-            Ok(if in_time.load(Ordering::Relaxed) { Done::Interrupted } else { Done::Fully })
+            if in_time.load(Ordering::Relaxed) {
+                say!("stopped; the same command goes on");
+                return Ok(Done::Interrupted);
+            }
+            say!("the time is up (--time); the same command goes on");
+            Ok(Done::Fully)
         }
     }
 }

@@ -19,9 +19,9 @@ is not measured yet. Points that were never asked for are taken, too. Dakota's a
 read as they are, by values. An output may say
   error: …, failed    the point has no answer and is never asked for again
   nan                 the same
-  lost: …             the machine failed, not the point: it is asked for again
+  lost: …             the machine failed, not the point: it is asked for again, `attempts` times in all
 All rows of a table are taken or none, and every bad row is named. Rows that are known already do no
-harm.
+harm; with --replicate a value that a table has more often than it is known is another measurement.
 
 Examples:
   dal tell beam results.csv
@@ -39,7 +39,7 @@ pub struct Args {
     /// Answers that differ from earlier ones take their place.
     #[arg(long, conflicts_with = "replicate")]
     correct: bool,
-    /// Answers that differ from earlier ones stand beside them.
+    /// Answers that differ from earlier ones stand beside them, and equal ones of one table.
     #[arg(long)]
     replicate: bool,
 }
