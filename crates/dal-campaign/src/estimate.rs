@@ -469,9 +469,6 @@ impl Folder {
     /// Whether a round's candidates were all points that were left of a space of whole numbers and levels: with those
     /// known before they are as many as it has.
     fn is_exhausted(&self, round: &Round) -> bool {
-        if self.snapshot().is_tabled() || !round.fixed.is_empty() {
-            return false;
-        }
         let size = |dimension: &Dimension| match dimension {
             Dimension::Continuous { .. } => f64::INFINITY,
             Dimension::Integer { low, high, .. } => (*high - *low) as f64 + 1.0,
@@ -479,6 +476,10 @@ impl Folder {
             Dimension::Fixed { .. } => 1.0,
         };
         let size: f64 = self.subject().space().dimensions().iter().map(size).product();
+        // A snapshot is a copy, and most spaces have a continuous input.
+        if size.is_infinite() || !round.fixed.is_empty() || self.snapshot().is_tabled() {
+            return false;
+        }
         let Some(first) = round.all().map(|drawn| drawn.id).min() else { return false };
         let known = self.state().points().filter(|point| point.id < first && point.unit.is_some()).count();
         (round.candidates.n + known) as f64 >= size
