@@ -96,20 +96,7 @@ fn small_campaign(dal: &Path) -> Result<PathBuf> {
         std::fs::copy(root().join("examples/beam").join(file), beam.join(file)).context(file)?;
     }
     let dal = |words: &[&str]| run(Command::new(dal).args(words).current_dir(&beam));
-    dal(&[
-        "new",
-        "campaign",
-        "--problem",
-        "beam.toml",
-        "--initial",
-        "24",
-        "--batch",
-        "10",
-        "--seed",
-        "1",
-        "--strategy",
-        "power-qbc-diversity",
-    ])?;
+    dal(&["new", "campaign", "--problem", "beam.toml", "--initial", "24", "--batch", "10", "--seed", "1"])?;
     dal(&["run", "campaign", "--budget", "54"])?;
     dal(&["report", "campaign"])?;
     Ok(beam.join("campaign"))

@@ -176,9 +176,9 @@ fn default_attempts() -> usize {
     3
 }
 
-/// The rule that chooses where no other is named, and its settings. It is chosen by measurement: `power-qbc-diversity`
-/// with `("beta", "2")` follows once the last part of its confirmation is there (docs/results/default-strategy.md).
-const DEFAULT_STRATEGY: (&str, &[(&str, &str)]) = ("qbc-diversity", &[]);
+/// The rule that chooses where no other is named, and its settings: chosen and confirmed by measurement
+/// (docs/results/default-strategy.md).
+const DEFAULT_STRATEGY: (&str, &[(&str, &str)]) = ("power-qbc-diversity", &[("beta", "2")]);
 
 impl CampaignFile {
     /// The same with a strategy and its own settings.

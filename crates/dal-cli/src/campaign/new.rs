@@ -73,7 +73,7 @@ pub struct Args {
     /// Points of a round.
     #[arg(long, value_name = "N", default_value_t = 10)]
     batch: usize,
-    /// The rule that chooses (see `dal strategies`) [default: qbc-diversity].
+    /// The rule that chooses (see `dal strategies`) [default: power-qbc-diversity, beta = 2].
     #[arg(long, value_name = "ID")]
     strategy: Option<String>,
     /// The share of the points after the design that is uniform and never learned, so that it judges every model.
@@ -180,7 +180,7 @@ fn begin(args: &Args, problem: PathBuf) -> Result<Folder> {
     if file.target.is_some() && file.held_out.is_none() && !draws {
         bail!(
             "--target: `{}` does not draw its points and none are held out, so that nothing judges the model; add \
-             --held-out 0.25, or take --strategy power-qbc-diversity",
+             --held-out 0.25, or leave --strategy out: the default draws",
             file.strategy
         );
     }
