@@ -42,6 +42,10 @@ pub struct Args {
     /// Seed of frozen models, their points and rounds.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: usize,
+    /// What draws: `power-qbc` with β = 1 (in half of the campaigns with distances), or what campaigns choose by where
+    /// none is named (frozen models: with its power, without its distances).
+    #[arg(long, value_name = "RULE", default_value = "power-qbc", value_parser = ["power-qbc", "default"])]
+    rule: String,
     /// Whole campaigns of a problem.
     #[arg(long, value_name = "N", default_value_t = 25)]
     campaigns: usize,
@@ -94,7 +98,7 @@ pub fn run_coverage(args: &Args) -> Result<()> {
                     let next = work.lock().ok().and_then(|mut work| work.pop());
                     let Some((part, problem)) = next else { break };
                     let mut command = Command::new(&program);
-                    command.args([&part, &problem]).arg(&out);
+                    command.args([&part, &problem]).arg(&out).args(["--rule", &args.rule]);
                     let sizes = [
                         ("--rounds", args.rounds),
                         ("--pool", args.pool),

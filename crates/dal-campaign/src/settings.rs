@@ -178,7 +178,7 @@ fn default_attempts() -> usize {
 
 /// The rule that chooses where no other is named, and its settings: chosen and confirmed by measurement
 /// (docs/results/default-strategy.md).
-const DEFAULT_STRATEGY: (&str, &[(&str, &str)]) = ("power-qbc-diversity", &[("beta", "2")]);
+const DEFAULT_STRATEGY: (&str, &[(&str, f64)]) = ("power-qbc-diversity", &[("beta", 2.0)]);
 
 impl CampaignFile {
     /// The same with a strategy and its own settings.
@@ -377,8 +377,10 @@ attempts = {attempts}
         if !self.strategy_settings.is_empty() {
             text += "\n# Settings of the strategy.\n[strategy_settings]\n";
             for (key, value) in self.strategy_settings.iter() {
-                let value = dal_core::settings::text(value).unwrap_or_default();
-                text += &format!("{key} = {}\n", quoted(&value));
+                let text_of = |value| quoted(&dal_core::settings::text(value).unwrap_or_default());
+                let plain = value.is_number() || value.is_boolean();
+                let value = if plain { value.to_string() } else { text_of(value) };
+                text += &format!("{key} = {value}\n");
             }
         }
         text

@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Result<Done> {
     outln!("{} figures and {} tables beside the page", written.n_figures, written.n_tables);
     outln!("{}", written.page.display());
     let mut done = Done::Fully;
-    for (name, why) in [Some(&data), options.evidence.as_ref()].into_iter().flatten().flat_map(|of| &of.unreadable) {
+    for (name, why) in &written.unreadable {
         say!("left out: {name}: {why}");
         done = Done::Partly;
     }

@@ -62,6 +62,8 @@ pub(crate) struct PageInfo<'a> {
     pub(crate) compared: &'a [(String, Vec<Table>)],
     /// Weight of the moving average of the drawn curves, if there is one.
     pub(crate) smoothing: Option<f64>,
+    /// What the page lacks because it could not be read, with the reasons.
+    pub(crate) unreadable: &'a [(String, String)],
 }
 
 pub(crate) const CSS: &str = include_str!("page.css");
@@ -137,7 +139,7 @@ pub(crate) fn page(
                         }
                     }
                     (metrics_section(findings))
-                    (provenance_section(data, findings, provenance))
+                    (provenance_section(data, findings, provenance, info.unreadable))
                 }
                 footer {
                     p { "Written by dal " (info.version) ". Figures and tables lie beside this page as SVG, PDF, CSV, LaTeX and Markdown." }
@@ -469,7 +471,12 @@ fn metrics_section(findings: &Findings) -> Markup {
     }
 }
 
-fn provenance_section(data: &ReportData, findings: &Findings, provenance: &Table) -> Markup {
+fn provenance_section(
+    data: &ReportData,
+    findings: &Findings,
+    provenance: &Table,
+    unreadable: &[(String, String)],
+) -> Markup {
     // A sweep that was recorded on two platforms is shown once.
     let mut sweeps: Vec<&Sweep> = Vec::new();
     for sweep in &data.sweeps {
@@ -510,9 +517,9 @@ fn provenance_section(data: &ReportData, findings: &Findings, provenance: &Table
                     pre tabindex="0" { code { (sweep.text) } }
                 }
             }
-            @if !data.unreadable.is_empty() {
+            @if !unreadable.is_empty() {
                 h3 { "Could not be read" }
-                ul { @for (name, why) in &data.unreadable { li { code { (name) } ": " (why) } } }
+                ul { @for (name, why) in unreadable { li { code { (name) } ": " (why) } } }
             }
         }
     }

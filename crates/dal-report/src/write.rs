@@ -48,6 +48,8 @@ pub struct WrittenReport {
     pub findings: Findings,
     /// How the other stores differ from this one.
     pub comparisons: Vec<Comparison>,
+    /// What of these stores could not be read, each with the reason; those of others under their source.
+    pub unreadable: Vec<(String, String)>,
 }
 
 /// Writes `report.html`, `figures/*.svg`, `figures/*.pdf` and `tables/*.{csv,tex,md}` into a directory, which is made
@@ -128,12 +130,27 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
         save_table(&mut files, table)?;
         n_tables += 1;
     }
-    let info =
-        PageInfo { version: &options.version, made: &options.made, compared: &compared, smoothing: options.smoothing };
+    let unreadable = unreadable(data, options);
+    let info = PageInfo {
+        version: &options.version,
+        made: &options.made,
+        compared: &compared,
+        smoothing: options.smoothing,
+        unreadable: &unreadable,
+    };
     // Last, so that it never speaks of files that are not there yet.
     files.add("report.html", page(data, &findings, &parts, &provenance, &info))?;
     files.place()?;
-    Ok(WrittenReport { page: out.join("report.html"), n_figures, n_tables, findings, comparisons })
+    Ok(WrittenReport { page: out.join("report.html"), n_figures, n_tables, findings, comparisons, unreadable })
+}
+
+/// What of a store, and of those that stand beside it, the page lacks.
+fn unreadable(data: &ReportData, options: &ReportOptions) -> Vec<(String, String)> {
+    let others = options.compare.iter().chain(&options.evidence);
+    let of_others = others.flat_map(|other| {
+        other.unreadable.iter().map(move |(name, why)| (format!("{}: {name}", other.source), why.clone()))
+    });
+    data.unreadable.iter().cloned().chain(of_others).collect()
 }
 
 fn save_table(files: &mut Files, table: &Table) -> Result<(), ReportError> {

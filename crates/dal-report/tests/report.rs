@@ -1,6 +1,8 @@
 //! The whole report on made-up stores: conclusions, gaps, and what the page must hold.
 
 mod common;
+#[path = "common/three.rs"]
+mod three;
 
 use std::fs;
 use std::path::Path;
@@ -12,19 +14,8 @@ use dal_store::{
     PlannedLook, PooledErrors, TestLabels, UncertaintyRecord,
 };
 
-use dal_report::{
-    Change, ReportData, ReportOptions, RunStatus, WrittenReport, compare, findings, terminal_summary, write_report,
-};
-
-const METHODS: [(&str, common::Effect); 3] = [
-    ("gsx", |_, _| -0.105_360_515_657_826_3), // 10 % better everywhere
-    ("qbc", |p, g| if (p, g) == (1, 1) { 0.2 } else { -0.105_360_515_657_826_3 }),
-    ("gsy", |_, _| 0.0),
-];
-
-fn plan(seeds: u64) -> Plan<'static> {
-    Plan { problems: &["hydro", "robo", "sine"], ratios: &[2, 8], seeds, methods: &METHODS, noise: 0.01, steps: 10 }
-}
+use dal_report::{ReportData, ReportOptions, RunStatus, WrittenReport, findings, terminal_summary, write_report};
+use three::plan;
 
 fn write(data: &ReportData, dir: &Path) -> WrittenReport {
     let options = ReportOptions { version: "0.0.0".into(), made: "on a test".into(), ..ReportOptions::default() };
@@ -250,82 +241,6 @@ fn odd_stores_make_pages_too() {
 }
 
 #[test]
-fn stores_are_compared_beyond_noise() {
-    let base = planted(&plan(10));
-    // The same runs again; one method 20 % worse on one problem, another with noise of its own.
-    let mut other = base.clone();
-    other.source = "later".into();
-    for run in &mut other.runs {
-        run.setting.platform = "test/other".into();
-        if run.problem == "robo" {
-            run.model.identity = "another".into();
-        }
-        let factor = match (run.strategy.as_str(), run.problem.as_str()) {
-            ("gsx", "sine") => 1.2 + 0.01 * run.seed as f64,
-            ("qbc", _) => 1.0 + if run.seed.is_multiple_of(2) { 0.02 } else { -0.02 },
-            _ => 1.0,
-        };
-        run.entries.iter_mut().for_each(|e| e.mse *= factor);
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let options = ReportOptions { compare: vec![other], ..ReportOptions::default() };
-    let written = write_report(&base, dir.path(), &options).unwrap();
-    let [comparison] = &written.comparisons[..] else { panic!("one comparison") };
-    assert_eq!((comparison.cells.len(), comparison.n_unmatched), (3 * (1 + 3 * 2), 0));
-    for cell in &comparison.cells {
-        let expected = match (cell.method.as_str(), cell.problem.as_str()) {
-            ("gsx", "sine") => Change::Worse,
-            ("qbc", _) => Change::WithinNoise,
-            _ => Change::Identical,
-        };
-        assert_eq!(cell.change, expected, "{cell:?}");
-    }
-    let page = fs::read_to_string(&written.page).unwrap().replace('\u{a0}', " ");
-    assert!(page.contains("2 changed beyond noise (gsx on sine at γ = 2"), "{}", comparison.sentence());
-    assert!(page.contains("platform test/plain here, test/other there; another network or training on robo"));
-    assert!(dir.path().join("tables/compare-1.csv").exists());
-    let orders: Vec<_> = comparison.orders.iter().map(|o| (o.problem.as_str(), o.n_methods, o.n_seeds)).collect();
-    let mut problems: Vec<_> = comparison.cells.iter().map(|cell| cell.problem.as_str()).collect();
-    problems.sort_unstable();
-    problems.dedup();
-    assert_eq!(orders, problems.iter().map(|problem| (*problem, 3, 10)).collect::<Vec<_>>());
-    for order in comparison.orders.iter().filter(|order| order.problem != "sine") {
-        assert_eq!(order.agreement.tau, 1.0, "{order:?}");
-    }
-    // A worse `gsx` is another order on `sine`.
-    let sine = comparison.orders.iter().find(|order| order.problem == "sine").unwrap().agreement;
-    assert!(sine.tau < 1.0 && sine.halves.unwrap().between < sine.halves.unwrap().within_first, "{sine:?}");
-    assert!(
-        dir.path().join("tables/compare-1-order.csv").exists() && page.contains("Kendall's τ of the methods' order")
-    );
-}
-
-#[test]
-fn few_seeds_and_gaps_are_no_change() {
-    let base = planted(&plan(3));
-    let mut other = base.clone();
-    for run in &mut other.runs {
-        run.entries.iter_mut().for_each(|e| e.mse *= 3.0);
-        if (run.strategy.as_str(), run.problem.as_str(), run.seed) == ("gsx", "sine", 1) {
-            run.status = RunStatus::Failed { reason: "broke".into() };
-        }
-    }
-    let rules = VerdictRules::default();
-    let of = |data: &ReportData| findings(data, rules, CurveSpan::FromInitial).unwrap();
-    let found = compare(&of(&base), &of(&other), "other").unwrap();
-    for cell in &found[0].cells {
-        let gap = cell.method == "gsx" && cell.problem == "sine";
-        assert_eq!(cell.change, if gap { Change::NoVerdict } else { Change::Undecidable }, "{cell:?}");
-    }
-    // Two methods without a gap are no order.
-    assert_eq!(found[0].orders.iter().map(|order| order.problem.as_str()).collect::<Vec<_>>(), ["hydro", "robo"]);
-    for order in &found[0].orders {
-        assert_eq!((order.n_methods, order.n_seeds), (3, 3));
-        assert_eq!((order.agreement.interval, order.agreement.halves), (None, None));
-    }
-}
-
-#[test]
 fn smoothing_is_for_the_eye_only() {
     let data = planted(&plan(3));
     let raw = findings(&data, VerdictRules::default(), CurveSpan::FromInitial).unwrap();
@@ -484,19 +399,6 @@ fn what_the_evidence_found_is_said_beside_the_findings() {
     let (said, _) = with(evidence);
     let missing = "no verdicts before 14 seeds of every problem are whole. Of 252 runs 24 are not there (yet).";
     assert!(said.contains(missing) && said.contains("- sine at γ = 2, 2 of 3 methods: nAUC from gsx 0.9"), "{said}");
-}
-
-#[test]
-fn stores_without_a_common_protocol_say_so() {
-    let base = planted(&plan(2));
-    let mut other = base.clone();
-    for run in &mut other.runs {
-        run.protocol.queries = 20;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let options = ReportOptions { compare: vec![other], ..ReportOptions::default() };
-    let written = write_report(&base, dir.path(), &options).unwrap();
-    assert!(written.comparisons[0].sentence().contains("nothing to compare"));
 }
 
 fn part_of(data: &ReportData) -> (dal_report::Findings, String) {

@@ -11,7 +11,7 @@ use dal_core::{Dimension, Oracle, Scale, SeedPath, Stop};
 use dal_oracles::Problem;
 use ndarray::{Array2, Axis};
 
-use crate::{Outcome, Sizes, keep, label, problem};
+use crate::{Outcome, Rule, Sizes, keep, label, problem};
 
 /// Rounds of a campaign, and points of each.
 const ROUNDS: (usize, usize) = (10, 20);
@@ -32,7 +32,7 @@ pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
     for campaign in 0..sizes.campaigns {
         let path = dir.join("campaigns").join(format!("{id}-{campaign}.csv"));
         if !path.exists() {
-            keep(&path, format!("{HEADER}{}", one(&problem, campaign)?).as_bytes())?;
+            keep(&path, format!("{HEADER}{}", one(&problem, campaign, sizes.rule)?).as_bytes())?;
             eprintln!("{id}: campaign {campaign} done");
         }
     }
@@ -60,25 +60,28 @@ fn file(problem: &Problem) -> String {
     text + "[oracle.command]\nprogram = [\"true\"]\ntime_limit = 1\n[network]\nhidden = [32, 32]\nmembers = 5\n"
 }
 
-fn one(problem: &Problem, campaign: usize) -> Outcome<String> {
+fn one(problem: &Problem, campaign: usize, rule: Rule) -> Outcome<String> {
     let dir = std::env::temp_dir().join(format!("coverage-{}-{campaign}-{}", problem.id(), std::process::id()));
     fs::create_dir_all(&dir)?;
-    let outcome = in_folder(problem, campaign, &dir);
+    let outcome = in_folder(problem, campaign, rule, &dir);
     fs::remove_dir_all(&dir)?;
     outcome
 }
 
-fn in_folder(problem: &Problem, campaign: usize, dir: &Path) -> Outcome<String> {
+fn in_folder(problem: &Problem, campaign: usize, rule: Rule, dir: &Path) -> Outcome<String> {
     // One with either strategy, one with failures.
     let (ladder, fails) = ((1..=WITH_LADDER).contains(&campaign), campaign % 2 == 1);
     fs::write(dir.join("problem.toml"), file(problem))?;
+    let plain = CampaignFile::new("problem.toml", problem.inputs().len());
     let settings = CampaignFile {
         seed: campaign as u64,
         initial: 40,
         batch: ROUNDS.1,
         model: if ladder { ModelSource::Ladder } else { ModelSource::ProblemFile },
-        ..CampaignFile::new("problem.toml", problem.inputs().len())
-            .choosing_by(["power-qbc", "power-qbc-diversity"][campaign / 2 % 2])
+        ..match rule {
+            Rule::PowerQbc => plain.choosing_by(["power-qbc", "power-qbc-diversity"][campaign / 2 % 2]),
+            Rule::Default => plain,
+        }
     };
     let mut folder = Folder::begin(dir, &settings, Arc::new(|| 0.0))?;
     let (trainer, stop) = (Trainer::Networks { threads: 1 }, Stop::new());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dal_campaign::CampaignFile;
 use dal_campaign::estimate::POOLED_ROUNDS;
 use dal_campaign::stopping::{FIRST_LOOK, alpha};
 use dal_core::model::{MlpEnsemble, TrainingSpec};
@@ -11,7 +12,7 @@ use dal_nn::{CpuLearner, CpuSurrogate};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::RngExt;
 
-use crate::{Outcome, Sizes, coded, keep, label, npy, problem, share};
+use crate::{Outcome, Rule, Sizes, coded, keep, label, npy, problem, share};
 
 /// Labels of the models.
 pub const LABELS: [usize; 3] = [80, 280, 880];
@@ -31,6 +32,13 @@ const UNIFORM: f64 = 0.25;
 const REPLAYS: (usize, usize, usize) = (7, 20, 20);
 /// Numbers that are kept of a round: estimate, lower and upper end, drawn by the score and uniformly.
 pub const KEPT: usize = 6;
+
+/// The power of the rule by which campaigns choose where they name none.
+fn power_of_default() -> Outcome<f64> {
+    let file = CampaignFile::new("problem.toml", 1);
+    let beta = file.strategy_settings.get("beta").and_then(|beta| beta.as_f64());
+    Ok(beta.ok_or("the default rule has no power")?)
+}
 
 /// A model's score and loss at points of a stream.
 #[derive(Default)]
@@ -79,6 +87,10 @@ pub fn measure(id: &str, dir: &Path, sizes: &Sizes) -> Outcome<()> {
     }
     let seeds = root(id, sizes);
     let mut models = models(id, dir, sizes, &seeds)?;
+    if sizes.rule == Rule::Default {
+        let power = power_of_default()?;
+        models.iter_mut().flat_map(|model| &mut model.pool.score).for_each(|score| *score = score.powf(power));
+    }
     // One model of each size before the second of any.
     models.sort_by_key(|model| (model.seed, model.n));
     for model in models.iter().filter(|model| !done(model.n, model.seed)) {

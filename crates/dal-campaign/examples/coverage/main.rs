@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p dal-campaign --example coverage -- PART PROBLEM DIR`, where PART is `frozen` (`--rounds 2000
 //! --pool 100000 --seeds 3 --seed 0`), `campaigns` (`--campaigns 25`) or `looks` (the models of `frozen`, trained and
-//! labelled alone), and `coverage -- report DIR`.
+//! labelled alone), and `coverage -- report DIR`. `--rule default` measures the rule by which campaigns choose where no
+//! other is named, in place of `power-qbc`: its campaigns, and frozen models with its power.
 //!
 //! Each part of a problem is a file of its own, written whole when it is done, so that a second call goes on with what
 //! is missing.
@@ -30,17 +31,29 @@ struct Sizes {
     campaigns: usize,
     /// Seed of models, points and rounds.
     seed: usize,
+    /// What draws.
+    rule: Rule,
+}
+
+/// The rules that are measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// `power-qbc`, in half of the campaigns with distances, each with β = 1.
+    PowerQbc,
+    /// That of campaigns that name none.
+    Default,
 }
 
 const USAGE: &str = "usage: coverage looks|frozen|campaigns PROBLEM DIR [--rounds N] [--pool N] [--seeds N] \
-                     [--campaigns N] [--seed N], or coverage report DIR";
+                     [--campaigns N] [--seed N] [--rule power-qbc|default], or coverage report DIR";
 
 /// What the tables in a folder are of: they are not mixed with those of other definitions or another rule.
 const DEFINITIONS: usize = 2;
 
 /// Whether the tables of a folder are of these definitions; a new folder's will be.
-fn claim(dir: &Path) -> Outcome<()> {
-    let (path, due) = (dir.join("definitions"), format!("{DEFINITIONS}, unseen {UNSEEN}\n"));
+fn claim(dir: &Path, rule: Rule) -> Outcome<()> {
+    let rule = if rule == Rule::Default { ", the default rule" } else { "" };
+    let (path, due) = (dir.join("definitions"), format!("{DEFINITIONS}, unseen {UNSEEN}{rule}\n"));
     match fs::read_to_string(&path) {
         Ok(found) if found == due => Ok(()),
         Err(_) if !dir.exists() => keep(&path, due.as_bytes()),
@@ -55,7 +68,8 @@ fn claim(dir: &Path) -> Outcome<()> {
 
 fn main() -> Outcome<()> {
     let mut words = Vec::new();
-    let mut sizes = Sizes { rounds: 2000, pool: 100_000, seeds: frozen::SEEDS, campaigns: 25, seed: 0 };
+    let mut sizes =
+        Sizes { rounds: 2000, pool: 100_000, seeds: frozen::SEEDS, campaigns: 25, seed: 0, rule: Rule::PowerQbc };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let size = match argument.as_str() {
@@ -64,6 +78,14 @@ fn main() -> Outcome<()> {
             "--seeds" => &mut sizes.seeds,
             "--seed" => &mut sizes.seed,
             "--campaigns" => &mut sizes.campaigns,
+            "--rule" => {
+                sizes.rule = match arguments.next().as_deref() {
+                    Some("power-qbc") => Rule::PowerQbc,
+                    Some("default") => Rule::Default,
+                    _ => return Err(USAGE.into()),
+                };
+                continue;
+            }
             _ => {
                 words.push(argument);
                 continue;
@@ -73,7 +95,7 @@ fn main() -> Outcome<()> {
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let ["looks" | "frozen" | "campaigns", _, dir] = words[..] {
-        claim(Path::new(dir))?;
+        claim(Path::new(dir), sizes.rule)?;
     }
     match words[..] {
         ["looks", problem, dir] => frozen::look(problem, Path::new(dir), &sizes),

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{
-    Cell, CellFinding, CurveMetric, CurvePair, CurveSpan, LabelsToReach, MetricFinding, Outcome, SeedOutcome,
-    SignSplit, all_pairs_quartiles, labels_needed, labels_to_reach, median, paired_ratios, pooled_spread, sign_split,
+    Cell, CellFinding, CurveMetric, CurvePair, CurveSpan, MetricFinding, Outcome, SeedOutcome, all_pairs_quartiles,
+    labels_needed, labels_to_reach, median, paired_ratios, pooled_spread, sign_split,
 };
 
 use super::curves::{curves, final_errors};
 use super::runs::{BySeed, area, diversity, time, values_of};
-use super::{CellDetail, Curves, FinalErrors, Learning, Problem, Time};
+use super::{CellDetail, Curves, Learning, Problem};
 use crate::data::{BASELINE, RunSummary};
 
 /// Random's values of a problem, by seed.
@@ -33,56 +33,8 @@ impl Baseline {
 /// Level of the intervals of metrics beside nAUC, each of its cell by itself.
 const BESIDE_LEVEL: f64 = 0.95;
 
-/// A cell before its tests are known.
-pub(super) struct Unjudged {
-    spread: Option<f64>,
-    n_div: Option<Cell>,
-    labels: Option<Vec<LabelsToReach>>,
-    beside: Vec<MetricFinding>,
-    all_pairs: Option<[f64; 3]>,
-    split: Option<SignSplit>,
-    learning: Learning,
-    correlation: Option<f64>,
-    curves: Curves,
-    final_errors: Option<FinalErrors>,
-    time: Option<Time>,
-    notes: Vec<String>,
-}
-
-impl Unjudged {
-    pub(super) fn judged(self, n_auc: CellFinding) -> CellDetail {
-        let Self {
-            spread,
-            n_div,
-            labels,
-            beside,
-            all_pairs,
-            split,
-            learning,
-            correlation,
-            curves,
-            final_errors,
-            time,
-            notes,
-        } = self;
-        CellDetail {
-            n_auc,
-            spread,
-            p_holm: None,
-            n_div,
-            labels,
-            beside,
-            all_pairs,
-            split,
-            learning,
-            correlation,
-            curves,
-            final_errors,
-            time,
-            notes,
-        }
-    }
-}
+/// A cell before its tests are known: what makes it of them.
+pub(super) type Unjudged = Box<dyn FnOnce(CellFinding) -> CellDetail>;
 
 pub(super) fn cell_without_tests(
     problem: &Problem,
@@ -111,20 +63,27 @@ pub(super) fn cell_without_tests(
         correlations.extend(run.entries.iter().filter_map(|e| e.correlation));
         notes.extend(run.entries.iter().flat_map(|e| e.notes.iter().cloned()));
     }
-    Unjudged {
-        spread: spread(n_auc),
+    let (spread, split) = (spread(n_auc), sign_split(&beside));
+    let all_pairs = target.filter(|_| complete).and_then(|target| all_pairs(&curves, &problem.random, target));
+    let learning = Learning::of(by_seed.values().copied(), problem.variance);
+    let (correlation, final_errors) = (median(&correlations).ok(), final_errors(&curves, by_seed));
+    let (time, notes) = (time(by_seed), notes.into_iter().collect());
+    Box::new(move |n_auc| CellDetail {
+        n_auc,
+        spread,
+        p_holm: None,
         n_div,
         labels,
-        all_pairs: target.filter(|_| complete).and_then(|target| all_pairs(&curves, &problem.random, target)),
-        split: sign_split(&beside),
         beside,
-        learning: Learning::of(by_seed.values().copied(), problem.variance),
-        correlation: median(&correlations).ok(),
-        final_errors: final_errors(&curves, by_seed),
+        all_pairs,
+        split,
+        learning,
+        correlation,
         curves,
-        time: time(by_seed),
-        notes: notes.into_iter().collect(),
-    }
+        final_errors,
+        time,
+        notes,
+    })
 }
 
 /// Standard deviation over seeds of the ln ratios of a complete cell.

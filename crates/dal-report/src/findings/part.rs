@@ -135,7 +135,7 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         .zip(found.robustness)
         .map(|(((id, _), (rows, of_cells)), robustness)| {
             let with_tests = |(row, of_row): (Vec<Option<Unjudged>>, Vec<Option<dal_eval::CellFinding>>)| {
-                row.into_iter().zip(of_row).map(|(cell, found)| Some(cell?.judged(found?))).collect()
+                row.into_iter().zip(of_row).map(|(cell, found)| Some(cell?(found?))).collect()
             };
             let cells: Vec<Vec<Option<CellDetail>>> = rows.into_iter().zip(of_cells).map(with_tests).collect();
             Method { style: styles[id], transfer: transfer(&cells, &ranked), id: id.clone(), cells, robustness }
