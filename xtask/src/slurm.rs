@@ -283,7 +283,7 @@ impl Cluster {
         equal(&self.folder.join("short"), &odd.join("st ore"))
     }
 
-    /// Epochs with which a trial takes 18 s by the cost model: more than half of the shortest task, so that two share
+    /// Epochs with which a trial takes 20 s by the cost model: more than half of the shortest task, so that two share
     /// one.
     fn epochs(&self, dal: &Path) -> Result<u64> {
         const TRIED: u64 = 10_000;
@@ -297,12 +297,13 @@ impl Cluster {
                 names.iter().zip(row).find(|(name, _)| **name == "bound_s").and_then(|(_, s)| s.parse::<f64>().ok());
             bound.filter(|sum| *sum > 0.0).with_context(|| format!("no bound in {table}"))
         };
-        // A moment in which the machine does something else too makes trials seem long: the least of three counts.
+        // A moment in which the machine does something else too makes trials seem long: the least of three counts. A
+        // plan may also reckon with slower instructions than the nodes turn out to have.
         let mut least = f64::INFINITY;
         for _ in 0..3 {
             least = least.min(bound()?);
         }
-        Ok((18.0 * TRIALS as f64 / least * TRIED as f64) as u64 + 1)
+        Ok((20.0 * TRIALS as f64 / least * TRIED as f64) as u64 + 1)
     }
 
     /// A power cut: the node's daemon, its steps and all below, parents first, because a parent would print on.
