@@ -85,7 +85,7 @@ fn frozen(rows: &Rows) -> String {
     }
     let mut text = String::from(
         "## Frozen models\n\nUp to three models each of 80, 280 and 880 uniform labels (five members of 2 × 32), rounds redrawn by \
-         `power-qbc` from 4 096 fresh candidates: the share of rounds whose upper limit (nominal 95 %) and whose 90 % \
+         the networks' variance, or its power that the default rule has (see `definitions`), from 4 096 fresh candidates: the share of rounds whose upper limit (nominal 95 %) and whose 90 % \
          interval hold, that of five rounds together, the ratio of the median width to that of as many uniform labels, and \
          the models whose mean estimate is within two standard errors of the truth, and of the mean over the pool that candidates \
          are taken from. A round without an interval is one that does not hold. Bars: upper limit 90 %; interval 82 % at \
