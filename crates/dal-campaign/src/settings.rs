@@ -377,9 +377,10 @@ attempts = {attempts}
         if !self.strategy_settings.is_empty() {
             text += "\n# Settings of the strategy.\n[strategy_settings]\n";
             for (key, value) in self.strategy_settings.iter() {
-                let text_of = |value| quoted(&dal_core::settings::text(value).unwrap_or_default());
-                let plain = value.is_number() || value.is_boolean();
-                let value = if plain { value.to_string() } else { text_of(value) };
+                let value = match value.is_number() || value.is_boolean() {
+                    true => value.to_string(),
+                    false => quoted(&dal_core::settings::text(value).unwrap_or_default()),
+                };
                 text += &format!("{key} = {value}\n");
             }
         }
