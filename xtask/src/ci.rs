@@ -77,7 +77,10 @@ const FULL_STAGES: &[Stage] = &[
 
 const TCH_STAGES: &[Stage] = &[
     ("libtorch", || libtorch::run_task(&[])),
-    ("tch lints", || run(cargo(&["clippy", "--all-targets"]).args(WITH_TCH).args(["--", "-D", "warnings"]))),
+    ("tch lints", || {
+        let lints = ["clippy", "--all-targets"];
+        run(cargo(&lints).args(WITH_TCH).args(without_tch()).args(["--", "-D", "warnings"]))
+    }),
     ("tch docs", tch_docs),
     ("tch tests", tch_tests),
     ("tch sweep", tch_sweep),
@@ -86,12 +89,15 @@ const TCH_STAGES: &[Stage] = &[
 /// All crates are selected, so that nothing is compiled again but what the feature changes.
 const WITH_TCH: &[&str] = &["--locked", "--quiet", "--workspace", "--features", "dal-nn/tch,dal-bench/tch,dal-cli/tch"];
 
-/// Docs of what has the feature; the others' are those of a default build. Leaving crates out, unlike naming some,
-/// keeps the features of all dependencies.
-fn tch_docs() -> Result<()> {
+/// Leaves out the crates that do not have the feature: what is said of them is that of a default build. Leaving crates
+/// out, unlike naming some, keeps the features of all dependencies.
+fn without_tch() -> impl Iterator<Item = String> {
     let without = ["acq", "campaign", "core", "eval", "files", "geom", "oracles", "report", "store", "tune", "work"];
-    let without = without.map(|name| format!("--exclude=dal-{name}"));
-    run(cargo(&["doc", "--no-deps"]).args(WITH_TCH).args(without).env("RUSTDOCFLAGS", "-D warnings"))
+    without.into_iter().map(|name| format!("--exclude=dal-{name}"))
+}
+
+fn tch_docs() -> Result<()> {
+    run(cargo(&["doc", "--no-deps"]).args(WITH_TCH).args(without_tch()).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Deletes the programs of tests that have passed: together they take as much as libtorch, which comes next, and a

@@ -1,9 +1,11 @@
 //! Measures how often the intervals of estimated errors hold: the parts of `cargo xtask coverage`.
 //!
-//! `cargo run --release -p dal-campaign --example coverage -- PART PROBLEM DIR`, where PART is `frozen` (`--rounds 2000
-//! --pool 100000 --seeds 3 --seed 0`), `campaigns` (`--campaigns 25`) or `looks` (the models of `frozen`, trained and
-//! labelled alone), and `coverage -- report DIR`. `--rule default` measures the rule by which campaigns choose where no
-//! other is named, in place of `power-qbc`: its campaigns, and frozen models with its power.
+//! `cargo run --release -p dal-campaign --example coverage -- PART PROBLEM DIR`, where PART is `frozen` (`--rounds
+//! 2000 --pool 100000 --seeds 3 --seed 0`), `campaigns` (`--campaigns 25`) or `looks` (the models of `frozen`, trained
+//! and labelled alone), and `coverage -- report DIR`. `zcat docs/results/coverage-rounds.csv.gz | coverage -- widths`
+//! compares intervals by score and of uniform labels where both hold equally often. `--rule default` measures the rule
+//! by which campaigns choose where no other is named, in place of `power-qbc`: its campaigns, and frozen models with
+//! its power.
 //!
 //! Each part of a problem is a file of its own, written whole when it is done, so that a second call goes on with what
 //! is missing.
@@ -11,6 +13,7 @@
 mod campaigns;
 mod frozen;
 mod report;
+mod widths;
 
 use std::error::Error;
 use std::fs;
@@ -45,7 +48,8 @@ enum Rule {
 }
 
 const USAGE: &str = "usage: coverage looks|frozen|campaigns PROBLEM DIR [--rounds N] [--pool N] [--seeds N] \
-                     [--campaigns N] [--seed N] [--rule power-qbc|default], or coverage report DIR";
+                     [--campaigns N] [--seed N] [--rule power-qbc|default], coverage report DIR, \
+                     or coverage widths < ROUNDS.csv";
 
 /// What the tables in a folder are of: they are not mixed with those of other definitions or another rule.
 const DEFINITIONS: usize = 2;
@@ -102,6 +106,7 @@ fn main() -> Outcome<()> {
         ["frozen", problem, dir] => frozen::measure(problem, Path::new(dir), &sizes),
         ["campaigns", problem, dir] => campaigns::measure(problem, Path::new(dir), &sizes),
         ["report", dir] => report::write(Path::new(dir)),
+        ["widths"] => widths::write(std::io::stdin().lock()),
         _ => Err(USAGE.into()),
     }
 }
