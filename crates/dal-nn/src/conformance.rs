@@ -1,6 +1,8 @@
 //! One suite for every engine, against the plain loops: predictions, gradients, one epoch's update and running
 //! statistics, at several stages of a training, over random shapes. The fast engine takes part with every instruction
-//! set the machine has, the one on libtorch (feature `tch`) alone and beside other members of a batch.
+//! set the machine has (those of one name must give the same bits), the one on libtorch (feature `tch`) alone and beside other members of a batch.
+
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -20,8 +22,8 @@ use dal_core::model::{
 
 /// Every engine by name.
 fn engines() -> Vec<(String, Box<dyn MemberTrainer<f32>>)> {
-    let paths = FastTrainer::paths().into_iter();
-    let fast = paths.map(|path| (path.to_owned(), Box::new(FastTrainer::with_path(path).unwrap()) as Box<_>));
+    let paths = FastTrainer::every().into_iter();
+    let fast = paths.map(|trainer| (trainer.path().to_owned(), Box::new(trainer) as Box<_>));
     #[cfg(feature = "tch")]
     let fast = fast.chain(crate::tch::conformance_engines());
     fast.collect()
@@ -161,6 +163,7 @@ fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
     let mut plain_after = state.clone();
     plain.train(&job32, &mut plain_after, epoch.clone(), &mut TrainLog::default()).unwrap();
 
+    let mut seen: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for (path, trainer) in engines() {
         let mut fast = vec![f32::NAN; n];
         let loss = trainer.gradient(&job32, state, case.epoch, &mut fast);
@@ -173,6 +176,12 @@ fn compare_once(case: &Case, state: &MemberState<f32>) -> Result<(), String> {
         }
         let mut after = state.clone();
         trainer.train(&job32, &mut after, epoch.clone(), &mut TrainLog::default()).unwrap();
+        let numbers = [&fast, &after.params, &after.second_moment, &after.running_mean, &after.running_var];
+        let mut bits: Vec<u32> = numbers.into_iter().flatten().map(|value| value.to_bits()).collect();
+        bits.extend([loss.to_bits() as u32, (loss.to_bits() >> 32) as u32]);
+        if let Some(other) = seen.insert(path.clone(), bits.clone()) {
+            assert!(other == bits, "{path}: kernels of one name compute different bits");
+        }
         let free = sensible(&exact);
         let pick = |values: &[f32]| free.iter().map(|&i| values[i]).collect::<Vec<_>>();
         let pick64 = |values: &[f64]| free.iter().map(|&i| values[i]).collect::<Vec<_>>();

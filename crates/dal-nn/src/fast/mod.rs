@@ -42,10 +42,18 @@ impl Default for FastTrainer {
 impl FastTrainer {
     /// The paths that the running processor has, the fastest first: of `avx512`, `avx2`, `neon`, `portable`.
     pub fn paths() -> Vec<&'static str> {
-        kernels::available().iter().map(|kernels| kernels.name()).collect()
+        let mut names: Vec<&'static str> = kernels::available().iter().map(|kernels| kernels.name()).collect();
+        names.dedup();
+        names
     }
 
-    /// The trainer of path `name`, if the running processor has it.
+    /// One trainer for each set of kernels that the running processor has, also where two compute the same bits.
+    #[cfg(test)]
+    pub(crate) fn every() -> Vec<Self> {
+        kernels::available().into_iter().map(|kernels| Self { kernels }).collect()
+    }
+
+    /// The trainer of path `name`, if the running processor has it: of kernels that compute the same bits the fastest.
     pub fn with_path(name: &str) -> Option<Self> {
         kernels::available().into_iter().find(|kernels| kernels.name() == name).map(|kernels| Self { kernels })
     }

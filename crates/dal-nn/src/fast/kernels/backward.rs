@@ -30,7 +30,7 @@ pub(crate) struct Backward<'a> {
     pub(crate) delta_below: Out<'a>,
     /// Whether `delta_below` goes on through the source's dropout and ReLU.
     pub(crate) through: bool,
-    /// `[2, n_in, LANES]`: per lane Σ delta_below, then Σ delta_below · z of the source; absent where it does not go
+    /// `[2, n_in, SUM_LANES]`: per lane Σ delta_below, then Σ delta_below · z of the source; absent where it does not go
     /// through a ReLU.
     pub(crate) sums: Out<'a>,
     /// See [`scratch`].
@@ -76,7 +76,7 @@ pub(super) fn scratch<S: Simd>(n_in: usize, n_out: usize) -> usize {
 pub(super) unsafe fn backward<S: Simd>(b: &Backward<'_>) {
     unsafe {
         if !b.delta_below.is_absent() {
-            clear(b.sums, 2 * b.n_in * S::LANES);
+            clear(b.sums, 2 * b.n_in * S::SUM_LANES);
         }
         if is_narrow(b.n_in, b.n_out) {
             backward_narrow::<S>(b);
@@ -222,23 +222,23 @@ unsafe fn descend_rows<S: Simd, const R: usize, const C: usize>(
                     }
                 }
             }
-            let sum = b.sums.add(i * S::LANES);
-            let product = b.sums.add((b.n_in + i) * S::LANES);
+            let sum = b.sums.add(i * S::SUM_LANES);
+            let product = b.sums.add((b.n_in + i) * S::SUM_LANES);
             for r in 0..R {
                 let gain = S::splat(*b.source.gain.add(i + r));
                 let shift = S::splat(*b.source.shift.add(i + r));
-                let mut s = S::load(sum.add(r * S::LANES));
-                let mut q = S::load(product.add(r * S::LANES));
+                let mut s = S::load_sum(sum.add(r * S::SUM_LANES));
+                let mut q = S::load_sum(product.add(r * S::SUM_LANES));
                 for c in 0..C {
                     let at = r * row + c * S::LANES;
                     let z = S::load(z.add(at));
                     let d = S::where_positive(S::fma(z, gain, shift), acc[r][c]);
                     S::store(below.add(at), d);
-                    s = S::add(s, d);
-                    q = S::fma(d, z, q);
+                    s = S::gather(s, d);
+                    q = S::gather_product(q, d, z);
                 }
-                S::store(sum.add(r * S::LANES), s);
-                S::store(product.add(r * S::LANES), q);
+                S::store_sum(sum.add(r * S::SUM_LANES), s);
+                S::store_sum(product.add(r * S::SUM_LANES), q);
             }
         } else {
             for r in 0..R {

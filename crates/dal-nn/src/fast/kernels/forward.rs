@@ -17,7 +17,7 @@ pub(crate) struct Forward<'a> {
     pub(crate) start: In<'a>,
     /// Panels of `n_out` features.
     pub(crate) output: Out<'a>,
-    /// `[2, n_out, LANES]`: per lane Σ z, then Σ z²; absent where not wanted.
+    /// `[2, n_out, SUM_LANES]`: per lane Σ z, then Σ z²; absent where not wanted.
     pub(crate) sums: Out<'a>,
     /// See [`scratch`](super::backward::scratch).
     pub(crate) scratch: Out<'a>,
@@ -62,7 +62,7 @@ unsafe fn lift<S: Simd, const C: usize>(
 #[inline(always)]
 pub(super) unsafe fn forward<S: Simd>(f: &Forward<'_>) {
     unsafe {
-        clear(f.sums, 2 * f.n_out * S::LANES);
+        clear(f.sums, 2 * f.n_out * S::SUM_LANES);
         let depth = slice_depth(f.n_in);
         let count = n_panels::<S>(f.n_points);
         for group in (0..count).step_by(GROUPED) {
@@ -128,17 +128,17 @@ unsafe fn forward_rows<S: Simd, const R: usize, const C: usize>(
                 acc[r][C - 1] = S::mul(acc[r][C - 1], valid);
             }
         }
-        let sum = f.sums.add(o * S::LANES);
-        let square = f.sums.add((f.n_out + o) * S::LANES);
+        let sum = f.sums.add(o * S::SUM_LANES);
+        let square = f.sums.add((f.n_out + o) * S::SUM_LANES);
         for r in 0..R {
-            let mut s = S::load(sum.add(r * S::LANES));
-            let mut q = S::load(square.add(r * S::LANES));
+            let mut s = S::load_sum(sum.add(r * S::SUM_LANES));
+            let mut q = S::load_sum(square.add(r * S::SUM_LANES));
             for c in 0..C {
-                s = S::add(s, acc[r][c]);
-                q = S::fma(acc[r][c], acc[r][c], q);
+                s = S::gather(s, acc[r][c]);
+                q = S::gather_product(q, acc[r][c], acc[r][c]);
             }
-            S::store(sum.add(r * S::LANES), s);
-            S::store(square.add(r * S::LANES), q);
+            S::store_sum(sum.add(r * S::SUM_LANES), s);
+            S::store_sum(square.add(r * S::SUM_LANES), q);
         }
     }
 }

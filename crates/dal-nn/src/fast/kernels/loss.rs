@@ -24,7 +24,7 @@ pub(super) unsafe fn loss<S: Simd>(l: &Loss<'_>) -> f64 {
         let panels = n_panels::<S>(l.n_points);
         let mut total = 0.0;
         for o in 0..l.n {
-            let mut square = S::zero();
+            let mut square = S::zero_sum();
             for index in 0..panels {
                 let p = panel::<S>(l.n_points, index);
                 for v in 0..p.vectors {
@@ -34,7 +34,7 @@ pub(super) unsafe fn loss<S: Simd>(l: &Loss<'_>) -> f64 {
                         error = S::mul(error, first_ones::<S>(p.last_lanes));
                     }
                     S::store(l.delta.add(at), S::mul(error, scale));
-                    square = S::fma(error, error, square);
+                    square = S::gather_product(square, error, error);
                 }
             }
             total += f64::from(S::sum(square));

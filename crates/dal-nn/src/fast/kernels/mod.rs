@@ -38,6 +38,7 @@ pub(crate) const BLOCKING: &str = "panels-1";
 pub(crate) struct Kernels {
     name: &'static str,
     lanes: usize,
+    sum_lanes: usize,
     forward: unsafe fn(&Forward<'_>),
     normalise: unsafe fn(&Normalise<'_>),
     loss: unsafe fn(&Loss<'_>) -> f64,
@@ -105,6 +106,7 @@ macro_rules! table {
             pub(super) static TABLE: Kernels = Kernels {
                 name: <$simd>::NAME,
                 lanes: <$simd>::LANES,
+                sum_lanes: <$simd>::SUM_LANES,
                 forward,
                 normalise,
                 loss,
@@ -126,19 +128,21 @@ macro_rules! table {
 #[cfg(target_arch = "x86_64")]
 table!(AVX512, avx512, simd::x86::Avx512, "avx512f,avx512dq,avx2,fma");
 #[cfg(target_arch = "x86_64")]
+table!(AVX2_WIDE, avx2_wide, simd::x86::Avx2Wide, "avx512f,avx512dq,avx2,fma");
+#[cfg(target_arch = "x86_64")]
 table!(AVX2, avx2, simd::x86::Avx2, "avx2,fma");
 #[cfg(target_arch = "aarch64")]
 table!(NEON, neon, simd::arm::Neon, "neon");
 table!(PORTABLE, portable, simd::Portable);
 
-/// The tables this processor can run, the fastest first.
+/// The tables this processor can run, the fastest first. Tables of one name compute the same bits.
 pub(crate) fn available() -> Vec<&'static Kernels> {
     let mut tables = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-            tables.push(&AVX512);
+            tables.extend([&AVX512, &AVX2_WIDE]);
         }
         if avx2 {
             tables.push(&AVX2);
@@ -179,7 +183,7 @@ impl Kernels {
 
     /// Length of the lane sums of a layer of `n` features, with what reading whole vectors of them may touch.
     pub(crate) fn sums(&self, n: usize) -> usize {
-        (2 * n + self.lanes) * self.lanes
+        (2 * n + self.lanes) * self.sum_lanes
     }
 
     /// Where feature `feature` of point `point` lies in panels of `n` features.
@@ -242,7 +246,7 @@ impl Kernels {
 
     /// Adds up the first `n` lane sums.
     pub(crate) fn reduce(&self, sums: In<'_>, n: usize, to: Out<'_>) {
-        sums.require((n + self.lanes) * self.lanes, "sums", false);
+        sums.require((n + self.lanes) * self.sum_lanes, "sums", false);
         to.require(n, "result", false);
         // SAFETY: as above.
         unsafe { (self.reduce)(sums, n, to) }

@@ -9,7 +9,7 @@ use super::simd::Simd;
 pub(crate) struct Normalise<'a> {
     pub(crate) n_points: usize,
     pub(crate) n: usize,
-    /// As left by [`Forward`](super::Forward); `LANES²` more may be read behind them.
+    /// As left by [`Forward`](super::Forward); `LANES · SUM_LANES` more may be read behind them.
     pub(crate) sums: In<'a>,
     /// The layer's panels; features whose mean is large against their spread are centred again in place.
     pub(crate) z: Out<'a>,
@@ -31,8 +31,8 @@ pub(super) unsafe fn normalise<S: Simd>(b: &Normalise<'_>) {
         let scale = S::splat(1.0 / b.n_points as f32);
         for o in (0..b.n).step_by(S::LANES) {
             let lanes = S::LANES.min(b.n - o);
-            let mean = S::mul(S::sums(b.sums.add(o * S::LANES)), scale);
-            let square = S::mul(S::sums(b.sums.add((b.n + o) * S::LANES)), scale);
+            let mean = S::mul(S::sums(b.sums.add(o * S::SUM_LANES)), scale);
+            let square = S::mul(S::sums(b.sums.add((b.n + o) * S::SUM_LANES)), scale);
             let variance = S::relu(S::sub(square, S::mul(mean, mean)));
             S::store_first(b.mean.add(o), mean, lanes);
             S::store_first(b.variance.add(o), variance, lanes);
@@ -82,8 +82,8 @@ unsafe fn recentre<S: Simd>(b: &Normalise<'_>, o: usize) {
 #[inline(always)]
 unsafe fn shift_feature<S: Simd>(b: &Normalise<'_>, o: usize, by: f32) -> (f32, f32) {
     unsafe {
-        let mut sum = S::zero();
-        let mut square = S::zero();
+        let mut sum = S::zero_sum();
+        let mut square = S::zero_sum();
         for index in 0..n_panels::<S>(b.n_points) {
             let p = panel::<S>(b.n_points, index);
             for v in 0..p.vectors {
@@ -93,8 +93,8 @@ unsafe fn shift_feature<S: Simd>(b: &Normalise<'_>, o: usize, by: f32) -> (f32, 
                 if v + 1 == p.vectors {
                     z = S::mul(z, first_ones::<S>(p.last_lanes));
                 }
-                sum = S::add(sum, z);
-                square = S::fma(z, z, square);
+                sum = S::gather(sum, z);
+                square = S::gather_product(square, z, z);
             }
         }
         let n = b.n_points as f32;
@@ -107,7 +107,7 @@ unsafe fn shift_feature<S: Simd>(b: &Normalise<'_>, o: usize, by: f32) -> (f32, 
 pub(crate) struct Denormalise<'a> {
     pub(crate) n_points: usize,
     pub(crate) n: usize,
-    /// As left by [`Backward`](super::Backward); `LANES²` more may be read behind them.
+    /// As left by [`Backward`](super::Backward); `LANES · SUM_LANES` more may be read behind them.
     pub(crate) sums: In<'a>,
     pub(crate) mean: In<'a>,
     pub(crate) inverse: In<'a>,
@@ -124,8 +124,8 @@ pub(super) unsafe fn denormalise<S: Simd>(b: &Denormalise<'_>) {
         let scale = S::splat(1.0 / b.n_points as f32);
         for o in (0..b.n).step_by(S::LANES) {
             let lanes = S::LANES.min(b.n - o);
-            let d_beta = S::sums(b.sums.add(o * S::LANES));
-            let product = S::sums(b.sums.add((b.n + o) * S::LANES));
+            let d_beta = S::sums(b.sums.add(o * S::SUM_LANES));
+            let product = S::sums(b.sums.add((b.n + o) * S::SUM_LANES));
             let mean = S::load_first(b.mean.add(o), lanes);
             let inverse = S::load_first(b.inverse.add(o), lanes);
             let d_gamma = S::mul(inverse, S::sub(product, S::mul(mean, d_beta)));

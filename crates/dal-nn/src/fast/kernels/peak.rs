@@ -17,7 +17,7 @@ pub(super) unsafe fn peak<S: Simd>(rounds: usize) -> f64 {
         }
         let mut total = 0.0;
         for sum in acc.iter().flatten() {
-            total += S::sum(*sum);
+            total += S::sum(S::gather(S::zero_sum(), *sum));
         }
         std::hint::black_box(total);
         (rounds * 10 * S::LANES) as f64

@@ -4,12 +4,12 @@ use super::access::{In, Out};
 use super::panels::{n_panels, panel};
 use super::simd::Simd;
 
-/// Adds up lane sums: element i of `to` is the sum of vector i of `sums`. `LANES²` more may be read behind them.
+/// Adds up lane sums: element i of `to` is the sum of vector i of `sums`. `LANES · SUM_LANES` more may be read behind them.
 #[inline(always)]
 pub(super) unsafe fn reduce<S: Simd>(sums: In<'_>, n: usize, to: Out<'_>) {
     unsafe {
         for o in (0..n).step_by(S::LANES) {
-            S::store_first(to.add(o), S::sums(sums.add(o * S::LANES)), S::LANES.min(n - o));
+            S::store_first(to.add(o), S::sums(sums.add(o * S::SUM_LANES)), S::LANES.min(n - o));
         }
     }
 }
@@ -19,11 +19,11 @@ pub(super) unsafe fn reduce<S: Simd>(sums: In<'_>, n: usize, to: Out<'_>) {
 pub(super) unsafe fn row_sums<S: Simd>(n_points: usize, n: usize, values: In<'_>, to: Out<'_>) {
     unsafe {
         for o in 0..n {
-            let mut sum = S::zero();
+            let mut sum = S::zero_sum();
             for index in 0..n_panels::<S>(n_points) {
                 let p = panel::<S>(n_points, index);
                 for v in 0..p.vectors {
-                    sum = S::add(sum, S::load(values.add(p.first * n + (o * p.vectors + v) * S::LANES)));
+                    sum = S::gather(sum, S::load(values.add(p.first * n + (o * p.vectors + v) * S::LANES)));
                 }
             }
             *to.add(o) = S::sum(sum);

@@ -53,19 +53,23 @@ pub(super) unsafe fn correlate<S: Simd>(t: &Taps<'_>, from: In<'_>, to: In<'_>, 
         for index in 0..n_panels::<S>(t.n_points) {
             let p = panel::<S>(t.n_points, index);
             let row = p.vectors * S::LANES;
-            for tap in t.taps {
-                let mut x = from.add(p.first * t.n_from + tap.from * row);
-                let mut y = to.add(p.first * t.n_to + tap.to * row);
-                let mut sums = [S::zero(); 2];
-                for _ in 0..tap.count {
-                    for v in 0..p.vectors {
-                        let at = v * S::LANES;
-                        sums[v] = S::fma(S::load(x.add(at)), S::load(y.add(at)), sums[v]);
+            // Two vectors of lane sums at a time, whatever the panel's width: the order of sums is theirs.
+            for first in (0..row).step_by(2 * S::SUM_LANES) {
+                let vectors = (row - first).min(2 * S::SUM_LANES) / S::SUM_LANES;
+                for tap in t.taps {
+                    let mut x = from.add(p.first * t.n_from + tap.from * row + first);
+                    let mut y = to.add(p.first * t.n_to + tap.to * row + first);
+                    let mut sums = [S::zero_sum(); 2];
+                    for _ in 0..tap.count {
+                        for v in 0..vectors {
+                            let at = v * S::SUM_LANES;
+                            sums[v] = S::fma_sum(S::load_sum(x.add(at)), S::load_sum(y.add(at)), sums[v]);
+                        }
+                        x = x.wrapping_add(tap.from_step * row);
+                        y = y.wrapping_add(tap.to_step * row);
                     }
-                    x = x.wrapping_add(tap.from_step * row);
-                    y = y.wrapping_add(tap.to_step * row);
+                    *gradient.add(tap.weight) += S::sum(S::add_sum(sums[0], sums[1]));
                 }
-                *gradient.add(tap.weight) += S::sum(S::add(sums[0], sums[1]));
             }
         }
     }
