@@ -1,6 +1,7 @@
 //! One suite for every engine, against the plain loops: predictions, gradients, one epoch's update and running
 //! statistics, at several stages of a training, over random shapes. The fast engine takes part with every instruction
-//! set the machine has (those of one name must give the same bits), the one on libtorch (feature `tch`) alone and beside other members of a batch.
+//! set the machine has (those of one name must give the same bits), the one on libtorch (feature `tch`) alone and
+//! beside other members of a batch.
 
 use std::collections::BTreeMap;
 

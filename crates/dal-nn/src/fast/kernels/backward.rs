@@ -30,8 +30,8 @@ pub(crate) struct Backward<'a> {
     pub(crate) delta_below: Out<'a>,
     /// Whether `delta_below` goes on through the source's dropout and ReLU.
     pub(crate) through: bool,
-    /// `[2, n_in, SUM_LANES]`: per lane Σ delta_below, then Σ delta_below · z of the source; absent where it does not go
-    /// through a ReLU.
+    /// `[2, n_in, SUM_LANES]`: per lane Σ delta_below, then Σ delta_below · z of the source; absent where it does
+    /// not go through a ReLU.
     pub(crate) sums: Out<'a>,
     /// See [`scratch`].
     pub(crate) scratch: Out<'a>,

@@ -4,7 +4,8 @@ use super::access::{In, Out};
 use super::panels::{n_panels, panel};
 use super::simd::Simd;
 
-/// Adds up lane sums: element i of `to` is the sum of vector i of `sums`. `LANES · SUM_LANES` more may be read behind them.
+/// Adds up lane sums: element i of `to` is the sum of vector i of `sums`. `LANES · SUM_LANES` more may be read behind
+/// them.
 #[inline(always)]
 pub(super) unsafe fn reduce<S: Simd>(sums: In<'_>, n: usize, to: Out<'_>) {
     unsafe {
