@@ -1,15 +1,15 @@
 //! Space-filling designs in physical values, with constraints: the points of `dal design`, and of a campaign's
 //! beginning.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use dal_acq::designs::{latin_hypercube, maximin_latin_hypercube, sobol};
-use dal_core::{SeedPath, point_key};
+use dal_core::SeedPath;
 use ndarray::{Array2, ArrayView1, Axis};
 
 use crate::constraints::Constraint;
 use crate::error::CampaignError;
-use crate::subject::Subject;
+use crate::subject::{SAME, Subject, is_same};
 use crate::words::Cell;
 
 /// The most points of a Latin hypercube that are spread out; the cost grows with their square.
@@ -117,7 +117,7 @@ pub fn design(
 pub(crate) struct Filter<'a> {
     subject: &'a Subject,
     constraints: &'a [Constraint],
-    seen: HashSet<Box<[u64]>>,
+    seen: Known,
     /// Points that were looked at.
     pub(crate) drawn: usize,
     /// Those of them that meet the constraints, known or not.
@@ -129,12 +129,12 @@ pub(crate) type Place = (Vec<Cell>, Vec<f64>);
 
 impl<'a> Filter<'a> {
     pub(crate) fn new(subject: &'a Subject, constraints: &'a [Constraint]) -> Self {
-        Self { subject, constraints, seen: HashSet::new(), drawn: 0, admitted: 0 }
+        Self { subject, constraints, seen: Known::default(), drawn: 0, admitted: 0 }
     }
 
     /// A point that is not wanted again.
     pub(crate) fn know(&mut self, unit: &[f64]) {
-        self.seen.insert(point_key(unit));
+        self.seen.insert(unit);
     }
 
     /// The point at a quantile of each input: its values, and its place on the unit box.
@@ -153,7 +153,7 @@ impl<'a> Filter<'a> {
             return Ok(None);
         }
         self.admitted += 1;
-        Ok(self.seen.insert(point_key(&unit)).then_some((cells, unit)))
+        Ok(self.seen.insert(&unit).then_some((cells, unit)))
     }
 
     /// An error where the constraints leave next to nothing.
@@ -173,8 +173,60 @@ impl<'a> Filter<'a> {
     }
 }
 
+/// Points of the unit box that are found again where they are the same but for rounding: a value on a logarithmic scale
+/// does not lead back to quite the place that it came from.
+#[derive(Default)]
+struct Known {
+    /// By a weighted sum of the coordinates, of which the same points have nearly the same.
+    by_sum: HashMap<i64, Vec<Box<[f64]>>>,
+}
+
+impl Known {
+    /// Whether the point is new.
+    fn insert(&mut self, unit: &[f64]) -> bool {
+        // The sums of two same points are no further apart than the width of a bin.
+        let width = SAME * unit.len().max(1000) as f64;
+        let golden = 0.618_033_988_749_894_9;
+        let weight = |k: usize| 0.5 + 0.5 * (k as f64 * golden).fract();
+        let sum: f64 = unit.iter().enumerate().map(|(k, v)| weight(k) * v).sum();
+        let bin = (sum / width).floor() as i64;
+        let near = |at: i64| self.by_sum.get(&at).is_some_and(|found| found.iter().any(|known| is_same(known, unit)));
+        let is_new = !(bin - 1..=bin + 1).any(near);
+        if is_new {
+            self.by_sum.entry(bin).or_default().push(unit.into());
+        }
+        is_new
+    }
+}
+
 fn uniform(n: usize, inputs: usize, seeds: &SeedPath) -> Array2<f64> {
     use rand::RngExt;
     let mut rng = seeds.rng();
     Array2::from_shape_simple_fn((n, inputs), || rng.random::<f64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Against a look at every point: a grid whose points are moved by less, or by more, than what is the same.
+        #[test]
+        fn known_points_are_those_that_are_the_same(
+            points in prop::collection::vec((prop::collection::vec(-3i8..=3, 3), -2i8..=2), 1..60),
+        ) {
+            let (mut known, mut all) = (Known::default(), Vec::<Vec<f64>>::new());
+            for (coordinates, moved) in points {
+                let shift = f64::from(moved) * 0.4 * SAME;
+                let unit: Vec<f64> = coordinates.iter().map(|&c| f64::from(c) / 3.0 + shift).collect();
+                let is_new = !all.iter().any(|other| is_same(other, &unit));
+                prop_assert_eq!(known.insert(&unit), is_new);
+                if is_new {
+                    all.push(unit);
+                }
+            }
+        }
+    }
 }

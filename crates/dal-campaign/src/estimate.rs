@@ -10,14 +10,15 @@
 //! with losses so rare that no draw met them (`dal_eval::UNSEEN`).
 
 use dal_core::{Dimension, OutputTransform};
-use dal_eval::{LossTerms, answered_loss, lure_weights, share_interval};
+use dal_eval::{FEWEST_DRAWS, LossTerms, answered_loss, lure_weights, share_interval};
 
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::state::{Point, Status};
 use crate::words::{Cell, Drawn, INITIAL, Round};
 
-/// Rounds that the shown figure pools: "the mean error of the last five models".
+/// Rounds that the shown figure pools: "the mean error of the last five models"; more where these are so small that
+/// they have no interval together.
 pub const POOLED_ROUNDS: usize = 5;
 
 /// Share of a round that may be without an answer, or withdrawn, before its estimate is called incomplete.
@@ -576,10 +577,19 @@ pub(crate) fn half_width(transform: OutputTransform, mean: f64, sd: f64) -> f64 
     if half.is_finite() { half } else { 0.0 }
 }
 
-/// The last [`POOLED_ROUNDS`] of these rounds that are complete and have such losses, newest first.
+/// The last [`POOLED_ROUNDS`] of these rounds that are complete and have such losses, newest first; of small rounds as
+/// many as an interval takes.
 pub(crate) fn last_complete<'a, 'b>(rounds: &[&'a Judged<'b>], column: Column) -> Vec<&'a Judged<'b>> {
     let complete = rounds.iter().rev().filter(|judged| !judged.is_incomplete());
-    complete.filter(|judged| judged.losses.mean(column).is_some()).take(POOLED_ROUNDS).copied().collect()
+    let (mut last, mut draws) = (Vec::new(), 0);
+    for judged in complete.filter(|judged| judged.losses.mean(column).is_some()) {
+        if last.len() >= POOLED_ROUNDS && draws >= FEWEST_DRAWS {
+            break;
+        }
+        draws += judged.losses.answered(column).1.len();
+        last.push(*judged);
+    }
+    last
 }
 
 /// The terms of the mean over these rounds' models.

@@ -1,16 +1,18 @@
 //! When to stop: an error that is shown to lie below a target, looked at after whole rounds, and a rule of thumb.
 //!
-//! Look k, from the third whole round on, asks whether the one-sided upper limit at α_k = 0.05 / (k (k + 1)) lies below
-//! the target. These add up to 0.05 over all looks, so that a campaign whose error stays above its target ends on it
-//! with 5 % at most, however often it is looked at. Rounds of which more than 5 % is withdrawn or unanswered do not
-//! count.
+//! Look k, from the third whole round and the tenth answer on, asks whether the one-sided upper limit at α_k = 0.05 /
+//! (k (k + 1)) lies below the target. These add up to 0.05 over all looks, so that a campaign whose error stays above
+//! its target ends on it with 5 % at most, however often it is looked at. Rounds of which more than 5 % is withdrawn or
+//! unanswered do not count.
+
+use dal_eval::FEWEST_DRAWS;
 
 use crate::error::CampaignError;
 use crate::estimate::{Column, Judged, draw_weights, in_deviations, last_complete, mean_answer, pooled};
 use crate::folder::Folder;
 use crate::model::Model;
 use crate::settings::Target;
-use crate::words::Round;
+use crate::words::{Drawn, Round};
 
 /// The probability of ending above the target, over all looks.
 pub const ALPHA: f64 = 0.05;
@@ -56,7 +58,7 @@ pub struct Limit {
 pub struct Look {
     /// Whole rounds so far.
     pub rounds: usize,
-    /// The number of the look, 0 before the third whole round.
+    /// The number of the look, 0 before the third whole round and before there are ten answers that judge.
     pub k: usize,
     /// What judges.
     pub judge: Judge,
@@ -91,7 +93,10 @@ impl Look {
             Judge::HeldOut { answered } => format!("by {answered} points that were not learned"),
         };
         let look = match self.k {
-            0 => format!("no look before {FIRST_LOOK} whole rounds, of which there are {}", self.rounds),
+            0 if self.rounds < FIRST_LOOK => {
+                format!("no look before {FIRST_LOOK} whole rounds, of which there are {}", self.rounds)
+            }
+            0 => format!("no look before whole rounds have {FEWEST_DRAWS} answers that judge"),
             k => format!("look {k} at α = {:.2e}, {judge}", alpha(k)),
         };
         format!("{look}: {}", limits.join("; "))
@@ -144,7 +149,8 @@ impl Folder {
     }
 
     /// How far the campaign is from a target. Where points are held out they judge the model that is given, those of
-    /// whole rounds; otherwise the draws of the last five whole rounds judge the models that drew them.
+    /// whole rounds; otherwise the draws of the last five whole rounds, or of more where these have fewer than ten
+    /// answers, judge the models that drew them.
     ///
     /// # Errors
     /// A model that cannot predict.
@@ -164,11 +170,18 @@ impl Folder {
             Some(model) => self.held_out_in_whole_rounds(model)?,
             None => None,
         };
-        let rounds = match by_held_out {
-            true => self.state().rounds().iter().filter(|round| self.is_whole(round)).count(),
-            false => whole.iter().filter(|judged| !judged.is_incomplete()).count(),
+        // Of each whole round the answers that judge.
+        let answers: Vec<usize> = match by_held_out {
+            true => {
+                let rounds = self.state().rounds().iter().filter(|round| self.is_whole(round));
+                rounds.map(|round| self.n_answered(&round.held_out)).collect()
+            }
+            false => {
+                let complete = whole.iter().filter(|judged| !judged.is_incomplete());
+                complete.map(|judged| self.n_answered(&judged.round.points)).collect()
+            }
         };
-        let k = (rounds + 1).saturating_sub(FIRST_LOOK);
+        let (rounds, k) = (answers.len(), looks(&answers));
         let last = |column| last_complete(&whole, column);
         let judge = match by_held_out {
             true => Judge::HeldOut { answered: held_out.as_ref().map_or(0, |found| found.answered) },
@@ -188,6 +201,12 @@ impl Folder {
         });
         let limits = limits.collect();
         Ok(Look { rounds, k, judge, limits })
+    }
+
+    /// How many of these points have an answer that a model can be held against.
+    fn n_answered(&self, drawn: &[Drawn]) -> usize {
+        let points = drawn.iter().filter_map(|drawn| self.state().point(drawn.id));
+        points.filter(|point| mean_answer(&self.usable(point)).is_some()).count()
     }
 
     /// Whether a round after the design, with points that judge, has its answers.
@@ -235,6 +254,17 @@ impl Folder {
     }
 }
 
+/// How many looks there were, given the answers of each whole round: one after each from the third on, once there are
+/// as many as a limit takes. How the answers came out has no part in it.
+fn looks(answers: &[usize]) -> usize {
+    let mut sum = 0;
+    let sums = answers.iter().map(|n| {
+        sum += n;
+        sum
+    });
+    sums.enumerate().filter(|(before, sum)| before + 1 >= FIRST_LOOK && *sum >= FEWEST_DRAWS).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +274,16 @@ mod tests {
         let spent: f64 = (1..100_000).map(alpha).sum();
         assert!(spent < ALPHA && spent > 0.0499, "{spent}");
         assert_eq!(alpha(1), 0.025);
+    }
+
+    #[test]
+    fn looks_begin_with_the_third_round_and_the_tenth_answer() {
+        assert_eq!([0, 1, 3].map(|n| looks(&[20, 20, 20][..n])), [0, 0, 1]);
+        assert_eq!(looks(&[20; 7]), 5);
+        assert_eq!([9, 10, 12].map(|n| looks(&vec![1; n])), [0, 1, 3]);
+        assert_eq!(looks(&[0, 2, 2, 2, 2, 2, 0, 2]), 3);
+        let look = Look { rounds: 4, k: 0, judge: Judge::Draws { rounds: 4 }, limits: Vec::new() };
+        assert!(look.in_words().contains("no look before whole rounds have 10 answers that judge"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::words::{Begun, Cell};
 
 /// How far two points may lie apart on the unit box, in every column, and still be the same: programs and spreadsheets
 /// round what they copy.
-const SAME: f64 = 1e-9;
+pub(crate) const SAME: f64 = 1e-9;
 
 /// A problem with the file it came from.
 #[derive(Clone, Debug)]

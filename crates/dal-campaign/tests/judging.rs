@@ -314,3 +314,60 @@ fn a_list_is_named_with_its_rows_that_are_left() {
     let folder = changed(folder, |file| file.candidate_list = None);
     assert_eq!((folder.rounds_elsewhere(), folder.estimates().rounds.len()), (1, 0));
 }
+
+#[test]
+fn rows_at_full_precision_on_a_logarithmic_scale_are_asked_for_once() {
+    let speeds: Vec<f64> =
+        (0..70).map(|i| 10f64.powf(2.0 * (f64::from(i) * 0.618_033_988_749_894_9).fract())).collect();
+    let row = |(i, speed): (usize, &f64)| format!("{speed:?},{},{}", 2 + i % 5, ["steel", "wood"][i % 2]);
+    let rows: Vec<String> = speeds.iter().enumerate().map(row).collect();
+    for listed in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        // Of a sample a row may be there twice.
+        fs::write(dir.path().join("rows.csv"), format!("speed,blades,material\n{}\n", rows.join("\n"))).unwrap();
+        let mut folder = random(dir.path(), |file| {
+            file.held_out = Some(0.3);
+            match listed {
+                true => file.candidate_list = Some("rows.csv".into()),
+                false => file.sample = Some("rows.csv".into()),
+            }
+        });
+        // Three rows are known before, as a spreadsheet writes them.
+        let known: String =
+            (0..3).map(|i| format!("{:.12e},{},{},1,2\n", speeds[i], 2 + i % 5, ["steel", "wood"][i % 2])).collect();
+        let table = format!("speed,blades,material,thrust,noise\n{known}");
+        folder.tell(Source::from_bytes("known.csv", table), Otherwise::Refuse).unwrap();
+        assert_eq!(run(&mut folder, 100), RunEnd::Exhausted, "{listed}");
+        let times = |speed: &f64| {
+            let is_it = |cell: &Cell| matches!(cell, Cell::Number(v) if (v / speed - 1.0).abs() < 1e-9);
+            folder.state().points().filter(|point| is_it(&point.x[0])).count()
+        };
+        assert_eq!(speeds.iter().map(times).collect::<Vec<_>>(), [1; 70], "{listed}");
+        let apart = folder.standing().held_out.0;
+        assert!((17..=18).contains(&apart), "three tenths of the 58 behind the design: {apart}");
+    }
+}
+
+#[test]
+fn rounds_of_one_point_judge_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = random(dir.path(), |file| (file.batch, file.target) = (1, Some(Target::Relative(1e3))));
+    let end = run(&mut folder, 60);
+    let why = folder.state().ended().unwrap().why.clone();
+    assert_eq!((end, folder.state().n_asked()), (RunEnd::Rule, 22), "{why}");
+    assert!(why.contains("look 1 at α = 2.50e-2, by the draws of the last 10 rounds"), "{why}");
+    assert_eq!(folder.estimates().pooled_of(&[]).unwrap().models, 10);
+}
+
+#[test]
+fn points_held_out_of_another_domain_wait_for_no_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = random(dir.path(), |file| file.held_out = Some(0.5));
+    round(&mut folder, 12, smooth);
+    round(&mut folder, 8, smooth);
+    assert_eq!((folder.standing().held_out, folder.held_out_here()), ((4, 0), (4, 0)));
+    let problem = PROBLEM.replace("high = 100", "high = 200");
+    fs::write(dir.path().join("problem.toml"), problem).unwrap();
+    let folder = changed(folder, |_| {});
+    assert_eq!((folder.standing().held_out, folder.held_out_here()), ((4, 0), (0, 0)));
+}

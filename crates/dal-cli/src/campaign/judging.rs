@@ -4,8 +4,9 @@ use anyhow::Result;
 use dal_campaign::estimate::LEVEL;
 use dal_campaign::words::{Cell, Errors};
 use dal_campaign::{
-    Calibration, Estimated, Estimates, Folder, Gain, HeldOut, Look, Noise, RoundEstimate, Share, Standing, Target,
+    Calibration, Estimated, Estimates, Folder, Gain, HeldOut, Look, Noise, RoundEstimate, Share, Target,
 };
+use dal_core::OutputTransform;
 use serde_json::{Map, Value, json};
 
 use crate::output::{Format, Rows, outln};
@@ -89,7 +90,7 @@ impl Judging {
     }
 
     /// For a person.
-    pub fn show(&self, folder: &Folder, standing: &Standing) -> Result<()> {
+    pub fn show(&self, folder: &Folder) -> Result<()> {
         self.show_draws(folder)?;
         if let Some(remark) = &self.remark {
             outln!("networks   {remark}");
@@ -101,8 +102,8 @@ impl Judging {
         }
         match &self.held_out {
             Some(held_out) => show_held_out(folder.subject().outputs(), held_out, &self.listed)?,
-            None if standing.held_out != (0, 0) => {
-                let (apart, audited) = standing.held_out;
+            None if folder.held_out_here() != (0, 0) => {
+                let (apart, audited) = folder.held_out_here();
                 outln!(
                     "not learned  {apart} points held out, {audited} of audits have answers; the model of all labels, which they \
                      judge, is not trained yet (`dal audit` or `dal predict` trains it)"
@@ -114,6 +115,12 @@ impl Judging {
             outln!(
                 "           standard deviations are those of the first {all} points, {told} of which were told and not drawn from \
                  the domain"
+            );
+        }
+        if let Some(names) = self.over_decades(folder) {
+            outln!(
+                "           errors of {names} in their units rest on a few large values, and their intervals miss more often than \
+                 they say; those in standard deviations are of logarithms"
             );
         }
         if let Some(noise) = &self.noise {
@@ -152,9 +159,20 @@ impl Judging {
         Ok(())
     }
 
+    /// Names of outputs that are learned as logarithms and whose error is shown in their units.
+    fn over_decades(&self, folder: &Folder) -> Option<String> {
+        let shown = self.held_out.is_some() || !self.estimates.rounds.is_empty();
+        let spread = folder.spread();
+        let is_log = |j: &&usize| matches!(spread.get(**j), Some((OutputTransform::Log, _)));
+        let names: Vec<&str> =
+            self.listed.iter().filter(is_log).map(|&j| folder.subject().outputs()[j].as_str()).collect();
+        (shown && !names.is_empty()).then(|| names.join(", "))
+    }
+
     /// The error over the whole domain, where the rule draws its points.
     fn show_draws(&self, folder: &Folder) -> Result<()> {
-        let Some(last) = self.estimates.rounds.last() else {
+        let rounds = &self.estimates.rounds;
+        let Some(newest) = rounds.last() else {
             if !folder.can_judge()? {
                 outln!(
                     "           `{}` does not draw its points, so they say nothing of the error over the whole space; rules that \
@@ -164,6 +182,20 @@ impl Judging {
             }
             return Ok(());
         };
+        // A slice that was drawn since has no say over the whole.
+        let whole = rounds.iter().rev().find(|round| round.fixed.is_empty());
+        let slice = Some(newest).filter(|newest| !newest.fixed.is_empty());
+        whole.into_iter().chain(slice).try_for_each(|last| self.show_round(folder.subject().outputs(), last))?;
+        let outputs = folder.subject().outputs();
+        if !self.left_out.is_empty() && self.left_out.len() < outputs.len() {
+            outln!("           without {}: all answers so far are equal there", self.left_out.join(", "));
+        }
+        outln!("           the model trained since has no estimate from draws yet");
+        Ok(())
+    }
+
+    /// What a round's draws say, and what the last ones of its slice say together.
+    fn show_round(&self, outputs: &[String], last: &RoundEstimate) -> Result<()> {
         let slice = match &last.fixed[..] {
             [] => last.domain.clone(),
             fixed => {
@@ -183,7 +215,6 @@ impl Judging {
         if last.failed > 0 {
             outln!("           that part is {}", share_in_words(&last.answered_share));
         }
-        let outputs = folder.subject().outputs();
         let mut rows = rows(outputs, &last.outputs, last.relative.as_ref(), &self.listed);
         // Of the same slice; a round under way has no part in it.
         if let Some(pooled) = self.estimates.pooled_of(&last.fixed).filter(|pooled| pooled.models > 1) {
@@ -192,14 +223,7 @@ impl Judging {
             rows.extend(listed.map(|(output, e)| row(of_models(output), e)));
             rows.extend(pooled.relative.iter().map(|e| row(of_models("all, in standard deviations"), e)));
         }
-        if !rows.is_empty() {
-            print(rows)?;
-        }
-        if !self.left_out.is_empty() && self.left_out.len() < outputs.len() {
-            outln!("           without {}: all answers so far are equal there", self.left_out.join(", "));
-        }
-        outln!("           the model trained since has no estimate from draws yet");
-        Ok(())
+        if rows.is_empty() { Ok(()) } else { print(rows) }
     }
 
     /// For a program.

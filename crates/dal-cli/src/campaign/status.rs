@@ -127,7 +127,7 @@ fn show(folder: &Folder, standing: &Standing, judging: &Judging) -> Result<()> {
         });
         Rows { columns: vec!["output", "rmse", "a_round_ago", "r2"], rows: rows.collect() }.print(Format::Table)?;
     }
-    judging.show(folder, standing)?;
+    judging.show(folder)?;
     if let Some(round) = &standing.last {
         outln!(
             "last round {}: {} points by `{}` at {} labels",
