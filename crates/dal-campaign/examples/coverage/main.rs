@@ -51,13 +51,15 @@ const USAGE: &str = "usage: coverage looks|frozen|campaigns PROBLEM DIR [--round
                      [--campaigns N] [--seed N] [--rule power-qbc|default], coverage report DIR, \
                      or coverage widths < ROUNDS.csv";
 
-/// What the tables in a folder are of: they are not mixed with those of other definitions or another rule.
+/// What the tables in a folder are of: they are not mixed with those of other definitions, another rule or other sizes.
 const DEFINITIONS: usize = 2;
 
-/// Whether the tables of a folder are of these definitions; a new folder's will be.
-fn claim(dir: &Path, rule: Rule) -> Outcome<()> {
-    let rule = if rule == Rule::Default { ", the default rule" } else { "" };
-    let (path, due) = (dir.join("definitions"), format!("{DEFINITIONS}, unseen {UNSEEN}{rule}\n"));
+/// Whether the tables of a folder are of these definitions and sizes; a new folder's will be.
+fn claim(dir: &Path, sizes: &Sizes) -> Outcome<()> {
+    let rule = if sizes.rule == Rule::Default { ", the default rule" } else { "" };
+    let Sizes { rounds, pool, seeds, campaigns, seed, .. } = sizes;
+    let sizes = format!("{rounds} rounds, pool {pool}, {seeds} seeds from {seed}, {campaigns} campaigns");
+    let (path, due) = (dir.join("definitions"), format!("{DEFINITIONS}, unseen {UNSEEN}{rule}, {sizes}\n"));
     match fs::read_to_string(&path) {
         Ok(found) if found == due => Ok(()),
         Err(_) if !dir.exists() => keep(&path, due.as_bytes()),
@@ -99,7 +101,7 @@ fn main() -> Outcome<()> {
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let ["looks" | "frozen" | "campaigns", _, dir] = words[..] {
-        claim(Path::new(dir), sizes.rule)?;
+        claim(Path::new(dir), &sizes)?;
     }
     match words[..] {
         ["looks", problem, dir] => frozen::look(problem, Path::new(dir), &sizes),
