@@ -1,6 +1,7 @@
 //! What a report is made from: plain values, whatever store they came from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dal_store::{
     AuxiliaryRecord, FailedLabel, MemberRecord, OutputErrorsRecord, OwnProblem, PlannedLook, TestLabels,
@@ -121,6 +122,8 @@ pub struct RunSummary {
     pub name: String,
     /// The sweep that made or planned it; empty where unknown.
     pub sweep: String,
+    /// Under which circumstances it was made, one of [`ReportData::provenance`]; none where that is not known.
+    pub circumstances: Option<Arc<Circumstances>>,
 }
 
 /// How a run stands.

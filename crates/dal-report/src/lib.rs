@@ -34,6 +34,7 @@
 //!             .collect(),
 //!         name: String::new(),
 //!         sweep: String::new(),
+//!         circumstances: None,
 //!     });
 //! }
 //! let out = tempfile::tempdir()?;

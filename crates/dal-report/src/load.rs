@@ -1,6 +1,7 @@
 //! From a store on disk to [`ReportData`].
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use dal_store::{EntryTiming, PoolSpec, Provenance, Run, Status, Store, StoreError, SweepRecord};
 
@@ -19,7 +20,7 @@ use crate::data::{
 /// [`StoreError`] where the store as a whole cannot be read.
 pub fn load(store: &Store) -> Result<ReportData, StoreError> {
     let mut data = ReportData { source: store.root().display().to_string(), ..ReportData::default() };
-    let mut circumstances: BTreeMap<Circumstances, Made> = BTreeMap::new();
+    let mut circumstances: BTreeMap<Arc<Circumstances>, Made> = BTreeMap::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     let listing = store.listing()?;
     for name in store.run_names_in(&listing) {
@@ -40,12 +41,14 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             None
         });
         match summary(&run, timings) {
-            Ok(summary) => {
+            Ok(mut summary) => {
                 if let Some(provenance) = provenance {
                     let peak = provenance.peak_memory_mib;
-                    let made = circumstances.entry(of_provenance(provenance)).or_default();
+                    let how = Arc::new(of_provenance(provenance));
+                    let made = circumstances.entry(Arc::clone(&how)).or_default();
                     made.runs += 1;
                     made.peak_memory_mib = made.peak_memory_mib.max(peak);
+                    summary.circumstances = Some(how);
                 }
                 data.runs.push(summary);
             }
@@ -75,7 +78,7 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             own_problems: sweep.own_problems,
         });
     }
-    data.provenance = circumstances.into_iter().collect();
+    data.provenance = circumstances.into_iter().map(|(how, made)| (Circumstances::clone(&how), made)).collect();
     Ok(data)
 }
 
@@ -141,6 +144,7 @@ fn add_absent(
             entries: Vec::new(),
             name: planned.directory.clone(),
             sweep: sweep.name.clone(),
+            circumstances: None,
         });
     }
 }
@@ -183,6 +187,7 @@ fn bare(run: &Run) -> RunSummary {
         entries: Vec::new(),
         name: directory_name(run),
         sweep: String::new(),
+        circumstances: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting};
+use crate::data::{Circumstances, Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting};
 use crate::error::ReportError;
 
 /// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
@@ -25,12 +25,24 @@ impl ReportData {
                 });
             }
         }
+        let mut circumstances = self.made_so(&other);
+        for (how, made) in other.made_so(self) {
+            let all = circumstances.entry(how).or_default();
+            all.runs += made.runs;
+            all.peak_memory_mib = all.peak_memory_mib.max(made.peak_memory_mib);
+        }
         let mut runs: BTreeMap<String, RunSummary> =
             std::mem::take(&mut self.runs).into_iter().map(|run| (run.name.clone(), run)).collect();
         for run in other.runs {
             match runs.get_mut(&run.name) {
-                Some(own) if further(&run) <= further(own) => {}
-                _ => drop(runs.insert(run.name.clone(), run)),
+                Some(own) if further(&run) <= further(own) => {
+                    own.circumstances = own.circumstances.take().or(run.circumstances);
+                }
+                own => {
+                    let of_own = own.and_then(|own| own.circumstances.take());
+                    let circumstances = run.circumstances.or(of_own);
+                    runs.insert(run.name.clone(), RunSummary { circumstances, ..run });
+                }
             }
         }
         self.runs = runs.into_values().collect();
@@ -40,15 +52,27 @@ impl ReportData {
                 self.sweeps.push(sweep);
             }
         }
-        let mut circumstances: BTreeMap<_, Made> = std::mem::take(&mut self.provenance).into_iter().collect();
-        for (how, made) in other.provenance {
-            let all = circumstances.entry(how).or_default();
-            all.runs += made.runs;
-            all.peak_memory_mib = all.peak_memory_mib.max(made.peak_memory_mib);
+        for how in self.runs.iter().filter_map(|run| run.circumstances.as_deref()) {
+            circumstances.entry(how.clone()).or_default().runs += 1;
         }
         self.provenance = circumstances.into_iter().collect();
         self.unreadable.extend(other.unreadable);
         Ok(())
+    }
+
+    /// The circumstances, each with as many runs as do not say themselves that they were made so: of tables of older
+    /// versions. A run counts as one that says so where its form in `other` does.
+    fn made_so(&self, other: &Self) -> BTreeMap<Circumstances, Made> {
+        let of_other: BTreeMap<&str, &Circumstances> =
+            other.runs.iter().filter_map(|run| Some((run.name.as_str(), run.circumstances.as_deref()?))).collect();
+        let mut made: BTreeMap<Circumstances, Made> = self.provenance.iter().cloned().collect();
+        for run in self.runs.iter().filter(|run| run.status != RunStatus::Absent) {
+            let how = run.circumstances.as_deref().or_else(|| of_other.get(run.name.as_str()).copied());
+            if let Some(made) = how.and_then(|how| made.get_mut(how)) {
+                made.runs = made.runs.saturating_sub(1);
+            }
+        }
+        made
     }
 
     /// Gives runs that were not begun and whose model their own store could not tell the setting and model of a begun
@@ -111,7 +135,8 @@ fn difference(a: &RunSummary, b: &RunSummary) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Circumstances, Protocol, Sweep};
+    use crate::data::{Protocol, Sweep};
+    use std::sync::Arc;
 
     fn run(name: &str, status: RunStatus, errors: &[f64]) -> RunSummary {
         let entry = |(t, &mse): (usize, &f64)| Entry { n_labelled: 80 + 40 * t, mse, ..Entry::default() };
@@ -137,6 +162,7 @@ mod tests {
             entries: errors.iter().enumerate().map(entry).collect(),
             name: name.into(),
             sweep: "a".into(),
+            circumstances: None,
         }
     }
 
@@ -168,6 +194,33 @@ mod tests {
         assert_eq!(all.runs[2].entries[1].mse, 0.123_456_789, "its own form, with all its digits");
         assert_eq!(all.sweeps.len(), 1);
         assert_eq!(all.provenance, [(Circumstances::default(), Made { runs: 7, peak_memory_mib: 4 })]);
+    }
+
+    #[test]
+    fn a_run_that_both_have_was_made_once() {
+        let how = |cpu: &str| Circumstances { cpu: cpu.into(), ..Circumstances::default() };
+        let counted = |says: [bool; 2]| {
+            let of = |says: bool, made: &[(&str, &str)]| {
+                let mut all = data(Vec::new());
+                all.provenance = Vec::new();
+                for &(name, cpu) in made {
+                    let circumstances = says.then(|| Arc::new(how(cpu)));
+                    all.runs.push(RunSummary { circumstances, ..run(name, RunStatus::Done, &[0.5]) });
+                    match all.provenance.iter_mut().find(|(known, _)| known.cpu == cpu) {
+                        Some((_, made)) => made.runs += 1,
+                        None => all.provenance.push((how(cpu), Made { runs: 1, peak_memory_mib: 1 })),
+                    }
+                }
+                all
+            };
+            let mut store = of(says[0], &[("a", "one"), ("b", "one"), ("c", "two")]);
+            store.unite(of(says[1], &[("a", "one"), ("c", "two"), ("d", "two"), ("e", "three")])).unwrap();
+            store.provenance.iter().map(|(how, made)| (how.cpu.clone(), made.runs)).collect::<Vec<_>>()
+        };
+        let due = [("one".to_owned(), 2), ("three".to_owned(), 1), ("two".to_owned(), 2)];
+        for says in [[true, true], [true, false], [false, true]] {
+            assert_eq!(counted(says), due, "{says:?}");
+        }
     }
 
     #[test]

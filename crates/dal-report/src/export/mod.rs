@@ -8,7 +8,7 @@ mod rows;
 mod schema;
 mod sink;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use dal_store::Store;
@@ -22,7 +22,7 @@ pub use self::schema::{ColumnCard, ColumnKind, EXPORTED, TableCard};
 pub use self::sink::ExportFormat;
 use self::sink::Sink;
 pub(crate) use self::sink::guarded;
-use crate::data::ReportData;
+use crate::data::{Circumstances, ReportData, RunSummary};
 use crate::error::ReportError;
 use crate::files::Files;
 use crate::load::load;
@@ -137,7 +137,9 @@ impl Writing<'_> {
     fn data(&mut self, data: &ReportData) -> Result<(), ReportError> {
         self.fixed("sweeps", data.sweeps.iter().map(SweepRow::from))?;
         self.fixed("circumstances", data.provenance.iter().map(CircumstancesRow::from))?;
-        self.fixed("runs", data.runs.iter().enumerate().map(|(i, run)| RunRow::of(i, run)))?;
+        let rows: BTreeMap<&Circumstances, usize> = data.provenance.iter().map(|(how, _)| how).zip(0..).collect();
+        let row = |run: &RunSummary| run.circumstances.as_deref().and_then(|how| rows.get(how).copied());
+        self.fixed("runs", data.runs.iter().enumerate().map(|(i, run)| RunRow::of(i, run, row(run))))?;
         self.fixed("entries", of_entries(data, |i, t, entry| vec![EntryRow::of(i, t, entry)]))?;
         self.fixed("members", of_entries(data, MemberRow::all))?;
         self.fixed("outputs", of_entries(data, OutputRow::all))?;
@@ -225,6 +227,8 @@ mod tests {
 
     /// Data in which everything that can be said is said, with the texts that files stumble over.
     fn full() -> ReportData {
+        use std::sync::Arc;
+
         use crate::data::*;
         use dal_store::*;
         let odd = ["=1+1", "-x", "'quoted", "a \"b\", c\nd", "", "+", "µ"];
@@ -265,6 +269,7 @@ mod tests {
             notes: odd.map(String::from).to_vec(),
             seconds: Some(Seconds { training: 1.5, auxiliary_training: 0.0, sampling: 0.1, total: 1.7 }),
         };
+        let how = Circumstances { command: vec!["dal".into(), "@x".into()], ..Default::default() };
         let runs = odd.iter().enumerate().map(|(i, text)| RunSummary {
             setting: Setting { engine: "cpu".into(), platform: (*text).into(), results_revision: 4, timing: i == 1 },
             protocol: Protocol {
@@ -297,6 +302,7 @@ mod tests {
             },
             name: format!("run-{i}"),
             sweep: "a".into(),
+            circumstances: (i > 3).then(|| Arc::new(how.clone())),
         });
         let column = ColumnRecord { name: "=x".into(), unit: "m".into(), transform: String::new() };
         let own = OwnProblem { title: "t".into(), inputs: vec![column.clone()], outputs: vec![column] };
@@ -312,7 +318,7 @@ mod tests {
                 own_problems: [("p".to_owned(), own)].into(),
                 ..Sweep::default()
             }],
-            provenance: vec![(Circumstances { command: vec!["dal".into(), "@x".into()], ..Default::default() }, made)],
+            provenance: vec![(how, made)],
             unreadable: vec![("a run".into(), "it is gone".into())],
         }
     }

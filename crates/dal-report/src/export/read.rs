@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use serde::de::DeserializeOwned;
@@ -12,7 +13,7 @@ use super::rows::{CircumstancesRow, DamagedRow, EntryRow, FailureRow, MemberRow,
 use super::schema::{ColumnKind, table};
 use super::sink::unguarded;
 use super::{FORMAT, SCHEMA, Schema};
-use crate::data::{Entry, ReportData};
+use crate::data::{Entry, ReportData, RunSummary};
 use crate::error::ReportError;
 
 /// Whether a directory holds an export.
@@ -40,12 +41,22 @@ pub fn read_export(dir: &Path) -> Result<ReportData, ReportError> {
     let mut data = ReportData { source: schema.source.clone(), ..ReportData::default() };
     data.sweeps = tables.due::<SweepRow>("sweeps")?.into_iter().map(Into::into).collect();
     data.provenance = tables.due::<CircumstancesRow>("circumstances")?.into_iter().map(Into::into).collect();
+    let circumstances: Vec<_> = data.provenance.iter().map(|(how, _)| Arc::new(how.clone())).collect();
     let runs = dir.join("runs");
     for (i, row) in tables.due::<RunRow>("runs")?.into_iter().enumerate() {
         if row.run != i {
             return Err(damaged(&runs, None, format!("run {} where {i} is due", row.run)));
         }
-        data.runs.push(row.into_run().map_err(|reason| damaged(&runs, None, reason))?);
+        let how = match row.circumstances {
+            None => None,
+            Some(row) => {
+                let there = circumstances.get(row).cloned();
+                let missing = || damaged(&runs, None, format!("run {i} is of row {row} of `circumstances`, not there"));
+                Some(there.ok_or_else(missing)?)
+            }
+        };
+        let run = row.into_run().map_err(|reason| damaged(&runs, None, reason))?;
+        data.runs.push(RunSummary { circumstances: how, ..run });
     }
     let stands_in = schema.tables.iter().all(|table| table.name != "members");
     for row in tables.due::<EntryRow>("entries")? {

@@ -94,10 +94,12 @@ pub(super) struct RunRow {
     test_n: Option<usize>,
     test_variance: Option<f64>,
     test_sd: Option<Vec<f64>>,
+    /// Empty in tables of older versions.
+    pub(super) circumstances: Option<usize>,
 }
 
 impl RunRow {
-    pub(super) fn of(run: usize, from: &RunSummary) -> Self {
+    pub(super) fn of(run: usize, from: &RunSummary, circumstances: Option<usize>) -> Self {
         let (status, reason) = match &from.status {
             RunStatus::Done => ("done", ""),
             RunStatus::Failed { reason } => ("failed", reason.as_str()),
@@ -132,6 +134,7 @@ impl RunRow {
             test_n: from.test_labels.as_ref().map(|labels| labels.n),
             test_variance: from.test_labels.as_ref().map(|labels| labels.variance),
             test_sd: from.test_labels.as_ref().map(|labels| labels.sd.clone()),
+            circumstances,
         }
     }
 
@@ -180,6 +183,7 @@ impl RunRow {
             entries: Vec::new(),
             name: self.name,
             sweep: self.sweep,
+            circumstances: None,
         })
     }
 }

@@ -136,6 +136,7 @@ pub const EXPORTED: &[TableCard] = &[
                 "variance of the test labels, mean over outputs: the MSE of the best constant",
             ),
             ("test_sd", Json, "output", "standard deviation of each output over the test labels, of at most 20"),
+            ("circumstances", Integer, "", "row of `circumstances`, from 0; empty where it is not known"),
         ],
     },
     TableCard {

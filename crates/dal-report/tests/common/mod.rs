@@ -81,6 +81,7 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
                     entries,
                     name: format!("{problem}-{strategy}-{ratio}-{seed}"),
                     sweep: "planted".into(),
+                    circumstances: None,
                 });
             };
             add("random", 1, 0.0, 1.0);
