@@ -438,6 +438,13 @@ fn verdicts_wait_for_the_planned_looks_and_rest_on_their_seeds() {
     assert_eq!(gsx.verdict, Verdict::Robust, "{said}");
     assert!(said.contains("2 seeds beyond it were added by choice") && said.contains("exploratory"), "{said}");
 
+    // What a look cannot decide is counted at its own level.
+    data.sweeps[0].looks = vec![PlannedLook { seeds: 9, level: 0.01 }, PlannedLook { seeds: 20, level: 0.04 }];
+    let (gsx, said) = verdicts(&data);
+    assert!(matches!(gsx.verdict, Verdict::Undecided(Hesitation::TooFewSeeds { needed_for_robust: 10, .. })));
+    assert!(said.contains("With 9 seeds no method can be called robust, whatever the numbers: that takes 10 with 3"));
+    assert!(said.contains("No effect, however large, makes a method robust yet") && said.contains("at most 0.5 %"));
+
     // A seed with an open run is not over, so the look that needs it has not come.
     data.sweeps[0].looks = looks(10, 20);
     data.runs.iter_mut().find(|run| run.seed == 7).unwrap().status = RunStatus::Partial;
@@ -652,6 +659,7 @@ fn one_run_of_a_design_stands_for_every_pool_ratio() {
     data.runs.retain(|run| run.strategy != "gsx" || run.pool_ratio == Some(2));
     for run in data.runs.iter_mut().filter(|run| run.strategy == "gsx") {
         (run.strategy, run.pool_ratio) = ("sobol".into(), Some(1));
+        run.entries.last_mut().unwrap().learned = Some((run.problem.as_str(), run.seed) != ("sine", 3));
     }
     let found = findings(&data, VerdictRules::default(), CurveSpan::FromInitial).unwrap();
     let part = &found.parts[0];
@@ -662,4 +670,6 @@ fn one_run_of_a_design_stands_for_every_pool_ratio() {
         assert_eq!(values[0], values[1]);
     }
     assert_eq!(sobol.robustness.as_ref().unwrap().verdict, Verdict::Robust);
+    let said = terminal_summary(&found, 10_000);
+    assert!(said.contains("- sobol: 1 of 36 runs did not learn; most on sine\n"), "{said}");
 }

@@ -28,6 +28,8 @@ pub struct Judged {
     pub recommended: Option<Recommendation>,
     /// Where the sweep stands between its planned looks; `None` where none were planned.
     pub standing: Option<Standing>,
+    /// The level of the verdicts: that of the look they are of, or of the next one.
+    pub level: f64,
     /// What the seeds at hand can decide; `None` where no cell has two seeds.
     pub deciding: Option<Deciding>,
 }
@@ -119,6 +121,8 @@ impl Bench<'_> {
         let mut judged = None;
         if let Some(judgement) = judgement {
             keep(&ids, &judgement.methods);
+            let level = self.standing.map_or(self.rules.level, |standing| standing.look().level);
+            let most = self.standing.and_then(|standing| standing.verdicts()).map_or(usize::MAX, |look| look.seeds);
             judged = Some(Judged {
                 n_methods: ids.len(),
                 n_problems: panel.iter().flat_map(|m| &m.cells).map(|c| &c.problem).collect::<BTreeSet<_>>().len(),
@@ -127,7 +131,8 @@ impl Bench<'_> {
                 monte_carlo_error: judgement.monte_carlo_error,
                 recommended: judgement.recommended.map(|r| Recommendation { method: ids[r.method], ..r }),
                 standing: self.standing,
-                deciding: deciding(&panel, self.rules)?,
+                level,
+                deciding: deciding(&panel, most, &VerdictRules { level, ..*self.rules })?,
             });
             for (m, method) in ids.into_iter().zip(judgement.methods) {
                 robustness[m] = Some(method);
@@ -183,13 +188,13 @@ fn no_verdict(cell: &mut CellFinding) {
     (cell.p_better_adjusted, cell.p_worse_adjusted, cell.seeds_to_find) = (None, None, None);
 }
 
-/// What the fewest seeds of any complete cell can decide, given the spread that the cells have.
-fn deciding(panel: &[MethodCells], rules: &VerdictRules) -> Result<Option<Deciding>, EvalError> {
+/// What the fewest seeds of any complete cell, or as many as a look has, can decide, given the spread that cells have.
+fn deciding(panel: &[MethodCells], most: usize, rules: &VerdictRules) -> Result<Option<Deciding>, EvalError> {
     let logs = |cell: &CellOutcomes| -> Option<Vec<f64>> {
         cell.outcomes.iter().map(|o| o.outcome.as_ref().ok().map(|r| r.ln())).collect()
     };
     let complete: Vec<Vec<f64>> = panel.iter().flat_map(|m| &m.cells).filter_map(logs).collect();
-    let seeds = complete.iter().map(Vec::len).min().unwrap_or(0);
+    let seeds = complete.iter().map(Vec::len).min().unwrap_or(0).min(most);
     if !(2..=MOST_PLANNED_SEEDS).contains(&seeds) {
         return Ok(None);
     }

@@ -1,6 +1,8 @@
 //! What models and members learned: runs and members that did not, networks of strategies, uncertainty, errors by
 //! output.
 
+use std::collections::BTreeSet;
+
 use dal_eval::{MemberCounts, has_learned, median};
 use dal_store::{MemberRecord, OutputErrorRecord};
 
@@ -11,6 +13,8 @@ use crate::data::{Entry, RunStatus, RunSummary};
 pub struct Learning {
     /// Runs with any entry.
     pub runs: usize,
+    /// Their names: a method without a pool has the same runs at every pool ratio.
+    pub names: BTreeSet<String>,
     /// Runs of which it is known whether the model of the last recorded entry has learned.
     pub known: usize,
     /// Of these, runs whose model has not: its test error is not below the variance of the test labels.
@@ -114,7 +118,8 @@ impl Learning {
     /// Of the runs of a cell, as far as recorded; nothing is left out for its result.
     pub(super) fn of<'a>(runs: impl IntoIterator<Item = &'a RunSummary>, variance: Option<f64>) -> Self {
         let runs: Vec<&RunSummary> = runs.into_iter().filter(|run| !run.entries.is_empty()).collect();
-        let mut all = Self { runs: runs.len(), ..Self::default() };
+        let names = runs.iter().map(|run| run.name.clone()).collect();
+        let mut all = Self { runs: runs.len(), names, ..Self::default() };
         for run in &runs {
             if let Some(learned) = run.entries.last().and_then(|entry| learned(entry, variance)) {
                 all.known += 1;

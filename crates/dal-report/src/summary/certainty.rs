@@ -6,9 +6,20 @@ use super::{Statement, hesitation, methods_with, seed_range, state};
 use crate::findings::{Deciding, Findings, Part};
 use crate::text::{count, list, number};
 
+/// The level of verdicts.
+fn level(part: &Part, findings: &Findings) -> f64 {
+    part.judged.as_ref().map_or(findings.rules.level, |judged| judged.level)
+}
+
+/// The fewest seeds of any cell that verdicts rest on.
+fn fewest(part: &Part) -> usize {
+    let of_look = part.judged.as_ref().and_then(|judged| judged.standing?.verdicts());
+    of_look.map_or(usize::MAX, |look| look.seeds).min(seed_range(part).0)
+}
+
 /// Paired seeds from which on "robust", and "worse somewhere", become possible at all.
 fn needed(part: &Part, findings: &Findings) -> (usize, usize) {
-    let half_level = findings.rules.level / 2.0;
+    let half_level = level(part, findings) / 2.0;
     let (n_methods, n_problems) = part.judged.as_ref().map_or((1, 1), |j| (j.n_methods.max(1), j.n_problems.max(1)));
     let or_never = |n: Option<usize>| n.unwrap_or(usize::MAX);
     (or_never(seeds_for_robust(half_level, n_methods)), or_never(seeds_to_reach(half_level, n_problems)))
@@ -16,7 +27,7 @@ fn needed(part: &Part, findings: &Findings) -> (usize, usize) {
 
 /// Whether no method could be called robust, whatever the numbers.
 pub(super) fn too_few(part: &Part, findings: &Findings) -> bool {
-    seed_range(part).0 < needed(part, findings).0
+    fewest(part) < needed(part, findings).0
 }
 
 /// What verdicts rest on, in words; with too few seeds, what cannot be decided.
@@ -24,9 +35,9 @@ pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
     let Some(judged) = &part.judged else {
         return "Nothing was judged: no method was run on a problem that takes part in rankings.".into();
     };
-    let (fewest, _) = seed_range(part);
+    let fewest = fewest(part);
     let (robust, worse) = needed(part, findings);
-    let alone = seeds_to_reach(findings.rules.level / 2.0, 1).unwrap_or(usize::MAX);
+    let alone = seeds_to_reach(level(part, findings) / 2.0, 1).unwrap_or(usize::MAX);
     let of_methods = if judged.n_methods > 1 { format!(" with {} methods", judged.n_methods) } else { String::new() };
     let looks = judged.standing.map(|standing| standing_words(&standing)).unwrap_or_default();
     if fewest < alone {
@@ -38,19 +49,23 @@ pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
         );
     }
     let open = methods_with(part, |v| matches!(v, Verdict::Undecided(_)));
-    let reasons: Vec<String> = open
-        .iter()
-        .filter_map(|m| match &m.robustness.as_ref()?.verdict {
-            Verdict::Undecided(why) => Some(format!("{} ({})", m.id, hesitation(why))),
-            _ => None,
-        })
-        .collect();
+    // Methods by the reason.
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for m in &open {
+        let Some(Verdict::Undecided(why)) = m.robustness.as_ref().map(|r| &r.verdict) else { continue };
+        let why = hesitation(why);
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, methods)) => methods.push(m.id.clone()),
+            None => reasons.push((why, vec![m.id.clone()])),
+        }
+    }
+    let reasons: Vec<String> = reasons.iter().map(|(why, methods)| format!("{} ({why})", list(methods))).collect();
     let undecided = match judged.standing {
         Some(Standing::Before { .. }) => String::new(),
         _ if reasons.is_empty() => String::new(),
-        _ => format!(" Neither shown to be safe nor shown to lose: {}.", list(&reasons)),
+        _ => format!(" Neither shown to be safe nor shown to lose: {}.", reasons.join("; ")),
     };
-    let half = number(50.0 * findings.rules.level);
+    let half = number(50.0 * level(part, findings));
     let begin = if fewest < robust {
         format!(
             "With {} no method can be called robust, whatever the numbers: that takes {robust}{of_methods}. That one is worse \
@@ -113,12 +128,13 @@ pub(super) fn deciding(part: &Part) -> Option<Statement> {
     // With seeds for neither, what cannot be decided is said above.
     let (first, rest) = found.split_first()?;
     let rest = rest.first().map(|rest| format!(", {rest}")).unwrap_or_default();
+    let each = if rest.is_empty() { "" } else { " each" };
     let never = if robust.is_none() { " No effect, however large, makes a method robust yet." } else { "" };
     Some(state(
         "What can be decided",
         format!(
             "With {} and the spread seen between seeds (standard deviation {} of a cell's ln ratio), {first}{rest}, with a chance of \
-             {chance} % each; smaller effects are mostly left undecided.{never}",
+             {chance} %{each}; smaller effects are mostly left undecided.{never}",
             count(seeds, "seed"),
             number(sd)
         ),

@@ -27,15 +27,24 @@ pub(super) fn left_out(part: &Part) -> Option<Statement> {
     })
 }
 
-/// What the models of a method learned, in every one of its cells: names of places with it, Random first.
+/// What the models of a method learned, in every one of its cells: names of places with it, Random first. Runs that
+/// several cells share are there once.
 fn by_method(part: &Part) -> Vec<(&str, Vec<(String, &Learning)>)> {
     let random = part.problems.iter().map(|p| (p.id.clone(), &p.random_learning)).collect();
     let of_method = part.methods.iter().map(|m| {
         let cells = m.cells.iter().enumerate().flat_map(|(p, row)| {
-            row.iter().enumerate().filter_map(move |(g, cell)| {
-                let place = format!("{} at {}", part.problems[p].id, ratio_name(part.pool_ratios[g]));
-                Some((place, &cell.as_ref()?.learning))
-            })
+            let learning: Vec<(usize, &Learning)> =
+                row.iter().enumerate().filter_map(|(g, cell)| Some((g, &cell.as_ref()?.learning))).collect();
+            let problem = &part.problems[p].id;
+            let same = |g: usize, l: &Learning| {
+                learning.iter().filter(|(other, of)| *other != g && of.names == l.names).map(|(other, _)| *other).min()
+            };
+            let places = learning.iter().filter_map(|&(g, l)| match same(g, l) {
+                Some(other) if other < g => None,
+                Some(_) => Some((problem.clone(), l)),
+                None => Some((format!("{problem} at {}", ratio_name(part.pool_ratios[g])), l)),
+            });
+            places.collect::<Vec<_>>()
         });
         (m.id.as_str(), cells.collect())
     });

@@ -213,10 +213,10 @@ fn narrow(sd: f64) -> Option<f64> {
     seeds_for_half_width(sd, HALF_WIDTH, 0.95).ok()?.map(|n| n as f64)
 }
 
-/// Every cell with everything known about it, in long form; `level` is that of verdicts where no looks are planned.
+/// Every cell with everything known about it, in long form; `level` counts where nothing was judged.
 pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
     let standing = part.judged.as_ref().and_then(|judged| judged.standing);
-    let level = standing.map_or(level, |standing| standing.look().level);
+    let level = part.judged.as_ref().map_or(level, |judged| judged.level);
     let (n_tested, n_problems) = part.judged.as_ref().map_or((0, 0), |judged| (judged.n_tested, judged.n_problems));
     let each = level / 2.0 / n_tested.max(1) as f64;
     // Below these seeds no outcome is significant under max-T, whose blocks are the problems.
