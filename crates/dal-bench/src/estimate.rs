@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use dal_core::{MlpEnsemble, ModelSpec, Rate, Shape, calibrate};
+use dal_core::{DropoutSpec, MlpEnsemble, ModelSpec, Rate, Shape, WidthFactor, calibrate};
 use dal_store::{PoolSpec, Status, Store};
 
 use crate::error::BenchError;
@@ -30,8 +30,8 @@ const FEWER_PARAMETERS: f64 = 2e5;
 /// the machine does.
 ///
 /// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to
-/// be linear in the number of labelled points; a dropout network costs as much as the ensemble, loss heads a fifth
-/// more. Sampling itself is left out.
+/// be linear in the number of labelled points, those of a dropout network as many as it has weights beside the ensemble;
+/// loss heads cost a fifth more. Sampling itself is left out.
 #[derive(Clone, Debug)]
 pub struct CostModel {
     rates: Vec<Option<Rate>>,
@@ -58,7 +58,8 @@ impl CostModel {
         let model = plan.problems()[trial.problem()].model();
         let protocol = &trial.spec().protocol;
         let needs = trial.strategy().needs();
-        let extra = 1.0 + f64::from(needs.dropout.is_some()) + 0.2 * f64::from(needs.loss_head.is_some());
+        let dropout = needs.dropout.as_ref().map_or(0.0, |dropout| of_dropout(dropout, model));
+        let extra = 1.0 + dropout + 0.2 * f64::from(needs.loss_head.is_some());
         let n_labelled = (protocol.initial + protocol.queries * entry) as f64;
         let members = model.as_mlp().map_or(1, |mlp| mlp.n_members()) as f64;
         let fit = model.n_passes() as f64 * rate.seconds(n_labelled) * extra;
@@ -73,6 +74,19 @@ impl CostModel {
     pub fn trial_seconds(&self, plan: &Plan, trial: &Trial, from_entry: usize) -> f64 {
         (from_entry..trial.spec().n_entries()).map(|entry| self.entry_seconds(plan, trial, entry)).sum()
     }
+}
+
+/// The training of a dropout network over that of the ensemble: weights times epochs.
+fn of_dropout(dropout: &DropoutSpec, model: &ModelSpec) -> f64 {
+    let Some(mlp) = model.as_mlp() else { return 1.0 };
+    let members = mlp.n_members() as f64;
+    let factor = match dropout.width_factor {
+        WidthFactor::SqrtMembers => members.sqrt(),
+        WidthFactor::Members => members,
+        WidthFactor::Factor(factor) => factor,
+    };
+    let epochs = dropout.epochs.map_or(1.0, |epochs| epochs as f64 / mlp.training.epochs as f64);
+    factor * factor / members * epochs
 }
 
 fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchError> {
@@ -241,6 +255,16 @@ fn makespan(costs: &mut [f64], jobs: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dropout_network_costs_its_weights_and_epochs() {
+        let model = ModelSpec::MlpEnsemble(MlpEnsemble::DEFAULT);
+        let (members, epochs) = (MlpEnsemble::DEFAULT.n_members() as f64, MlpEnsemble::DEFAULT.training.epochs);
+        let of = |width_factor, epochs| of_dropout(&DropoutSpec { width_factor, epochs, ..Default::default() }, &model);
+        assert!((of(WidthFactor::SqrtMembers, None) - 1.0).abs() < 1e-12);
+        assert_eq!(of(WidthFactor::Members, None), members);
+        assert_eq!(of(WidthFactor::Factor(1.0), Some(4 * epochs)), 4.0 / members);
+    }
 
     #[test]
     fn a_network_too_large_to_look_at_is_timed_narrower() {
