@@ -9,7 +9,7 @@ use super::{Figure, SeriesStops, Stops};
 use crate::canvas::{Canvas, Role, text_width};
 use crate::findings::Part;
 use crate::plot::{
-    Drawn, Frame, MARGINS, PAGE, TEXT, canvas_with, draw_mark, framed, page_position, stroke, text_style,
+    Drawn, Frame, MARGINS, PAGE, TEXT, canvas_with, draw_mark, fitting, framed, page_position, stroke, text_style,
 };
 use crate::text::{number, ratio_name};
 
@@ -24,7 +24,8 @@ pub(crate) fn ranks(part: &Part, ratio: usize, table: &RankTable, prefix: &str) 
     // Names stand in the left margin and, where they are longer, push the axis to the right.
     let width_of_names = names.iter().map(|(name, _)| text_width(name, TEXT)).fold(0.0, f64::max);
     let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
-    let left = ((1.1 * width_of_names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.5);
+    let left = ((1.2 * width_of_names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.55);
+    let room = MARGINS.0 + (left - 0.015) * plot_width;
     let room_for_cliques = 0.03 * (table.cliques.len() as f64 + 1.0);
     let at_x = |rank: f64| left + (1.0 - left - room_for_cliques) * (rank - 1.0) / (n as f64 - 1.0).max(1.0);
     let row_of = |place: usize| 1.0 - (place as f64 + 0.5) / n as f64;
@@ -46,7 +47,7 @@ pub(crate) fn ranks(part: &Part, ratio: usize, table: &RankTable, prefix: &str) 
             let (px, py) = (at_x(table.mean_ranks[m]), row_of(place));
             plane.draw(&PathElement::new([(left, py), (px, py)], stroke(role, 1.0)))?;
             draw_mark(&plane, (px, py), style)?;
-            plane.draw(&Text::new(name.to_owned(), (left - 0.015, py), text_style(HPos::Right, VPos::Center)))?;
+            plane.draw(&Text::new(fitting(name, room), (left - 0.015, py), text_style(HPos::Right, VPos::Center)))?;
         }
         canvas.series(None, &[]);
         for (k, clique) in table.cliques.iter().enumerate() {
