@@ -30,8 +30,8 @@ const FEWER_PARAMETERS: f64 = 2e5;
 /// the machine does.
 ///
 /// A kind of model that knows neither members nor epochs is timed as a whole. Seconds per member and epoch are taken to
-/// be linear in the number of labelled points; a dropout network costs as many times the ensemble as it has its weights,
-/// loss heads a fifth more. Sampling itself is left out.
+/// be linear in the number of labelled points; a dropout network costs as many times the ensemble as it has weights and
+/// epochs, loss heads a fifth more. Sampling itself is left out.
 #[derive(Clone, Debug)]
 pub struct CostModel {
     rates: Vec<Option<Rate>>,
