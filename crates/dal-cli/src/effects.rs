@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use dal_bench::Plan;
-use dal_eval::{CurveSpan, MOST_PLANNED_SEEDS, SweepPlan, VerdictRules, detectable_effects};
-use dal_report::{BASELINE, SeedSpread, findings, load};
+use dal_eval::{CurveSpan, MOST_PLANNED_SEEDS, SweepPlan, VerdictRules, detectable_effects, seeds_for_robust};
+use dal_report::{BASELINE, SeedSpread, findings, load, stands_for_every_ratio};
 use dal_store::Store;
 
 /// The chance to find an effect.
@@ -28,23 +28,37 @@ pub fn lines(plan: &Plan, store: Option<&Store>) -> Result<Vec<String>> {
     let methods: BTreeSet<&str> = runs.iter().map(|r| r.strategy.as_str()).filter(|id| *id != BASELINE).collect();
     let others = || runs.iter().filter(|r| r.strategy != BASELINE);
     let problems: BTreeSet<&str> = others().map(|r| r.problem.as_str()).collect();
-    let pool_ratios: BTreeSet<usize> = others().map(|r| r.pool_ratio.unwrap_or(0)).collect();
+    let of_pool = others().filter(|r| !stands_for_every_ratio(&r.strategy));
+    let pool_ratios: BTreeSet<usize> = of_pool.map(|r| r.pool_ratio.unwrap_or(0)).collect();
     let seeds: BTreeSet<u64> = runs.iter().map(|r| r.seed).collect();
     if plan.is_timing() || methods.is_empty() || runs.iter().all(|r| r.strategy != BASELINE) {
         return Ok(Vec::new());
     }
-    let spread = store.map(|store| stored_spread(plan, store)).transpose()?.flatten();
-    let Some((spread, of_plan)) = spread else {
-        return Ok(vec![
-            "what effects these seeds decide depends on how far seeds differ, which no stored results tell yet: \
-             --spread-from names a store of like runs"
-                .to_owned(),
-        ]);
-    };
     let rules = VerdictRules::default();
     let looks: Vec<(usize, f64)> = match plan.record().looks.as_slice() {
         [] => vec![(seeds.len(), rules.level)],
         looks => looks.iter().map(|look| (look.seeds, look.level)).collect(),
+    };
+    let spread = store.map(|store| stored_spread(plan, store)).transpose()?.flatten();
+    let Some((spread, of_plan)) = spread else {
+        let mut lines = vec![
+            "what effects these seeds decide depends on how far seeds differ, which no stored results tell yet: \
+             --spread-from names a store of like runs"
+                .to_owned(),
+        ];
+        // This much is arithmetic.
+        for (n_seeds, level) in looks {
+            let needed = seeds_for_robust(level / 2.0, methods.len()).filter(|needed| *needed > n_seeds);
+            lines.extend(needed.map(|needed| {
+                format!(
+                    "  {n_seeds} seeds, level {} %: no method can be called robust, whatever the numbers; with {} methods \
+                     that takes {needed} seeds",
+                    100.0 * level,
+                    methods.len()
+                )
+            }));
+        }
+        return Ok(lines);
     };
     let whose = if of_plan { "" } else { " of other problems" };
     let mut lines = vec![format!(
@@ -67,7 +81,7 @@ pub fn lines(plan: &Plan, store: Option<&Store>) -> Result<Vec<String>> {
             sd: spread.sd,
             n_methods: methods.len(),
             n_problems: problems.len(),
-            n_pool_ratios: pool_ratios.len(),
+            n_pool_ratios: pool_ratios.len().max(1),
             level,
             power: POWER,
             seed: rules.flip_seed,

@@ -190,8 +190,11 @@ fn a_plan_says_what_its_seeds_decide() {
         assert_eq!(code, 0, "{said}");
         said
     };
+    write(dir.path(), "large.toml", SWEEP);
+    assert!(plan(&[]).contains("3 seeds, level 5 %: no method can be called robust, whatever the numbers; with"));
     write(dir.path(), "large.toml", &SWEEP.replace("seeds = 3", "seeds = 12"));
-    assert!(plan(&[]).contains("--spread-from"));
+    let said = plan(&[]);
+    assert!(said.contains("--spread-from") && !said.contains("can be called robust"), "{said}");
     succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
     let said = plan(&[]);
     assert!(said.contains("from 2 stored cells)"), "{said}");
