@@ -454,11 +454,11 @@ fn metrics_section(findings: &Findings) -> Markup {
             }
             h3 { "How verdicts are reached" }
             p { "Runs of different methods are paired by seed: the same initial labels, candidates, test points and initial weights.
-                Single cells are better or worse by one step-down max-T over all cells of all methods, one-sided at 2.5 % each way, signs
-                flipped jointly over the methods and pool ratios of a problem and seed; so the chance of any false \"worse\" on the page is
-                at most 2.5 %. A method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not
-                better than random sampling\" (intersection–union: its p is the largest of its cells'), after Holm over the methods, at 2.5
-                %; it is called not robust if some cell of it is worse; otherwise it is undecided. A cell is equal only if the 90 %
+                Single cells are better or worse by one step-down max-T over all cells of all methods, one-sided at half the level each way
+                (2.5 % of 5 %; of a planned look's level where there are looks), signs flipped jointly over the methods and pool ratios of
+                a problem and seed; so the chance of any false \"worse\" on the page is at most that. A method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not
+                better than random sampling\" (intersection–union: its p is the largest of its cells'), after Holm over the methods, at half
+                the level; it is called not robust if some cell of it is worse; otherwise it is undecided. A cell is equal only if the 90 %
                 interval of nAUC lies within ± 2 %. The method with the lowest average was picked as the best of several, so its interval
                 is at 1 − 5 % / (methods compared)." }
             p { "Nothing is left out for its result. A failed, unfinished or missing run leaves its cell without a value and without a

@@ -178,7 +178,7 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
         }
     }
     PartContent {
-        robustness: tables::robustness(part, prefix),
+        robustness: tables::robustness(part, options.rules.level, prefix),
         overview: tables::overview(part, options.rules.margin, prefix),
         n_auc: tables::n_auc(part, prefix),
         n_div: tables::n_div(part, prefix),

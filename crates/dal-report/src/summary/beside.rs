@@ -77,8 +77,8 @@ pub(super) fn changeable(part: &Part) -> Option<Statement> {
         state(
             "What a method could change",
             format!(
-                "The model of the initial labels is the same for every method. It makes this share of the area under random sampling's \
-                 error curve (in brackets: with the next two entries): {}.",
+                "The model of the initial labels is the same for every method (but learning-loss, whose heads are trained with it). \
+                 It makes this share of the area under random sampling's error curve (in brackets: with the next two entries): {}.",
                 list(&shares)
             ),
         )

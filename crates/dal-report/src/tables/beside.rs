@@ -76,7 +76,7 @@ pub(crate) fn area(part: &Part, prefix: &str) -> Table {
     Table {
         id: format!("{prefix}area"),
         caption: "How much a method could change: shares of the area under random sampling's error curve, mean over seeds. Entry 0 is \
-                  the model of the initial labels, the same for every method. A problem whose last error under random sampling is \
+                  the model of the initial labels, the same for every method but learning-loss, whose heads are trained with it. A problem whose last error under random sampling is \
                   above half the variance of its test labels (median over seeds) is left out of rankings as a whole."
             .into(),
         columns: strings(&[

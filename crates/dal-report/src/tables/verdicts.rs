@@ -1,5 +1,7 @@
 //! nAUC with tests and verdicts: by method, at a glance, by cell.
 
+use std::collections::BTreeMap;
+
 use dal_eval::{
     Cell, CellFinding, CellVerdict, Hesitation, Interval, Verdict, seeds_for_half_width, seeds_to_reach,
     smallest_effect,
@@ -60,8 +62,9 @@ fn overview_sign(cell: &CellFinding, margin: f64) -> &'static str {
     }
 }
 
-/// The verdicts, one row per method.
-pub(crate) fn robustness(part: &Part, prefix: &str) -> Table {
+/// The verdicts, one row per method; `level` counts where nothing was judged.
+pub(crate) fn robustness(part: &Part, level: f64, prefix: &str) -> Table {
+    let level = part.judged.as_ref().map_or(level, |judged| judged.level);
     let mut rows: Vec<(Option<f64>, Row)> = part
         .methods
         .iter()
@@ -114,12 +117,14 @@ pub(crate) fn robustness(part: &Part, prefix: &str) -> Table {
     rows.sort_by(|a, b| a.0.unwrap_or(f64::INFINITY).total_cmp(&b.0.unwrap_or(f64::INFINITY)));
     Table {
         id: format!("{prefix}robustness"),
-        caption: "Robustness: is the method better than random sampling on every problem and pool ratio? A cell is one problem at \
-                  one γ; nAUC below 1 is better. \"Robust\" takes a p after Holm, over the methods, of at most 2.5 %; cells are \
-                  better or worse by max-T over all cells of all methods. The interval of the worst cell holds for all cells of its \
-                  method at once. Seeds needed: enough to decide the hardest open cell, if its effect is real. The first interval of \
-                  the average is for other problems of the kind, the last for these problems alone."
-            .into(),
+        caption: format!(
+            "Robustness: is the method better than random sampling on every problem and pool ratio? A cell is one problem at \
+             one γ; nAUC below 1 is better. \"Robust\" takes a p after Holm, over the methods, of at most {} %; cells are \
+             better or worse by max-T over all cells of all methods. The interval of the worst cell holds for all cells of its \
+             method at once. Seeds needed: enough to decide the hardest open cell, if its effect is real. The first interval of \
+             the average is for other problems of the kind, the last for these problems alone.",
+            number(50.0 * level)
+        ),
         columns: strings(&[
             "method",
             "verdict",
@@ -221,11 +226,13 @@ pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
     let each = level / 2.0 / n_tested.max(1) as f64;
     // Below these seeds no outcome is significant under max-T, whose blocks are the problems.
     let least = seeds_to_reach(level / 2.0, n_problems).unwrap_or(usize::MAX);
-    let found = |sd: f64, n_seeds: usize| {
+    // By the seeds, of a spread of 1.
+    let mut units: BTreeMap<usize, Option<f64>> = BTreeMap::new();
+    let mut found = |sd: f64, n_seeds: usize| {
         // A look's verdicts rest on its seeds alone.
         let n_seeds = standing.map_or(n_seeds, |standing| standing.look().seeds.min(n_seeds));
-        let effect = smallest_effect(sd, n_seeds, each).ok().flatten();
-        effect.filter(|_| n_seeds >= least).map(f64::exp)
+        let unit = *units.entry(n_seeds).or_insert_with(|| smallest_effect(1.0, n_seeds, each).ok().flatten());
+        unit.filter(|_| n_seeds >= least).map(|unit| (unit * sd).exp())
     };
     let mut rows = Vec::new();
     for (p, problem) in part.problems.iter().enumerate() {
