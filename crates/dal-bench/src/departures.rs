@@ -37,11 +37,12 @@ pub(crate) fn from_published(problem: &Problem, model: &ModelSpec, protocol: &Pr
         all.extend(number("epochs", used.epochs as f64, due.epochs as f64));
         all.extend(number("learning rate", used.learning_rate, due.learning_rate));
         all.extend(number("weight decay", used.weight_decay, due.weight_decay));
-        // Where nothing decays there is nothing to read, but a schedule may be shared.
+        // Where nothing decays a reading is of Adam's epsilon alone, unless a schedule is shared.
         let acts = used.weight_decay != 0.0 || used.decay_reading == DecayReading::CoupledLoss;
-        if used.decay_reading != due.decay_reading && acts {
+        if used.decay_reading != due.decay_reading {
             all.push(format!(
-                "weight decay {} instead of {}",
+                "{} {} instead of {}",
+                if acts { "weight decay" } else { "Adam's epsilon" },
                 used.decay_reading.in_words(),
                 due.decay_reading.in_words()
             ));

@@ -95,8 +95,8 @@ struct RunArgs {
     /// stop.
     #[arg(long)]
     plan: bool,
-    /// With --plan: the store whose results tell how far seeds differ, and so what effects can be decided
-    /// [default: --store].
+    /// With --plan: the store, or tables exported from one, whose results tell how far seeds differ, and so what
+    /// effects can be decided [default: --store].
     #[arg(long, value_name = "STORE", requires = "plan")]
     spread_from: Option<PathBuf>,
     /// How long your own program takes for a point, as in 90s or 2h; `measure` asks for one point of its test set,
@@ -189,8 +189,12 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
         }
         notes(&estimate);
         let done = print_plan(&plan, &estimate, args.format)?;
-        let other = args.spread_from.as_ref().map(Store::open).transpose()?;
-        for line in effects::lines(&plan, other.as_ref().or(store.as_ref()))? {
+        let stored = match (&args.spread_from, &store) {
+            (Some(path), _) => Some(effects::stored(path).context("--spread-from")?),
+            (None, Some(store)) => Some(dal_report::load(store)?),
+            (None, None) => None,
+        };
+        for line in effects::lines(&plan, stored.as_ref())? {
             say!("{line}");
         }
         return Ok(done);

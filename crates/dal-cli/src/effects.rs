@@ -1,29 +1,41 @@
 //! What effects a planned sweep can decide, from the spread between seeds that stored results show.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Result;
 use dal_bench::Plan;
 use dal_eval::{CurveSpan, MOST_PLANNED_SEEDS, SweepPlan, VerdictRules, detectable_effects, seeds_for_robust};
-use dal_report::{BASELINE, SeedSpread, findings, load, stands_for_every_ratio};
+use dal_report::{BASELINE, ReportData, SeedSpread, findings, is_export, load, read_export, stands_for_every_ratio};
 use dal_store::Store;
 
 /// The chance to find an effect.
 const POWER: f64 = 0.8;
 
-/// How far the seeds of a store differ: over the plan's problems, or over all where it has none of these.
-fn stored_spread(plan: &Plan, store: &Store) -> Result<Option<(SeedSpread, bool)>> {
+/// How far the seeds of stored runs differ: over the plan's problems, or over all where there are none of these.
+fn stored_spread(plan: &Plan, stored: &ReportData) -> Result<Option<(SeedSpread, bool)>> {
     let variants: BTreeSet<String> = plan.problems().iter().map(|p| p.problem().variant_id()).collect();
-    let found = findings(&load(store)?, VerdictRules::default(), CurveSpan::FromInitial)?;
+    let found = findings(stored, VerdictRules::default(), CurveSpan::FromInitial)?;
     let of_plan = found.seed_spread(|variant| variants.contains(variant));
     Ok(of_plan.map(|spread| (spread, true)).or_else(|| Some((found.seed_spread(|_| true)?, false))))
 }
 
-/// What can be decided at each look, in words.
+/// The runs of a store, or of tables exported from one.
 ///
 /// # Errors
-/// A store that cannot be read.
-pub fn lines(plan: &Plan, store: Option<&Store>) -> Result<Vec<String>> {
+/// A folder that is neither, or cannot be read.
+pub fn stored(path: &Path) -> Result<ReportData> {
+    if is_export(path) {
+        return Ok(read_export(path)?);
+    }
+    Ok(load(&Store::open(path)?)?)
+}
+
+/// What can be decided at each look, in words, given stored runs.
+///
+/// # Errors
+/// Runs whose figures cannot be compared.
+pub fn lines(plan: &Plan, stored: Option<&ReportData>) -> Result<Vec<String>> {
     let runs = &plan.record().runs;
     let methods: BTreeSet<&str> = runs.iter().map(|r| r.strategy.as_str()).filter(|id| *id != BASELINE).collect();
     let others = || runs.iter().filter(|r| r.strategy != BASELINE);
@@ -39,11 +51,11 @@ pub fn lines(plan: &Plan, store: Option<&Store>) -> Result<Vec<String>> {
         [] => vec![(seeds.len(), rules.level)],
         looks => looks.iter().map(|look| (look.seeds, look.level)).collect(),
     };
-    let spread = store.map(|store| stored_spread(plan, store)).transpose()?.flatten();
+    let spread = stored.map(|stored| stored_spread(plan, stored)).transpose()?.flatten();
     let Some((spread, of_plan)) = spread else {
         let mut lines = vec![
             "what effects these seeds decide depends on how far seeds differ, which no stored results tell yet: \
-             --spread-from names a store of like runs"
+             --spread-from names a store of like runs, or tables of one"
                 .to_owned(),
         ];
         // This much is arithmetic.

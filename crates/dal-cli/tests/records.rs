@@ -209,8 +209,24 @@ fn a_plan_says_what_its_seeds_decide() {
     );
     let said = plan(&["--spread-from", "store"]);
     assert!(said.contains("stored cells of other problems"), "{said}");
+    succeed(dir.path(), &["bench", "export", "store", "--out", "tables", "--format", "csv"]);
+    assert_eq!(plan(&["--spread-from", "tables"]), said, "tables say the same");
     assert!(said.contains("5 seeds, level 1 %: no method can be called robust"), "{said}");
     assert!(said.contains("20 seeds, level 4 %: a method"), "{said}");
+}
+
+#[test]
+fn looks_that_were_edited_leave_no_verdicts() {
+    let dir = tempfile::tempdir().unwrap();
+    for looks in ["[{ seeds = 2, level = 0.01 }, { seeds = 3, level = 0.04 }]", "[{ seeds = 3, level = 0.05 }]"] {
+        // A problem that Random learns, or nothing is judged.
+        let learned = SWEEP.replace("\"sine\"\npreset = \"published\"", "\"bessel\"\npreset = \"tuned\"");
+        let learned = learned.replace("hidden = [8, 8]", "hidden = [16, 16]").replace("epochs = 30", "epochs = 300");
+        write(dir.path(), "sweep.toml", &learned.replace("seeds = 3", &format!("seeds = 3\nlooks = {looks}")));
+        succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
+        let said = succeed(dir.path(), &["report", "store", "--out", "report"]);
+        assert_eq!(said.contains("plan different looks"), looks.contains("0.05"), "{said}");
+    }
 }
 
 #[test]

@@ -123,9 +123,11 @@ pub enum Hesitation {
     /// The sweep has not come to its first planned look; until then there are estimates and intervals alone. Never said
     /// by [`judge`], which knows of no plan.
     NoLook,
+    /// The sweeps behind the runs plan different looks, so that no verdict has a level. Never said by [`judge`] either.
+    PlansDiffer,
     /// Every cell has its seeds, yet neither claim is carried by them.
     Evidence {
-        /// Cells whose one-sided test does not reject.
+        /// Cells whose one-sided test does not reject; 0 where each does, but not after Holm over the methods.
         n_not_rejected: usize,
     },
 }
@@ -156,6 +158,9 @@ pub struct Robustness {
     pub worst: Option<(usize, Option<Interval>)>,
     /// Overall effect on the log scale; `None` while a cell has no value.
     pub overall: Option<OverallEffect>,
+    /// The same with intervals at 1 − `level` / (methods judged together): they hold of whichever method is picked for
+    /// its figures, since all methods' hold together (Bonferroni).
+    pub picked: Option<OverallEffect>,
     /// All cells, problem by problem.
     pub cells: Vec<CellFinding>,
 }
@@ -448,7 +453,7 @@ fn conclude(
         Verdict::Undecided(Hesitation::Evidence { n_not_rejected })
     };
 
-    let (mut worst, mut overall, mut per_problem) = (None, None, None);
+    let (mut worst, mut overall, mut picked, mut per_problem) = (None, None, None, None);
     if n_missing == 0 {
         let value = |i: usize| cells[i].finding.value.unwrap_or(0.0);
         let index = (0..cells.len()).max_by(|&i, &k| value(i).total_cmp(&value(k))).unwrap_or(0);
@@ -460,10 +465,15 @@ fn conclude(
         };
         worst = Some((index, interval));
         per_problem = means_over_cells(&cells);
-        overall = per_problem.as_ref().map(|values| overall_effect(values, 1.0 - level)).transpose()?;
+        let at = |level: f64| per_problem.as_ref().map(|values| overall_effect(values, 1.0 - level)).transpose();
+        overall = at(level)?;
+        picked = at(level / n_methods as f64)?;
     }
     let cells = cells.into_iter().map(|c| c.finding).collect();
-    Ok(Concluded { finding: Robustness { verdict, p_robust, p_robust_holm, worst, overall, cells }, per_problem })
+    Ok(Concluded {
+        finding: Robustness { verdict, p_robust, p_robust_holm, worst, overall, picked, cells },
+        per_problem,
+    })
 }
 
 /// Per problem and seed, the mean over the problem's cells, over the seeds that all of them have; `None` where a

@@ -1,6 +1,6 @@
 //! What a report is made from: plain values, whatever store they came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dal_store::{
@@ -21,6 +21,8 @@ pub struct ReportData {
     pub provenance: Vec<(Circumstances, Made)>,
     /// Directories of the store that could not be read, and why.
     pub unreadable: Vec<(String, String)>,
+    /// Names of runs that several sweeps of a store ask for, with different looks; tables do not say.
+    pub planned_twice: BTreeSet<String>,
 }
 
 /// Runs that were made under the same circumstances.

@@ -1,6 +1,6 @@
 //! From a store on disk to [`ReportData`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dal_store::{EntryTiming, PoolSpec, Provenance, Run, Status, Store, StoreError, SweepRecord};
@@ -67,6 +67,7 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
         }
     }
     place(&mut data.runs, &known, &sweeps);
+    data.planned_twice = planned_twice(&sweeps);
     for sweep in sweeps {
         add_absent(&mut data.runs, &mut known, &sweep, &data.unreadable);
         data.sweeps.push(Sweep {
@@ -99,6 +100,20 @@ fn place(runs: &mut [RunSummary], known: &HashMap<String, usize>, sweeps: &[Swee
             }
         }
     }
+}
+
+/// Directories of runs that sweeps with different looks ask for; what is there for its timings alone has none.
+fn planned_twice(sweeps: &[SweepRecord]) -> BTreeSet<String> {
+    let mut looks: HashMap<&str, &[dal_store::PlannedLook]> = HashMap::new();
+    let mut twice = BTreeSet::new();
+    for sweep in sweeps.iter().filter(|sweep| !sweep.timing) {
+        for planned in &sweep.runs {
+            if *looks.entry(&planned.id).or_insert(&sweep.looks) != sweep.looks.as_slice() {
+                twice.insert(planned.directory.clone());
+            }
+        }
+    }
+    twice
 }
 
 /// Runs that a sweep planned and the store does not have. Their setting is that of the sweep's other runs, of the same

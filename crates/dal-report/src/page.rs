@@ -456,17 +456,19 @@ fn metrics_section(findings: &Findings) -> Markup {
             p { "Runs of different methods are paired by seed: the same initial labels, candidates, test points and initial weights.
                 Single cells are better or worse by one step-down max-T over all cells of all methods, one-sided at half the level each way
                 (2.5 % of 5 %; of a planned look's level where there are looks), signs flipped jointly over the methods and pool ratios of
-                a problem and seed; so the chance of any false \"worse\" on the page is at most that. A method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not
-                better than random sampling\" (intersection–union: its p is the largest of its cells'), after Holm over the methods, at half
-                the level; it is called not robust if some cell of it is worse; otherwise it is undecided. A cell is equal only if the 90 %
-                interval of nAUC lies within ± 2 %. The method with the lowest average was picked as the best of several, so its interval
-                is at 1 − 5 % / (methods compared)." }
+                a problem and seed; so the chance of any false \"worse\" on the page is at most that. A method is called robust if, in
+                every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not better than random sampling\"
+                (intersection–union: its p is the largest of its cells'), after Holm over the methods, at half the level; it is called not
+                robust if some cell of it is worse; otherwise it is undecided. A cell is equal only if the 90 % interval of nAUC lies within
+                ± 2 %. The method that is named first was picked as the best of several, so its interval there is at 1 − 5 % / (methods
+                compared); those of tables and figures are at 95 %." }
             p { "Nothing is left out for its result. A failed, unfinished or missing run leaves its cell without a value and without a
                 verdict: means over the surviving seeds would favour methods whose bad runs fail. Runs that did not learn, and runs with
                 members that collapsed, are in every average and are counted. A problem that random sampling itself does not learn (median
                 of its last error above half the variance of the test labels) is left out of rankings as a whole, whatever the methods
                 did there. Where a sweep planned its looks, verdicts rest on the seeds of the last look passed, at that look's level; before
-                the first look there are estimates and intervals alone, and what seeds beyond the last look say is exploratory." }
+                the first look there are estimates and intervals alone, and what seeds beyond the last look say is exploratory. Where the
+                sweeps behind the runs plan different looks there are no verdicts." }
         }
     }
 }

@@ -57,6 +57,7 @@ impl ReportData {
         }
         self.provenance = circumstances.into_iter().collect();
         self.unreadable.extend(other.unreadable);
+        self.planned_twice.extend(other.planned_twice);
         Ok(())
     }
 
@@ -76,7 +77,7 @@ impl ReportData {
     }
 
     /// Gives runs that were not begun and whose model their own store could not tell the setting and model of a begun
-    /// one of their sweep and problem.
+    /// one of their sweep and problem, or of their problem alone where all begun ones agree.
     fn place_absent(&mut self) {
         let (unplaced, placed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.runs)
             .into_iter()
@@ -85,9 +86,18 @@ impl ReportData {
         for run in placed.iter().filter(|run| run.status != RunStatus::Absent) {
             first.entry((&run.sweep, &run.problem)).or_insert(run);
         }
+        let mut of_problem: BTreeMap<&str, Option<&RunSummary>> = BTreeMap::new();
+        for run in placed.iter().filter(|run| run.status != RunStatus::Absent) {
+            let known = of_problem.entry(&run.problem).or_insert(Some(run));
+            *known = known.filter(|known| known.model == run.model && known.protocol == run.protocol);
+        }
+        let like = |run: &RunSummary| {
+            let of_sweep = first.get(&(run.sweep.as_str(), run.problem.as_str())).copied();
+            of_sweep.or_else(|| of_problem.get(run.problem.as_str()).copied().flatten())
+        };
         let found: Vec<RunSummary> = unplaced
             .into_iter()
-            .map(|run| match first.get(&(run.sweep.as_str(), run.problem.as_str())) {
+            .map(|run| match like(&run) {
                 Some(like) => RunSummary {
                     setting: Setting { timing: run.setting.timing, ..like.setting.clone() },
                     protocol: like.protocol.clone(),
@@ -170,7 +180,7 @@ mod tests {
         let n = runs.len();
         let sweep = Sweep { name: "a".into(), ..Sweep::default() };
         let made = (Circumstances::default(), Made { runs: n, peak_memory_mib: n as u64 });
-        ReportData { source: "s".into(), runs, sweeps: vec![sweep], provenance: vec![made], unreadable: Vec::new() }
+        ReportData { source: "s".into(), runs, sweeps: vec![sweep], provenance: vec![made], ..ReportData::default() }
     }
 
     #[test]
@@ -232,6 +242,10 @@ mod tests {
         all.unite(data(vec![begun])).unwrap();
         let found: Vec<(&str, &Model)> = all.runs.iter().map(|run| (run.name.as_str(), &run.model)).collect();
         assert_eq!(found, [("a", &model), ("b", &model), ("c", &Model::default())]);
+        // Of another sweep, too, where all begun runs of the problem agree.
+        let other = RunSummary { sweep: "b".into(), ..run("d", RunStatus::Absent, &[]) };
+        all.unite(data(vec![other])).unwrap();
+        assert_eq!(all.runs[3].model, model);
     }
 
     #[test]

@@ -38,6 +38,8 @@ fn planted_effects_are_concluded() {
     assert!(of("gsy").cells.iter().all(|c| c.verdict == CellVerdict::Equal));
     let said = terminal_summary(&found, 10_000);
     assert!(said.contains("on every problem and pool ratio of this sweep: gsx."), "{said}");
+    // Picked from three methods, whether its average is the lowest or not.
+    assert!(said.contains("98.3 % interval") && said.contains("wide enough for the best of 3"), "{said}");
     assert!(said.contains("Shown to be worse than random sampling somewhere: qbc."), "{said}");
     assert!(said.contains("- qbc: 1 of 6 cells, most on robo at γ = 8 (1.2"), "{said}");
     assert!(said.contains("; shown to be worse on robo at γ = 8"), "{said}");
@@ -420,7 +422,8 @@ fn verdicts_wait_for_the_planned_looks_and_rest_on_their_seeds() {
     let (gsx, said) = verdicts(&data);
     assert_eq!(gsx.verdict, Verdict::Undecided(Hesitation::NoLook));
     assert!(gsx.cells.iter().all(|c| c.verdict == CellVerdict::NoVerdict && c.interval_95.is_some()));
-    assert!(said.contains("Verdicts are planned at 14 seeds (level 4 %)"), "{said}");
+    assert!(said.contains("There are no verdicts yet") && !said.contains("Which methods are safe"), "{said}");
+    assert!(said.contains("paired by seed. Verdicts are planned at 14 seeds (level 4 %)"), "{said}");
 
     // Past the first look, with later seeds that speak against the method: the look's verdict stands, values are of
     // all.
@@ -444,6 +447,22 @@ fn verdicts_wait_for_the_planned_looks_and_rest_on_their_seeds() {
     assert!(matches!(gsx.verdict, Verdict::Undecided(Hesitation::TooFewSeeds { needed_for_robust: 10, .. })));
     assert!(said.contains("With 9 seeds no method can be called robust, whatever the numbers: that takes 10 with 3"));
     assert!(said.contains("No effect, however large, makes a method robust yet") && said.contains("at most 0.5 %"));
+
+    // Of sweeps with different plans none counts: a plan that was edited, or one without looks beside it.
+    data.sweeps[0].looks = looks(10, 20);
+    let mut mixed = data.clone();
+    mixed.sweeps.push(dal_report::Sweep { name: "other".into(), ..Default::default() });
+    mixed.runs[0].sweep = "other".into();
+    let mut edited = data.clone();
+    edited.sweeps.push(dal_report::Sweep { looks: looks(10, 30), ..edited.sweeps[0].clone() });
+    let mut twice = data.clone();
+    twice.planned_twice.insert(twice.runs[0].name.clone());
+    for differ in [mixed, edited, twice] {
+        let (gsx, said) = verdicts(&differ);
+        assert_eq!(gsx.verdict, Verdict::Undecided(Hesitation::PlansDiffer));
+        assert!(gsx.cells.iter().all(|c| c.verdict == CellVerdict::NoVerdict && c.interval_95.is_some()));
+        assert!(said.contains("plan different looks") && !said.contains("Which methods are safe"), "{said}");
+    }
 
     // A seed with an open run is not over, so the look that needs it has not come.
     data.sweeps[0].looks = looks(10, 20);

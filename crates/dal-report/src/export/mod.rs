@@ -320,6 +320,7 @@ mod tests {
             }],
             provenance: vec![(how, made)],
             unreadable: vec![("a run".into(), "it is gone".into())],
+            planned_twice: BTreeSet::new(),
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Judged {
     pub recommended: Option<Recommendation>,
     /// Where the sweep stands between its planned looks; `None` where none were planned.
     pub standing: Option<Standing>,
+    /// Whether the sweeps behind the runs plan different looks; then there are no verdicts.
+    pub plans_differ: bool,
     /// The level of the verdicts: that of the look they are of, or of the next one.
     pub level: f64,
     /// What the seeds at hand can decide; `None` where no cell has two seeds.
@@ -61,6 +63,8 @@ pub(super) struct Bench<'a> {
     pub(super) pool_ratios: &'a [usize],
     pub(super) rules: &'a VerdictRules,
     pub(super) standing: Option<Standing>,
+    /// Whether the sweeps behind the runs plan different looks.
+    pub(super) plans_differ: bool,
     /// Seeds of the part, ascending.
     pub(super) seeds: &'a [u64],
 }
@@ -97,10 +101,16 @@ impl Bench<'_> {
     pub(super) fn judge(&self) -> Result<Found, EvalError> {
         let (ids, panel) = self.panel(true, None);
         let mut judgement = if panel.is_empty() { None } else { Some(judge(&panel, self.rules)?) };
-        if let (Some(judgement), Some(standing)) = (&mut judgement, self.standing) {
-            match standing.verdicts() {
-                None => judgement.methods.iter_mut().for_each(without_verdict),
-                Some(look) => self.at_look(judgement, &ids, look)?,
+        if let Some(judgement) = &mut judgement {
+            match self.standing {
+                _ if self.plans_differ => {
+                    judgement.methods.iter_mut().for_each(|method| without_verdict(method, Hesitation::PlansDiffer));
+                }
+                None => {}
+                Some(standing) => match standing.verdicts() {
+                    None => judgement.methods.iter_mut().for_each(|method| without_verdict(method, Hesitation::NoLook)),
+                    Some(look) => self.at_look(judgement, &ids, look)?,
+                },
             }
         }
         let mut cells: BTreeMap<(usize, String, usize), CellFinding> = BTreeMap::new();
@@ -114,7 +124,7 @@ impl Bench<'_> {
         let (others, unranked) = self.panel(false, None);
         if !unranked.is_empty() {
             let mut estimates = judge(&unranked, self.rules)?;
-            estimates.methods.iter_mut().for_each(without_verdict);
+            estimates.methods.iter_mut().for_each(|method| without_verdict(method, Hesitation::NoLook));
             keep(&others, &estimates.methods);
         }
         let mut robustness: Vec<Option<Robustness>> = vec![None; self.methods.len()];
@@ -131,6 +141,7 @@ impl Bench<'_> {
                 monte_carlo_error: judgement.monte_carlo_error,
                 recommended: judgement.recommended.map(|r| Recommendation { method: ids[r.method], ..r }),
                 standing: self.standing,
+                plans_differ: self.plans_differ,
                 level,
                 deciding: deciding(&panel, most, &VerdictRules { level, ..*self.rules })?,
             });
@@ -156,7 +167,7 @@ impl Bench<'_> {
         let decided = if panel.is_empty() { Vec::new() } else { judge(&panel, &rules)?.methods };
         for (m, method) in ids.iter().zip(&mut judgement.methods) {
             let Some(of_look) = then.iter().position(|t| t == m).and_then(|at| decided.get(at)) else {
-                without_verdict(method);
+                without_verdict(method, Hesitation::NoLook);
                 continue;
             };
             method.verdict = of_look.verdict;
@@ -177,8 +188,8 @@ impl Bench<'_> {
 }
 
 /// Estimates and intervals without verdicts.
-fn without_verdict(method: &mut Robustness) {
-    method.verdict = Verdict::Undecided(Hesitation::NoLook);
+fn without_verdict(method: &mut Robustness, why: Hesitation) {
+    method.verdict = Verdict::Undecided(why);
     (method.p_robust, method.p_robust_holm) = (None, None);
     method.cells.iter_mut().for_each(no_verdict);
 }

@@ -118,12 +118,15 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         details.push(rows);
     }
     let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
+    let (looks, plans_differ) = looks(runs, context)?;
+    let standing = looks.map(|looks| standing(&looks, &seeds, runs));
     let bench = Bench {
         methods: &outcomes,
         problems: &problems.iter().map(|p| (p.id.clone(), p.is_ranked())).collect::<Vec<_>>(),
         pool_ratios: &pool_ratios,
         rules,
-        standing: looks(runs, context)?.map(|looks| standing(&looks, &seeds, runs)),
+        standing,
+        plans_differ,
         seeds: &seeds,
     };
     let found = bench.judge()?;
@@ -153,6 +156,7 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
             RunStatus::Absent => counts.absent += 1,
         }
     }
+    let level = standing.map_or(rules.level, |standing| standing.look().level);
     Ok(Part {
         setting: setting.clone(),
         sweeps: runs
@@ -162,7 +166,7 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
-        ranks: (0..pool_ratios.len()).map(|g| ranks(&problems, &baselines, &methods, g, span, rules.level)).collect(),
+        ranks: (0..pool_ratios.len()).map(|g| ranks(&problems, &baselines, &methods, g, span, level)).collect(),
         tallies: tallies(&methods, &ranked, pool_ratios.len(), rules.margin)?,
         judged: found.judged,
         failed_labels: failed_labels(runs, name_of, |run| {
@@ -187,15 +191,20 @@ fn own_problem<'a>(run: &RunSummary, context: &Context<'a>) -> Option<&'a dal_st
     sweep_of(run, context)?.own_problems.get(&run.problem)
 }
 
-/// The planned looks that the runs share: those of their sweeps, if all plan the same.
-fn looks(runs: &[&RunSummary], context: &Context<'_>) -> Result<Option<Looks>, EvalError> {
+/// The planned looks that the runs share: those of their sweeps; and whether these plan different ones, which leaves
+/// nothing planned.
+fn looks(runs: &[&RunSummary], context: &Context<'_>) -> Result<(Option<Looks>, bool), EvalError> {
+    if runs.iter().any(|run| context.data.planned_twice.contains(&run.name)) {
+        return Ok((None, true));
+    }
     let names: BTreeSet<&str> = runs.iter().map(|run| run.sweep.as_str()).collect();
     let mut planned = context.data.sweeps.iter().filter(|s| names.contains(s.name.as_str())).map(|s| &s.looks);
-    let Some(first) = planned.next().filter(|first| !first.is_empty()) else { return Ok(None) };
+    let Some(first) = planned.next() else { return Ok((None, false)) };
     if planned.any(|other| other != first) {
-        return Ok(None);
+        return Ok((None, true));
     }
-    Looks::new(first.iter().map(|l| Look { seeds: l.seeds, level: l.level }).collect()).map(Some)
+    let looks = first.iter().map(|l| Look { seeds: l.seeds, level: l.level }).collect::<Vec<_>>();
+    Ok(((!looks.is_empty()).then(|| Looks::new(looks)).transpose()?, false))
 }
 
 /// A problem of a part with its runs and those of Random.
@@ -243,6 +252,7 @@ fn problem(id: &str, runs: &[&RunSummary], of_random: &BySeed<'_>, context: &Con
 fn labels_behind(entry: usize, runs: &[&RunSummary], protocol: &crate::data::Protocol) -> usize {
     let mut there: Vec<usize> = runs.iter().filter_map(|run| run.entries.get(entry)).map(|e| e.n_labelled).collect();
     there.sort_unstable();
+    // Of two in the middle the upper one: a curve stands at labels that a run has.
     there.get(there.len() / 2).copied().unwrap_or(protocol.initial + entry * protocol.queries)
 }
 

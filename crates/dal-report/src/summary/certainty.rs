@@ -3,8 +3,14 @@
 use dal_eval::{Standing, Verdict, seeds_for_robust, seeds_to_reach};
 
 use super::{Statement, hesitation, methods_with, seed_range, state};
-use crate::findings::{Deciding, Findings, Part};
+use crate::findings::{Deciding, Findings, Judged, Part};
 use crate::text::{count, list, number};
+
+/// Whether there are verdicts at all: not before the first planned look, nor where plans differ.
+pub(super) fn has_verdicts(part: &Part) -> bool {
+    let of = |judged: &Judged| !judged.plans_differ && judged.standing.is_none_or(|s| s.verdicts().is_some());
+    part.judged.as_ref().is_none_or(of)
+}
 
 /// The level of verdicts.
 fn level(part: &Part, findings: &Findings) -> f64 {
@@ -40,6 +46,15 @@ pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
     let alone = seeds_to_reach(level(part, findings) / 2.0, 1).unwrap_or(usize::MAX);
     let of_methods = if judged.n_methods > 1 { format!(" with {} methods", judged.n_methods) } else { String::new() };
     let looks = judged.standing.map(|standing| standing_words(&standing)).unwrap_or_default();
+    if judged.plans_differ {
+        return "The sweeps behind these runs plan different looks, or some plan none, so that no verdict would have a level: \
+                there are estimates and intervals, no verdicts, and what is said of them is exploratory. Give each sweep a \
+                store of its own, or make pages of each one's tables."
+            .into();
+    }
+    if !has_verdicts(part) {
+        return format!("Runs are paired by seed.{looks}");
+    }
     if fewest < alone {
         return format!(
             "With {} nothing can be decided, whatever the numbers: \"robust\" needs at least {robust} paired seeds{of_methods}, \

@@ -84,7 +84,7 @@ pub(super) fn not_learned(part: &Part) -> Option<Statement> {
             let worst = l
                 .places
                 .iter()
-                .max_by_key(|p| p.members.collapsed)
+                .max_by_key(|p| (p.members.collapsed, p.members.unsettled, std::cmp::Reverse((p.seed, p.entry))))
                 .map(|p| format!(", entry {} of seed {} above all", p.entry, p.seed));
             format!("; most on {place}{}", worst.unwrap_or_default())
         });
@@ -98,7 +98,7 @@ pub(super) fn not_learned(part: &Part) -> Option<Statement> {
     let text = if items.is_empty() {
         format!("Of {of} all learned.")
     } else {
-        format!("Of {of} these did not learn; they are in every average and verdict:")
+        format!("Of {of} these did not learn; none is left out of an average or a verdict for it:")
     };
     Some(Statement { items, ..state("What did not learn", text) })
 }

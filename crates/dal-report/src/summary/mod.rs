@@ -69,6 +69,10 @@ pub(crate) fn hesitation(why: &Hesitation) -> String {
         ),
         Hesitation::NoLook => "the first planned look is still to come".into(),
         Hesitation::MissingCells { n } => format!("{} without a value", count(*n, "cell")),
+        Hesitation::PlansDiffer => "the sweeps behind its runs plan different looks".into(),
+        Hesitation::Evidence { n_not_rejected: 0 } => {
+            "every cell's one-sided test rejects by itself, but not after Holm over the methods".into()
+        }
         Hesitation::Evidence { n_not_rejected } => {
             format!("the one-sided test does not reject in {}", count(*n_not_rejected, "cell"))
         }
@@ -157,7 +161,7 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
                 robust.len()
             )
         };
-        let interval = interval_words(part, best);
+        let interval = interval_words(part, best, findings.rules.level);
         return format!(
             "{}: {others}. Its area under the error curve is {} than random sampling's (nAUC {}{interval}).",
             best.id,
@@ -166,7 +170,9 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
         );
     }
     let few = certainty::too_few(part, findings);
-    let begin = if few {
+    let begin = if !certainty::has_verdicts(part) {
+        "There are no verdicts yet."
+    } else if few {
         "No method can be called safe yet."
     } else {
         "No method was shown to beat random sampling everywhere, so none is a safe choice."
@@ -186,15 +192,15 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
     format!(
         "{begin} On average {} {} best, with {} area under the error curve than random sampling (nAUC {}{}){next}.",
         best.id,
-        if few { "looks" } else { "is" },
+        if few || !certainty::has_verdicts(part) { "looks" } else { "is" },
         change(*value),
         ratio(*value),
-        interval_words(part, best)
+        interval_words(part, best, findings.rules.level)
     )
 }
 
-/// The interval of a method's average: of the one with the lowest average wider, since it was picked as the best.
-fn interval_words(part: &Part, method: &Method) -> String {
+/// The interval of the average of a method that was picked from all for its figures.
+fn interval_words(part: &Part, method: &Method, level: f64) -> String {
     let of = |overall: dal_eval::OverallEffect| {
         let for_others = overall.over_problems.map(|i| (i, " for other problems of the kind"));
         for_others.or(overall.problems_fixed.map(|i| (i, "")))
@@ -204,22 +210,16 @@ fn interval_words(part: &Part, method: &Method) -> String {
         let percent = number((1000.0 * level).round() / 10.0);
         format!(", {percent} % interval{kind} {} to {}{why}", ratio(i.lower), ratio(i.upper))
     };
-    let picked = part.judged.as_ref().and_then(|j| j.recommended).filter(|r| part.methods[r.method].id == method.id);
-    if let Some(picked) = picked {
-        let why = match picked.n_compared {
-            0 | 1 => String::new(),
-            n => format!(", wide enough for the best of {n}"),
-        };
-        return of(picked.overall).map(|found| words(found, picked.level, why)).unwrap_or_default();
-    }
-    let overall = method.robustness.as_ref().and_then(|r| r.overall);
-    overall.and_then(of).map(|found| words(found, 0.95, String::new())).unwrap_or_default()
+    let n = part.judged.as_ref().map_or(1, |judged| judged.n_methods.max(1));
+    let why = if n == 1 { String::new() } else { format!(", wide enough for the best of {n}") };
+    let picked = method.robustness.as_ref().and_then(|r| r.picked);
+    picked.and_then(of).map(|found| words(found, 1.0 - level / n as f64, why)).unwrap_or_default()
 }
 
 fn verdicts(part: &Part) -> Vec<Statement> {
     let robust = methods_with(part, |v| *v == Verdict::Robust);
     let not_robust = methods_with(part, |v| *v == Verdict::NotRobust);
-    if part.methods.is_empty() {
+    if part.methods.is_empty() || !certainty::has_verdicts(part) {
         return Vec::new();
     }
     let mut said = vec![state(
