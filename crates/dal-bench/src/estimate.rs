@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use dal_core::{DropoutSpec, MlpEnsemble, ModelSpec, Rate, Shape, WidthFactor, calibrate};
+use dal_core::{DropoutSpec, MlpEnsemble, ModelSpec, Rate, Shape, calibrate};
 use dal_store::{PoolSpec, Status, Store};
 
 use crate::error::BenchError;
@@ -79,14 +79,9 @@ impl CostModel {
 /// The training of a dropout network over that of the ensemble: weights times epochs.
 fn of_dropout(dropout: &DropoutSpec, model: &ModelSpec) -> f64 {
     let Some(mlp) = model.as_mlp() else { return 1.0 };
-    let members = mlp.n_members() as f64;
-    let factor = match dropout.width_factor {
-        WidthFactor::SqrtMembers => members.sqrt(),
-        WidthFactor::Members => members,
-        WidthFactor::Factor(factor) => factor,
-    };
+    let factor = dropout.width_factor.over_one_of(mlp.n_members());
     let epochs = dropout.epochs.map_or(1.0, |epochs| epochs as f64 / mlp.training.epochs as f64);
-    factor * factor / members * epochs
+    factor * factor / mlp.n_members() as f64 * epochs
 }
 
 fn measure_rate(plan: &Plan, problem: &PlannedProblem) -> Result<Rate, BenchError> {
@@ -255,6 +250,7 @@ fn makespan(costs: &mut [f64], jobs: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dal_core::WidthFactor;
 
     #[test]
     fn a_dropout_network_costs_its_weights_and_epochs() {

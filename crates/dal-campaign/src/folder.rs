@@ -1,5 +1,6 @@
 //! The folder of a campaign: its two files that people edit, its log, its models.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -266,6 +267,11 @@ impl Folder {
     /// Whether a round was drawn from the present domain, as far as its log says.
     pub(crate) fn is_of_domain(&self, round: &Round) -> bool {
         round.candidates.domain.is_empty() || round.candidates.domain == self.domain
+    }
+
+    /// The numbers of the rounds that were.
+    pub(crate) fn rounds_here(&self) -> HashSet<usize> {
+        self.state.rounds().iter().filter(|round| self.is_of_domain(round)).map(|round| round.round).collect()
     }
 
     /// The rule that ended the last run, as [`State::ended`] has it; none where it spoke of another domain.

@@ -104,8 +104,7 @@ impl Folder {
     /// # Errors
     /// A model that cannot predict.
     pub fn held_out_of(&self, model: &Model, wanted: &dyn Fn(usize) -> bool) -> Result<Option<HeldOut>, CampaignError> {
-        let here: Vec<usize> =
-            self.state().rounds().iter().filter(|round| self.is_of_domain(round)).map(|round| round.round).collect();
+        let here = self.rounds_here();
         let Some(apart) = self.apart(model, &|round| here.contains(&round))? else { return Ok(None) };
         let Apart { drawn, answered, failed, lambda, terms, scaled } = apart;
         let of = |terms: &Option<LossTerms>| terms.as_ref().map(|terms| Estimated::of(terms, answered));

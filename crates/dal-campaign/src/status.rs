@@ -1,7 +1,5 @@
 //! Where a campaign stands: points by state, the model and its errors, what is pending and for how long.
 
-use std::collections::HashSet;
-
 use crate::folder::Folder;
 use crate::state::{Part, Status};
 use crate::words::{Errors, Round};
@@ -52,8 +50,7 @@ pub struct Waiting {
 impl Folder {
     /// Points of the present domain with an answer that are held out of learning, and those of audits.
     pub fn held_out_here(&self) -> (usize, usize) {
-        let here: HashSet<usize> =
-            self.state().rounds().iter().filter(|round| self.is_of_domain(round)).map(|round| round.round).collect();
+        let here = self.rounds_here();
         let count = |part| {
             let answered = self.state().points().filter(|point| point.part == part && !point.answers.is_empty());
             answered.filter(|point| point.drawn.is_some_and(|(round, _)| here.contains(&round))).count()

@@ -189,12 +189,14 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
         }
         notes(&estimate);
         let done = print_plan(&plan, &estimate, args.format)?;
-        let stored = match (&args.spread_from, &store) {
-            (Some(path), _) => Some(effects::stored(path).context("--spread-from")?),
-            (None, Some(store)) => Some(dal_report::load(store)?),
-            (None, None) => None,
+        let stored = || {
+            Ok(match (&args.spread_from, &store) {
+                (Some(path), _) => Some(effects::stored(path).context("--spread-from")?),
+                (None, Some(store)) => Some(dal_report::load(store)?),
+                (None, None) => None,
+            })
         };
-        for line in effects::lines(&plan, stored.as_ref())? {
+        for line in effects::lines(&plan, stored)? {
             say!("{line}");
         }
         return Ok(done);

@@ -31,11 +31,11 @@ pub fn stored(path: &Path) -> Result<ReportData> {
     Ok(load(&Store::open(path)?)?)
 }
 
-/// What can be decided at each look, in words, given stored runs.
+/// What can be decided at each look, in words, given stored runs, which are read where they are needed.
 ///
 /// # Errors
-/// Runs whose figures cannot be compared.
-pub fn lines(plan: &Plan, stored: Option<&ReportData>) -> Result<Vec<String>> {
+/// Runs that cannot be read, or whose figures cannot be compared.
+pub fn lines(plan: &Plan, stored: impl FnOnce() -> Result<Option<ReportData>>) -> Result<Vec<String>> {
     let runs = &plan.record().runs;
     let methods: BTreeSet<&str> = runs.iter().map(|r| r.strategy.as_str()).filter(|id| *id != BASELINE).collect();
     let others = || runs.iter().filter(|r| r.strategy != BASELINE);
@@ -51,7 +51,7 @@ pub fn lines(plan: &Plan, stored: Option<&ReportData>) -> Result<Vec<String>> {
         [] => vec![(seeds.len(), rules.level)],
         looks => looks.iter().map(|look| (look.seeds, look.level)).collect(),
     };
-    let spread = stored.map(|stored| stored_spread(plan, stored)).transpose()?.flatten();
+    let spread = stored()?.map(|stored| stored_spread(plan, &stored)).transpose()?.flatten();
     let Some((spread, of_plan)) = spread else {
         let mut lines = vec![
             "what effects these seeds decide depends on how far seeds differ, which no stored results tell yet: \

@@ -439,6 +439,17 @@ pub enum WidthFactor {
     Factor(f64),
 }
 
+impl WidthFactor {
+    /// The factor, beside one of so many members.
+    pub fn over_one_of(self, n_members: usize) -> f64 {
+        match self {
+            Self::SqrtMembers => (n_members as f64).sqrt(),
+            Self::Members => n_members as f64,
+            Self::Factor(factor) => factor,
+        }
+    }
+}
+
 /// Loss-prediction heads: each of the last `n_layers` hidden layers through a linear layer to `width` units and ReLU,
 /// concatenated, then linear to one number; one head per member.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

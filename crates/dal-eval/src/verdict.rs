@@ -291,7 +291,7 @@ pub fn judge(methods: &[MethodCells], rules: &VerdictRules) -> Result<Judgement,
     for (own, (p_robust, p_robust_holm)) in judged.into_iter().zip(alone.into_iter().zip(together)) {
         found.push(conclude(own, p_robust, p_robust_holm, methods.len(), half_level, rules.level)?);
     }
-    let recommended = recommend(methods, &found, rules.level)?;
+    let recommended = recommend(methods, &found, rules.level);
     Ok(Judgement {
         methods: found.into_iter().map(|own| own.finding).collect(),
         n_tested: family.tested.len(),
@@ -495,7 +495,7 @@ fn means_over_cells(cells: &[JudgedCell]) -> Option<Vec<Vec<f64>>> {
 }
 
 /// The method with the lowest overall effect among those with a value in every cell that any method was planned on.
-fn recommend(methods: &[MethodCells], found: &[Concluded], level: f64) -> Result<Option<Recommendation>, EvalError> {
+fn recommend(methods: &[MethodCells], found: &[Concluded], level: f64) -> Option<Recommendation> {
     let planned = |m: &MethodCells| -> BTreeSet<(String, usize)> {
         m.cells.iter().map(|c| (c.problem.clone(), c.pool_ratio)).collect()
     };
@@ -507,11 +507,11 @@ fn recommend(methods: &[MethodCells], found: &[Concluded], level: f64) -> Result
     let best = candidates
         .filter_map(|(m, own)| Some((m, own.per_problem.as_ref()?)))
         .min_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
-    let Some((method, values)) = best else { return Ok(None) };
+    let (method, _) = best?;
     // Methods that failed could have been picked had they not: they count too.
     let n_compared = methods.len();
     let level = 1.0 - level / n_compared as f64;
-    Ok(Some(Recommendation { method, n_compared, level, overall: overall_effect(values, level)? }))
+    Some(Recommendation { method, n_compared, level, overall: found[method].finding.picked? })
 }
 
 /// Quantiles of Student's t by degrees of freedom: cells mostly share their number of seeds, and a quantile costs far

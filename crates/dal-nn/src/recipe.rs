@@ -3,7 +3,6 @@
 
 use dal_core::{
     DropoutSpec, FitJob, LearnError, LossHeadSpec, SeedPath, Stop, TrainingCost, TrainingEnd, TrainingReport,
-    WidthFactor,
 };
 use dal_eval::MemberTraining;
 use ndarray::ArrayView2;
@@ -161,12 +160,7 @@ impl Recipe {
     fn dropout_network(&self, spec: DropoutSpec) -> Result<PreparedDropout, LearnError> {
         let unsupported = |message: String| LearnError::Unsupported { message };
         check_dropout(&self.network, &spec).map_err(unsupported)?;
-        let n_members = self.training.n_members as f64;
-        let factor = match spec.width_factor {
-            WidthFactor::SqrtMembers => n_members.sqrt(),
-            WidthFactor::Members => n_members,
-            WidthFactor::Factor(factor) => factor,
-        };
+        let factor = spec.width_factor.over_one_of(self.training.n_members);
         let network = self.network.widened(factor, spec.batch_norm).map_err(|error| unsupported(error.to_string()))?;
         // One network with one loss, whatever the reading of the decay beside it.
         let mut training = self.training.alone();
@@ -406,6 +400,7 @@ fn diverged(epoch: usize, loss: f64, kind: Kind) -> LearnError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dal_core::WidthFactor;
     use dal_core::model::Head;
 
     #[test]

@@ -153,6 +153,15 @@ pub(crate) fn fitting(text: &str, room: f64) -> String {
     kept + "…"
 }
 
+/// Where a plot begins, as a share of its width, so that these names stand at its left, and the pixels that one has.
+pub(crate) fn behind_names<'a>(names: impl Iterator<Item = &'a str>) -> (f64, f64) {
+    let widest = names.map(|name| text_width(name, TEXT)).fold(0.0, f64::max);
+    let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
+    // Faces that a reader may have are wider than the one that widths are reckoned in.
+    let left = ((1.2 * widest + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.55);
+    (left, MARGINS.0 + (left - 0.015) * plot_width)
+}
+
 /// Margins around the plot in pixels: left, top, right, bottom.
 pub(crate) const MARGINS: (f64, f64, f64, f64) = (62.0, 12.0, 14.0, 46.0);
 

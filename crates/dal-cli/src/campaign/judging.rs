@@ -100,16 +100,15 @@ impl Judging {
             1 => outln!("           an earlier round is of another domain and judges nothing of this one"),
             n => outln!("           {n} earlier rounds are of another domain and judge nothing of this one"),
         }
-        match &self.held_out {
-            Some(held_out) => show_held_out(folder.subject().outputs(), held_out, &self.listed)?,
-            None if folder.held_out_here() != (0, 0) => {
-                let (apart, audited) = folder.held_out_here();
+        match (&self.held_out, folder.held_out_here()) {
+            (Some(held_out), _) => show_held_out(folder.subject().outputs(), held_out, &self.listed)?,
+            (None, (0, 0)) => {}
+            (None, (apart, audited)) => {
                 outln!(
                     "not learned  {apart} points held out, {audited} of audits have answers; the model of all labels, which they \
                      judge, is not trained yet (`dal audit` or `dal predict` trains it)"
                 );
             }
-            None => {}
         }
         if let Some((told, all)) = self.told.filter(|_| self.held_out.is_some() || !self.estimates.rounds.is_empty()) {
             outln!(

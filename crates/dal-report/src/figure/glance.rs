@@ -5,11 +5,11 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{Figure, SeriesStops, Stops};
-use crate::canvas::{Canvas, Role, text_width};
+use crate::canvas::{Canvas, Role};
 use crate::findings::{Method, Part};
 use crate::plot::{
-    Drawn, Frame, LINE, LogScale, MARGINS, PAGE, TEXT, canvas_with, draw_mark, fill, fitting, framed, page_position,
-    stroke, text_style, units,
+    Drawn, Frame, LINE, LogScale, behind_names, canvas_with, draw_mark, fill, fitting, framed, page_position, stroke,
+    text_style, units,
 };
 use crate::summary::overall;
 use crate::text::number;
@@ -44,11 +44,7 @@ pub(crate) fn glance(part: &Part, prefix: &str) -> Option<Figure> {
     if n == 0 {
         return None;
     }
-    let width_of_names = lines.iter().map(|l| text_width(&l.method.id, TEXT)).fold(0.0, f64::max);
-    let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
-    // Faces that a reader may have are wider than the one that widths are reckoned in.
-    let left = ((1.2 * width_of_names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.55);
-    let room = MARGINS.0 + (left - 0.015) * plot_width;
+    let (left, room) = behind_names(lines.iter().map(|l| l.method.id.as_str()));
     let at_x = |value: f64| (left + (1.0 - left) * x.at(value)).clamp(left, 1.0);
     let row_of = |place: usize| 1.0 - (place as f64 + 0.5) / n as f64;
     let x_ticks: Vec<(f64, String)> =

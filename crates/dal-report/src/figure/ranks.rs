@@ -6,10 +6,10 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{Figure, SeriesStops, Stops};
-use crate::canvas::{Canvas, Role, text_width};
+use crate::canvas::{Canvas, Role};
 use crate::findings::Part;
 use crate::plot::{
-    Drawn, Frame, MARGINS, PAGE, TEXT, canvas_with, draw_mark, fitting, framed, page_position, stroke, text_style,
+    Drawn, Frame, behind_names, canvas_with, draw_mark, fitting, framed, page_position, stroke, text_style,
 };
 use crate::text::{number, ratio_name};
 
@@ -22,10 +22,7 @@ pub(crate) fn ranks(part: &Part, ratio: usize, table: &RankTable, prefix: &str) 
     order.sort_by(|&a, &b| table.mean_ranks[a].total_cmp(&table.mean_ranks[b]));
     let n = names.len();
     // Names stand in the left margin and, where they are longer, push the axis to the right.
-    let width_of_names = names.iter().map(|(name, _)| text_width(name, TEXT)).fold(0.0, f64::max);
-    let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
-    let left = ((1.2 * width_of_names + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.55);
-    let room = MARGINS.0 + (left - 0.015) * plot_width;
+    let (left, room) = behind_names(names.iter().map(|(name, _)| *name));
     let room_for_cliques = 0.03 * (table.cliques.len() as f64 + 1.0);
     let at_x = |rank: f64| left + (1.0 - left - room_for_cliques) * (rank - 1.0) / (n as f64 - 1.0).max(1.0);
     let row_of = |place: usize| 1.0 - (place as f64 + 0.5) / n as f64;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{
     CellFinding, CellOutcomes, CellVerdict, DetectableEffects, EvalError, Hesitation, Judgement, Look, Looks,
-    MOST_PLANNED_SEEDS, MethodCells, Recommendation, Robustness, SeedOutcome, Standing, SweepPlan, Verdict,
-    VerdictRules, detectable_effects, judge, pooled_spread,
+    MOST_PLANNED_SEEDS, MethodCells, Robustness, SeedOutcome, Standing, SweepPlan, Verdict, VerdictRules,
+    detectable_effects, judge, pooled_spread,
 };
 
 use crate::data::{RunStatus, RunSummary};
@@ -24,8 +24,6 @@ pub struct Judged {
     pub n_too_few: usize,
     /// The largest Monte-Carlo standard error of an adjusted p.
     pub monte_carlo_error: f64,
-    /// The method with the lowest average, by index among the part's methods, with its interval.
-    pub recommended: Option<Recommendation>,
     /// Where the sweep stands between its planned looks; `None` where none were planned.
     pub standing: Option<Standing>,
     /// Whether the sweeps behind the runs plan different looks; then there are no verdicts.
@@ -139,7 +137,6 @@ impl Bench<'_> {
                 n_tested: judgement.n_tested,
                 n_too_few: judgement.n_too_few,
                 monte_carlo_error: judgement.monte_carlo_error,
-                recommended: judgement.recommended.map(|r| Recommendation { method: ids[r.method], ..r }),
                 standing: self.standing,
                 plans_differ: self.plans_differ,
                 level,

@@ -75,10 +75,9 @@ pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
         }
     }
     let reasons: Vec<String> = reasons.iter().map(|(why, methods)| format!("{} ({why})", list(methods))).collect();
-    let undecided = match judged.standing {
-        Some(Standing::Before { .. }) => String::new(),
-        _ if reasons.is_empty() => String::new(),
-        _ => format!(" Neither shown to be safe nor shown to lose: {}.", reasons.join("; ")),
+    let undecided = match reasons.is_empty() {
+        true => String::new(),
+        false => format!(" Neither shown to be safe nor shown to lose: {}.", reasons.join("; ")),
     };
     let half = number(50.0 * level(part, findings));
     let begin = if fewest < robust {
