@@ -179,7 +179,12 @@ async function filters(page) {
 async function errors_to_choose(page) {
   const part = page.locator("section.part").first();
   const select = part.locator("select[name=metric]");
-  const shown = () => part.locator("figure[data-metric]:visible").evaluateAll((list) => list.map((f) => f.dataset.metric));
+  const shown_of = async (choice) => {
+    const ids = await choice.locator("option").evaluateAll((list) => list.map((o) => o.value));
+    const all = await part.locator("figure[data-metric]:visible").evaluateAll((list) => list.map((f) => f.dataset.metric));
+    return all.filter((m) => ids.includes(m));
+  };
+  const shown = () => shown_of(select);
   const of_mse = await shown();
   check(of_mse.length > 0 && of_mse.every((m) => m === "mse"), "learning curves of MSE are shown first");
   await select.selectOption("mae");
@@ -187,6 +192,16 @@ async function errors_to_choose(page) {
   check(of_mae.length === of_mse.length && of_mae.every((m) => m === "mae"), "the mean absolute error can be chosen instead");
   await shot(page, "desktop-light-mae");
   await select.selectOption("mse");
+  // What is measured beside the error has a choice of its own, and neither disturbs the other.
+  const beside = part.locator("select[name=measure]");
+  const first = await shown_of(beside);
+  check(first.length > 0 && first.every((m) => m === "coverage-90"), "of the measures beside the error coverage is shown first");
+  await beside.selectOption("crps");
+  const of_crps = await shown_of(beside);
+  check(of_crps.length === first.length && of_crps.every((m) => m === "crps"), "the CRPS can be chosen instead");
+  check((await shown()).every((m) => m === "mse"), "the learning curves stay as they are");
+  await shot(page, "desktop-light-crps");
+  await beside.selectOption("coverage-90");
 }
 
 async function sorting(page) {

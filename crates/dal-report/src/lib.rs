@@ -66,6 +66,7 @@ mod load;
 mod page;
 mod pdf;
 mod plot;
+mod scale;
 mod style;
 mod summary;
 mod svg;
@@ -87,9 +88,9 @@ pub use export::{
     PhysicalProblem, PhysicalValue, PhysicalValues, TableCard, is_export, read_export, write_export,
 };
 pub use findings::{
-    AuxiliaryFinding, Band, CellDetail, Counts, Curves, Deciding, ErrorKind, FailedLabels, FinalErrors, Findings,
-    Judged, Learning, Method, NowErrors, Part, Place, Problem, SeedSpread, Time, TrainingTime, UncertaintyFinding,
-    findings,
+    AuxiliaryFinding, Band, CellDetail, Counts, Curves, Deciding, EntryMeasure, ErrorKind, FailedLabels, FinalErrors,
+    Findings, Judged, Learning, Method, NowErrors, Part, Place, Problem, SeedSpread, Time, TrainingTime,
+    UncertaintyFinding, findings,
 };
 pub use load::load;
 pub use summary::{Statement, statements, terminal_summary};

@@ -18,6 +18,8 @@
     const problem = controls.querySelector("select[name=problem]");
     const ratio = controls.querySelector("select[name=ratio]");
     const metric = controls.querySelector("select[name=metric]");
+    const measure = controls.querySelector("select[name=measure]");
+    const chosen = [metric, measure].filter((c) => c !== null);
     const boxes = [...controls.querySelectorAll("input[type=checkbox]")];
     const status = controls.querySelector("[role=status]");
     const apply = function () {
@@ -27,7 +29,7 @@
         const d = item.dataset;
         const hide = (d.problem !== undefined && problem.value !== "" && d.problem !== problem.value) ||
           (d.ratio !== undefined && ratio.value !== "" && d.ratio !== ratio.value) ||
-          (d.metric !== undefined && d.metric !== metric.value) ||
+          (d.metric !== undefined && !chosen.some((c) => c.value === d.metric)) ||
           (item.tagName === "TR" && d.s !== undefined && off.has(d.s));
         item.hidden = hide;
         if (!hide && item.tagName === "FIGURE") figures += 1;
@@ -40,7 +42,7 @@
       status.textContent = figures + (figures === 1 ? " figure" : " figures") + " shown";
     };
     part.off = new Set();
-    for (const control of [problem, ratio, metric, ...boxes]) control.addEventListener("change", apply);
+    for (const control of [problem, ratio, ...chosen, ...boxes]) control.addEventListener("change", apply);
     const all = controls.querySelector("button.all");
     all.addEventListener("click", function () {
       const on = boxes.some((b) => !b.checked);

@@ -8,7 +8,7 @@ use dal_eval::{CurveSpan, Direction, METRICS};
 
 use crate::data::{ReportData, Sweep};
 use crate::figure::Figure;
-use crate::findings::{ErrorKind, Findings, Part};
+use crate::findings::{EntryMeasure, ErrorKind, Findings, Part};
 use crate::style::{colour, dash, marker, page_rules};
 use crate::summary::{own_title, part_title, seed_range, statements};
 use crate::svg;
@@ -38,6 +38,8 @@ pub(crate) struct PartContent {
     pub(crate) beside: Option<Table>,
     /// What was learned: members, networks of strategies, uncertainty, errors by output.
     pub(crate) learned: Vec<Table>,
+    /// What is measured at every entry beside the error.
+    pub(crate) by_entry: Vec<Figure>,
     pub(crate) failed_labels: Option<Table>,
     pub(crate) incomplete: Option<Table>,
     /// Every method against Random.
@@ -261,7 +263,7 @@ fn part_section(
                 }
             }
             @if !part.methods.is_empty() && !timing { (content.robustness.html()) (content.overview.html()) }
-            (controls(part, &prefix))
+            (controls(part, content, &prefix))
             (heading(&prefix, "curves"))
             p { "Error against labels: geometric mean over seeds. For MSE the band is one standard deviation of its logarithm, drawn for
                 every method while no more than five are chosen, else for random sampling alone. Where a seed is missing or failed
@@ -307,6 +309,11 @@ fn part_section(
             @if !content.learned.is_empty() {
                 (heading(&prefix, "learned"))
                 @for table in &content.learned { (table.html_folded()) }
+                @if !content.by_entry.is_empty() {
+                    p { "From entry to entry, medians over the runs that have come so far; which of these measures is shown can be chosen
+                        above. The level line stands at 0.9 of the coverage and at 0 of the correlations." }
+                    div.figures { @for figure in &content.by_entry { (figure_html(figure, &figure.values_at(10))) } }
+                }
             }
             (heading(&prefix, "times"))
             (content.training.html())
@@ -383,7 +390,9 @@ fn series(part: &Part) -> Vec<(&str, usize)> {
         .collect()
 }
 
-fn controls(part: &Part, prefix: &str) -> Markup {
+fn controls(part: &Part, content: &PartContent, prefix: &str) -> Markup {
+    let is_there = |m: &EntryMeasure| content.by_entry.iter().any(|figure| figure.metric == Some(m.id()));
+    let measures: Vec<EntryMeasure> = EntryMeasure::ALL.into_iter().filter(is_there).collect();
     html! {
         div.controls role="group" aria-label="Filter figures and tables" {
             label { "Problem "
@@ -404,6 +413,13 @@ fn controls(part: &Part, prefix: &str) -> Markup {
             label { "Error "
                 select name="metric" id={ (prefix) "filter-metric" } {
                     @for kind in ErrorKind::ALL { option value=(kind.id()) { (kind.name()) } }
+                }
+            }
+            @if !measures.is_empty() {
+                label { "Beside it "
+                    select name="measure" id={ (prefix) "filter-measure" } {
+                        @for measure in &measures { option value=(measure.id()) { (measure.name()) } }
+                    }
                 }
             }
             fieldset {

@@ -15,8 +15,8 @@ use crate::text::number;
 pub(crate) type Drawn<T> = Result<T, DrawingAreaErrorKind<Infallible>>;
 
 pub(crate) const PAGE: (u32, u32) = (480, 310);
-const PAPER: (u32, u32) = (670, 310);
-const LEGEND_WIDTH: i32 = 190;
+/// A legend's least width in pixels, where its names begin, and the height of a line of it.
+const LEGEND: (f64, f64, f64) = (190.0, 44.0, 20.0);
 pub(crate) const TEXT: f64 = 13.0;
 pub(crate) const LINE: f64 = 1.8;
 /// Radius of a marker in pixels.
@@ -45,22 +45,32 @@ pub(crate) struct LegendEntry {
     pub(crate) style: usize,
 }
 
+/// A figure with a legend is as large as the legend needs, at least as high as one on the page.
+fn paper(entries: &[LegendEntry]) -> (u32, u32) {
+    // Faces that a reader may have are wider than the one that widths are reckoned in.
+    const WIDER: f64 = 1.2;
+    let (least, names, line) = LEGEND;
+    let widest = entries.iter().map(|entry| text_width(&entry.name, TEXT)).fold(0.0, f64::max);
+    let wanted = (names + WIDER * widest).max(least).ceil() as u32;
+    (PAGE.0 + wanted, PAGE.1.max((28.0 + line * entries.len() as f64) as u32))
+}
+
 /// Draws on a fresh canvas, with or without room for a legend on the right.
 pub(crate) fn canvas_with(
     legend: Option<&[LegendEntry]>,
     draw: impl FnOnce(&Canvas, &DrawingArea<Canvas, Shift>) -> Drawn<()>,
 ) -> Drawn<Drawing> {
-    let (width, height) = if legend.is_some() { PAPER } else { PAGE };
+    let (width, height) = legend.map_or(PAGE, paper);
     let canvas = Canvas::new(width, height);
     let root = canvas.clone().into_drawing_area();
     match legend {
         None => draw(&canvas, &root)?,
         Some(entries) => {
-            let (plot, side) = root.split_horizontally((width as i32 - LEGEND_WIDTH) * UNITS);
+            let (plot, side) = root.split_horizontally(PAGE.0 as i32 * UNITS);
             draw(&canvas, &plot)?;
             for (row, entry) in entries.iter().enumerate() {
                 canvas.series(Some(entry.style), dash(entry.style));
-                let y = units(24.0 + 20.0 * row as f64);
+                let y = units(24.0 + LEGEND.2 * row as f64);
                 let role = Role::Series(entry.style);
                 side.draw(&PathElement::new([(units(8.0), y), (units(38.0), y)], stroke(role, LINE)))?;
                 canvas.series(Some(entry.style), &[]);
@@ -69,7 +79,7 @@ pub(crate) fn canvas_with(
                     side.draw(&(at + Polygon::new(marker_corners(entry.style), fill(role, 1.0))))?;
                 }
                 canvas.series(None, &[]);
-                side.draw(&Text::new(entry.name.clone(), (units(44.0), y), text_style(HPos::Left, VPos::Center)))?;
+                side.draw(&Text::new(entry.name.clone(), (units(LEGEND.1), y), text_style(HPos::Left, VPos::Center)))?;
             }
         }
     }

@@ -66,7 +66,8 @@ pub(crate) fn marker(style: usize) -> Option<Vec<(f64, f64)>> {
     if style == 0 {
         return None;
     }
-    let (n, turn, inner) = shapes[(style - 1) % shapes.len()];
+    // Each dozen begins one shape later, so that styles that share hue and dash differ.
+    let (n, turn, inner) = shapes[(style - 1 + (style - 1) / shapes.len()) % shapes.len()];
     Some(polygon(n, turn, inner))
 }
 
@@ -129,6 +130,12 @@ mod tests {
                 if colour(a) == colour(b) {
                     assert_ne!(dash(a), dash(b), "{a} {b}");
                 }
+            }
+        }
+        // Of more than a dozen one of the two.
+        for a in 1..60 {
+            for b in (a + 1..60).filter(|b| colour(a) == colour(*b)) {
+                assert!(marker(a) != marker(b) || dash(a) != dash(b), "{a} {b}");
             }
         }
     }

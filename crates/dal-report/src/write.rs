@@ -9,7 +9,7 @@ use crate::data::{BASELINE, ReportData};
 use crate::error::ReportError;
 use crate::figure::{self, Figure, Quantity, SeriesCurves};
 use crate::files::Files;
-use crate::findings::{Curves, ErrorKind, Findings, Part, findings};
+use crate::findings::{Curves, EntryMeasure, ErrorKind, Findings, Part, findings};
 use crate::page::{PageInfo, PartContent, page, prefix};
 use crate::table::{Entry, Row, Table};
 use crate::text::{number, ratio_name};
@@ -98,7 +98,7 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
     let mut files = Files::begin(out)?;
     let (mut n_figures, mut n_tables) = (0, 0);
     for content in &parts {
-        let figures = content.curves.iter().map(|(f, _)| f).chain(&content.against_ratio);
+        let figures = content.curves.iter().map(|(f, _)| f).chain(&content.against_ratio).chain(&content.by_entry);
         for figure in figures.chain(&content.combined).chain(&content.rank_figures).chain(&content.glance) {
             let text = svg::for_file(&figure.for_paper, &figure.title, &figure.alt);
             files.add(&format!("figures/{}.svg", figure.id), text)?;
@@ -171,6 +171,12 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
             }
         }
     }
+    let mut by_entry = Vec::new();
+    for p in 0..part.problems.len() {
+        for g in 0..n_ratios {
+            by_entry.extend(EntryMeasure::ALL.into_iter().filter_map(|m| figure::by_entry(part, p, g, m, prefix)));
+        }
+    }
     let mut against_ratio = Vec::new();
     for p in 0..part.problems.len() {
         for what in [Quantity::NAuc, Quantity::NDiv] {
@@ -195,6 +201,7 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
         area: tables::area(part, prefix),
         beside: tables::beside(part, prefix),
         learned: tables::learned(part, prefix),
+        by_entry,
         failed_labels: tables::failed_labels(part, prefix),
         incomplete: tables::incomplete(part, prefix),
         glance: figure::glance(part, prefix),

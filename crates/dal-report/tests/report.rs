@@ -14,7 +14,9 @@ use dal_store::{
     PlannedLook, PooledErrors, TestLabels, UncertaintyRecord,
 };
 
-use dal_report::{ReportData, ReportOptions, RunStatus, WrittenReport, findings, terminal_summary, write_report};
+use dal_report::{
+    EntryMeasure, ReportData, ReportOptions, RunStatus, WrittenReport, findings, terminal_summary, write_report,
+};
 use three::plan;
 
 fn write(data: &ReportData, dir: &Path) -> WrittenReport {
@@ -172,8 +174,8 @@ fn the_page_stands_alone_and_every_figure_and_table_lies_beside_it() {
         assert_eq!(names("tables", extension).len(), written.n_tables);
     }
     // Learning curves for every problem, γ and kind of error, nAUC and nDiv by problem, both together and ranks by γ,
-    // and all methods at a glance.
-    assert_eq!(written.n_figures, 3 * 2 * 4 + 2 * 3 + 2 + 2 + 1);
+    // and all methods at a glance; of one method's scores how well they follow the error.
+    assert_eq!(written.n_figures, 3 * 2 * 4 + 2 * 3 + 2 + 2 + 1 + 3 * 2);
     let pdf = fs::read(dir.path().join("figures").join(&names("figures", ".pdf")[0])).unwrap();
     assert!(pdf.starts_with(b"%PDF-1.") && pdf.windows(5).any(|w| w == b"%%EOF"));
     let csv = fs::read_to_string(dir.path().join("tables/cells.csv")).unwrap();
@@ -539,6 +541,12 @@ fn what_did_not_learn_is_counted_and_never_left_out() {
         assert!(page.contains(&format!("id=\"{table}\"")), "{table}");
     }
     assert!(page.contains("seed 3, entry 4") && page.contains("does not know the problem"));
+    // From entry to entry: of every measure a figure for each problem and γ that has it.
+    let drawn = |id: &str| page.matches(&format!("data-metric=\"{id}\"")).count();
+    assert_eq!(["coverage-90", "crps", "nll", "rank-correlation", "auxiliary-error"].map(drawn), [6; 5]);
+    let of_qbc = &found.parts[0].methods.iter().find(|m| m.id == "qbc").unwrap().cells[2][0].as_ref().unwrap().learning;
+    let (_, error) = of_qbc.by_entry.iter().find(|(m, _)| *m == EntryMeasure::AuxiliaryError).unwrap();
+    assert_eq!(error[10], Some(0.9));
     let csv = fs::read_to_string(dir.path().join("tables/uncertainty.csv")).unwrap();
     assert!(csv.lines().nth(1).unwrap().starts_with("hydro,any,random,1.5,1.5,0.25,0.25,0.61,0.61,0.4,0.4"), "{csv}");
     assert!(!fs::read_to_string(write(&planted(&plan(2)), dir.path()).page).unwrap().contains("id=\"members\""));

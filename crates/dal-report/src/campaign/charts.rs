@@ -5,12 +5,13 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::data::{CampaignData, Foretold, Input, Map, Output, Place, Trend, TrendMark, Unsure};
-use super::scale::{Scale, bin_in_words, input_title, output_title, titled, value_in_words, with_unit};
+use super::scale::{axis_of, bin_in_words, input_title, output_title, titled, value_in_words, with_unit};
 use crate::canvas::{Canvas, Role};
 use crate::figure::{Figure, SeriesStops, Stops};
 use crate::plot::{
     Drawn, Frame, LINE, Plane, canvas_with, draw_mark, fill, framed_within, position_within, stroke, units,
 };
+use crate::scale::Scale;
 use crate::style::dash;
 use crate::text::typeset as number;
 
@@ -293,12 +294,12 @@ pub(crate) fn places(data: &CampaignData, pair: (usize, Option<usize>), id: Stri
     let styles = state_styles(&data.points);
     let points = &data.points[data.points.len().saturating_sub(MOST_POINTS)..];
     let across = &data.inputs[pair.0];
-    let x = Scale::of_input(across);
+    let x = axis_of(across);
     // Over one input points stand in the order in which they were asked for.
     let one = Input { name: "number of the point".into(), unit: String::new(), kind: None };
     let up = pair.1.map_or(&one, |up| &data.inputs[up]);
     let y = match pair.1 {
-        Some(_) => Scale::of_input(up),
+        Some(_) => axis_of(up),
         None => Scale::of_values(points.iter().map(|p| p.id as f64), false)?,
     };
     let (x_title, y_title) = (input_title(across), input_title(up));
@@ -368,8 +369,8 @@ pub(crate) fn map(data: &CampaignData, unsure: &Unsure, map: &Map, id: String) -
         Some(up) => &unsure.profiles.get(up)?.as_ref()?.edges,
         None => &nothing,
     };
-    let x = Scale::of_input(across);
-    let y = map.up.map_or_else(|| Scale::between(0.0, 1.0), |up| Scale::of_input(&data.inputs[up]));
+    let x = axis_of(across);
+    let y = map.up.map_or_else(|| Scale::between(0.0, 1.0), |up| axis_of(&data.inputs[up]));
     let at_x = |v: f64| MAP_WIDTH * x.at(v).clamp(0.0, 1.0);
     let at_y = |v: f64| y.at(v).clamp(0.0, 1.0);
     let x_ticks: Vec<(f64, String)> = x.ticks().into_iter().map(|(at, label)| (MAP_WIDTH * at, label)).collect();

@@ -6,12 +6,13 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::charts::{Mark, figure, stops_of};
 use super::data::{Curve, Input, InputKind, Output, Ranged};
-use super::scale::{Scale, input_title, output_title, value_in_words, with_unit};
+use super::scale::{axis_of, input_title, output_title, value_in_words, with_unit};
 use crate::canvas::{Canvas, Role, text_width};
 use crate::figure::Figure;
 use crate::plot::{
     Drawn, Frame, LINE, MARGINS, PAGE, TEXT, draw_mark, fill, fitting, framed, framed_within, stroke, text_style,
 };
+use crate::scale::Scale;
 use crate::text::typeset as number;
 
 /// How an output depends on an input. Curves of one output share an axis, so that slopes can be compared.
@@ -19,7 +20,7 @@ pub(crate) fn dependence(curve: &Curve, axis: &[&Curve], input: &Input, output: 
     let values = || axis.iter().flat_map(|c| c.low.iter().chain(&c.high).copied());
     let log = output.log && values().all(|v| v > 0.0);
     let y = Scale::of_values(values(), log)?;
-    let x = Scale::of_input(input);
+    let x = axis_of(input);
     let (x_ticks, y_ticks) = (x.ticks(), y.ticks());
     let (x_title, y_title) = (input_title(input), output_title(output));
     let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: &x_title, y_title: &y_title, y_axis: true };

@@ -1,6 +1,7 @@
 //! The figures: what is drawn, what is said about it in words, and where a reader can stop to read values.
 
 mod against_ratio;
+mod by_entry;
 mod combined;
 mod curves;
 mod glance;
@@ -9,6 +10,7 @@ mod ranks;
 use serde::Serialize;
 
 pub(crate) use self::against_ratio::{Quantity, against_ratio};
+pub(crate) use self::by_entry::by_entry;
 pub(crate) use self::combined::combined;
 pub(crate) use self::curves::{SeriesCurves, learning_curves};
 pub(crate) use self::glance::glance;
@@ -35,7 +37,7 @@ pub(crate) struct Figure {
     pub(crate) problem: Option<String>,
     /// Which pool ratio it is of, if of one.
     pub(crate) ratio: Option<usize>,
-    /// Id of the error it shows, where the page lets the reader choose one.
+    /// Id of the error or other measure it shows, where the page lets the reader choose one.
     pub(crate) metric: Option<&'static str>,
 }
 
@@ -73,6 +75,13 @@ pub(crate) struct SeriesStops {
 impl Figure {
     /// The values that can be read off, as a table: one row per stop, or per mark where each stop is a single mark.
     pub(crate) fn values(&self) -> Table {
+        self.values_at(1)
+    }
+
+    /// The same of every so many stops and the last: of figures that are there by the hundred.
+    pub(crate) fn values_at(&self, every: usize) -> Table {
+        let n = self.stops.len();
+        let stops: Vec<usize> = (0..n).filter(|k| k % every == 0 || k + 1 == n).collect();
         let said = |k: usize| self.stops.s.iter().filter(move |s| !s.v[k].is_empty());
         let single = (0..self.stops.len()).all(|k| said(k).count() == 1);
         let (columns, rows): (Vec<String>, Vec<Row>) = if single {
@@ -82,11 +91,12 @@ impl Figure {
                 let cells = words.into_iter().map(|w| Entry::text(w.unwrap_or_default())).collect();
                 Row { cells, method: of.map(|s| s.i), ..Row::default() }
             };
-            (["method", "at", "value"].map(str::to_owned).to_vec(), (0..self.stops.len()).map(row).collect())
+            (["method", "at", "value"].map(str::to_owned).to_vec(), stops.iter().map(|k| row(*k)).collect())
         } else {
-            let columns = std::iter::once("method".to_owned()).chain(self.stops.l.iter().cloned()).collect();
+            let labels = stops.iter().map(|k| self.stops.l[*k].clone());
+            let columns = std::iter::once("method".to_owned()).chain(labels).collect();
             let row = |s: &SeriesStops| {
-                let cells = std::iter::once(&s.n).chain(&s.v).map(Entry::text).collect();
+                let cells = std::iter::once(&s.n).chain(stops.iter().map(|k| &s.v[*k])).map(Entry::text).collect();
                 Row { cells, method: Some(s.i), ..Row::default() }
             };
             (columns, self.stops.s.iter().map(row).collect())

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use dal_eval::{MemberCounts, has_learned, median};
 use dal_store::{MemberRecord, OutputErrorRecord};
 
+use super::by_entry::{EntryMeasure, auxiliary_over_variance, by_entry};
 use crate::data::{Entry, RunStatus, RunSummary};
 
 /// What the models of one method on one problem at one pool ratio learned, members and all.
@@ -29,6 +30,8 @@ pub struct Learning {
     pub auxiliary: Option<AuxiliaryFinding>,
     /// What the uncertainty was worth.
     pub uncertainty: Option<UncertaintyFinding>,
+    /// What is measured at every entry, medians over the runs that have it.
+    pub by_entry: Vec<(EntryMeasure, Vec<Option<f64>>)>,
     /// Errors output by output at the last entry, medians over finished runs.
     pub outputs: Vec<OutputErrorRecord>,
     /// Of problems with many outputs: their quantiles over outputs, likewise.
@@ -101,7 +104,7 @@ pub struct NowErrors {
     pub over_variance: Option<f64>,
 }
 
-fn middle(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(super) fn middle(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     median(&values.into_iter().collect::<Vec<f64>>()).ok()
 }
 
@@ -136,6 +139,7 @@ impl Learning {
         }
         all.auxiliary = auxiliary(&runs, variance);
         all.uncertainty = uncertainty(&runs);
+        all.by_entry = by_entry(&runs, variance);
         let done: Vec<&Entry> =
             runs.iter().filter(|r| r.status == RunStatus::Done).filter_map(|r| r.entries.last()).collect();
         (all.outputs, all.output_quantiles) = medians_by_output(&done);
@@ -145,11 +149,7 @@ impl Learning {
 
 fn auxiliary(runs: &[&RunSummary], variance: Option<f64>) -> Option<AuxiliaryFinding> {
     let entries = || runs.iter().flat_map(|run| &run.entries).filter(|entry| entry.auxiliary_mse.is_some());
-    let over_variance = |entry: &Entry| {
-        let recorded = entry.auxiliary.as_ref().and_then(|a| a.over_variance);
-        recorded.or_else(|| Some(entry.auxiliary_mse? / variance.filter(|v| *v > 0.0)?))
-    };
-    let shares = middle(entries().filter_map(over_variance));
+    let shares = middle(entries().filter_map(|entry| auxiliary_over_variance(entry, variance)));
     // Errors of a user's problem are pooled ones, beside which only the share of the variance is in the same unit.
     let model = middle(entries().map(|entry| entry.mse))?;
     let own = match (shares, variance) {

@@ -1,6 +1,7 @@
 //! From runs to findings: curves, cells, verdicts, ranks and times, per setting. All numbers of the page come from
 //! here.
 
+mod by_entry;
 mod cell;
 mod curves;
 mod judged;
@@ -18,6 +19,7 @@ use dal_eval::{
 };
 use dal_store::OwnProblem;
 
+pub use self::by_entry::EntryMeasure;
 pub use self::judged::{Deciding, Judged};
 pub use self::labels::FailedLabels;
 pub(crate) use self::learning::count;
