@@ -71,8 +71,12 @@ const FULL_STAGES: &[Stage] = &[
     ("features", features),
     ("python", wheel::run_checks),
     ("lapack", lapack),
-    ("mutants", || mutants::run_mutants(&mutants::Args { names: Vec::new() })),
     ("room", || drop_test_programs(&target_dir().join("debug/deps"))),
+    ("mutants", || {
+        mutants::run_mutants(&mutants::Args { names: Vec::new() })?;
+        // Builds of its own, for which there is no room beside libtorch.
+        fs::remove_dir_all(target_dir().join("mutants/target")).context("the builds of mutants")
+    }),
 ];
 
 const TCH_STAGES: &[Stage] = &[
