@@ -20,6 +20,7 @@ mod process;
 mod python;
 mod slurm;
 mod sources;
+mod survivors;
 mod tidy;
 mod valgrind;
 mod wheel;
@@ -68,6 +69,8 @@ enum Task {
     Slurm(slurm::Args),
     /// Spoil the protocol in a copy and look whether the tests notice.
     Mutants(mutants::Args),
+    /// Change every operator and result of a crate in a copy, and list what its tests do not notice (hours).
+    Survivors(survivors::Args),
     /// Test the pages of a report and of a campaign in a real browser.
     Page(page::Args),
     /// Run the unsafe kernels' tests under a memory checker (x86; installs valgrind where it is missing).
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Task::Faults(args) => faults::run_faults(&args),
         Task::Slurm(args) => slurm::run_slurm(&args),
         Task::Mutants(args) => mutants::run_mutants(&args),
+        Task::Survivors(args) => survivors::run_survivors(&args),
         Task::Page(args) => page::run_browser(&args),
         Task::Valgrind => valgrind::run_memcheck(),
         Task::Python(args) => python::run_writing(&args),

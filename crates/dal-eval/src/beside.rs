@@ -355,6 +355,10 @@ mod tests {
         assert!(found[1].is_clear(), "{found:?}");
         assert_eq!(split.clear, found[0].is_clear());
         assert_eq!(sign_split(&found[..1]), None);
+        // What is equal to Random's lies on neither side.
+        let equal = MetricFinding { value: 1.0, ..found[0].clone() };
+        assert_eq!(sign_split(&[equal.clone(), found[0].clone()]), None);
+        assert_eq!(sign_split(&[equal, found[1].clone()]), None);
         let one = MetricFinding::of(CurveMetric::Area, &pairs[..1], 0.95).unwrap();
         assert!(one.interval.is_none() && !one.is_clear());
     }
@@ -372,6 +376,8 @@ mod tests {
         assert!(matches!(CurveMetric::Final.ratio(&short), Err(EvalError::TooFew { needed: 5, got: 2, .. })));
         assert!(matches!(CurveMetric::AreaFromThird.ratio(&short), Err(EvalError::TooFew { .. })));
         assert!(matches!(CurveMetric::LabelsNeeded.ratio(&short), Err(EvalError::Undefined { .. })));
+        let random_zero = pair(&[1.0, 0.5], &[0.0, 0.0], &[80, 120]);
+        assert!(matches!(CurveMetric::Area.ratio(&random_zero), Err(EvalError::Undefined { .. })));
         let zero = pair(&[1.0, 0.0], &[1.0, 0.5], &[80, 120]);
         assert!(matches!(CurveMetric::MeanLogRatio.ratio(&zero), Err(EvalError::Undefined { .. })));
         let uneven = pair(&[1.0], &[1.0, 0.5], &[80, 120]);

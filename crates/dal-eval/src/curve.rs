@@ -296,6 +296,20 @@ mod tests {
     }
 
     #[test]
+    fn windows_are_the_five_entries_that_end_at_one() {
+        let curve = [1.0, 2.0, 3.0, 4.0, 5.0, 9.0];
+        assert_eq!((window_mean(&curve, 4), window_mean(&curve, 5)), (Ok(3.0), Ok(4.6)));
+        for (entry, there) in [(3, 4), (6, 6), (7, 6)] {
+            let due = EvalError::TooFew { what: "entries of a five-entry mean", needed: 5, got: there };
+            assert_eq!(window_mean(&curve, entry), Err(due), "{entry}");
+        }
+        let n_labelled = [80, 120, 160, 200, 240];
+        assert_eq!(labels_to_reach(&curve[..5], &curve[..5], &n_labelled), Ok(LabelsToReach::Reached(240)));
+        let short = labels_to_reach(&curve[..4], &curve[..4], &n_labelled[..4]);
+        assert!(matches!(short, Err(EvalError::TooFew { needed: 5, got: 4, .. })));
+    }
+
+    #[test]
     fn labels_to_reach_are_censored_beyond_the_budget() {
         let n_labelled: Vec<usize> = (0..7).map(|t| 80 + 40 * t).collect();
         let random = [10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0];

@@ -176,8 +176,8 @@ fn decided_robust(noise: &mut Noise, n_seeds: usize, n_cells: usize, w: usize) -
         for i in 0..n_seeds {
             walsh.extend((i..n_seeds).map(|j| 0.5 * (e[i] + e[j])));
         }
-        let position = w.min(walsh.len() - 1);
-        let (_, found, _) = walsh.select_nth_unstable_by(position, |a, b| b.total_cmp(a));
+        // p(w) ≤ level < 1: w is below the sum of all ranks, of which there are as many as Walsh averages.
+        let (_, found, _) = walsh.select_nth_unstable_by(w, |a, b| b.total_cmp(a));
         needed = needed.max(*found);
     }
     needed
@@ -238,6 +238,36 @@ mod tests {
             assert_eq!(largest_rank_sum(n, 0.025).unwrap(), due, "{n}");
         }
         assert_eq!(largest_rank_sum(10, 0.025 / 11.0).unwrap(), Some(1));
+        // At the level exactly, and at one that nearly every sum passes: 15 of the 16 of four ranks.
+        assert_eq!(largest_rank_sum(5, 1.0 / 32.0).unwrap(), Some(0));
+        assert_eq!(largest_rank_sum(4, 0.95).unwrap(), Some(9));
+    }
+
+    #[test]
+    fn quantiles_are_draws() {
+        let mut draws = [3.0, 1.0, 5.0, 2.0, 4.0].into_iter();
+        assert_eq!(quantile_of(5, 0.8, || draws.next().unwrap()), 4.0);
+    }
+
+    #[test]
+    fn spreads_are_pooled_over_cells_that_have_one() {
+        assert_eq!(pooled_spread([&[0.0, 2.0][..], &[1.0, 1.0], &[7.0]]).unwrap(), 1.0);
+    }
+
+    /// Shifted by the answer, four of five experiments pass the t test at Bonferroni's level.
+    #[test]
+    fn single_cells_are_found_as_it_says() {
+        let x = detectable_effects(&PLAN).unwrap().worse.unwrap();
+        let due = t_quantile(1.0 - 0.025 / 66.0, 9.0).unwrap();
+        let mut noise = Noise::new(98);
+        let n = 2_000;
+        let found = (0..n).filter(|_| {
+            let d: Vec<f64> = (0..10).map(|_| noise.draw() + x).collect();
+            let (mean, variance) = mean_and_variance(&d).unwrap();
+            mean / (variance / 10.0).sqrt() >= due
+        });
+        let found = found.count() as f64 / f64::from(n);
+        assert!((found - 0.8).abs() < 3.0 * (0.16_f64 / 2_000.0 + 0.16 / 4_000.0).sqrt(), "{found}");
     }
 
     /// The figure against the test itself: shifted by the answer, four of five experiments reject.
@@ -285,6 +315,7 @@ mod tests {
         assert!(matches!(of(SweepPlan { n_seeds: 101, ..PLAN }), Err(EvalError::OutOfRange { .. })));
         assert!(matches!(of(SweepPlan { sd: -1.0, ..PLAN }), Err(EvalError::OutOfRange { .. })));
         assert!(matches!(of(SweepPlan { power: 1.0, ..PLAN }), Err(EvalError::OutOfRange { .. })));
+        assert!(matches!(of(SweepPlan { level: 0.0, ..PLAN }), Err(EvalError::OutOfRange { .. })));
         assert!(matches!(pooled_spread([&[1.0][..]]), Err(EvalError::TooFew { .. })));
     }
 }

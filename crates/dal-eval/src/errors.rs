@@ -176,7 +176,7 @@ mod tests {
         }
         assert!(matches!(
             ErrorSummary::of(array![[1e200]].view(), array![[-1e200]].view()),
-            Err(EvalError::NonFinite { what: "squared error", .. })
+            Err(EvalError::NonFinite { what: "squared error", value: f64::INFINITY, .. })
         ));
         assert!(matches!(quantile(&[1.0], 1.5), Err(EvalError::OutOfRange { .. })));
         assert!(matches!(quantile(&[], 0.5), Err(EvalError::TooFew { .. })));
