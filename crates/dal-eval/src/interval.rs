@@ -224,6 +224,9 @@ mod tests {
         assert!(matches!(t_interval(&[1.0, f64::NAN], 0.95), Err(EvalError::NonFinite { .. })));
         assert!(matches!(t_interval(&[1.0, 2.0], 1.0), Err(EvalError::OutOfRange { .. })));
         assert!(matches!(t_quantile(0.5, 0.0), Err(EvalError::OutOfRange { .. })));
+        for (p, df) in [(0.0, 5.0), (1.0, 5.0), (0.975, f64::INFINITY)] {
+            assert!(matches!(t_quantile(p, df), Err(EvalError::OutOfRange { .. })), "{p} {df}");
+        }
         assert!(matches!(worst_mean_interval([], 0.95), Err(EvalError::TooFew { .. })));
         assert!(matches!(overall_effect(&[vec![]], 0.95), Err(EvalError::TooFew { .. })));
     }

@@ -216,6 +216,7 @@ mod tests {
         assert!(!Learnability::of(&[0.1, 1.0, 1.0], 1.0).unwrap().in_rankings);
         // Exactly one half is not above it.
         assert!(Learnability::of(&[0.25, 0.75], 1.0).unwrap().in_rankings);
+        assert_eq!(Learnability::of(&[0.75], 2.0).unwrap().share, 0.375);
         assert_eq!(Learnability::of(&[0.1], 0.0).unwrap().share, f64::INFINITY);
         assert!(Learnability::of(&[0.0], 0.0).unwrap().in_rankings);
         assert!(matches!(Learnability::of(&[], 1.0), Err(EvalError::TooFew { .. })));
@@ -226,6 +227,10 @@ mod tests {
     fn thresholds_are_exclusive() {
         assert!(!member(0.5, 0.5, 1.0).collapsed() && member(0.500_001, 0.5, 1.0).collapsed());
         assert!(!member(10.0, 1.0, 1e6).unsettled() && member(10.001, 1.0, 1e6).unsettled());
+        assert_eq!(member(3.0, 1.0, 4.0).over_variance(), Some(0.75));
+        // Of members of which only ratios were kept, too.
+        let kept = MemberCounts::of_ratios([(Some(0.5), Some(10.0)), (Some(0.51), Some(1.0)), (Some(0.1), Some(10.1))]);
+        assert_eq!(kept, MemberCounts { trained: 3, collapsed: 1, unsettled: 1 });
     }
 
     #[test]
@@ -247,6 +252,6 @@ mod tests {
         assert!(!counts(499, 1, 0).within(500, 50));
         assert!(!counts(500, 0, 11).within(500, 50));
         assert!(counts(0, 0, 0).within(500, 50));
-        assert_eq!(counts(1, 1, 0).plus(counts(2, 0, 1)), counts(3, 1, 1));
+        assert_eq!(counts(5, 3, 2).plus(counts(7, 1, 4)), counts(12, 4, 6));
     }
 }

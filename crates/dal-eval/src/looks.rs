@@ -189,6 +189,7 @@ mod tests {
             assert!(standing.verdicts().is_none_or(|look| look.seeds <= n));
             assert_eq!(standing.is_exploratory(), n > 8);
         }
+        assert_eq!((looks.looks(), looks.total_level()), (&[first, second][..], 0.05));
         assert_eq!(Looks::once(10, 0.05).unwrap().standing(10).verdicts(), Some(Look { seeds: 10, level: 0.05 }));
     }
 

@@ -657,6 +657,66 @@ mod tests {
         assert!(matches!(LossTerms::controlled(&[1.0], &[], &[0.0], &[1.0]), Err(EvalError::ShapeMismatch { .. })));
     }
 
+    /// By hand: terms 0.5 and 4.5 about 2.5; Σ v L² / M − θ² = 7 − 6.25, over a pool of four.
+    #[test]
+    fn standard_errors_are_those_of_the_draws_and_of_the_pool() {
+        let terms = LossTerms::weighted(&[0.5, 1.5], &[1.0, 3.0], Some(4)).unwrap();
+        assert_eq!((terms.mean(), terms.beside, terms.standard_error()), (2.5, 0.1875, 4.1875_f64.sqrt()));
+        let three = LossTerms::weighted(&[1.0; 3], &[1.0, 2.0, 6.0], None).unwrap();
+        assert_eq!((three.beside, three.standard_error()), (0.0, (14.0_f64 / 6.0).sqrt()));
+        // On the logarithm what is beside counts over the mean's square.
+        let terms = LossTerms { terms: vec![2.0, 3.0, 4.0], beside: 9.0 };
+        let (log, error, _) = terms.studentised(&terms.terms, 2_000, 1).unwrap();
+        let own = log_and_error(terms.terms.iter().copied(), 3).unwrap().1;
+        assert!((log.exp() - 3.0).abs() < 1e-14 && (error - (own * own + 1.0).sqrt()).abs() < 1e-14, "{error}");
+    }
+
+    #[test]
+    fn quantiles_count_weights_and_one_unseen_draw() {
+        // Sorted: 1 (4), 3 (3), 5 (1); what is due is 8 p · 4/3 of them.
+        let of = |p: f64| weighted_quantile(&[5.0, 1.0, 3.0], &[1.0, 4.0, 3.0], p);
+        assert_eq!([0.1, 0.375, 0.5, 0.7, 0.8].map(of), [1.0, 1.0, 3.0, 5.0, f64::INFINITY]);
+    }
+
+    #[test]
+    fn logarithms_want_a_positive_mean_and_a_spread() {
+        let of = |values: &[f64]| log_and_error(values.iter().copied(), values.len());
+        assert_eq!((of(&[-1.0, -2.0]), of(&[2.0, 2.0]), of(&[1.0])), (None, None, None));
+        let (log, error) = of(&[1.0, 3.0]).unwrap();
+        assert!((log - 2.0_f64.ln()).abs() < 1e-15 && (error - 0.5).abs() < 1e-15, "{log} {error}");
+    }
+
+    /// The naive twin of drawing an index: what would make some indices likelier is drawn again.
+    #[test]
+    fn indices_are_those_of_plain_rejection() {
+        for n in [3_u64, 10, 41, 3_000_000_000] {
+            let (mut fast, mut plain) = (ChaCha8Rng::seed_from_u64(n), ChaCha8Rng::seed_from_u64(n));
+            for _ in 0..200 {
+                let due = loop {
+                    let product = u64::from(plain.next_u32()) * n;
+                    if product % (1 << 32) >= (1 << 32) % n {
+                        break product >> 32;
+                    }
+                };
+                assert_eq!(index_below(&mut fast, n as usize) as u64, due, "{n}");
+            }
+        }
+    }
+
+    /// The two ends of an interval are one-sided limits at half of what it leaves out, each from its resamples.
+    #[test]
+    fn ends_are_limits_at_half_of_what_is_left_out() {
+        let losses: Vec<f64> = (0..30).map(|i| (f64::from(i) * 1.3).sin().powi(4) + 0.01).collect();
+        let terms = LossTerms::weighted(&[1.0; 30], &losses, Some(500)).unwrap();
+        let interval = terms.interval(0.8, 3).unwrap();
+        let (log, error, studentised) = terms.studentised(&terms.terms, RESAMPLES, 3).unwrap();
+        assert_eq!(interval.lower, (log - quantile(&studentised, 0.9).unwrap() * error).exp());
+        assert_eq!(interval.upper, terms.upper_limit(0.1, 3).unwrap_or(f64::NAN));
+        // Twenty resamples lie beyond a limit.
+        assert_eq!(terms.upper_limit(0.001, 3).unwrap(), terms.upper(0.001, 20_000, 3).unwrap());
+        assert_ne!(terms.upper_limit(0.001, 3).unwrap(), terms.upper(0.001, 2_000, 3).unwrap());
+    }
+
     /// The naive twin: all 5⁵ resamples of four terms and the unseen one, each as likely as any other, against those
     /// that are drawn; the lower end from all 4⁴ of the four.
     #[test]

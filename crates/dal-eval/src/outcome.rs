@@ -226,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn values_are_divided_by_randoms_of_the_same_seed() {
+        let method = BTreeMap::from([(0, Ok(3.0)), (1, Ok(5.0)), (2, Ok(1.0)), (3, Ok(f64::MAX)), (4, Ok(1.0))]);
+        let random = BTreeMap::from([(0, Ok(4.0)), (1, Ok(2.0)), (2, Ok(-1.0)), (3, Ok(0.1)), (4, Ok(0.5))]);
+        let ratios = paired_ratios(&[0, 1, 2, 3, 4, 5], &method, &random);
+        let values: Vec<Option<f64>> = ratios.iter().map(|one| one.outcome.as_ref().ok().copied()).collect();
+        assert_eq!(values, [Some(0.75), Some(2.5), None, None, Some(2.0), None]);
+        assert_eq!(ratios[5].outcome, Err(Missing::Absent));
+        assert_eq!(Cell::of(&ratios[..2]).unwrap().value(), Some(geometric_mean(&[0.75, 2.5]).unwrap()));
+    }
+
+    #[test]
     fn ratios_must_be_positive_and_finite() {
         assert!(matches!(geometric_mean(&[1.0, 0.0]), Err(EvalError::OutOfRange { index: 1, .. })));
         assert!(matches!(geometric_mean(&[f64::NAN]), Err(EvalError::NonFinite { .. })));

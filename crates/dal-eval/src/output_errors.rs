@@ -221,6 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn the_best_constant_scores_the_mean_variance() {
+        // Variances 4 and 9 of two outputs; a constant has 1 pooled, and three times the deviation three.
+        let labels = array![[1.0, 10.0], [5.0, 16.0]];
+        let scales = OutputScales::of(labels.view()).unwrap();
+        assert_eq!(scales.mean_variance(), 6.5);
+        let constant = array![[3.0, 13.0], [3.0, 13.0]];
+        let error = OutputErrors::of(constant.view(), labels.view(), &scales).unwrap().pooled.unwrap();
+        assert_eq!((error.mse, error.mae, error.rmse()), (1.0, 1.0, 1.0));
+        assert_eq!(PooledError { mse: 9.0, ..error }.rmse(), 3.0);
+    }
+
+    #[test]
     fn constant_outputs_have_no_share_and_are_counted() {
         let labels = array![[1.0, 0.1], [3.0, 0.1], [5.0, 0.1]];
         let scales = OutputScales::of(labels.view()).unwrap();

@@ -206,7 +206,10 @@ mod tests {
     fn worked_examples() {
         assert_eq!(seeds_to_reach(0.025, 1), Some(6));
         assert_eq!(seeds_to_reach(0.025, 8), Some(9));
-        assert_eq!(seeds_to_reach(0.0, 1), None);
+        for level in [-1.0, 0.0, 1.0, 2.0, f64::NAN] {
+            assert_eq!((seeds_to_reach(level, 1), seeds_for_robust(level, 1)), (None, None), "{level}");
+        }
+        assert_eq!((seeds_to_reach(0.025, 0), seeds_for_robust(0.025, 0)), (None, None));
         assert_eq!(seeds_to_find(0.1, 0.1, 0.025), Ok(Some(11)));
         assert_eq!(seeds_to_find(1.0, 0.0, 0.025), Ok(Some(6)));
         assert_eq!(seeds_to_find(1e-6, 1.0, 0.025), Ok(None));

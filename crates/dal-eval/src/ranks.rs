@@ -203,8 +203,36 @@ mod tests {
     fn overlapping_cliques_are_both_shown() {
         let p = vec![vec![1.0, 0.5, 0.01], vec![0.5, 1.0, 0.5], vec![0.01, 0.5, 1.0]];
         assert_eq!(cliques(&[1.0, 2.0, 3.0], &p, 0.05), [vec![0, 1], vec![1, 2]]);
-        let none = vec![vec![1.0, 0.01], vec![0.01, 1.0]];
-        assert!(cliques(&[1.0, 2.0], &none, 0.05).is_empty());
+        // At the level exactly two differ.
+        for p in [0.01, 0.05] {
+            assert!(cliques(&[1.0, 2.0], &[vec![1.0, p], vec![p, 1.0]], 0.05).is_empty());
+        }
+        // A clique is shown once, not each of its ends as well.
+        assert_eq!(cliques(&[2.0, 1.0, 3.0], &vec![vec![1.0; 3]; 3], 0.05), [vec![1, 0, 2]]);
+    }
+
+    #[test]
+    fn three_pairs_want_seven_blocks() {
+        // 2 · 2⁻⁷ · 3 = 0.047; every block has the same order, so that all three pairs have p = 2 · 2⁻ⁿ.
+        for (n, decidable) in [(6, false), (7, true)] {
+            let block = |b: usize| (0..3).map(|m| Some((m * (b + 1)) as f64)).collect();
+            let table = rank_methods(&(0..n).map(block).collect::<Vec<_>>(), 0.05).unwrap();
+            assert_eq!(table.decidable, decidable, "{n}");
+            let due = 3.0 * 2.0 * 0.5_f64.powi(n as i32);
+            for (i, k) in [(0, 1), (0, 2), (1, 2), (2, 1)] {
+                assert!((table.p_adjusted[i][k] - due).abs() < 1e-12, "{n} {i} {k}");
+            }
+        }
+    }
+
+    #[test]
+    fn ties_are_within_the_margin_in_either_direction() {
+        let pair = |a: f64, b: f64| vec![Some(a), Some(b)];
+        let cells = [pair(0.5, 1.0), pair(0.6, 1.0), pair(3.0, 1.0), pair(1.0, 1.25), pair(1.25, 1.0), pair(1.0, 1.1)];
+        let matrix = win_tie_loss(&cells, 0.25).unwrap();
+        assert_eq!(matrix[0][1], Tally { wins: 2, ties: 3, losses: 1, missing: 0 });
+        assert_eq!(matrix[1][0], Tally { wins: 1, ties: 3, losses: 2, missing: 0 });
+        assert_eq!(matrix[0][0], Tally { ties: 6, ..Tally::default() });
     }
 
     #[test]
