@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{root, run, target_dir};
+use crate::process::{QUICKLY_BUILT, root, run, target_dir};
 use crate::sources::copy_sources;
 
 /// Which mutants.
@@ -107,7 +107,7 @@ fn apply(tree: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
 /// A test command in the copy, built for a short time to compile rather than to run.
 fn test(tree: &Path, tests: &[String]) -> Command {
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--locked", "--config", "profile.dev.opt-level=1", "--config", "profile.dev.debug=false"]);
+    cargo.args(["test", "--locked"]).args(QUICKLY_BUILT);
     cargo.args(["--target-dir"]).arg(tree.with_file_name("target")).args(tests).current_dir(tree);
     cargo.env("CARGO_INCREMENTAL", "1");
     cargo

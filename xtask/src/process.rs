@@ -87,6 +87,9 @@ pub fn cargo(args: &[&str]) -> Command {
 /// For what is built to be seen once, with features of its own: compiling is nearly all of its time.
 pub const UNOPTIMISED: [&str; 2] = ["--config", "profile.dev.opt-level=0"];
 
+/// For what is built again and again for a short run: less to compile than the development profile.
+pub const QUICKLY_BUILT: [&str; 4] = ["--config", "profile.dev.opt-level=1", "--config", "profile.dev.debug=false"];
+
 /// The `dal` that was named, or one that is built in the development profile.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{capture, cargo, root, run, target_dir};
+use crate::process::{QUICKLY_BUILT, capture, cargo, root, run, target_dir};
 use crate::sources::copy_sources;
 
 /// The version whose mutants `docs/fidelity.md` counts: another one makes others.
@@ -21,8 +21,9 @@ const PATIENCE: (&str, &str) = ("30", "300");
     after_help = "cargo-mutants makes the changes, in a copy of the sources in target/mutants; the first time it is
 built there. Unit tests are tried first; what they miss is tried again with all tests of the crate
 and its examples. What still survives is listed, with exit code 1. Results lie in
-target/mutants/CRATE, and the same command goes on where it was stopped. Thousands of changes take
-hours: `nice -n 19` and shards are for that.
+target/mutants/CRATE, and the same command goes on where it was stopped; after a change of the
+sources delete that folder first, or changes are left out that were killed in other lines. Thousands
+take hours: `nice -n 19` and shards are for that.
 
   cargo xtask survivors dal-eval
   cargo xtask survivors dal-nn --file 'crates/dal-nn/src/recipe*' --shard 0/4"
@@ -69,11 +70,8 @@ pub fn run_survivors(args: &Args) -> Result<()> {
         of_all.missed.len(),
         of_all.timed_out.len(),
     );
-    for name in of_all.timed_out.iter().map(|name| format!("hangs     {name}")) {
-        println!("{name}");
-    }
-    for name in of_all.missed.iter().map(|name| format!("survives  {name}")) {
-        println!("{name}");
+    for (word, names) in [("hangs   ", &of_all.timed_out), ("survives", &of_all.missed)] {
+        names.iter().for_each(|name| println!("{word}  {name}"));
     }
     if !of_all.missed.is_empty() {
         bail!("{} mutants of {} survive", of_all.missed.len(), args.package);
@@ -95,8 +93,7 @@ fn pass(args: &Args, tools: &Path, tree: &Path, out: &Path, tests: &[&str], seco
     let mut command = mutants_of(args, tools, tree);
     command.args(["--in-place", "--no-shuffle", "--iterate", "--baseline", "skip", "--timeout", seconds]);
     command.arg("--output").arg(out);
-    let quick = ["--locked", "--config", "profile.dev.opt-level=1", "--config", "profile.dev.debug=false"];
-    command.args(quick.iter().chain(tests).map(|word| format!("--cargo-arg={word}")));
+    command.args(["--locked"].iter().chain(&QUICKLY_BUILT).chain(tests).map(|word| format!("--cargo-arg={word}")));
     command.env("CARGO_TARGET_DIR", tree.with_file_name("target")).env("CARGO_INCREMENTAL", "1");
     let status = command.status().context("cargo-mutants")?;
     // Survivors (2) and tests that hang (3) are results; everything else is none.

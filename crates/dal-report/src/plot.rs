@@ -15,6 +15,8 @@ use crate::text::number;
 pub(crate) type Drawn<T> = Result<T, DrawingAreaErrorKind<Infallible>>;
 
 pub(crate) const PAGE: (u32, u32) = (480, 310);
+/// How much wider than the face that widths are reckoned in those are that a reader may have.
+const WIDER: f64 = 1.2;
 /// A legend's least width in pixels, where its names begin, and the height of a line of it.
 const LEGEND: (f64, f64, f64) = (190.0, 44.0, 20.0);
 pub(crate) const TEXT: f64 = 13.0;
@@ -47,8 +49,6 @@ pub(crate) struct LegendEntry {
 
 /// A figure with a legend is as large as the legend needs, at least as high as one on the page.
 fn paper(entries: &[LegendEntry]) -> (u32, u32) {
-    // Faces that a reader may have are wider than the one that widths are reckoned in.
-    const WIDER: f64 = 1.2;
     let (least, names, line) = LEGEND;
     let widest = entries.iter().map(|entry| text_width(&entry.name, TEXT)).fold(0.0, f64::max);
     let wanted = (names + WIDER * widest).max(least).ceil() as u32;
@@ -134,6 +134,24 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     ticks
 }
 
+/// A horizontal axis of labels, from the first entry's to the last's.
+#[derive(Clone, Copy)]
+pub(crate) struct LabelAxis {
+    pub(crate) first: f64,
+    pub(crate) last: f64,
+}
+
+impl LabelAxis {
+    /// Where so many labels lie; in the middle where there is one entry alone.
+    pub(crate) fn at(self, n: f64) -> f64 {
+        if self.last > self.first { (n - self.first) / (self.last - self.first) } else { 0.5 }
+    }
+
+    pub(crate) fn ticks(self) -> Vec<(f64, String)> {
+        linear_ticks(self.first, self.last).into_iter().map(|n| (self.at(n), format!("{n}"))).collect()
+    }
+}
+
 /// Draws the frame of a chart: grid and labels at given ticks, axis titles. `x` ticks are (position, label) in [0, 1].
 pub(crate) struct Frame<'a> {
     pub(crate) x_ticks: &'a [(f64, String)],
@@ -167,8 +185,7 @@ pub(crate) fn fitting(text: &str, room: f64) -> String {
 pub(crate) fn behind_names<'a>(names: impl Iterator<Item = &'a str>) -> (f64, f64) {
     let widest = names.map(|name| text_width(name, TEXT)).fold(0.0, f64::max);
     let plot_width = f64::from(PAGE.0) - MARGINS.0 - MARGINS.2;
-    // Faces that a reader may have are wider than the one that widths are reckoned in.
-    let left = ((1.2 * widest + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.55);
+    let left = ((WIDER * widest + 8.0 - MARGINS.0) / plot_width).clamp(0.0, 0.55);
     (left, MARGINS.0 + (left - 0.015) * plot_width)
 }
 

@@ -163,17 +163,12 @@ fn save_table(files: &mut Files, table: &Table) -> Result<(), ReportError> {
 /// Fills the tables and draws the figures of a part.
 fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
     let n_ratios = part.pool_ratios.len();
-    let mut curves = Vec::new();
+    let (mut curves, mut by_entry) = (Vec::new(), Vec::new());
     for p in 0..part.problems.len() {
         for g in 0..n_ratios {
             for kind in ErrorKind::ALL {
                 curves.extend(curves_of(part, p, g, kind, options.smoothing, prefix));
             }
-        }
-    }
-    let mut by_entry = Vec::new();
-    for p in 0..part.problems.len() {
-        for g in 0..n_ratios {
             by_entry.extend(EntryMeasure::ALL.into_iter().filter_map(|m| figure::by_entry(part, p, g, m, prefix)));
         }
     }

@@ -6,9 +6,7 @@ use plotters::prelude::*;
 use super::{Figure, SeriesStops, Stops, file_name};
 use crate::canvas::{Canvas, Role};
 use crate::findings::{EntryMeasure, Part};
-use crate::plot::{
-    Drawn, Frame, LINE, LegendEntry, canvas_with, draw_mark, framed, linear_ticks, page_position, stroke,
-};
+use crate::plot::{Drawn, Frame, LINE, LabelAxis, LegendEntry, canvas_with, draw_mark, framed, page_position, stroke};
 use crate::scale::Scale;
 use crate::style::dash;
 use crate::text::{number, ratio_name};
@@ -51,13 +49,10 @@ pub(crate) fn by_entry(
     let line = measure.line().filter(|_| !shown.is_empty());
     let y = Scale::of_values(all.chain(line), measure.is_logarithmic())?;
     let (first, last) = (*of.n_labelled.first()? as f64, *of.n_labelled.last()? as f64);
-    let at_x = |t: usize| if last > first { (of.n_labelled[t] as f64 - first) / (last - first) } else { 0.5 };
+    let axis = LabelAxis { first, last };
+    let at_x = |t: usize| axis.at(of.n_labelled[t] as f64);
     let at_y = |v: f64| y.at(v).clamp(0.0, 1.0);
-    let x_ticks = linear_ticks(first, last).into_iter().map(|n| {
-        let at = if last > first { (n - first) / (last - first) } else { 0.5 };
-        (at, format!("{n}"))
-    });
-    let x_ticks: Vec<(f64, String)> = x_ticks.collect();
+    let x_ticks = axis.ticks();
     let y_ticks = y.ticks();
     let frame =
         Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: measure.name(), y_axis: true };

@@ -7,8 +7,7 @@ use super::{Figure, SeriesStops, Stops, file_name};
 use crate::canvas::{Canvas, Role};
 use crate::findings::{Curves, ErrorKind, Part};
 use crate::plot::{
-    Drawn, Frame, LINE, LegendEntry, LogScale, canvas_with, draw_mark, fill, framed, linear_ticks, page_position,
-    stroke,
+    Drawn, Frame, LINE, LabelAxis, LegendEntry, LogScale, canvas_with, draw_mark, fill, framed, page_position, stroke,
 };
 use crate::style::dash;
 use crate::text::{number, ratio_name};
@@ -48,9 +47,9 @@ pub(crate) fn learning_curves(
     let ends = |t: usize| shown.iter().map(move |s| behind(s, t));
     let first = ends(0).fold(first, f64::min);
     let last = ends(of.n_labelled.len() - 1).fold(last, f64::max);
-    let at_x = move |n: f64| if last > first { (n - first) / (last - first) } else { 0.5 };
-    let x_ticks: Vec<(f64, String)> =
-        linear_ticks(first, last).into_iter().map(|n| (at_x(n), format!("{n}"))).collect();
+    let axis = LabelAxis { first, last };
+    let at_x = |n: f64| axis.at(n);
+    let x_ticks = axis.ticks();
     let y_ticks = y.ticks();
     let name = of.error_name(kind);
     let frame = Frame { x_ticks: &x_ticks, y_ticks: &y_ticks, x_title: "labels", y_title: &name, y_axis: true };
