@@ -43,7 +43,7 @@ pub struct Args {
 }
 
 /// What the project's own runs found, said beside a tier's findings.
-const EVIDENCE: &str = "docs/results/evidence/a";
+const EVIDENCE: [&str; 2] = ["docs/results/evidence/a", "docs/results/evidence/b"];
 
 /// Builds, runs, reports.
 pub fn run_tier(args: &Args) -> Result<()> {
@@ -82,11 +82,13 @@ pub fn run_tier(args: &Args) -> Result<()> {
     }
     let mut report = Command::new(&dal);
     report.arg("report").arg(&store).arg("--out").arg(store.join("report"));
-    let evidence = root().join(EVIDENCE);
-    if evidence.join("schema.json").is_file() {
-        report.arg("--evidence").arg(evidence);
-    } else {
-        eprintln!("note: {EVIDENCE} is not there: what the evidence found is not said");
+    for tables in EVIDENCE {
+        let evidence = root().join(tables);
+        if evidence.join("schema.json").is_file() {
+            report.arg("--evidence").arg(evidence);
+        } else {
+            eprintln!("note: {tables} is not there: what the evidence found is not said");
+        }
     }
     run(&mut report)
 }

@@ -73,10 +73,18 @@ pub fn lines(plan: &Plan, stored: impl FnOnce() -> Result<Option<ReportData>>) -
         return Ok(lines);
     };
     let whose = if of_plan { "" } else { " of other problems" };
+    // Problems differ in how far seeds do; other problems' are all one can go by for those of the plan.
+    let spreads = if of_plan { spread.by_problem } else { vec![(String::new(), spread.sd)] };
+    let on_each = |of: &dyn Fn(f64) -> String| match spreads.as_slice() {
+        [(_, sd)] => of(*sd),
+        several => {
+            several.iter().map(|(problem, sd)| format!("{} on {problem}", of(*sd))).collect::<Vec<_>>().join(", ")
+        }
+    };
     let mut lines = vec![format!(
-        "seeds differ by a standard deviation of {:.3} of a cell's ln ratio to random sampling (from {} stored cells{whose}); \
+        "seeds differ by a standard deviation of {} of a cell's ln ratio to random sampling (from {} stored cells{whose}); \
          with a chance of {} % each,",
-        spread.sd,
+        on_each(&|sd| format!("{sd:.3}")),
         spread.n_cells,
         100.0 * POWER
     )];
@@ -90,7 +98,7 @@ pub fn lines(plan: &Plan, stored: impl FnOnce() -> Result<Option<ReportData>>) -
         }
         let effects = detectable_effects(&SweepPlan {
             n_seeds,
-            sd: spread.sd,
+            sd: 1.0,
             n_methods: methods.len(),
             n_problems: problems.len(),
             n_pool_ratios: pool_ratios.len().max(1),
@@ -98,13 +106,13 @@ pub fn lines(plan: &Plan, stored: impl FnOnce() -> Result<Option<ReportData>>) -
             power: POWER,
             seed: rules.flip_seed,
         })?;
-        let percent = |factor: f64| format!("{:.1} %", 100.0 * (factor - 1.0).abs());
+        let percent = |x: f64| on_each(&|sd| format!("{:.1} %", 100.0 * ((x * sd).exp() - 1.0).abs()));
         let robust = match effects.robust {
-            Some(x) => format!("a method {} better in every one of its cells is called robust", percent((-x).exp())),
+            Some(x) => format!("a method better by {} in every one of its cells is called robust", percent(-x)),
             None => "no method can be called robust, whatever the numbers".to_owned(),
         };
         let worse = match effects.worse {
-            Some(x) => format!("a single cell {} worse is found", percent(x.exp())),
+            Some(x) => format!("a single cell worse by {} is found", percent(x)),
             None => "no cell can be found worse".to_owned(),
         };
         lines.push(format!("{begin} {robust}; {worse}"));

@@ -35,9 +35,10 @@ pub struct Args {
     /// Another store to hold beside this one (another engine, version or machine); may be given several times.
     #[arg(long, value_name = "OTHER", num_args = 1..)]
     compare: Vec<PathBuf>,
-    /// Tables, or a store, of a larger experiment, whose verdicts are said beside this store's in a few words.
-    #[arg(long, value_name = "TABLES")]
-    evidence: Option<PathBuf>,
+    /// Tables, or a store, of a larger experiment, whose verdicts are said beside this store's in a few words; may be
+    /// given several times.
+    #[arg(long, value_name = "TABLES", num_args = 1..)]
+    evidence: Vec<PathBuf>,
     /// Draw curves as an exponential moving average in which the newest entry has this weight, above 0 and at most 1;
     /// the paper used 0.5. Numbers and tests stay as measured.
     #[arg(long, value_name = "WEIGHT")]
@@ -76,7 +77,7 @@ pub fn run(args: &Args) -> Result<Done> {
     if is_campaign(&args.folder) {
         let of_stores = [
             ("--compare", !args.compare.is_empty()),
-            ("--evidence", args.evidence.is_some()),
+            ("--evidence", !args.evidence.is_empty()),
             ("--smooth", args.smooth.is_some()),
             ("--from-first-step", args.from_first_step),
         ];
@@ -101,7 +102,7 @@ pub fn run(args: &Args) -> Result<Done> {
         smoothing: args.smooth,
         span: if args.from_first_step { CurveSpan::FromFirstStep } else { CurveSpan::FromInitial },
         compare: args.compare.iter().map(|other| read(other)).collect::<Result<_>>()?,
-        evidence: args.evidence.as_deref().map(|path| read(path).context("--evidence")).transpose()?,
+        evidence: args.evidence.iter().map(|path| read(path).context("--evidence")).collect::<Result<_>>()?,
         ..ReportOptions::default()
     };
     let written = write_report(&data, out, &options)?;

@@ -94,7 +94,8 @@ fn what_other_tables_found_stands_beside_a_report() {
     succeed(dir.path(), &["bench", "export", "store", "--out", "tables"]);
     let said = succeed(dir.path(), &["report", "store", "--out", "page", "--evidence", "tables"]);
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let words = "What the evidence found: On sine at pool ratio γ = 3, 3 seeds, up to 24 labels (small):";
+    let words =
+        "What the evidence found: On sine (published network) at pool ratio γ = 3, 3 seeds, up to 24 labels (small):";
     assert!(said.contains(words), "{said}");
     assert!(fs::read_to_string(dir.path().join("page/report.html")).unwrap().contains("What the evidence found"));
     refuse(dir.path(), &["report", "store", "--out", "x", "--evidence", "nowhere"], &["--evidence", "nowhere"]);
@@ -198,7 +199,7 @@ fn a_plan_says_what_its_seeds_decide() {
     succeed(dir.path(), &["bench", "run", "sweep.toml", "--store", "store"]);
     let said = plan(&[]);
     assert!(said.contains("from 2 stored cells)"), "{said}");
-    assert!(said.contains("12 seeds, level 5 %: a method") && said.contains("worse is found"), "{said}");
+    assert!(said.contains("12 seeds, level 5 %: a method") && said.contains("a single cell worse by"), "{said}");
     // Of another problem's seeds it is said that they are that.
     write(
         dir.path(),

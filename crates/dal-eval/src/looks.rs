@@ -8,17 +8,17 @@ use crate::error::EvalError;
 pub struct Look {
     /// Seeds, the first ones of the sweep, that its verdicts rest on.
     pub seeds: usize,
-    /// Chance of a false verdict at this look, both directions together: what
-    /// [`VerdictRules::level`](crate::VerdictRules) is set to.
+    /// Level of its verdicts, both directions together: what [`VerdictRules::level`](crate::VerdictRules) is set to.
     pub level: f64,
 }
 
 /// The looks of a sweep, fixed before its first run.
 ///
-/// The chance of a false verdict at any look is at most the sum of the levels (Bonferroni over looks), so a claim made
-/// at one look stands. Verdicts of a look rest on its seeds alone, though more may have finished. Between looks a page
-/// shows estimates and intervals, no verdicts; seeds beyond the last look were added by choice, and what rests on them
-/// is exploratory.
+/// At each look "better", "worse" and "robust" are families of half its level each, so that the chance of any false
+/// "better" at any look is at most half the sum of the levels (Bonferroni over looks), that of any false "worse" and
+/// of any false "robust" as much each; a claim made at one look stands. Verdicts of a look rest on its seeds alone,
+/// though more may have finished. Between looks a page shows estimates and intervals, no verdicts; seeds beyond the
+/// last look were added by choice, and what rests on them is exploratory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Looks {
     looks: Vec<Look>,
@@ -148,8 +148,8 @@ impl Looks {
         &self.looks
     }
 
-    /// The sum of the levels: the chance of a false verdict over all looks. Intervals shown between looks have the
-    /// level 1 less it.
+    /// The sum of the levels: of a false verdict in either direction over all looks. Intervals shown between looks have
+    /// the level 1 less it.
     pub fn total_level(&self) -> f64 {
         self.total
     }

@@ -57,7 +57,7 @@ pub enum CellVerdict {
     Better,
     /// Worse than Random: likewise.
     Worse,
-    /// Neither, and the 90 % interval lies inside the margin.
+    /// Neither, and the equivalence interval lies inside the margin.
     Equal,
     /// Enough seeds for a verdict to be possible, but the evidence does not carry one.
     Undecided,
@@ -80,9 +80,10 @@ pub struct CellFinding {
     pub n_seeds: usize,
     /// Seeds that have none, and why.
     pub missing: Vec<(u64, Missing)>,
-    /// 90 % t interval of the ratio, for the verdict "equal"; `None` below two seeds.
-    pub interval_90: Option<Interval>,
-    /// 95 % t interval of the ratio, of this cell by itself.
+    /// t interval of the ratio at 1 − 2 · level (90 % of 5 %, 95 % of a planned look's 2.5 %), for the verdict "equal":
+    /// two one-sided tests at the level; `None` below two seeds.
+    pub interval_equivalence: Option<Interval>,
+    /// t interval of the ratio at 1 − level (95 % of 5 %), of this cell by itself.
     pub interval_95: Option<Interval>,
     /// Wilcoxon signed-rank, one-sided against "better than Random", of this cell by itself.
     pub p_better: Option<f64>,
@@ -200,8 +201,8 @@ pub struct Recommendation {
 /// *Single cells* are *better* or *worse* by one step-down max-T over all cells of all methods ([`max_t_by_seed`]),
 /// one-sided at half the level, signs flipped jointly over methods and pool ratios within a (problem, seed): the chance
 /// of any false "worse" (or any false "better") on the whole page is at most half the level, as far as differences are
-/// symmetric. They are *equal* only where the 90 % interval lies within the margin and there are seeds enough for a
-/// cell's own test to be possible.
+/// symmetric. They are *equal* only where the interval at 1 − 2 · level (90 % of 5 %) lies within the margin and
+/// there are seeds enough for a cell's own test to be possible: two one-sided tests, of each cell by itself.
 ///
 /// A method is *robust* when the one-sided Wilcoxon test of every one of its cells rejects: a false claim requires a
 /// false rejection in the one cell where the method is not better (intersection–union), so its p is the largest of its
@@ -340,7 +341,7 @@ impl JudgedCell {
             CellVerdict::Better
         } else if logs.len() < needed_alone {
             CellVerdict::Undecidable
-        } else if cell.interval_90.is_some_and(inside) {
+        } else if cell.interval_equivalence.is_some_and(inside) {
             CellVerdict::Equal
         } else {
             CellVerdict::Undecided
@@ -558,7 +559,7 @@ fn judge_alone(cell: &CellOutcomes, rules: &VerdictRules, quantiles: &mut Quanti
         value: None,
         n_seeds: logs.len(),
         missing,
-        interval_90: None,
+        interval_equivalence: None,
         interval_95: None,
         p_better: None,
         p_wilcoxon: None,
@@ -578,9 +579,8 @@ fn judge_alone(cell: &CellOutcomes, rules: &VerdictRules, quantiles: &mut Quanti
             let mut interval = |level: f64| -> Result<Interval, EvalError> {
                 Ok(t_interval_with_quantile(&values, quantiles.of(level, values.len())?)?.exp())
             };
-            // "Equal" is two one-sided tests at the level of one direction doubled, that is a 1 − 2 · 5 % interval by
-            // default.
-            finding.interval_90 = Some(interval(1.0 - 4.0 * half_level)?);
+            // Two one-sided tests at the level each, that is a 1 − 2 · 5 % interval by default.
+            finding.interval_equivalence = Some(interval(1.0 - 4.0 * half_level)?);
             finding.interval_95 = Some(interval(1.0 - 2.0 * half_level)?);
         }
     }
@@ -658,20 +658,29 @@ mod tests {
     }
 
     #[test]
-    fn equal_is_said_by_the_90_percent_interval() {
-        let panel_of = |a: f64| {
+    fn equal_is_said_by_two_one_sided_tests_at_the_level() {
+        let cells_of = |a: f64| -> Vec<CellOutcomes> {
             let ratios: Vec<f64> = (0..10).map(|i| if i % 2 == 0 { a.exp() } else { (-a).exp() }).collect();
             let cells = (0..8).flat_map(|p| (0..6).map(move |g| (p, g)));
-            judge_panel(&cells.map(|(p, g)| of(&format!("p{p}"), 2 << g, outcomes(&ratios))).collect::<Vec<_>>())
+            cells.map(|(p, g)| of(&format!("p{p}"), 2 << g, outcomes(&ratios))).collect()
         };
+        let panel_of = |a: f64| judge_panel(&cells_of(a));
         // The 90 % interval ends at 1.75 %, inside the margin of 2 %, the 95 % one at 2.16 %.
         let close = panel_of(0.02865);
         assert!(close.cells.iter().all(|c| c.verdict == CellVerdict::Equal), "{:?}", close.cells[0]);
         let cell = &close.cells[0];
-        let (inner, outer) = (cell.interval_90.unwrap(), cell.interval_95.unwrap());
+        let (inner, outer) = (cell.interval_equivalence.unwrap(), cell.interval_95.unwrap());
         assert!(inner.upper < 1.02 && outer.upper > 1.02, "{inner:?} {outer:?}");
         // The 90 % interval ends at 2.1 %.
         assert!(panel_of(0.0345).cells.iter().all(|c| c.verdict != CellVerdict::Equal));
+        // At the 2.5 % of a planned look it is the 95 % interval that has to lie inside.
+        let look = VerdictRules { level: 0.025, ..VerdictRules::default() };
+        let at_look = |a: f64| {
+            let method = MethodCells { method: "m".into(), cells: cells_of(a) };
+            judge(&[method], &look).unwrap().methods.remove(0).cells
+        };
+        assert!(at_look(0.02865).iter().all(|c| c.verdict == CellVerdict::Undecided));
+        assert!(at_look(0.0262).iter().all(|c| c.verdict == CellVerdict::Equal));
     }
 
     #[test]

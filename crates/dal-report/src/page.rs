@@ -472,12 +472,13 @@ fn metrics_section(findings: &Findings) -> Markup {
             p { "Runs of different methods are paired by seed: the same initial labels, candidates, test points and initial weights.
                 Single cells are better or worse by one step-down max-T over all cells of all methods, one-sided at half the level each way
                 (2.5 % of 5 %; of a planned look's level where there are looks), signs flipped jointly over the methods and pool ratios of
-                a problem and seed; so the chance of any false \"worse\" on the page is at most that. A method is called robust if, in
-                every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not better than random sampling\"
-                (intersection–union: its p is the largest of its cells'), after Holm over the methods, at half the level; it is called not
-                robust if some cell of it is worse; otherwise it is undecided. A cell is equal only if the 90 % interval of nAUC lies within
-                ± 2 %. The method that is named first was picked as the best of several, so its interval there is at 1 − 5 % / (methods
-                compared); those of tables and figures are at 95 %." }
+                a problem and seed; so the chance of any false \"worse\" on the page is at most that, and that of any false \"better\". A
+                method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not better than
+                random sampling\" (intersection–union: its p is the largest of its cells'), after Holm over the methods, at half the level;
+                it is called not robust if some cell of it is worse; otherwise it is undecided. All this holds as far as ln ratios vary
+                symmetrically about their middle. A cell is equal only if the interval of nAUC at 1 − 2 · level (90 % of 5 %) lies within
+                ± 2 %: two one-sided tests of that cell by itself. The method that is named first was picked as the best of several, so its
+                interval there is at 1 − 5 % / (methods compared); those of tables and figures are at 95 %." }
             p { "Nothing is left out for its result. A failed, unfinished or missing run leaves its cell without a value and without a
                 verdict: means over the surviving seeds would favour methods whose bad runs fail. Runs that did not learn, and runs with
                 members that collapsed, are in every average and are counted. A problem that random sampling itself does not learn (median

@@ -32,7 +32,7 @@ pub struct ReportOptions {
     /// Other stores to hold beside this one.
     pub compare: Vec<ReportData>,
     /// What is to be said beside the findings in a few words: other tables, as those of a larger experiment.
-    pub evidence: Option<ReportData>,
+    pub evidence: Vec<ReportData>,
 }
 
 /// What was written.
@@ -64,8 +64,8 @@ pub fn write_report(data: &ReportData, out: &Path, options: &ReportOptions) -> R
         return Err(EvalError::OutOfRange { what: "weight of the moving average", index: 0, value, must }.into());
     }
     let mut findings = findings(data, options.rules, options.span)?;
-    if let Some(evidence) = &options.evidence {
-        findings.evidence = Some(Box::new(crate::findings::findings(evidence, options.rules, options.span)?));
+    for evidence in &options.evidence {
+        findings.evidence.push(crate::findings::findings(evidence, options.rules, options.span)?);
     }
     let several = findings.parts.len() > 1;
     let parts: Vec<PartContent> =

@@ -71,7 +71,7 @@ fn what_could_not_be_read_of_any_store_is_listed() {
     other.unreadable = vec![("run-2".into(), "a flipped bit".into())];
     let evidence = ReportData { source: "evidence".into(), ..other.clone() };
     let dir = tempfile::tempdir().unwrap();
-    let options = ReportOptions { compare: vec![other], evidence: Some(evidence), ..ReportOptions::default() };
+    let options = ReportOptions { compare: vec![other], evidence: vec![evidence], ..ReportOptions::default() };
     let written = write_report(&base, dir.path(), &options).unwrap();
     let page = fs::read_to_string(&written.page).unwrap();
     let names: Vec<&str> = written.unreadable.iter().map(|(name, _)| name.as_str()).collect();

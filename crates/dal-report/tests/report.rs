@@ -363,20 +363,28 @@ fn the_area_may_leave_out_the_initial_model() {
 fn what_the_evidence_found_is_said_beside_the_findings() {
     let dir = tempfile::tempdir().unwrap();
     let with = |evidence: ReportData| {
-        let options = ReportOptions { evidence: Some(evidence), ..ReportOptions::default() };
+        let mut tuned = planted(&plan(3));
+        for run in &mut tuned.runs {
+            run.protocol.preset = "tuned".into();
+        }
+        let options = ReportOptions { evidence: vec![evidence, tuned], ..ReportOptions::default() };
         let written = write_report(&planted(&plan(2)), dir.path(), &options).unwrap();
         (terminal_summary(&written.findings, 10_000), fs::read_to_string(&written.page).unwrap())
     };
     let mut evidence = planted(&plan(12));
     let (said, page) = with(evidence.clone());
-    let begin = "What the evidence found: On hydro, robo and sine at pool ratios γ = 2 and 8, 12 seeds, up to 480 labels (planted): \
-                 shown to beat random sampling in every cell: gsx; shown to be worse somewhere: qbc; neither: gsy.";
+    let begin = "What the evidence found: On hydro, robo and sine (published networks) at pool ratios γ = 2 and 8, 12 seeds, up to 480 labels \
+                 (planted): shown to beat random sampling in every cell: gsx; shown to be worse somewhere: qbc; neither: \
+                 gsy.";
     assert!(said.contains(begin), "{said}");
     assert!(
         said.contains("- robo at γ = 8: nAUC from gsx 0.89") && said.contains("With 2 seeds nothing can be decided"),
         "{said}"
     );
     assert!(page.contains("What the evidence found") && page.contains("shown to be worse somewhere: qbc"));
+    let second =
+        "What the evidence found: On hydro, robo and sine (tuned networks) at pool ratios γ = 2 and 8, 3 seeds,";
+    assert!(said.contains(second) && page.contains("robo and sine (tuned networks)"), "{said}");
 
     evidence.sweeps[0].looks = vec![PlannedLook { seeds: 14, level: 0.05 }];
     let (said, _) = with(evidence.clone());
@@ -573,9 +581,18 @@ fn readings_that_contradict_each_other_are_named() {
     let (first, three) = found.parts[0].problems[0].area_shares.unwrap();
     assert!(first > 0.05 && first < 0.5 && three > first && three < 1.0, "{first} {three}");
     assert!(said.contains("What a method could change"), "{said}");
-    let deciding = found.parts[0].judged.as_ref().unwrap().deciding.unwrap();
+    let deciding = found.parts[0].judged.as_ref().unwrap().deciding.as_ref().unwrap();
     assert_eq!(deciding.seeds, 10);
     assert!(deciding.effects.robust.unwrap() > 0.0 && said.contains("with a chance of 80 %"), "{said}");
+    // Problem by problem: its own spread, and the effect that is found there.
+    assert_eq!(deciding.spreads.len(), 3);
+    let spread = found.seed_spread(|_| true).unwrap();
+    for (problem, sd) in &deciding.spreads {
+        let stored = spread.by_problem.iter().find(|(id, _)| id == problem).unwrap().1;
+        assert!((stored / sd - 1.0).abs() < 1e-9, "{problem}: {sd} beside {stored}");
+        let worse = 100.0 * ((deciding.effects.worse.unwrap() * sd).exp() - 1.0);
+        assert!(said.contains(&format!("{:.1} % on {problem}", worse).replace(".0 %", " %")), "{said}");
+    }
 }
 
 /// A problem of a user's own: a boiler with two outputs of very different units, some of whose labels failed.

@@ -35,13 +35,14 @@ pub struct Judged {
 }
 
 /// What a number of seeds can decide.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Deciding {
     /// Paired seeds of every cell.
     pub seeds: usize,
-    /// Spread over seeds of a cell's ln ratio, pooled over the cells.
-    pub sd: f64,
-    /// The effects that are found with the power.
+    /// Problem by problem, the spread over seeds of a cell's ln ratio, pooled over the problem's cells.
+    pub spreads: Vec<(String, f64)>,
+    /// The effects that are found with the power, in units of the spread of the problem that a cell is of: ratios are
+    /// exp(∓ effect · spread).
     pub effects: DetectableEffects,
 }
 
@@ -201,17 +202,30 @@ fn deciding(panel: &[MethodCells], most: usize, rules: &VerdictRules) -> Result<
     let logs = |cell: &CellOutcomes| -> Option<Vec<f64>> {
         cell.outcomes.iter().map(|o| o.outcome.as_ref().ok().map(|r| r.ln())).collect()
     };
-    let complete: Vec<Vec<f64>> = panel.iter().flat_map(|m| &m.cells).filter_map(logs).collect();
-    let seeds = complete.iter().map(Vec::len).min().unwrap_or(0).min(most);
+    let cells = panel.iter().flat_map(|m| &m.cells);
+    let complete: Vec<(&str, Vec<f64>)> = cells.filter_map(|c| Some((c.problem.as_str(), logs(c)?))).collect();
+    let seeds = complete.iter().map(|(_, logs)| logs.len()).min().unwrap_or(0).min(most);
     if !(2..=MOST_PLANNED_SEEDS).contains(&seeds) {
         return Ok(None);
     }
-    let sd = pooled_spread(complete.iter().map(Vec::as_slice))?;
-    let problems: BTreeSet<&str> = panel.iter().flat_map(|m| &m.cells).map(|c| c.problem.as_str()).collect();
+    let mut problems: Vec<&str> = Vec::new();
+    for cell in panel.iter().flat_map(|m| &m.cells) {
+        if !problems.contains(&cell.problem.as_str()) {
+            problems.push(&cell.problem);
+        }
+    }
+    let mut spreads = Vec::new();
+    for problem in &problems {
+        let of_problem = complete.iter().filter(|(of, _)| of == problem).map(|(_, logs)| logs.as_slice());
+        // A problem may have no complete cell yet.
+        if let Ok(sd) = pooled_spread(of_problem) {
+            spreads.push((problem.to_string(), sd));
+        }
+    }
     let ratios: BTreeSet<usize> = panel.iter().flat_map(|m| &m.cells).map(|c| c.pool_ratio).collect();
     let plan = SweepPlan {
         n_seeds: seeds,
-        sd,
+        sd: 1.0,
         n_methods: panel.len(),
         n_problems: problems.len(),
         n_pool_ratios: ratios.len(),
@@ -219,7 +233,7 @@ fn deciding(panel: &[MethodCells], most: usize, rules: &VerdictRules) -> Result<
         power: Deciding::POWER,
         seed: rules.flip_seed,
     };
-    Ok(Some(Deciding { seeds, sd, effects: detectable_effects(&plan)? }))
+    Ok(Some(Deciding { seeds, spreads, effects: detectable_effects(&plan)? }))
 }
 
 /// Where a sweep with planned looks stands: at so many of its first seeds as are over in every run, finished or failed.

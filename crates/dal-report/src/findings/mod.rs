@@ -37,7 +37,7 @@ pub struct Findings {
     /// Which entries count towards nAUC.
     pub span: CurveSpan,
     /// Those of other tables, said beside these in a few words.
-    pub evidence: Option<Box<Findings>>,
+    pub evidence: Vec<Findings>,
 }
 
 /// Findings of the runs that share a setting, every problem under one protocol.
@@ -337,27 +337,34 @@ pub struct TrainingTime {
 }
 
 /// How far seeds differ: for planning how many are needed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SeedSpread {
     /// The root of the mean variance over cells of their ln ratios to Random.
     pub sd: f64,
     /// Complete cells of at least two seeds behind it.
     pub n_cells: usize,
+    /// The same of each problem by itself, by its name.
+    pub by_problem: Vec<(String, f64)>,
 }
 
 impl Findings {
     /// The spread between seeds over the cells of these problems; timings apart. `None` where no cell has one.
     pub fn seed_spread(&self, is_wanted: impl Fn(&str) -> bool) -> Option<SeedSpread> {
-        let mut spreads = Vec::new();
+        let root_mean_square = |sds: &[f64]| (sds.iter().map(|sd| sd * sd).sum::<f64>() / sds.len() as f64).sqrt();
+        let mut of_problems: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for part in self.parts.iter().filter(|part| !part.setting.timing) {
-            for (p, _) in part.problems.iter().enumerate().filter(|(_, problem)| is_wanted(&problem.variant)) {
+            for (p, problem) in part.problems.iter().enumerate().filter(|(_, problem)| is_wanted(&problem.variant)) {
                 let of_methods = part.methods.iter().flat_map(|method| method.cells[p].iter().flatten());
-                spreads.extend(of_methods.filter_map(|cell| cell.spread));
+                of_problems.entry(&problem.id).or_default().extend(of_methods.filter_map(|cell| cell.spread));
             }
         }
-        let n_cells = spreads.len();
-        let variance = spreads.iter().map(|sd| sd * sd).sum::<f64>() / n_cells as f64;
-        (n_cells > 0).then(|| SeedSpread { sd: variance.sqrt(), n_cells })
+        of_problems.retain(|_, spreads| !spreads.is_empty());
+        let all: Vec<f64> = of_problems.values().flatten().copied().collect();
+        (!all.is_empty()).then(|| SeedSpread {
+            sd: root_mean_square(&all),
+            n_cells: all.len(),
+            by_problem: of_problems.into_iter().map(|(id, sds)| (id.to_owned(), root_mean_square(&sds))).collect(),
+        })
     }
 }
 
@@ -394,7 +401,7 @@ pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Resu
     let context = Context { data, pooled: &pooled, rules: &rules, span };
     let parts =
         merged.into_iter().map(|(setting, _, runs)| part(setting, &runs, &context)).collect::<Result<_, _>>()?;
-    Ok(Findings { parts, rules, span, evidence: None })
+    Ok(Findings { parts, rules, span, evidence: Vec::new() })
 }
 
 /// The runs with the errors that rankings rest on: of a user's problem the pooled ones, if every entry of every run of

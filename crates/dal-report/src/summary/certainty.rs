@@ -95,8 +95,8 @@ pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
         String::new()
     };
     format!(
-        "{begin}Runs are paired by seed, and a verdict is false with a chance of at most {half} % in its direction, over all cells of \
-         all methods together ({} tested).{simulated}{looks}{undecided}",
+        "{begin}Runs are paired by seed. The chance of any false \"better\" over all cells of all methods ({} tested) is at most {half} \
+         %, that of any false \"worse\" and of any false \"robust\" as much each.{simulated}{looks}{undecided}",
         count(judged.n_tested, "cell")
     )
 }
@@ -132,25 +132,34 @@ fn standing_words(standing: &Standing) -> String {
 
 /// What effects the seeds at hand can decide.
 pub(super) fn deciding(part: &Part) -> Option<Statement> {
-    let Deciding { seeds, sd, effects } = part.judged.as_ref()?.deciding?;
+    let Deciding { seeds, spreads, effects } = part.judged.as_ref()?.deciding.as_ref()?;
     let percent = |factor: f64| number((1000.0 * (factor - 1.0).abs()).round() / 10.0);
+    let on_each = |of: &dyn Fn(f64) -> String| match spreads.as_slice() {
+        [(_, sd)] => of(*sd),
+        several => list(&several.iter().map(|(problem, sd)| format!("{} on {problem}", of(*sd))).collect::<Vec<_>>()),
+    };
     let chance = number(100.0 * Deciding::POWER);
-    let robust =
-        effects.robust.map(|x| format!("a method {} % better in every cell is called robust", percent((-x).exp())));
-    let worse = effects.worse.map(|x| format!("a single cell {} % worse is found", percent(x.exp())));
+    let robust = effects.robust.map(|x| {
+        let by = on_each(&|sd| format!("{} %", percent((-x * sd).exp())));
+        format!("a method better by {by} in every cell is called robust")
+    });
+    let worse = effects.worse.map(|x| {
+        let by = on_each(&|sd| format!("{} %", percent((x * sd).exp())));
+        format!("a single cell worse by {by} is found")
+    });
     let found: Vec<String> = [&robust, &worse].into_iter().flatten().cloned().collect();
     // With seeds for neither, what cannot be decided is said above.
     let (first, rest) = found.split_first()?;
-    let rest = rest.first().map(|rest| format!(", {rest}")).unwrap_or_default();
+    let rest = rest.first().map(|rest| format!("; {rest}")).unwrap_or_default();
     let each = if rest.is_empty() { "" } else { " each" };
     let never = if robust.is_none() { " No effect, however large, makes a method robust yet." } else { "" };
     Some(state(
         "What can be decided",
         format!(
-            "With {} and the spread seen between seeds (standard deviation {} of a cell's ln ratio), {first}{rest}, with a chance of \
-             {chance} %{each}; smaller effects are mostly left undecided.{never}",
-            count(seeds, "seed"),
-            number(sd)
+            "With {} and the spread seen between seeds (standard deviation of a cell's ln ratio: {}), with a chance of {chance} \
+             %{each}: {first}{rest}. Smaller effects are mostly left undecided.{never}",
+            count(*seeds, "seed"),
+            on_each(&|sd| number((1000.0 * sd).round() / 1000.0))
         ),
     ))
 }

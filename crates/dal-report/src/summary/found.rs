@@ -1,5 +1,7 @@
 //! What other tables found, in a few words, to be read beside a report's own findings.
 
+use std::collections::BTreeSet;
+
 use dal_eval::{Standing, Verdict};
 
 use super::{Statement, methods_with, names, pool_ratios, ranked, seeds_planned, state};
@@ -33,11 +35,20 @@ fn words(part: &Part) -> String {
         format!(" Of {} {missing} are not there (yet).", count(part.counts.total(), "run"))
     };
     format!(
-        "On {problems}{}, {}, up to {most} labels{sweeps}: {}{left_out}{missing}",
+        "On {problems}{}{}, {}, up to {most} labels{sweeps}: {}{left_out}{missing}",
+        networks(part),
         pool_ratios(part),
         seeds(part),
         verdicts(part)
     )
+}
+
+/// Where the networks came from, as verdicts may hang on it.
+fn networks(part: &Part) -> String {
+    let presets: BTreeSet<&str> = part.problems.iter().map(|p| p.preset()).collect();
+    let presets: Vec<&str> = presets.into_iter().collect();
+    let network = if part.problems.len() == 1 { "network" } else { "networks" };
+    format!(" ({} {network})", presets.join(" and "))
 }
 
 /// The seeds that verdicts rest on: a look's where one was passed, else those that are planned.

@@ -90,7 +90,7 @@ pub fn statements(part: &Part, findings: &Findings) -> Vec<Statement> {
     said.push(state("How sure", certainty::certainty(part, findings)));
     said.extend(certainty::deciding(part));
     if findings.parts.first().is_some_and(|first| std::ptr::eq(first, part)) {
-        said.extend(findings.evidence.iter().flat_map(|evidence| found::found(evidence)));
+        said.extend(findings.evidence.iter().flat_map(found::found));
     }
     said.extend(losses(part, findings));
     said.extend(learned::left_out(part));
