@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Paired ratio of two methods from exported tables, by seed: geometric mean and 95 % t interval of the logarithm.
+"""Paired ratio of two figures from exported tables, by seed: geometric mean and 95 % t interval of the logarithm.
 
-python3 docs/results/ratio.py TABLES... PROBLEM METHOD@RATIO METHOD@RATIO [--last N | --entries N]
+python3 docs/results/ratio.py TABLES... PROBLEM FIGURE FIGURE [--end N | --last N | --entries N]
 
-The ratio is that of the areas under the test MSE (trapezoid over all entries), with --entries N over the first N alone,
-with --last N of the means of the last N. Methods without a pool (random, sobol, lhs) have no @RATIO. As in
+FIGURE is [TABLES:]METHOD[@RATIO][/METHOD[@RATIO]][#N]: a method's curve of test MSE, or how it stands to another method
+of the same tables; with #N over the first N entries alone. Methods without a pool (random, sobol, lhs) have no @RATIO.
+TABLES: is for two folders that hold the same methods under different settings. Of each curve the area is taken
+(trapezoid), with --entries N over the first N entries of both figures; with --end N the geometric mean of the last N
+errors, which is the page's reading of where a method ends; with --last N their mean. As in
 
-python3 docs/results/ratio.py docs/results/evidence/a sine gsxy@32 qbc-diversity@32 --last 5
+python3 docs/results/ratio.py docs/results/evidence/a sine gsxy@32 qbc-diversity@32 --end 5
+python3 docs/results/ratio.py hydro docs/results/evidence/b:qbc@32/random docs/results/evidence/a:qbc@32/random
 """
 import csv
 import gzip
@@ -18,6 +22,21 @@ from pathlib import Path
 def rows(folder, name):
     with gzip.open(Path(folder) / f"{name}.csv.gz", "rt", newline="") as file:
         yield from csv.DictReader(file)
+
+
+def curves(folder, problem, first, known={}):
+    """Errors by method and seed of the finished runs of a problem, of the first so many entries."""
+    if (folder, problem) not in known:
+        errors = {}
+        for entry in rows(folder, "entries"):
+            errors.setdefault(entry["run"], []).append(float(entry["mse"]))
+        found = known[folder, problem] = {}
+        for run in rows(folder, "runs"):
+            if run["status"] == "done" and run["problem"] == problem:
+                ratio = "" if run["pool_ratio"] == "1" else f"@{run['pool_ratio']}"
+                found.setdefault(run["strategy"] + ratio, {})[int(run["seed"])] = errors[run["run"]]
+    of_methods = known[folder, problem].items()
+    return {method: {seed: curve[:first] for seed, curve in of.items()} for method, of in of_methods}
 
 
 def t_quantile(p, freedom):
@@ -38,41 +57,51 @@ def t_quantile(p, freedom):
 
 
 def main(words):
-    options = {"--last": 0, "--entries": 0}
+    options = {"--end": 0, "--last": 0, "--entries": 0}
     for option in options:
         if option in words:
             at = words.index(option)
             options[option] = int(words[at + 1])
             del words[at : at + 2]
-    if len(words) < 4:
+    if len(words) < 3:
         sys.exit(__doc__)
     *folders, problem, one, other = words
 
     def figure(curve):
+        if options["--end"]:
+            last = curve[-options["--end"] :]
+            return math.exp(sum(map(math.log, last)) / len(last))
         if options["--last"]:
             return sum(curve[-options["--last"] :])
         curve = curve[: options["--entries"] or None]
         return sum(curve) - (curve[0] + curve[-1]) / 2
 
-    found = {one: {}, other: {}}
-    for folder in folders:
-        curves = {}
-        for entry in rows(folder, "entries"):
-            curves.setdefault(entry["run"], []).append(float(entry["mse"]))
-        for run in rows(folder, "runs"):
-            ratio = "" if run["pool_ratio"] == "1" else f"@{run['pool_ratio']}"
-            name = run["strategy"] + ratio
-            if run["status"] == "done" and run["problem"] == problem and name in found:
-                found[name][int(run["seed"])] = figure(curves[run["run"]])
-    seeds = sorted(found[one].keys() & found[other].keys())
+    def by_seed(asked):
+        folder, found, method = asked.rpartition(":")
+        method, _, first = method.partition("#")
+        where = [folder] if found else folders
+        method, over, base = method.partition("/")
+        values = {}
+        for folder in where:
+            known = curves(folder, problem, int(first) if first else None)
+            bases = known.get(base, {})
+            for seed, curve in known.get(method, {}).items():
+                if not over:
+                    values[seed] = figure(curve)
+                elif seed in bases:
+                    values[seed] = figure(curve) / figure(bases[seed])
+        return values
+
+    one_by_seed, other_by_seed = by_seed(one), by_seed(other)
+    seeds = sorted(one_by_seed.keys() & other_by_seed.keys())
     if len(seeds) < 2:
         sys.exit(f"{len(seeds)} seeds of {problem} have both {one} and {other}")
-    logs = [math.log(found[one][seed] / found[other][seed]) for seed in seeds]
+    logs = [math.log(one_by_seed[seed] / other_by_seed[seed]) for seed in seeds]
     mean = sum(logs) / len(logs)
     error = math.sqrt(sum((v - mean) ** 2 for v in logs) / (len(logs) - 1) / len(logs))
     half = t_quantile(0.975, len(logs) - 1) * error
     low, middle, high = (math.exp(mean + k * half) for k in (-1, 0, 1))
-    print(f"{problem}: {one} / {other} = {middle:.3f} ({low:.3f} to {high:.3f}), {len(seeds)} seeds")
+    print(f"{problem}: {one} to {other} = {middle:.3f} ({low:.3f} to {high:.3f}), {len(seeds)} seeds")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ use crate::error::CampaignError;
 use crate::settings::CampaignFile;
 use crate::state::State;
 use crate::subject::Subject;
-use crate::words::{Ended, Round, What, Word};
+use crate::words::{Begun, Ended, Round, What, Word};
 
 /// The domain of a campaign without constraints, a list or a sample, in words.
 pub const WHOLE_SPACE: &str = "the whole space";
@@ -134,38 +134,11 @@ impl Folder {
     }
 
     fn open(root: &Path, now: Clock, log: Option<Log>) -> Result<Self, CampaignError> {
-        let path = root.join("log");
-        if !path.exists() {
-            return Err(CampaignError::Absent { path: root.to_owned() });
-        }
-        let bad = |problem: String| CampaignError::Log { path: path.clone(), problem };
-        let text = Log::read(&path, SALT)?;
-        let mut words: Vec<Word> = Vec::with_capacity(text.lines.len());
-        for line in &text.lines {
-            let word: Word = serde_json::from_str(line).map_err(|error| {
-                bad(format!(
-                    "line {} says what this version of dal does not know ({error}); use the one that wrote it",
-                    words.len() + 1
-                ))
-            })?;
-            if word.n != words.len() as u64 {
-                return Err(bad(format!(
-                    "line {} is damaged or lost, and what follows depends on it; bring the log back from a backup",
-                    words.len() + 1
-                )));
-            }
-            words.push(word);
-        }
-        let Some(Word { what: What::Begun(begun), .. }) = words.first() else {
-            return Err(bad("its first line is damaged; bring the log back from a backup".into()));
-        };
-        if begun.version != 1 {
-            return Err(bad(format!("it has version {}, this dal reads version 1", begun.version)));
-        }
+        let (words, begun, spoilt) = said(root)?;
         let settings = root.join("campaign.toml");
         let file = CampaignFile::read(&settings)?;
         let subject = Subject::open(&root.join(&file.problem))?;
-        subject.check(begun)?;
+        subject.check(&begun)?;
         let constraints = constraints(&file.constraints, &subject)
             .map_err(|error| CampaignError::File { path: settings, problem: error.to_string() })?;
         target(&file, &subject).map_err(|problem| CampaignError::File { path: root.join("campaign.toml"), problem })?;
@@ -191,7 +164,7 @@ impl Folder {
             learns_all: false,
             words,
             state,
-            spoilt: text.spoilt,
+            spoilt,
             now: Now(now),
             log,
         })
@@ -338,6 +311,55 @@ impl Folder {
     pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")
     }
+}
+
+/// Everything that a campaign's log says, the first word of it, and the bytes that belong to no line.
+fn said(root: &Path) -> Result<(Vec<Word>, Begun, u64), CampaignError> {
+    let path = root.join("log");
+    if !path.exists() {
+        return Err(CampaignError::Absent { path: root.to_owned() });
+    }
+    let bad = |problem: String| CampaignError::Log { path: path.clone(), problem };
+    let text = Log::read(&path, SALT)?;
+    let mut words: Vec<Word> = Vec::with_capacity(text.lines.len());
+    for line in &text.lines {
+        let word: Word = serde_json::from_str(line).map_err(|error| {
+            bad(format!(
+                "line {} says what this version of dal does not know ({error}); use the one that wrote it",
+                words.len() + 1
+            ))
+        })?;
+        if word.n != words.len() as u64 {
+            return Err(bad(format!(
+                "line {} is damaged or lost, and what follows depends on it; bring the log back from a backup",
+                words.len() + 1
+            )));
+        }
+        words.push(word);
+    }
+    if let Some(at) = text.lost_from {
+        return Err(bad(format!(
+            "what was said last is damaged, from byte {at} on, and lost; bring the log back from a backup, or go on \
+             without it (`truncate -s {at} {}`)",
+            path.display()
+        )));
+    }
+    let Some(Word { what: What::Begun(begun), .. }) = words.first() else {
+        return Err(bad("its first line is damaged; bring the log back from a backup".into()));
+    };
+    if begun.version != 1 {
+        return Err(bad(format!("it has version {}, this dal reads version 1", begun.version)));
+    }
+    let begun = begun.clone();
+    Ok((words, begun, text.spoilt))
+}
+
+/// What a log says, its first word, and the problem as its file has it now, whether its columns are still those or not.
+pub(crate) fn begun(root: &Path) -> Result<(Vec<Word>, Begun, Subject), CampaignError> {
+    let (words, begun, _) = said(root)?;
+    let file = CampaignFile::read(&root.join("campaign.toml"))?;
+    let subject = Subject::open(&root.join(&file.problem))?;
+    Ok((words, begun, subject))
 }
 
 /// What is wrong with the target, if anything.

@@ -199,6 +199,14 @@ fn a_log_that_lost_a_line_is_refused_and_an_unfinished_one_is_not() {
         let error = Folder::read(dir.path(), Hands::default().clock()).unwrap_err();
         assert!(matches!(error, CampaignError::Log { .. }), "{error}");
     }
+    // One that is damaged is lost, the last one as well, which no number that follows would miss.
+    for hurt in 1..=lines.len() {
+        let mut bytes = whole.clone();
+        bytes[lines[..hurt].concat().len() - 5] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let error = Folder::read(dir.path(), Hands::default().clock()).unwrap_err();
+        assert!(matches!(error, CampaignError::Log { .. }), "{error}");
+    }
     fs::write(&path, &whole).unwrap();
     fs::write(dir.path().join("problem.toml"), common::PROBLEM.replace("\"noise\"", "\"sound\"")).unwrap();
     let error = Folder::read(dir.path(), Hands::default().clock()).unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! `dal bench`: a sweep file against a store, with progress and an estimate.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -236,10 +236,10 @@ fn restricted(plan: Plan, args: &RunArgs) -> Result<Plan> {
     if let Some(unknown) = args.problems.iter().find(|name| !known.contains(name)) {
         bail!("--problems {unknown}: the sweep has no such problem; it has {}", known.join(", "));
     }
-    let mut finished = BTreeSet::new();
+    let mut finished = BTreeMap::new();
     for tables in &args.done_in {
         let runs = read_export(tables)?.runs.into_iter();
-        finished.extend(runs.filter(|run| run.status == RunStatus::Done).map(|run| run.name));
+        finished.extend(runs.filter(|run| run.status == RunStatus::Done).map(|run| (run.name, run.setting.platform)));
     }
     let of_problem = |variant: &String| args.problems.is_empty() || args.problems.contains(variant);
     let of_seed =
@@ -250,11 +250,44 @@ fn restricted(plan: Plan, args: &RunArgs) -> Result<Plan> {
         bail!("--problems and --seeds leave none of the sweep's {before} runs");
     }
     let asked = plan.trials().len();
-    let plan = plan.part(&|name, _| !finished.contains(name));
+    let plan = plan.part(&|name, _| !finished.contains_key(name));
     if !args.done_in.is_empty() {
         say!("{} of {asked} runs are finished in the tables", asked - plan.trials().len());
+        finished_elsewhere(&plan, &finished);
     }
     Ok(plan)
+}
+
+/// Says which runs to do are in tables as ones of another platform, specification or version: a whole sweep would be
+/// done again.
+fn finished_elsewhere(plan: &Plan, finished: &BTreeMap<String, String>) {
+    // A run's name is what it is of and the hash of all the rest.
+    let label = |name: &str| name.rsplit_once('-').map(|(label, _)| label.to_owned());
+    let known: BTreeMap<String, &str> =
+        finished.iter().filter_map(|(name, platform)| Some((label(name)?, platform.as_str()))).collect();
+    let mut by_platform: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut others, mut here) = (0, "");
+    for trial in plan.trials() {
+        let Some(platform) = label(&trial.key().directory_name()).and_then(|label| known.get(&label).copied()) else {
+            continue;
+        };
+        if platform == trial.key().platform {
+            others += 1;
+        } else {
+            here = &trial.key().platform;
+            *by_platform.entry(platform).or_default() += 1;
+        }
+    }
+    for (platform, n) in by_platform {
+        let path = platform.split('/').nth(1).unwrap_or_default();
+        say!(
+            "{n} of those to do are in the tables as runs on {platform}, which here are planned on {here}: \
+             `--platform {path}` plans them so, and what is finished counts as done"
+        );
+    }
+    if others > 0 {
+        say!("{others} of those to do are in the tables as runs of another specification or version of dal");
+    }
 }
 
 /// Ranges of seeds.

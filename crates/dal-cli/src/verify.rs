@@ -19,8 +19,9 @@ use crate::output::{Format, Rows, say};
 #[command(
     after_help = "Each run that is over is held against the hashes in its footer, each footer and each sweep against
 its own, checkpoints and kept answers against their checksums. Runs name the sweep that they were
-made by, so that a deleted record of a sweep is noticed. What belongs to no store
-(Thumbs.db, copies under other names) is named and does no harm. Standard output has one line per
+made by, so that a deleted record of a sweep is noticed. Timings and circumstances have no seal:
+of them only what cannot be read is noticed. What belongs to no store (Thumbs.db, copies under other
+names) is named and does no harm. Standard output has one line per
 finding; the exit code is 1 if something is damaged or missing.
 
 Examples:
@@ -31,8 +32,8 @@ Examples:
 pub struct Args {
     /// The store.
     store: PathBuf,
-    /// Move damaged runs and damaged records of sweeps to the store's folder `quarantine`, and write store.json again
-    /// where that is damaged or missing.
+    /// Move damaged runs, damaged files beside their results and damaged records of sweeps to the store's folder
+    /// `quarantine`, and write store.json again where that is damaged or missing.
     #[arg(long)]
     quarantine: bool,
     /// Runs that are checked at the same time [default: one per core].
@@ -98,7 +99,8 @@ pub fn run(args: &Args) -> Result<Done> {
         Rows { columns: vec!["finding", "file", "words"], rows }.print(args.format)?;
     }
     let damaged: Vec<&CheckedRun> = runs.iter().filter(|run| !run.damage.is_empty()).collect();
-    summary(&runs, damaged.len(), damaged_files.len(), lost.len());
+    let beside: Vec<String> = runs.iter().filter(|run| run.damage.is_empty()).flat_map(files_beside).collect();
+    summary(&runs, damaged.len(), damaged_files.len() + beside.len(), lost.len());
     if let Some(writer) = writer {
         if manifest.is_some() {
             match writer.mend_manifest()? {
@@ -109,9 +111,9 @@ pub fn run(args: &Args) -> Result<Done> {
         let runs = damaged.iter().map(|run| format!("runs/{}", run.directory));
         // Answers mend themselves at the next start, and cost something.
         let files = rest.damage.iter().map(|file| file.name.clone()).filter(|name| name.starts_with("sweeps/"));
-        set_aside(&writer, runs.chain(files))?;
+        set_aside(&writer, runs.chain(files).chain(beside.iter().cloned()))?;
     }
-    let is_whole = damaged.is_empty() && damaged_files.is_empty() && lost.is_empty();
+    let is_whole = damaged.is_empty() && beside.is_empty() && damaged_files.is_empty() && lost.is_empty();
     Ok(if is_whole { Done::Fully } else { Done::Partly })
 }
 
@@ -160,15 +162,7 @@ fn of_run(run: &CheckedRun, findings: &mut Vec<Finding>) {
         add("damaged", name(), error.to_string());
     }
     for error in &run.beside {
-        // Nothing is set aside for it: the remedy of damaged results is not the one.
-        let words = match error {
-            StoreError::Damaged { path, line, reason, .. } => {
-                let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-                format!("{}{line}: damaged: {reason}", path.display())
-            }
-            other => other.to_string(),
-        };
-        add("beside", name(), format!("{words} (its results stand; reports go without this file)"));
+        add("beside", name(), error.to_string());
     }
     for lost in &run.lost {
         let words = "is not there (the run's results stand; reports go without this file)".into();
@@ -184,6 +178,15 @@ fn of_run(run: &CheckedRun, findings: &mut Vec<Finding>) {
     for foreign in &run.foreign {
         add("foreign", format!("{}/{foreign}", name()), "belongs to no run".into());
     }
+}
+
+/// Damaged files of a run that no result rests on, by path below the store's directory.
+fn files_beside(run: &CheckedRun) -> impl Iterator<Item = String> {
+    let of = |error: &StoreError| match error {
+        StoreError::Damaged { path, .. } => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    run.beside.iter().filter_map(of).map(|name| format!("runs/{}/{name}", run.directory))
 }
 
 fn summary(runs: &[CheckedRun], damaged_runs: usize, damaged_files: usize, lost_sweeps: usize) {

@@ -166,6 +166,36 @@ fn a_lost_record_of_a_sweep_and_a_damaged_manifest_are_reported_and_mended() {
     succeed(out, &verify);
 }
 
+/// Timings and circumstances: results stand, the page is made, and the way out that is told leads out.
+#[test]
+fn damage_beside_results_is_told_and_set_aside() {
+    let (dir, _) = made();
+    let out = dir.path();
+    let run_of = |n: usize| {
+        let mut runs: Vec<_> = fs::read_dir(out.join("store/runs")).unwrap().map(|run| run.unwrap().path()).collect();
+        runs.sort();
+        runs.swap_remove(n)
+    };
+    for (n, file) in ["provenance.json", "timing.jsonl"].into_iter().enumerate() {
+        let path = run_of(n).join(file);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    }
+    let told =
+        "the run's results stand, and reports go without this file; `dal bench verify store --quarantine` sets it";
+    let (code, _, stderr) = run(out, &["report", "store", "--out", "page"]);
+    assert!(code == 1 && stderr.contains(told), "{code} {stderr}");
+    assert!(out.join("page/report.html").exists());
+    let (code, stdout, stderr) = run(out, &["bench", "verify", "store"]);
+    assert!(code == 1 && stdout.matches(told).count() == 2 && stderr.contains("2 other files damaged"), "{stderr}");
+    let (code, _, stderr) = run(out, &["bench", "verify", "store", "--quarantine"]);
+    assert!(code == 1 && stderr.contains("provenance.json is now store/quarantine/runs/"), "{stderr}");
+    succeed(out, &["bench", "verify", "store"]);
+    succeed(out, &["report", "store", "--out", "page"]);
+    let (code, _, stderr) = run(out, &["bench", "run", "sweep.toml", "--store", "store"]);
+    assert!(code == 0 && stderr.contains("12 of 12 runs are finished"), "{stderr}");
+}
+
 #[test]
 fn a_report_that_cannot_be_written_leaves_the_old_one() {
     let (dir, _) = made();
@@ -205,6 +235,22 @@ fn a_sweep_goes_on_on_another_machine_from_tables() {
     let digits =
         |text: &str| text.split([',', '\n']).map(|cell| cell.chars().take(6).collect()).collect::<Vec<String>>();
     assert_eq!(digits(&nauc("tables")), digits(&nauc("whole")));
+
+    // Tables of another platform or specification say that they are that, instead of nothing.
+    let runs = fs::read_to_string(out.join("whole/runs.csv")).unwrap();
+    let platform = runs.lines().nth(1).unwrap().split(',').find(|cell| cell.starts_with("cpu/")).unwrap();
+    let mut renamed = runs.replace(platform, "cpu/elsewhere/x");
+    for (n, line) in runs.lines().skip(1).enumerate() {
+        // Another platform is another run: its hash differs.
+        let name = line.split(',').nth(1).unwrap();
+        let (label, _) = name.rsplit_once('-').unwrap();
+        renamed = renamed.replace(name, &format!("{label}-{n:016x}"));
+    }
+    fs::write(out.join("whole/runs.csv"), renamed).unwrap();
+    let (code, _, stderr) = part("wednesday", &["--done-in", "whole", "--plan"]);
+    assert!(code == 0 && stderr.contains("0 of 12 runs are finished in the tables"), "{stderr}");
+    assert!(stderr.contains("12 of those to do are in the tables as runs on cpu/elsewhere/x"), "{stderr}");
+    assert!(stderr.contains("`--platform elsewhere` plans them so"), "{stderr}");
 
     refuse(out, &["bench", "export", "tuesday", "--with", "tables", "--out", "x", "--tables", "queries"], &["queries"]);
     for (bad, word) in

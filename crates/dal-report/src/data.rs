@@ -82,14 +82,18 @@ pub struct Protocol {
     pub label_noise_percent: usize,
 }
 
-/// Network and training of a run.
+/// What was learned in a run, with which network and training.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Model {
+    /// Hash of a user's problem file and of the data that it names; empty for a built-in problem, and in tables of
+    /// older versions. Runs of one name that differ here are of different problems.
+    pub problem_digest: String,
     /// The network in a few words: `4 × 50`.
     pub network: String,
     /// The training in a few words: `3 members, 150 epochs`.
     pub training: String,
-    /// Everything; runs of a problem that differ here are kept apart.
+    /// Network and training in full, with the outputs' transformation; runs of a problem that differ here are kept
+    /// apart.
     pub identity: String,
 }
 
@@ -126,6 +130,19 @@ pub struct RunSummary {
     pub sweep: String,
     /// Under which circumstances it was made, one of [`ReportData::provenance`]; none where that is not known.
     pub circumstances: Option<Arc<Circumstances>>,
+}
+
+impl RunSummary {
+    /// How far it has come, for comparison with another form of it.
+    pub(crate) fn further(&self) -> (usize, usize) {
+        let rank = match self.status {
+            RunStatus::Absent => 0,
+            RunStatus::Partial | RunStatus::Damaged { .. } => 1,
+            RunStatus::Failed { .. } => 2,
+            RunStatus::Done => 3,
+        };
+        (rank, self.entries.len())
+    }
 }
 
 /// How a run stands.

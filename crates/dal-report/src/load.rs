@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::data::{
     Circumstances, Entry, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds, Setting, Sweep,
 };
+use crate::text::count;
 
 /// Reads every run of a store, and what its sweeps planned.
 ///
@@ -66,8 +67,18 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             Err(error) => data.unreadable.push(("a sweep".to_owned(), error.to_string())),
         }
     }
+    name_apart(&mut sweeps);
     place(&mut data.runs, &known, &sweeps);
     data.planned_twice = planned_twice(&sweeps);
+    for (sweep, runs) in without_record(&data.runs) {
+        let why = format!(
+            "its record is not there, so that it is not known which runs it planned, nor at which looks: {} of it have no \
+             verdicts. Starting the sweep again from its file writes the record anew",
+            count(runs.len(), "run")
+        );
+        data.unreadable.push((format!("sweep {sweep}"), why));
+        data.planned_twice.extend(runs);
+    }
     for sweep in sweeps {
         add_absent(&mut data.runs, &mut known, &sweep, &data.unreadable);
         data.sweeps.push(Sweep {
@@ -81,6 +92,33 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
     }
     data.provenance = circumstances.into_iter().map(|(how, made)| (Circumstances::clone(&how), made)).collect();
     Ok(data)
+}
+
+/// Gives sweeps of one name whose users' problems differ names of their own, as columns and titles are looked up by the
+/// sweep's name: `mine` and `mine (2)`, by the order of their records.
+fn name_apart(sweeps: &mut [SweepRecord]) {
+    for at in 1..sweeps.len() {
+        let (before, rest) = sweeps.split_at_mut(at);
+        let own = &mut rest[0];
+        let name = own.name.clone();
+        let mut n = 1;
+        while before.iter().any(|other| other.name == own.name && other.own_problems != own.own_problems) {
+            n += 1;
+            own.name = format!("{name} ({n})");
+        }
+    }
+}
+
+/// Runs, by sweep, that were made by a sweep of which the store has no record.
+fn without_record(runs: &[RunSummary]) -> BTreeMap<String, Vec<String>> {
+    let mut by_sweep: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.sweep.is_empty()) {
+        let made_by = run.circumstances.as_ref().map(|how| how.sweep.as_str()).unwrap_or_default();
+        if !made_by.is_empty() {
+            by_sweep.entry(made_by.to_owned()).or_default().push(run.name.clone());
+        }
+    }
+    by_sweep
 }
 
 fn directory_name(run: &Run) -> String {
@@ -191,9 +229,13 @@ fn bare(run: &Run) -> RunSummary {
         },
         seed: spec.seed,
         model: Model {
+            problem_digest: spec.problem.digest.clone().unwrap_or_default(),
             network: network_words(&spec.network),
             training: training_words(&spec.training),
-            identity: format!("network {} training {}", spec.network, spec.training),
+            identity: match &spec.outputs {
+                None => format!("network {} training {}", spec.network, spec.training),
+                Some(outputs) => format!("network {} training {} outputs {outputs}", spec.network, spec.training),
+            },
         },
         own: spec.problem.digest.is_some(),
         test_labels: run.test_labels().cloned(),

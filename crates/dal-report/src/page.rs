@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use dal_eval::{CurveSpan, Direction, METRICS};
 
-use crate::data::{ReportData, Sweep};
+use crate::data::{ReportData, RunStatus, Sweep};
 use crate::figure::Figure;
 use crate::findings::{EntryMeasure, ErrorKind, Findings, Part};
 use crate::style::{colour, dash, marker, page_rules};
@@ -98,7 +98,7 @@ pub(crate) fn page(
                 header {
                     h1 { (titles.0) }
                     p.soft {
-                        "Report on " (count(data.runs.len(), "run")) " in " code { (data.source) } "."
+                        "Report on " (runs_words(data)) " in " code { (data.source) } "."
                         @if !info.made.is_empty() { " Made " (info.made) "." }
                         " " button.theme type="button" hidden { "Light / dark" }
                     }
@@ -542,4 +542,10 @@ fn provenance_section(
             }
         }
     }
+}
+
+/// How many runs there are, and how many of them are finished where some are not.
+fn runs_words(data: &ReportData) -> String {
+    let (all, done) = (data.runs.len(), data.runs.iter().filter(|run| run.status == RunStatus::Done).count());
+    if done == all { count(all, "run") } else { format!("{} planned, {done} of them finished", count(all, "run")) }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Circumstances, Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting};
+use crate::data::{Circumstances, Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting, Sweep};
 use crate::error::ReportError;
 
 /// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
@@ -31,11 +31,13 @@ impl ReportData {
             all.runs += made.runs;
             all.peak_memory_mib = all.peak_memory_mib.max(made.peak_memory_mib);
         }
+        let mut other = other;
+        other.name_apart_from(&self.sweeps);
         let mut runs: BTreeMap<String, RunSummary> =
             std::mem::take(&mut self.runs).into_iter().map(|run| (run.name.clone(), run)).collect();
         for run in other.runs {
             match runs.get_mut(&run.name) {
-                Some(own) if further(&run) <= further(own) => {
+                Some(own) if run.further() <= own.further() => {
                     own.circumstances = own.circumstances.take().or(run.circumstances);
                 }
                 own => {
@@ -59,6 +61,24 @@ impl ReportData {
         self.unreadable.extend(other.unreadable);
         self.planned_twice.extend(other.planned_twice);
         Ok(())
+    }
+
+    /// Gives sweeps names of their own that others have for sweeps of other users' problems: columns and titles are
+    /// looked up by the sweep's name.
+    fn name_apart_from(&mut self, others: &[Sweep]) {
+        for sweep in &mut self.sweeps {
+            let name = sweep.name.clone();
+            let mut n = 1;
+            while others.iter().any(|o| o.name == sweep.name && o.own_problems != sweep.own_problems) {
+                n += 1;
+                sweep.name = format!("{name} ({n})");
+            }
+            if sweep.name != name {
+                for run in self.runs.iter_mut().filter(|run| run.sweep == name) {
+                    run.sweep.clone_from(&sweep.name);
+                }
+            }
+        }
     }
 
     /// The circumstances, each with as many runs as do not say themselves that they were made so: of tables of older
@@ -113,17 +133,6 @@ impl ReportData {
         self.runs.extend(found);
         self.runs.sort_by(|a, b| a.name.cmp(&b.name));
     }
-}
-
-/// How far a run has come, for comparison with another form of it.
-fn further(run: &RunSummary) -> (usize, usize) {
-    let rank = match run.status {
-        RunStatus::Absent => 0,
-        RunStatus::Partial | RunStatus::Damaged { .. } => 1,
-        RunStatus::Failed { .. } => 2,
-        RunStatus::Done => 3,
-    };
-    (rank, run.entries.len())
 }
 
 /// In what two finished forms of a run differ; nothing where one of them is not finished.

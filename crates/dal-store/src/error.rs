@@ -151,4 +151,19 @@ impl StoreError {
         );
         Self::Damaged { path, line, reason: reason.into(), remedy }
     }
+
+    /// The same of a file that no result rests on: it alone is set aside, and nothing is repeated.
+    pub(crate) fn beside_results(self) -> Self {
+        match self {
+            Self::Damaged { path, line, reason, .. } => {
+                let store = path.ancestors().nth(3).unwrap_or(Path::new("STORE")).display();
+                let remedy = format!(
+                    "the run's results stand, and reports go without this file; `dal bench verify {store} --quarantine` sets \
+                     it aside"
+                );
+                Self::Damaged { path, line, reason, remedy }
+            }
+            other => other,
+        }
+    }
 }

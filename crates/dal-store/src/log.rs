@@ -16,6 +16,10 @@ pub struct LogText {
     /// Bytes that belong to no whole line: what a killed process left of a line, or damage. Only the reader can tell
     /// whether a line is missing, by a number that each line carries, say.
     pub spoilt: u64,
+    /// Where damage begins behind the last whole line, if there is a line feed there: a line that was written to its
+    /// end, and so said, and that nothing else shows to be missing. What a killed process leaves has none, as long as
+    /// texts hold no line feeds.
+    pub lost_from: Option<u64>,
 }
 
 /// A log that this process may add to; no other one can while this handle lives.
@@ -87,6 +91,7 @@ impl Log {
         let mut found = LogText::default();
         let walked = lines::walk(salt, &bytes, &mut |_, text| found.lines.push(text.to_owned()));
         found.spoilt = (walked.spoilt + bytes.len() - walked.end) as u64;
+        found.lost_from = bytes[walked.end..].contains(&b'\n').then_some(walked.end as u64);
         Ok(found)
     }
 
@@ -121,6 +126,27 @@ mod tests {
             Log::open(&path, "s").unwrap().append("three").unwrap();
             let found = Log::read(&path, "s").unwrap();
             assert_eq!(found.lines, due, "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_spoilt_last_line_is_lost_not_unfinished() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        Log::create(&path, "s", "one").unwrap().append("two").unwrap();
+        let (first, whole) = (lines::line("s", "one").len(), fs::read(&path).unwrap());
+        assert_eq!(Log::read(&path, "s").unwrap().lost_from, None);
+        // Any byte of the last line but its line feed, which is not needed.
+        for at in first..whole.len() - 1 {
+            let mut hurt = whole.clone();
+            hurt[at] ^= 1;
+            fs::write(&path, &hurt).unwrap();
+            let found = Log::read(&path, "s").unwrap();
+            assert_eq!((found.lines.len(), found.lost_from), (1, Some(first as u64)), "{at}");
+        }
+        for cut in first..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            assert_eq!(Log::read(&path, "s").unwrap().lost_from, None, "{cut}");
         }
     }
 

@@ -216,7 +216,7 @@ impl Run {
         }
         let path = self.dir.join(TIMING);
         match read_optional(&path)? {
-            Some(text) => parse_lines(&path, text.as_bytes()),
+            Some(text) => parse_lines(&path, text.as_bytes()).map_err(StoreError::beside_results),
             None => Ok(Vec::new()),
         }
     }
@@ -228,7 +228,9 @@ impl Run {
     pub fn provenance(&self) -> Result<Option<Provenance>, StoreError> {
         let path = self.dir.join(PROVENANCE);
         match read_optional(&path)? {
-            Some(text) => Ok(parse_lines(&path, text.as_bytes())?.into_iter().next()),
+            Some(text) => {
+                Ok(parse_lines(&path, text.as_bytes()).map_err(StoreError::beside_results)?.into_iter().next())
+            }
             None => Ok(None),
         }
     }

@@ -5,7 +5,9 @@ mod orders;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dal_eval::{CurveSpan, EvalError, Interval, Verdict, area_under_curve, max_t, seeds_to_reach, t_interval};
+use dal_eval::{
+    CurveSpan, EvalError, Hesitation, Interval, Verdict, area_under_curve, max_t, seeds_to_reach, t_interval,
+};
 
 use self::orders::compare_orders;
 pub use self::orders::{ComparedOrder, FEWEST_METHODS};
@@ -106,7 +108,13 @@ pub fn compare(base: &Findings, other: &Findings, name: &str) -> Result<Vec<Comp
         }
     }
     if all.is_empty() {
-        let differences = vec!["no problem is there under the same protocol in both".to_owned()];
+        let pairs = base.parts.iter().flat_map(|a| other.parts.iter().map(move |b| other_versions(a, b)));
+        let versions: BTreeSet<String> = pairs.flatten().collect();
+        let differences = if versions.is_empty() {
+            vec!["no problem is there under the same protocol in both".to_owned()]
+        } else {
+            vec![other_versions_words(&versions)]
+        };
         all.push(Comparison {
             other: name.to_owned(),
             methods: Vec::new(),
@@ -119,10 +127,31 @@ pub fn compare(base: &Findings, other: &Findings, name: &str) -> Result<Vec<Comp
     Ok(all)
 }
 
-/// Whether a part has this problem with the same labels, steps and test points.
+/// Whether a part has this problem with the same labels, steps and test points; and, of a user's, in the same version.
 fn same_protocol(problem: &Problem, part: &Part) -> bool {
     let of = |p: &Problem| Protocol { preset: String::new(), ..p.protocol.clone() };
-    part.problems.iter().any(|other| other.id == problem.id && of(other) == of(problem))
+    part.problems
+        .iter()
+        .any(|other| other.id == problem.id && of(other) == of(problem) && !is_other_version(problem, other))
+}
+
+/// Whether two users' problems of one name differ in their files, or in the data that these name.
+fn is_other_version(a: &Problem, b: &Problem) -> bool {
+    let (a, b) = (&a.model.problem_digest, &b.model.problem_digest);
+    !a.is_empty() && !b.is_empty() && a != b
+}
+
+/// The problems that both have by name, in different versions.
+fn other_versions(a: &Part, b: &Part) -> BTreeSet<String> {
+    let differs = |p: &&Problem| b.problems.iter().any(|q| q.id == p.id && is_other_version(p, q));
+    a.problems.iter().filter(differs).map(|p| p.id.clone()).collect()
+}
+
+fn other_versions_words(problems: &BTreeSet<String>) -> String {
+    format!(
+        "{} not the same problem in both (its file, or data or a program that it names, differ), so not compared",
+        list(&problems.iter().map(|id| format!("{id} is")).collect::<Vec<_>>())
+    )
 }
 
 /// A cell of a part: curves and times.
@@ -181,9 +210,16 @@ fn compare_parts(a: &Part, b: &Part, base: &Findings, name: &str) -> Result<Comp
     let (ours, theirs) = (sides(a, b), sides(b, a));
     let (level, flip_seed) = (base.rules.level, base.rules.flip_seed);
     let mut cells = Vec::new();
+    let mut n_unmatched = 0;
     let mut differences: Vec<Option<Vec<(u64, f64)>>> = Vec::new();
     for (key, (style, own)) in &ours {
         let Some((_, other)) = theirs.get(key) else { continue };
+        let is_begun = |curves: &Curves| curves.per_seed.iter().any(|(_, curve)| !curve.is_empty());
+        if !is_begun(own.curves) || !is_begun(other.curves) {
+            // Planned in both, begun in one at most.
+            n_unmatched += 1;
+            continue;
+        }
         let ratios = log_ratios(own.curves, other.curves, own.steps, base.span);
         let shared = own.curves.per_seed.iter().filter(|(s, _)| other.curves.per_seed.iter().any(|(t, _)| s == t));
         let identical = ratios.is_some()
@@ -213,7 +249,7 @@ fn compare_parts(a: &Part, b: &Part, base: &Findings, name: &str) -> Result<Comp
         differences.push(ratios);
     }
     judge(&mut cells, &differences, level, flip_seed)?;
-    let n_unmatched = ours.keys().filter(|k| !theirs.contains_key(*k)).count()
+    n_unmatched += ours.keys().filter(|k| !theirs.contains_key(*k)).count()
         + theirs.keys().filter(|k| !ours.contains_key(*k)).count();
     let methods = compare_methods(a, b);
     let orders = compare_orders(a, &ours, &theirs, base)?;
@@ -284,10 +320,11 @@ fn judge(
 }
 
 fn setting_differences(a: &Part, b: &Part) -> Vec<String> {
+    let versions = other_versions(a, b);
     let retrained: Vec<String> = a
         .problems
         .iter()
-        .filter(|p| b.problems.iter().any(|q| q.id == p.id && q.model != p.model))
+        .filter(|p| b.problems.iter().any(|q| q.id == p.id && q.model.identity != p.model.identity))
         .map(|p| p.id.clone())
         .collect();
     let presets = |p: &Part| -> Vec<String> {
@@ -308,6 +345,9 @@ fn setting_differences(a: &Part, b: &Part) -> Vec<String> {
     }
     if a.results_revision != b.results_revision {
         all.push(format!("results revision {} here, {} there", a.results_revision, b.results_revision));
+    }
+    if !versions.is_empty() {
+        all.push(other_versions_words(&versions));
     }
     if !retrained.is_empty() {
         all.push(format!("another network or training on {}", list(&retrained)));
@@ -369,6 +409,9 @@ impl Comparison {
             None => Entry::text("not run").with_class("none"),
             Some((Verdict::Robust, _)) => Entry::text("robust").with_class("better"),
             Some((Verdict::NotRobust, _)) => Entry::text("not robust").with_class("worse"),
+            Some((Verdict::Undecided(Hesitation::NoLook | Hesitation::PlansDiffer), _)) => {
+                Entry::text("no verdict").with_class("none")
+            }
             Some((Verdict::Undecided(_), _)) => Entry::text("undecided").with_class("open"),
         };
         let value = |side: &Option<(Verdict, Option<f64>)>| Entry::optional(side.and_then(|(_, v)| v), ratio);

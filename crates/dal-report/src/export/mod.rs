@@ -139,7 +139,13 @@ impl Writing<'_> {
         self.fixed("circumstances", data.provenance.iter().map(CircumstancesRow::from))?;
         let rows: BTreeMap<&Circumstances, usize> = data.provenance.iter().map(|(how, _)| how).zip(0..).collect();
         let row = |run: &RunSummary| run.circumstances.as_deref().and_then(|how| rows.get(how).copied());
-        self.fixed("runs", data.runs.iter().enumerate().map(|(i, run)| RunRow::of(i, run, row(run))))?;
+        self.fixed(
+            "runs",
+            data.runs
+                .iter()
+                .enumerate()
+                .map(|(i, run)| RunRow::of(i, run, row(run), data.planned_twice.contains(&run.name))),
+        )?;
         self.fixed("entries", of_entries(data, |i, t, entry| vec![EntryRow::of(i, t, entry)]))?;
         self.fixed("members", of_entries(data, MemberRow::all))?;
         self.fixed("outputs", of_entries(data, OutputRow::all))?;
@@ -280,11 +286,16 @@ mod tests {
                 test_points: 4000,
                 label_noise_percent: 5,
             },
-            problem: (*text).into(),
+            problem: format!("{text}p"),
             strategy: "bald?rate=0.1".into(),
             pool_ratio: (i % 2 == 0).then_some(2),
             seed: i as u64,
-            model: Model { network: (*text).into(), training: "x".into(), identity: "{\"a\": [1, 2]}".into() },
+            model: Model {
+                problem_digest: if i == 2 { "d1".into() } else { String::new() },
+                network: (*text).into(),
+                training: "x".into(),
+                identity: "{\"a\": [1, 2]}".into(),
+            },
             own: i == 2,
             test_labels: (i > 2).then(|| TestLabels { n: 40, variance: 0.3, sd: vec![0.1; i % 2] }),
             status: match i {
@@ -320,7 +331,7 @@ mod tests {
             }],
             provenance: vec![(how, made)],
             unreadable: vec![("a run".into(), "it is gone".into())],
-            planned_twice: BTreeSet::new(),
+            planned_twice: ["run-3".to_owned()].into(),
         }
     }
 

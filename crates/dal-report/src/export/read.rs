@@ -1,5 +1,6 @@
 //! A report's data from the tables of an export.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use super::rows::{CircumstancesRow, DamagedRow, EntryRow, FailureRow, MemberRow,
 use super::schema::{ColumnKind, table};
 use super::sink::unguarded;
 use super::{FORMAT, SCHEMA, Schema};
-use crate::data::{Entry, ReportData, RunSummary};
+use crate::data::{Entry, ReportData, RunStatus, RunSummary};
 use crate::error::ReportError;
 
 /// Whether a directory holds an export.
@@ -55,7 +56,11 @@ pub fn read_export(dir: &Path) -> Result<ReportData, ReportError> {
                 Some(there.ok_or_else(missing)?)
             }
         };
+        let looks_differ = row.looks_differ == Some(true);
         let run = row.into_run().map_err(|reason| damaged(&runs, None, reason))?;
+        if looks_differ {
+            data.planned_twice.insert(run.name.clone());
+        }
         data.runs.push(RunSummary { circumstances: how, ..run });
     }
     let stands_in = schema.tables.iter().all(|table| table.name != "members");
@@ -65,7 +70,17 @@ pub fn read_export(dir: &Path) -> Result<ReportData, ReportError> {
             let reason = format!("entry {} of run {} is out of order", row.entry, row.run);
             return Err(damaged(&dir.join("entries"), None, reason));
         }
-        data.runs[row.run].entries.push(row.into_entry(stands_in));
+        let run = &mut data.runs[row.run];
+        if row.entry > run.protocol.steps {
+            let reason =
+                format!("run {} has an entry {}, more than its {} steps", row.run, row.entry, run.protocol.steps);
+            return Err(damaged(&dir.join("entries"), None, reason));
+        }
+        run.entries.push(row.into_entry(stands_in).map_err(|reason| damaged(&dir.join("entries"), None, reason))?);
+    }
+    if let Some((a, b)) = same_cell_and_seed(&data) {
+        let reason = format!("{a} and {b} are of one method, problem, pool ratio and seed, and both finished");
+        return Err(damaged(&runs, None, reason));
     }
     tables.add::<MemberRow>("members", &mut data, |row| (row.run, row.entry), MemberRow::add_to)?;
     tables.add::<OutputRow>("outputs", &mut data, |row| (row.run, row.entry), OutputRow::add_to)?;
@@ -73,6 +88,16 @@ pub fn read_export(dir: &Path) -> Result<ReportData, ReportError> {
     let unreadable = tables.rows::<DamagedRow>("damaged")?.unwrap_or_default();
     data.unreadable = unreadable.into_iter().map(|row| (row.name, row.why)).collect();
     Ok(data)
+}
+
+/// Two finished runs that are of the same cell and seed, under one protocol, with one model: no store has such.
+fn same_cell_and_seed(data: &ReportData) -> Option<(&str, &str)> {
+    let mut known = HashMap::new();
+    data.runs.iter().filter(|run| run.status == RunStatus::Done).find_map(|run| {
+        let of_model = (&run.setting, &run.protocol, &run.model);
+        let other = known.insert((of_model, &run.problem, &run.strategy, run.pool_ratio, run.seed), run.name.as_str());
+        other.map(|other| (other, run.name.as_str()))
+    })
 }
 
 fn damaged(path: &Path, line: Option<u64>, reason: impl Into<String>) -> ReportError {

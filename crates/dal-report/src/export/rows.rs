@@ -65,14 +65,21 @@ impl From<CircumstancesRow> for (Circumstances, Made) {
     }
 }
 
+/// More steps than any run has: a table that says more is damaged, and drawing so many entries would take for ever.
+const MOST_STEPS: usize = 1_000_000;
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct RunRow {
     pub(super) run: usize,
     name: String,
     sweep: String,
+    /// Empty in tables of older versions.
+    pub(super) looks_differ: Option<bool>,
     timing: bool,
     problem: String,
     own: bool,
+    /// Empty in tables of older versions.
+    problem_digest: String,
     strategy: String,
     pool_ratio: Option<usize>,
     seed: u64,
@@ -99,7 +106,7 @@ pub(super) struct RunRow {
 }
 
 impl RunRow {
-    pub(super) fn of(run: usize, from: &RunSummary, circumstances: Option<usize>) -> Self {
+    pub(super) fn of(run: usize, from: &RunSummary, circumstances: Option<usize>, looks_differ: bool) -> Self {
         let (status, reason) = match &from.status {
             RunStatus::Done => ("done", ""),
             RunStatus::Failed { reason } => ("failed", reason.as_str()),
@@ -111,9 +118,11 @@ impl RunRow {
             run,
             name: from.name.clone(),
             sweep: from.sweep.clone(),
+            looks_differ: Some(looks_differ),
             timing: from.setting.timing,
             problem: from.problem.clone(),
             own: from.own,
+            problem_digest: from.model.problem_digest.clone(),
             strategy: from.strategy.clone(),
             pool_ratio: from.pool_ratio,
             seed: from.seed,
@@ -140,6 +149,14 @@ impl RunRow {
 
     /// The run without entries; `Err` says what is wrong with it.
     pub(super) fn into_run(self) -> Result<RunSummary, String> {
+        for (column, cell) in [("problem", &self.problem), ("strategy", &self.strategy), ("engine", &self.engine)] {
+            if cell.is_empty() {
+                return Err(format!("run {} has no {column}", self.run));
+            }
+        }
+        if self.steps == 0 || self.steps > MOST_STEPS {
+            return Err(format!("run {} has {} steps, which no sweep can plan", self.run, self.steps));
+        }
         let waiting = Some(self.reason.clone()).filter(|reason| self.status == "partial" && !reason.is_empty());
         let status = match self.status.as_str() {
             "done" => RunStatus::Done,
@@ -175,7 +192,12 @@ impl RunRow {
             strategy: self.strategy,
             pool_ratio: self.pool_ratio,
             seed: self.seed,
-            model: Model { network: self.network, training: self.training, identity: self.model },
+            model: Model {
+                problem_digest: self.problem_digest,
+                network: self.network,
+                training: self.training,
+                identity: self.model,
+            },
             own: self.own,
             test_labels: self.test_n.zip(self.test_variance).map(labels),
             status,
@@ -290,7 +312,7 @@ impl EntryRow {
     }
 
     /// The entry without what other tables hold; with `stands_in`, members are made of their counts.
-    pub(super) fn into_entry(self, stands_in: bool) -> Entry {
+    pub(super) fn into_entry(self, stands_in: bool) -> Result<Entry, String> {
         let (mut members, mut of_auxiliary) = (Vec::new(), Vec::new());
         if stands_in {
             let restarts = self.members_restarts.unwrap_or_default();
@@ -307,7 +329,14 @@ impl EntryRow {
             n_left_out: self.pooled_left_out.unwrap_or_default(),
         });
         let over_variance = self.auxiliary_over_variance;
-        Entry {
+        for (column, error) in
+            [("mse", self.mse), ("mae", self.mae), ("p95_abs", self.p95_abs), ("max_abs", self.max_abs)]
+        {
+            if error < 0.0 {
+                return Err(format!("entry {} of run {} has a negative {column}, {error}", self.entry, self.run));
+            }
+        }
+        Ok(Entry {
             n_labelled: self.n_labelled,
             mse: self.mse,
             mae: self.mae,
@@ -336,7 +365,7 @@ impl EntryRow {
                 sampling: zero(self.seconds_sampling),
                 total,
             }),
-        }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use dal_eval::Cell;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{Figure, SeriesStops, Stops, file_name};
+use super::{Figure, SeriesStops, Stops, file_name, is_planned};
 use crate::canvas::{Canvas, Role};
 use crate::findings::Part;
 use crate::plot::{Drawn, Frame, LINE, LegendEntry, LogScale, canvas_with, draw_mark, framed, page_position, stroke};
@@ -20,9 +20,9 @@ pub(crate) enum Quantity {
     NDiv,
 }
 
-/// A cell's number for a figure: value and interval.
+/// A cell's number for a figure: value and interval; none where only rules stand that no pool matters to.
 pub(super) fn quantity(part: &Part, m: usize, p: usize, g: usize, what: Quantity) -> Option<(f64, Option<(f64, f64)>)> {
-    let cell = part.methods[m].cells[p][g].as_ref()?;
+    let cell = part.methods[m].cells[p][g].as_ref().filter(|_| is_planned(part, p, g))?;
     match what {
         Quantity::NAuc => Some((cell.n_auc.value?, cell.n_auc.interval_95.map(|i| (i.lower, i.upper)))),
         Quantity::NDiv => Some((cell.n_div.as_ref().and_then(Cell::value)?, None)),
@@ -110,6 +110,9 @@ pub(crate) fn against_ratio(part: &Part, problem: usize, what: Quantity, prefix:
                     .map(|g| match value(m, g) {
                         Some((v, Some((l, u)))) => format!("{} ({} to {})", number(v), number(l), number(u)),
                         Some((v, None)) => number(v),
+                        None if method.cells[problem][g].is_none() || !is_planned(part, problem, g) => {
+                            "not planned".into()
+                        }
                         None => "no value".into(),
                     })
                     .collect(),

@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{Figure, SeriesStops, Stops, file_name};
+use super::{Figure, SeriesStops, Stops, file_name, is_planned};
 use crate::canvas::{Canvas, Role};
 use crate::findings::{EntryMeasure, Part};
 use crate::plot::{Drawn, Frame, LINE, LabelAxis, LegendEntry, canvas_with, draw_mark, framed, page_position, stroke};
@@ -35,7 +35,7 @@ fn series(part: &Part, problem: usize, ratio: usize, measure: EntryMeasure) -> V
 }
 
 /// A measure against labels: the median over the runs that have come so far, entry by entry. `None` where nothing was
-/// recorded.
+/// recorded or planned.
 pub(crate) fn by_entry(
     part: &Part,
     problem: usize,
@@ -43,6 +43,9 @@ pub(crate) fn by_entry(
     measure: EntryMeasure,
     prefix: &str,
 ) -> Option<Figure> {
+    if !is_planned(part, problem, ratio) {
+        return None;
+    }
     let of = &part.problems[problem];
     let shown = series(part, problem, ratio, measure);
     let all = shown.iter().flat_map(|s| s.values.iter().flatten().copied());

@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{Figure, SeriesStops, Stops, file_name};
+use super::{Figure, SeriesStops, Stops, file_name, is_planned};
 use crate::canvas::{Canvas, Role};
 use crate::findings::{Curves, ErrorKind, Part};
 use crate::plot::{
@@ -20,7 +20,7 @@ pub(crate) struct SeriesCurves<'a> {
 }
 
 /// An error against labels: geometric mean over seeds, for MSE with its band and with single seeds as thin lines where
-/// some are missing. `None` where nothing was recorded.
+/// some are missing. `None` where nothing was recorded or planned.
 pub(crate) fn learning_curves(
     part: &Part,
     problem: usize,
@@ -29,6 +29,9 @@ pub(crate) fn learning_curves(
     series: &[SeriesCurves<'_>],
     prefix: &str,
 ) -> Option<Figure> {
+    if !is_planned(part, problem, ratio) {
+        return None;
+    }
     let of = &part.problems[problem];
     let mse = kind == ErrorKind::Mse;
     let has_curve = |s: &&SeriesCurves<'_>| !s.curves.per_seed.is_empty() && (mse || s.curves.band(kind).is_some());

@@ -12,16 +12,18 @@ use crate::plot::{
     text_style, units,
 };
 use crate::summary::overall;
-use crate::text::number;
+use crate::text::{count, number};
 
 /// Every cell of every method at a glance: small dots for the cells, a mark with its interval for the average, best
-/// first.
+/// first. Methods without an average stand below in their fixed order, which is no ranking.
 pub(crate) fn glance(part: &Part, prefix: &str) -> Option<Figure> {
     struct Line<'a> {
         method: &'a Method,
         average: Option<f64>,
         interval: Option<(f64, f64)>,
         cells: Vec<f64>,
+        /// Cells that were planned, with a value or without.
+        n_planned: usize,
     }
     let mut lines: Vec<Line<'_>> = part
         .methods
@@ -34,6 +36,7 @@ pub(crate) fn glance(part: &Part, prefix: &str) -> Option<Figure> {
                 average: overall(method),
                 interval: effect.map(|i| (i.lower, i.upper)),
                 cells: found.cells.iter().filter_map(|c| c.value).collect(),
+                n_planned: found.cells.len(),
             })
         })
         .filter(|line| !line.cells.is_empty())
@@ -91,14 +94,23 @@ pub(crate) fn glance(part: &Part, prefix: &str) -> Option<Figure> {
         let average = match (line.average, line.interval) {
             (Some(v), Some((l, u))) => format!("average {} ({} to {})", number(v), number(l), number(u)),
             (Some(v), None) => format!("average {}", number(v)),
-            (None, _) => "no average: cells without a value".to_owned(),
+            (None, _) => {
+                format!("no average: a value in only {} of {}", line.cells.len(), count(line.n_planned, "cell"))
+            }
         };
         format!("{average}, cells from {} to {}", number(low), number(high))
+    };
+    let n_averages = lines.iter().filter(|line| line.average.is_some()).count();
+    let order = match n_averages {
+        0 => "in no order, as no method has a value in every cell and so an average",
+        all if all == n => "lowest average first",
+        _ => "lowest average first, then in no order those that lack a value in some cell and so have none",
     };
     let stop_x = |line: &Line<'_>| line.average.unwrap_or(line.cells[0]);
     let stops = Stops {
         x: lines.iter().map(|l| page_position(at_x(stop_x(l)), 0.0).0).collect(),
-        l: (1..=n).map(|place| format!("place {place}")).collect(),
+        // Averages come first, so that places are counted among them.
+        l: (1..=n).map(|row| if row <= n_averages { format!("place {row}") } else { "no place".into() }).collect(),
         s: lines
             .iter()
             .enumerate()
@@ -115,10 +127,7 @@ pub(crate) fn glance(part: &Part, prefix: &str) -> Option<Figure> {
     Some(Figure {
         id: format!("{prefix}glance"),
         title: "Every method against random sampling".into(),
-        alt: format!(
-            "nAUC of every method, lowest average first; random sampling is the line at 1. {}.",
-            said.join("; ")
-        ),
+        alt: format!("nAUC of every method, {order}; random sampling is the line at 1. {}.", said.join("; ")),
         for_paper: drawing.clone(),
         on_page: drawing,
         stops,

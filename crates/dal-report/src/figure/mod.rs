@@ -16,6 +16,8 @@ pub(crate) use self::curves::{SeriesCurves, learning_curves};
 pub(crate) use self::glance::glance;
 pub(crate) use self::ranks::ranks;
 use crate::canvas::Drawing;
+use crate::data::stands_for_every_ratio;
+use crate::findings::Part;
 use crate::table::{Entry, Row, Table};
 
 /// A figure.
@@ -109,6 +111,14 @@ impl Figure {
             rows,
         }
     }
+}
+
+/// Whether anything was planned on a problem at a pool ratio: where only rules stand that no pool matters to, their
+/// runs belong to the problem's other pool ratios. A problem of such rules alone has no ratio of its own, so any will
+/// do.
+fn is_planned(part: &Part, problem: usize, ratio: usize) -> bool {
+    let of_pool = || part.methods.iter().filter(|m| !stands_for_every_ratio(&m.id)).map(|m| &m.cells[problem]);
+    of_pool().any(|row| row[ratio].is_some()) || of_pool().flatten().all(Option::is_none)
 }
 
 /// Letters, digits and dashes only, for file names and element ids.

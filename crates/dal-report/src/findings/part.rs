@@ -34,17 +34,25 @@ fn ratio_of(run: &RunSummary) -> usize {
     run.pool_ratio.unwrap_or(FIXED_LIST)
 }
 
-/// Names of the problems of runs: the id, numbered where one id was trained with several models.
+/// Names of the problems of runs: the id, numbered where one id stands for several versions of a user's problem, or was
+/// trained with several models.
 fn problem_names<'a>(runs: &[&'a RunSummary]) -> BTreeMap<(&'a str, &'a Model), String> {
-    let mut models: BTreeMap<&str, BTreeSet<&Model>> = BTreeMap::new();
+    let mut by_id: BTreeMap<&str, BTreeMap<&str, BTreeSet<&Model>>> = BTreeMap::new();
     for run in runs {
-        models.entry(&run.problem).or_default().insert(&run.model);
+        by_id.entry(&run.problem).or_default().entry(&run.model.problem_digest).or_default().insert(&run.model);
     }
     let mut names = BTreeMap::new();
-    for (problem, models) in models {
-        for (i, model) in models.iter().enumerate() {
-            let name = if models.len() == 1 { problem.to_owned() } else { format!("{problem} (model {})", i + 1) };
-            names.insert((problem, *model), name);
+    for (problem, versions) in by_id {
+        for (v, models) in versions.values().enumerate() {
+            for (m, model) in models.iter().enumerate() {
+                let name = match (versions.len(), models.len()) {
+                    (1, 1) => problem.to_owned(),
+                    (_, 1) => format!("{problem} (version {})", v + 1),
+                    (1, _) => format!("{problem} (model {})", m + 1),
+                    _ => format!("{problem} (version {}, model {})", v + 1, m + 1),
+                };
+                names.insert((problem, *model), name);
+            }
         }
     }
     names
@@ -57,6 +65,13 @@ fn runs_of_design<'c, 'a>(
     method: &str,
 ) -> Option<&'c BySeed<'a>> {
     cells.iter().find(|((of, id, _), _)| of == problem && id == method).map(|(_, runs)| runs)
+}
+
+/// Whether rules that the pool does not matter to stand at this ratio on this problem: where some other method was
+/// planned; anywhere if none was at any ratio.
+fn is_planned(cells: &BTreeMap<(String, String, usize), BySeed<'_>>, problem: &str, ratio: usize) -> bool {
+    let mut of_pool = cells.keys().filter(|(of, id, _)| of == problem && !stands_for_every_ratio(id)).peekable();
+    of_pool.peek().is_none() || of_pool.any(|(_, _, planned)| *planned == ratio)
 }
 
 pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_>) -> Result<Part, EvalError> {
@@ -77,7 +92,11 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         } else {
             cells.entry((problem.to_owned(), run.strategy.clone(), ratio_of(run))).or_default()
         };
-        by_seed.insert(run.seed, run);
+        // Random and designs may have been run at several ratios: of a seed the run that is further.
+        let there = by_seed.entry(run.seed).or_insert(run);
+        if run.further() > there.further() {
+            *there = run;
+        }
     }
     let problems: Vec<Problem> = by_problem
         .iter()
@@ -101,7 +120,9 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         for ((problem, baseline), target) in problems.iter().zip(&baselines).zip(&targets) {
             let of_cell = |ratio: &usize| -> Option<(Vec<SeedOutcome>, Unjudged)> {
                 let by_seed = match cells.get(&(problem.id.clone(), id.clone(), *ratio)) {
-                    None if stands_for_every_ratio(id) => runs_of_design(&cells, &problem.id, id)?,
+                    None if stands_for_every_ratio(id) && is_planned(&cells, &problem.id, *ratio) => {
+                        runs_of_design(&cells, &problem.id, id)?
+                    }
                     found => found?,
                 };
                 let values = values_of(&problem.seeds, by_seed, problem.protocol.steps + 1, |run| area(run, span));

@@ -47,8 +47,8 @@ pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
     let of_methods = if judged.n_methods > 1 { format!(" with {} methods", judged.n_methods) } else { String::new() };
     let looks = judged.standing.map(|standing| standing_words(&standing)).unwrap_or_default();
     if judged.plans_differ {
-        return "The sweeps behind these runs plan different looks, or some plan none, so that no verdict would have a level: \
-                there are estimates and intervals, no verdicts, and what is said of them is exploratory. Give each sweep a \
+        return "The sweeps behind these runs plan different looks, or some plan none, or the record of one is not there, so \
+                that no verdict would have a level: there are estimates and intervals, no verdicts, and what is said of them is exploratory. Give each sweep a \
                 store of its own, or make pages of each one's tables."
             .into();
     }

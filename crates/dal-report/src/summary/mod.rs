@@ -265,6 +265,7 @@ fn averages(part: &Part) -> Option<Statement> {
     ))
 }
 
+/// Cells are counted among those that have a value: of the others nothing is known.
 fn losses(part: &Part, findings: &Findings) -> Option<Statement> {
     let margin = number(100.0 * findings.rules.margin);
     let mut never = Vec::new();
@@ -283,13 +284,21 @@ fn losses(part: &Part, findings: &Findings) -> Option<Statement> {
             above.first().map(|c| format!(", most on {} ({})", cell_name(c), c.value.map(ratio).unwrap_or_default()));
         let shown =
             if worse.is_empty() { String::new() } else { format!("; shown to be worse on {}", shortened(&worse)) };
-        items.push(format!("{}: {} of {} cells{}{shown}", m.id, above.len(), cells.len(), most.unwrap_or_default()));
+        let n_valued = cells.iter().filter(|c| c.value.is_some()).count();
+        let of = if n_valued == cells.len() {
+            count(n_valued, "cell")
+        } else {
+            format!("{} with a value ({} planned)", count(n_valued, "cell"), cells.len())
+        };
+        items.push(format!("{}: {} of {of}{}{shown}", m.id, above.len(), most.unwrap_or_default()));
     }
     if items.is_empty() && never.is_empty() {
         return None;
     }
     let text = if items.is_empty() {
-        format!("No method is more than {margin} % above random sampling anywhere.")
+        let whole = |m: &Method| m.robustness.as_ref().is_none_or(|r| r.cells.iter().all(|c| c.value.is_some()));
+        let place = if part.methods.iter().all(whole) { "anywhere" } else { "in any cell that has a value" };
+        format!("No method is more than {margin} % above random sampling {place}.")
     } else {
         let never = if never.is_empty() { String::new() } else { format!(" (nowhere: {})", list(&never)) };
         format!("Cells with an error area more than {margin} % above random sampling's, tested or not{never}:")
@@ -302,8 +311,8 @@ fn evidence(part: &Part) -> String {
     let problems: Vec<String> = part.problems.iter().map(|p| p.id.clone()).collect();
     let ids: Vec<String> = part.methods.iter().map(|m| m.id.clone()).collect();
     format!(
-        "{}: {} ({}) against random sampling on {} ({}){}, with {seeds} each. {}",
-        count(part.counts.total(), "run"),
+        "{} {} ({}) against random sampling on {} ({}){}, with {seeds} each. {}",
+        runs_there(part),
         count(part.methods.len(), "query method"),
         list(&ids),
         count(problems.len(), "problem"),
@@ -311,6 +320,27 @@ fn evidence(part: &Part) -> String {
         pool_ratios(part),
         labels(part)
     )
+}
+
+/// How many runs there are; where some are missing, of how many, and the problems that have none.
+fn runs_there(part: &Part) -> String {
+    let (done, total) = (part.counts.done, part.counts.total());
+    if done == total {
+        return format!("{}:", count(total, "run"));
+    }
+    let empty: Vec<String> = (0..part.problems.len())
+        .filter(|p| done > 0 && has_no_run(part, *p))
+        .map(|p| part.problems[p].id.clone())
+        .collect();
+    let none = if empty.is_empty() { String::new() } else { format!(", none of {}", list(&empty)) };
+    format!("{done} of {} {} finished{none}. Planned are", count(total, "run"), if done == 1 { "is" } else { "are" })
+}
+
+/// Whether no run of a problem is finished.
+fn has_no_run(part: &Part, problem: usize) -> bool {
+    let seeds = part.problems[problem].seeds.len();
+    let of_methods = part.methods.iter().flat_map(|m| m.cells[problem].iter().flatten()).map(|cell| &cell.curves);
+    std::iter::once(&part.problems[problem].random).chain(of_methods).all(|curves| curves.missing.len() == seeds)
 }
 
 fn pool_ratios(part: &Part) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dal_eval::{
-    Cell, CellFinding, CellVerdict, Hesitation, Interval, Verdict, seeds_for_half_width, seeds_to_reach,
+    Cell, CellFinding, CellVerdict, Hesitation, Interval, Standing, Verdict, seeds_for_half_width, seeds_to_reach,
     smallest_effect,
 };
 
@@ -46,10 +46,11 @@ fn verdict_word(verdict: CellVerdict) -> &'static str {
     }
 }
 
-/// The sign of a cell in the overview: where the verdict is open, which way the value points.
+/// The sign of a cell in the overview: where the verdict is open or not due, which way the value points.
 fn overview_sign(cell: &CellFinding, margin: f64) -> &'static str {
     match (cell.verdict, cell.value) {
-        (CellVerdict::Undecided | CellVerdict::Undecidable, Some(value)) => {
+        // Without a verdict, too, a value says that every run is there: before a planned look the verdict merely waits.
+        (CellVerdict::Undecided | CellVerdict::Undecidable | CellVerdict::NoVerdict, Some(value)) => {
             if value > 1.0 + margin {
                 "↑"
             } else if value < 1.0 / (1.0 + margin) {
@@ -147,6 +148,20 @@ pub(crate) fn robustness(part: &Part, level: f64, prefix: &str) -> Table {
     }
 }
 
+/// Why arrows stand in the overview in place of verdicts.
+fn pointing(part: &Part) -> String {
+    let judged = part.judged.as_ref();
+    match judged.and_then(|judged| judged.standing) {
+        _ if judged.is_some_and(|judged| judged.plans_differ) => {
+            "No verdict, as plans of looks differ, but pointing".into()
+        }
+        Some(Standing::Before { next }) => {
+            format!("No verdict yet (the first is planned at {}), but pointing", count(next.seeds, "seed"))
+        }
+        _ => "Not decided, but pointing".into(),
+    }
+}
+
 /// Where each method wins and loses, at a glance: one sign for each pool ratio in every problem's column.
 pub(crate) fn overview(part: &Part, margin: f64, prefix: &str) -> Table {
     let mut columns = strings(&["method"]);
@@ -180,13 +195,19 @@ pub(crate) fn overview(part: &Part, margin: f64, prefix: &str) -> Table {
         })
         .collect();
     let ratios: Vec<String> = part.pool_ratios.iter().map(|r| ratio_name(*r)).collect();
+    // After a look runs may be missing whose seeds it does not rest on.
+    let has_open = part.methods.iter().flat_map(|m| m.cells.iter().flatten().flatten()).any(|cell| {
+        cell.n_auc.value.is_none() && matches!(cell.n_auc.verdict, CellVerdict::Undecided | CellVerdict::Undecidable)
+    });
     Table {
         id: format!("{prefix}overview"),
         caption: format!(
             "Where each method wins and loses: against random sampling, one sign for each pool ratio, in the order {}. ✓ better, \
-             ✗ worse, = equal within {tolerance} %. Not decided, but pointing: ↓ lower error, ↑ higher error, ~ within \
-             {tolerance} %. – a run is missing, · not planned.",
+             ✗ worse, = equal within {tolerance} %. {}: ↓ lower error, ↑ higher error, ~ within {tolerance} %. {}– a \
+             run is missing, · not planned.",
             ratios.join(", "),
+            pointing(part),
+            if has_open { "? not decided, a later run is missing. " } else { "" },
             tolerance = number(100.0 * margin)
         ),
         columns,
@@ -201,7 +222,8 @@ pub(crate) fn n_auc(part: &Part, prefix: &str) -> Table {
         part,
         format!("{prefix}nauc"),
         "nAUC: area under the test-error curve divided by random sampling's of the same seed, geometric mean over seeds; below 1 \
-         is better. ✓ better, ✗ worse, = equal within 2 %, ? undecided; better and worse hold jointly over all cells of all methods."
+         is better. ✓ better, ✗ worse, = equal within 2 %, ? undecided, – no verdict (yet); better and worse hold \
+         jointly over all cells of all methods."
             .into(),
         |cell| match cell.n_auc.value {
             Some(value) => {

@@ -70,6 +70,7 @@ pub fn planted(plan: &Plan<'_>) -> ReportData {
                     pool_ratio: Some(ratio),
                     seed,
                     model: Model {
+                        problem_digest: String::new(),
                         network: "4 × 50".into(),
                         training: "10 members, 500 epochs".into(),
                         identity: "network".into(),
