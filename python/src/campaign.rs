@@ -170,7 +170,8 @@ impl Campaign {
         };
         self.adding(py, move |folder, _, _| {
             let heard = folder.tell(Source::from_bytes(name, csv), otherwise)?;
-            let notes: Vec<String> = heard.notes.iter().map(ToString::to_string).collect();
+            let notes: Vec<String> =
+                heard.notes.iter().map(ToString::to_string).chain(heard.remarks.iter().cloned()).collect();
             Ok(json!({
                 "answers": heard.answers, "failed": heard.failed, "lost": heard.lost, "adopted": heard.adopted,
                 "repeated": heard.repeated, "empty": heard.empty, "notes": notes,

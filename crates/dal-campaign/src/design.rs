@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use dal_acq::designs::{latin_hypercube, maximin_latin_hypercube, sobol};
-use dal_core::SeedPath;
+use dal_core::{Dimension, SeedPath, Space, Value};
 use ndarray::{Array2, ArrayView1, Axis};
+use rand::seq::SliceRandom;
 
 use crate::constraints::Constraint;
 use crate::error::CampaignError;
-use crate::subject::{SAME, Subject, is_same};
+use crate::subject::{SAME, Subject, distance, is_same};
 use crate::words::Cell;
 
 /// The most points of a Latin hypercube that are spread out; the cost grows with their square.
@@ -18,6 +19,11 @@ const SPREAD: usize = 500;
 const BLOCK: usize = 256;
 /// After so many draws, constraints must have left one point in so many.
 const RARE: (usize, usize) = (20_000, 1000);
+
+/// The most points of a space that are all looked at, whatever the size of the design.
+const LISTED: u64 = 1 << 20;
+/// The most pairs of a design's points and those left over that are compared to find the farthest.
+const COMPARED: u64 = 50_000_000;
 
 /// How points are spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +41,9 @@ pub enum Method {
 ///
 /// Under constraints points are drawn until enough of them meet these: Sobol and uniform points go on with their
 /// sequence, a Latin hypercube is made larger, so that what is left has one point at most in each of its strata, and
-/// not in all.
+/// not in all. Where whole numbers and levels make one point of several, the points that are missing are taken from
+/// those of the space that are left: beside a Latin hypercube each the farthest from all before it, in quantiles, else
+/// at random.
 ///
 /// # Errors
 /// Constraints that fewer than one point in a thousand meets; more than 256 inputs with Sobol points.
@@ -47,70 +55,214 @@ pub fn design(
     seed: u64,
 ) -> Result<Vec<Vec<Cell>>, CampaignError> {
     let seeds = SeedPath::root(seed).purpose("design");
+    let (mut drawing, mut points) = match method {
+        Method::Lhs => hypercube(subject, constraints, n, &seeds)?,
+        Method::Sobol | Method::Uniform => sequence(subject, constraints, n, method, &seeds)?,
+    };
+    if points.len() < n {
+        add_rest(&mut drawing, &mut points, n, method, &seeds.purpose("rest"))?;
+    }
+    Ok(points.into_iter().map(|(cells, _)| cells).collect())
+}
+
+/// Points of a sequence, in its order, until there are enough or hardly others are found.
+fn sequence<'a>(
+    subject: &'a Subject,
+    constraints: &'a [Constraint],
+    n: usize,
+    method: Method,
+    seeds: &SeedPath,
+) -> Result<(Filter<'a>, Vec<Place>), CampaignError> {
     let inputs = subject.space().dimensions().len();
-    match method {
-        Method::Sobol | Method::Uniform => {
-            let mut drawing = Filter::new(subject, constraints);
-            let mut points = Vec::new();
-            let size = n.max(BLOCK);
-            for block in 0.. {
-                let quantiles = match method {
-                    Method::Sobol => sobol(size, inputs, block * size, &seeds.purpose("sobol"))
-                        .map_err(|error| CampaignError::request(error.to_string()))?,
-                    _ => uniform(size, inputs, &seeds.purpose("uniform").index(block as u64)),
-                };
-                let before = drawing.admitted;
-                let found = points.len();
-                for quantile in quantiles.outer_iter() {
-                    if points.len() < n
-                        && let Some((cells, _)) = drawing.take(quantile)?
-                    {
-                        points.push(cells);
-                    }
-                }
-                if points.len() == n || (points.len() == found && drawing.admitted > before) {
-                    break;
-                }
+    let mut drawing = Filter::new(subject, constraints);
+    let (mut points, mut since) = (Vec::new(), 0);
+    let size = n.max(BLOCK);
+    let patience = patience(subject, n);
+    for block in 0.. {
+        let quantiles = match method {
+            Method::Sobol => sobol(size, inputs, block * size, &seeds.purpose("sobol"))
+                .map_err(|error| CampaignError::request(error.to_string()))?,
+            _ => uniform(size, inputs, &seeds.purpose("uniform").index(block as u64)),
+        };
+        for quantile in quantiles.outer_iter() {
+            since += 1;
+            if let Some(place) = drawing.take(quantile)? {
+                points.push(place);
+                since = 0;
+            }
+            if points.len() == n {
+                return Ok((drawing, points));
+            }
+            // Whether constraints are met too rarely is known after so many draws.
+            if since >= patience && (constraints.is_empty() || drawing.drawn >= RARE.0) {
                 drawing.check()?;
+                return Ok((drawing, points));
             }
-            Ok(points)
         }
-        Method::Lhs => {
-            // How many strata it takes is known best from points that cost nothing.
-            let mut trial = Filter::new(subject, constraints);
-            while !constraints.is_empty() && trial.admitted < 200 {
-                for quantile in uniform(2048, inputs, &seeds.purpose("trial").index(trial.drawn as u64)).outer_iter() {
-                    trial.take(quantile)?;
+        drawing.check()?;
+    }
+    unreachable!("blocks have no end")
+}
+
+/// The points of a Latin hypercube; under constraints of one that has enough of them, if it can be.
+fn hypercube<'a>(
+    subject: &'a Subject,
+    constraints: &'a [Constraint],
+    n: usize,
+    seeds: &SeedPath,
+) -> Result<(Filter<'a>, Vec<Place>), CampaignError> {
+    let inputs = subject.space().dimensions().len();
+    // How many strata it takes is known best from points that cost nothing.
+    let mut trial = Filter::new(subject, constraints);
+    while !constraints.is_empty() && trial.admitted < 200 {
+        for quantile in uniform(2048, inputs, &seeds.purpose("trial").index(trial.drawn as u64)).outer_iter() {
+            trial.take(quantile)?;
+        }
+        trial.check()?;
+    }
+    let share = if trial.drawn == 0 { 1.0 } else { trial.admitted as f64 / trial.drawn as f64 };
+    // Of more points than there are, no number of strata is enough.
+    let possible = match n_listed(subject.space(), n) {
+        Some(all) if share * (all as f64) < 2.0 * n as f64 => n_admitted(subject, constraints, all)?,
+        _ => n,
+    };
+    let (mut size, mut attempt) = ((n as f64 / share).ceil() as usize, 0);
+    loop {
+        let seeds = seeds.purpose("lhs").index(attempt);
+        let quantiles = if size <= SPREAD {
+            maximin_latin_hypercube(size, inputs, &seeds)
+        } else {
+            latin_hypercube(size, Array2::zeros((0, inputs)).view(), &seeds)
+        };
+        let mut drawing = Filter::new(subject, constraints);
+        let mut points = Vec::new();
+        for quantile in quantiles.outer_iter() {
+            points.extend(drawing.take(quantile)?);
+        }
+        attempt += 1;
+        // Where none was left out for a constraint, more strata bring nothing new.
+        if points.len() >= n || possible < n || drawing.admitted == size || attempt > 40 {
+            points.truncate(n);
+            return Ok((drawing, points));
+        }
+        size += size / 10 + 1;
+    }
+}
+
+/// How many points a space of whole numbers and levels has; none of a space with other numbers, or of too many.
+fn n_points(space: &Space) -> Option<u64> {
+    space.dimensions().iter().try_fold(1_u64, |n, dimension| n.checked_mul(n_values(dimension)?))
+}
+
+fn n_values(dimension: &Dimension) -> Option<u64> {
+    match dimension {
+        Dimension::Continuous { .. } => None,
+        Dimension::Integer { low, high, .. } => Some(high.abs_diff(*low) + 1),
+        Dimension::Categorical { n_levels } => Some(*n_levels as u64),
+        Dimension::Fixed { .. } => Some(1),
+    }
+}
+
+/// How many points a space has, where they can all be looked at for a design of `n`. Of a space of more every other
+/// draw is a new point.
+fn n_listed(space: &Space, n: usize) -> Option<u64> {
+    n_points(space).filter(|&all| all <= LISTED.max(8 * n as u64))
+}
+
+/// How many of so many listed points meet the constraints.
+fn n_admitted(subject: &Subject, constraints: &[Constraint], all: u64) -> Result<usize, CampaignError> {
+    let mut listing = Filter::new(subject, constraints);
+    for at in 0..all {
+        let unit = subject.space().to_unit(&values_at(subject.space(), at))?;
+        listing.take_unit(ArrayView1::from(&unit))?;
+    }
+    Ok(listing.admitted)
+}
+
+/// Draws without a new point after which no other is waited for. Of a space that can be listed this does not depend on
+/// `n`, so that more points of a sequence begin with the same ones.
+fn patience(subject: &Subject, n: usize) -> usize {
+    2 * n_listed(subject.space(), n).map_or(n, |all| all as usize).max(BLOCK)
+}
+
+/// Adds points of the space that a design lacks, as long as there are others.
+fn add_rest(
+    drawing: &mut Filter<'_>,
+    points: &mut Vec<Place>,
+    n: usize,
+    method: Method,
+    seeds: &SeedPath,
+) -> Result<(), CampaignError> {
+    let subject = drawing.subject;
+    let space = subject.space();
+    let inputs = space.dimensions().len();
+    let Some(all) = n_listed(space, n) else {
+        let (mut since, patience) = (0, patience(subject, n));
+        for block in 0.. {
+            for quantile in uniform(BLOCK, inputs, &seeds.index(block)).outer_iter() {
+                if points.len() == n || since >= patience {
+                    return Ok(());
                 }
-                trial.check()?;
+                since += 1;
+                if let Some(place) = drawing.take(quantile)? {
+                    points.push(place);
+                    since = 0;
+                }
             }
-            let share = if trial.drawn == 0 { 1.0 } else { trial.admitted as f64 / trial.drawn as f64 };
-            let (mut size, mut attempt) = ((n as f64 / share).ceil() as usize, 0);
-            loop {
-                let seeds = seeds.purpose("lhs").index(attempt);
-                let quantiles = if size <= SPREAD {
-                    maximin_latin_hypercube(size, inputs, &seeds)
-                } else {
-                    latin_hypercube(size, Array2::zeros((0, inputs)).view(), &seeds)
-                };
-                let mut drawing = Filter::new(subject, constraints);
-                let mut points = Vec::new();
-                for quantile in quantiles.outer_iter() {
-                    points.extend(drawing.take(quantile)?.map(|(cells, _)| cells));
-                }
-                // Of a space of few points more strata bring nothing new.
-                if points.len() >= n || drawing.admitted == size {
-                    points.truncate(n);
-                    return Ok(points);
-                }
-                size += size / 10 + 1;
-                attempt += 1;
-                if attempt > 40 {
-                    return Ok(points);
-                }
-            }
+        }
+        return Ok(());
+    };
+    let mut order: Vec<u64> = (0..all).collect();
+    order.shuffle(&mut seeds.rng());
+    let spread = method == Method::Lhs && (n as u64).saturating_mul(all) <= COMPARED;
+    let mut left = Vec::new();
+    for at in order {
+        if points.len() == n {
+            return Ok(());
+        }
+        let unit = space.to_unit(&values_at(space, at))?;
+        if let Some(place) = drawing.take_unit(ArrayView1::from(&unit))? {
+            if spread { left.push(place) } else { points.push(place) }
         }
     }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let quantiles = |places: &[Place]| space.quantiles(subject.array(places.iter().map(|(_, unit)| &unit[..])).view());
+    let (begun, candidates) = (quantiles(points)?, quantiles(&left)?);
+    let mut nearest = vec![f64::INFINITY; left.len()];
+    let closer = |nearest: &mut [f64], point: ArrayView1<'_, f64>| {
+        for (nearest, candidate) in nearest.iter_mut().zip(candidates.outer_iter()) {
+            *nearest = nearest.min(distance(candidate.iter(), point.iter()));
+        }
+    };
+    begun.outer_iter().for_each(|point| closer(&mut nearest, point));
+    while points.len() < n {
+        // Of equally far ones the first in the shuffled order; a point that is taken is at no distance.
+        let far = |best: usize, at: usize| if nearest[at] > nearest[best] { at } else { best };
+        let farthest = (0..left.len()).fold(0, far);
+        if nearest[farthest] <= 0.0 {
+            return Ok(());
+        }
+        points.push(left[farthest].clone());
+        closer(&mut nearest, candidates.row(farthest));
+    }
+    Ok(())
+}
+
+/// The values of the point at a place of all points of a space of whole numbers and levels.
+fn values_at(space: &Space, mut at: u64) -> Vec<Value> {
+    let value = |dimension: &Dimension| {
+        let n = n_values(dimension).expect("whole numbers and levels");
+        let digit = at % n;
+        at /= n;
+        match dimension {
+            Dimension::Integer { low, .. } => Value::Integer(low + digit as i64),
+            Dimension::Fixed { value } => Value::Number(*value),
+            _ => Value::Level(digit as usize),
+        }
+    };
+    space.dimensions().iter().map(value).collect()
 }
 
 /// Turns quantiles into points, and leaves out those that are known or do not meet the constraints.
@@ -175,27 +327,36 @@ impl<'a> Filter<'a> {
 
 /// Points of the unit box that are found again where they are the same but for rounding: a value on a logarithmic scale
 /// does not lead back to quite the place that it came from.
-#[derive(Default)]
-struct Known {
+#[derive(Clone, Debug, Default)]
+pub struct Known {
     /// By a weighted sum of the coordinates, of which the same points have nearly the same.
     by_sum: HashMap<i64, Vec<Box<[f64]>>>,
 }
 
 impl Known {
-    /// Whether the point is new.
-    fn insert(&mut self, unit: &[f64]) -> bool {
-        // The sums of two same points are no further apart than the width of a bin.
+    /// Adds a point; whether it is new.
+    pub fn insert(&mut self, unit: &[f64]) -> bool {
+        let is_new = !self.holds(unit);
+        if is_new {
+            self.by_sum.entry(Self::bin(unit)).or_default().push(unit.into());
+        }
+        is_new
+    }
+
+    /// Whether the point is known.
+    pub fn holds(&self, unit: &[f64]) -> bool {
+        let bin = Self::bin(unit);
+        let near = |at: i64| self.by_sum.get(&at).is_some_and(|found| found.iter().any(|known| is_same(known, unit)));
+        (bin - 1..=bin + 1).any(near)
+    }
+
+    /// The sums of two same points are no further apart than the width of a bin.
+    fn bin(unit: &[f64]) -> i64 {
         let width = SAME * unit.len().max(1000) as f64;
         let golden = 0.618_033_988_749_894_9;
         let weight = |k: usize| 0.5 + 0.5 * (k as f64 * golden).fract();
         let sum: f64 = unit.iter().enumerate().map(|(k, v)| weight(k) * v).sum();
-        let bin = (sum / width).floor() as i64;
-        let near = |at: i64| self.by_sum.get(&at).is_some_and(|found| found.iter().any(|known| is_same(known, unit)));
-        let is_new = !(bin - 1..=bin + 1).any(near);
-        if is_new {
-            self.by_sum.entry(bin).or_default().push(unit.into());
-        }
-        is_new
+        (sum / width).floor() as i64
     }
 }
 

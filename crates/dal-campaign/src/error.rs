@@ -46,7 +46,7 @@ pub enum CampaignError {
         problem: String,
     },
     /// The problem file's columns are not those that the campaign began with.
-    #[error("{}: the campaign began with {what} {began}, the problem file has {found}; a campaign keeps its columns: change the file back, or begin another campaign and tell it this one's data (`dal export`, `dal tell`)", path.display())]
+    #[error("{}: the campaign began with {what} {began}, the problem file has {found}; a campaign keeps its columns: change the file back, or begin another campaign and tell it this one's data (`dal export --to csv`, `dal tell`)", path.display())]
     Columns {
         /// The problem file.
         path: PathBuf,

@@ -76,22 +76,25 @@ pub(crate) fn scaled(
 /// A share of the domain with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
-    /// The estimated share; by chance it can lie above 1.
+    /// The estimated share, Σ v S / Σ v: within [0, 1], and 1 where every draw has an answer. (1 / M) Σ v S would have
+    /// no bias, but depends on how far the weights of so few draws lie from their mean 1, and can come to 2.
     pub share: f64,
-    /// Ends of the two-sided interval at [`LEVEL`] by `dal_eval::share_interval`, wide enough to hold the estimate, at
-    /// most 1; none below ten resolved draws.
+    /// Ends of the two-sided interval at [`LEVEL`] by `dal_eval::share_interval`, wide enough to hold the estimate;
+    /// none below ten resolved draws.
     pub interval: Option<(f64, f64)>,
 }
 
 impl Share {
     /// Of weighted draws, and whether each has an answer.
     pub(crate) fn of(weights: &[f64], answered: &[bool], n_pool: Option<usize>) -> Option<Self> {
-        let has: Vec<f64> = answered.iter().map(|ok| f64::from(u8::from(*ok))).collect();
-        let share = LossTerms::weighted(weights, &has, n_pool).ok()?.mean();
+        let of = |wanted: bool| -> f64 {
+            weights.iter().zip(answered).filter(|(_, answered)| **answered == wanted).map(|(v, _)| v).sum()
+        };
+        let (with, without) = (of(true), of(false));
+        let all = with + without;
+        let share = (all > 0.0 && all.is_finite()).then_some(with / all)?;
         let found = share_interval(weights, answered, n_pool, LEVEL).ok();
-        // (1 / M) Σ v S, where the interval is of Σ v S / Σ v.
-        let interval = found.map(|found| (found.lower.min(share), found.upper.max(share).min(1.0)));
-        Some(Self { share, interval })
+        Some(Self { share, interval: found.map(|found| (found.lower.min(share), found.upper.max(share))) })
     }
 }
 
@@ -613,6 +616,22 @@ pub(crate) fn pooled(rounds: &[&Judged<'_>], column: Column) -> Option<LossTerms
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_of_the_domain_is_one() {
+        let of = |weights: &[f64], answered: &[bool]| Share::of(weights, answered, Some(100)).unwrap();
+        // Draws with large weights by chance: their mean is no share.
+        assert_eq!(of(&[1.9, 2.1, 1.95], &[true, true, true]).share, 1.0);
+        let share = of(&[1.9, 2.1, 4.0], &[true, true, false]).share;
+        assert!((share - 0.5).abs() < 1e-12, "{share}");
+        assert_eq!(of(&[0.5, 3.0], &[false, false]).share, 0.0);
+        assert_eq!(Share::of(&[], &[], None), None);
+        let weights: Vec<f64> = (0..40).map(|k| 0.5 + f64::from(k % 7)).collect();
+        let answered: Vec<bool> = (0..40).map(|k| k % 5 != 0).collect();
+        let found = of(&weights, &answered);
+        let (low, high) = found.interval.unwrap();
+        assert!(low <= found.share && found.share <= high && high <= 1.0);
+    }
 
     #[test]
     fn equal_values_have_no_deviation() {

@@ -3,15 +3,18 @@
 
 use std::fmt::Write as _;
 
-use dal_files::names::is_index;
+use dal_files::names::{canonical, is_index};
 use dal_files::number::{Cell as Found, Decimal, cell as look, short};
 use dal_files::{Expect, Moves, Note, Separator, Source, Table, cells, read};
+use dal_oracles::ProblemFileError;
 
 use crate::dakota::as_csv;
 use crate::error::CampaignError;
 use crate::folder::Folder;
-use crate::subject::RESERVED;
+use crate::origin::{FAILURE, Origin, failure};
+use crate::subject::taken;
 use crate::tell::{Heard, Otherwise, Row, failed};
+use crate::words::Answer;
 
 /// Decades from which on a logarithm is thought of.
 const DECADES: f64 = 2.0;
@@ -86,6 +89,17 @@ pub struct Guess {
     pub notes: Vec<Note>,
     table: Table,
     places: Vec<usize>,
+    /// The column that says why rows have no answer, of a table of `dal label`.
+    failures: Option<usize>,
+}
+
+/// Rows of a table that are not taken, by their places.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Those in which an input has no value, with its name.
+    pub no_input: Vec<String>,
+    /// Those in which no output has a value, and nothing says why.
+    pub no_answer: Vec<String>,
 }
 
 /// What is counted of a column.
@@ -99,6 +113,15 @@ struct Count {
     empty_rows: Vec<usize>,
     words: Vec<String>,
     texts: usize,
+}
+
+impl Count {
+    /// Whether every row has a number of its own.
+    fn all_differ(&self) -> bool {
+        let mut sorted = self.numbers.clone();
+        sorted.sort_by(f64::total_cmp);
+        self.empty_rows.is_empty() && !sorted.is_empty() && sorted.windows(2).all(|pair| pair[0] < pair[1])
+    }
 }
 
 impl Guess {
@@ -130,6 +153,9 @@ impl Guess {
                 return Err(fault(format!("there is no column `{name}`; it has {}", names.join(", "))));
             }
         }
+        if let Some(both) = hints.log.iter().find(|name| hints.linear.contains(name)) {
+            return Err(fault(format!("--log and --linear both name `{both}`; take it out of one of them")));
+        }
         // Words are admitted everywhere at first; a column whose cells are numbers with decimal commas says how to read
         // it.
         let open = |words: &[String]| {
@@ -151,14 +177,18 @@ impl Guess {
             }
         }
         let places = table.find(&names)?;
-        let mut guess = Self { columns: Vec::new(), outputs_because: None, notes, table, places };
+        let mut guess = Self { columns: Vec::new(), outputs_because: None, notes, table, places, failures: None };
         let counts: Vec<Count> = guess.places.iter().map(|&place| guess.count(place)).collect();
+        let origin = guess.origin(&names, hints);
+        if guess.failures.is_some() && (0..guess.table.n_rows()).all(|row| guess.failure(row).is_some()) {
+            return Err(fault("no row of it has a label, so that nothing can be learned from it".into()));
+        }
         let outputs = match &hints.outputs {
             Some(outputs) => outputs.clone(),
-            None => guess.outputs(&names, &counts, hints),
+            None => guess.outputs(&names, &counts, origin, hints),
         };
         for (name, count) in names.iter().zip(counts) {
-            let column = column(name, count, &outputs, hints, guess.table.n_rows()).map_err(fault)?;
+            let column = column(name, count, &outputs, origin, hints, guess.table.n_rows()).map_err(fault)?;
             guess.columns.push(column);
         }
         for (role, what) in [(Role::Input, "an input"), (Role::Output, "an output")] {
@@ -166,7 +196,44 @@ impl Guess {
                 return Err(fault(format!("no column is left that could be {what}; it has {}", names.join(", "))));
             }
         }
+        let of = |role: Role| -> Vec<String> {
+            guess.columns.iter().filter(|column| column.role == role).map(|column| column.name.clone()).collect()
+        };
+        // An input that is left out without a word makes replicates of different points, so that its name decides
+        // nothing.
+        if let Some((name, why)) = taken(&of(Role::Input), &of(Role::Output)) {
+            return Err(fault(format!(
+                "the column `{name}` {why}; rename it in the table, or, where it is no part of the problem, leave it out \
+                 with --ignore {name}"
+            )));
+        }
+        // The file is not there yet, so that what is wrong with it has to be told of the table.
+        let made = dal_oracles::user::load_text("problem.toml", &guess.text(&guess.name()));
+        made.map_err(|error| match error {
+            ProblemFileError::Key { key, problem, .. } => fault(format!("it makes no problem: {key}: {problem}")),
+            error => fault(format!("it makes no problem: {error}")),
+        })?;
         Ok(guess)
+    }
+
+    /// Who wrote the table, if it was a program that adds columns of its own.
+    fn origin(&mut self, names: &[String], hints: &Hints) -> Option<Origin> {
+        let origin = Origin::of(names)?;
+        if !origin.says_failures() {
+            return Some(origin);
+        }
+        let place = names.iter().position(|name| canonical(name) == FAILURE).map(|at| self.places[at])?;
+        let says = |row: usize| {
+            let text = self.table.cell(row, place);
+            text.trim().is_empty() || failure(&text).is_some()
+        };
+        // Another table may have such columns, too.
+        if !(0..self.table.n_rows()).all(says) {
+            return None;
+        }
+        let is_ignored = hints.ignore.iter().any(|name| canonical(name) == FAILURE);
+        self.failures = (!is_ignored).then_some(place);
+        Some(origin)
     }
 
     fn count(&self, column: usize) -> Count {
@@ -201,10 +268,10 @@ impl Guess {
 
     /// The outputs, where they are not named: columns with failures, or with names as outputs have them, or the last
     /// one.
-    fn outputs(&mut self, names: &[String], counts: &[Count], hints: &Hints) -> Vec<String> {
+    fn outputs(&mut self, names: &[String], counts: &[Count], origin: Option<Origin>, hints: &Hints) -> Vec<String> {
         let may_be = |(name, count): &(&String, &Count)| {
             !hints.ignore.contains(name)
-                && !RESERVED.contains(&name.as_str())
+                && !origin.is_some_and(|origin| origin.owns(name))
                 && count.texts == 0
                 && !count.numbers.is_empty()
         };
@@ -214,19 +281,28 @@ impl Guess {
         };
         let named = of(&|name, _| is_outputs_name(name));
         // Beside a failure the cells of the other outputs are often empty, and only there.
-        let failed_rows: Vec<usize> =
+        let mut failed_rows: Vec<usize> =
             names.iter().zip(counts).filter(may_be).flat_map(|(_, count)| count.failed_rows.iter().copied()).collect();
+        let said: Vec<usize> = (0..self.table.n_rows()).filter(|&row| self.failure(row).is_some()).collect();
+        failed_rows.extend(&said);
         let beside = |count: &Count| {
             !count.empty_rows.is_empty() && count.empty_rows.iter().all(|row| failed_rows.contains(row))
         };
         let failing = of(&|_, count| count.failed > 0 || beside(count));
         let (outputs, because) = match (named.is_empty(), failing.is_empty()) {
+            // Such a table leaves all outputs of a failed row empty, and no input.
+            (_, false) if !said.is_empty() => (failing, "because they are empty where a point failed"),
             (false, _) => (named, "by their names"),
             (true, false) => (failing, "because cells of theirs say that a point failed"),
             (true, true) => (of(&|_, _| true).pop().into_iter().collect(), "because it is the last column"),
         };
         self.outputs_because = Some(because);
         outputs
+    }
+
+    /// What the table's own column of failures says of a row.
+    fn failure(&self, row: usize) -> Option<Answer> {
+        failure(&self.table.cell(row, self.failures?))
     }
 
     /// The text of a problem file, every guess with the reason for it.
@@ -315,19 +391,32 @@ fn is_outputs_name(name: &str) -> bool {
         || ["nln_ineq_con_", "nln_eq_con_", "least_sq_term_"].iter().any(|begin| lower.starts_with(begin))
 }
 
-fn column(name: &str, count: Count, outputs: &[String], hints: &Hints, n_rows: usize) -> Result<Column, String> {
+fn column(
+    name: &str,
+    count: Count,
+    outputs: &[String],
+    origin: Option<Origin>,
+    hints: &Hints,
+    n_rows: usize,
+) -> Result<Column, String> {
     let is = |names: &[String]| names.iter().any(|known| known == name);
     let is_output = is(outputs);
     let is_words = count.texts > 0 || (count.failed > 0 && !is_output);
     let (low, high) = count.numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    // An identifier tells rows apart; what repeats, or has fractions, is measured or chosen.
+    let is_identifier = || canonical(name) == "id" && count.whole && count.all_differ();
     let role = if is(&hints.ignore) {
         Role::Left("as it was told".into())
-    } else if is_output && (count.texts > 0 || count.numbers.is_empty()) {
+    } else if is_output && count.texts == 0 && count.numbers.is_empty() {
+        return Err(format!("the output `{name}` holds no number in any row, so that nothing can be learned from it"));
+    } else if is_output && count.texts > 0 {
         return Err(format!("the output `{name}` holds words where numbers belong"));
     } else if is_output {
         Role::Output
-    } else if RESERVED.contains(&name) || ["eval_id", "interface"].contains(&name) {
-        Role::Left("a column of a campaign's or Dakota's own".into())
+    } else if let Some(origin) = origin.filter(|origin| origin.owns(name)) {
+        Role::Left(format!("a column that {} adds", origin.name))
+    } else if !is_words && is_identifier() {
+        Role::Left("it numbers the rows".into())
     } else if is_words && (count.words.len() > MOST_LEVELS || 2 * count.words.len() > n_rows.max(4)) {
         Role::Left(format!("{} different words in {n_rows} rows are no levels", count.words.len()))
     } else if is_words && count.words.len() < 2 {
@@ -337,6 +426,12 @@ fn column(name: &str, count: Count, outputs: &[String], hints: &Hints, n_rows: u
     } else {
         Role::Input
     };
+    if let Role::Left(why) = &role {
+        let flags = [("--log", is(&hints.log)), ("--linear", is(&hints.linear)), ("--outputs", is_output)];
+        if let Some((flag, _)) = flags.into_iter().find(|(_, names_it)| *names_it) {
+            return Err(format!("{flag} names `{name}`, which is left out ({why})"));
+        }
+    }
     let decades = (low > 0.0 && high > low && high.is_finite()).then(|| (high / low).log10());
     let mut sorted = count.numbers.clone();
     sorted.sort_by(f64::total_cmp);
@@ -356,11 +451,12 @@ fn column(name: &str, count: Count, outputs: &[String], hints: &Hints, n_rows: u
 
 impl Folder {
     /// Takes the rows of the table that the problem was inferred from; what is equal but for the answer is a replicate.
-    /// Rows in which an input has no value are left out, and named with their places.
+    /// What a table of `dal label` says of rows without a label is taken as their failure. Rows in which an input has
+    /// no value are left out, and named with their places, as are those without an answer.
     ///
     /// # Errors
     /// Bad rows, every one named; nothing is taken then.
-    pub fn tell_guess(&mut self, guess: &Guess) -> Result<(Heard, Vec<String>), CampaignError> {
+    pub fn tell_guess(&mut self, guess: &Guess) -> Result<(Heard, Left), CampaignError> {
         let of = |role: Role| -> Vec<usize> {
             let columns = guess.columns.iter().zip(&guess.places).filter(|(column, _)| column.role == role);
             columns.map(|(_, place)| *place).collect()
@@ -370,18 +466,24 @@ impl Folder {
         let no_value = |row: usize, column: usize| {
             matches!(look(&table.cell(row, column), table.dialect().decimal), Found::NoValue | Found::NotFinite(_))
         };
-        let (mut rows, mut bad, mut left, mut empty) = (Vec::<Row>::new(), Vec::new(), Vec::new(), 0);
+        let (mut rows, mut bad, mut left) = (Vec::<Row>::new(), Vec::new(), Left::default());
         let mut moves = Moves::default();
         for row in 0..table.n_rows() {
             if let Some(&column) = inputs.iter().find(|&&column| no_value(row, column)) {
-                left.push(format!("{} ({} has no value)", table.at(row), table.column_name(column)));
-            } else if outputs.iter().all(|&column| table.cell(row, column).trim().is_empty()) {
-                empty += 1;
-            } else {
-                match self.row(table, row, None, Some(&inputs), &outputs, &mut moves) {
-                    Ok(row) => rows.push(row),
-                    Err(problem) => bad.push(format!("  {}: {problem}", table.at(row))),
-                }
+                left.no_input.push(format!("{} ({} has no value)", table.at(row), table.column_name(column)));
+                continue;
+            }
+            let is_empty = outputs.iter().all(|&column| table.cell(row, column).trim().is_empty());
+            let failure = guess.failure(row).filter(|_| is_empty);
+            if is_empty && failure.is_none() {
+                left.no_answer.push(table.at(row).to_string());
+                continue;
+            }
+            let outputs = if failure.is_some() { &[] } else { &outputs[..] };
+            match (self.row(table, row, None, Some(&inputs), outputs, &mut moves), failure) {
+                (Ok(row), None) => rows.push(row),
+                (Ok(row), Some(answer)) => rows.push(Row { answer, ..row }),
+                (Err(problem), _) => bad.push(format!("  {}: {problem}", table.at(row))),
             }
         }
         if !bad.is_empty() {
@@ -390,7 +492,7 @@ impl Folder {
         let heard = self.tell_rows(table.file(), &rows, Otherwise::Replicate)?;
         let mut notes = Vec::new();
         moves.say(table.file(), &mut notes);
-        Ok((Heard { empty, notes, ..heard }, left))
+        Ok((Heard { empty: left.no_answer.len(), notes, ..heard }, left))
     }
 }
 
@@ -475,6 +577,61 @@ mod tests {
     }
 
     #[test]
+    fn a_name_alone_leaves_no_column_out() {
+        // What differs in that column alone would become one point that was measured several times.
+        for name in ["score", "distance", "part", "round", "state", "owner", "why", "probability", "interface", "row"] {
+            let table = format!("{name},angle,y\n0.5,1,3\n1.5,2,4.5\n2.5,1,6\n3.5,3,8\n1.1,2,2\n");
+            let error = guess(&table, &Hints::default()).unwrap_err();
+            assert!(error.contains(&format!("`{name}`")) && error.contains(&format!("--ignore {name}")), "{error}");
+            let ignore = vec![name.to_owned()];
+            let found = guess(&table, &Hints { ignore: ignore.clone(), ..Hints::default() }).unwrap();
+            assert_eq!(seen(&found), [&format!("{name} -"), "angle iw", "y o"]);
+            for (flag, hints) in [
+                ("--linear", Hints { linear: ignore.clone(), ignore: ignore.clone(), ..Hints::default() }),
+                ("--log", Hints { log: ignore.clone(), ignore: ignore.clone(), ..Hints::default() }),
+                ("--outputs", Hints { outputs: Some(ignore.clone()), ignore: ignore.clone(), ..Hints::default() }),
+            ] {
+                let error = guess(&table, &hints).unwrap_err();
+                assert!(error.contains(&format!("{flag} names `{name}`, which is left out")), "{error}");
+            }
+        }
+        // An identifier is known by what it holds, too: an inner diameter repeats, or has fractions.
+        assert_eq!(seen(&guess("id,a,y\n3,1,2\n1,2,3\n2,2,4\n", &Hints::default()).unwrap())[0], "id -w");
+        for ids in [["1", "1", "2"], ["0.5", "1", "2"]] {
+            let table = format!("id,a,y\n{},1,2\n{},2,3\n{},2,4\n", ids[0], ids[1], ids[2]);
+            assert!(guess(&table, &Hints::default()).unwrap_err().contains("--ignore id"));
+        }
+        let error = guess("a,y,y_sd\n1,2,3\n2,3,4\n", &Hints::default()).unwrap_err();
+        assert!(error.contains("`y_sd` is what `dal predict` calls a column beside the output `y`"), "{error}");
+    }
+
+    #[test]
+    fn tables_of_programs_are_known_by_their_columns_together() {
+        for (text, columns) in [
+            (
+                "id,distance_,y,state,round,probability,part\n1,2,3,done,0,,\n2,3,4,done,1,0.5,held-out\n2,3,4,done,1,0.5,\n",
+                &["id -w", "distance_ iw", "y o", "state -t", "round -w", "probability -", "part -t"][..],
+            ),
+            (
+                "id,a,score,disagreement,distance,probability,y\n1,2,,,1,,3\n5,4,0.5,1,0.5,0.25,4\n",
+                &["id -w", "a iw", "score -", "disagreement -w", "distance -", "probability -", "y o"],
+            ),
+            // The outputs are those that are empty where a point failed, also beside one that is called as they are.
+            (
+                "row,a,b,y,lift,failure\n0,1,2,3,4,\n1,2,2,,,refused: too big\n2,3,1,5,6,\n",
+                &["row -w", "a iw", "b iw", "y o", "lift o", "failure -t"],
+            ),
+        ] {
+            assert_eq!(seen(&guess(text, &Hints::default()).unwrap()), columns);
+        }
+        // A row of a plate and a kind of fracture are no table of `dal label`.
+        let error = guess("row,a,failure,y\n1,1,seal,2\n1,2,weld,3\n2,3,seal,3\n", &Hints::default()).unwrap_err();
+        assert!(error.contains("--ignore row"), "{error}");
+        let error = guess("row,a,y,failure\n0,1,,crashed: 1\n", &Hints::default()).unwrap_err();
+        assert!(error.contains("no row of it has a label"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_is_said() {
         for (text, hints, words) in [
             ("1,2\n3,4\n", Hints::default(), "names of its columns"),
@@ -482,6 +639,14 @@ mod tests {
             ("a,b\n1,x\n2,y\n", Hints { outputs: Some(vec!["b".into()]), ..Hints::default() }, "holds words"),
             ("a\n1\n2\n", Hints::default(), "could be an input"),
             ("a,b\n-1,2\n1,3\n", Hints { log: vec!["a".into()], ..Hints::default() }, "not all positive"),
+            (
+                "a,b\n1,2\n100,3\n",
+                Hints { log: vec!["a".into()], linear: vec!["a".into()], ..Hints::default() },
+                "both name `a`",
+            ),
+            ("a,b\n1,\n2,\n", Hints { outputs: Some(vec!["b".into()]), ..Hints::default() }, "holds no number"),
+            // What the problem file could not be is told of the table, because the file is not there.
+            ("x3,a,y\n1,2,3\n2,3,4\n", Hints::default(), "`x3` means a column of the unit box"),
         ] {
             let error = guess(text, &hints).unwrap_err();
             assert!(error.contains("some data.csv") && error.contains(words), "{error}");

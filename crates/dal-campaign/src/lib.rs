@@ -83,6 +83,7 @@ pub mod insight;
 pub mod ladder;
 pub mod model;
 pub mod onnx;
+mod origin;
 pub mod predict;
 pub mod run;
 pub mod settings;

@@ -16,6 +16,7 @@ use crate::model::{Model, Trainer};
 use crate::settings::Target;
 use crate::state::{Part, Point, Status};
 use crate::stopping::Gain;
+use crate::tell::LARGEST;
 use crate::words::{Answer, Answered, Beside, Drawn, Ended, Failure, Started, Told, What, may_be_the_machines};
 
 /// Calls in a row that failed for the program's or the machine's sake, after which the program counts as out of order.
@@ -217,6 +218,14 @@ impl Shared<'_> {
         let attempts = self.folder.settings().attempts;
         let losses = self.folder.state().point(id).map_or(0, |point| point.losses);
         let mut failed = None;
+        // As for an answer that a transform cannot take: no model could learn it.
+        let answer = answer.and_then(|values| match values.iter().find(|v| v.abs() > LARGEST) {
+            Some(v) => Err(LabelFailure::new(
+                LabelFailureKind::OutOfDomain,
+                format!("an output is {v:?}, whose square has no place among 64-bit floats"),
+            )),
+            None => Ok(values),
+        });
         let answer = match answer {
             Ok(values) => {
                 self.losses = 0;

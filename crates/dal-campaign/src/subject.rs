@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dal_core::{Dimension, OutputScaling, Shape, Space, Value};
+use dal_files::names::canonical;
 use dal_oracles::Problem;
 use ndarray::{Array2, ArrayView1};
 use serde_json::json;
@@ -40,8 +41,8 @@ impl Subject {
     pub fn of(path: &Path, problem: Problem) -> Result<Self, CampaignError> {
         let names: Vec<String> = problem.inputs().iter().map(|column| column.name.clone()).collect();
         let outputs: Vec<String> = problem.outputs().iter().map(|column| column.name.clone()).collect();
-        if let Some(taken) = names.iter().chain(&outputs).find(|name| RESERVED.contains(&name.as_str())) {
-            let problem = format!("`{taken}` is a column of the campaign's own files; choose another name for it");
+        if let Some((name, why)) = taken(&names, &outputs) {
+            let problem = format!("`{name}` {why}; choose another name for it");
             return Err(CampaignError::File { path: path.to_owned(), problem });
         }
         let levels = problem.inputs().iter().map(|column| column.levels.clone()).collect();
@@ -190,9 +191,51 @@ impl Subject {
     }
 }
 
-/// Columns that the campaign's own files have.
-pub(crate) const RESERVED: &[&str] =
-    &["id", "state", "round", "score", "disagreement", "distance", "probability", "outside", "owner", "why", "part"];
+/// Columns that the campaign's own files have: those of `dal ask`, `dal export`, `dal predict` and `dal label`, and of
+/// Dakota's tables. Two columns of one name in a table would be read for each other.
+const RESERVED: &[&str] = &[
+    "id",
+    "state",
+    "round",
+    "score",
+    "disagreement",
+    "distance",
+    "probability",
+    "outside",
+    "answers",
+    "owner",
+    "why",
+    "part",
+    "row",
+    "eval_id",
+    "interface",
+];
+
+/// What the columns of `dal predict` have behind an output's name: its deviation, and the ends of its interval.
+pub const BESIDE: [&str; 3] = ["sd", "lower", "upper"];
+
+/// The key under which `dal predict --format json` has a point's values, beside the outputs' names.
+const POINT: &str = "x";
+
+/// The first of these names that a table of a campaign has for a column of its own, and what that is.
+pub(crate) fn taken(inputs: &[String], outputs: &[String]) -> Option<(String, String)> {
+    let names = inputs.iter().chain(outputs);
+    let reserved = |name: &&String| RESERVED.contains(&canonical(name).as_str());
+    if let Some(name) = names.clone().find(reserved) {
+        return Some((name.clone(), "is a column of the campaign's own files".into()));
+    }
+    for output in outputs {
+        for ending in BESIDE {
+            let column = canonical(&format!("{output}_{ending}"));
+            if let Some(name) = names.clone().find(|name| canonical(name) == column) {
+                let why = format!("is what `dal predict` calls a column beside the output `{output}`");
+                return Some((name.clone(), why));
+            }
+        }
+    }
+    let point = outputs.iter().find(|name| canonical(name) == POINT)?;
+    Some((point.clone(), "is where `dal predict --format json` has a point's values, and cannot be an output".into()))
+}
 
 pub(crate) fn cell(value: &Value, levels: &[String]) -> Cell {
     match *value {
@@ -215,6 +258,38 @@ pub(crate) fn distance<'a>(a: impl IntoIterator<Item = &'a f64>, b: impl IntoIte
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_columns_that_tables_add_are_refused() {
+        let refused = |inputs: &[&str], outputs: &[&str]| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("p.toml");
+            let input = |name: &&str| format!("[[inputs]]\nname = \"{name}\"\nlow = 0\nhigh = 4\n");
+            let output = |name: &&str| format!("[[outputs]]\nname = \"{name}\"\n");
+            let inputs: String = inputs.iter().map(input).collect();
+            let outputs: String = outputs.iter().map(output).collect();
+            std::fs::write(&path, format!("name = \"p\"\n{inputs}{outputs}")).unwrap();
+            Subject::open(&path).err().map(|error| error.to_string())
+        };
+        for (inputs, outputs, name) in [
+            (&["a", "distance"][..], &["y"][..], "distance"),
+            (&["a"], &["answers"], "answers"),
+            (&["a"], &["outside"], "outside"),
+            (&["a", "interface"], &["y"], "interface"),
+            (&["a"], &["y", "y_sd"], "y_sd"),
+            (&["a"], &["y_sd", "y"], "y_sd"),
+            (&["a", "y_upper"], &["z", "y"], "y_upper"),
+            (&["y_lower"], &["y"], "y_lower"),
+            (&["\u{fc}_sd"], &["u\u{308}"], "\u{fc}_sd"),
+            (&["a"], &["x"], "x"),
+        ] {
+            let error = refused(inputs, outputs).unwrap_or_else(|| panic!("{inputs:?} {outputs:?} pass"));
+            assert!(error.contains(&format!("`{name}`")) && error.contains("another name"), "{error}");
+        }
+        for (inputs, outputs) in [(&["a_sd", "x"][..], &["y", "z_sd"][..]), (&["a", "sd"], &["y_mean", "a_sd"])] {
+            assert_eq!(refused(inputs, outputs), None);
+        }
+    }
 
     #[test]
     fn values_and_points_lead_to_each_other_past_fixed_inputs() {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use common::{Hands, NETWORKS, Rig, begin};
 use dal_campaign::{CampaignError, Folder, RunEnd, RunEvent, RunOptions, Status};
-use dal_core::{Oracle, Stop, StopLevel};
+use dal_core::{OnRow, Oracle, OracleError, Stop, StopLevel};
+use ndarray::ArrayView2;
 
 fn run(
     folder: &mut Folder,
@@ -167,4 +168,37 @@ fn a_campaign_whose_points_all_fail_says_so() {
     let rig = Arc::new(Rig { failing: 10, ..Rig::default() });
     let outcome = run(&mut folder, &rig, &batches(40), None);
     assert!(matches!(outcome, Err(CampaignError::NothingLabelled { asked: 12, .. })), "{outcome:?}");
+}
+
+/// Answers so large that their squares are infinite, at every other point.
+#[derive(Debug)]
+struct Huge;
+
+impl Oracle for Huge {
+    fn n_inputs(&self) -> usize {
+        4
+    }
+    fn n_outputs(&self) -> usize {
+        2
+    }
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        for (row, point) in x.outer_iter().enumerate() {
+            let y = if point[0] > 0.0 { 1.7e308 } else { point[0] };
+            if on_row(row, Ok(&[y, 1.0])).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn an_answer_that_no_model_can_learn_is_a_failure_of_its_point() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |_| {}, &Hands::default());
+    let oracle: Arc<dyn Oracle> = Arc::new(Huge);
+    assert_eq!(folder.run(&batches(12), &oracle, NETWORKS, &Stop::new(), &mut |_| {}).unwrap(), RunEnd::Budget);
+    let failed: Vec<_> = folder.state().points().filter_map(|point| point.failure.clone()).collect();
+    assert!((1..12).contains(&failed.len()) && folder.standing().labels == 12 - failed.len());
+    assert!(failed.iter().all(|failure| failure.kind == "out-of-domain" && failure.words.contains("1.7e308")));
 }

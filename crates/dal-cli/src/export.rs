@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use dal_core::{Dimension, Value};
 use dal_oracles::{Column, Problem};
 use dal_report::{
-    ColumnCard, ColumnKind, EXPORTED, ExportFormat, ExportOptions, PhysicalProblem, PhysicalValue, read_export,
-    write_export,
+    ColumnCard, ColumnKind, EXPORTED, ExportFormat, ExportOptions, PhysicalProblem, PhysicalValue, ReportData,
+    read_export, write_export,
 };
 use dal_store::{ProblemSpec, Store};
 use ndarray::aview1;
@@ -92,7 +92,9 @@ pub fn run(args: &Args) -> Result<Done> {
             "--tables {name}: tables that are taken --with others have no points; export the store by itself for them"
         );
     }
-    let with = args.with.iter().map(|tables| Ok(read_export(tables)?)).collect::<Result<_>>()?;
+    // Named as they were given, not after the store that they once came from.
+    let named = |tables: &PathBuf| Ok(ReportData { source: tables.display().to_string(), ..read_export(tables)? });
+    let with = args.with.iter().map(named).collect::<Result<_>>()?;
     let store = Store::open(&args.store)?;
     let mut own = HashMap::new();
     for path in &args.problem {

@@ -43,7 +43,7 @@ pub enum Format {
     /// Columns for a person.
     #[default]
     Table,
-    /// One JSON array of objects.
+    /// An array of objects; one object where one thing is shown (a card, a search).
     Json,
     /// Comma-separated, with a header.
     Csv,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use dal_bench::{Plan, Shown, Sweep};
+use dal_bench::{Plan, Shown, Sweep, Trial};
 use dal_core::Stop;
 use dal_store::{Run, Store};
 use ndarray::{Array1, Array2};
@@ -103,7 +103,15 @@ fn plan_of(store: &Store, run: &Run, file: Option<&Path>) -> Result<Plan> {
     if let Some(file) = file {
         let plan = resolve(Sweep::load(file)?)?;
         if plan.trial_of(run.spec()).is_none() {
-            bail!("{}: no trial of this sweep is the run {}", file.display(), run.id());
+            let of_problem = |trial: &Trial| trial.spec().problem.variant == run.spec().problem.variant;
+            let other = plan.trials().iter().find(|trial| of_problem(trial));
+            let why = match other {
+                Some(other) if other.spec().problem.digest != run.spec().problem.digest => {
+                    ": its problem file, or the data that it names, is not what it was when the run was made"
+                }
+                _ => "",
+            };
+            bail!("{}: no trial of this sweep is the run {}{why}", file.display(), run.id());
         }
         return Ok(plan);
     }

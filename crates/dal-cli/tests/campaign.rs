@@ -84,11 +84,30 @@ fn a_campaign_by_hand() {
     refuse(
         at,
         &["tell", "c", "answers.csv", "--points", "points.csv"],
-        &["points.csv has 9 lines", "answers.csv has 3"],
+        &["answers.csv, beside points.csv: it holds 2 answers to 8 points"],
     );
     let said = succeed(at, &["tell", "c", "answers.csv", "--points", "inputs.csv"]);
     assert!(said.contains("1 new answer, 1 failed, 2 of these never asked for"), "{said}");
     succeed(at, &["undo", "c"]);
+    // As `dal label` reads them: a column `row` says whose a line is.
+    write(at, "rows.csv", "row;drag;lift\n1;3,5;4\n0;1,5;2\n");
+    succeed(at, &["tell", "c", "rows.csv", "--points", "inputs.csv"]);
+    let points = succeed(at, &["export", "c", "--to", "csv"]);
+    assert!(points.contains(",7,3,wood,1.5,2.0,") && points.contains(",8,3,wood,3.5,4.0,"), "{points}");
+    succeed(at, &["undo", "c"]);
+    // An export is told to another campaign, also once the problem has other columns.
+    write(at, "export.csv", &succeed(at, &["export", "c", "--to", "csv"]));
+    begin(at, "other");
+    let (code, said, stderr) = run(at, &["tell", "other", "export.csv"]);
+    assert!(code == 0 && said.contains("of these never asked for") && stderr.contains("known by their values"));
+    let text = fs::read_to_string(at.join("rig.toml")).unwrap();
+    write(at, "rig.toml", &text.replace("\"blades\"", "\"vanes\""));
+    refuse(at, &["status", "c"], &["a campaign keeps its columns", "`dal export --to csv`, `dal tell`"]);
+    let (code, again, stderr) = run(at, &["export", "c", "--to", "csv"]);
+    assert!(code == 0 && stderr.contains("the problem file has other columns by now"), "{stderr}");
+    assert_eq!(again, fs::read_to_string(at.join("export.csv")).unwrap());
+    refuse(at, &["export", "c", "--to", "dakota"], &["a campaign keeps its columns"]);
+    write(at, "rig.toml", &text);
     // In the folder itself, without naming it.
     let c = at.join("c");
     let status: serde_json::Value = serde_json::from_str(&succeed(&c, &["status", "--format", "json"])).unwrap();
@@ -101,7 +120,7 @@ fn a_campaign_by_hand() {
     refuse(&c, &["ask", "--fix", "material=brass"], &["material = brass", "steel, wood"]);
     refuse(&c, &["ask", "--lease", "soon"], &["90min"]);
     let id = asked[0]["id"].to_string();
-    succeed(&c, &["withdraw", &id]);
+    assert!(succeed(&c, &["withdraw", &id, &id]).starts_with("1 point withdrawn"));
     assert!(succeed(&c, &["undo"]).contains("1 points withdrawn"));
     assert!(succeed(&c, &["status"]).contains(&format!("\n{id:>2}")));
     // Predictions and exports.

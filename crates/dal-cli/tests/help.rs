@@ -37,3 +37,16 @@ fn every_help_fits_100_columns_and_shows_an_example() {
         }
     }
 }
+
+#[test]
+fn what_json_is_printed_is_what_the_help_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&succeed(dir.path(), &[args, &["--format", "json"]].concat())).unwrap()
+    };
+    for (list, one) in [("problems", "sine"), ("strategies", "gsx")] {
+        assert!(json(&[list]).is_array() && json(&[list, one]).is_object());
+        let help = succeed(dir.path(), &[list, "--help"]);
+        assert!(help.contains("An array of objects; one object where one thing is shown"), "{help}");
+    }
+}

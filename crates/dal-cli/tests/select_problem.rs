@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::{refuse, run, succeed, write};
@@ -97,6 +98,80 @@ fn a_pool_is_drawn_and_labels_are_asked_for_only_where_they_are_looked_at() {
     refuse(dir.path(), &args, &["bad.csv, line 3, column speed", "`0.5` lies outside [1, 100]", "take the row out"]);
     refuse(dir.path(), &["select", "random", "-n", "1"], &["--pool", "--problem"]);
     refuse(dir.path(), &["select", "random", "--pool", "px.csv", "--labelled", "l.csv"], &["--labelled", "--problem"]);
+}
+
+const SMALL: &str = "name = \"small\"\n[[inputs]]\nname = \"b\"\ninteger = true\nlow = 0\nhigh = 2\n\
+    [[inputs]]\nname = \"c\"\nlevels = [\"u\", \"v\"]\n[[outputs]]\nname = \"y\"\n";
+
+#[test]
+fn no_point_of_a_small_space_is_given_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "small.toml", SMALL);
+    let points = |csv: &str| -> BTreeSet<String> {
+        csv.lines().skip(1).map(|line| line.split(',').skip(1).take(2).collect::<Vec<_>>().join(",")).collect()
+    };
+    for (method, n) in [("gsx", "10"), ("random", "7"), ("gsx", "6")] {
+        let args = ["select", method, "--problem", "small.toml", "-n", n];
+        let (code, stdout, stderr) = run(dir.path(), &args);
+        assert_eq!((code, stdout.lines().count(), points(&stdout).len()), (0, 7, 6), "{stdout}{stderr}");
+        assert!(stderr.contains("994 of them are the same as others, so that 6 different ones are left"), "{stderr}");
+        assert_eq!(stderr.contains(&format!("only 6 of {n} points")), n != "6", "{stderr}");
+    }
+    // Those that are labelled are no candidates, nor are those that failed.
+    write(dir.path(), "l.csv", "row,b,c,y,failure\n0,1,u,3,\n1,2,v,,refused: too big\n2,0,u,,crashed: status 1\n");
+    let (code, stdout, stderr) =
+        run(dir.path(), &["select", "gsx", "--problem", "small.toml", "--labelled", "l.csv", "-n", "6"]);
+    let due = ["0,v", "1,v", "2,u"].map(str::to_owned).into();
+    assert!(code == 0 && points(&stdout) == due, "{stdout}{stderr}");
+    assert!(stderr.contains("2 of 3 labelled rows have no answer") && stderr.contains("no candidates"), "{stderr}");
+    let all: Vec<String> = ["u", "v"].iter().flat_map(|c| (0..3).map(move |b| format!("{b},{c},,lost"))).collect();
+    write(dir.path(), "all.csv", &format!("b,c,y,failure\n{}\n", all.join("\n")));
+    let args = ["select", "gsx", "--problem", "small.toml", "--labelled", "all.csv", "-n", "6"];
+    refuse(dir.path(), &args, &["every point is without an answer"]);
+}
+
+/// On a logarithmic scale the values that are printed do not lead back to quite the same point.
+#[test]
+fn what_failed_is_not_picked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "p.toml", PROPELLER);
+    let args = ["gsx", "--problem", "p.toml", "--pool-size", "60", "-n", "8"];
+    let first = select(dir.path(), &args);
+    // Every second one fails.
+    let cut = |line: &str| line.rsplit_once(',').unwrap().0.to_owned();
+    let lines: Vec<String> = first.lines().skip(1).map(cut).collect();
+    let answer = |(at, line): (usize, &String)| match at % 2 {
+        0 => format!("{line},1.5,\n"),
+        _ => format!("{line},,refused: stalled\n"),
+    };
+    let rows: String = lines.iter().enumerate().map(answer).collect();
+    write(dir.path(), "l.csv", &format!("row,speed,blades,material,thrust,failure\n{rows}"));
+    let again = |pool: &[&str]| select(dir.path(), &[&args[..3], pool, &["--labelled", "l.csv", "-n", "20"]].concat());
+    let drawn = again(&["--pool-size", "60"]);
+    assert_eq!(drawn.lines().count(), 21);
+    assert!(drawn.lines().skip(1).all(|line| !lines.contains(&cut(line))), "{drawn}");
+    // A pool of the user's own may hold labelled points; failed ones are left out of it, too.
+    write(
+        dir.path(),
+        "px.csv",
+        &select(dir.path(), &["random", "--problem", "p.toml", "--pool-size", "60", "-n", "60"]),
+    );
+    let of_file = again(&["--pool", "px.csv"]);
+    let points = |text: &str| -> BTreeSet<String> {
+        text.lines().skip(1).map(|line| line.split(',').skip(1).take(3).collect::<Vec<_>>().join(",")).collect()
+    };
+    let failed =
+        points(&format!("\n{}", lines.iter().skip(1).step_by(2).map(|l| format!("{l}\n")).collect::<String>()));
+    assert_eq!((points(&of_file).len(), failed.len()), (20, 4));
+    assert!(points(&of_file).is_disjoint(&failed), "{of_file}\n{failed:?}");
+}
+
+#[test]
+fn columns_beside_the_inputs_have_names_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "px.csv", "row,distance\n0.5,1\n1.5,2.5\n3.5,3\n");
+    let csv = select(dir.path(), &["gsx", "--pool", "px.csv", "-n", "2", "--format", "csv"]);
+    assert!(csv.starts_with("row_,row,distance,distance_\n"), "{csv}");
 }
 
 /// Read apart, the inputs would have decimal commas and the outputs decimal points.

@@ -189,14 +189,16 @@ pub enum FileError {
     },
     /// A column without a name that holds no running number.
     #[error(
-        "{file}, {at}: column 1 has no name, and is no running number 0, 1, …; name it, or take it \
-         out (pandas: index=False)"
+        "{file}, {at}: column {column} has no name, and only a running number 0, 1, … in the first column is left out \
+         without one; name it, or take it out (pandas: index=False)"
     )]
     Unnamed {
         /// The file.
         file: String,
         /// Where the header stands.
         at: At,
+        /// The column's 1-based number.
+        column: usize,
     },
     /// A cell that does not say what it should.
     #[error("{file}, {at}, column {column}: {}{problem}", quote(.cell))]

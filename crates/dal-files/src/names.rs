@@ -46,6 +46,13 @@ pub fn is_index(name: &str) -> bool {
         || name.strip_prefix("Unnamed: 0.").is_some_and(|n| n.parse::<u32>().is_ok())
 }
 
+/// Whether a column has no name: nothing, or what pandas writes in the place of one.
+pub fn is_unnamed(name: &str) -> bool {
+    let name = canonical(name);
+    let numbers = |text: &str| text.split('.').all(|n| n.parse::<u32>().is_ok());
+    name.is_empty() || name.strip_prefix("Unnamed: ").is_some_and(numbers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +66,14 @@ mod tests {
         assert_eq!(places(&header, "=sum"), [3]);
         assert!(places(&header, "t").is_empty());
         assert_eq!(places(&["x2".to_owned(), "x\u{b2}".to_owned()], "x2"), [0], "the exact name comes first");
+    }
+
+    #[test]
+    fn columns_without_a_name_are_known() {
+        for (name, unnamed) in [("", true), (" ", true), ("Unnamed: 3", true), ("Unnamed: 0.1", true)] {
+            assert_eq!(is_unnamed(name), unnamed, "{name}");
+        }
+        assert!(!is_unnamed("Unnamed: x") && !is_unnamed("a") && !is_unnamed("0"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct Points {
     pub units: Units,
     /// The table's columns that name a point, in the order of the inputs or of the unit box.
     pub places: Vec<usize>,
-    /// What stands in them: `x0`, `x1`, … or the inputs' names, those of fixed inputs only where the table has them.
+    /// What stands in them: `x0`, `x1`, … or the inputs' names, each fixed input's only where the table has it.
     pub names: Vec<String>,
     /// On the unit box, shape (rows, columns); rows in `outside` hold 0.
     pub x: Array2<f64>,
@@ -49,8 +49,8 @@ pub struct Points {
     pub outside: Vec<(usize, String)>,
 }
 
-/// Reads points. A table without a header is taken as columns of the unit box where their number is right; inputs that
-/// are fixed may be left out.
+/// Reads points. A table without a header is taken as columns of the unit box where their number is right; any of the
+/// inputs that are fixed may be left out.
 ///
 /// # Errors
 /// A file that cannot be read, names that are missing or given in both units, a cell that is not even a number.
@@ -138,12 +138,8 @@ impl Inputs<'_> {
 
 /// The columns of a table that name its points, with their names and units.
 fn columns(table: &Table, inputs: &Inputs<'_>) -> Result<(Units, Vec<usize>, Vec<String>), FileError> {
-    let (unit, varied) = (inputs.of_unit_box(), inputs.varied());
-    let physical = table.find(inputs.names).map(|places| (places, inputs.names.to_vec()));
-    let physical = physical.or_else(|error| match table.find(&varied) {
-        Ok(places) if !varied.is_empty() => Ok((places, varied.clone())),
-        _ => Err(error),
-    });
+    let unit = inputs.of_unit_box();
+    let physical = physical(table, inputs);
     match (table.find(&unit), physical) {
         (Ok(places), Err(_)) => Ok((Units::UnitBox, places, unit)),
         (_, Ok((places, names))) if unit == inputs.names => Ok((Units::Physical, places, names)),
@@ -159,6 +155,27 @@ fn columns(table: &Table, inputs: &Inputs<'_>) -> Result<(Units, Vec<usize>, Vec
         (Err(_), Ok((places, names))) => Ok((Units::Physical, places, names)),
         (Err(error), Err(_)) => Err(error),
     }
+}
+
+/// The columns that hold physical values, with their names. Those of fixed inputs may be missing one by one; one that
+/// is there is looked at.
+fn physical(table: &Table, inputs: &Inputs<'_>) -> Result<(Vec<usize>, Vec<String>), FileError> {
+    let varied = inputs.varied();
+    if varied.is_empty() || table.find(&varied).is_err() {
+        return table.find(inputs.names).map(|places| (places, inputs.names.to_vec()));
+    }
+    let (mut found, mut names) = (Vec::new(), Vec::new());
+    for name in inputs.names {
+        match table.find(&[name]) {
+            Ok(places) => {
+                found.extend(places);
+                names.push(name.clone());
+            }
+            Err(error @ FileError::TwoColumns { .. }) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok((found, names))
 }
 
 /// A point and how far each of its values was moved that was; or why the row is none.
@@ -260,6 +277,15 @@ impl Points {
         if let Some(reason) = outside {
             return Ok(Err(reason));
         }
+        if self.units == Units::UnitBox
+            && let Some((first, other)) = tied(inputs.space, &unit)
+        {
+            let [first, other] = [first, other].map(|at| self.table.column_name(self.places[at]));
+            let place = self.table.at(row);
+            let why =
+                "are the highest of their input's alike, so that it has two levels: put +1 at one and -1 elsewhere";
+            return Ok(Err(format!("{place}: columns {first} and {other} {why}")));
+        }
         if self.units == Units::Physical {
             unit = match inputs.space.to_unit(&values) {
                 Ok(point) => point,
@@ -279,6 +305,23 @@ fn bound_near(dimension: &Dimension, cell: &str, decimal: Decimal, slack: f64) -
     };
     let v = number(cell, decimal).ok()?;
     bounds.into_iter().find(|bound| (v - bound).abs() <= slack)
+}
+
+/// Two columns of the unit box that say of one input that it has different levels, because they are equally high.
+fn tied(space: &Space, unit: &[f64]) -> Option<(usize, usize)> {
+    let mut begin = 0;
+    for dimension in space.dimensions() {
+        let columns = begin..begin + dimension.n_columns();
+        begin = columns.end;
+        if let Dimension::Categorical { .. } = dimension {
+            let highest = unit[columns.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let mut at = columns.filter(|&column| unit[column] == highest);
+            if let (Some(first), Some(other)) = (at.next(), at.next()) {
+                return Some((first, other));
+            }
+        }
+    }
+    None
 }
 
 /// The value of an input that is never varied.
@@ -361,10 +404,22 @@ mod tests {
         let fixed = Dimension::Fixed { value: 7.0 };
         let space = Space::new(vec![fixed.clone(), number, fixed]).unwrap();
         let inputs = Inputs { names: &names, levels: &[vec![], vec![], vec![]], space: &space };
-        for (text, n_outside) in [("a\n4\n", 0), ("b,a,load\n7,4,7.0\n", 0), ("b,a,load\n7,4,6\n", 1), ("x0\n1\n", 0)] {
+        for (text, n_outside) in [
+            ("a\n4\n", 0),
+            ("b,a,load\n7,4,7.0\n", 0),
+            ("b,a,load\n7,4,6\n", 1),
+            ("x0\n1\n", 0),
+            // One that is there is looked at, whether the other is there or not.
+            ("a,b\n4,7\n", 0),
+            ("a,b\n4,6\n", 1),
+            ("load,a\n7,4\n", 0),
+            ("load,a\n8,4\n", 1),
+        ] {
             let (points, _) = points(Source::from_bytes("p.csv", text), &inputs).unwrap();
             assert_eq!((points.outside.len(), points.x[[0, 0]]), (n_outside, 1.0 - n_outside as f64), "{text}");
         }
+        let error = points(Source::from_bytes("p.csv", "a,b,b\n4,7,7\n"), &inputs).unwrap_err().to_string();
+        assert!(error.contains("two columns are called `b`"), "{error}");
     }
 
     #[test]
@@ -391,6 +446,10 @@ mod tests {
         let (points, notes) = open("0.25,0.5,-1,-1,1\n0.25,0.5,-1,-1,1.5\n").unwrap();
         assert_eq!((points.table.n_rows(), points.outside.len()), (2, 1));
         assert!(notes[0].to_string().contains("taken as x0,x1,x2,x3,x4"), "{notes:?}");
+        // Levels that are equally high are no choice between them, whether they are at +1 or all at 0.
+        let (points, _) = open("x0,x1,x2,x3,x4\n0.25,0.5,0.1,0.3,-1\n0.25,0.5,1,1,-1\n0,0,0,0,0\n").unwrap();
+        let rows: Vec<usize> = points.outside.iter().map(|(row, _)| *row).collect();
+        assert!(rows == [1, 2] && points.outside[0].1.contains("line 3: columns x2 and x3"), "{:?}", points.outside);
         for (text, words) in [
             ("0,1,2,3,4\n0.5,0.5,-1,-1,1\n", vec!["line 1", "two ways", "speed,blades,material"]),
             ("400,410,420,430,440\n0.5,0.5,-1,-1,1\n", vec!["line 1", "400 is outside [-1, 1]"]),

@@ -193,6 +193,37 @@ fn decimal_commas_with_exponents_or_beside_whole_numbers_are_no_columns() {
 }
 
 #[test]
+fn decimal_commas_of_columns_that_may_hold_words_count_where_no_other_tells() {
+    let names = ["id", "y", "z"].map(str::to_owned).to_vec();
+    let words = ["y", "z"].map(str::to_owned);
+    let expect = Expect::Named { sets: &[names], words: &words, bare: None };
+    let open = |text: &str| read(Source::from_bytes("t.csv", text), &expect).unwrap().0;
+    for (text, due) in [
+        ("id;y;z\n1;1,5;2,5\n", [1.5, 2.5]),
+        ("id y z\n1 1,5 2\n2 steel 3\n", [1.5, 2.0]),
+        ("id;y;z\n1;1,5;1,500\n", [1.5, 1.5]),
+        ("id;y;z\n1;1.5;2\n", [1.5, 2.0]),
+        ("id,y,z\n1,1.5,2.5\n", [1.5, 2.5]),
+    ] {
+        let table = open(text);
+        assert_eq!([1, 2].map(|column| table.number(0, column).unwrap()), due, "{text}");
+    }
+    // Also far below rows that hold nothing yet, or whole numbers.
+    let empty: String = (1..400).map(|id| format!("{id};;\n")).collect();
+    let table = open(&format!("id;y;z\n{empty}400;1,5;2\n"));
+    assert_eq!(table.number(399, 1).unwrap(), 1.5);
+    let whole: String = (1..400).map(|id| format!("{id};7\n")).collect();
+    let free =
+        |last: &str| read(Source::from_bytes("t.csv", format!("a;b\n{whole}{last}\n")), &Expect::Free).unwrap().0;
+    assert_eq!(free("1;1,5").number(399, 1).unwrap(), 1.5);
+    assert_eq!(free("1;1.5").number(399, 1).unwrap(), 1.5);
+    // A point speaks against it, and what may stand between thousands for nothing.
+    for text in ["id;y;z\n1;1,5;2.5\n", "id;y;z\n1;1,500;2\n"] {
+        assert!(open(text).number(0, 1).unwrap_err().to_string().contains("has a comma"), "{text}");
+    }
+}
+
+#[test]
 fn columns_that_nothing_asks_for_do_not_say_how_numbers_are_written() {
     let names = ["a", "b", "y"].map(str::to_owned).to_vec();
     let expect = Expect::Named { sets: &[names], words: &[], bare: None };
@@ -222,6 +253,43 @@ fn the_index_of_pandas_is_left_out() {
     }
     let shuffled = ",a,b\n5,6.5,2.75\n0,0.5,0.25\n3,8.25,9.5\n";
     refusal(shuffled, LY, PX, &["lx.csv, line 1", "column 1 has no name", "index=False"]);
+    // An index of several columns (of pandas, a MultiIndex) would be an input of another name, or of none.
+    for (first, second) in [("", ""), ("Unnamed: 0", "Unnamed: 1"), ("", "Unnamed: 1")] {
+        let both = |text: &str| indexed(&indexed(text, second), first);
+        refusal(both(LX), LY, both(PX), &["lx.csv, line 1", "column 2 has no name", "index=False"]);
+        refusal(LX, both(LY), PX, &["ly.csv, line 1", "column 2 has no name"]);
+    }
+    let shuffled = ",,a,b\n5,0,6.5,2.75\n0,1,0.5,0.25\n3,2,8.25,9.5\n";
+    refusal(shuffled, LY, PX, &["lx.csv, line 1", "column 1 has no name"]);
+    refusal("a,Unnamed: 1,b\n1,2,3\n", LY, PX, &["lx.csv, line 1", "column 2 has no name"]);
+    refusal(indexed(&indexed(LX, ""), "id"), LY, PX, &["lx.csv, line 1", "column 2 has no name"]);
+    // Where columns are found by their names, others may stand beside them.
+    let names = ["a", "b"].map(str::to_owned).to_vec();
+    let expect = Expect::Named { sets: &[names], words: &[], bare: None };
+    let (table, notes) = read(Source::from_bytes("t", indexed(&indexed(LX, ""), "")), &expect).unwrap();
+    let place = table.find(&["a"]).unwrap()[0];
+    assert_eq!((table.number(2, place).unwrap(), notes.len()), (8.25, 1));
+}
+
+#[test]
+fn a_label_too_few_is_counted_and_shifts_nothing() {
+    let counts = ["lx.csv has 3 rows", "ly.csv has 2 rows", "each point needs a row"];
+    for name in ["y", "thrust", "y1", "T [K]", "p_2.5"] {
+        refusal(LX, format!("{name}\n-0.5\n0.75\n"), PX, &counts);
+    }
+    // A number with a slip of the keyboard is a row where the files fit with it as one.
+    for name in ["O.5", "l2", "-"] {
+        refusal(LX, format!("{name}\n-0.5\n0.75\n"), PX, &["ly.csv, line 1, column 1"]);
+    }
+    // What pandas calls a column without a name.
+    refusal(LX, "0\n-0.5\n0.75\n", PX, &["ly.csv, line 1", "0 as a header of numbers", "line of names"]);
+    same_as_clean(LX, under("0", LY), PX);
+    let (tables, _) = select(LX, "0.0\n-0.5\n0.75\n", PX).unwrap();
+    assert_eq!(tables[1].number(0, 0).unwrap(), 0.0);
+    for labels in ["0\n1\n0\n", "0\n-0.5\n2\n"] {
+        assert_eq!(select(LX, labels, PX).unwrap().0[1].n_rows(), 3, "{labels}");
+    }
+    assert_eq!(select(headless(LX), "0\n-0.5\n0.75\n", headless(PX)).unwrap().0[1].n_rows(), 3);
 }
 
 #[test]

@@ -93,6 +93,9 @@ fn versions_of_a_problem_are_kept_apart() {
         (0..part.problems.len()).map(of).collect::<Vec<_>>()
     };
     let data = load(&both).unwrap();
+    let summary = findings(&data, VerdictRules::default(), CurveSpan::FromInitial).unwrap();
+    let said = terminal_summary(&summary, 100_000);
+    assert!(said.contains("Where you stand: Mine (version 2) (1 input)"), "{said}");
     let apart = figures(&data);
     let names: Vec<(&str, &str)> = apart.iter().map(|(id, unit, _)| (id.as_str(), unit.as_str())).collect();
     assert_eq!(names, [("mine (version 1)", "Pa"), ("mine (version 2)", "kPa")]);

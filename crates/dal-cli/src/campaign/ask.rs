@@ -1,5 +1,6 @@
 //! `dal ask`: points to be labelled elsewhere, and why these.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ draws. A point that is held out, so that it judges models, says so in a column `
 lease has run out, or that the machine failed, come first.
 
 What is printed is said in the log: later asks and rounds keep away from these points until they
-are told. With --dry-run nothing is said, and the next ask prints the same points.
+are told; where it cannot be printed (a full disk), the next ask prints it. With --dry-run nothing is said, and the next ask prints the same points.
 
 Examples:
   dal ask beam -n 20 --format csv > points.csv      measure these, then `dal tell beam results.csv`
@@ -103,7 +104,14 @@ pub fn run(args: &Args) -> Result<Done> {
     if asked.n_again > 0 {
         say!("note: {} of them were asked for before and have no answer yet", asked.n_again);
     }
-    print(&folder, &asked, args.format)?;
+    if let Err(error) = print(&folder, &asked, args.format).and_then(|()| Ok(std::io::stdout().flush()?)) {
+        // Points that were never seen must not count as handed out. They stay drawn, with the same numbers.
+        if !args.dry_run && !asked.points.is_empty() {
+            folder.undo()?;
+            say!("note: the points could not be printed; the next `dal ask` hands them out");
+        }
+        return Err(error);
+    }
     Ok(Done::Fully)
 }
 
@@ -189,6 +197,5 @@ pub fn value(cell: &Cell) -> Value {
 
 /// Text that has its line break already.
 pub fn print_text(text: &str) -> Result<()> {
-    use std::io::Write as _;
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }

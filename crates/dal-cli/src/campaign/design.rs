@@ -27,6 +27,9 @@ lhs      a Latin hypercube whose smallest distance between points is made large,
 sobol    scrambled Sobol points: more of them (a larger -n) begin with the same ones
 uniform  independent points
 
+Where whole numbers and levels make one point of several, others of the space take their place, as
+long as it has any.
+
 A constraint is an expression over the inputs' names: numbers, + - * / ^, comparisons, and, or,
 not, abs, sqrt, exp, log, log10, sin, cos, min, max; levels as text ('steel'); a name that is no
 plain word stands in backticks.

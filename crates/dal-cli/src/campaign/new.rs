@@ -27,6 +27,11 @@ are the campaign's first answers. On a terminal the guess is shown and the outpu
 unless --outputs names them; elsewhere nothing is asked. Look first with --show, which begins
 nothing.
 
+The columns that dal's own tables add (of `dal export`, `dal ask`, `dal label --out`) and Dakota's
+are left out where all of them stand there together; what `dal label` says of rows without a label
+is taken as their failure. One such name alone (distance, part, NAME_sd beside an output NAME) is
+refused: rename the column, or --ignore it. Rows without an answer are left out and named.
+
 Examples:
   dal new beam --problem beam.toml                 a campaign in the folder beam
   dal new beam --problem beam.toml --initial 20 --batch 5 --budget 100 --seed 1
@@ -149,16 +154,24 @@ pub fn run(args: &Args) -> Result<Done> {
     if !on_terminal {
         show(&guess)?;
     }
-    if !left.is_empty() {
-        let first: Vec<&str> = left.iter().take(5).map(String::as_str).collect();
-        let more = if left.len() > first.len() { ", …" } else { "" };
-        say!("note: {} rows are left out: {}{more}", left.len(), first.join(", "));
+    for (rows, have) in [(&left.no_input, "a value of each input"), (&left.no_answer, "an answer")] {
+        let first: Vec<&str> = rows.iter().take(5).map(String::as_str).collect();
+        let more = if rows.len() > first.len() { ", …" } else { "" };
+        match rows.len() {
+            0 => {}
+            1 => say!("note: 1 row is left out, which does not have {have}: {}", first.join(", ")),
+            n => say!("note: {n} rows are left out, which do not have {have}: {}{more}", first.join(", ")),
+        }
     }
     let because =
         guess.outputs_because.map_or(String::new(), |why| format!(" (guessed {why}; --outputs names others)"));
     outln!("outputs: {}{because}", outputs(&guess).join(", "));
+    let lost = match heard.lost {
+        0 => String::new(),
+        n => format!(", {n} lost for the machine's or the program's sake"),
+    };
     outln!(
-        "{} answers taken in, {} failed points; {} says what was inferred, and may be corrected",
+        "{} answers taken in, {} failed points{lost}; {} says what was inferred, and may be corrected",
         heard.answers,
         heard.failed,
         file.display()

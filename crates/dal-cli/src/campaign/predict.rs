@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use dal_campaign::subject::BESIDE;
 use dal_core::Stop;
 use dal_files::Source;
 use dal_files::write::{Out, record};
@@ -85,11 +86,12 @@ pub fn run(args: &Args) -> Result<Done> {
     let (names, outputs) = (folder.subject().names(), folder.subject().outputs());
     let mut n_bad = 0;
     let mut objects = Vec::new();
-    let sd: Vec<String> = outputs.iter().map(|name| format!("{name}_sd")).collect();
+    let [deviation, lower, upper] = BESIDE;
+    let sd: Vec<String> = outputs.iter().map(|name| format!("{name}_{deviation}")).collect();
     let ends: Vec<[String; 2]> = match &predicted.calibration {
         Some(calibration) => {
             say!("note: {}", in_words(outputs, calibration));
-            outputs.iter().map(|name| ["lower", "upper"].map(|end| format!("{name}_{end}"))).collect()
+            outputs.iter().map(|name| [lower, upper].map(|end| format!("{name}_{end}"))).collect()
         }
         None => Vec::new(),
     };

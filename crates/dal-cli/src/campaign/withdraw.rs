@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<Done> {
             Err(_) => bail!("`{id}` is no id of a point: give whole numbers, as `dal status` shows them"),
         }
     }
-    write(&folder)?.withdraw(&numbers)?;
-    outln!("{} point{} withdrawn", numbers.len(), if numbers.len() == 1 { "" } else { "s" });
+    let n = write(&folder)?.withdraw(&numbers)?;
+    outln!("{n} point{} withdrawn", if n == 1 { "" } else { "s" });
     Ok(Done::Fully)
 }

@@ -223,7 +223,8 @@ fn print_plan(args: &Args, cut: &Cut, (warning, limit): (f64, f64)) -> Result<Do
     let mut rows = Vec::new();
     for &cores in &args.cores {
         let (makespan, longest) = (simulate(&tasks, cores, first), simulate(&tasks, cores, last));
-        let bound = (sum / cores.max(1) as f64).max(cut.longest_trial);
+        // A sum of nothing is −0.
+        let bound = (sum / cores.max(1) as f64).max(cut.longest_trial) + 0.0;
         let ratio = |makespan: f64| if bound > 0.0 { (1e3 * makespan / bound).round() / 1e3 } else { 1.0 };
         let seconds = [makespan, longest, bound].map(|seconds| json!(seconds.round()));
         rows.push(

@@ -120,6 +120,10 @@ pub fn run(args: &Args) -> Result<Done> {
 
     let mut sink = match &args.out {
         Some(path) => {
+            // Of an output that is called as a column of the unit box.
+            if let Some(name) = names.iter().find(|name| points.names.contains(name)) {
+                bail!("--out: the table would have two columns `{name}`; give the points under the inputs' names");
+            }
             let head = head(&points, &problem);
             check_replaceable(path, &problem, kept, head.trim_end(), Some(&points))?;
             Sink::File(Export::start(path, head, &points, n_outputs)?)

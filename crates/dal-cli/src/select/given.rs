@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use dal_core::{SeedPath, Value, point_key};
+use dal_campaign::design::Known;
+use dal_core::{SeedPath, Value};
 use dal_files::number::is_no_value;
 use dal_files::points::shown;
 use dal_files::{Bare, Expect, FileError, Member, Note, Points, Source, Table, read_together};
@@ -32,6 +33,8 @@ pub(super) struct Given {
     pub(super) pool_name: String,
     /// Names of the values that tell a point.
     pub(super) names: Vec<String>,
+    /// Whether the pool was drawn from a space, which may have fewer points than are wanted.
+    pub(super) is_drawn: bool,
     problem: Option<(Problem, Columns)>,
 }
 
@@ -99,6 +102,7 @@ impl Given {
             members: None,
             pool_name: pool.display().to_string(),
             names,
+            is_drawn: false,
             problem: None,
         };
         given.read_members(args, None)?;
@@ -107,12 +111,12 @@ impl Given {
 
     fn of_problem(args: &Args, problem: Problem) -> Result<Self> {
         let columns = Columns::of(&problem);
-        // Of rows without an answer nothing is asked, so they need not be points either.
-        let within = |path: &Path, points: Points, wanted: &dyn Fn(usize) -> bool| -> Result<Array2<f64>> {
+        // Rows without an answer need not be points.
+        let within = |path: &Path, points: Points, wanted: &dyn Fn(usize) -> bool| -> Result<Rows> {
             let outside: Vec<&String> =
                 points.outside.iter().filter(|(row, _)| wanted(*row)).map(|(_, reason)| reason).collect();
             match outside[..] {
-                [] => Ok(points.x),
+                [] => Ok(Rows { x: points.x, outside: points.outside.into_iter().map(|(row, _)| row).collect() }),
                 [reason] => bail!("{}, {reason}; take the row out", path.display()),
                 [reason, ..] => bail!(
                     "{}, {reason}; {} rows in all are no points of `{}`: take them out",
@@ -122,7 +126,7 @@ impl Given {
                 ),
             }
         };
-        let points = |path: &Path, wanted: &dyn Fn(usize) -> bool| -> Result<Array2<f64>> {
+        let points = |path: &Path, wanted: &dyn Fn(usize) -> bool| -> Result<Rows> {
             let (mut points, mut notes) = dal_files::points(Source::open(path)?, &columns.inputs(&problem))?;
             problem.onto_rows(&mut points, &mut notes);
             say_notes(notes);
@@ -148,29 +152,40 @@ impl Given {
             }
         };
         if let (Some(x), Some(y), Some(x_file), Some(y_file)) = (&x, &y, x_file, y_file)
-            && x.nrows() != y.len()
+            && x.x.nrows() != y.len()
         {
             bail!(
                 "{} has {} rows, {} has {}; each labelled point needs a row in both",
                 x_file.display(),
-                x.nrows(),
+                x.x.nrows(),
                 y_file.display(),
                 y.len()
             );
         }
-        let mut labels = None;
+        let (mut labels, mut failed) = (None, Known::default());
         if let Some(y) = y {
             let known: Vec<usize> = (0..y.len()).filter(|&row| y[row].is_some()).collect();
             if known.len() < y.len() {
-                say!("note: {} of {} labelled rows have no answer and are passed over", y.len() - known.len(), y.len());
+                say!(
+                    "note: {} of {} labelled rows have no answer: nothing is learned from them, and their points are no \
+                     candidates",
+                    y.len() - known.len(),
+                    y.len()
+                );
             }
-            x = x.map(|x| x.select(Axis(0), &known));
+            if let Some(rows) = &x {
+                let is_failed = |row: &usize| y[*row].is_none() && !rows.outside.contains(row);
+                (0..y.len()).filter(is_failed).for_each(|row| {
+                    failed.insert(&rows.x.row(row).to_vec());
+                });
+            }
+            x = x.map(|rows| Rows { x: rows.x.select(Axis(0), &known), outside: Vec::new() });
             let values: Vec<f64> = y.into_iter().flatten().flatten().collect();
             labels = Some(Array2::from_shape_vec((known.len(), problem.outputs().len()), values)?);
         }
         check_points("--pool-size", args.pool_size)?;
         let (pool, pool_name, is_file) = match (&args.pool, problem.candidates()) {
-            (Some(path), _) => (points(path, &|_| true)?, path.display().to_string(), true),
+            (Some(path), _) => (points(path, &|_| true)?.x, path.display().to_string(), true),
             (None, Some(table)) => (table.clone(), format!("the table of `{}`", problem.id()), false),
             (None, None) => {
                 let n = args.pool_size.unwrap_or(super::POOL_SIZE);
@@ -184,11 +199,11 @@ impl Given {
         }
         let rows = (0..pool.nrows()).collect();
         let names = columns.names().to_vec();
-        let mut given = Self { pool, rows, x, y: labels, members: None, pool_name, names, problem: None };
+        let is_drawn = !is_file && problem.candidates().is_none();
+        let x = x.map(|rows| rows.x);
+        let mut given = Self { pool, rows, x, y: labels, members: None, pool_name, names, is_drawn, problem: None };
         given.read_members(args, Some(problem.outputs().len()))?;
-        if !is_file {
-            given.leave_out_labelled()?;
-        }
+        given.leave_out(&failed, is_file)?;
         let (y, members) = problem.scaling().given_in_model_units(given.y.take(), given.members.take())?;
         Ok(Self { y, members, problem: Some((problem, columns)), ..given })
     }
@@ -200,20 +215,50 @@ impl Given {
         Ok(())
     }
 
-    /// A pool that is not the user's own choice offers no point again that is labelled.
-    fn leave_out_labelled(&mut self) -> Result<()> {
-        let Some(x) = &self.x else { return Ok(()) };
-        let labelled: std::collections::HashSet<Box<[u64]>> = x.outer_iter().map(point_key).collect();
-        let open: Vec<usize> =
-            (0..self.pool.nrows()).filter(|&at| !labelled.contains(&point_key(self.pool.row(at)))).collect();
-        if open.is_empty() {
-            bail!("{}: every point is labelled already", self.pool_name);
+    /// Takes points out of the pool that failed before, and, of a pool that is not the user's own choice, those that
+    /// are labelled; of one that was drawn all but the first of equal points.
+    fn leave_out(&mut self, failed: &Known, is_file: bool) -> Result<()> {
+        let mut seen = Known::default();
+        if let Some(x) = self.x.as_ref().filter(|_| !is_file) {
+            x.outer_iter().for_each(|point| {
+                seen.insert(&point.to_vec());
+            });
         }
-        self.pool = self.pool.select(Axis(0), &open);
-        self.members = self.members.take().map(|members| members.select(Axis(1), &open));
-        self.rows = open;
+        let n_labelled = self.x.as_ref().map_or(0, Array2::nrows);
+        let mut n_equal = 0;
+        let mut open = Vec::with_capacity(self.pool.nrows());
+        let labelled = seen.clone();
+        for (at, point) in self.pool.outer_iter().enumerate() {
+            let point = point.to_vec();
+            if failed.holds(&point) || labelled.holds(&point) {
+                continue;
+            }
+            if self.is_drawn && !seen.insert(&point) {
+                n_equal += 1;
+                continue;
+            }
+            open.push(at);
+        }
+        if n_equal > 0 {
+            say!("note: {n_equal} of them are the same as others, so that {} different ones are left", open.len());
+        }
+        if open.is_empty() {
+            let labelled = if n_labelled > 0 { "labelled already, or " } else { "" };
+            bail!("{}: every point is {labelled}without an answer", self.pool_name);
+        }
+        if open.len() < self.pool.nrows() {
+            self.pool = self.pool.select(Axis(0), &open);
+            self.members = self.members.take().map(|members| members.select(Axis(1), &open));
+            self.rows = open;
+        }
         Ok(())
     }
+}
+
+/// Points of a table, and those of its rows that are none.
+struct Rows {
+    x: Array2<f64>,
+    outside: Vec<usize>,
 }
 
 /// What the outputs of a problem may be called in a table: by their names, or `y0`, `y1`, ….

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use dal_acq::{GivenPredictions, Known, PickScore, SelectError, select_known};
 use dal_core::{SeedPath, Stop};
+use dal_files::names::canonical;
 use dal_files::write::{Out, record};
 use serde_json::{Map, Value, json};
 
@@ -27,8 +28,9 @@ Without --problem tables hold numbers, one line per point, with or without a hea
 are taken on the columns as they are: scale inputs (and, for gsy and gsxy, outputs) alike before.
 With --problem (an id or a problem.toml) columns are found by name and hold physical values and
 levels, which are mapped to the problem's box; outputs are compared in the problem's model units;
-the pool is --pool, else the problem's table, else drawn from its space; and picks are printed by
-row and by value. Labelled points are needed only where the method looks at them: random, qbc and
+the pool is --pool, else the problem's table, else drawn from its space, each point once; and picks
+are printed by row and by value. Points of --labelled without an answer are no candidates; those with
+one neither, unless --pool names them. Labelled points are needed only where the method looks at them: random, qbc and
 cluster-variance do not, and gsx and dacs begin without any near the middle of the pool.
 
 members.npy is a NumPy array of shape (members, pool points, outputs), or (members, pool points)
@@ -114,9 +116,18 @@ pub fn run(args: &Args) -> Result<Done> {
         predictions: predictions.as_ref(),
     };
     let seeds = SeedPath::root(args.seed).purpose("select");
+    let mut n_queries = args.n_queries;
+    if given.is_drawn && given.pool.nrows() < n_queries {
+        n_queries = given.pool.nrows();
+        say!(
+            "note: only {n_queries} of {} points: the pool has no other ones; a larger --pool-size may bring some, where \
+             the space has them",
+            args.n_queries
+        );
+    }
     let chosen =
-        select_known(&found, &known, given.pool.view(), args.n_queries, &seeds, &Stop::new()).map_err(|error| {
-            match error {
+        select_known(&found, &known, given.pool.view(), n_queries, &seeds, &Stop::new()).map_err(
+            |error| match error {
                 SelectError::NeedsMembers { .. } => {
                     anyhow::Error::new(error).context(format!("{}: --members is not given", found.card.id))
                 }
@@ -126,8 +137,8 @@ pub fn run(args: &Args) -> Result<Done> {
                 }
                 SelectError::NeedsModel { .. } => anyhow::Error::new(error).context(found.card.id),
                 _ => anyhow::Error::new(error).context(given.pool_name.clone()),
-            }
-        })?;
+            },
+        )?;
     for note in &chosen.notes {
         say!("note: {note}");
     }
@@ -150,13 +161,16 @@ pub fn run(args: &Args) -> Result<Done> {
         }
         SelectFormat::Csv => {
             let names = given.names.iter().map(|name| Out::Text(name));
-            let header = [Out::Text("row")].into_iter().chain(names).chain(scored.map(Out::Text));
+            // Inputs may be called as the columns beside them are.
+            let row = own_column("row", &given.names);
+            let scored = scored.map(|name| own_column(name, &given.names));
+            let header = [Out::Text(&row)].into_iter().chain(names).chain(scored.as_deref().map(Out::Text));
             let mut text = record(header);
             for (k, &at) in picked.iter().enumerate() {
                 let values = given.values(at)?;
                 let row = i64::try_from(given.rows[at])?;
                 let cells = [Out::Whole(row)].into_iter().chain(values.iter().map(cell));
-                let score = scored.map(|_| score_of(k).map_or(Out::Empty, Out::Number));
+                let score = scored.as_ref().map(|_| score_of(k).map_or(Out::Empty, Out::Number));
                 text += &record(cells.chain(score));
             }
             crate::output::out(&text)?;
@@ -188,6 +202,15 @@ pub fn run(args: &Args) -> Result<Done> {
         }
     }
     Ok(Done::Fully)
+}
+
+/// A column's name, with strokes behind it where an input has that name.
+fn own_column(name: &str, inputs: &[String]) -> String {
+    let mut name = name.to_owned();
+    while inputs.iter().any(|input| canonical(input) == name) {
+        name.push('_');
+    }
+    name
 }
 
 /// A value of a point as a cell of CSV.

@@ -6,7 +6,7 @@ use super::raw::{drop_comment_sign, has_index};
 use crate::dialect::{Dialect, Separator};
 use crate::error::FileError;
 use crate::names::places;
-use crate::number::{Cell, Decimal, NumberFault, cell, number};
+use crate::number::{Cell, Decimal, NumberFault, cell, is_thousands, number};
 
 /// Rows that a guess at the reading looks at.
 const LOOKED_AT: usize = 100;
@@ -22,6 +22,8 @@ struct Look {
     holds: bool,
     /// The share of cells that are numbers where numbers belong.
     good: f64,
+    /// The columns that count.
+    columns: Vec<usize>,
     /// All rows are of one width.
     even: bool,
     /// What it says, to tell readings apart that say the same.
@@ -48,8 +50,10 @@ pub(super) fn choose(file: &str, text: &str, expect: &Expect<'_>) -> Result<(Dia
     for look in
         looks.iter().filter(|look| look.holds && !(pairs && look.width == 1 && look.dialect.decimal == Decimal::Comma))
     {
-        if !holding.iter().any(|other| other.says == look.says) {
-            holding.push(look);
+        match holding.iter_mut().find(|other| other.says == look.says) {
+            Some(other) if shows_commas(text, other, look) => *other = look,
+            Some(_) => {}
+            None => holding.push(look),
         }
     }
     match holding[..] {
@@ -77,7 +81,8 @@ fn look(text: &str, dialect: Dialect, expect: &Expect<'_>) -> Look {
     while lines.len() > 1 && lines.last().is_some_and(Line::is_empty) {
         lines.pop();
     }
-    let mut look = Look { dialect, width: 0, n_found: 0, holds: false, good: 0.0, even: false, says: Vec::new() };
+    let mut look =
+        Look { dialect, width: 0, n_found: 0, holds: false, good: 0.0, columns: vec![], even: false, says: Vec::new() };
     let Some(first) = lines.first_mut() else { return look };
     drop_comment_sign(first);
     let first: Vec<String> = lines[0].cells.iter().map(str::to_owned).collect();
@@ -156,9 +161,33 @@ fn look(text: &str, dialect: Dialect, expect: &Expect<'_>) -> Look {
     if trailing {
         (n_cells, n_good) = (n_cells - data.len(), n_good - data.len());
     }
+    look.columns = columns;
     look.good = if n_cells == 0 { f64::from(u8::from(look.n_found > 0)) } else { n_good as f64 / n_cells as f64 };
     look.holds = complete && look.even && n_good == n_cells && !(n_cells == 0 && look.n_found == 0);
     look
+}
+
+/// Whether of two readings that differ in the decimal mark alone, and say the same of the rows looked at, decimal
+/// commas are meant: where words may stand, and below whole numbers, only the rest of the text tells.
+fn shows_commas(text: &str, point: &Look, comma: &Look) -> bool {
+    let [one, other] = [point, comma].map(|look| look.dialect);
+    if one.separator != other.separator || (one.decimal, other.decimal) != (Decimal::Point, Decimal::Comma) {
+        return false;
+    }
+    let lines = sample(text, one.separator, text.len());
+    let shows = |decimal: Decimal| {
+        let marked = |line: &Line| {
+            comma.columns.iter().any(|&column| line.cells.get(column).is_some_and(|cell| is_marked(cell, decimal)))
+        };
+        lines.iter().skip(1).any(marked)
+    };
+    shows(Decimal::Comma) && !shows(Decimal::Point)
+}
+
+/// Whether a cell is a number that shows how decimals are written, and has no comma that may stand between thousands.
+fn is_marked(text: &str, decimal: Decimal) -> bool {
+    let mark = if decimal == Decimal::Comma { ',' } else { '.' };
+    text.contains(mark) && !(decimal == Decimal::Comma && is_thousands(text)) && number(text, decimal).is_ok()
 }
 
 /// The digits before the letter of an exponent, and what stands behind it.

@@ -9,7 +9,7 @@ use super::lines::{Line, split};
 use super::{Body, Expect, Table, check_names, list, parquet, shortened, wanted};
 use crate::dialect::Dialect;
 use crate::error::{At, FileError, Note};
-use crate::names::{is_index, places};
+use crate::names::{is_index, is_unnamed, places};
 use crate::number::{Cell, Decimal, NumberFault, cell, is_thousands, number, short};
 use crate::source::{Content, Source};
 
@@ -299,6 +299,15 @@ impl Raw {
                 Ok(vec![Head::Row])
             }
             Expect::Free => {
+                // One running number is an index; a second column without a name would be an input.
+                let from = usize::from(self.index);
+                let named = |text: &&String| is_name(text, decimal) && !is_unnamed(text);
+                let header = self.index
+                    || (cells.iter().all(|text| is_unnamed(text) || named(&text)) && cells.iter().any(|c| named(&c)));
+                if let Some(at) = cells.iter().position(|text| is_unnamed(text)).filter(|_| header) {
+                    let (file, line) = (self.file.clone(), At::Line(lines[0].at));
+                    return Err(FileError::Unnamed { file, at: line, column: from + at + 1 });
+                }
                 if self.index {
                     return Ok(vec![Head::Names]);
                 }
@@ -309,9 +318,6 @@ impl Raw {
                 let lone = cells.len() == 1 && cells[0].starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
                 if cells.iter().all(|text| is_name(text, decimal)) && !lone && !begin_like_numbers(&cells) {
                     return Ok(vec![Head::Names]);
-                }
-                if cells.iter().skip(1).all(|text| is_name(text, decimal)) && is_index(&cells[0]) && cells.len() > 1 {
-                    return Err(FileError::Unnamed { file: self.file.clone(), at: At::Line(lines[0].at) });
                 }
                 Ok(vec![Head::Numbers])
             }
@@ -425,6 +431,20 @@ impl Raw {
 /// Whether a cell of a first line is a name: text, and no word for a value that is missing.
 fn is_name(text: &str, decimal: Decimal) -> bool {
     matches!(cell(text, decimal), Cell::Text)
+}
+
+/// Whether a lone name may be a number with a slip of the keyboard: `O.5`, `l2`.
+pub(super) fn may_be_spoilt(name: &str) -> bool {
+    let meant: String = name
+        .chars()
+        .map(|c| match c {
+            'O' | 'o' => '0',
+            'l' | 'I' => '1',
+            c => c,
+        })
+        .collect();
+    !name.chars().any(char::is_alphabetic)
+        || [Decimal::Point, Decimal::Comma].iter().any(|decimal| number(&meant, *decimal).is_ok())
 }
 
 /// Whether every cell begins with a digit, behind a sign or a point.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::raw::{Head, Raw, begin_like_numbers, counts_up};
+use super::raw::{Head, Raw, begin_like_numbers, counts_up, may_be_spoilt};
 use super::standing::{all_whole, distinct, stands_out};
 use super::{Expect, Table, shortened};
 use crate::error::{FileError, Note};
@@ -113,6 +113,14 @@ fn resolve(files: &[One<'_>]) -> Result<Vec<Head>, FileError> {
         let cells = first(at);
         let open = *head == Head::Row && options[at].len() > 1;
         if open && counts_up(&cells) && (cells.len() > 1 || files.len() == 1) {
+            return Err(files[at].raw.ambiguous_head());
+        }
+        // What pandas writes over a column without a name: as a row it would shift all that follow by one. A single
+        // number below says too little.
+        let below_it = || files[at].raw.below();
+        let is_lone_zero =
+            open && cells == ["0"] && below_it().len() > 1 && !below_it().iter().any(|row| all_whole(row));
+        if is_lone_zero && files[at].rows_like.is_some_and(|other| chosen[other] != Head::Row) {
             return Err(files[at].raw.ambiguous_head());
         }
         if open && !is_counted(files, &options, at) && stands_out(&files[at].raw.values(&cells), || below(files, at)) {
@@ -259,7 +267,8 @@ fn why_none(files: &[One<'_>], options: &[Vec<Head>]) -> FileError {
         let mut as_row = plain.clone();
         as_row[at] = Head::Row;
         let is_text = matches!(files[at].expect, Expect::Free) && plain[at] == Head::Names && files[at].raw.is_text();
-        if is_text && files[at].raw.n_columns(Head::Row) == 1 && misfit(files, &as_row).is_none() {
+        let is_spoilt = files[at].raw.first().first().is_some_and(|name| may_be_spoilt(name));
+        if is_text && is_spoilt && files[at].raw.n_columns(Head::Row) == 1 && misfit(files, &as_row).is_none() {
             return files[at].raw.spoilt(&files[at].raw.first(), "with it as one the files do not match");
         }
     }

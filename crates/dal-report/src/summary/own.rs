@@ -4,10 +4,11 @@ use super::{Statement, state};
 use crate::findings::{Part, Problem};
 use crate::text::{count, list, number, ratio_name};
 
-/// What a user calls the problem; `None` for a built-in one.
+/// What a user calls the problem, with its version where there are several; `None` for a built-in one.
 pub(crate) fn own_title(problem: &Problem) -> Option<String> {
     let own = problem.own.as_ref()?;
-    Some(if own.title.is_empty() { problem.id.clone() } else { own.title.clone() })
+    let version = problem.id.strip_prefix(&problem.variant).unwrap_or_default();
+    Some(if own.title.is_empty() { problem.id.clone() } else { format!("{}{version}", own.title) })
 }
 
 /// Where each own problem stands.

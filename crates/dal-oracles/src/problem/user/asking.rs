@@ -75,6 +75,14 @@ impl Asking {
         Ok(line)
     }
 
+    /// Whether what answers prints a header: of a program what the problem file says, true of others.
+    pub fn has_header(&self) -> bool {
+        match &self.who {
+            Who::Program(program) => program.has_header(),
+            Who::Model(_) | Who::Laboratory => true,
+        }
+    }
+
     /// The same; a driver's directories are in this folder, unless the problem file names another.
     #[must_use]
     pub fn working_in(mut self, folder: &Path) -> Self {

@@ -33,6 +33,7 @@ use self::table::{Rows, TableOracle};
 use crate::forest::Forest;
 use crate::problem::{AnsweredBy, Column, Problem};
 
+pub use self::answers::{Printed, printed};
 pub use self::asking::Asking;
 pub use self::error::ProblemFileError;
 
@@ -45,7 +46,16 @@ pub use self::error::ProblemFileError;
 /// A file that cannot be read, an unknown key, a value that makes no sense, a table, forest or network that does not
 /// fit; each names the file, the key or the line, and a remedy.
 pub fn load(path: impl AsRef<Path>) -> Result<Problem, ProblemFileError> {
-    Reader { path: path.as_ref() }.open()
+    let reader = Reader { path: path.as_ref() };
+    reader.open(reader.read(reader.path)?)
+}
+
+/// Reads the text of a problem file that would stand at a path, which need not be there.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(path: impl AsRef<Path>, text: &str) -> Result<Problem, ProblemFileError> {
+    Reader { path: path.as_ref() }.open(text.as_bytes().to_vec())
 }
 
 /// What is found out of a problem's oracle.
@@ -65,8 +75,7 @@ struct Found {
 }
 
 impl Reader<'_> {
-    fn open(&self) -> Result<Problem, ProblemFileError> {
-        let bytes = self.read(self.path)?;
+    fn open(&self, bytes: Vec<u8>) -> Result<Problem, ProblemFileError> {
         let mut old_digest = Sha256::new();
         old_digest.update(&bytes);
         let syntax = |message: String| ProblemFileError::Syntax { path: self.path.to_owned(), message };

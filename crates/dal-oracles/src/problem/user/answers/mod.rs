@@ -1,5 +1,6 @@
 //! Reads a program's answer as it arrives and says, row by row, what it is worth.
 
+mod printed;
 mod reading;
 
 use std::collections::HashMap;
@@ -8,7 +9,8 @@ use dal_core::{LabelFailure, LabelFailureKind};
 use dal_files::number::{excerpt_of, short};
 
 use self::reading::{Line, Reading, bare, below};
-use super::inputs::Inputs;
+
+pub use self::printed::{Printed, printed};
 
 /// How an answer is written.
 #[derive(Clone, Debug)]
@@ -20,9 +22,11 @@ pub(super) struct Shape<'a> {
     /// How many points the program was given.
     pub(super) n_rows: usize,
     /// The inputs, which may stand beside the outputs.
-    pub(super) inputs: &'a Inputs,
+    pub(super) inputs: dal_files::Inputs<'a>,
     /// The points as the program was given them, a line of CSV each.
     pub(super) asked: Vec<&'a str>,
+    /// Whether people tell it: then a cell may also begin with `lost`, and a failure has the words of the cell alone.
+    pub(super) told: bool,
 }
 
 /// The answer so far.
@@ -41,6 +45,8 @@ pub(super) struct Answers<'a> {
     longest: usize,
     answered: Vec<bool>,
     n_answered: usize,
+    /// The points whose line holds nothing: not even why there is no answer.
+    empty: Vec<bool>,
     /// The labels so far, where a column says whose they are.
     told: HashMap<usize, Vec<f64>>,
     /// Whether a point was answered twice, and otherwise the second time.
@@ -98,6 +104,7 @@ impl<'a> Answers<'a> {
             line: Vec::new(),
             longest: (1 << 16) + 64 * n,
             answered: vec![false; shape.n_rows],
+            empty: vec![false; shape.n_rows],
             n_answered: 0,
             told: HashMap::new(),
             contradicted: false,
@@ -248,6 +255,7 @@ impl<'a> Answers<'a> {
                 break;
             }
             self.spaced = true;
+            self.empty[self.n_answered] = true;
             let failure = LabelFailure::new(LabelFailureKind::Malformed, "the program printed an empty line for it");
             self.settle(self.n_answered, Err(failure), on_row);
         }
@@ -282,6 +290,7 @@ impl<'a> Answers<'a> {
                 let (row, answer) = (lines[at].row, lines[at].answer.clone());
                 if let (Some(row), Some(answer)) = (row, answer) {
                     self.told.extend(answer.as_ref().ok().map(|label| (row, label.clone())));
+                    self.empty[row] = lines[at].empty;
                     self.settle(row, answer, on_row);
                 }
             }
@@ -313,6 +322,7 @@ impl<'a> Answers<'a> {
             Ok(Some(at)) => {
                 if let Some(answer) = lines[at].answer.clone() {
                     self.spaced |= lines[at].stated;
+                    self.empty[self.n_answered] = lines[at].empty;
                     self.settle(self.n_answered, answer, on_row);
                 }
             }
@@ -381,6 +391,7 @@ pub(super) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::user::inputs::Inputs;
     use dal_core::{Dimension, Scale};
     use proptest::prelude::*;
 
@@ -397,7 +408,8 @@ mod tests {
         let asked: Vec<String> = (0..n_rows).map(|row| format!("{row}.123456789,steel\n")).collect();
         let asked = asked.iter().map(String::as_str).collect();
         let mut rows: Vec<Option<Answer>> = vec![None; n_rows];
-        let mut answers = Answers::new(Shape { outputs: &outputs, header: true, n_rows, inputs: &inputs, asked });
+        let inputs = inputs.of_files();
+        let mut answers = Answers::new(Shape { outputs: &outputs, header: true, n_rows, inputs, asked, told: false });
         let mut take = |row: usize, answer: Answer| assert!(rows[row].replace(answer).is_none(), "row {row} twice");
         for piece in pieces {
             answers.feed(piece.as_bytes(), &mut take);
@@ -620,7 +632,8 @@ mod tests {
             ("a\n1\n2\n", 1, Again::Useful),
         ] {
             let inputs = inputs();
-            let shape = Shape { outputs: &outputs, header: true, n_rows, inputs: &inputs, asked: Vec::new() };
+            let inputs = inputs.of_files();
+            let shape = Shape { outputs: &outputs, header: true, n_rows, inputs, asked: Vec::new(), told: false };
             let mut answers = Answers::new(shape);
             answers.feed(text.as_bytes(), &mut |_, _| {});
             let mut settled = Vec::new();

@@ -33,7 +33,7 @@ pub(super) fn below(header: &str, shape: &Shape<'_>) -> Vec<Reading> {
             _ => None,
         };
         let Some(outputs) = shape.outputs.iter().map(find).collect::<Option<Vec<_>>>() else { continue };
-        let echoed = shape.inputs.names().iter().enumerate();
+        let echoed = shape.inputs.names.iter().enumerate();
         let echoed = echoed.filter_map(|(input, name)| Some((input, find(name)?))).collect();
         readings.push(Reading { dialect, n: names.len(), outputs, row: find(&ROW.to_owned()), echoed });
     }
@@ -62,6 +62,8 @@ pub(super) struct Line {
     pub(super) shows_comma: bool,
     /// Whether the answer is what the line as a whole states, in other cells than it should have.
     pub(super) stated: bool,
+    /// Whether every output is empty.
+    pub(super) empty: bool,
 }
 
 impl Line {
@@ -88,8 +90,9 @@ impl Reading {
             value.filter(|v| v.fract() == 0.0 && (0.0..1e15).contains(v)).map(|v| v as usize)
         };
         let row = self.row.and_then(|at| cells.get(at)).and_then(whole_number);
-        let stated = || self.stated(line, &cells);
-        let mut read = Line { row, whole, answer: None, thousands: None, shows_comma: false, stated: false };
+        let stated = || self.stated(line, &cells, shape);
+        let empty = whole && self.outputs.iter().all(|&column| cells[column].trim().is_empty());
+        let mut read = Line { row, whole, answer: None, thousands: None, shows_comma: false, stated: false, empty };
         if !whole {
             read.answer = stated().map(Err);
             read.stated = read.answer.is_some();
@@ -118,20 +121,17 @@ impl Reading {
 
     /// The failure that a line states as a whole, however many cells it has: it begins as an error, or holds nothing
     /// but words for no value. Of a line that says which point it answers, what stands behind the point's number.
-    fn stated(&self, line: &str, cells: &[String]) -> Option<LabelFailure> {
+    fn stated(&self, line: &str, cells: &[String], shape: &Shape<'_>) -> Option<LabelFailure> {
         let cells = match self.row {
             None => cells,
             Some(0) => cells.get(1..)?,
             Some(_) => return None,
         };
         let first = cells.iter().find(|text| !text.is_empty())?.to_ascii_lowercase();
-        if is_failure(&first) {
+        if is_failure(&first, shape) {
             let words = cells.join(", ");
             let words = if self.row.is_none() { line.trim() } else { words.as_str() };
-            return Some(LabelFailure::new(
-                LabelFailureKind::Refused,
-                format!("the program answered `{}`", excerpt(words)),
-            ));
+            return Some(refused(words, shape));
         }
         let mut words = cells.iter().flat_map(|cell| cell.split([' ', '\t', ',', ';'])).filter(|word| !word.is_empty());
         // A dash or a point alone is rather drawn between other lines.
@@ -167,8 +167,9 @@ impl Reading {
                 }
                 Cell::NoValue if text.is_empty() => (LabelFailureKind::Malformed, format!("output `{name}` is empty")),
                 Cell::NoValue => (LabelFailureKind::NonFinite, format!("output `{name}` is `{}`", excerpt(text))),
-                Cell::Text if is_failure(&lower) => {
-                    (LabelFailureKind::Refused, format!("the program answered `{}`", excerpt(text)))
+                Cell::Text if is_failure(&lower, shape) => {
+                    let refused = refused(text, shape);
+                    (refused.kind, refused.message)
                 }
                 Cell::Text => return None,
             };
@@ -187,7 +188,7 @@ impl Reading {
             return None;
         }
         let asked = dal_files::cells(shape.asked.get(row)?, Separator::Comma);
-        let inputs = shape.inputs.of_files();
+        let inputs = shape.inputs;
         self.echoed.iter().find_map(|&(input, column)| {
             let (asked, echo) = (asked.get(input)?, &cells[column]);
             let levels = &inputs.levels[input];
@@ -219,6 +220,13 @@ impl Reading {
 }
 
 /// Whether a cell, in small letters, says that there is no answer.
-fn is_failure(cell: &str) -> bool {
-    cell.starts_with("error") || cell.starts_with("fail")
+fn is_failure(cell: &str, shape: &Shape<'_>) -> bool {
+    cell.starts_with("error") || cell.starts_with("fail") || (shape.told && cell.starts_with("lost"))
+}
+
+/// The failure that these words of an answer state.
+fn refused(words: &str, shape: &Shape<'_>) -> LabelFailure {
+    let words = excerpt(words);
+    let message = if shape.told { words } else { format!("the program answered `{words}`") };
+    LabelFailure::new(LabelFailureKind::Refused, message)
 }

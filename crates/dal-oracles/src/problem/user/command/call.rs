@@ -86,8 +86,9 @@ impl CommandOracle {
             outputs: &self.outputs,
             header: self.settings.header,
             n_rows: rows.len(),
-            inputs: &self.inputs,
+            inputs: self.inputs.of_files(),
             asked,
+            told: false,
         };
         let mut answers = Answers::new(shape);
         let answered = Cell::new(false);

@@ -38,7 +38,8 @@ impl CommandOracle {
             outputs: &self.outputs,
             header: true,
             n_rows: 1,
-            inputs: &self.inputs,
+            inputs: self.inputs.of_files(),
+            told: false,
             asked: vec![line.trim_end()],
         };
         let mut silent = Answers::new(shape);

@@ -103,6 +103,11 @@ impl CommandOracle {
         }
     }
 
+    /// Whether its answer begins with a header.
+    pub(super) fn has_header(&self) -> bool {
+        self.settings.header
+    }
+
     /// The same program; a row without a label is not tried again, because the caller does that.
     pub(super) fn tried_once(mut self) -> Self {
         self.settings.retries = 0;

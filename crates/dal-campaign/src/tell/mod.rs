@@ -1,17 +1,24 @@
 //! Telling: answers from a table, by number or by values, in any order, in parts; all rows of a file count, or none.
 
+mod near;
+mod table;
+
 use std::collections::HashMap;
 
 use dal_core::Value;
+use dal_files::Note;
 use dal_files::edge::value;
-use dal_files::number::{Cell as Found, cell as look};
-use dal_files::{Expect, Moves, Note, Source, Table, read};
 
-use crate::dakota::as_csv;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::subject::{cell, is_same};
 use crate::words::{Answer, Answered, Beside, Cell, Failure, Told, What, is_untried};
+
+pub(crate) use table::failed;
+
+/// Outputs farther from zero than this are refused: sums of their squares, of which scales and errors are made, would
+/// be beyond the largest number.
+pub(crate) const LARGEST: f64 = 1e150;
 
 /// What is done with an answer that differs from an earlier one to the same point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +48,12 @@ pub struct Heard {
     pub repeated: usize,
     /// Rows without outputs: not measured yet.
     pub empty: usize,
+    /// Rows of points that were asked for, whose values the file has rounded.
+    pub rounded: usize,
     /// What was assumed of the file.
     pub notes: Vec<Note>,
+    /// What was assumed of its points, in words.
+    pub remarks: Vec<String>,
 }
 
 /// One answer to be told.
@@ -59,138 +70,6 @@ pub struct Row {
 }
 
 impl Folder {
-    /// Takes the answers of a table with the columns of the outputs and either `id` or those of the inputs, or both;
-    /// other columns are ignored. Dakota's annotated tables are read, too. An output may be `error: …` or `failed` (the
-    /// point has no answer and is never asked again), `nan`, or `lost: …` (the machine's fault: the point is asked
-    /// again); a row without outputs is not measured yet.
-    ///
-    /// # Errors
-    /// A table that cannot be read; bad rows, every one named. Nothing is taken then.
-    pub fn tell(&mut self, source: Source, otherwise: Otherwise) -> Result<Heard, CampaignError> {
-        let file = source.file().to_owned();
-        let (rows, mut heard) = self.rows(source)?;
-        let (notes, empty) = (std::mem::take(&mut heard.notes), heard.empty);
-        let heard = self.tell_rows(&file, &rows, otherwise)?;
-        Ok(Heard { notes, empty, ..heard })
-    }
-
-    fn rows(&self, source: Source) -> Result<(Vec<Row>, Heard), CampaignError> {
-        let subject = self.subject();
-        let (names, outputs) = (subject.names(), subject.outputs());
-        // The tables of `dal label --out` number the outputs.
-        let numbered: Vec<String> = (0..outputs.len()).map(|k| format!("y{k}")).collect();
-        let sets = [
-            [&["id".to_owned()][..], outputs].concat(),
-            [names, outputs].concat(),
-            [names, &["row".to_owned()][..], &numbered[..]].concat(),
-        ];
-        let words: Vec<String> = names
-            .iter()
-            .zip(subject.levels())
-            .filter(|(_, levels)| !levels.is_empty())
-            .map(|(name, _)| name.clone())
-            .chain(outputs.iter().cloned())
-            .chain(["id".to_owned()])
-            .collect();
-        let (table, notes) = read(as_csv(source), &Expect::Named { sets: &sets, words: &words, bare: None })?;
-        let id = table.find(&["id"]).ok().map(|places| places[0]);
-        let inputs = table.find(names).ok();
-        let as_labelled = || table.find(&sets[2]).and_then(|_| table.find(&numbered));
-        let places = table.find(outputs).or_else(|error| as_labelled().map_err(|_| error))?;
-        let mut heard = Heard { notes, ..Heard::default() };
-        let (mut rows, mut bad) = (Vec::new(), Vec::new());
-        let mut moves = Moves::default();
-        for row in 0..table.n_rows() {
-            let blank = |column: usize| table.cell(row, column).trim().is_empty();
-            if places.iter().all(|&column| blank(column)) {
-                heard.empty += 1;
-                continue;
-            }
-            match self.row(&table, row, id.filter(|&id| !blank(id)), inputs.as_deref(), &places, &mut moves) {
-                Ok(row) => rows.push(row),
-                Err(problem) => bad.push(format!("  {}: {problem}", table.at(row))),
-            }
-        }
-        moves.say(table.file(), &mut heard.notes);
-        if bad.is_empty() {
-            Ok((rows, heard))
-        } else {
-            Err(CampaignError::Rows { file: table.file().into(), rows: bad })
-        }
-    }
-
-    pub(crate) fn row(
-        &self,
-        table: &Table,
-        row: usize,
-        id: Option<usize>,
-        inputs: Option<&[usize]>,
-        outputs: &[usize],
-        moves: &mut Moves,
-    ) -> Result<Row, String> {
-        let decimal = table.dialect().decimal;
-        let at = |column: usize| format!("column {}: `{}`", table.column_name(column), table.cell(row, column));
-        let id = id
-            .map(|column| match look(&table.cell(row, column), decimal) {
-                Found::Number(v) if v.fract() == 0.0 && (1.0..9e15).contains(&v) => Ok(v as u64),
-                _ => Err(format!("{} is no number of a point", at(column))),
-            })
-            .transpose()?;
-        let blank = |columns: &&[usize]| columns.iter().all(|&column| table.cell(row, column).trim().is_empty());
-        let x = match inputs.filter(|columns| !blank(columns)) {
-            Some(columns) => {
-                let subject = self.subject();
-                let inputs = columns.iter().zip(subject.space().dimensions()).zip(subject.levels());
-                let values = inputs.map(|((&column, dimension), levels)| {
-                    let placed = value(dimension, levels, &table.cell(row, column), decimal)
-                        .map_err(|fault| format!("{} {fault}", at(column)))?;
-                    placed.moved.into_iter().for_each(|by| moves.onto_bound(by));
-                    Ok(cell(&placed.value, levels))
-                });
-                Some(values.collect::<Result<Vec<Cell>, String>>()?)
-            }
-            None => None,
-        };
-        if id.is_none() && x.is_none() {
-            return Err("it names no point: neither by its id nor by its values".into());
-        }
-        let mut values = Vec::with_capacity(outputs.len());
-        let mut failure = None;
-        for &column in outputs {
-            let text = table.cell(row, column);
-            match look(&text, decimal) {
-                Found::Number(v) => values.push(v),
-                Found::NotFinite(v) => {
-                    let words = format!("{} is {v}", table.column_name(column));
-                    failure.get_or_insert(Answer::Failed(Failure { kind: "non-finite".into(), words }));
-                }
-                Found::Text if failed(&text).is_some() => {
-                    // The program's own words say more than a NaN beside them.
-                    if !matches!(&failure, Some(Answer::Failed(known)) if known.kind == "refused") {
-                        failure = failed(&text);
-                    }
-                }
-                Found::NoValue | Found::Text => {
-                    // Beside a failure the other cells are often empty.
-                    values.push(f64::NAN);
-                }
-            }
-        }
-        let answer = match failure {
-            Some(failure) => failure,
-            None => match values.iter().position(|v| v.is_nan()) {
-                Some(k) => {
-                    return Err(format!(
-                        "{} is no number; write `failed` or `error: …` for a point that has no answer, or leave all its outputs empty",
-                        at(outputs[k])
-                    ));
-                }
-                None => Answer::Values(values),
-            },
-        };
-        Ok(Row { place: table.at(row).to_string(), id, x, answer })
-    }
-
     /// Takes these answers, all or none. `source` says in the log where they came from.
     ///
     /// # Errors
@@ -246,6 +125,12 @@ impl Folder {
             }
             if let Some(v) = values.iter().find(|v| !v.is_finite()) {
                 return Err(format!("an output is {v}"));
+            }
+            if let Some((name, v)) = subject.outputs().iter().zip(values).find(|(_, v)| v.abs() > LARGEST) {
+                return Err(format!(
+                    "{name} = {v:?} is too large to be learned: squares of numbers beyond {LARGEST:e} have no place among \
+                     64-bit floats; give it in another unit, or write `failed` if it means that there is no answer"
+                ));
             }
         }
         let id = match (row.id, &unit) {
@@ -362,47 +247,6 @@ impl Known {
             Answer::Lost(failure) => self.losses += usize::from(!is_untried(&failure.kind)),
         }
     }
-}
-
-/// The failure that a cell states: `error: …`, `failed`, `fail …` for the point's sake, `lost: …` for the machine's.
-pub(crate) fn failed(text: &str) -> Option<Answer> {
-    let text = text.trim();
-    let lower = text.to_lowercase();
-    let words =
-        |begin: &str| text.get(begin.len()..).unwrap_or_default().trim_start_matches([':', ' ']).trim().to_owned();
-    let begins =
-        |begin: &str| lower.strip_prefix(begin).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
-    for begin in ["error", "failed", "failure", "fail"] {
-        if begins(begin) {
-            return Some(Answer::Failed(Failure { kind: "refused".into(), words: words(begin) }));
-        }
-    }
-    begins("lost").then(|| Answer::Lost(Failure { kind: "lost".into(), words: words("lost") }))
-}
-
-/// A table of answers beside the table of its points, line by line: what a program prints that is given points and says
-/// nothing of them.
-///
-/// # Errors
-/// Files that are no text, or have different numbers of lines.
-pub fn beside(points: Source, answers: Source) -> Result<Source, CampaignError> {
-    let names = [points.file().to_owned(), answers.file().to_owned()];
-    let (points, answers) = (points.text()?, answers.text()?);
-    let lines = |text: &str| -> Vec<String> {
-        text.lines().map(str::to_owned).filter(|line| !line.trim().is_empty()).collect()
-    };
-    let (points, answers) = (lines(&points), lines(&answers));
-    if points.len() != answers.len() {
-        return Err(CampaignError::request(format!(
-            "{} has {} lines and {} has {}, headers included; each point needs one line of answers",
-            names[0],
-            points.len(),
-            names[1],
-            answers.len()
-        )));
-    }
-    let both: String = points.iter().zip(&answers).map(|(point, answer)| format!("{point},{answer}\n")).collect();
-    Ok(Source::from_bytes(names[1].clone(), both))
 }
 
 /// The cell of a value that a user wrote, for `--fix NAME=VALUE`.

@@ -1,0 +1,146 @@
+//! Tables that a campaign begins with, and names that the tables which it writes have for themselves.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::process::Stdio;
+
+use common::{dal, refuse, run, succeed, write};
+
+#[test]
+fn a_column_is_never_left_out_for_its_name_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    write(at, "d.csv", "distance,angle,y\n0.5,1,3\n1.5,2,4.5\n2.5,1,6\n3.5,3,8\n1.1,2,2\n");
+    refuse(at, &["new", "di", "--from-csv", "d.csv"], &["d.csv", "`distance`", "rename it", "--ignore distance"]);
+    refuse(
+        at,
+        &["new", "di", "--from-csv", "d.csv", "--ignore", "distance", "--linear", "distance"],
+        &["--linear names `distance`, which is left out (as it was told)"],
+    );
+    assert!(!at.join("di").exists());
+    succeed(at, &["new", "di", "--from-csv", "d.csv", "--ignore", "distance"]);
+    // What dal wrote itself begins another campaign as it is.
+    write(at, "e.csv", &succeed(at, &["export", "di", "--to", "csv"]));
+    let said = succeed(at, &["new", "again", "--from-csv", "e.csv"]);
+    assert!(said.contains("outputs: y") && said.contains("5 answers taken in, 0 failed points"), "{said}");
+    write(at, "e.dat", &succeed(at, &["export", "di", "--to", "dakota"]));
+    let said = succeed(at, &["new", "study", "--from-dakota", "e.dat"]);
+    assert!(said.contains("5 answers taken in, 0 failed points"), "{said}");
+}
+
+#[test]
+fn names_of_columns_that_predictions_add_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    write(at, "t.csv", "a,y,y_sd,answers\n0.5,1,3,4\n1.5,2,4.5,2\n2.5,1,6.1,1\n");
+    for (outputs, ignored, name) in
+        [("y,y_sd", "answers", "y_sd"), ("y", "answers", "y_sd"), ("answers", "y", "answers")]
+    {
+        let args = ["new", "ys", "--from-csv", "t.csv", "--outputs", outputs, "--ignore", ignored];
+        refuse(at, &args, &["t.csv", &format!("`{name}`"), "rename it"]);
+    }
+    let problem = |outputs: &str| {
+        let outputs: String = outputs.split(',').map(|name| format!("[[outputs]]\nname = \"{name}\"\n")).collect();
+        format!("name = \"p\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 4\n{outputs}")
+    };
+    for (outputs, name) in
+        [("y,y_sd", "y_sd"), ("y,y_upper", "y_upper"), ("answers", "answers"), ("outside", "outside")]
+    {
+        write(at, "p.toml", &problem(outputs));
+        refuse(at, &["new", "ys", "--problem", "p.toml"], &["p.toml", &format!("`{name}`"), "choose another name"]);
+    }
+    write(at, "p.toml", &problem("y,z_sd"));
+    succeed(at, &["new", "ys", "--problem", "p.toml"]);
+}
+
+#[test]
+fn what_dal_label_wrote_begins_a_campaign_with_its_failures() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let script = "read h; echo drag,lift; while IFS=, read -r a b; do case $a in 2) echo 'error: too big,';; \
+                  *) echo \"$a,$b\";; esac; done";
+    write(at, "sim.sh", script);
+    let text = "name = \"rig\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 4\n[[inputs]]\nname = \"b\"\nlow = 0\nhigh = 9\n\
+                [[outputs]]\nname = \"drag\"\n[[outputs]]\nname = \"lift\"\n\
+                [oracle.command]\nprogram = [\"sh\", \"sim.sh\"]\ntime_limit = 60\n";
+    write(at, "rig.toml", text);
+    write(at, "x.csv", "a,b\n1,2\n2,3\n3,4.5\n2,8\n4,1\n");
+    let (code, ..) = run(at, &["label", "rig.toml", "--input", "x.csv", "--out", "labels.csv"]);
+    assert_eq!(code, 1);
+    for args in [&[][..], &["--outputs", "drag,lift", "--ignore", "row"]] {
+        let (code, said, stderr) = run(at, &[&["new", "fl", "--from-csv", "labels.csv"], args].concat());
+        assert_eq!(code, 0, "{stderr}");
+        assert!(said.contains("outputs: drag, lift") && said.contains("3 answers taken in, 2 failed points"), "{said}");
+        let table = succeed(at, &["export", "fl", "--to", "csv"]);
+        assert_eq!(table.matches("error: the program answered `error: too big").count(), 2, "{table}");
+        fs::remove_dir_all(at.join("fl")).unwrap();
+    }
+    // Where nothing says why a row has no answer, it is named.
+    let args = ["new", "fl", "--from-csv", "labels.csv", "--outputs", "drag,lift", "--ignore", "row,failure"];
+    let (code, said, stderr) = run(at, &args);
+    assert!(code == 0 && said.contains("3 answers taken in, 0 failed points"), "{said}{stderr}");
+    assert!(stderr.contains("2 rows are left out, which do not have an answer: line 3, line 5"), "{stderr}");
+    // What the machine did is not the point's fault.
+    write(at, "m.csv", "row,a,y,failure\n0,1,2,\n1,2,,crashed: status 1\n2,3,4,\n");
+    let said = succeed(at, &["new", "m", "--from-csv", "m.csv"]);
+    assert!(said.contains("2 answers taken in, 0 failed points, 1 lost for the machine's"), "{said}");
+}
+
+#[test]
+fn no_table_of_labels_has_two_columns_of_one_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    write(at, "sim.sh", "read h; echo x0; while read -r a; do echo \"$a\"; done");
+    let text = "name = \"p\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 4\n[[outputs]]\nname = \"x0\"\n\
+                [oracle.command]\nprogram = [\"sh\", \"sim.sh\"]\ntime_limit = 60\n";
+    write(at, "p.toml", text);
+    write(at, "x.csv", "x0\n0.5\n");
+    let args = ["label", "p.toml", "--input", "x.csv", "--out", "y.csv"];
+    refuse(at, &args, &["two columns `x0`", "under the inputs' names"]);
+    write(at, "x.csv", "a\n3\n");
+    succeed(at, &args);
+    assert_eq!(fs::read_to_string(at.join("y.csv")).unwrap(), "row,a,x0,failure\n0,3,3.0,\n");
+}
+
+/// What cannot be printed was never seen.
+#[test]
+#[cfg(target_os = "linux")]
+fn points_that_could_not_be_printed_are_handed_out_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    write(at, "p.toml", "name = \"p\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 4\n[[outputs]]\nname = \"y\"\n");
+    for format in ["table", "csv", "inputs", "json", "dakota"] {
+        succeed(at, &["new", format, "--problem", "p.toml"]);
+        let due = succeed(at, &["ask", format, "-n", "3", "--format", format, "--dry-run"]);
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let args = ["ask", format, "-n", "3", "--format", format];
+        let failed = dal(at, &args).stdout(Stdio::from(full)).output().unwrap();
+        let stderr = String::from_utf8_lossy(&failed.stderr).into_owned();
+        assert!(failed.status.code() == Some(2) && stderr.contains("next `dal ask` hands them out"), "{stderr}");
+        assert_eq!(succeed(at, &args), due, "{format}");
+        assert_ne!(succeed(at, &args), due, "{format}");
+    }
+}
+
+/// Beyond, squares of deviations are no numbers any more.
+#[test]
+fn deviations_of_the_largest_outputs_that_are_taken_are_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let table = |power: i32| {
+        let rows: String = (0..8).map(|i| format!("{i}.5,{}e{power}\n", i * i - 20)).collect();
+        write(at, "huge.csv", &format!("a,y\n{rows}"))
+    };
+    table(155);
+    refuse(at, &["new", "h", "--from-csv", "huge.csv"], &["huge.csv", "too large to be learned"]);
+    table(148);
+    succeed(at, &["new", "h", "--from-csv", "huge.csv"]);
+    let predicted = succeed(at, &["predict", "h", "--input", "huge.csv", "--format", "json", "--threads", "1"]);
+    let predicted: serde_json::Value = serde_json::from_str(&predicted).unwrap();
+    for point in predicted.as_array().unwrap() {
+        assert!(point["y_sd"].as_f64().is_some_and(|sd| sd > 1e140), "{point}");
+    }
+}
