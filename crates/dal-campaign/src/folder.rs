@@ -81,6 +81,7 @@ impl Folder {
         }
         file.check().map_err(fault)?;
         let subject = Subject::open(&root.join(&file.problem))?;
+        subject.check_names()?;
         constraints(&file.constraints, &subject).map_err(|error| fault(error.to_string()))?;
         tables(root, file, &subject, &mut Vec::new())?;
         target(file, &subject).map_err(fault)?;

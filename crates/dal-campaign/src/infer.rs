@@ -249,6 +249,8 @@ impl Guess {
                     count.numbers.push(value);
                 }
                 Found::NotFinite(_) => count.failed += 1,
+                // A line of blanks, as spreadsheets leave them, says nothing of any column.
+                Found::NoValue if self.places.iter().all(|&place| self.table.cell(row, place).trim().is_empty()) => {}
                 Found::NoValue => count.empty_rows.push(row),
                 Found::Text => {
                     count.failed += usize::from(failed(&text).is_some());

@@ -29,24 +29,28 @@ impl Subject {
     /// Of a problem file.
     ///
     /// # Errors
-    /// A problem file that cannot be used, or whose columns have names that a campaign's files use for themselves.
+    /// A problem file that cannot be used.
     pub fn open(path: &Path) -> Result<Self, CampaignError> {
-        Self::of(path, dal_oracles::user::load(path)?)
+        Ok(Self::of(path, dal_oracles::user::load(path)?))
     }
 
     /// Of a problem that is there already.
+    pub fn of(path: &Path, problem: Problem) -> Self {
+        let names: Vec<String> = problem.inputs().iter().map(|column| column.name.clone()).collect();
+        let outputs: Vec<String> = problem.outputs().iter().map(|column| column.name.clone()).collect();
+        let levels = problem.inputs().iter().map(|column| column.levels.clone()).collect();
+        Self { path: path.to_owned(), problem, names, levels, outputs }
+    }
+
+    /// Whether a campaign may begin with the columns' names: it cannot change them later, and one that was begun before
+    /// a name was refused stays open.
     ///
     /// # Errors
     /// Columns with names that a campaign's files use for themselves.
-    pub fn of(path: &Path, problem: Problem) -> Result<Self, CampaignError> {
-        let names: Vec<String> = problem.inputs().iter().map(|column| column.name.clone()).collect();
-        let outputs: Vec<String> = problem.outputs().iter().map(|column| column.name.clone()).collect();
-        if let Some((name, why)) = taken(&names, &outputs) {
-            let problem = format!("`{name}` {why}; choose another name for it");
-            return Err(CampaignError::File { path: path.to_owned(), problem });
-        }
-        let levels = problem.inputs().iter().map(|column| column.levels.clone()).collect();
-        Ok(Self { path: path.to_owned(), problem, names, levels, outputs })
+    pub fn check_names(&self) -> Result<(), CampaignError> {
+        let Some((name, why)) = taken(&self.names, &self.outputs) else { return Ok(()) };
+        let problem = format!("`{name}` {why}; choose another name for it");
+        Err(CampaignError::File { path: self.path.clone(), problem })
     }
 
     /// The problem file.
@@ -269,7 +273,7 @@ mod tests {
             let inputs: String = inputs.iter().map(input).collect();
             let outputs: String = outputs.iter().map(output).collect();
             std::fs::write(&path, format!("name = \"p\"\n{inputs}{outputs}")).unwrap();
-            Subject::open(&path).err().map(|error| error.to_string())
+            Subject::open(&path).unwrap().check_names().err().map(|error| error.to_string())
         };
         for (inputs, outputs, name) in [
             (&["a", "distance"][..], &["y"][..], "distance"),

@@ -362,3 +362,50 @@ fn a_point_is_withdrawn_once() {
     assert_eq!(folder.withdraw(&[1, 1, 3]).unwrap(), 2);
     assert_eq!(folder.undo().unwrap(), "2 points withdrawn");
 }
+
+/// A campaign's own export, edited: what does not fit its ids is refused, as it always was.
+#[test]
+fn an_own_export_with_slips_is_not_taken_for_anothers() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |_| {}, &Hands::default());
+    let points = ask(&mut folder, 6);
+    let table = |decimals: usize, slip: Option<u64>| -> String {
+        let line = |point: &Drawn| {
+            let x = shown(point, decimals);
+            // The slip: the first input is another one.
+            let x = match slip {
+                Some(id) if id == point.id => format!("{},{}", 10.0, x.split_once(',').unwrap().1),
+                _ => x,
+            };
+            format!("{},{x},{}.5,2,answered,0,,\n", point.id, point.id)
+        };
+        let head = "id,speed,blades,material,thrust,noise,state,round,probability,part\n".to_owned();
+        points.iter().fold(head, |text, point| text + &line(point))
+    };
+    for (text, says) in
+        [(table(17, Some(3)), "its values are not those of point 3"), (table(0, None), "its values are")]
+    {
+        assert!(refused(&mut folder, &text).contains(says));
+    }
+    let heard = tell(&mut folder, &table(17, None)).unwrap();
+    assert_eq!((heard.answers, heard.adopted), (6, 0));
+}
+
+/// Differences are taken between neighbours that agree in seven digits and are told with all of theirs.
+#[test]
+fn neighbours_in_all_their_digits_are_points_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |_| {}, &Hands::default());
+    let points = ask(&mut folder, 2);
+    let head = "speed,blades,material,thrust,noise\n";
+    let mut text = head.to_owned();
+    for point in &points {
+        let Cell::Number(speed) = point.x[0] else { panic!("a number") };
+        text += &format!("{speed:?},{},{},1,2\n", point.x[1], point.x[2]);
+        text += &format!("{:?},{},{},1.5,2\n", speed * (1.0 + 1e-7), point.x[1], point.x[2]);
+    }
+    let heard = tell(&mut folder, &text).unwrap();
+    assert_eq!((heard.answers, heard.adopted, heard.rounded), (4, 2, 0), "{heard:?}");
+    let again = folder.tell(source(&text), Otherwise::Replicate).unwrap();
+    assert_eq!((again.repeated, again.answers), (4, 0), "{again:?}");
+}

@@ -37,7 +37,7 @@ pub struct Args {
     compare: Vec<PathBuf>,
     /// Tables, or a store, of a larger experiment, whose verdicts are said beside this store's in a few words; may be
     /// given several times.
-    #[arg(long, value_name = "TABLES", num_args = 1..)]
+    #[arg(long, value_name = "TABLES")]
     evidence: Vec<PathBuf>,
     /// Draw curves as an exponential moving average in which the newest entry has this weight, above 0 and at most 1;
     /// the paper used 0.5. Numbers and tests stay as measured.

@@ -72,8 +72,8 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
     data.planned_twice = planned_twice(&sweeps);
     for (sweep, runs) in without_record(&data.runs) {
         let why = format!(
-            "its record is not there, so that it is not known which runs it planned, nor at which looks: {} of it have no \
-             verdicts. Starting the sweep again from its file writes the record anew",
+            "its record is not there, or damaged, so that it is not known which runs it planned, nor at which looks: {} of it \
+             have no verdicts. Starting the sweep again, from its file as it was then, writes the record anew",
             count(runs.len(), "run")
         );
         data.unreadable.push((format!("sweep {sweep}"), why));
@@ -93,6 +93,9 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
     data.provenance = circumstances.into_iter().map(|(how, made)| (Circumstances::clone(&how), made)).collect();
     Ok(data)
 }
+
+/// What stands in a model's identity before the outputs' transformation.
+pub(crate) const OUTPUTS: &str = " outputs ";
 
 /// Gives sweeps of one name whose users' problems differ names of their own, as columns and titles are looked up by the
 /// sweep's name: `mine` and `mine (2)`, by the order of their records.
@@ -234,7 +237,7 @@ fn bare(run: &Run) -> RunSummary {
             training: training_words(&spec.training),
             identity: match &spec.outputs {
                 None => format!("network {} training {}", spec.network, spec.training),
-                Some(outputs) => format!("network {} training {} outputs {outputs}", spec.network, spec.training),
+                Some(outputs) => format!("network {} training {}{OUTPUTS}{outputs}", spec.network, spec.training),
             },
         },
         own: spec.problem.digest.is_some(),

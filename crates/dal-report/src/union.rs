@@ -1,9 +1,10 @@
 //! Tables of several machines, or of several sessions on one, as one set of runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::{Circumstances, Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting, Sweep};
 use crate::error::ReportError;
+use crate::load::OUTPUTS;
 
 /// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
 const SAME: f64 = 1e-4;
@@ -48,6 +49,7 @@ impl ReportData {
             }
         }
         self.runs = runs.into_values().collect();
+        self.fill_digests();
         self.place_absent();
         for sweep in other.sweeps {
             if !self.sweeps.contains(&sweep) {
@@ -63,16 +65,47 @@ impl ReportData {
         Ok(())
     }
 
+    /// Tables of older versions say neither which version of a user's problem a run is of nor how outputs were
+    /// transformed: where the others know of one alone, it is that one.
+    fn fill_digests(&mut self) {
+        let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut in_full: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+        for run in self.runs.iter().filter(|run| run.own && !run.model.problem_digest.is_empty()) {
+            known.entry(&run.problem).or_default().insert(&run.model.problem_digest);
+            let identity = run.model.identity.as_str();
+            let short = identity.rfind(OUTPUTS).map_or(identity, |at| &identity[..at]);
+            in_full.entry((&run.problem, short)).or_default().insert(identity);
+        }
+        let only =
+            |of: Option<&BTreeSet<&str>>| Some(of?.first().filter(|_| of.is_some_and(|of| of.len() == 1))?.to_string());
+        let filled: Vec<(usize, String, Option<String>)> = (self.runs.iter().enumerate())
+            .filter(|(_, run)| run.own && run.model.problem_digest.is_empty() && run.model != Model::default())
+            .filter_map(|(at, run)| {
+                let identity = only(in_full.get(&(run.problem.as_str(), run.model.identity.as_str())));
+                Some((at, only(known.get(run.problem.as_str()))?, identity))
+            })
+            .collect();
+        for (at, digest, identity) in filled {
+            let model = &mut self.runs[at].model;
+            model.problem_digest = digest;
+            model.identity = identity.unwrap_or_else(|| std::mem::take(&mut model.identity));
+        }
+    }
+
     /// Gives sweeps names of their own that others have for sweeps of other users' problems: columns and titles are
     /// looked up by the sweep's name.
     fn name_apart_from(&mut self, others: &[Sweep]) {
+        let own: Vec<String> = self.sweeps.iter().map(|sweep| sweep.name.clone()).collect();
         for sweep in &mut self.sweeps {
             let name = sweep.name.clone();
             let mut n = 1;
-            while others.iter().any(|o| o.name == sweep.name && o.own_problems != sweep.own_problems) {
+            let differs = |o: &Sweep, name: &str| o.name == name && o.own_problems != sweep.own_problems;
+            let mut new = name.clone();
+            while others.iter().any(|o| differs(o, &new)) || (n > 1 && own.contains(&new)) {
                 n += 1;
-                sweep.name = format!("{name} ({n})");
+                new = format!("{name} ({n})");
             }
+            sweep.name = new;
             if sweep.name != name {
                 for run in self.runs.iter_mut().filter(|run| run.sweep == name) {
                     run.sweep.clone_from(&sweep.name);

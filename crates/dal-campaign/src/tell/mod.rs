@@ -138,7 +138,8 @@ impl Folder {
                 let point = self
                     .state()
                     .point(id)
-                    .ok_or_else(|| format!("there is no point {id} in this campaign (or its round was taken back)"))?;
+                    .ok_or_else(|| format!("there is no point {id} in this campaign (its round was taken back, or the table is another campaign's: take \
+                         its column id out then)"))?;
                 if let (Some(unit), Some(own)) = (unit, &point.unit)
                     && !is_same(unit, own)
                 {

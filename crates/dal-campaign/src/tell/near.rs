@@ -7,12 +7,11 @@ use crate::folder::Folder;
 use crate::state::{Point, Status};
 use crate::words::{Answer, Cell};
 
-/// How far a program may print an input beside the one that it was given, relative to its size: as in
-/// `docs/problems.md`, "A program".
-const ECHO: f64 = 1e-6;
-
 /// How far six digits may lie beside the number that they show, relative to its size.
 const SIX_DIGITS: f64 = 5e-6;
+
+/// How far a small number may lie beside what it was rounded from, as a share of its range.
+const SHARE: f64 = 1e-6;
 
 /// The most that a value may be moved, as a share of its range: where a range is narrow beside its place, as from 1000
 /// to 1000.1, digits that agree say little.
@@ -34,19 +33,21 @@ pub(super) enum Near {
 pub(super) fn agrees(told: &Cell, known: &Cell, dimension: &Dimension, half: f64) -> bool {
     match (told, known, dimension) {
         (Cell::Number(told), Cell::Number(known), &Dimension::Continuous { low, high, scale }) => {
-            (told - known).abs() <= slack(*told, *known, (low, high, scale), half)
+            // Single precision prints digits enough to look exact.
+            *told == f64::from(*known as f32) || (told - known).abs() <= slack(*told, *known, (low, high, scale), half)
         }
         (told, known, _) => told == known,
     }
 }
 
-/// How far two values of an input may lie apart and still be the same.
+/// How far two values of an input may lie apart and still be the same: as far as the digits that are shown say. What is
+/// shown in full is meant so, as in tables of differences.
 pub(super) fn slack(a: f64, b: f64, (low, high, scale): (f64, f64, Scale), half: f64) -> f64 {
     let (size, range) = (a.abs().max(b.abs()), high - low);
     // Beside larger ones small numbers are often shown with as many decimals, which are few digits.
-    let share = if scale == Scale::Log { 0.0 } else { ECHO * range };
+    let share = if scale == Scale::Log { 0.0 } else { SHARE * range };
     let shown = (half * (1.0 + 1e-9)).min((SIX_DIGITS * size).max(share));
-    (ECHO * size).max(shown).min(MOST * range).max(1e-12 * range)
+    shown.min(MOST * range).max(1e-12 * range)
 }
 
 impl Folder {
@@ -106,6 +107,8 @@ mod tests {
         // Single precision, printed in full.
         let asked: f64 = 0.706_063_985_824_585;
         assert!(number(f64::from(asked as f32), asked, &line(0.0, 1.0), 0.0));
+        assert!(!number(asked + 1e-7, asked, &line(0.0, 1.0), 5e-16), "a neighbour in all its digits");
+        assert!(number(0.70606398582, asked, &line(0.0, 1.0), 5e-12));
         assert!(!number(0.7, 0.706063985824585, &line(0.0, 1.0), 5e-2), "too few digits");
         assert!(!number(0.70606, 0.706063985824585, &line(0.0, 1.0), 5e-6));
         assert!(!number(0.0, 3.2e-9, &log, 5e-7));

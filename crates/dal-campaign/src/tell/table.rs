@@ -52,6 +52,13 @@ impl Naming {
     }
 }
 
+/// How near, as shares of the ranges, a row of this campaign's own export lies to its point, however it was rounded.
+const CLOSE: f64 = 0.05;
+
+fn is_within(a: &[f64], b: &[f64], most: f64) -> bool {
+    a.iter().zip(b).all(|(a, b)| (a - b).abs() <= most)
+}
+
 /// The column of a name; none where there is none.
 fn column(table: &Table, name: &str) -> Result<Option<usize>, FileError> {
     match table.find(&[name]) {
@@ -270,18 +277,35 @@ impl Folder {
         name
     }
 
-    /// The first row whose number is not that of its point here, of a table that is an export: it is one of another
-    /// campaign then.
+    /// The first row whose number is not that of its point here, of a table that is an export of another campaign: most
+    /// of its rows are not even close to the points that have their numbers here, if there are such. An export of this
+    /// one in which values were mistyped, or rounded by a spreadsheet, is not taken for it.
     fn row_of_another(&self, table: &Table, naming: &Naming) -> Option<usize> {
         let is_export = EXPORTED.iter().all(|name| column(table, name).is_ok_and(|place| place.is_some()));
         let inputs = naming.inputs.iter().zip(self.subject().space().dimensions());
         let has_values = inputs.into_iter().all(|(place, of)| place.is_some() || matches!(of, Dimension::Fixed { .. }));
-        let is_own = |row: usize| match self.named(table, row, naming, &mut Moves::default()) {
-            Ok((Some(id), _)) => self.state().point(id).is_some(),
-            Ok((None, _)) => true,
-            Err(_) => false,
+        let values = Naming { id: None, inputs: naming.inputs.clone(), halves: naming.halves.clone() };
+        let decimal = table.dialect().decimal;
+        let id = |row: usize| match look(&table.cell(row, naming.id?), decimal) {
+            Found::Number(v) if v.fract() == 0.0 && (1.0..9e15).contains(&v) => Some(v as u64),
+            _ => None,
         };
-        (0..table.n_rows()).find(|&row| is_export && has_values && !is_own(row))
+        // Whether a row is close to the point of its number; none where it says nothing about that.
+        let is_close = |row: usize| {
+            let (_, x) = self.named(table, row, &values, &mut Moves::default()).ok()?;
+            let (told, point) = (self.subject().unit(&x?)?, self.state().point(id(row)?));
+            let known = point.map(|point| point.unit.as_ref());
+            Some(known.is_some_and(|known| known.is_none_or(|known| is_within(&told, known, CLOSE))))
+        };
+        if !is_export || !has_values {
+            return None;
+        }
+        let said: Vec<(usize, bool)> = (0..table.n_rows()).filter_map(|row| Some((row, is_close(row)?))).collect();
+        let of_known = |(row, _): &&(usize, bool)| id(*row).is_some_and(|id| self.state().point(id).is_some());
+        let known: Vec<bool> = said.iter().filter(of_known).map(|(_, is_close)| *is_close).collect();
+        let n_close = known.iter().filter(|is_close| **is_close).count();
+        let is_own = !known.is_empty() && 2 * n_close >= known.len();
+        said.iter().find(|(_, is_close)| !is_own && !is_close).map(|(row, _)| *row)
     }
 
     /// The row, of the point that its values mean where they were rounded.

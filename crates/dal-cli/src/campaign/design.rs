@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<Done> {
         (folder.subject().as_ref().clone(), folder.constraints().to_vec())
     } else {
         let problem = find_problem(&args.problem, &args.settings)?;
-        (Subject::of(&PathBuf::from(&args.problem), problem)?, Vec::new())
+        (Subject::of(&PathBuf::from(&args.problem), problem), Vec::new())
     };
     held.extend(constraints(&args.constraints, &subject).context("--constraint")?);
     let method = match args.method {

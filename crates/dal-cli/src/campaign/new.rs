@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let root = &args.folder;
     let Some(table) = args.from_csv.as_ref().or(args.from_dakota.as_ref()) else {
         let problem = args.problem.as_ref().context("name a problem file or a table")?;
-        dal_campaign::Subject::open(problem)?;
+        dal_campaign::Subject::open(problem)?.check_names()?;
         let made = Made::folder(root)?;
         let folder = begin(args, relative(root, problem)?)?;
         made.keep();

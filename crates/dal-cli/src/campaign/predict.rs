@@ -85,6 +85,8 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     let (names, outputs) = (folder.subject().names(), folder.subject().outputs());
     let mut n_bad = 0;
+    // Of a campaign that was begun with names that are refused today two columns would be one.
+    folder.subject().check_names()?;
     let mut objects = Vec::new();
     let [deviation, lower, upper] = BESIDE;
     let sd: Vec<String> = outputs.iter().map(|name| format!("{name}_{deviation}")).collect();

@@ -1,5 +1,6 @@
 //! The data of a selection: tables of plain numbers, or a problem's points and answers under their names.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -179,7 +180,7 @@ impl Given {
                     failed.insert(&rows.x.row(row).to_vec());
                 });
             }
-            x = x.map(|rows| Rows { x: rows.x.select(Axis(0), &known), outside: Vec::new() });
+            x = x.map(|rows| Rows { x: rows.x.select(Axis(0), &known), outside: HashSet::new() });
             let values: Vec<f64> = y.into_iter().flatten().flatten().collect();
             labels = Some(Array2::from_shape_vec((known.len(), problem.outputs().len()), values)?);
         }
@@ -258,7 +259,7 @@ impl Given {
 /// Points of a table, and those of its rows that are none.
 struct Rows {
     x: Array2<f64>,
-    outside: Vec<usize>,
+    outside: HashSet<usize>,
 }
 
 /// What the outputs of a problem may be called in a table: by their names, or `y0`, `y1`, ….

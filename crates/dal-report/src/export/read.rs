@@ -79,7 +79,12 @@ pub fn read_export(dir: &Path) -> Result<ReportData, ReportError> {
         run.entries.push(row.into_entry(stands_in).map_err(|reason| damaged(&dir.join("entries"), None, reason))?);
     }
     if let Some((a, b)) = same_cell_and_seed(&data) {
-        let reason = format!("{a} and {b} are of one method, problem, pool ratio and seed, and both finished");
+        let mut reason =
+            format!("{} and {} are of one method, problem, pool ratio and seed, and both finished", a.name, b.name);
+        if a.own && a.model.problem_digest.is_empty() {
+            reason +=
+                "; tables of older versions do not tell versions of a user's problem apart: export the store again";
+        }
         return Err(damaged(&runs, None, reason));
     }
     tables.add::<MemberRow>("members", &mut data, |row| (row.run, row.entry), MemberRow::add_to)?;
@@ -91,12 +96,12 @@ pub fn read_export(dir: &Path) -> Result<ReportData, ReportError> {
 }
 
 /// Two finished runs that are of the same cell and seed, under one protocol, with one model: no store has such.
-fn same_cell_and_seed(data: &ReportData) -> Option<(&str, &str)> {
+fn same_cell_and_seed(data: &ReportData) -> Option<(&RunSummary, &RunSummary)> {
     let mut known = HashMap::new();
     data.runs.iter().filter(|run| run.status == RunStatus::Done).find_map(|run| {
         let of_model = (&run.setting, &run.protocol, &run.model);
-        let other = known.insert((of_model, &run.problem, &run.strategy, run.pool_ratio, run.seed), run.name.as_str());
-        other.map(|other| (other, run.name.as_str()))
+        let other = known.insert((of_model, &run.problem, &run.strategy, run.pool_ratio, run.seed), run);
+        other.map(|other| (other, run))
     })
 }
 

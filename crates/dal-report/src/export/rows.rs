@@ -154,7 +154,7 @@ impl RunRow {
                 return Err(format!("run {} has no {column}", self.run));
             }
         }
-        if self.steps == 0 || self.steps > MOST_STEPS {
+        if self.steps > MOST_STEPS {
             return Err(format!("run {} has {} steps, which no sweep can plan", self.run, self.steps));
         }
         let waiting = Some(self.reason.clone()).filter(|reason| self.status == "partial" && !reason.is_empty());

@@ -383,8 +383,8 @@ pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Resu
     for run in judged.iter().map(|(run, _)| run.as_ref()) {
         groups.entry((&run.setting, &run.protocol)).or_default().push(run);
     }
-    let pooled: BTreeSet<&str> =
-        judged.iter().filter(|(_, pooled)| *pooled).map(|(run, _)| run.problem.as_str()).collect();
+    let pooled: BTreeSet<(&str, &str)> =
+        judged.iter().filter(|(_, pooled)| *pooled).map(|(run, _)| version(run)).collect();
     let mut merged: Vec<(&Setting, BTreeSet<&str>, Vec<&RunSummary>)> = Vec::new();
     for ((setting, _), runs) in groups {
         let problems: BTreeSet<&str> = runs.iter().map(|run| run.problem.as_str()).collect();
@@ -404,19 +404,24 @@ pub fn findings(data: &ReportData, rules: VerdictRules, span: CurveSpan) -> Resu
     Ok(Findings { parts, rules, span, evidence: Vec::new() })
 }
 
+/// What tells a problem from others: its name, and of a user's the version.
+fn version(run: &RunSummary) -> (&str, &str) {
+    (&run.problem, &run.model.problem_digest)
+}
+
 /// The runs with the errors that rankings rest on: of a user's problem the pooled ones, if every entry of every run of
 /// it has them, and whether that is so; of a built-in one, and of records that hold no more, the published MSE.
 fn with_judged_errors(data: &ReportData) -> Vec<(Cow<'_, RunSummary>, bool)> {
     fn pooled_of(entry: &Entry) -> Option<dal_store::PooledErrors> {
         entry.output_errors.as_ref()?.pooled
     }
-    let mut complete: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut complete: BTreeMap<(&str, &str), bool> = BTreeMap::new();
     for run in &data.runs {
         let all = run.entries.iter().all(|e| pooled_of(e).is_some());
-        *complete.entry(&run.problem).or_insert(run.own) &= run.own && all;
+        *complete.entry(version(run)).or_insert(run.own) &= run.own && all;
     }
     let judged = data.runs.iter().map(|run| {
-        if !complete[run.problem.as_str()] {
+        if !complete[&version(run)] {
             return (Cow::Borrowed(run), false);
         }
         let mut run = run.clone();

@@ -14,6 +14,7 @@ use super::judged::{Bench, Outcomes, standing};
 use super::labels::failed_labels;
 use super::learning::{Learning, now};
 use super::runs::{BySeed, area, finished, time, training_time, values_of};
+use super::version;
 use super::{CellDetail, Counts, Curves, Method, Part, Problem};
 use crate::data::{
     BASELINE, FIXED_LIST, Model, ReportData, RunStatus, RunSummary, Setting, Sweep, method_styles,
@@ -24,7 +25,7 @@ use crate::data::{
 pub(super) struct Context<'a> {
     pub(super) data: &'a ReportData,
     /// Problems whose errors are pooled ones.
-    pub(super) pooled: &'a BTreeSet<&'a str>,
+    pub(super) pooled: &'a BTreeSet<(&'a str, &'a str)>,
     pub(super) rules: &'a VerdictRules,
     pub(super) span: CurveSpan,
 }
@@ -235,7 +236,7 @@ fn problem(id: &str, runs: &[&RunSummary], of_random: &BySeed<'_>, context: &Con
     let protocol = first.protocol.clone();
     let n_entries = protocol.steps + 1;
     let curves = curves(&seeds, of_random, n_entries);
-    let pooled = context.pooled.contains(first.problem.as_str());
+    let pooled = context.pooled.contains(&version(first));
     let variance = if pooled {
         Some(1.0)
     } else {
