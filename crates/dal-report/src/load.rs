@@ -103,13 +103,21 @@ fn name_apart(sweeps: &mut [SweepRecord]) {
     for at in 1..sweeps.len() {
         let (before, rest) = sweeps.split_at_mut(at);
         let own = &mut rest[0];
-        let name = own.name.clone();
-        let mut n = 1;
-        while before.iter().any(|other| other.name == own.name && other.own_problems != own.own_problems) {
-            n += 1;
-            own.name = format!("{name} ({n})");
-        }
+        own.name = free_name(&own.name, |name| {
+            before.iter().any(|other| other.name == name && other.own_problems != own.own_problems)
+        });
     }
+}
+
+/// The name, numbered from 2 on until it is not taken.
+pub(crate) fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut free = name.to_owned();
+    let mut n = 1;
+    while is_taken(&free) {
+        n += 1;
+        free = format!("{name} ({n})");
+    }
+    free
 }
 
 /// Runs, by sweep, that were made by a sweep of which the store has no record.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::{Circumstances, Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting, Sweep};
 use crate::error::ReportError;
-use crate::load::OUTPUTS;
+use crate::load::{OUTPUTS, free_name};
 
 /// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
 const SAME: f64 = 1e-4;
@@ -14,7 +14,7 @@ impl ReportData {
     ///
     /// # Errors
     /// [`ReportError::Differs`] for a run that both finished with different results; nothing is taken then.
-    pub fn unite(&mut self, other: Self) -> Result<(), ReportError> {
+    pub fn unite(&mut self, mut other: Self) -> Result<(), ReportError> {
         let own: BTreeMap<&str, &RunSummary> = self.runs.iter().map(|run| (run.name.as_str(), run)).collect();
         for run in &other.runs {
             let Some(own) = own.get(run.name.as_str()) else { continue };
@@ -32,7 +32,6 @@ impl ReportData {
             all.runs += made.runs;
             all.peak_memory_mib = all.peak_memory_mib.max(made.peak_memory_mib);
         }
-        let mut other = other;
         other.name_apart_from(&self.sweeps);
         let mut runs: BTreeMap<String, RunSummary> =
             std::mem::take(&mut self.runs).into_iter().map(|run| (run.name.clone(), run)).collect();
@@ -97,19 +96,15 @@ impl ReportData {
     fn name_apart_from(&mut self, others: &[Sweep]) {
         let own: Vec<String> = self.sweeps.iter().map(|sweep| sweep.name.clone()).collect();
         for sweep in &mut self.sweeps {
-            let name = sweep.name.clone();
-            let mut n = 1;
-            let differs = |o: &Sweep, name: &str| o.name == name && o.own_problems != sweep.own_problems;
-            let mut new = name.clone();
-            while others.iter().any(|o| differs(o, &new)) || (n > 1 && own.contains(&new)) {
-                n += 1;
-                new = format!("{name} ({n})");
-            }
-            sweep.name = new;
-            if sweep.name != name {
-                for run in self.runs.iter_mut().filter(|run| run.sweep == name) {
-                    run.sweep.clone_from(&sweep.name);
+            let new = free_name(&sweep.name, |name| {
+                others.iter().any(|other| other.name == name && other.own_problems != sweep.own_problems)
+                    || (name != sweep.name && own.iter().any(|own| own == name))
+            });
+            if new != sweep.name {
+                for run in self.runs.iter_mut().filter(|run| run.sweep == sweep.name) {
+                    run.sweep.clone_from(&new);
                 }
+                sweep.name = new;
             }
         }
     }
