@@ -1,6 +1,6 @@
 //! `dal bench`: a sweep file against a store, with progress and an estimate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,6 +74,7 @@ Examples:
   dal bench run benches/sweeps/quick.toml --store runs/quick --jobs 2
   dal bench run benches/sweeps/sine-full.toml --store runs/sine-full
   dal bench run evidence.toml --store today --problems sine --seeds 0-4 --done-in tables
+  dal bench run evidence.toml --store today --strategies random,gsx    these first
   dal bench run paper.toml --store runs/paper --engine tch --device cuda:0    (see docs/gpu.md)"
 )]
 struct RunArgs {
@@ -116,6 +117,9 @@ struct RunArgs {
     /// Only the runs of these problems, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     problems: Vec<String>,
+    /// Only the runs of these strategies, separated by commas and named as in reports (`qbc-diversity?scaling=raw`).
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    strategies: Vec<String>,
     /// Only the runs of these seeds, as in 0-4,7.
     #[arg(long, value_name = "SEEDS", value_parser = seeds)]
     seeds: Option<Seeds>,
@@ -236,18 +240,28 @@ fn restricted(plan: Plan, args: &RunArgs) -> Result<Plan> {
     if let Some(unknown) = args.problems.iter().find(|name| !known.contains(name)) {
         bail!("--problems {unknown}: the sweep has no such problem; it has {}", known.join(", "));
     }
+    let known: BTreeSet<&str> = plan.trials().iter().map(|trial| trial.spec().strategy.variant.as_str()).collect();
+    if let Some(unknown) = args.strategies.iter().find(|name| !known.contains(name.as_str())) {
+        let known: Vec<&str> = known.into_iter().collect();
+        bail!("--strategies {unknown}: the sweep has no such strategy; it has {}", known.join(", "));
+    }
     let mut finished = BTreeMap::new();
     for tables in &args.done_in {
         let runs = read_export(tables)?.runs.into_iter();
         finished.extend(runs.filter(|run| run.status == RunStatus::Done).map(|run| (run.name, run.setting.platform)));
     }
-    let of_problem = |variant: &String| args.problems.is_empty() || args.problems.contains(variant);
+    let among = |wanted: &[String], variant: &String| wanted.is_empty() || wanted.contains(variant);
     let of_seed =
         |seed| args.seeds.as_ref().is_none_or(|Seeds(ranges)| ranges.iter().any(|range| range.contains(&seed)));
     let before = plan.trials().len();
-    let plan = plan.part(&|_, trial| of_problem(&trial.spec().problem.variant) && of_seed(trial.spec().seed));
+    let plan = plan.part(&|_, trial| {
+        let spec = trial.spec();
+        among(&args.problems, &spec.problem.variant)
+            && among(&args.strategies, &spec.strategy.variant)
+            && of_seed(spec.seed)
+    });
     if plan.trials().is_empty() && before > 0 {
-        bail!("--problems and --seeds leave none of the sweep's {before} runs");
+        bail!("--problems, --strategies and --seeds leave none of the sweep's {before} runs");
     }
     let asked = plan.trials().len();
     let plan = plan.part(&|name, _| !finished.contains_key(name));

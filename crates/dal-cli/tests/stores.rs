@@ -222,6 +222,8 @@ fn a_sweep_goes_on_on_another_machine_from_tables() {
     let (code, _, stderr) = part("monday", &["--problems", "sine", "--seeds", "1"]);
     assert!(code == 0 && stderr.contains("3 of 3 runs are finished"), "{stderr}");
     succeed(out, &["bench", "export", "monday", "--out", "tables", "--format", "csv.gz", "--digits", "6"]);
+    let (code, stdout, _) = part("sunday", &["--strategies", "random,gsx", "--seeds", "0", "--plan"]);
+    assert!(code == 0 && stdout.starts_with("small: 4 runs"), "{stdout}");
     let (code, _, stderr) = part("tuesday", &["--done-in", "tables", "--seeds", "0-1"]);
     assert!(code == 0 && stderr.contains("3 of 12 runs are finished in the tables"), "{stderr}");
     assert_eq!(fs::read_dir(out.join("tuesday/runs")).unwrap().count(), 9);
@@ -253,9 +255,12 @@ fn a_sweep_goes_on_on_another_machine_from_tables() {
     assert!(stderr.contains("`--platform elsewhere` plans them so"), "{stderr}");
 
     refuse(out, &["bench", "export", "tuesday", "--with", "tables", "--out", "x", "--tables", "queries"], &["queries"]);
-    for (bad, word) in
-        [(["--problems", "sinus"], "hydro"), (["--seeds", "3-1"], "0-4,7"), (["--seeds", "7"], "12 runs")]
-    {
+    for (bad, word) in [
+        (["--problems", "sinus"], "hydro"),
+        (["--strategies", "gxs"], "it has gsx, qbc, random"),
+        (["--seeds", "3-1"], "0-4,7"),
+        (["--seeds", "7"], "12 runs"),
+    ] {
         let (code, _, stderr) = part("never", &bad);
         assert!(code == 2 && stderr.contains(word), "{stderr}");
     }
