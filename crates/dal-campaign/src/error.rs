@@ -81,7 +81,7 @@ pub enum CampaignError {
     },
     /// A program fails again and again: going on would spoil the points that are left.
     #[error(
-        "the last {n} calls failed for the program's or the machine's sake, the last one with: {last}; mend the program and call again: points that it did not answer are asked again"
+        "the last {n} calls failed for the program's or the machine's sake, the last one with: {last}; mend the program and call again: points that it did not answer are asked again, `attempts` times in all"
     )]
     Down {
         /// Calls in a row.

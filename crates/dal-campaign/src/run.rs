@@ -1,6 +1,6 @@
 //! The closed loop: draws rounds, calls the oracle, keeps answers, until a budget is spent.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -19,8 +19,11 @@ use crate::stopping::Gain;
 use crate::tell::LARGEST;
 use crate::words::{Answer, Answered, Beside, Drawn, Ended, Failure, Started, Told, What, may_be_the_machines};
 
-/// Calls in a row that failed for the program's or the machine's sake, after which the program counts as out of order.
-const DOWN: usize = 10;
+/// Calls in a row that failed for the program's or the machine's sake, after which the program counts as out of order:
+/// at least so many, and more than an oracle of so many parallel calls needs to find out by itself that it is down.
+fn too_many_losses(parallel: usize) -> usize {
+    10.max(2 * parallel + 1)
+}
 
 /// How a run goes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,7 +125,7 @@ impl Folder {
             self.check_judged("no_gain")?;
         }
         let run = Running {
-            shared: Mutex::new(Shared { folder: self, on_event, budget, losses: 0 }),
+            shared: Mutex::new(Shared::new(self, on_event, budget, options.parallel)),
             options,
             budget,
             target,
@@ -153,7 +156,7 @@ impl Folder {
     ) -> Result<bool, CampaignError> {
         let budget = self.state().points().filter(|point| point.part == Part::Audit).count();
         let run = Running {
-            shared: Mutex::new(Shared { folder: self, on_event, budget, losses: 0 }),
+            shared: Mutex::new(Shared::new(self, on_event, budget, 1)),
             options: &RunOptions::default(),
             budget,
             target: None,
@@ -191,6 +194,10 @@ struct Shared<'a> {
     budget: usize,
     /// Failures for the machine's sake since the last answer.
     losses: usize,
+    /// As many are too many.
+    too_many: usize,
+    /// Since the last answer: the places of the words that said that points have none, and these points.
+    without: Vec<(u64, u64)>,
 }
 
 struct Running<'a> {
@@ -203,7 +210,16 @@ struct Running<'a> {
     stop: &'a Stop,
 }
 
-impl Shared<'_> {
+impl<'a> Shared<'a> {
+    fn new(
+        folder: &'a mut Folder,
+        on_event: &'a mut (dyn FnMut(&RunEvent) + Send),
+        budget: usize,
+        parallel: usize,
+    ) -> Self {
+        Self { folder, on_event, budget, losses: 0, too_many: too_many_losses(parallel), without: Vec::new() }
+    }
+
     fn is_over(&self, id: u64) -> bool {
         self.folder.state().point(id).is_none_or(|point| matches!(point.status(), Status::Done | Status::Failed))
     }
@@ -245,6 +261,10 @@ impl Shared<'_> {
         };
         let row = Answered { id, x: None, answer, beside: Beside::First };
         self.folder.say(What::Told(Told { source: "oracle".into(), rows: vec![row] }))?;
+        match (&failed, self.folder.words().last()) {
+            (Some(_), Some(word)) => self.without.push((word.n, id)),
+            _ => self.without.clear(),
+        }
         let state = self.folder.state();
         // An audit is a count of its own.
         let audit = self.part(id) == Some(Part::Audit);
@@ -256,11 +276,26 @@ impl Shared<'_> {
         let event = RunEvent::Answered { id, failure: failed.clone(), over, budget: self.budget };
         (self.on_event)(&event);
         match failed {
-            Some((last, _)) if self.losses >= DOWN => {
+            Some((last, _)) if self.losses >= self.too_many => {
                 Err(CampaignError::Down { n: self.losses, last: last.to_string() })
             }
             _ => Ok(()),
         }
+    }
+
+    /// The program was down: what it did not answer since its last answer was never asked.
+    fn forget(&mut self) -> Result<(), CampaignError> {
+        let without = std::mem::take(&mut self.without);
+        for &(word, _) in &without {
+            self.folder.say(What::Undone { word })?;
+        }
+        // Each was started once more than it was over.
+        let is_started = |id: &u64| self.folder.state().point(*id).is_some_and(|point| point.started.is_some());
+        let ids: BTreeSet<u64> = without.iter().map(|&(_, id)| id).filter(is_started).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.folder.say(What::Released { ids: ids.into_iter().collect() })
     }
 
     fn start(&mut self, ids: Vec<u64>) -> Result<(), CampaignError> {
@@ -490,8 +525,13 @@ impl<'a> Running<'a> {
                         let job = taking.lock().unwrap_or_else(PoisonError::into_inner).recv();
                         let Ok(point) = job else { break };
                         let label = AssertUnwindSafe(|| self.label(std::slice::from_ref(&point)));
-                        let outcome = catch_unwind(label)
+                        let mut outcome = catch_unwind(label)
                             .unwrap_or_else(|_| Err(CampaignError::request("the oracle panicked; see above")));
+                        if matches!(outcome, Err(CampaignError::Oracle(OracleError::Down { .. })))
+                            && let Err(error) = self.lock().forget()
+                        {
+                            outcome = Err(error);
+                        }
                         if done.send((point.id, outcome)).is_err() {
                             break;
                         }

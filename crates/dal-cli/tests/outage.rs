@@ -192,3 +192,27 @@ fn a_program_that_goes_down_in_the_test_set_leaves_the_other_problems_running() 
     let files = |folder: &Path| deterministic_files(&folder.join("store"));
     assert_eq!(files(dir.path()), files(reference.path()));
 }
+
+#[test]
+fn a_campaign_whose_program_is_down_uses_up_no_attempt() {
+    for (parallel, more) in [("1", "parallel = 1"), ("3", "parallel = 3"), ("8", "parallel = 8")] {
+        let dir = tempfile::tempdir().unwrap();
+        problem(dir.path(), more);
+        write(dir.path(), "one.csv", "u,v\n0.5,0.5\n");
+        succeed(dir.path(), &["label", "own.toml", "--input", "one.csv"]);
+        succeed(dir.path(), &["new", "own", "--problem", "own.toml", "--initial", "20"]);
+        write(dir.path(), "down", "0");
+        let campaign = ["run", "own", "--budget", "20", "--parallel", parallel];
+        // As often as `attempts` allows, and once more.
+        for _ in 0..4 {
+            let (code, _, stderr) = run(dir.path(), &campaign);
+            assert!(code == 1 && stderr.contains("the program is down"), "{stderr}");
+            let standing = succeed(dir.path(), &["status", "own"]);
+            assert!(standing.contains("20 asked") && !standing.contains("lost"), "{standing}");
+            assert!(!standing.contains("failed"), "{standing}");
+        }
+        fs::remove_file(dir.path().join("down")).unwrap();
+        let said = succeed(dir.path(), &campaign);
+        assert!(said.contains("20 labels, 0 points failed"), "{said}");
+    }
+}
