@@ -79,9 +79,16 @@ def test_a_store_becomes_tables(tmp_path):
     assert done.returncode == 0, done.stderr
     with pytest.raises(dal.FolderError, match="there are") as raised:
         dal.read_store(tmp_path / "store", "nothing")
-    first = str(raised.value).rsplit("there are: ", 1)[1].split(", ")[0]
-    table = dal.read_store(tmp_path / "store", first)
-    assert len(table) > 0
+    assert "entries" in str(raised.value)
+    entries = dal.read_store(tmp_path / "store")
+    assert len(entries["mse"]) > 0
+    for form in ("csv", "csv.gz"):
+        tables = str(tmp_path / form)
+        export = [*run[:3], "bench", "export", str(tmp_path / "store"), "--out", tables, "--format", form]
+        assert subprocess.run(export, capture_output=True).returncode == 0
+        assert list(dal.read_store(tables)["mse"]) == list(entries["mse"])
+        with pytest.raises(dal.FolderError, match="no table 'steps'; there are: .*entries"):
+            dal.read_store(tables, "steps")
     with pytest.raises(dal.FolderError, match="no folder"):
         dal.read_store(tmp_path / "none")
 

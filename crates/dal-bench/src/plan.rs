@@ -66,9 +66,19 @@ impl Trial {
 }
 
 impl Plan {
-    /// What was assumed of users' tables, a sentence each.
-    pub fn notes(&self) -> impl Iterator<Item = &String> {
-        self.problems.iter().flat_map(|planned| planned.problem.notes())
+    /// What was assumed of users' tables, and what a page of the sweep will lack, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> =
+            self.problems.iter().flat_map(|planned| planned.problem.notes()).cloned().collect();
+        notes.extend(self.problems.iter().filter_map(PlannedProblem::used_up));
+        if !self.is_timing() && !self.record.runs.iter().any(|run| run.strategy == "random") {
+            notes.push(
+                "`random` is not among the strategies: methods are held against it, so that without it pages have no \
+                 nAUC, no ranks and no verdicts"
+                    .into(),
+            );
+        }
+        notes
     }
 
     /// The sweep's name.

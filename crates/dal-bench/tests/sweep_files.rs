@@ -171,6 +171,12 @@ fn every_mistake_is_named_with_its_place() {
         ("hidden = [8]", "hidden = [8, 0]", "problem[1].network.hidden", "at least 1"),
         ("hidden = [8]", "hiden = [8]", "problem[1].network.hiden: unknown field", "did you mean `hidden`?"),
         ("hidden = [8]", "hidden = [8], batch_norm_statistics = \"mean\"", "batch_norm_statistics", "recomputed"),
+        (
+            "hidden = [8]",
+            "hidden = [8], batch_norm_statistics = \"running\"",
+            "problem[1].network.batch_norm_statistics: the network of preset `tuned` has no BatchNorm",
+            "`batch_norm = true`",
+        ),
         ("seeds = 2", "seeds = 0", "seeds", "seeds = 5"),
         ("seeds = 2", "seeds = []", "seeds", "empty"),
         ("seeds = 2", "seeds = [1, 1]", "seeds", "twice"),

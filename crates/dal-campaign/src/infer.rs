@@ -12,6 +12,7 @@ use crate::dakota::as_csv;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::origin::{FAILURE, Origin, failure};
+use crate::state::Status;
 use crate::subject::taken;
 use crate::tell::{Heard, Otherwise, Row, failed};
 use crate::words::Answer;
@@ -287,6 +288,9 @@ impl Guess {
             names.iter().zip(counts).filter(may_be).flat_map(|(_, count)| count.failed_rows.iter().copied()).collect();
         let said: Vec<usize> = (0..self.table.n_rows()).filter(|&row| self.failure(row).is_some()).collect();
         failed_rows.extend(&said);
+        // A campaign's own table has points that wait for an answer, or were withdrawn.
+        let without = self.without_answer(names, origin);
+        failed_rows.extend(&without);
         let beside = |count: &Count| {
             !count.empty_rows.is_empty() && count.empty_rows.iter().all(|row| failed_rows.contains(row))
         };
@@ -294,12 +298,25 @@ impl Guess {
         let (outputs, because) = match (named.is_empty(), failing.is_empty()) {
             // Such a table leaves all outputs of a failed row empty, and no input.
             (_, false) if !said.is_empty() => (failing, "because they are empty where a point failed"),
+            (_, false) if !without.is_empty() => (failing, "because they are empty where a point has no answer"),
             (false, _) => (named, "by their names"),
             (true, false) => (failing, "because cells of theirs say that a point failed"),
             (true, true) => (of(&|_, _| true).pop().into_iter().collect(), "because it is the last column"),
         };
         self.outputs_because = Some(because);
         outputs
+    }
+
+    /// Rows of `dal export` whose state says that there is no answer.
+    fn without_answer(&self, names: &[String], origin: Option<Origin>) -> Vec<usize> {
+        let state = names.iter().position(|name| canonical(name) == "state").map(|at| self.places[at]);
+        match state.filter(|_| origin.is_some_and(|origin| origin.owns("state"))) {
+            Some(state) => {
+                let is_done = |row: &usize| self.table.cell(*row, state).trim() == Status::Done.id();
+                (0..self.table.n_rows()).filter(|row| !is_done(row)).collect()
+            }
+            None => Vec::new(),
+        }
     }
 
     /// What the table's own column of failures says of a row.
@@ -613,6 +630,12 @@ mod tests {
             (
                 "id,distance_,y,state,round,probability,part\n1,2,3,done,0,,\n2,3,4,done,1,0.5,held-out\n2,3,4,done,1,0.5,\n",
                 &["id -w", "distance_ iw", "y o", "state -t", "round -w", "probability -", "part -t"][..],
+            ),
+            // Outputs are those that are empty where a campaign's point has no answer, whatever they are called.
+            (
+                "id,a,y,lift,state,round,probability,part\n1,2,3,1,done,0,,\n2,3,error: crashed,,failed,0,0.5,held-out\n\
+                 3,4,,,asked,1,,\n4,5,,,withdrawn,1,,\n5,6,4,2,done,1,,\n",
+                &["id -w", "a iw", "y o", "lift o", "state -t", "round -w", "probability -", "part -t"],
             ),
             (
                 "id,a,score,disagreement,distance,probability,y\n1,2,,,1,,3\n5,4,0.5,1,0.5,0.25,4\n",

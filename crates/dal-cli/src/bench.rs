@@ -245,6 +245,16 @@ fn restricted(plan: Plan, args: &RunArgs) -> Result<Plan> {
         let known: Vec<&str> = known.into_iter().collect();
         bail!("--strategies {unknown}: the sweep has no such strategy; it has {}", known.join(", "));
     }
+    let known: BTreeSet<u64> = plan.trials().iter().map(|trial| trial.spec().seed).collect();
+    let unknown =
+        args.seeds.iter().flat_map(|Seeds(ranges)| ranges).find(|range| !known.iter().any(|s| range.contains(s)));
+    if let (Some(unknown), Some(first), Some(last)) = (unknown, known.first(), known.last()) {
+        let asked = match (unknown.start(), unknown.end()) {
+            (start, end) if start == end => start.to_string(),
+            (start, end) => format!("{start}-{end}"),
+        };
+        bail!("--seeds {asked}: the sweep has no such seed; it has {first} to {last}");
+    }
     let mut finished = BTreeMap::new();
     for tables in &args.done_in {
         let runs = read_export(tables)?.runs.into_iter();

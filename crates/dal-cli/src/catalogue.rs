@@ -97,7 +97,11 @@ fn show_card(card: &Card) -> Result<Done> {
     outln!("{}: {}\n", card.id, card.title);
     outln!("formula   {}", card.formula);
     outln!("outputs   {} × {} [{}] {}", card.outputs.n, card.outputs.name, card.outputs.unit, card.outputs.along);
-    outln!("network   {}", network(card));
+    let hidden = network(card);
+    match card.published.model.batch_norm.as_ref() {
+        Some(norm) => outln!("network   {hidden}, {}", dal_core::model::norm(Some(norm))),
+        None => outln!("network   {hidden}"),
+    }
     let training = &card.published.model.training;
     let reading = match training.decay_reading {
         DecayReading::PerMember => String::new(),

@@ -21,8 +21,7 @@ use crate::problem::find_problem;
 #[derive(clap::Args)]
 #[command(
     after_help = "Writes all files or none. schema.json beside the tables lists every file with its rows, columns
-and units; docs.rs/dal-report has the same as a page. `dal report TABLES --out REPORT` makes the
-report from the tables alone.
+and units. `dal report TABLES --out REPORT` makes the report from the tables alone.
 
 Examples:
   dal bench export runs/quick --out tables
@@ -115,6 +114,9 @@ pub fn run(args: &Args) -> Result<Done> {
         physical: Some(&physical),
         with,
     };
+    if args.out.join("store.json").exists() {
+        bail!("--out {}: is a store; give the tables a folder of their own", args.out.display());
+    }
     let export = write_export(&store, &args.out, &options)?;
     for table in &export.tables {
         outln!("{} ({} rows)", args.out.join(&table.file).display(), table.rows);

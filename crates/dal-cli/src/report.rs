@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "TABLES")]
     evidence: Vec<PathBuf>,
     /// Draw curves as an exponential moving average in which the newest entry has this weight, above 0 and at most 1;
-    /// the paper used 0.5. Numbers and tests stay as measured.
+    /// the paper used 0.5. The tables of curves are smoothed with them; other numbers and tests stay as measured.
     #[arg(long, value_name = "WEIGHT")]
     smooth: Option<f64>,
     /// Leave the initial model out of nAUC: the area over entries 1..T instead of 0..T.
@@ -56,7 +56,8 @@ pub struct Args {
 
 /// The data of a store, or of the tables that one was exported as.
 fn read(path: &Path) -> Result<ReportData> {
-    if is_export(path) {
+    // Tables that lie in a store's own folder may be of an earlier day.
+    if is_export(path) && !path.join("store.json").exists() {
         return Ok(read_export(path)?);
     }
     if is_campaign(path) {

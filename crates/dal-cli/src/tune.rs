@@ -457,6 +457,9 @@ fn rows(tuning: &Tuning, finalists_only: bool) -> Rows {
 fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
     outln!("\n{}", tuning.explanation);
     outln!("Labels: {}.", tuning.division.sentence());
+    if let Some(sentence) = tuning.left_out.sentence() {
+        outln!("{sentence}.");
+    }
     outln!("\nOn the validation labels, geometric mean (lowest to highest):");
     side_by_side(&tuning.validated)?;
     outln!(

@@ -18,11 +18,12 @@ use crate::output::{Format, Rows, say};
 #[derive(clap::Args)]
 #[command(
     after_help = "Each run that is over is held against the hashes in its footer, each footer and each sweep against
-its own, checkpoints and kept answers against their checksums. Runs name the sweep that they were
-made by, so that a deleted record of a sweep is noticed. Timings and circumstances have no seal:
-of them only what cannot be read is noticed. What belongs to no store (Thumbs.db, copies under other
-names) is named and does no harm. Standard output has one line per
-finding; the exit code is 1 if something is damaged or missing.
+its own, checkpoints against their checksums, and so the answers that stores of older versions
+keep (those beside a problem file are checked when they are read). Runs name the sweep that they
+were made by, so that a deleted record of a sweep is noticed. Timings and circumstances have no
+seal: of them only what cannot be read is noticed. What belongs to no store (Thumbs.db,
+copies under other names) is named and does no harm. Standard output has one line per finding; the
+exit code is 1 if something is damaged or missing.
 
 Examples:
   dal bench verify runs/quick

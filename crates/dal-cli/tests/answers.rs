@@ -450,6 +450,16 @@ time_limit = 60
     write(dir.path(), "k.csv", "load,y,z\n2.5,21,2\n");
     let (code, _, stderr) = run(dir.path(), &adopt);
     assert!(code == 0 && stderr.contains("2.5: its label is 21.0,2.0, but another is kept, 20.0,2.0"), "{stderr}");
+    // A label that takes the place of a kept failure counts.
+    for (rows, words) in [
+        ("load,y,z,failure\n3.5,,,crashed: no mesh\n2.5,20,2,\n", "1 answers taken over; 3 are kept now"),
+        ("load,y,z\n3.5,30,3\n", "1 answers taken over; 3 are kept now"),
+        ("load,y,z\n3.5,30,3\n", "0 answers taken over; 3 are kept now"),
+    ] {
+        write(dir.path(), "k.csv", rows);
+        let (code, _, stderr) = run(dir.path(), &adopt);
+        assert!(code == 0 && stderr.contains(words), "{stderr}");
+    }
     // Points that a spreadsheet has rounded to the same number are told apart by the points that were asked.
     write(dir.path(), "x.csv", "load\n7.123456\n7.1234561\n");
     write(dir.path(), "k.csv", "row,load,y,z\n0,7.12,30,3\n1,7.12,31,3\n");

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{dal, deterministic_files, run, write};
+use common::{dal, deterministic_files, run, succeed, write};
 
 /// A problem of one input in [0, 100] whose program is `sh simulate.sh`.
 fn problem(folder: &Path, oracle: &str, script: &str) {
@@ -82,6 +82,14 @@ fn a_bench_goes_on_over_failed_labels_and_records_the_programs_last_words() {
     let (code, _, stderr) = run(dir.path(), &BENCH);
     assert_eq!(code, 1, "labels failed: {stderr}");
     assert!(stderr.contains("test points have no label and are left out"), "{stderr}");
+    succeed(dir.path(), &["report", "store", "--out", "report"]);
+    let page = fs::read_to_string(dir.path().join("report/report.html")).unwrap();
+    let left_out: usize =
+        stderr.split(" of 40 test points have no label").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(
+        page.contains("no error is measured there") && page.contains(&format!("{} of 40", 40 - left_out)),
+        "{page}"
+    );
     let failures = failed_labels(&dir.path().join("store"));
     for (kind, words) in [
         ("crashed", &["exit status 3", "mesh is degenerate", "signal 9", "out of memory"][..]),

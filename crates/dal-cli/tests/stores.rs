@@ -181,13 +181,14 @@ fn damage_beside_results_is_told_and_set_aside() {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     }
+    fs::write(run_of(2).join("provenance.json"), "").unwrap();
     let told =
         "the run's results stand, and reports go without this file; `dal bench verify store --quarantine` sets it";
     let (code, _, stderr) = run(out, &["report", "store", "--out", "page"]);
     assert!(code == 1 && stderr.contains(told), "{code} {stderr}");
     assert!(out.join("page/report.html").exists());
     let (code, stdout, stderr) = run(out, &["bench", "verify", "store"]);
-    assert!(code == 1 && stdout.matches(told).count() == 2 && stderr.contains("2 other files damaged"), "{stderr}");
+    assert!(code == 1 && stdout.matches(told).count() == 3 && stderr.contains("3 other files damaged"), "{stderr}");
     let (code, _, stderr) = run(out, &["bench", "verify", "store", "--quarantine"]);
     assert!(code == 1 && stderr.contains("provenance.json is now store/quarantine/runs/"), "{stderr}");
     succeed(out, &["bench", "verify", "store"]);
@@ -259,7 +260,8 @@ fn a_sweep_goes_on_on_another_machine_from_tables() {
         (["--problems", "sinus"], "hydro"),
         (["--strategies", "gxs"], "it has gsx, qbc, random"),
         (["--seeds", "3-1"], "0-4,7"),
-        (["--seeds", "7"], "12 runs"),
+        (["--seeds", "0,7"], "--seeds 7: the sweep has no such seed; it has 0 to 1"),
+        (["--seeds", "8-9"], "--seeds 8-9"),
     ] {
         let (code, _, stderr) = part("never", &bad);
         assert!(code == 2 && stderr.contains(word), "{stderr}");
@@ -296,6 +298,7 @@ fn the_page_is_remade_from_the_tables_alone() {
     assert_eq!(fs::read_dir(out.join("few")).unwrap().count(), 5);
     succeed(out, &["report", "few", "--out", "of-few"]);
 
+    refuse(out, &["bench", "export", "store", "--out", "store"], &["--out store: is a store"]);
     refuse(out, &["bench", "export", "store", "--out", "x", "--tables", "rnus"], &["rnus", "runs"]);
     refuse(out, &["bench", "export", "absent", "--out", "x"], &["absent"]);
     #[cfg(not(feature = "parquet"))]
@@ -360,4 +363,41 @@ file = "table.csv"
     assert!(code == 0 && stderr.contains("--problem"), "{stderr}");
     let labels = fs::read_to_string(out.join("tables/labels-mine.csv")).unwrap();
     assert!(labels.starts_with("run,batch,row,failure,x0,x1,x2,lift\n"), "{labels}");
+}
+
+#[test]
+fn what_a_page_will_lack_is_said_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let rows: String = (0..40).map(|i| format!("{},{}\n", i as f64 / 40.0, (i * i % 7) as f64)).collect();
+    write(at, "t.csv", &format!("a,y\n{rows}"));
+    write(
+        at,
+        "t.toml",
+        "name = \"t\"\ninputs = [{ name = \"a\" }]\noutputs = [{ name = \"y\" }]\n[oracle.table]\nfile = \"t.csv\"\n",
+    );
+    let sweep = |steps: usize, strategies: &[&str]| {
+        let strategies: String = strategies.iter().map(|id| format!("[[strategy]]\nid = \"{id}\"\n")).collect();
+        format!(
+            "name = \"s\"\nseeds = 1\n[protocol]\ninitial = 6\nqueries = 10\nsteps = {steps}\ntest_points = 10\n\
+             [training]\nepochs = 3\nmembers = 1\n[[problem]]\nid = \"t.toml\"\nnetwork = {{ hidden = [8] }}\n{strategies}"
+        )
+    };
+    let of = |steps: usize, strategies: &[&str], store: &str| {
+        write(at, "s.toml", &sweep(steps, strategies));
+        let (code, _, stderr) = run(at, &["bench", "run", "s.toml", "--store", store]);
+        assert_eq!(code, 0, "{stderr}");
+        let (code, said, page) = run(at, &["report", store, "--out", &format!("{store}-page")]);
+        assert_eq!(code, 0, "{page}");
+        (stderr, said)
+    };
+    // 30 rows beside the test set: 6, 16, 26 and 30 labels.
+    let (stderr, said) = of(5, &["random", "gsx"], "long");
+    assert!(stderr.contains("has 30 rows beside the test set") && stderr.contains("take `steps = 3`"), "{stderr}");
+    assert!(said.replace("\n  ", " ").contains("runs ended before their last step"), "{said}");
+    let (stderr, said) = of(3, &["random", "gsx"], "whole");
+    assert!(!stderr.contains("beside the test set") && !said.contains("No method has a value"), "{stderr}{said}");
+    let (stderr, said) = of(3, &["gsx"], "alone");
+    assert!(stderr.contains("`random` is not among the strategies"), "{stderr}");
+    assert!(said.replace("\n  ", " ").contains("there is no run of random sampling"), "{said}");
 }

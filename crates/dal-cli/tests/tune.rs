@@ -194,3 +194,32 @@ fn a_plan_trains_nothing_and_bad_input_is_refused() {
     refuse(dir.path(), &["tune", "absent.toml"], &["absent.toml"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn points_without_a_label_are_told_and_no_set_is_counted_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "name = \"rig\"\n[[inputs]]\nname = \"load\"\nlow = 0\nhigh = 4\n[[outputs]]\nname = \"y\"\n\
+                [oracle.command]\nprogram = [\"sh\", \"sim.sh\"]\ntime_limit = 60\n";
+    write(dir.path(), "rig.toml", text);
+    let script = "read h; echo y; while read -r a; do case $a in 3*) echo 'error: too big';; *) echo $a;; esac; done";
+    write(dir.path(), "sim.sh", script);
+    let sizes = ["--points", "15,20", "--validation", "10", "--epochs", "3", "--members", "1", "--seeds", "1"];
+    let rest = ["--budget", "6", "--space", "training", "--proof-points", "20", "--campaign-seeds", "0"];
+    let more = ["--test-points", "30", "--proof-seeds", "1", "--out", "tuned"];
+    let said = succeed(dir.path(), &[&["tune", "rig.toml"][..], &sizes, &rest, &more].concat());
+    let kept = succeed(dir.path(), &["label", "rig.toml", "--kept"]);
+    let failed = 80 - (kept.lines().count() - 1);
+    let choice: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.path().join("tuned/choice.json")).unwrap()).unwrap();
+    let counts = |of: &str| {
+        let pair = choice["left_out"][of].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize);
+        pair.collect::<Vec<usize>>()
+    };
+    let all = [counts("compared"), counts("test"), counts("proof")];
+    assert_eq!(all.iter().map(|pair| pair[1]).collect::<Vec<_>>(), [30, 30, 20]);
+    assert_eq!(all.iter().map(|pair| pair[0]).sum::<usize>(), failed, "{kept}");
+    assert!(
+        failed > 5 && said.contains(&format!("{} of 30 points that networks were compared on", all[0][0])),
+        "{said}"
+    );
+}

@@ -229,7 +229,9 @@ impl Run {
         let path = self.dir.join(PROVENANCE);
         match read_optional(&path)? {
             Some(text) => {
-                Ok(parse_lines(&path, text.as_bytes()).map_err(StoreError::beside_results)?.into_iter().next())
+                let empty = || StoreError::damaged_run(&path, None, "it is empty");
+                let first = parse_lines(&path, text.as_bytes()).and_then(|of| of.into_iter().next().ok_or_else(empty));
+                first.map(Some).map_err(StoreError::beside_results)
             }
             None => Ok(None),
         }

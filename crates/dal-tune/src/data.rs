@@ -16,19 +16,37 @@ const LEAST_ROWS: usize = 40;
 /// Folds of a table that is too short for a split.
 const FOLDS: usize = 5;
 
-/// Points with their labels.
+/// Points with their labels; those that have none are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Points {
     /// Shape (n, n_columns).
     pub(crate) x: Array2<f64>,
     /// Shape (n, n_outputs).
     pub(crate) y: Array2<f64>,
+    /// Of each its place among the points that were asked for, ascending.
+    places: Vec<usize>,
+    /// Points that were asked for.
+    pub(crate) asked: usize,
 }
 
 impl Points {
+    /// Points that have no label.
+    pub(crate) fn left_out(&self) -> usize {
+        self.asked - self.places.len()
+    }
+
+    /// The labels of the first `n` points that were asked for: a number of labels means the same points at every
+    /// number, however many of them have none.
     pub(crate) fn labelled(&self, n: usize) -> Result<Labelled, TuneError> {
-        let n = n.min(self.x.nrows());
-        let rows = ndarray::s![..n, ..];
+        let there = self.places.partition_point(|&place| place < n);
+        if there == 0 {
+            return Err(TuneError::bad(
+                "the problem's labels",
+                format!("none of the first {n} points has one"),
+                "a larger number of labels (--points), or a domain in which points have answers",
+            ));
+        }
+        let rows = ndarray::s![..there, ..];
         Labelled::new(self.x.slice(rows).to_owned(), self.y.slice(rows).to_owned())
             .map_err(|error| TuneError::bad("the problem's labels", error.to_string(), "finite numbers"))
     }
@@ -39,6 +57,57 @@ impl Points {
 pub(crate) struct Fold {
     pub(crate) train: Points,
     pub(crate) validation: Points,
+}
+
+/// Points that were asked for and have no label. A number of labels is that of the points asked for, so that they are
+/// missing from every set that holds them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Of the points that networks were compared on: without a label, asked for.
+    pub compared: (usize, usize),
+    /// Of the test set.
+    pub test: (usize, usize),
+    /// Of the training points of the proof.
+    pub proof: (usize, usize),
+}
+
+impl LeftOut {
+    pub(crate) fn of_folds(folds: &[Fold]) -> Self {
+        let sum = |of: &dyn Fn(&Points) -> usize| -> usize {
+            match folds {
+                // What is judged on in one fold is trained on in the others.
+                [_, _, ..] => folds.iter().map(|fold| of(&fold.validation)).sum(),
+                _ => folds.iter().map(|fold| of(&fold.train) + of(&fold.validation)).sum(),
+            }
+        };
+        Self { compared: (sum(&Points::left_out), sum(&|points| points.asked)), ..Self::default() }
+    }
+
+    pub(crate) fn of(points: &[&Points]) -> (usize, usize) {
+        (points.iter().map(|p| p.left_out()).sum(), points.iter().map(|p| p.asked).sum())
+    }
+
+    /// Whether every point has a label.
+    pub fn is_none(&self) -> bool {
+        self.compared.0 + self.test.0 + self.proof.0 == 0
+    }
+
+    /// In words; nothing where every point has a label.
+    pub fn sentence(&self) -> Option<String> {
+        let of = |(n, asked): (usize, usize), what: &str| (n > 0).then(|| format!("{n} of {asked} {what}"));
+        let all = [
+            of(self.compared, "points that networks were compared on"),
+            of(self.test, "points of the test set"),
+            of(self.proof, "training points of the proof"),
+        ];
+        let all: Vec<String> = all.into_iter().flatten().collect();
+        (!all.is_empty()).then(|| {
+            format!(
+                "{} have no label and are left out; a number of labels counts the points asked for, so that fewer were learned",
+                all.join(", ")
+            )
+        })
+    }
 }
 
 /// How the labels of a search come about; the reader is told.
@@ -80,7 +149,7 @@ impl Division {
         match self {
             Self::Drawn { train, validation } => {
                 format!(
-                    "trained on up to {train} random points, judged on {validation} others; the test set is untouched"
+                    "trained on up to {train} random points, judged on {validation} others, none of them of the test set"
                 )
             }
             Self::Split { train, validation, test } => format!(
@@ -250,7 +319,7 @@ impl Labels<'_> {
         }
         let flat = answers.into_iter().flatten().flatten().collect();
         let y = Array2::from_shape_vec((there.len(), n_outputs), flat).expect("answers have one length");
-        Ok(Points { x: x.select(Axis(0), &there), y })
+        Ok(Points { x: x.select(Axis(0), &there), y, places: there, asked: n })
     }
 }
 

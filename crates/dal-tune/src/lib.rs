@@ -76,7 +76,7 @@ mod space;
 mod tuning;
 
 pub use chosen::{Admission, CampaignKey, CampaignResult, ChosenSets, Method, ModelEnd, PER_COLLAPSED, PER_UNSETTLED};
-pub use data::Division;
+pub use data::{Division, LeftOut};
 pub use error::TuneError;
 pub use journal::{TrialKey, TrialResult};
 pub use judge::{ProofRow, Score, Standing, TestError, Verdict};

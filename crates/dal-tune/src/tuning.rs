@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::chosen::{Admission, CampaignKey, CampaignResult, ModelEnd};
-use crate::data::Division;
+use crate::data::{Division, LeftOut};
 use crate::error::TuneError;
 use crate::journal::{TrialKey, make_directory, write_whole};
 use crate::judge::{ProofRow, Score, Verdict};
@@ -77,6 +77,9 @@ pub struct Tuning {
     pub space: SearchSpace,
     /// How the labels came about.
     pub division: Division,
+    /// Points without a label; absent where every one has its own.
+    #[serde(skip_serializing_if = "LeftOut::is_none")]
+    pub left_out: LeftOut,
     /// The rungs.
     pub rungs: Vec<Rung>,
     /// Networks of the space that the budget left untried.

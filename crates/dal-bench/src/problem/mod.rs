@@ -80,6 +80,21 @@ impl PlannedProblem {
         self.problem.card().is_none() && self.problem.candidates().is_none()
     }
 
+    /// Whether its table is used up before the last step, in a sentence.
+    pub(crate) fn used_up(&self) -> Option<String> {
+        let ProtocolSpec { initial, queries, steps, .. } = self.protocol;
+        let rows = self.split.as_ref()?.candidates.nrows();
+        let last = rows.saturating_sub(initial).div_ceil(queries.max(1));
+        (last < steps).then(|| {
+            format!(
+                "{}: its table has {rows} rows beside the test set, which {initial} initial points and steps of {queries} use \
+                 up by step {last} of {steps}; pages have no values of runs that end before their last step: take \
+                 `steps = {last}`, or smaller ones",
+                self.problem.variant_id()
+            )
+        })
+    }
+
     /// The protocol of a campaign.
     pub fn protocol(&self, spec: &ProtocolSpec) -> Protocol {
         let pool = match (spec.pool, &self.split) {

@@ -64,6 +64,14 @@ impl Resolver<'_> {
             return Ok((base, preset));
         };
         let mlp = network.or(&training).or(&shared).over(&mlp);
+        // Beside `batch_norm = false`, as `dal tune` prints both, they say nothing and mean nothing.
+        let is_silent = mlp.batch_norm.is_none() && !entry.network.contains_key("batch_norm");
+        if let Some(value) = entry.network.get("batch_norm_statistics").filter(|_| is_silent) {
+            let reason = format!("the network of preset `{preset}` has no BatchNorm, whose statistics these would be");
+            let hint = Some("`batch_norm = true` beside it gives it one".to_owned());
+            let key = format!("{key}.network.batch_norm_statistics");
+            return Err(self.sweep.invalid(value.span().start, key, reason, hint));
+        }
         let checked = mlp.network(problem.shape()).map(|_| ()).and_then(|()| mlp.training.validate());
         checked.map_err(|error| self.blamed(error.field(), error.to_string(), entry, key, at))?;
         Ok((mlp.into(), preset))

@@ -158,7 +158,7 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>, poin
         bail!("--adopt: no answers of `{}` are kept, because they cost nothing", problem.id());
     };
     let shown = path.display();
-    let before = kept.len();
+    let before: HashMap<String, bool> = kept.rows().into_iter().map(|(line, answer)| (line, answer.is_ok())).collect();
     if path.is_dir() {
         match Store::open(path) {
             Ok(store) => tell_taken(problem.id(), &take_old(&store, problem, kept)?, &mut |text| say!("{text}")),
@@ -233,7 +233,10 @@ pub(super) fn adopt(path: &Path, problem: &Problem, kept: Option<&Answers>, poin
         }
         kept.sync()?;
     }
-    say!("{shown}: {} answers taken over, {before} were known", kept.len() - before);
+    // A label that takes a failure's place is one, too.
+    let rows = kept.rows();
+    let taken = rows.iter().filter(|(line, answer)| before.get(line) != Some(&answer.is_ok())).count();
+    say!("{shown}: {taken} answers taken over; {} are kept now", rows.len());
     Ok(())
 }
 

@@ -18,7 +18,7 @@ pub struct FailedLabels {
     pub kind: String,
     /// How many.
     pub n: usize,
-    /// Labels that the same runs asked for, failed ones included.
+    /// Labels that the method asked for on the problem, in all runs, failed ones included.
     pub asked: usize,
     /// Runs that met one.
     pub runs: usize,
@@ -37,7 +37,11 @@ pub(super) fn failed_labels(
     /// Runs with failures of one problem, method and kind, and those failures.
     type Group<'a> = (Vec<&'a RunSummary>, Vec<&'a FailedLabel>);
     let mut groups: BTreeMap<(String, &str, &str), Group<'_>> = BTreeMap::new();
+    let mut asked: BTreeMap<(String, &str), usize> = BTreeMap::new();
     for run in runs {
+        let failed: usize = run.entries.iter().map(|entry| entry.failed_labels.len()).sum();
+        *asked.entry((name(run), &run.strategy)).or_default() +=
+            failed + run.entries.last().map_or(0, |entry| entry.n_labelled);
         for failed in run.entries.iter().flat_map(|entry| &entry.failed_labels) {
             let (of_runs, labels) = groups.entry((name(run), &run.strategy, &failed.kind)).or_default();
             if of_runs.last().is_none_or(|last| !std::ptr::eq(*last, *run)) {
@@ -48,13 +52,7 @@ pub(super) fn failed_labels(
     }
     let group = |((problem, method, kind), (of_runs, labels)): ((String, &str, &str), (Vec<&RunSummary>, Vec<_>))| {
         let labels: Vec<&FailedLabel> = labels;
-        let asked = of_runs
-            .iter()
-            .map(|run| {
-                let failed: usize = run.entries.iter().map(|entry| entry.failed_labels.len()).sum();
-                failed + run.entries.last().map_or(0, |entry| entry.n_labelled)
-            })
-            .sum();
+        let asked = asked.get(&(problem.clone(), method)).copied().unwrap_or_default();
         FailedLabels {
             problem,
             method: method.to_owned(),

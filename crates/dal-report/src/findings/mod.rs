@@ -117,6 +117,8 @@ pub struct Problem {
     pub pooled: bool,
     /// Variance of the test labels (mean over outputs; 1 for pooled errors), where known.
     pub variance: Option<f64>,
+    /// Test points that have a label, of those that the protocol asks for; the fewest of its runs, where known.
+    pub test_labels: Option<usize>,
     /// Whether Random learns it, and so whether it takes part in rankings; `None` where that is not known.
     pub learnability: Option<Learnability>,
     /// The share of Random's area that entry 0 makes, and that entries 0 to 2 make: means over seeds.
@@ -136,6 +138,11 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Test points without a label, which are left out of the test set.
+    pub fn unlabelled_tests(&self) -> usize {
+        self.test_labels.map_or(0, |n| self.protocol.test_points.saturating_sub(n))
+    }
+
     /// Whether it takes part in rankings: not if Random itself does not learn it.
     pub fn is_ranked(&self) -> bool {
         self.learnability.is_none_or(|l| l.in_rankings)

@@ -255,6 +255,7 @@ fn problem(id: &str, runs: &[&RunSummary], of_random: &BySeed<'_>, context: &Con
         own: if first.own { Some(own_problem(first, context).cloned().unwrap_or_default()) } else { None },
         pooled,
         variance,
+        test_labels: runs.iter().filter_map(|run| Some(run.test_labels.as_ref()?.n)).min(),
         learnability: variance.and_then(|variance| Learnability::of(&last, variance).ok()),
         area_shares: area_shares(&curves, protocol.steps),
         now: now(runs, variance),

@@ -106,7 +106,8 @@ fn standing_words(standing: &Standing) -> String {
     let percent = |level: f64| number(100.0 * level);
     match *standing {
         Standing::Before { next } => format!(
-            " Verdicts are planned at {} (level {} %); until then there are estimates and intervals, no verdicts.",
+            " Verdicts are planned at {} (level {} %); until then there are estimates and intervals of the cells \
+             whose planned runs are finished, no verdicts.",
             count(next.seeds, "seed"),
             percent(next.level)
         ),
@@ -115,7 +116,7 @@ fn standing_words(standing: &Standing) -> String {
         }
         Standing::Between { passed, next } => format!(
             " Verdicts are those of the planned look at {} (level {} %), on its seeds alone; estimates and intervals are of all \
-             seeds. The next look is at {}.",
+             planned seeds, and only where these are finished. The next look is at {}.",
             count(passed.seeds, "seed"),
             percent(passed.level),
             count(next.seeds, "seed")

@@ -178,7 +178,7 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
         "No method was shown to beat random sampling everywhere, so none is a safe choice."
     };
     let Some((best, value)) = ranked.first() else {
-        return format!("{begin} No method has a value in every cell: runs are missing or failed.");
+        return format!("{begin} No method has a value in every cell: {}.", why_no_value(part));
     };
     let next: Vec<String> = ranked[1..].iter().take(2).map(|(m, v)| format!("{} ({})", m.id, ratio(*v))).collect();
     let next = if next.is_empty() { String::new() } else { format!(", followed by {}", list(&next)) };
@@ -304,6 +304,20 @@ fn losses(part: &Part, findings: &Findings) -> Option<Statement> {
         format!("Cells with an error area more than {margin} % above random sampling's, tested or not{never}:")
     };
     Some(Statement { items, ..state("Where each loses", text) })
+}
+
+/// Why cells have no value.
+fn why_no_value(part: &Part) -> &'static str {
+    let has_random = part.problems.iter().any(|problem| problem.random_learning.runs > 0);
+    if part.counts.done > 0 && !has_random {
+        "there is no run of random sampling, which methods are held against"
+    } else if part.counts.done < part.counts.total() {
+        "runs are missing or failed"
+    } else if part.problems.iter().all(|problem| problem.protocol.steps == 0) {
+        "one model is no curve"
+    } else {
+        "runs ended before their last step, because nothing was left to be asked for"
+    }
 }
 
 fn evidence(part: &Part) -> String {

@@ -70,8 +70,13 @@ fn of_problem(problem: &Problem) -> Option<Statement> {
     })
 }
 
-/// Labels that failed: how many of what kind.
+/// Labels that failed: how many of what kind, and how many test points have none.
 pub(super) fn failed_labels(part: &Part) -> Option<Statement> {
+    let text: Vec<String> = of_queries(part).into_iter().chain(of_tests(part)).collect();
+    (!text.is_empty()).then(|| state("Failed labels", text.join(" ")))
+}
+
+fn of_queries(part: &Part) -> Option<String> {
     if part.failed_labels.is_empty() {
         return None;
     }
@@ -85,14 +90,23 @@ pub(super) fn failed_labels(part: &Part) -> Option<Statement> {
         }
     }
     let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
-    Some(state(
-        "Failed labels",
-        format!(
-            "{} on {} gave no answer ({}). Models are trained on the labels that exist, and every number of labels here is of those.",
-            count(n, "query"),
-            list(&on),
-            list(&kinds)
-        )
-        .replace("querys", "queries"),
-    ))
+    let text = format!(
+        "{} on {} gave no answer ({}). Models are trained on the labels that exist, and every number of labels here is of those.",
+        count(n, "query"),
+        list(&on),
+        list(&kinds)
+    );
+    Some(text.replace("querys", "queries"))
+}
+
+fn of_tests(part: &Part) -> Option<String> {
+    let of = |problem: &Problem| match problem.unlabelled_tests() {
+        0 => None,
+        n => Some(format!("{n} of {} of {}", problem.protocol.test_points, problem.id)),
+    };
+    let left_out: Vec<String> = part.problems.iter().filter_map(of).collect();
+    (!left_out.is_empty()).then(|| {
+        let all = list(&left_out);
+        format!("Test points without a label are left out of the test set, and no error is measured there: {all}.")
+    })
 }

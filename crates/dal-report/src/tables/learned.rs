@@ -237,7 +237,8 @@ pub(crate) fn failed_labels(part: &Part, prefix: &str) -> Option<Table> {
         .collect();
     (!rows.is_empty()).then(|| Table {
         id: format!("{prefix}failed-labels"),
-        caption: "Failed labels: by problem, method and kind, with where in the input space they lie and what the program said last. \
+        caption: "Failed labels: by problem, method and kind, of all that the method asked for there, with the runs that met one, where in the \
+                  input space they lie and what the program said last. \
                   Models are trained on the labels that exist, and curves stand at their numbers."
             .into(),
         columns: strings(&["problem", "method", "kind", "labels", "runs", "where", "last words"]),

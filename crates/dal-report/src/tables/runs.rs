@@ -17,7 +17,13 @@ pub(crate) fn problems(part: &Part, prefix: &str) -> Table {
             Entry::text(&problem.model.training),
             Entry::text(problem.preset()),
             Entry::text(format!("{} + {} × {}", p.initial, p.steps, p.queries)),
-            Entry::number(p.test_points as f64, p.test_points.to_string()),
+            match problem.unlabelled_tests() {
+                0 => Entry::number(p.test_points as f64, p.test_points.to_string()),
+                left_out => {
+                    let n = p.test_points - left_out;
+                    Entry::number(n as f64, format!("{n} of {}", p.test_points))
+                }
+            },
             Entry::number(problem.seeds.len() as f64, problem.seeds.len().to_string()),
         ];
         if any_built_in {

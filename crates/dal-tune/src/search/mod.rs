@@ -18,7 +18,7 @@ use ndarray::Array2;
 pub use self::budget::Outlook;
 use self::workers::{Shared, Work};
 use crate::chosen::Admission;
-use crate::data::{Division, Labels, Layout, Points, training_points, tune_stream};
+use crate::data::{Division, Labels, Layout, LeftOut, Points, training_points, tune_stream};
 use crate::error::TuneError;
 use crate::journal::{Journal, Known, TrialKey, TrialResult, lock, make_directory};
 use crate::judge::{Finalist, choose};
@@ -173,6 +173,7 @@ impl Search {
         progress.event(&Event::Labelling);
         let labels = Labels { problem: &self.problem, oracle: self.problem.oracle()?, layout: &self.layout, stop };
         let folds = labels.folds()?;
+        let mut left_out = LeftOut::of_folds(&folds);
         let (trials, campaigns) = (Mutex::new(trials), Mutex::new(campaigns));
         let shared = Shared { search: self, journal: &journal, options, progress, stop, trials, campaigns };
         let mut work = Work { done: 0.0, left: 0.0 };
@@ -259,6 +260,8 @@ impl Search {
             let test = labels.test()?;
             let most = sizes.last().copied().unwrap_or(1);
             let sets = (0..seeds).map(|seed| labels.proof(seed, most)).collect::<Result<Vec<Points>, _>>()?;
+            left_out.test = LeftOut::of(&[&test]);
+            left_out.proof = LeftOut::of(&sets.iter().collect::<Vec<_>>());
             progress.event(&Event::Stage { name, networks: both.len(), trainings });
             let tasks = self.proof_tasks(&both, &sizes, &sets, &test);
             asked.extend(tasks.iter().map(|task| task.key));
@@ -291,6 +294,7 @@ impl Search {
             points: self.points(),
             space: self.space.clone(),
             division: self.layout.division.clone(),
+            left_out,
             rungs: self.rungs.clone(),
             untried: self.n_left_out,
             published: self.candidates[0].clone(),
