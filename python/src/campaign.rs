@@ -173,7 +173,8 @@ impl Campaign {
             let notes: Vec<String> =
                 heard.notes.iter().map(ToString::to_string).chain(heard.remarks.iter().cloned()).collect();
             Ok(json!({
-                "answers": heard.answers, "failed": heard.failed, "lost": heard.lost, "adopted": heard.adopted,
+                "answers": heard.answers, "failed": heard.failed, "lost": heard.lost, "unwanted": heard.unwanted,
+                "replaced": heard.replaced, "adopted": heard.adopted,
                 "repeated": heard.repeated, "empty": heard.empty, "notes": notes,
             })
             .to_string())

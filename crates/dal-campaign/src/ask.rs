@@ -34,6 +34,9 @@ pub struct Asked {
     pub notes: Vec<String>,
 }
 
+/// The most points of a round: each is kept away from all others.
+const MOST_POINTS: usize = 10_000;
+
 impl Folder {
     /// Hands out points and says so in the log: open ones first, then new ones, which are drawn in one round.
     ///
@@ -61,6 +64,11 @@ impl Folder {
         let n = wanted.n.unwrap_or(self.settings().batch);
         if n == 0 {
             return Err(CampaignError::request("ask for at least one point"));
+        }
+        if n > MOST_POINTS {
+            return Err(CampaignError::request(format!(
+                "{n} points in one round are too many: ask for at most {MOST_POINTS}, and for others once these are told"
+            )));
         }
         let mut asked = Asked::default();
         // Points of another subspace than the wanted one are not what was asked for.

@@ -387,8 +387,10 @@ fn what_is_told_as_lost_so_many_times_has_failed() {
     let lose = |folder: &mut Folder| tell(folder, "id,thrust,noise\n5,lost: queue died,\n").unwrap();
     for _ in 0..2 {
         assert_eq!((lose(&mut folder).lost, folder.state().point(5).unwrap().status()), (1, Status::Lost));
+        // Said again before the point is handed out anew it is the same loss.
+        assert_eq!((lose(&mut folder).repeated, folder.state().point(5).unwrap().status()), (1, Status::Lost));
+        assert_eq!(ask(&mut folder, 1)[0].id, 5);
     }
-    assert_eq!(ask(&mut folder, 1)[0].id, 5);
     let heard = lose(&mut folder);
     assert_eq!((heard.failed, heard.lost, folder.state().point(5).unwrap().status()), (1, 0, Status::Failed));
     assert_eq!(folder.state().point(5).unwrap().failure.as_ref().unwrap().words, "queue died");

@@ -14,7 +14,7 @@ pub fn find_problem(name: &str, given: &[String]) -> Result<Problem> {
     let settings = settings(given, card.map_or(&[], |card| card.settings))?;
     if name.ends_with(".toml") || name.contains(std::path::MAIN_SEPARATOR) {
         if let Some(key) = settings.keys().next() {
-            bail!("--set {key}: a problem file has no settings; edit {name} instead");
+            bail!("setting {key} of the problem: a problem file has none; edit {name} instead");
         }
         let problem = dal_oracles::user::load(Path::new(name))?;
         say_notes(problem.notes());

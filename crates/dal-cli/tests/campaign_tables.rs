@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 use common::{dal, refuse, run, succeed, write};
@@ -152,4 +153,80 @@ fn deviations_of_the_largest_outputs_that_are_taken_are_numbers() {
     for point in predicted.as_array().unwrap() {
         assert!(point["y_sd"].as_f64().is_some_and(|sd| sd > 1e140), "{point}");
     }
+}
+
+/// A campaign whose six first points were handed out, and what telling it a table says.
+fn asked(at: &Path) -> impl Fn(&str, &[&str]) -> String {
+    let text = "name = \"lab\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 10\n[[outputs]]\nname = \"y\"\n";
+    write(at, "lab.toml", text);
+    succeed(at, &["new", "l", "--problem", "lab.toml", "--initial", "6"]);
+    succeed(at, &["ask", "l", "-n", "6"]);
+    let at = at.to_owned();
+    move |rows, options| {
+        write(&at, "t.csv", &format!("id,y\n{rows}"));
+        succeed(&at, &[&["tell", "l", "t.csv"][..], options].concat())
+    }
+}
+
+#[test]
+fn a_correction_takes_the_rows_of_a_point_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let tell = asked(at);
+    tell("1,10\n1,11\n2,2\n", &["--replicate"]);
+    let answers = |id: &str| {
+        let table = succeed(at, &["export", "l", "--to", "csv"]);
+        let rows = table.lines().filter(|line| line.starts_with(&format!("{id},")));
+        rows.map(|line| line.split(',').nth(2).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // What is exported, mended in one cell and told: the other measurement stays.
+    let table = succeed(at, &["export", "l", "--to", "csv"]);
+    write(at, "e.csv", &table.replace(",11.0,", ",11.5,"));
+    let said = succeed(at, &["tell", "l", "e.csv", "--correct"]);
+    assert!(said.starts_with("1 new answer, 1 earlier ones replaced, 2 known already"), "{said}");
+    assert!(said.ends_with("3 labels in all\n"), "{said}");
+    assert_eq!(answers("1"), ["10.0", "11.5"]);
+    // All rows of a point in a table are its answers; what is known of it changes nothing.
+    assert!(tell("1,10\n", &["--correct"]).starts_with("0 new answers, 1 known already"));
+    assert!(tell("1,1.1\n1,1.7\n", &["--correct"]).starts_with("2 new answers, 2 earlier ones replaced"));
+    assert_eq!(answers("1"), ["1.1", "1.7"]);
+    write(at, "t.csv", "id,y\n1,3\n1,failed\n");
+    refuse(at, &["tell", "l", "t.csv", "--correct"], &["line 3", "another row of this table"]);
+    assert_eq!(answers("1"), ["1.1", "1.7"]);
+    // A failure stands beside no answer, whatever was asked for.
+    tell("3,failed\n", &[]);
+    write(at, "t.csv", "id,y\n3,3\n");
+    refuse(at, &["tell", "l", "t.csv", "--replicate"], &["cannot have an answer and none; --correct puts"]);
+    let (_, _, stderr) = run(at, &["tell", "l", "t.csv"]);
+    assert!(stderr.contains("--correct puts it in that one's place") && !stderr.contains("--replicate"), "{stderr}");
+    assert!(tell("3,3\n", &["--correct"]).starts_with("1 new answer; 4 labels"));
+}
+
+#[test]
+fn a_growing_table_counts_a_loss_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let tell = asked(at);
+    let mut rows = "1,1\n3,lost: node died\n".to_owned();
+    assert!(tell(&rows, &[]).starts_with("1 new answer, 1 lost, to be asked for again"));
+    succeed(at, &["ask", "l", "-n", "1"]);
+    for (row, words) in [("4,4", "1 new answer, 2 known already"), ("5,5", "1 new answer, 3 known already")] {
+        rows += &format!("{row}\n");
+        assert!(tell(&rows, &[]).starts_with(words), "{}", tell(&rows, &[]));
+    }
+    // Its answer comes at last, and the table is told again.
+    rows += "3,3\n";
+    assert!(tell(&rows, &[]).starts_with("1 new answer, 4 known already"));
+    assert!(tell(&rows, &[]).starts_with("0 new answers, 5 known already"));
+    // One loss after the other, each of a point that was handed out anew, are `attempts` of them.
+    for words in ["1 lost, to be", "1 lost, to be", "1 failed"] {
+        let said = tell("6,lost: node died\n", &[]);
+        assert!(said.starts_with(&format!("0 new answers, {words}")), "{said}");
+        if words != "1 failed" {
+            succeed(at, &["ask", "l", "-n", "1"]);
+        }
+    }
+    succeed(at, &["withdraw", "l", "2"]);
+    assert!(tell("2,lost: disk\n", &[]).starts_with("0 new answers, 1 lost, of points that are withdrawn"));
+    refuse(at, &["ask", "l", "-n", "10001"], &["at most 10000"]);
 }

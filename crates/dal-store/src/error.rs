@@ -25,7 +25,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The directory holds something else.
-    #[error("{}: not a store (it has no store.json, but is not empty); give an empty or new directory", path.display())]
+    #[error("{}: not a store of runs (it has no store.json, but is not empty); a store begins in an empty or new directory", path.display())]
     NotAStore {
         /// The directory.
         path: PathBuf,

@@ -93,7 +93,10 @@ fn show(folder: &Folder, standing: &Standing, judging: &Judging) -> Result<()> {
         outln!("failed     {n} {kind}");
     }
     if !standing.unusable.is_empty() {
-        let ids: Vec<String> = standing.unusable.iter().take(SHOWN).map(u64::to_string).collect();
+        let mut ids: Vec<String> = standing.unusable.iter().take(SHOWN).map(u64::to_string).collect();
+        if let Some(more @ 1..) = standing.unusable.len().checked_sub(SHOWN) {
+            ids.push(format!("and {more} more"));
+        }
         outln!(
             "not used   {} points lie outside the problem file's ranges, or have a value that an output's transform cannot take: {}",
             standing.unusable.len(),

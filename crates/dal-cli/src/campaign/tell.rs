@@ -24,7 +24,9 @@ with a column `row` that counts them from 0. An output may say
   nan                 the same
   lost: …             the machine failed, not the point: it is asked for again, `attempts` times in all
 All rows of a table are taken or none, and every bad row is named. Rows that are known already do no
-harm; with --replicate a value that a table has more often than it is known is another measurement.
+harm, nor does a loss in the same words that a growing table says again; with --replicate a value
+that a table has more often than it is known is another measurement. With --correct the rows of a
+point of which the table says anything new take the place of all its answers.
 
 Examples:
   dal tell beam results.csv
@@ -40,7 +42,7 @@ pub struct Args {
     /// printed.
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
-    /// Answers that differ from earlier ones take their place.
+    /// Answers that differ from earlier ones take their place, those of one point together.
     #[arg(long, conflicts_with = "replicate")]
     correct: bool,
     /// Answers that differ from earlier ones stand beside them, and equal ones of one table.
@@ -73,6 +75,8 @@ pub fn run(args: &Args) -> Result<Done> {
     for (n, words) in [
         (heard.failed, "failed"),
         (heard.lost, "lost, to be asked for again"),
+        (heard.unwanted, "lost, of points that are withdrawn"),
+        (heard.replaced, "earlier ones replaced"),
         (heard.adopted, "of these never asked for"),
         (heard.rounded, "matched by rounded values"),
         (heard.repeated, "known already"),
