@@ -75,6 +75,9 @@ pub struct Row {
     pub answer: Answer,
 }
 
+/// The point that a row speaks of; with its values where it was never asked for.
+type Spoken = (u64, Option<Vec<Cell>>);
+
 impl Folder {
     /// Takes these answers, all or none. `source` says in the log where they came from.
     ///
@@ -86,7 +89,7 @@ impl Folder {
         let mut told = Vec::new();
         let mut adopted: Vec<(u64, Vec<f64>)> = Vec::new();
         let mut next_id = self.state().next_id();
-        let points: Vec<Result<(u64, Option<Vec<Cell>>), String>> =
+        let points: Vec<Result<Spoken, String>> =
             rows.iter().map(|row| self.point_of(row, &mut adopted, &mut next_id)).collect();
         // What the table says of each point, all its rows together.
         let mut said: HashMap<u64, Vec<&Answer>> = HashMap::new();
@@ -139,13 +142,7 @@ impl Folder {
         Ok(heard)
     }
 
-    /// The point that a row speaks of; with its values where it was never asked for.
-    fn point_of(
-        &self,
-        row: &Row,
-        adopted: &mut Vec<(u64, Vec<f64>)>,
-        next_id: &mut u64,
-    ) -> Result<(u64, Option<Vec<Cell>>), String> {
+    fn point_of(&self, row: &Row, adopted: &mut Vec<(u64, Vec<f64>)>, next_id: &mut u64) -> Result<Spoken, String> {
         let subject = self.subject();
         let unit = match &row.x {
             Some(x) => Some(subject.unit(x).ok_or("its values lie outside the problem's ranges or levels")?),
