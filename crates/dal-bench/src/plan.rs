@@ -8,6 +8,9 @@ use dal_store::{RunKey, RunSpec, SweepRecord};
 
 use crate::problem::PlannedProblem;
 
+/// The id of the baseline, which stands for every pool ratio whatever a catalogue means by it.
+pub(crate) const RANDOM: &str = "random";
+
 /// A sweep, resolved.
 pub struct Plan {
     pub(crate) record: SweepRecord,
@@ -71,7 +74,7 @@ impl Plan {
         let mut notes: Vec<String> =
             self.problems.iter().flat_map(|planned| planned.problem.notes()).cloned().collect();
         notes.extend(self.problems.iter().filter_map(PlannedProblem::used_up));
-        if !self.is_timing() && !self.record.runs.iter().any(|run| run.strategy == "random") {
+        if !self.is_timing() && !self.record.runs.iter().any(|run| run.strategy == RANDOM) {
             notes.push(
                 "`random` is not among the strategies: methods are held against it, so that without it pages have no \
                  nAUC, no ranks and no verdicts"

@@ -223,7 +223,7 @@ impl Guess {
         if !origin.says_failures() {
             return Some(origin);
         }
-        let place = names.iter().position(|name| canonical(name) == FAILURE).map(|at| self.places[at])?;
+        let place = self.place_of(names, FAILURE)?;
         let says = |row: usize| {
             let text = self.table.cell(row, place);
             text.trim().is_empty() || failure(&text).is_some()
@@ -309,14 +309,15 @@ impl Guess {
 
     /// Rows of `dal export` whose state says that there is no answer.
     fn without_answer(&self, names: &[String], origin: Option<Origin>) -> Vec<usize> {
-        let state = names.iter().position(|name| canonical(name) == "state").map(|at| self.places[at]);
-        match state.filter(|_| origin.is_some_and(|origin| origin.owns("state"))) {
-            Some(state) => {
-                let is_done = |row: &usize| self.table.cell(*row, state).trim() == Status::Done.id();
-                (0..self.table.n_rows()).filter(|row| !is_done(row)).collect()
-            }
-            None => Vec::new(),
-        }
+        let is_exports = origin.is_some_and(|origin| origin.owns("state"));
+        let Some(state) = self.place_of(names, "state").filter(|_| is_exports) else { return Vec::new() };
+        let is_done = |row: &usize| self.table.cell(*row, state).trim() == Status::Done.id();
+        (0..self.table.n_rows()).filter(|row| !is_done(row)).collect()
+    }
+
+    /// Where the table has a column of a writer's own.
+    fn place_of(&self, names: &[String], column: &str) -> Option<usize> {
+        names.iter().position(|name| canonical(name) == column).map(|at| self.places[at])
     }
 
     /// What the table's own column of failures says of a row.

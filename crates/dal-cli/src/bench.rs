@@ -160,6 +160,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     }
     let sweep = args.engine.chosen(Sweep::load(&args.sweep)?);
     let mut plan = sweep.resolve_with(&crate::engines::catalogue())?;
+    refuse_unknown(&plan, args)?;
     if let Some(Shard { part, of }) = args.shard {
         plan = plan.shard(part - 1, of);
     }
@@ -234,8 +235,8 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     Ok(outcome_of(&summary))
 }
 
-/// The part of a plan that the options ask for.
-fn restricted(plan: Plan, args: &RunArgs) -> Result<Plan> {
+/// Refuses what the whole sweep has not: a shard of it may well lack a strategy or a seed.
+fn refuse_unknown(plan: &Plan, args: &RunArgs) -> Result<()> {
     let known: Vec<String> = plan.problems().iter().map(|planned| planned.problem().variant_id()).collect();
     if let Some(unknown) = args.problems.iter().find(|name| !known.contains(name)) {
         bail!("--problems {unknown}: the sweep has no such problem; it has {}", known.join(", "));
@@ -255,6 +256,11 @@ fn restricted(plan: Plan, args: &RunArgs) -> Result<Plan> {
         };
         bail!("--seeds {asked}: the sweep has no such seed; it has {first} to {last}");
     }
+    Ok(())
+}
+
+/// The part of a plan that the options ask for.
+fn restricted(plan: Plan, args: &RunArgs) -> Result<Plan> {
     let mut finished = BTreeMap::new();
     for tables in &args.done_in {
         let runs = read_export(tables)?.runs.into_iter();

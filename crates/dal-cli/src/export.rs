@@ -16,6 +16,7 @@ use ndarray::aview1;
 use crate::Done;
 use crate::output::{outln, say};
 use crate::problem::find_problem;
+use crate::verify::MANIFEST;
 
 /// `dal bench export`.
 #[derive(clap::Args)]
@@ -114,7 +115,7 @@ pub fn run(args: &Args) -> Result<Done> {
         physical: Some(&physical),
         with,
     };
-    if args.out.join("store.json").exists() {
+    if args.out.join(MANIFEST).exists() {
         bail!("--out {}: is a store; give the tables a folder of their own", args.out.display());
     }
     let export = write_export(&store, &args.out, &options)?;

@@ -10,6 +10,7 @@ use dal_store::{Store, StoreError};
 use crate::Done;
 use crate::campaign::report::{ReportFormat, is_campaign};
 use crate::output::{outln, say};
+use crate::verify::MANIFEST;
 
 /// A store, or a campaign, in, a page out.
 #[derive(clap::Args)]
@@ -57,7 +58,7 @@ pub struct Args {
 /// The data of a store, or of the tables that one was exported as.
 fn read(path: &Path) -> Result<ReportData> {
     // Tables that lie in a store's own folder may be of an earlier day.
-    if is_export(path) && !path.join("store.json").exists() {
+    if is_export(path) && !path.join(MANIFEST).exists() {
         return Ok(read_export(path)?);
     }
     if is_campaign(path) {

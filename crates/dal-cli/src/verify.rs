@@ -46,7 +46,7 @@ pub struct Args {
 }
 
 /// The file that makes a folder a store.
-const MANIFEST: &str = "store.json";
+pub(crate) const MANIFEST: &str = "store.json";
 
 /// Something that was found.
 struct Finding {

@@ -26,12 +26,12 @@ pub(crate) struct Points {
     /// Of each its place among the points that were asked for, ascending.
     places: Vec<usize>,
     /// Points that were asked for.
-    pub(crate) asked: usize,
+    asked: usize,
 }
 
 impl Points {
     /// Points that have no label.
-    pub(crate) fn left_out(&self) -> usize {
+    fn left_out(&self) -> usize {
         self.asked - self.places.len()
     }
 
@@ -73,18 +73,14 @@ pub struct LeftOut {
 
 impl LeftOut {
     pub(crate) fn of_folds(folds: &[Fold]) -> Self {
-        let sum = |of: &dyn Fn(&Points) -> usize| -> usize {
-            match folds {
-                // What is judged on in one fold is trained on in the others.
-                [_, _, ..] => folds.iter().map(|fold| of(&fold.validation)).sum(),
-                _ => folds.iter().map(|fold| of(&fold.train) + of(&fold.validation)).sum(),
-            }
-        };
-        Self { compared: (sum(&Points::left_out), sum(&|points| points.asked)), ..Self::default() }
+        // What is judged on in one of several folds is trained on in the others.
+        let train = folds.iter().filter(|_| folds.len() == 1).map(|fold| &fold.train);
+        Self { compared: Self::of(train.chain(folds.iter().map(|fold| &fold.validation))), ..Self::default() }
     }
 
-    pub(crate) fn of(points: &[&Points]) -> (usize, usize) {
-        (points.iter().map(|p| p.left_out()).sum(), points.iter().map(|p| p.asked).sum())
+    /// Points without a label, and those that were asked for.
+    pub(crate) fn of<'a>(points: impl IntoIterator<Item = &'a Points>) -> (usize, usize) {
+        points.into_iter().fold((0, 0), |(left_out, asked), p| (left_out + p.left_out(), asked + p.asked))
     }
 
     /// Whether every point has a label.

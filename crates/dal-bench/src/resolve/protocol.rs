@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::{Chosen, Resolver, number};
 use crate::error::SweepError;
+use crate::plan::RANDOM;
 use crate::problem::{PlannedProblem, Split};
 use crate::sweep::ProtocolFile;
 
@@ -18,9 +19,6 @@ use crate::sweep::ProtocolFile;
 const MOST: usize = 10_000_000;
 /// Noise as large as what is learned.
 const MOST_NOISE: usize = 100;
-
-/// The id of the baseline, which stands for every pool ratio whatever a catalogue means by it.
-const RANDOM: &str = "random";
 
 /// Where a number stands that a problem may say for itself: offset and key; the shared key where neither says it.
 fn place(own: &Option<Spanned<usize>>, shared: &Option<Spanned<usize>>, key: &str, name: &str) -> (usize, String) {

@@ -119,7 +119,9 @@ impl Folder {
                         || self.state().point(answered.id).is_some_and(|point| point.status() == Status::Withdrawn);
                     match answered.answer {
                         // It stands where it stood, in place of others that do not.
-                        Answer::Values(_) if was_there && answered.beside != Beside::First && said_anew(otherwise) => {
+                        Answer::Values(_)
+                            if was_there && answered.beside != Beside::First && otherwise == Otherwise::Correct =>
+                        {
                             heard.repeated += 1;
                         }
                         Answer::Values(_) => heard.answers += 1,
@@ -251,11 +253,6 @@ fn says(point: &Point, answer: &Answer) -> bool {
         Answer::Failed(_) => point.failure.is_some(),
         Answer::Lost(_) => false,
     }
-}
-
-/// Whether a table says all of a point anew, what stands included.
-fn said_anew(otherwise: Otherwise) -> bool {
-    otherwise == Otherwise::Correct
 }
 
 /// What is known of a point.

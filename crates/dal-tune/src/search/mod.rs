@@ -260,8 +260,8 @@ impl Search {
             let test = labels.test()?;
             let most = sizes.last().copied().unwrap_or(1);
             let sets = (0..seeds).map(|seed| labels.proof(seed, most)).collect::<Result<Vec<Points>, _>>()?;
-            left_out.test = LeftOut::of(&[&test]);
-            left_out.proof = LeftOut::of(&sets.iter().collect::<Vec<_>>());
+            left_out.test = LeftOut::of([&test]);
+            left_out.proof = LeftOut::of(&sets);
             progress.event(&Event::Stage { name, networks: both.len(), trainings });
             let tasks = self.proof_tasks(&both, &sizes, &sets, &test);
             asked.extend(tasks.iter().map(|task| task.key));
