@@ -14,7 +14,7 @@ use crate::process::{cargo, root, run, target_dir};
   cargo xtask bench-all                          the quick tier, all cores
   cargo xtask bench-all --plan                   what it would run and for how long, nothing else
   cargo xtask bench-all --tier smoke             everything once, in about a minute
-  cargo xtask bench-all --tier paper --jobs 16   the published protocol; days of computing
+  cargo xtask bench-all --tier paper --jobs 16   the published protocol; some 45 000 core-hours
   cargo xtask bench-all --tier desk --engine tch --device cuda:0   on a GPU; brings libtorch first (docs/gpu.md)
 
 A second call goes on where the first one stopped: finished runs are kept, interrupted ones resumed.")]
