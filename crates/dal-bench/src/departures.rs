@@ -65,3 +65,13 @@ pub(crate) fn from_published(problem: &Problem, model: &ModelSpec, protocol: &Pr
     }
     all
 }
+
+/// That a sweep says otherwise of a preset's network or rate than the search that found it, which its name alone would
+/// hide. Nothing of members and epochs, and nothing of `published`, from which every difference is a departure.
+pub(crate) fn from_preset(problem: &Problem, model: &ModelSpec, preset: &str) -> Option<String> {
+    let (used, due) = (model.as_mlp()?, problem.preset(preset).filter(|due| *due != problem.model())?);
+    let same_network = used.hidden == due.hidden && used.batch_norm == due.batch_norm;
+    let (rate, decay) = (used.training.learning_rate, used.training.weight_decay);
+    let same = same_network && rate == due.training.learning_rate && decay == due.training.weight_decay;
+    (!same).then(|| format!("the preset `{preset}` with changes of this sweep"))
+}

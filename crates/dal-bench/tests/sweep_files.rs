@@ -60,8 +60,20 @@ fn a_problem_overrides_the_sweep_and_the_sweep_the_preset() {
     assert_eq!(*sine.hidden, [5]);
     let departures = &plan.record().departures["sine"];
     let statistics = "recomputed BatchNorm instead of running BatchNorm";
-    for expected in ["hidden layers 1 × 5 instead of 9 × 20", statistics, "epochs 3 instead of 500"] {
+    let changed = "the preset `tuned` with changes of this sweep";
+    for expected in ["hidden layers 1 × 5 instead of 9 × 20", statistics, "epochs 3 instead of 500", changed] {
         assert!(departures.iter().any(|said| said == expected), "{departures:?}");
+    }
+    // Fewer epochs are not another network, and from the published preset every change is said already.
+    for (problem, is_said) in [
+        ("id = \"sine\"\ntraining = { epochs = 3 }", false),
+        ("id = \"sine\"\npreset = \"published\"\nnetwork = { hidden = [5] }", false),
+        ("id = \"sine\"\ntraining = { learning_rate = 0.1 }", true),
+    ] {
+        let text =
+            format!("name = \"p\"\nseeds = 1\n[protocol]\n[[problem]]\n{problem}\n[[strategy]]\nid = \"random\"\n");
+        let plan = Sweep::parse(&text, "sweep.toml").unwrap().resolve_with(&built_in()).unwrap();
+        assert_eq!(plan.record().departures["sine"].iter().any(|said| said == changed), is_said, "{problem}");
     }
     let of_sine: Vec<_> = plan.trials().iter().filter(|trial| trial.problem() == 0).collect();
     assert_eq!(of_sine.len(), 2);

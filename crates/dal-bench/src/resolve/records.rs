@@ -55,7 +55,8 @@ fn described(model: &ModelSpec, shape: Shape) -> (Value, Value) {
 /// In what the runs of each problem depart from their published form, by variant.
 pub(super) fn departures(problems: &[PlannedProblem]) -> BTreeMap<String, Vec<String>> {
     let all = problems.iter().map(|p| {
-        let words = crate::departures::from_published(&p.problem, &p.model, &p.protocol);
+        let mut words = crate::departures::from_published(&p.problem, &p.model, &p.protocol);
+        words.extend(crate::departures::from_preset(&p.problem, &p.model, &p.preset));
         (p.problem.variant_id(), words)
     });
     all.filter(|(_, words)| !words.is_empty()).collect()
