@@ -39,8 +39,8 @@ pub struct Args {
     /// How they are written; parquet in builds with that feature.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Significant digits of real numbers, 3 to 17 [default: all that they have].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(3..=17))]
+    /// Significant digits of real numbers, 5 to 17 [default: all that they have].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(5..=17))]
     digits: Option<u8>,
     /// Only these tables: sweeps, circumstances, runs, entries, members, outputs, failures, damaged, queries, labels.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

@@ -292,7 +292,7 @@ fn the_page_is_remade_from_the_tables_alone() {
 
     // Only what was asked for, with few digits; damaged runs are left out and named.
     fs::write(runs[0].join("records.jsonl"), "half").unwrap();
-    let few = ["--digits", "4", "--tables", "sweeps,circumstances,runs,entries", "--format", "csv.gz"];
+    let few = ["--digits", "5", "--tables", "sweeps,circumstances,runs,entries", "--format", "csv.gz"];
     let (code, _, stderr) = run(out, &[&["bench", "export", "store", "--out", "few"][..], &few].concat());
     assert_eq!((code, stderr.matches("left out: ").count()), (1, 1), "{stderr}");
     assert_eq!(fs::read_dir(out.join("few")).unwrap().count(), 5);

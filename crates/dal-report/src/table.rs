@@ -43,6 +43,9 @@ pub(crate) struct Entry {
     pub(crate) class: &'static str,
 }
 
+/// The class of words that are set as softly as a gap and yet say something: tables for machines keep them.
+pub(crate) const SAID: &str = "none said";
+
 impl Entry {
     /// Words.
     pub(crate) fn text(text: impl Into<String>) -> Self {
@@ -162,7 +165,8 @@ impl Table {
             let cells = row.cells.iter().map(|cell| match cell.value {
                 // The text says more than the number where it is not a number itself.
                 Some(value) if cell.text.parse::<f64>().is_ok() || cell.text.starts_with('<') => format!("{value}"),
-                _ if cell.class == "none" => String::new(),
+                // A gap, whose reason the page gives; a value, or a word of its own, is none.
+                None if cell.class == "none" => String::new(),
                 _ => quote(&cell.text),
             });
             let _ = writeln!(out, "{}", cells.collect::<Vec<_>>().join(","));
@@ -272,6 +276,10 @@ mod tests {
     #[test]
     fn every_format_quotes_what_it_must() {
         assert_eq!(table().csv(), "method,γ = 2\n\"q|b\"\"c,\",0.123456789\nx,\n");
+        let mut said = table();
+        said.rows[0].cells[1] = Entry::number(0.5, "0.50 –").with_class("none");
+        said.rows[1].cells[1] = Entry::text("no verdict").with_class(SAID);
+        assert_eq!(said.csv(), "method,γ = 2\n\"q|b\"\"c,\",0.50 –\nx,no verdict\n");
         assert_eq!(
             table().markdown(),
             "a_b & <c>\n\n| method | γ = 2 |\n| --- | ---: |\n| q\\|b\"c, | 0.123 |\n| x | – |\n"

@@ -194,7 +194,7 @@ fn content(part: &Part, options: &ReportOptions, prefix: &str) -> PartContent {
         errors: tables::final_errors(part, prefix),
         cells: tables::cells(part, options.rules.level, prefix),
         area: tables::area(part, prefix),
-        beside: tables::beside(part, prefix),
+        beside: tables::beside(part, options.span, prefix),
         learned: tables::learned(part, prefix),
         by_entry,
         failed_labels: tables::failed_labels(part, prefix),

@@ -14,7 +14,7 @@ pub use self::orders::{ComparedOrder, FEWEST_METHODS};
 use crate::data::{BASELINE, Protocol, ReportData};
 use crate::findings::{Curves, Findings, Part, Problem, Time};
 use crate::summary::{overall, wrapped};
-use crate::table::{Entry, Row, Table};
+use crate::table::{Entry, Row, SAID, Table};
 use crate::text::{count, list, p_value, ratio, ratio_name};
 
 /// How a cell differs between two stores.
@@ -406,11 +406,11 @@ impl Comparison {
     /// Verdicts and averages side by side.
     pub(crate) fn methods_table(&self, id: String) -> Table {
         let verdict = |side: &Option<(Verdict, Option<f64>)>| match side {
-            None => Entry::text("not run").with_class("none"),
+            None => Entry::text("not run").with_class(SAID),
             Some((Verdict::Robust, _)) => Entry::text("robust").with_class("better"),
             Some((Verdict::NotRobust, _)) => Entry::text("not robust").with_class("worse"),
             Some((Verdict::Undecided(Hesitation::NoLook | Hesitation::PlansDiffer), _)) => {
-                Entry::text("no verdict").with_class("none")
+                Entry::text("no verdict").with_class(SAID)
             }
             Some((Verdict::Undecided(_), _)) => Entry::text("undecided").with_class("open"),
         };
@@ -437,7 +437,7 @@ impl Comparison {
             Change::Better => (1, "changed: smaller errors", "better"),
             Change::Undecidable => (2, "too few seeds", "open"),
             Change::WithinNoise => (3, "within noise", ""),
-            Change::NoVerdict => (4, "no verdict", "none"),
+            Change::NoVerdict => (4, "no verdict", SAID),
             Change::Identical => (5, "identical", "equal"),
         };
         let mut cells: Vec<&ComparedCell> = self.cells.iter().collect();

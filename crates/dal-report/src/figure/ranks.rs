@@ -90,10 +90,10 @@ pub(crate) fn ranks(part: &Part, ratio: usize, table: &RankTable, prefix: &str) 
             ratio_name(g),
             table.n_blocks,
             said.join(", "),
-            if table.decidable {
-                "Bars on the right join methods that cannot be told apart."
-            } else {
-                "Too few blocks to tell any two apart."
+            match (table.decidable, table.cliques.is_empty()) {
+                (true, _) => "Bars on the right join methods that cannot be told apart.",
+                (false, false) => "Too few blocks to tell any two apart.",
+                (false, true) => "Not tested.",
             }
         ),
         for_paper: drawing.clone(),

@@ -162,7 +162,13 @@ impl Bench<'_> {
         let seeds: BTreeSet<u64> = self.seeds.iter().copied().take(look.seeds).collect();
         let (then, panel) = self.panel(true, Some(&seeds));
         let rules = VerdictRules { level: look.level, ..*self.rules };
-        let decided = if panel.is_empty() { Vec::new() } else { judge(&panel, &rules)?.methods };
+        let decided = if panel.is_empty() { None } else { Some(judge(&panel, &rules)?) };
+        if let Some(of_look) = &decided {
+            // The family of the verdicts, not that of all seeds.
+            (judgement.n_tested, judgement.n_too_few) = (of_look.n_tested, of_look.n_too_few);
+            judgement.monte_carlo_error = of_look.monte_carlo_error;
+        }
+        let decided = decided.map_or_else(Vec::new, |of_look| of_look.methods);
         for (m, method) in ids.iter().zip(&mut judgement.methods) {
             let Some(of_look) = then.iter().position(|t| t == m).and_then(|at| decided.get(at)) else {
                 without_verdict(method, Hesitation::NoLook);
@@ -195,6 +201,8 @@ fn without_verdict(method: &mut Robustness, why: Hesitation) {
 fn no_verdict(cell: &mut CellFinding) {
     cell.verdict = CellVerdict::NoVerdict;
     (cell.p_better_adjusted, cell.p_worse_adjusted, cell.seeds_to_find) = (None, None, None);
+    // Tests of single cells as well: looked at before their time they are what planned looks are there to prevent.
+    (cell.p_better, cell.p_wilcoxon, cell.p_sign_flip) = (None, None, None);
 }
 
 /// What the fewest seeds of any complete cell, or as many as a look has, can decide, given the spread that cells have.

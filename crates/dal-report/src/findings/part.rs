@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dal_eval::{
-    CurveSpan, EvalError, Learnability, Look, Looks, PoolRatioTransfer, RankTable, SeedOutcome, Tally, VerdictRules,
-    area_share, area_under_curve, holm_over_methods, paired_ratios, pool_ratio_transfer, predecessor_target,
-    rank_methods, win_tie_loss,
+    CurveSpan, EvalError, Learnability, Look, Looks, PoolRatioTransfer, RankTable, SeedOutcome, Standing, Tally,
+    VerdictRules, area_share, area_under_curve, holm_over_methods, paired_ratios, pool_ratio_transfer,
+    predecessor_target, rank_methods, win_tie_loss,
 };
 
 use super::cell::{Baseline, Unjudged, cell_without_tests};
@@ -28,6 +28,29 @@ pub(super) struct Context<'a> {
     pub(super) pooled: &'a BTreeSet<(&'a str, &'a str)>,
     pub(super) rules: &'a VerdictRules,
     pub(super) span: CurveSpan,
+}
+
+/// Where a part stands between planned looks.
+struct Planned {
+    standing: Option<Standing>,
+    /// Whether the sweeps behind the runs plan different looks.
+    differ: bool,
+    /// The seeds that verdicts rest on, where a look was passed.
+    of_look: Option<BTreeSet<u64>>,
+}
+
+impl Planned {
+    fn of(seeds: &[u64], runs: &[&RunSummary], context: &Context<'_>) -> Result<Self, EvalError> {
+        let (looks, differ) = looks(runs, context)?;
+        let standing = looks.map(|looks| standing(&looks, seeds, runs));
+        let look = standing.and_then(|standing| standing.verdicts());
+        Ok(Self { standing, differ, of_look: look.map(|look| seeds.iter().copied().take(look.seeds).collect()) })
+    }
+
+    /// Whether tests may be made: not before a look's seeds are over, and not where plans contradict each other.
+    fn is_due(&self) -> bool {
+        !self.differ && self.standing.is_none_or(|standing| standing.verdicts().is_some())
+    }
 }
 
 /// Pool ratio under which a run is shown.
@@ -99,9 +122,11 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
             *there = run;
         }
     }
+    let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
+    let planned = Planned::of(&seeds, runs, context)?;
     let problems: Vec<Problem> = by_problem
         .iter()
-        .map(|(id, runs)| problem(id, runs, &random.remove(id).unwrap_or_default(), context))
+        .map(|(id, runs)| problem(id, runs, &random.remove(id).unwrap_or_default(), &planned, context))
         .collect();
     let baselines: Vec<Baseline> = problems.iter().map(|p| Baseline::of(p, &by_problem[p.id.as_str()], span)).collect();
     let targets: Vec<Option<f64>> = problems.iter().map(|p| target(p, &by_problem[p.id.as_str()])).collect();
@@ -139,16 +164,14 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         outcomes.push(of_method);
         details.push(rows);
     }
-    let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
-    let (looks, plans_differ) = looks(runs, context)?;
-    let standing = looks.map(|looks| standing(&looks, &seeds, runs));
+    let standing = planned.standing;
     let bench = Bench {
         methods: &outcomes,
         problems: &problems.iter().map(|p| (p.id.clone(), p.is_ranked())).collect::<Vec<_>>(),
         pool_ratios: &pool_ratios,
         rules,
         standing,
-        plans_differ,
+        plans_differ: planned.differ,
         seeds: &seeds,
     };
     let found = bench.judge()?;
@@ -163,7 +186,9 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
                 row.into_iter().zip(of_row).map(|(cell, found)| Some(cell?(found?))).collect()
             };
             let cells: Vec<Vec<Option<CellDetail>>> = rows.into_iter().zip(of_cells).map(with_tests).collect();
-            Method { style: styles[id], transfer: transfer(&cells, &ranked), id: id.clone(), cells, robustness }
+            // Where the pool does not matter no ratio can be chosen.
+            let transfer = if stands_for_every_ratio(id) { None } else { transfer(&cells, &ranked, &pool_ratios) };
+            Method { style: styles[id], transfer, id: id.clone(), cells, robustness }
         })
         .collect();
     adjust_over_methods(&mut methods, problems.len(), pool_ratios.len())?;
@@ -188,7 +213,10 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
-        ranks: (0..pool_ratios.len()).map(|g| ranks(&problems, &baselines, &methods, g, span, level)).collect(),
+        ranks: (0..pool_ratios.len())
+            .map(|g| ranks(&problems, &baselines, &methods, g, span, level))
+            .map(|table| table.map(|table| if planned.is_due() { table } else { untested(table) }))
+            .collect(),
         tallies: tallies(&methods, &ranked, pool_ratios.len(), rules.margin)?,
         judged: found.judged,
         failed_labels: failed_labels(runs, name_of, |run| {
@@ -230,7 +258,13 @@ fn looks(runs: &[&RunSummary], context: &Context<'_>) -> Result<(Option<Looks>, 
 }
 
 /// A problem of a part with its runs and those of Random.
-fn problem(id: &str, runs: &[&RunSummary], of_random: &BySeed<'_>, context: &Context<'_>) -> Problem {
+fn problem(
+    id: &str,
+    runs: &[&RunSummary],
+    of_random: &BySeed<'_>,
+    planned: &Planned,
+    context: &Context<'_>,
+) -> Problem {
     let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
     let first = runs[0];
     let protocol = first.protocol.clone();
@@ -242,7 +276,10 @@ fn problem(id: &str, runs: &[&RunSummary], of_random: &BySeed<'_>, context: &Con
     } else {
         runs.iter().find_map(|run| run.test_labels.as_ref()).map(|labels| labels.variance)
     };
-    let done = of_random.values().filter_map(|run| finished(Some(run), n_entries).ok());
+    // Verdicts of a look rest on its seeds: later ones do not change which problems count.
+    let counts = |seed: &u64| planned.of_look.as_ref().is_none_or(|seeds| seeds.contains(seed));
+    let done = of_random.iter().filter(|(seed, _)| counts(seed));
+    let done = done.filter_map(|(_, run)| finished(Some(run), n_entries).ok());
     let last: Vec<f64> = done.filter_map(|run| run.entries.last()).map(|entry| entry.mse).collect();
     Problem {
         id: id.to_owned(),
@@ -301,11 +338,18 @@ fn target(problem: &Problem, runs: &[&RunSummary]) -> Option<f64> {
 }
 
 /// Transfer over the ranked problems that were planned at every pool ratio, if each of their cells has a value.
-fn transfer(cells: &[Vec<Option<CellDetail>>], ranked: &[usize]) -> Option<(Vec<usize>, PoolRatioTransfer)> {
-    let planned: Vec<usize> = ranked.iter().copied().filter(|p| cells[*p].iter().all(Option::is_some)).collect();
+fn transfer(
+    cells: &[Vec<Option<CellDetail>>],
+    ranked: &[usize],
+    pool_ratios: &[usize],
+) -> Option<(Vec<usize>, PoolRatioTransfer)> {
+    // The list of a problem that brings one is no ratio that could be chosen elsewhere.
+    let real: Vec<usize> = (0..pool_ratios.len()).filter(|g| pool_ratios[*g] != FIXED_LIST).collect();
+    let planned: Vec<usize> = ranked.iter().copied().filter(|p| real.iter().all(|g| cells[*p][*g].is_some())).collect();
     let values: Option<Vec<Vec<f64>>> =
-        planned.iter().map(|p| cells[*p].iter().map(|cell| cell.as_ref()?.n_auc.value).collect()).collect();
-    let found = pool_ratio_transfer(&values?).ok()?;
+        planned.iter().map(|p| real.iter().map(|g| cells[*p][*g].as_ref()?.n_auc.value).collect()).collect();
+    let mut found = pool_ratio_transfer(&values?).ok()?;
+    found.chosen.iter_mut().for_each(|g| *g = real[*g]);
     Some((planned, found))
 }
 
@@ -326,6 +370,11 @@ fn adjust_over_methods(methods: &mut [Method], n_problems: usize, n_ratios: usiz
         }
     }
     Ok(())
+}
+
+/// Mean ranks without the test of who cannot be told apart.
+fn untested(table: RankTable) -> RankTable {
+    RankTable { cliques: Vec::new(), decidable: false, ..table }
 }
 
 /// Ranks Random and the methods over (problem, seed) blocks by ln area. Problems on which nothing is planned at this

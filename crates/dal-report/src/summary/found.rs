@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dal_eval::{Standing, Verdict};
 
-use super::{Statement, methods_with, names, pool_ratios, ranked, seeds_planned, state};
+use super::{Statement, is_everywhere, methods_with, names, pool_ratios, ranked, seeds_planned, state};
 use crate::findings::{Findings, Method, Part};
 use crate::text::{count, list, ratio, ratio_name};
 
@@ -63,6 +63,9 @@ fn seeds(part: &Part) -> String {
 
 fn verdicts(part: &Part) -> String {
     let Some(judged) = &part.judged else { return "nothing was judged.".into() };
+    if judged.plans_differ {
+        return "no verdicts, as the sweeps behind its runs plan different looks; figures are estimates.".into();
+    }
     if let Some(Standing::Before { next }) = judged.standing {
         return format!("no verdicts before {} of every problem are whole.", count(next.seeds, "seed"));
     }
@@ -75,7 +78,8 @@ fn verdicts(part: &Part) -> String {
     } else {
         said.push(format!("shown to beat random sampling in every cell: {}", names(part, &safe)));
     }
-    let best = ranked(part).into_iter().find(|(m, _)| safe.iter().any(|safe| safe.id == m.id));
+    let best =
+        ranked(part).into_iter().find(|(m, _)| is_everywhere(part, m) && safe.iter().any(|safe| safe.id == m.id));
     if let Some((best, value)) = best.filter(|_| safe.len() > 1) {
         said.push(format!("of these {} has the lowest average (nAUC {})", best.id, ratio(value)));
     }

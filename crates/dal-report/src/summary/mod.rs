@@ -133,6 +133,13 @@ fn ranked(part: &Part) -> Vec<(&Method, f64)> {
     all
 }
 
+/// Whether a method was planned wherever others were: averages over other cells cannot be held against each other.
+fn is_everywhere(part: &Part, method: &Method) -> bool {
+    let ranked = (0..part.problems.len()).filter(|p| part.problems[*p].is_ranked());
+    let mut cells = ranked.flat_map(|p| (0..part.pool_ratios.len()).map(move |g| (p, g)));
+    cells.all(|(p, g)| method.cells[p][g].is_some() || part.methods.iter().all(|other| other.cells[p][g].is_none()))
+}
+
 /// How far below or above random sampling: "15 % less".
 fn change(value: f64) -> String {
     let percent = 100.0 * (value - 1.0);
@@ -149,7 +156,7 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
     if part.judged.is_none() {
         return "Random sampling itself does not learn what was run, so that no method can be judged by it.".into();
     }
-    let ranked = ranked(part);
+    let (ranked, elsewhere): (Vec<_>, Vec<_>) = ranked(part).into_iter().partition(|(m, _)| is_everywhere(part, m));
     let robust: Vec<&(&Method, f64)> =
         ranked.iter().filter(|(m, _)| m.robustness.as_ref().is_some_and(|r| r.verdict == Verdict::Robust)).collect();
     if let Some((best, value)) = robust.first() {
@@ -178,6 +185,10 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
         "No method was shown to beat random sampling everywhere, so none is a safe choice."
     };
     let Some((best, value)) = ranked.first() else {
+        if !elsewhere.is_empty() {
+            let elsewhere: Vec<&Method> = elsewhere.iter().map(|(m, _)| *m).collect();
+            return format!("{begin} No method was run on every problem: {}.", names(part, &elsewhere));
+        }
         return format!("{begin} No method has a value in every cell: {}.", why_no_value(part));
     };
     let next: Vec<String> = ranked[1..].iter().take(2).map(|(m, v)| format!("{} ({})", m.id, ratio(*v))).collect();

@@ -1,6 +1,6 @@
 //! The learning curves read in other ways than by nAUC, and how much of the area a method could change.
 
-use dal_eval::CurveMetric;
+use dal_eval::{CurveMetric, CurveSpan};
 
 use super::{by_cell, strings};
 use crate::findings::Part;
@@ -8,7 +8,7 @@ use crate::table::{Entry, Row, Table};
 use crate::text::{metric_name, number, ratio};
 
 /// Every reading of every cell with its interval, and where they disagree; `None` where no cell has one.
-pub(crate) fn beside(part: &Part, prefix: &str) -> Option<Table> {
+pub(crate) fn beside(part: &Part, span: CurveSpan, prefix: &str) -> Option<Table> {
     let rows = by_cell(part, |_, _, cell| {
         let Some(cell) = cell.filter(|cell| !cell.beside.is_empty()) else { return Vec::new() };
         let mut entries: Vec<Entry> = CurveMetric::ALL
@@ -41,13 +41,15 @@ pub(crate) fn beside(part: &Part, prefix: &str) -> Option<Table> {
     columns.extend(CurveMetric::ALL.iter().map(|m| metric_name(*m).to_owned()));
     columns.push("Labels needed, all pairs of runs".into());
     columns.push("signs".into());
+    let first = if span == CurveSpan::FromFirstStep { "second" } else { "first" };
     Some(Table {
         id: format!("{prefix}beside"),
-        caption: "Other readings of the same curves: each a ratio to random sampling, below 1 is better, with the 95 % interval of the \
-                  cell by itself. Verdicts rest on the first alone. Of labels needed the quartiles over all pairs of a run and one of Random's stand \
+        caption: format!(
+            "Other readings of the same curves: each a ratio to random sampling, below 1 is better, with the 95 % interval of the \
+                  cell by itself. Verdicts rest on the {first} alone. Of labels needed the quartiles over all pairs of a run and one of Random's stand \
                   beside, as the predecessor drew them. Signs disagree where one reading lies below 1 and another above; \
                   within noise, if not on both sides one is clear of 1."
-            .into(),
+        ),
         columns,
         n_labels: 3,
         rows,

@@ -3,7 +3,7 @@
 use super::strings;
 use crate::data::{ReportData, RunStatus};
 use crate::findings::Part;
-use crate::table::{Entry, Row, Table};
+use crate::table::{Entry, Row, SAID, Table};
 use crate::text::{number, ratio, ratio_name};
 
 /// Which problems, networks and protocols there were, and in what they are unlike the published ones.
@@ -103,7 +103,7 @@ pub(crate) fn incomplete(part: &Part, prefix: &str) -> Option<Table> {
                     ("waiting", run.waiting.clone().unwrap_or_default(), "worse")
                 }
                 RunStatus::Partial => ("unfinished", String::new(), "open"),
-                RunStatus::Absent => ("not started", String::new(), "none"),
+                RunStatus::Absent => ("not started", String::new(), SAID),
             };
             Row {
                 cells: vec![

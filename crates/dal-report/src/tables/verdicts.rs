@@ -10,7 +10,7 @@ use dal_eval::{
 use super::{by_ratio, gap, strings};
 use crate::findings::{Method, Part};
 use crate::summary::{hesitation, overall};
-use crate::table::{Entry, Row, Table};
+use crate::table::{Entry, Row, SAID, Table};
 use crate::text::{count, number, p_value, ratio, ratio_name};
 
 /// Half-width of an interval of ln nAUC that is narrow enough to compare methods.
@@ -274,7 +274,10 @@ pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
                     Entry::optional(f.value, ratio),
                     bound(f.interval_95, false),
                     bound(f.interval_95, true),
-                    Entry::text(verdict_word(f.verdict)).with_class(sign(f.verdict).1),
+                    match f.verdict {
+                        CellVerdict::NoVerdict => Entry::text(verdict_word(f.verdict)).with_class(SAID),
+                        verdict => Entry::text(verdict_word(verdict)).with_class(sign(verdict).1),
+                    },
                     Entry::optional(f.p_wilcoxon, p_value),
                     Entry::optional(f.p_sign_flip, p_value),
                     Entry::optional(cell.p_holm, p_value),
