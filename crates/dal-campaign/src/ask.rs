@@ -1,11 +1,12 @@
 //! Asking: points to be labelled elsewhere, handed out from open ones first, then drawn.
 
 use dal_core::Stop;
+use dal_store::ProcessName;
 
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::model::Trainer;
-use crate::state::{Part, State};
+use crate::state::{Part, Point, State};
 use crate::words::{Cell, Drawn, Leased, Round, What};
 
 /// What is asked for.
@@ -104,14 +105,22 @@ impl Folder {
 
     /// Points that wait to be handed out, in the order in which they were drawn.
     pub(crate) fn open_points(&self) -> Vec<Drawn> {
-        open_points(self.state(), self.now(), self.settings().attempts)
+        match self.is_writer() {
+            true => open_points(self.state(), self.now()),
+            // Who only looks cannot tell whether a process elsewhere still labels them.
+            false => drawn(self.state(), &|point| point.is_open(self.now())),
+        }
     }
 }
 
-/// Points that wait to be handed out or started, in the order in which they were drawn.
-pub(crate) fn open_points(state: &State, now: f64, attempts: usize) -> Vec<Drawn> {
+/// Points that wait to be handed out or started, in the order in which they were drawn, for a process that has the log
+/// to write. However often one was lost before: where fewer `attempts` are allowed since, its next loss is the last.
+pub(crate) fn open_points(state: &State, now: f64) -> Vec<Drawn> {
+    let this = ProcessName::this();
+    drawn(state, &|point| point.waits_for(&this, now))
+}
+
+fn drawn(state: &State, of: &dyn Fn(&Point) -> bool) -> Vec<Drawn> {
     let drawn = state.rounds().iter().flat_map(Round::all);
-    let open =
-        |drawn: &&Drawn| state.point(drawn.id).is_some_and(|point| point.is_open(now) && point.losses < attempts);
-    drawn.filter(open).cloned().collect()
+    drawn.filter(|drawn| state.point(drawn.id).is_some_and(of)).cloned().collect()
 }

@@ -179,6 +179,11 @@ impl Folder {
         log.is_ok_and(|log| matches!(log.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
+    /// Whether this folder was opened to be added to: no other process can add to it then.
+    pub(crate) fn is_writer(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// Says something: it is on disk when this returns.
     pub(crate) fn say(&mut self, what: What) -> Result<(), CampaignError> {
         let path = self.root.join("log");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -130,6 +131,7 @@ impl Folder {
             budget,
             target,
             no_gain,
+            looked: AtomicUsize::new(0),
             oracle,
             stop,
         };
@@ -161,6 +163,7 @@ impl Folder {
             budget,
             target: None,
             no_gain: None,
+            looked: AtomicUsize::new(0),
             oracle,
             stop,
         };
@@ -206,6 +209,8 @@ struct Running<'a> {
     budget: usize,
     target: Option<Target>,
     no_gain: Option<usize>,
+    /// The last look at a model by what is held out.
+    looked: AtomicUsize,
     oracle: &'a Arc<dyn Oracle>,
     stop: &'a Stop,
 }
@@ -313,7 +318,7 @@ impl<'a> Running<'a> {
     fn open(&self) -> VecDeque<Drawn> {
         let shared = self.lock();
         let now = shared.folder.now();
-        open_points(shared.folder.state(), now, shared.folder.settings().attempts).into()
+        open_points(shared.folder.state(), now).into()
     }
 
     /// Draws a round, if the budget and the rules allow another point. The lock is not held while a model is trained.
@@ -397,19 +402,23 @@ impl<'a> Running<'a> {
         folder.ended().filter(|ended| self.rules().contains(&Some(ended.rule.clone()))).cloned()
     }
 
-    /// The present model, where a target looks now at what held-out points say of it: it is trained without the lock.
+    /// The present model, where a target looks now at what held-out points say of it: it is trained without the lock. A
+    /// look is of one model: where several rounds are under way, none may have come to its end since the last draw, and
+    /// another model must not be looked at for the same level.
     fn judged(&self, trainer: Trainer<'_>) -> Result<Option<Model>, CampaignError> {
-        let snapshot = {
+        let (snapshot, k) = {
             let shared = self.lock();
             let folder = &*shared.folder;
             let looks = folder.settings().held_out.is_some() && self.ended_before(folder).is_none();
-            match self.target.as_ref().filter(|_| looks) {
-                Some(target) if folder.look(target, None)?.k > 0 => Some(folder.snapshot()),
-                _ => None,
+            let Some(target) = self.target.as_ref().filter(|_| looks) else { return Ok(None) };
+            let k = folder.look(target, None)?.k;
+            if k <= self.looked.load(Ordering::Relaxed) {
+                return Ok(None);
             }
+            (folder.snapshot(), k)
         };
-        let Some(snapshot) = snapshot else { return Ok(None) };
         let (model, choice) = snapshot.model(trainer, self.stop)?;
+        self.looked.store(k, Ordering::Relaxed);
         let mut shared = self.lock();
         shared.folder.keep_choice(choice)?;
         Ok(Some(model))

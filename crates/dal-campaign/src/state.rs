@@ -111,8 +111,24 @@ impl Point {
 
     /// Whether it waits to be handed out: it has no answer, no process is at it, and no lease of it runs.
     pub fn is_open(&self, now: f64) -> bool {
+        matches!(self.status(), Status::Asked | Status::Lost) && self.is_free(now)
+    }
+
+    /// As [`is_open`](Self::is_open), for the one process that may write the log now: what another one began is not
+    /// labelled any more, on whichever machine that was, or else it would still hold the log.
+    pub(crate) fn waits_for(&self, writer: &ProcessName, now: f64) -> bool {
+        let left = || self.started.as_ref().is_some_and(|by| by != writer);
+        match self.status() {
+            Status::Asked | Status::Lost => self.is_free(now),
+            Status::Running => left() && self.is_free(now),
+            Status::Done | Status::Failed | Status::Withdrawn => false,
+        }
+    }
+
+    /// Whether it lies in the present bounds, and no lease of it runs.
+    fn is_free(&self, now: f64) -> bool {
         let leased = self.lease.as_ref().is_some_and(|lease| lease.until.is_none_or(|until| now < until));
-        self.unit.is_some() && matches!(self.status(), Status::Asked | Status::Lost) && !leased
+        self.unit.is_some() && !leased
     }
 }
 
@@ -183,6 +199,8 @@ impl State {
                 for id in &leased.ids {
                     if let Some(point) = self.points.get_mut(id) {
                         point.lease = Some(leased.clone());
+                        // A process that began it is not at it any more, or it would not have been handed out.
+                        point.started = None;
                         point.since = word.at;
                     }
                 }

@@ -3,7 +3,8 @@
 //! Look k, from the third whole round and the tenth answer on, asks whether the one-sided upper limit at α_k = 0.05 /
 //! (k (k + 1)) lies below the target. These add up to 0.05 over all looks, so that a campaign whose error stays above
 //! its target ends on it with 5 % at most, however often it is looked at. Rounds of which more than 5 % is withdrawn or
-//! unanswered do not count.
+//! unanswered do not count. Where points are held out, a model is looked at whether the round before it held any out or
+//! not, so that from the first look on every whole round has a look and a level of its own.
 
 use dal_eval::FEWEST_DRAWS;
 
@@ -56,7 +57,7 @@ pub struct Limit {
 /// A look at how far a campaign is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
-    /// Whole rounds so far.
+    /// Whole rounds so far that judge.
     pub rounds: usize,
     /// The number of the look, 0 before the third whole round and before there are ten answers that judge.
     pub k: usize,
@@ -92,14 +93,19 @@ impl Look {
             Judge::Draws { rounds } => format!("by the draws of the last {rounds} rounds"),
             Judge::HeldOut { answered } => format!("by {answered} points that were not learned"),
         };
-        let look = match self.k {
+        let look = || format!("look {} at α = {:.2e}, {judge}", self.k, alpha(self.k));
+        format!("{}: {}", self.why_none().unwrap_or_else(look), limits.join("; "))
+    }
+
+    /// What a first look waits for, in words; none where there was one.
+    pub fn why_none(&self) -> Option<String> {
+        match self.k {
             0 if self.rounds < FIRST_LOOK => {
-                format!("no look before {FIRST_LOOK} whole rounds, of which there are {}", self.rounds)
+                Some(format!("no look before {FIRST_LOOK} whole rounds, of which there are {}", self.rounds))
             }
-            0 => format!("no look before whole rounds have {FEWEST_DRAWS} answers that judge"),
-            k => format!("look {k} at α = {:.2e}, {judge}", alpha(k)),
-        };
-        format!("{look}: {}", limits.join("; "))
+            0 => Some(format!("no look before whole rounds have {FEWEST_DRAWS} answers that judge")),
+            _ => None,
+        }
     }
 }
 
@@ -170,18 +176,19 @@ impl Folder {
             Some(model) => self.held_out_in_whole_rounds(model)?,
             None => None,
         };
-        // Of each whole round the answers that judge.
-        let answers: Vec<usize> = match by_held_out {
+        // Of each whole round the answers that judge; none of one that brings another model, but nothing that judges.
+        let answers: Vec<Option<usize>> = match by_held_out {
             true => {
                 let rounds = self.state().rounds().iter().filter(|round| self.is_whole(round));
-                rounds.map(|round| self.n_answered(&round.held_out)).collect()
+                let judges = |round: &Round| round.fixed.is_empty() && !round.held_out.is_empty();
+                rounds.map(|round| judges(round).then(|| self.n_answered(&round.held_out))).collect()
             }
             false => {
                 let complete = whole.iter().filter(|judged| !judged.is_incomplete());
-                complete.map(|judged| self.n_answered(&judged.round.points)).collect()
+                complete.map(|judged| Some(self.n_answered(&judged.round.points))).collect()
             }
         };
-        let (rounds, k) = (answers.len(), looks(&answers));
+        let (rounds, k) = (answers.iter().flatten().count(), looks(&answers));
         let last = |column| last_complete(&whole, column);
         let judge = match by_held_out {
             true => Judge::HeldOut { answered: held_out.as_ref().map_or(0, |found| found.answered) },
@@ -209,10 +216,9 @@ impl Folder {
         points.filter(|point| mean_answer(&self.usable(point)).is_some()).count()
     }
 
-    /// Whether a round after the design, with points that judge, has its answers.
+    /// Whether a round after the design, of the present domain, has its answers.
     fn is_whole(&self, round: &Round) -> bool {
-        let judges = round.fixed.is_empty() && !round.held_out.is_empty() && self.is_of_domain(round);
-        round.is_chosen() && judges && self.is_answered(round)
+        round.is_chosen() && self.is_of_domain(round) && self.is_answered(round)
     }
 
     /// What the last `n` whole rounds gained over as many before; none before there are as many of one kind. Where the
@@ -254,15 +260,16 @@ impl Folder {
     }
 }
 
-/// How many looks there were, given the answers of each whole round: one after each from the third on, once there are
-/// as many as a limit takes. How the answers came out has no part in it.
-fn looks(answers: &[usize]) -> usize {
-    let mut sum = 0;
-    let sums = answers.iter().map(|n| {
-        sum += n;
-        sum
-    });
-    sums.enumerate().filter(|(before, sum)| before + 1 >= FIRST_LOOK && *sum >= FEWEST_DRAWS).count()
+/// How many looks there were, given the answers of each whole round, none of one that does not judge: one after each
+/// from the third that judges on, once there are as many as a limit takes. How the answers came out has no part in it.
+fn looks(answers: &[Option<usize>]) -> usize {
+    let (mut rounds, mut sum) = (0, 0);
+    let may_look = |n: &&Option<usize>| {
+        rounds += usize::from(n.is_some());
+        sum += n.unwrap_or(0);
+        rounds >= FIRST_LOOK && sum >= FEWEST_DRAWS
+    };
+    answers.iter().filter(may_look).count()
 }
 
 #[cfg(test)]
@@ -278,10 +285,13 @@ mod tests {
 
     #[test]
     fn looks_begin_with_the_third_round_and_the_tenth_answer() {
-        assert_eq!([0, 1, 3].map(|n| looks(&[20, 20, 20][..n])), [0, 0, 1]);
-        assert_eq!(looks(&[20; 7]), 5);
-        assert_eq!([9, 10, 12].map(|n| looks(&vec![1; n])), [0, 1, 3]);
-        assert_eq!(looks(&[0, 2, 2, 2, 2, 2, 0, 2]), 3);
+        assert_eq!([0, 1, 3].map(|n| looks(&[Some(20); 3][..n])), [0, 0, 1]);
+        assert_eq!(looks(&[Some(20); 7]), 5);
+        assert_eq!([9, 10, 12].map(|n| looks(&vec![Some(1); n])), [0, 1, 3]);
+        assert_eq!(looks(&[0, 2, 2, 2, 2, 2, 0, 2].map(Some)), 3);
+        // A round that holds nothing out is none of the first three, but has a look of its own later.
+        assert_eq!(looks(&[None, None, Some(20), None, Some(0)]), 0);
+        assert_eq!(looks(&[None, Some(20), None, Some(0), Some(1), None, None, Some(1)]), 4);
         let look = Look { rounds: 4, k: 0, judge: Judge::Draws { rounds: 4 }, limits: Vec::new() };
         assert!(look.in_words().contains("no look before whole rounds have 10 answers that judge"));
     }

@@ -193,6 +193,10 @@ fn answers_that_no_model_can_learn_and_rounds_of_failures_are_counted() {
     let estimate = folder.estimates().rounds[0].clone();
     assert_eq!((estimate.answered, estimate.failed, estimate.open), (11, 1, 0));
     assert!(estimate.relative.unwrap().rmse.is_finite() && estimate.answered_share.share < 1.0);
+    // Nor are they shown beside what was predicted.
+    let history = folder.history();
+    assert!(history.foretold.len() == 22 && history.foretold.iter().all(|of| !bad.contains(&of.id)));
+    assert!(history.trend[0].foretold.iter().flatten().all(|error| error.is_finite()));
     let model = folder.model(NEAREST, &Stop::new()).unwrap();
     let found = folder.held_out(&model).unwrap().unwrap();
     assert_eq!((found.answered, found.failed), (11, 1));
@@ -279,6 +283,17 @@ fn gains_are_of_one_judge_and_rules_see_no_audit() {
         round(&mut folder, 1, smooth);
     }
     assert_eq!(look(&folder).rounds - before.rounds, 0);
+    // From the first look on each round brings another model, and a look of its own, be a point held out in it or not.
+    let ks: Vec<usize> = (0..14)
+        .map(|_| {
+            round(&mut folder, 1, smooth);
+            look(&folder).k
+        })
+        .collect();
+    let first = ks.iter().position(|k| *k > 0).unwrap();
+    assert!(ks[first..].iter().copied().eq(1..=14 - first), "{ks:?}");
+    let apart = folder.state().rounds().iter().rev().take(14 - first).filter(|round| !round.held_out.is_empty());
+    assert!(apart.count() < 14 - first);
 }
 
 #[test]

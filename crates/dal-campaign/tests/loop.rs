@@ -5,8 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{Hands, NETWORKS, Rig, begin};
-use dal_campaign::{CampaignError, Folder, RunEnd, RunEvent, RunOptions, Status};
+use dal_campaign::words::{Started, What, Word};
+use dal_campaign::{AskFor, CampaignError, Folder, RunEnd, RunEvent, RunOptions, Status};
 use dal_core::{OnRow, Oracle, OracleError, Stop, StopLevel};
+use dal_store::{Log, ProcessName};
 use ndarray::ArrayView2;
 
 fn run(
@@ -118,6 +120,52 @@ fn what_the_machine_failed_is_tried_again_and_a_dead_program_stops_the_run() {
     assert_eq!(run(&mut folder, &rig, &options, None).unwrap(), RunEnd::Budget);
     let failed: Vec<_> = folder.state().points().map(|point| (point.status(), point.losses)).collect();
     assert_eq!(failed, [(Status::Failed, 1); 3], "the second failure counts as the point's own");
+}
+
+#[test]
+fn fewer_attempts_leave_no_lost_point_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |file| file.attempts = 9, &Hands::default());
+    let rig = Arc::new(Rig { flaky: 9, ..Rig::default() });
+    let options = RunOptions { budget: Some(3), parallel: 1, ..RunOptions::default() };
+    assert_eq!(run(&mut folder, &rig, &options, Some(6)).unwrap(), RunEnd::Stopped);
+    let states = |folder: &Folder| -> Vec<_> { folder.state().points().map(|p| (p.status(), p.losses)).collect() };
+    assert_eq!(states(&folder), [(Status::Lost, 2); 3]);
+    let mut file = folder.settings().clone();
+    drop(folder);
+    file.attempts = 2;
+    std::fs::write(dir.path().join("campaign.toml"), file.text()).unwrap();
+    let mut folder = Folder::write(dir.path(), Hands::default().clock()).unwrap();
+    assert_eq!(run(&mut folder, &rig, &options, None).unwrap(), RunEnd::Budget);
+    assert_eq!((states(&folder), rig.n_asked()), (vec![(Status::Failed, 2); 3], 9), "each was tried once more");
+}
+
+#[test]
+fn what_a_run_on_another_machine_left_is_labelled_by_the_next_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |_| {}, &Hands::default());
+    let rig = Arc::new(Rig::default());
+    assert_eq!(run(&mut folder, &rig, &batches(12), Some(9)).unwrap(), RunEnd::Stopped);
+    let ids: Vec<u64> = folder.state().pending().map(|point| point.id).collect();
+    let by = ProcessName { host: "another machine".into(), ..ProcessName::this() };
+    let what = What::Started(Started { ids: ids.clone(), by });
+    let word = Word { n: folder.words().len() as u64, at: 0.0, what };
+    drop(folder);
+    let mut log = Log::open(&dir.path().join("log"), "dal campaign 1").unwrap();
+    log.append(&serde_json::to_string(&word).unwrap()).unwrap();
+    drop(log);
+    // Who only looks cannot tell; who has the log knows that no other process writes.
+    let hands = Hands::default();
+    let running = |folder: &Folder| ids.iter().all(|id| folder.state().point(*id).unwrap().status() == Status::Running);
+    assert!(ids.len() == 3 && running(&Folder::read(dir.path(), hands.clock()).unwrap()));
+    let mut folder = Folder::write(dir.path(), hands.clock()).unwrap();
+    let wanted = AskFor { n: Some(1), ..AskFor::default() };
+    let asked = folder.ask(&wanted, NETWORKS, &Stop::new()).unwrap();
+    assert_eq!((asked.n_again, asked.points[0].id), (1, ids[0]));
+    assert_eq!(folder.state().point(ids[0]).unwrap().status(), Status::Asked);
+    // What was handed out is left to whoever has it.
+    assert_eq!(run(&mut folder, &rig, &batches(12), None).unwrap(), RunEnd::Budget);
+    assert_eq!((rig.n_asked(), folder.standing().labels), (11, 11));
 }
 
 #[test]

@@ -351,14 +351,24 @@ fn shard(text: &str) -> Result<Shard, String> {
 
 /// A wish to stop that Ctrl-C (or SIGTERM) utters: the first drains what runs, named by `what`; the second ends it.
 pub fn interrupts(what: &'static str) -> Result<Stop> {
-    let stop = Stop::new();
-    let pressed = stop.clone();
-    ctrlc::set_handler(move || match pressed.press() {
-        StopLevel::Now => say!("\nending what runs"),
-        _ => say!("\nstopping after {what} (again to end them now; nothing finished is lost)"),
+    Ok(heard_interrupts(what)?.0)
+}
+
+/// The same, and beside it what was uttered by Ctrl-C alone. The wish itself may have other reasons, such as a time
+/// that is up; the first Ctrl-C after one must not end what runs.
+pub fn heard_interrupts(what: &'static str) -> Result<(Stop, Stop)> {
+    let (stop, heard) = (Stop::new(), Stop::new());
+    let (all, pressed) = (stop.clone(), heard.clone());
+    ctrlc::set_handler(move || {
+        let level = pressed.press();
+        all.raise(level);
+        match level {
+            StopLevel::Now => say!("\nending what runs"),
+            _ => say!("\nstopping after {what} (again to end them now; nothing finished is lost)"),
+        }
     })
     .context("cannot listen for interrupts")?;
-    Ok(stop)
+    Ok((stop, heard))
 }
 
 /// The runs by problem, strategy and pool ratio, with the trainings that are to be done and their processor time.

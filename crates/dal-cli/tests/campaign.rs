@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -263,6 +264,46 @@ fn designs_come_with_and_without_a_campaign() {
     refuse(at, &["design", "rig.toml", "-n", "4", "--constraint", "speed > 99.9999"], &["one in 1000"]);
     begin(at, "c");
     assert_eq!(succeed(at, &["design", "c", "-n", "5", "--method", "uniform"]).lines().count(), 6);
+    refuse(at, &["design", "c", "-n", "5", "--set", "k=1"], &["--set is for built-in problems", "campaign's folder"]);
+}
+
+#[test]
+fn the_end_of_the_time_and_ctrl_c_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    problem(at);
+    write(at, "simulate.sh", &format!("while [ ! -e go ]; do sleep 0.05; done\n{SIMULATOR}"));
+    begin(at, "c");
+    let args = ["run", "c", "--budget", "8", "--time", "4s"];
+    let mut child = dal(at, &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut hear = |words: &str| assert!(said.any(|line| line.contains(words)), "{words}");
+    hear("the time is up (--time): stopping after the calls in progress");
+    // The first Ctrl-C after that does not end the call, which is still waiting.
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    hear("stopping after the calls in progress (again to end them now");
+    write(at, "go", "");
+    hear("stopped; the same command goes on");
+    assert_eq!((child.wait().unwrap().code(), asked(at).len()), (Some(130), 1));
+    let (code, _, said) = run(at, &["run", "c", "--budget", "8", "--time", "1ms"]);
+    assert!(code == 0 && said.contains("stopped because the time is up"), "{said}");
+}
+
+#[test]
+fn a_target_that_nothing_judges_says_so_to_programs_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    problem(at);
+    succeed(at, &["new", "c", "--problem", "rig.toml", "--strategy", "qbc-diversity"]);
+    let status = |more: &[&str]| -> serde_json::Value {
+        let args = [&["status", "c", "--format", "json"], more].concat();
+        serde_json::from_str(&succeed(at, &args)).unwrap()
+    };
+    let found = status(&["--target", "0.1"]);
+    let why = found["estimates"]["target_unjudged"].as_str().unwrap();
+    assert!(found["estimates"]["target"].is_null() && why.contains("nothing can show"), "{found}");
+    assert!(status(&[])["estimates"]["target_unjudged"].is_null());
 }
 
 #[test]

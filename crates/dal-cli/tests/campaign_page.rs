@@ -206,6 +206,62 @@ fn what_the_page_prints_repeats_the_campaign() {
 }
 
 #[test]
+fn runs_audits_and_measurements_are_repeated_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let (at, again) = (dir.path().join("first"), dir.path().join("again"));
+    fs::create_dir_all(&at).unwrap();
+    begin(&at, "c", &["--strategy", "power-qbc"]);
+    write(&at, "own.csv", "speed,blades,material,drag,lift\n30,3,wood,5,1\n");
+    write(&at, "repeated.csv", "speed,blades,material,drag,lift\n30,3,wood,5.5,1.2\n");
+    write(&at, "mended.csv", "speed,blades,material,drag,lift\n30,3,wood,5.25,1\n");
+    // A run whose last round the budget cut short, one with another batch, and one that was made in two parts.
+    for words in [
+        "run c --budget 18",
+        "run c --budget 24 --batch 3",
+        "run c --budget 28",
+        "run c --budget 30",
+        "audit c -n 4",
+        "audit c -n 6",
+        "tell c own.csv",
+        "tell c repeated.csv --replicate",
+        "tell c mended.csv --correct",
+    ] {
+        succeed(&at, &words.split(' ').collect::<Vec<_>>());
+    }
+    let data = page_data(&at, "c");
+    let repeat = words_of(&data["repeat"]);
+    assert_eq!(
+        repeat[1..],
+        [
+            "dal run c --budget 18",
+            "dal run c --budget 24 --batch 3",
+            "dal run c --budget 30",
+            "dal audit c -n 4",
+            "dal audit c -n 6",
+            "dal tell c own.csv",
+            "dal tell c repeated.csv --replicate",
+            "dal tell c mended.csv --correct",
+            "dal report c",
+        ],
+        "{repeat:?}"
+    );
+    // As printed, in another place.
+    fs::create_dir_all(&again).unwrap();
+    for name in ["rig.toml", "simulate.sh", "own.csv", "repeated.csv", "mended.csv"] {
+        fs::copy(at.join(name), again.join(name)).unwrap();
+    }
+    for (k, command) in repeat.iter().enumerate() {
+        succeed(&again, &command.split_whitespace().skip(1).collect::<Vec<_>>());
+        if k == 0 {
+            fs::copy(at.join("c/campaign.toml"), again.join("c/campaign.toml")).unwrap();
+        }
+    }
+    assert_eq!(page_data(&again, "c")["points"], data["points"]);
+    let export = |at: &Path| succeed(at, &["export", "c", "--to", "csv"]);
+    assert_eq!(export(&again), export(&at));
+}
+
+#[test]
 fn a_laboratory_is_told_what_waits_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();

@@ -1,7 +1,7 @@
 //! An append-only file of checksummed lines with one writer at a time: what is said stays said, in order.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::atomic::sync_parent;
@@ -39,6 +39,8 @@ pub struct Log {
     file: File,
     path: PathBuf,
     salt: String,
+    /// Whether what a refused line left could not be taken away, so that another line would not follow what was said.
+    hurt: bool,
 }
 
 impl Log {
@@ -75,7 +77,7 @@ impl Log {
     pub fn open(path: &Path, salt: &str) -> Result<Self, StoreError> {
         let file = OpenOptions::new().append(true).open(path).map_err(StoreError::io(path, "open"))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file, path: path.to_owned(), salt: salt.to_owned() }),
+            Ok(()) => Ok(Self { file, path: path.to_owned(), salt: salt.to_owned(), hurt: false }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(StoreError::io(path, "lock")(error)),
         }
@@ -98,12 +100,25 @@ impl Log {
     /// Adds a line and forces it to disk: when this returns, neither a kill nor a power failure loses it.
     ///
     /// # Errors
-    /// A disk that refuses; what was written of the line then belongs to none.
+    /// A disk that refuses: the line is taken back then, and was never said. Where that is refused, too, this handle
+    /// adds nothing more; the log can be opened anew.
     pub fn append(&mut self, text: &str) -> Result<(), StoreError> {
-        self.file
-            .write_all(lines::line(&self.salt, text).as_bytes())
-            .and_then(|()| self.file.sync_data())
-            .map_err(StoreError::io(&self.path, "append to"))
+        self.append_with(text, File::sync_data)
+    }
+
+    fn append_with(&mut self, text: &str, sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), StoreError> {
+        let refused = |error| StoreError::io(&self.path, "append to")(error);
+        if self.hurt {
+            return Err(refused(io::Error::other(
+                "an earlier line was refused and could not be taken back; see to the disk and start again",
+            )));
+        }
+        let before = self.file.metadata().map_err(refused)?.len();
+        let line = lines::line(&self.salt, text);
+        let Err(error) = self.file.write_all(line.as_bytes()).and_then(|()| sync(&self.file)) else { return Ok(()) };
+        // The caller counts a refused line as not said and says another in its place: both would be there.
+        self.hurt = self.file.set_len(before).is_err();
+        Err(StoreError::io(&self.path, "append to")(error))
     }
 }
 
@@ -148,6 +163,26 @@ mod tests {
             fs::write(&path, &whole[..cut]).unwrap();
             assert_eq!(Log::read(&path, "s").unwrap().lost_from, None, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_refused_line_is_taken_back_or_is_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut log = Log::create(&path, "s", "one").unwrap();
+        let refused = log.append_with("two", |_| Err(io::Error::other("the disk is gone")));
+        assert!(refused.unwrap_err().to_string().contains("cannot append to: the disk is gone"));
+        assert_eq!(Log::read(&path, "s").unwrap(), LogText { lines: vec!["one".into()], ..LogText::default() });
+        log.append("another two").unwrap();
+        assert_eq!(Log::read(&path, "s").unwrap().lines, ["one", "another two"]);
+        drop(log);
+        // A file that can neither be written nor cut.
+        let file = File::open(&path).unwrap();
+        let mut log = Log { file, path: path.clone(), salt: "s".into(), hurt: false };
+        assert!(log.append("three").is_err());
+        let again = log.append_with("three", |_| panic!("nothing is written")).unwrap_err().to_string();
+        assert!(again.contains("could not be taken back"), "{again}");
+        assert_eq!(Log::read(&path, "s").unwrap().lines, ["one", "another two"]);
     }
 
     #[test]

@@ -190,9 +190,9 @@ fn larger(bad: &[f64], good: &[f64]) -> Option<Failing> {
     ((share - 0.5).abs() > ERRORS * chance).then_some(Failing::Larger { share })
 }
 
-/// An answered point as a model predicted it, in the shown outputs.
-fn compared(shown: &[Shown], point: &Point, round: usize, predicted: &Predicted) -> Option<Foretold> {
-    let answer = mean_answer(&point.answers)?;
+/// An answered point as a model predicted it, in the shown outputs; none without an answer that a model can learn.
+fn compared(folder: &Folder, shown: &[Shown], point: &Point, round: usize, predicted: &Predicted) -> Option<Foretold> {
+    let answer = mean_answer(&folder.usable(point))?;
     let value = |of: &[f64]| -> Vec<f64> {
         shown.iter().map(|shown| shown.back(shown.learned(ArrayView1::from(of)))).collect()
     };
@@ -212,7 +212,8 @@ pub(crate) fn foretold(folder: &Folder, shown: &[Shown]) -> Vec<Foretold> {
     let mut found = Vec::new();
     for round in state.rounds() {
         found.extend(round.all().filter_map(|drawn| {
-            compared(shown, state.point(drawn.id)?, round.round, drawn.predicted.as_ref()?).filter(|of| !of.audit)
+            compared(folder, shown, state.point(drawn.id)?, round.round, drawn.predicted.as_ref()?)
+                .filter(|of| !of.audit)
         }));
     }
     found
@@ -231,7 +232,7 @@ pub(crate) fn audited(folder: &Folder, model: &Model, shown: &[Shown]) -> Result
     let x = folder.subject().array(placed.iter().map(|(_, _, unit)| *unit));
     let predicted = predictions(&*model.surrogate, &x)?;
     let of = |((point, round, _), predicted): (&(&Point, usize, &[f64]), &Predicted)| {
-        compared(shown, point, *round, predicted)
+        compared(folder, shown, point, *round, predicted)
     };
     Ok(placed.iter().zip(&predicted).filter_map(of).collect())
 }
@@ -244,11 +245,9 @@ pub(crate) fn trend(folder: &Folder, shown: &[Shown]) -> Vec<TrendEntry> {
     rounds
         .map(|round| {
             let judged = estimates.rounds.iter().find(|estimate| estimate.round == round.round);
-            let answered: Vec<_> = round
-                .points
-                .iter()
-                .filter_map(|drawn| Some((drawn.predicted.as_ref()?, mean_answer(&state.point(drawn.id)?.answers)?)))
-                .collect();
+            let answer = |id: u64| mean_answer(&folder.usable(state.point(id)?));
+            let answered: Vec<_> =
+                round.points.iter().filter_map(|drawn| Some((drawn.predicted.as_ref()?, answer(drawn.id)?))).collect();
             let n = answered.len() as f64;
             let root = |values: Vec<f64>| (values.iter().sum::<f64>() / values.len() as f64).sqrt();
             let of_shown = |shown: &Shown| {

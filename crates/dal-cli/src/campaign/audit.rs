@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use dal_campaign::{Asked, RunEvent};
-use dal_core::Stop;
 
 use super::ask::{self, AskFormat};
 use super::judging::{held_out_as_json, show_held_out, worst_outputs};
-use super::{trainer, write};
+use super::{is_stop, trainer, write};
 use crate::Done;
 use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
@@ -59,6 +58,8 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     check_points("-n", args.n)?;
     let mut folder = write(&args.folder)?;
+    let trainer = trainer(args.threads)?;
+    let stop = interrupts("the calls or the trainings in progress")?;
     if let Some(n) = args.n {
         folder.begin_audit(n)?;
     }
@@ -71,7 +72,6 @@ pub fn run(args: &Args) -> Result<Done> {
             return Ok(Done::Fully);
         }
     } else {
-        let stop = interrupts("the calls in progress")?;
         let evaluations = folder.root().join(dal_oracles::user::driver::EVALUATIONS);
         let (problem, _) = args.answers.open(folder.subject().problem().clone().working_in(&evaluations))?;
         if !args.answers.settle([&problem], &stop)? {
@@ -95,11 +95,18 @@ pub fn run(args: &Args) -> Result<Done> {
         let outcome = folder.run_audit(&oracle, &stop, &mut on_event);
         display.finish();
         if !outcome? {
-            say!("stopped; the same command goes on");
-            return Ok(Done::Interrupted);
+            return Ok(stopped());
         }
     }
-    let Some(found) = folder.audited(trainer(args.threads)?, &Stop::new())? else {
+    // A training looks for the second wish alone, so that the first is looked for here.
+    if stop.is_draining() {
+        return Ok(stopped());
+    }
+    let found = match folder.audited(trainer, &stop) {
+        Err(error) if is_stop(&error) => return Ok(stopped()),
+        other => other?,
+    };
+    let Some(found) = found else {
         bail!(
             "no point that was not learned has an answer, so that nothing judges the model; `dal audit {} -n 40` brings some",
             args.folder.display()
@@ -111,4 +118,9 @@ pub fn run(args: &Args) -> Result<Done> {
         _ => show_held_out(outputs, &found, &worst_outputs(outputs.len(), folder.standing().errors.last()))?,
     }
     Ok(Done::Fully)
+}
+
+fn stopped() -> Done {
+    say!("stopped; the same command goes on");
+    Done::Interrupted
 }

@@ -89,6 +89,12 @@ pub fn run(args: &Args) -> Result<Done> {
     check_points("-n", Some(args.n))?;
     let path = Path::new(&args.problem);
     let (subject, mut held) = if path.join("campaign.toml").is_file() {
+        if !args.settings.is_empty() {
+            bail!(
+                "--set is for built-in problems, and {} is a campaign's folder, whose problem file says it all",
+                path.display()
+            );
+        }
         let folder = Folder::read(path, now())?;
         (folder.subject().as_ref().clone(), folder.constraints().to_vec())
     } else {

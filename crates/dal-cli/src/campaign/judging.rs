@@ -106,7 +106,7 @@ impl Judging {
             (None, (apart, audited)) => {
                 outln!(
                     "not learned  {apart} points held out, {audited} of audits have answers; the model of all labels, which they \
-                     judge, is not trained yet (`dal audit` or `dal predict` trains it)"
+                     judge, is not trained yet (`dal audit` or `dal report` trains and keeps it)"
                 );
             }
         }
@@ -260,6 +260,7 @@ impl Judging {
                     "output": limit.output, "rmse": limit.rmse, "upper_limit": limit.limit, "target": limit.target,
                 })).collect::<Vec<_>>(),
             })),
+            "target_unjudged": self.unjudged,
             "gain": self.gain.as_ref().map(|(n, gain)| json!({
                 "rounds": n,
                 "now": gain.map(|gain| gain.now),

@@ -1,19 +1,18 @@
 //! `dal run`: closes the loop over a campaign's program, table, forest or network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use dal_campaign::{RunEnd, RunEvent, RunOptions};
-use dal_core::StopLevel;
+use dal_campaign::{Folder, Part, RunEnd, RunEvent, RunOptions, Status};
+use dal_core::{Stop, StopLevel};
 
 use super::{is_stop, target, tell_notes, time, trainer, write};
 use crate::Done;
 use crate::answers::AnswerArgs;
-use crate::bench::interrupts;
+use crate::bench::heard_interrupts;
 use crate::display::{Display, duration, left};
 use crate::output::{outln, say};
 
@@ -89,14 +88,13 @@ pub fn run(args: &Args) -> Result<Done> {
     let mut folder = write(&args.folder)?;
     tell_notes(folder.notes());
     let trainer = trainer(args.threads)?;
-    let stop = interrupts("the calls in progress")?;
-    let in_time = Arc::new(AtomicBool::new(true));
+    let (stop, interrupted) = heard_interrupts("the calls in progress")?;
     if let Some(time) = args.time {
-        let (stop, in_time) = (stop.clone(), Arc::clone(&in_time));
+        let stop = stop.clone();
         // It ends with the program.
         std::thread::spawn(move || {
             std::thread::sleep(time);
-            in_time.store(false, Ordering::Relaxed);
+            say!("\nthe time is up (--time): stopping after the calls in progress (Ctrl-C twice ends them now)");
             stop.raise(StopLevel::Drain);
         });
     }
@@ -109,11 +107,7 @@ pub fn run(args: &Args) -> Result<Done> {
         no_gain: args.no_gain,
     };
     let display = Display::start();
-    let mut n_new = 0_usize;
-    let mut failures: BTreeMap<String, usize> = BTreeMap::new();
-    for (kind, n) in folder.standing().failures {
-        failures.insert(kind, n);
-    }
+    let mut tally = Tally::of(&folder);
     let mut on_event = |event: &RunEvent| match event {
         RunEvent::Drawing { labels } => display.note(&format!("drawing a round from {labels} labels")),
         RunEvent::Drawn { round, points, notes, errors } => {
@@ -126,22 +120,17 @@ pub fn run(args: &Args) -> Result<Done> {
         }
         RunEvent::Ended { why } => display.say(&format!("a rule ends the run: {why}")),
         RunEvent::Answered { id, failure, over, budget } => {
-            n_new += 1;
             if let Some((failure, again)) = failure {
                 let then = if *again { "; it is asked for again" } else { "" };
-                if !again {
-                    *failures.entry(failure.kind.clone()).or_default() += 1;
-                }
                 display.say(&format!("point {id}: {failure}{then}"));
             }
-            let per_answer = display.elapsed().div_f64(n_new as f64);
-            let rest = budget.saturating_sub(*over) as u32;
-            let answers = over.saturating_sub(failures.values().sum());
-            let failed: String = failures.iter().map(|(kind, n)| format!(", {n} {kind}")).collect();
-            display.at(
-                *over as f64 / (*budget).max(1) as f64,
-                &format!("{over} of {budget} points: {answers} answers{failed}; {}", left(Some(per_answer * rest))),
-            );
+            let of_budget = tally.hear(*id, failure.as_ref().map(|(failure, again)| (&*failure.kind, *again)));
+            if of_budget {
+                let per_call = display.elapsed().div_f64(tally.calls as f64);
+                let rest = per_call * budget.saturating_sub(*over) as u32;
+                let share = *over as f64 / (*budget).max(1) as f64;
+                display.at(share, &format!("{}; {}", tally.in_words(*over, *budget), left(Some(rest))));
+            }
         }
     };
     // Answers that other commands paid for are not asked again.
@@ -152,7 +141,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let problem = if args.in_batches { problem } else { problem.tried_once() };
     let (problem, _) = args.answers.open(problem)?;
     if !args.answers.settle([&problem], &stop)? {
-        return Ok(Done::Interrupted);
+        return Ok(stopped(&interrupted));
     }
     let oracle = Arc::clone(problem.oracle()?);
     let outcome = folder.run(&options, &oracle, trainer, &stop, &mut on_event);
@@ -168,7 +157,12 @@ pub fn run(args: &Args) -> Result<Done> {
         0 => String::new(),
         n => format!("{n} held out, "),
     };
-    outln!("{} labels, {apart}{failed} points failed; {n_new} answers in {}", standing.labels, duration(elapsed));
+    outln!(
+        "{} labels, {apart}{failed} points failed; {} answers in {}",
+        standing.labels,
+        tally.answers,
+        duration(elapsed)
+    );
     for (kind, n) in &standing.failures {
         say!("{n} {kind}");
     }
@@ -186,13 +180,81 @@ pub fn run(args: &Args) -> Result<Done> {
             say!("nothing is left to ask for");
             Ok(Done::Fully)
         }
-        RunEnd::Stopped => {
-            if in_time.load(Ordering::Relaxed) {
-                say!("stopped; the same command goes on");
-                return Ok(Done::Interrupted);
+        RunEnd::Stopped => Ok(stopped(&interrupted)),
+    }
+}
+
+/// A run that was stopped: by Ctrl-C, be the time up or not, or because it was.
+fn stopped(interrupted: &Stop) -> Done {
+    if interrupted.is_draining() {
+        say!("stopped; the same command goes on");
+        return Done::Interrupted;
+    }
+    say!("stopped because the time is up (--time); the same command goes on");
+    Done::Fully
+}
+
+/// What a run has brought so far.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Points of audits: a run takes open ones along, but its budget does not count them.
+    audits: HashSet<u64>,
+    /// How many points of the budget failed, by kind; those of earlier runs, too.
+    failures: BTreeMap<String, usize>,
+    /// Calls of this run that ended.
+    calls: usize,
+    /// Answers that they gave.
+    answers: usize,
+}
+
+impl Tally {
+    fn of(folder: &Folder) -> Self {
+        let mut tally = Self::default();
+        for point in folder.state().points() {
+            if point.part == Part::Audit {
+                tally.audits.insert(point.id);
+            } else if let (Status::Failed, Some(_), Some(failure)) = (point.status(), point.drawn, &point.failure) {
+                *tally.failures.entry(failure.kind.clone()).or_default() += 1;
             }
-            say!("the time is up (--time); the same command goes on");
-            Ok(Done::Fully)
         }
+        tally
+    }
+
+    /// Takes what became of a call: why it gave no answer, and whether its point is asked again. Whether the point
+    /// counts for the budget.
+    fn hear(&mut self, id: u64, failure: Option<(&str, bool)>) -> bool {
+        let of_budget = !self.audits.contains(&id);
+        self.calls += 1;
+        match failure {
+            None => self.answers += 1,
+            Some((kind, false)) if of_budget => *self.failures.entry(kind.to_owned()).or_default() += 1,
+            Some(_) => {}
+        }
+        of_budget
+    }
+
+    /// How many points of the budget have answers and failed, where so many are over.
+    fn in_words(&self, over: usize, budget: usize) -> String {
+        let answers = over.saturating_sub(self.failures.values().sum());
+        let failed: String = self.failures.iter().map(|(kind, n)| format!(", {n} {kind}")).collect();
+        format!("{over} of {budget} points: {answers} answers{failed}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_failures_and_losses_are_counted_apart() {
+        let failures = BTreeMap::from([("refused".to_owned(), 1)]);
+        let mut tally = Tally { audits: HashSet::from([7]), failures, ..Tally::default() };
+        assert!(
+            tally.hear(1, None) && tally.hear(2, Some(("crashed", true))) && tally.hear(3, Some(("refused", false)))
+        );
+        assert!(!tally.hear(7, None) && !tally.hear(7, Some(("refused", false))));
+        assert_eq!((tally.calls, tally.answers), (5, 2));
+        // Of three points that are over one had failed before.
+        assert_eq!(tally.in_words(3, 9), "3 of 9 points: 1 answers, 2 refused");
     }
 }

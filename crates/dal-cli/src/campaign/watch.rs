@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dal_campaign::{Folder, ModelInsight, Status};
+use dal_campaign::words::What;
+use dal_campaign::{CampaignFile, Folder, ModelInsight, Status};
 use dal_core::Stop;
 use dal_report::campaign::campaign_page;
 
 use super::page::{gather, newest_model};
-use super::read;
 use super::report::is_campaign;
+use super::{now, read};
 use crate::Done;
 use crate::output::{outln, say};
 
@@ -26,7 +27,7 @@ use crate::output::{outln, say};
 #[command(
     after_help = "The page is that of `dal report`, renewed as the campaign goes on, in whichever process it goes on.
 Only this machine can see it, nothing can be changed by it, and nothing is trained for it: it shows
-the newest model that a run, a prediction or a report trained. Ctrl-C ends it.
+the newest model that a run, an audit or a report trained. Ctrl-C ends it.
 
 From another machine: ssh -L 8017:127.0.0.1:8017 HOST, then open http://127.0.0.1:8017/.
 
@@ -107,6 +108,8 @@ struct Watched {
     port: u16,
     /// The last page, and of what.
     page: Mutex<Option<(String, String)>>,
+    /// When leases of points end, of those that the last page knew of.
+    leases: Mutex<Vec<f64>>,
     /// What the last model said, and which it was.
     insight: Mutex<Option<(String, ModelInsight)>>,
 }
@@ -137,7 +140,7 @@ impl Watched {
                     Response::plain("500 Internal Server Error", format!("{}\n", crate::output::in_words(&error)))
                 }
             },
-            Ok((_, "/version")) => Response::plain("200 OK", version(&self.folder)),
+            Ok((_, "/version")) => Response::plain("200 OK", self.version(files(&self.folder))),
             Ok((_, other)) => {
                 Response::plain("404 Not Found", format!("there is nothing at {other}; the page is at /\n"))
             }
@@ -163,11 +166,14 @@ impl Watched {
     fn page(&self) -> Result<String> {
         // One page at a time; other readers wait for it.
         let mut kept = self.page.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = version(&self.folder);
-        if let Some((_, page)) = kept.as_ref().filter(|(of, _)| *of == now) {
+        let files = files(&self.folder);
+        let known = self.version(files);
+        if let Some((_, page)) = kept.as_ref().filter(|(of, _)| *of == known) {
             return Ok(page.clone());
         }
         let folder = read(&self.folder)?;
+        *self.leases.lock().unwrap_or_else(PoisonError::into_inner) = leases(&folder);
+        let version = self.version(files);
         let known = newest_model(&folder)?;
         let mut insight = self.insight.lock().unwrap_or_else(PoisonError::into_inner);
         let mut why =
@@ -187,8 +193,16 @@ impl Watched {
         let model = known.as_ref().zip(insight.as_ref().map(|(_, insight)| insight));
         let data = gather(&folder, &self.folder, model, &why, crate::outcome::now())?;
         let page = campaign_page(&data, true);
-        *kept = Some((now, page.clone()));
+        *kept = Some((version, page.clone()));
         Ok(page)
+    }
+
+    /// What tells one page from another: the files, and the last lease that has run out, whose points wait again.
+    fn version(&self, files: u64) -> String {
+        let now = now()();
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = leases.iter().copied().filter(|until| *until <= now).max_by(f64::total_cmp);
+        format!("{files:016x}{:016x}", last.map_or(0, f64::to_bits))
     }
 }
 
@@ -239,12 +253,28 @@ fn check(head: &str, port: u16) -> Result<(&str, &str), Response> {
     Ok((method, target.split(['?', '#']).next().unwrap_or_default()))
 }
 
-/// What tells one state of a campaign's files from another: sizes of what is only appended to, sizes and times of what
-/// may be edited, the models that are there, whether a process is at work.
-fn version(folder: &Path) -> String {
+/// When the leases of points end, those of answered ones included: which these are, the log's own change shows.
+fn leases(folder: &Folder) -> Vec<f64> {
+    let until = folder.words().iter().filter_map(|word| match &word.what {
+        What::Leased(leased) => leased.until,
+        _ => None,
+    });
+    until.collect()
+}
+
+/// What tells one state of a campaign's files from another: sizes and times of its log, its settings and what these
+/// name, the models that are there, whether a process is at work.
+fn files(folder: &Path) -> u64 {
     let mut hash = DefaultHasher::new();
-    for name in ["log", "campaign.toml", "problem.toml"] {
-        let known = fs::metadata(folder.join(name)).ok();
+    let settings = folder.join("campaign.toml");
+    let mut paths = vec![folder.join("log"), settings.clone()];
+    // The files lie where the settings say, relative to the folder; settings that cannot be read name none.
+    if let Ok(file) = CampaignFile::read(&settings) {
+        let named = [Some(file.problem), file.candidate_list, file.sample];
+        paths.extend(named.into_iter().flatten().map(|path| folder.join(path)));
+    }
+    for path in paths {
+        let known = fs::metadata(path).ok();
         known.as_ref().map(fs::Metadata::len).hash(&mut hash);
         known.and_then(|known| known.modified().ok()).hash(&mut hash);
     }
@@ -252,7 +282,7 @@ fn version(folder: &Path) -> String {
     let finished = models.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "safetensors"));
     finished.count().hash(&mut hash);
     Folder::is_written(folder).hash(&mut hash);
-    format!("{:016x}", hash.finish())
+    hash.finish()
 }
 
 #[cfg(test)]
@@ -280,6 +310,31 @@ mod tests {
         for garbage in ["", "GET", "GET /", "GET / FTP/1.0"] {
             assert_eq!(status(garbage), "400 Bad Request", "{garbage}");
         }
+    }
+
+    #[test]
+    fn files_that_the_settings_name_and_leases_make_another_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("c");
+        fs::create_dir(&root).unwrap();
+        let file = CampaignFile::new("../rig.toml", 1);
+        let with_list = CampaignFile { candidate_list: Some("list.csv".into()), ..file.clone() };
+        let with_sample = CampaignFile { sample: Some("../sample.csv".into()), ..file };
+        for (file, names) in [(with_list, ["rig.toml", "c/list.csv"]), (with_sample, ["rig.toml", "sample.csv"])] {
+            fs::write(root.join("campaign.toml"), file.text()).unwrap();
+            for name in names {
+                let before = files(&root);
+                assert_eq!(files(&root), before);
+                // Of another length: two writes may fall into one tick of the file system's clock.
+                let longer = fs::read_to_string(dir.path().join(name)).unwrap_or_default() + "x";
+                fs::write(dir.path().join(name), longer).unwrap();
+                assert_ne!(files(&root), before, "{name}");
+            }
+        }
+        let watched = |ends: &[f64]| Watched { leases: Mutex::new(ends.to_vec()), ..Watched::default() }.version(1);
+        assert_eq!(watched(&[]), watched(&[f64::MAX]));
+        assert_eq!(watched(&[5.0]), watched(&[3.0, 5.0, f64::MAX]));
+        assert!(watched(&[]) != watched(&[3.0]) && watched(&[3.0]) != watched(&[5.0]));
     }
 
     #[test]

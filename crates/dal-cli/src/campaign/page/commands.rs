@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use dal_campaign::words::{AUDIT, What, Word, undone};
+use dal_campaign::words::{AUDIT, Beside, INITIAL, Round, Told, What, Word, undone};
 use dal_campaign::{Folder, Part, Status};
 use dal_report::campaign::{CampaignData, NextStep, Picks};
 use dal_store::ProcessName;
@@ -133,8 +133,11 @@ pub(super) fn next(folder: &Folder, at: &Path, data: &CampaignData, picks: Picks
         true => "evaluations, which the budget of `dal run` does not count",
         false => "measurements",
     };
+    // Those of earlier audits count, which may all have failed.
+    let is_there = |point: &&dal_campaign::Point| point.part == Part::Audit && point.status() != Status::Withdrawn;
+    let audits = folder.state().points().filter(is_there).count();
     let audit = step(
-        format!("dal audit {dir} -n {n}"),
+        format!("dal audit {dir} -n {}", audits + n),
         &format!(
             "uniform points that are never learned: they measure the error over {}, which nothing does so far, and cost {n} {cost}",
             data.scope()
@@ -193,61 +196,135 @@ pub(super) fn repeat(folder: &Folder, at: &Path) -> Vec<String> {
         begin += &format!(" --target {}", word(&target.to_string()));
     }
     let mut commands = vec![begin];
-    // Points asked for so far, and whether a run is under way.
-    let (mut asked, mut running) = (0_usize, false);
-    let flush = |commands: &mut Vec<String>, running: &mut bool, asked: usize| {
-        if std::mem::take(running) {
-            commands.push(format!("dal run {dir} --budget {asked}"));
-        }
+    // Points asked for so far, and those of audits; runs that stand in no command yet, and rounds of which it is not
+    // known yet who drew them: that shows when their points are begun.
+    let (mut asked, mut audited) = (0_usize, 0_usize);
+    let (mut runs, mut drawn): (Vec<Run<'_>>, Vec<&Round>) = (Vec::new(), Vec::new());
+    let flush = |commands: &mut Vec<String>, runs: &mut Vec<Run<'_>>| {
+        commands.extend(joined(std::mem::take(runs)).iter().map(|run| run.command(&dir, settings.batch)));
     };
     let is_audit = |id: &u64| folder.state().point(*id).is_some_and(|point| point.part == Part::Audit);
+    let is_asked = |id: &u64| folder.state().point(*id).is_some_and(|point| point.part != Part::Audit);
     let said = valid(folder);
     for (place, word) in said.iter().enumerate() {
         match &word.what {
             What::Round(round) if round.rule == AUDIT => {
-                flush(&mut commands, &mut running, asked);
-                commands.push(format!("dal audit {dir} -n {}", round.held_out.len()));
+                flush(&mut commands, &mut runs);
+                audited += round.held_out.len();
+                commands.push(format!("dal audit {dir} -n {audited}"));
             }
             What::Round(round) => {
                 // What `ask` draws it hands out in the next breath: no run before it asked for that.
                 let next = said.get(place + 1).map(|word| &word.what);
-                let handed_out = |leased: &[u64]| round.all().any(|drawn| leased.contains(&drawn.id));
-                if matches!(next, Some(What::Leased(leased)) if handed_out(&leased.ids)) {
-                    flush(&mut commands, &mut running, asked);
+                match next {
+                    Some(What::Leased(leased)) if is_of(round, &leased.ids) => flush(&mut commands, &mut runs),
+                    _ => drawn.push(round),
                 }
                 asked += round.all().count();
             }
+            What::Started(started) if started.ids.iter().any(is_asked) => {
+                // One process is one run.
+                if runs.last().is_none_or(|run| *run.by != started.by) {
+                    runs.push(Run { by: &started.by, designs: false, rounds: Vec::new(), asked });
+                }
+                if let Some(run) = runs.last_mut() {
+                    run.designs |= drawn.iter().any(|round| round.rule == INITIAL);
+                    let chosen = drawn.iter().filter(|round| round.rule != INITIAL);
+                    run.rounds.extend(chosen.map(|round| round.all().count()));
+                    run.asked = asked;
+                }
+                drawn.clear();
+            }
             What::Leased(leased) if !leased.ids.iter().all(is_audit) => {
-                flush(&mut commands, &mut running, asked);
+                flush(&mut commands, &mut runs);
+                drawn.retain(|round| !is_of(round, &leased.ids));
                 commands.push(format!("dal ask {dir} -n {}{}", leased.ids.len(), fixed(folder, &leased.ids)));
             }
-            What::Told(told) if told.source == "oracle" => {
-                // An audit asks its own points.
-                running |= told.rows.iter().any(|row| !is_audit(&row.id));
-            }
-            What::Told(told) => {
-                flush(&mut commands, &mut running, asked);
-                commands.push(format!("dal tell {dir} {}", self::word(&told.source)));
+            What::Told(told) if told.source != "oracle" => {
+                flush(&mut commands, &mut runs);
+                commands.push(format!("dal tell {dir} {}{}", self::word(&told.source), beside(told)));
             }
             What::Withdrawn(withdrawn) => {
-                flush(&mut commands, &mut running, asked);
+                flush(&mut commands, &mut runs);
                 let ids: Vec<String> = withdrawn.ids.iter().map(u64::to_string).collect();
                 commands.push(format!("dal withdraw {dir} {}", ids.join(" ")));
-                // A budget does not count them any more.
-                asked = asked.saturating_sub(withdrawn.ids.iter().filter(|id| !is_audit(id)).count());
+                // Neither a budget nor an audit counts them any more.
+                let of_audits = withdrawn.ids.iter().filter(|id| is_audit(id)).count();
+                audited = audited.saturating_sub(of_audits);
+                asked = asked.saturating_sub(withdrawn.ids.len() - of_audits);
             }
             What::Chosen(choice) if choice.searched => {
-                flush(&mut commands, &mut running, asked);
+                flush(&mut commands, &mut runs);
                 commands.push(format!("dal tune {dir}"));
             }
             _ => {}
         }
     }
-    flush(&mut commands, &mut running, asked);
+    flush(&mut commands, &mut runs);
     if folder.state().points().any(|point| point.status() == Status::Done) {
         commands.push(format!("dal report {dir}"));
     }
     commands
+}
+
+/// What one process of `dal run` did.
+struct Run<'a> {
+    by: &'a ProcessName,
+    /// Whether it drew points of the design.
+    designs: bool,
+    /// The points of each round that its rule chose.
+    rounds: Vec<usize>,
+    /// Points asked for when it last began any: a budget of so many draws the same rounds.
+    asked: usize,
+}
+
+impl Run<'_> {
+    /// Whether one run in the place of both draws the same rounds, as where one was interrupted and went on.
+    fn goes_on_in(&self, later: &Self) -> bool {
+        let mut rounds = self.rounds.iter().chain(&later.rounds).rev();
+        let last = rounds.next().copied().unwrap_or(0);
+        // The budget may cut the last one short.
+        let are_even = rounds.clone().all(|n| Some(n) == rounds.clone().next() && *n >= last);
+        !later.designs && are_even
+    }
+
+    fn command(&self, dir: &str, batch: usize) -> String {
+        let size = self.rounds.first().copied();
+        // A single smaller round is what the budget left.
+        let own = size.filter(|size| *size > batch || (*size < batch && self.rounds.len() > 1));
+        let own = own.map_or(String::new(), |size| format!(" --batch {size}"));
+        format!("dal run {dir} --budget {}{own}", self.asked)
+    }
+}
+
+/// Runs in a row, as few as draw the same rounds.
+fn joined(runs: Vec<Run<'_>>) -> Vec<Run<'_>> {
+    let mut joined: Vec<Run<'_>> = Vec::new();
+    for run in runs {
+        match joined.last_mut() {
+            Some(before) if before.goes_on_in(&run) => {
+                before.rounds.extend(run.rounds);
+                before.asked = run.asked;
+            }
+            _ => joined.push(run),
+        }
+    }
+    joined
+}
+
+/// Whether any of these points is of a round.
+fn is_of(round: &Round, ids: &[u64]) -> bool {
+    round.all().any(|drawn| ids.contains(&drawn.id))
+}
+
+/// What a table was told with: whether answers took the place of others, or stood beside them.
+fn beside(told: &Told) -> &'static str {
+    let any = |beside| told.rows.iter().any(|row| row.beside == beside);
+    match (any(Beside::Correct), any(Beside::Replicate)) {
+        (true, _) => " --correct",
+        (false, true) => " --replicate",
+        (false, false) => "",
+    }
 }
 
 /// What was said and not taken back.
@@ -307,6 +384,22 @@ pub(super) fn files(folder: &Folder) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_are_joined_where_one_draws_the_same_rounds() {
+        let by = ProcessName::this();
+        let run = |designs, rounds: &[usize], asked| Run { by: &by, designs, rounds: rounds.to_vec(), asked };
+        let commands = |runs| joined(runs).iter().map(|run| run.command("c", 4)).collect::<Vec<_>>();
+        // Interrupted and gone on with, also within a round.
+        let one = vec![run(true, &[], 8), run(false, &[4, 4], 16), run(false, &[], 16), run(false, &[2], 18)];
+        assert_eq!(commands(one), ["dal run c --budget 18"]);
+        let two = vec![run(true, &[2], 10), run(false, &[4], 14)];
+        assert_eq!(commands(two), ["dal run c --budget 10", "dal run c --budget 14"]);
+        let small = vec![run(true, &[3, 3], 14), run(false, &[6], 20)];
+        assert_eq!(commands(small), ["dal run c --budget 14 --batch 3", "dal run c --budget 20 --batch 6"]);
+        let design = vec![run(true, &[], 5), run(true, &[], 8)];
+        assert_eq!(commands(design), ["dal run c --budget 5", "dal run c --budget 8"]);
+    }
 
     #[test]
     fn paths_go_straight() {

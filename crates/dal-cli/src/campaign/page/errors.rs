@@ -243,7 +243,7 @@ impl Judged {
         }
         if let Some(ended) = ended {
             let rule = format!("the last run ended by `{}`", ended.rule);
-            rules.push(StoppingRule { rule, fired: true, words: ended.why.clone() });
+            rules.push(StoppingRule { rule, fired: !is_replaced(&ended.rule, &rules), words: ended.why.clone() });
         }
         let asked = folder.state().n_asked();
         rules.extend(folder.settings().budget.map(|budget| StoppingRule {
@@ -253,6 +253,12 @@ impl Judged {
         }));
         rules
     }
+}
+
+/// Whether a present rule of the same kind asks for something else than one that ended a run.
+fn is_replaced(ended: &str, present: &[StoppingRule]) -> bool {
+    let kind = |rule: &str| ["target ", "no gain "].into_iter().find(|kind| rule.starts_with(kind));
+    present.iter().any(|rule| rule.rule != ended && kind(&rule.rule).is_some() && kind(&rule.rule) == kind(ended))
 }
 
 /// The outputs that have a line of their own: all, or of many the worst in cross-validation and those that are shown.
@@ -301,10 +307,7 @@ fn look_in_words(folder: &Folder, look: &Look) -> String {
             }
         })
         .collect();
-    let first = match look.k {
-        0 => format!("not looked at before the third whole round, of which there are {}: ", look.rounds),
-        _ => String::new(),
-    };
+    let first = look.why_none().map_or(String::new(), |why| format!("{why}: "));
     first + &each.join("; ")
 }
 
@@ -320,6 +323,15 @@ fn short(v: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_that_was_changed_since_ends_nothing() {
+        let rule = |rule: &str| StoppingRule { rule: rule.into(), fired: false, words: String::new() };
+        let present = [rule("target 0.05"), rule("no gain over 3 rounds")];
+        assert!(is_replaced("target 0.1", &present) && is_replaced("no gain over 5 rounds", &present));
+        assert!(!is_replaced("target 0.05", &present) && !is_replaced("no gain over 3 rounds", &present));
+        assert!(!is_replaced("target 0.1", &present[1..]) && !is_replaced("target 0.1", &[]));
+    }
 
     #[test]
     fn three_digits_are_shown() {
