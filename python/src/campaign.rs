@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use dal_campaign::estimate::LEVEL;
+use dal_campaign::subject::BESIDE;
 use dal_campaign::words::{Cell, Drawn};
 use dal_campaign::{
     AskFor, CampaignError, CampaignFile, Folder, Otherwise, RunEnd, RunEvent, RunOptions, Subject, Trainer,
 };
 use dal_core::{
-    Clock, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Settings, Stop, StopLevel, check_unit_box,
+    Clock, LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Settings, Stop, StopLevel, check_label,
+    check_unit_box,
 };
 use dal_files::Source;
 use ndarray::ArrayView2;
@@ -21,7 +24,7 @@ use serde_json::{Map, Value, json};
 
 use crate::errors;
 use crate::select::settings;
-use crate::work::{guarded, interruptible};
+use crate::work::{at_once, guarded, interruptible, interruptible_or_undone};
 
 /// A campaign's folder.
 #[pyclass(frozen, module = "dal_regression._core")]
@@ -38,8 +41,8 @@ fn clock() -> Clock {
 }
 
 impl Campaign {
-    fn reading(&self) -> PyResult<Folder> {
-        guarded(|| Folder::read(&self.root, clock()))?.map_err(|error| errors::campaign(&error))
+    fn reading(&self, py: Python<'_>) -> PyResult<Folder> {
+        at_once(py, |_| Folder::read(&self.root, clock()))?.map_err(|error| errors::campaign(&error))
     }
 
     /// Adds to the campaign, without Python's lock.
@@ -82,13 +85,13 @@ impl Campaign {
     /// A campaign that is there.
     #[new]
     #[pyo3(signature = (root, threads=None))]
-    fn new(root: PathBuf, threads: Option<usize>) -> PyResult<Self> {
+    fn new(py: Python<'_>, root: PathBuf, threads: Option<usize>) -> PyResult<Self> {
         if threads == Some(0) {
             return Err(errors::input("threads=0: at least one thread must train"));
         }
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
         let campaign = Self { root, threads: threads.unwrap_or_else(all) };
-        campaign.reading().map(|_| campaign)
+        campaign.reading(py).map(|_| campaign)
     }
 
     /// Begins a campaign: `options_json` may say the keys of campaign.toml, such as seed, initial, batch, strategy.
@@ -115,8 +118,8 @@ impl Campaign {
     }
 
     /// Names of inputs and outputs, levels, settings, as JSON.
-    fn describe(&self) -> PyResult<String> {
-        let folder = self.reading()?;
+    fn describe(&self, py: Python<'_>) -> PyResult<String> {
+        let folder = self.reading(py)?;
         let subject = folder.subject();
         let settings = serde_json::to_value(folder.settings()).map_err(|error| errors::json("settings", &error))?;
         let text = json!({
@@ -129,7 +132,9 @@ impl Campaign {
         Ok(text.to_string())
     }
 
-    /// Hands out points, as JSON: `points` (id, values, why), `n_again`, `notes`.
+    /// Hands out points, as JSON: `points` (id, values, why), `held_out` (ids of those that no model learns), `wanted`,
+    /// `n_again`, `remarks` of the rule and on the networks, `notes` on the campaign's tables. Points of a call
+    /// that a signal ends are not handed out: they stay drawn, and the next call gives them.
     #[pyo3(signature = (n=None, owner=None, lease_hours=None, fixed=Vec::new(), dry_run=false))]
     fn ask(
         &self,
@@ -140,23 +145,39 @@ impl Campaign {
         fixed: Vec<(String, String)>,
         dry_run: bool,
     ) -> PyResult<String> {
-        self.adding(py, move |folder, trainer, stop| {
+        let (root, threads) = (&self.root, self.threads);
+        let work = move |stop: &Stop| {
+            let mut folder = Folder::write(root, clock())?;
             let pair = |(name, text): (String, String)| {
-                dal_campaign::tell::parse_value(folder, &name, &text).map(|cell| (name, cell))
+                dal_campaign::tell::parse_value(&folder, &name, &text).map(|cell| (name, cell))
             };
             let fixed = fixed.into_iter().map(pair).collect::<Result<_, _>>()?;
             let wanted = AskFor { n, owner, lease: lease_hours.map(|hours| 3600.0 * hours), fixed };
+            let trainer = Trainer::Networks { threads };
             let asked = match dry_run {
                 true => folder.would_ask(&wanted, trainer, stop)?,
                 false => folder.ask(&wanted, trainer, stop)?,
             };
             let names = folder.subject().names();
             let points: Vec<Value> = asked.points.iter().map(|drawn| point(names, drawn)).collect();
-            Ok(json!({"points": points, "n_again": asked.n_again, "notes": asked.notes}).to_string())
-        })
+            let notes: Vec<String> = folder.notes().iter().map(ToString::to_string).collect();
+            let told = json!({
+                "points": points, "held_out": asked.held_out, "wanted": n.unwrap_or(folder.settings().batch),
+                "n_again": asked.n_again, "remarks": asked.notes, "notes": notes,
+            });
+            // The folder goes along with its lock, so that what may be taken back is still the last word.
+            let handed_out = !dry_run && !asked.points.is_empty();
+            Ok::<_, CampaignError>((told.to_string(), handed_out.then_some(folder)))
+        };
+        let outcome = interruptible_or_undone(py, StopLevel::Now, work, |outcome| match outcome {
+            Ok((_, Some(mut folder))) => folder.undo().map(drop).map_err(|error| errors::campaign(&error)),
+            _ => Ok(()),
+        })?;
+        outcome.map(|(told, _)| told).map_err(|error| errors::campaign(&error))
     }
 
-    /// Takes the answers of a table in CSV, as JSON: how many of each kind.
+    /// Takes the answers of a table in CSV, as JSON: how many of each kind, `notes` on how the table was read,
+    /// `remarks` on what its points were taken for.
     fn tell(&self, py: Python<'_>, name: String, csv: String, otherwise: &str) -> PyResult<String> {
         let otherwise = match otherwise {
             "refuse" => Otherwise::Refuse,
@@ -170,21 +191,20 @@ impl Campaign {
         };
         self.adding(py, move |folder, _, _| {
             let heard = folder.tell(Source::from_bytes(name, csv), otherwise)?;
-            let notes: Vec<String> =
-                heard.notes.iter().map(ToString::to_string).chain(heard.remarks.iter().cloned()).collect();
+            let notes: Vec<String> = heard.notes.iter().map(ToString::to_string).collect();
             Ok(json!({
                 "answers": heard.answers, "failed": heard.failed, "lost": heard.lost, "unwanted": heard.unwanted,
-                "replaced": heard.replaced, "adopted": heard.adopted,
-                "repeated": heard.repeated, "empty": heard.empty, "notes": notes,
+                "replaced": heard.replaced, "adopted": heard.adopted, "rounded": heard.rounded,
+                "repeated": heard.repeated, "empty": heard.empty, "notes": notes, "remarks": heard.remarks,
             })
             .to_string())
         })
     }
 
     /// Where the campaign stands, as JSON.
-    fn status(&self) -> PyResult<String> {
-        let folder = self.reading()?;
-        let standing = guarded(|| folder.standing())?;
+    fn status(&self, py: Python<'_>) -> PyResult<String> {
+        let folder = self.reading(py)?;
+        let standing = at_once(py, |_| folder.standing())?;
         let counts: Map<String, Value> =
             standing.counts.iter().map(|(status, n)| (status.id().to_owned(), json!(n))).collect();
         let failures: Map<String, Value> = standing.failures.iter().map(|(kind, n)| (kind.clone(), json!(n))).collect();
@@ -205,14 +225,20 @@ impl Campaign {
             "pending": pending.collect::<Vec<_>>(),
             "errors": errors,
             "rounds": folder.state().rounds().len(),
+            "held_out": standing.held_out.0,
+            "audited": standing.held_out.1,
+            "ended": folder.ended(),
             "network": standing.network.map(|(words, n)| json!({"words": words, "labels": n})),
         });
         Ok(text.to_string())
     }
 
-    /// Predicts at the points of a table in CSV, as JSON: a list of columns, each with its values.
+    /// Predicts at the points of a table in CSV, as JSON: a list of columns, each with its values, `bad` rows, `notes`,
+    /// and `remarks` on the networks.
     fn predict(&self, py: Python<'_>, csv: String) -> PyResult<String> {
-        let folder = self.reading()?;
+        let folder = self.reading(py)?;
+        // Of a campaign that was begun with names that are refused today two columns would be one.
+        folder.subject().check_names().map_err(|error| errors::campaign(&error))?;
         let threads = self.threads;
         let outcome = interruptible(py, StopLevel::Now, |stop| {
             let predicted =
@@ -220,6 +246,7 @@ impl Campaign {
             let (names, outputs) = (folder.subject().names(), folder.subject().outputs());
             let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
             let rows = || predicted.rows.iter().map(|row| row.as_ref().ok());
+            let [deviation, lower, upper] = BESIDE;
             for (i, name) in names.iter().enumerate() {
                 columns.push((name.clone(), rows().map(|row| row.map_or(Value::Null, |p| value(&p.x[i]))).collect()));
             }
@@ -227,27 +254,41 @@ impl Campaign {
                 columns.push((name.clone(), rows().map(|row| json!(row.map(|p| p.predicted.mean[k]))).collect()));
                 let sd =
                     |row: Option<&dal_campaign::Prediction>| json!(row.and_then(|p| p.predicted.sd.get(k).copied()));
-                columns.push((format!("{name}_sd"), rows().map(sd).collect()));
+                columns.push((format!("{name}_{deviation}"), rows().map(sd).collect()));
+                if predicted.calibration.is_some() {
+                    let ends = || rows().map(|row| row.and_then(|p| p.intervals.get(k).copied().flatten()));
+                    let low = ends().map(|ends| json!(ends.map(|(low, _)| low)));
+                    let high = ends().map(|ends| json!(ends.map(|(_, high)| high)));
+                    columns.push((format!("{name}_{lower}"), low.collect()));
+                    columns.push((format!("{name}_{upper}"), high.collect()));
+                }
             }
             columns.push(("outside".into(), rows().map(|row| json!(row.map(|p| p.outside))).collect()));
             if predicted.auc.is_some() {
                 columns.push(("answers".into(), rows().map(|row| json!(row.and_then(|p| p.answers))).collect()));
             }
             let bad: Vec<&String> = predicted.rows.iter().filter_map(|row| row.as_ref().err()).collect();
-            Ok::<_, CampaignError>(json!({"columns": columns, "bad": bad}).to_string())
+            let calibrated = predicted.calibration.as_ref().map(|calibration| {
+                let (share, draws) = (100.0 * LEVEL, calibration.draws);
+                format!("NAME_{lower} and NAME_{upper} end {share:.0} % intervals, by the errors of {draws} draws")
+            });
+            let notes: Vec<String> = predicted.notes.iter().map(ToString::to_string).chain(calibrated).collect();
+            let remarks: Vec<String> = predicted.model.remark().into_iter().collect();
+            let told = json!({"columns": columns, "bad": bad, "notes": notes, "remarks": remarks});
+            Ok::<_, CampaignError>(told.to_string())
         })?;
         outcome.map_err(|error| errors::campaign(&error))
     }
 
     /// Every point as CSV.
-    fn export_csv(&self) -> PyResult<String> {
-        let folder = self.reading()?;
-        guarded(|| folder.export_csv())
+    fn export_csv(&self, py: Python<'_>) -> PyResult<String> {
+        let folder = self.reading(py)?;
+        at_once(py, |_| folder.export_csv())
     }
 
     /// The model's file.
     fn export_model<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let folder = self.reading()?;
+        let folder = self.reading(py)?;
         let threads = self.threads;
         let bytes = interruptible(py, StopLevel::Now, |stop| {
             dal_campaign::model::model_file(&folder, Trainer::Networks { threads }, stop)
@@ -257,7 +298,7 @@ impl Campaign {
 
     /// The model as one ONNX graph.
     fn export_onnx<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let folder = self.reading()?;
+        let folder = self.reading(py)?;
         let threads = self.threads;
         let bytes = interruptible(py, StopLevel::Now, |stop| {
             dal_campaign::onnx::onnx_file(&folder, None, Trainer::Networks { threads }, stop)
@@ -285,6 +326,7 @@ impl Campaign {
     ) -> PyResult<&'static str> {
         let target = target.map(serde_json::from_str).transpose().map_err(|error| errors::json("target", &error))?;
         let refused = py.import("dal_regression._errors")?.getattr("PointFailedError")?.unbind();
+        let broken = py.import("concurrent.futures")?.getattr("BrokenExecutor")?.unbind();
         let threads = self.threads;
         let root = &self.root;
         let interrupted = Arc::new(AtomicBool::new(false));
@@ -293,7 +335,7 @@ impl Campaign {
         let outcome = interruptible(py, StopLevel::Now, |stop| {
             let mut folder = Folder::write(root, clock())?;
             let subject = Arc::clone(folder.subject());
-            let oracle: Arc<dyn Oracle> = Arc::new(Function { subject, function, refused, by_function });
+            let oracle: Arc<dyn Oracle> = Arc::new(Function { subject, function, refused, broken, by_function });
             let options = RunOptions { budget, parallel, in_batches, batch, target, no_gain };
             let mut hear = |event: &RunEvent| {
                 let Some(on_event) = on_event.as_ref().filter(|_| trouble.is_none()) else { return };
@@ -342,13 +384,25 @@ fn told(event: &RunEvent) -> String {
 struct Function {
     subject: Arc<Subject>,
     function: Py<PyAny>,
+    /// The exception of a point that has no answer.
     refused: Py<PyAny>,
+    /// The exception of a pool of processes of which one died.
+    broken: Py<PyAny>,
     by_function: Arc<AtomicBool>,
 }
 
+/// What became of a call.
+enum Called {
+    Answer(Vec<f64>),
+    Failed(LabelFailure),
+    /// What would have answered is gone, whatever the point.
+    Down(String),
+    /// The function was interrupted.
+    Interrupted,
+}
+
 impl Function {
-    /// The function's answer; none where it was interrupted.
-    fn call(&self, py: Python<'_>, values: &[Cell]) -> Option<Result<Vec<f64>, LabelFailure>> {
+    fn call(&self, py: Python<'_>, values: &[Cell]) -> Called {
         let called = (|| {
             let point = PyDict::new(py);
             for (name, cell) in self.subject.names().iter().zip(values) {
@@ -361,16 +415,24 @@ impl Function {
             self.function.bind(py).call1((point,))?.extract::<Vec<f64>>()
         })();
         let error = match called {
-            Ok(values) => return Some(Ok(values)),
+            Ok(values) => return Called::Answer(values),
             Err(error) => error,
         };
         if !error.is_instance_of::<PyException>(py) {
-            return None;
+            return Called::Interrupted;
         }
         let is = |class: &Py<PyAny>| error.matches(py, class.bind(py)).unwrap_or(false);
-        let kind = if is(&self.refused) { LabelFailureKind::Refused } else { LabelFailureKind::Crashed };
         let kind_name = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
-        Some(Err(LabelFailure::new(kind, format!("{kind_name}: {}", error.value(py)))))
+        let words = format!("{kind_name}: {}", error.value(py));
+        if is(&self.broken) {
+            // It fails every call from now on, and those that it had in hand together: nothing is known of points.
+            return Called::Down(format!(
+                "the function's own pool of processes is broken and answers no call any more ({words}); call again \
+                 with a new one: points without an answer are asked again"
+            ));
+        }
+        let kind = if is(&self.refused) { LabelFailureKind::Refused } else { LabelFailureKind::Crashed };
+        Called::Failed(LabelFailure::new(kind, words))
     }
 
     fn is_whole(&self, name: &str) -> bool {
@@ -397,17 +459,19 @@ impl Oracle for Function {
             }
             let values = self.subject.cells(unit);
             let values = values.map_err(|error| OracleError::Unavailable { message: error.to_string() })?;
-            let answer = match Python::attach(|py| self.call(py, &values)) {
-                Some(answer) => answer,
-                None => {
+            let told = match Python::attach(|py| self.call(py, &values)) {
+                Called::Answer(values) => {
+                    // What a transform cannot take could not be learned, and is a failure as in `dal run`.
+                    let label = check_label(&values, self.n_outputs());
+                    on_row(row, label.and_then(|label| self.subject.scaling().check(label)))
+                }
+                Called::Failed(failure) => on_row(row, Err(failure)),
+                Called::Down(message) => return Err(OracleError::Down { message }),
+                Called::Interrupted => {
                     self.by_function.store(true, Ordering::Relaxed);
                     stop.raise(StopLevel::Now);
                     return Err(OracleError::Stopped);
                 }
-            };
-            let told = match answer {
-                Ok(values) => on_row(row, Ok(&values)),
-                Err(failure) => on_row(row, Err(failure)),
             };
             if told.is_break() {
                 break;

@@ -5,7 +5,7 @@ use std::error::Error;
 use dal_acq::SelectError;
 use dal_campaign::CampaignError;
 use dal_core::{LearnError, OracleError, SettingError, StrategyError};
-use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt};
 use pyo3::prelude::*;
 use pyo3::{create_exception, import_exception};
 
@@ -112,5 +112,5 @@ pub(crate) fn campaign(error: &CampaignError) -> PyErr {
 
 /// A text that should have been JSON of a certain kind.
 pub(crate) fn json(what: &str, error: &serde_json::Error) -> PyErr {
-    PyValueError::new_err(format!("{what}: {error}"))
+    input(format!("{what}: {error}"))
 }

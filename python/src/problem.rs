@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::arrays::{matrix, out};
 use crate::errors;
 use crate::select::settings;
-use crate::work::{guarded, interruptible};
+use crate::work::{at_once, guarded, interruptible};
 
 /// A problem ready to be sampled and labelled.
 #[pyclass(frozen, module = "dal_regression._core")]
@@ -26,16 +26,16 @@ pub(crate) fn problems() -> PyResult<String> {
 impl Problem {
     /// A built-in problem with settings, or that of a problem file.
     #[new]
-    fn new(name: &str, settings_json: &str) -> PyResult<Self> {
+    fn new(py: Python<'_>, name: &str, settings_json: &str) -> PyResult<Self> {
         let given = settings(settings_json)?;
         if name.ends_with(".toml") || name.contains(std::path::MAIN_SEPARATOR) {
             if let Some(key) = given.keys().next() {
                 return Err(errors::input(format!("{key}: a problem file has no settings; edit {name} instead")));
             }
-            let problem = guarded(|| dal_oracles::user::load(name))?;
+            let problem = at_once(py, |_| dal_oracles::user::load(name))?;
             return problem.map(Self).map_err(|error| errors::FolderError::new_err(error.to_string()));
         }
-        guarded(|| dal_oracles::find(name, &given))?.map(Self).map_err(|error| errors::setting(&error))
+        at_once(py, |_| dal_oracles::find(name, &given))?.map(Self).map_err(|error| errors::setting(&error))
     }
 
     /// Name, title, inputs, outputs, and the card of a built-in one, as JSON.
@@ -84,7 +84,7 @@ impl Problem {
             return Err(errors::input(format!("n={n}: so many points do not fit into memory")));
         }
         let seeds = SeedPath::root(seed).purpose("select").purpose("pool");
-        Ok(out(py, guarded(|| space.sample(n, &seeds))?))
+        Ok(out(py, at_once(py, |_| space.sample(n, &seeds))?))
     }
 
     /// The table's points, where the problem has one.

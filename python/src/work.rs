@@ -39,6 +39,36 @@ pub(crate) fn interruptible<T: Send>(
     level: StopLevel,
     work: impl FnOnce(&Stop) -> T + Send,
 ) -> PyResult<T> {
+    match watched(py, level, work) {
+        (Some(raised), _) => Err(raised),
+        (None, outcome) => outcome,
+    }
+}
+
+/// As [`interruptible`], for work that must not stand where its result is lost: what it brought although a signal came,
+/// at the last moment too, goes to `take_back` before the handler's exception is raised.
+pub(crate) fn interruptible_or_undone<T: Send>(
+    py: Python<'_>,
+    level: StopLevel,
+    work: impl FnOnce(&Stop) -> T + Send,
+    take_back: impl FnOnce(T) -> PyResult<()>,
+) -> PyResult<T> {
+    let (raised, outcome) = watched(py, level, work);
+    // A signal since the last glance would be raised right after this call, whose result is lost then as well.
+    let Some(raised) = raised.or_else(|| py.check_signals().err()) else { return outcome };
+    if let Err(error) = outcome.map(take_back).unwrap_or(Ok(())) {
+        error.set_cause(py, Some(raised));
+        return Err(error);
+    }
+    Err(raised)
+}
+
+/// What a signal's handler raised meanwhile, and what the work brought.
+fn watched<T: Send>(
+    py: Python<'_>,
+    level: StopLevel,
+    work: impl FnOnce(&Stop) -> T + Send,
+) -> (Option<PyErr>, PyResult<T>) {
     let stop = Stop::new();
     let mut raised: Option<PyErr> = None;
     let outcome = py.detach(|| {
@@ -68,10 +98,7 @@ pub(crate) fn interruptible<T: Send>(
             }
         })
     });
-    match raised {
-        Some(error) => Err(error),
-        None => outcome,
-    }
+    (raised, outcome)
 }
 
 /// As [`interruptible`], for work that owns all it touches: where it does not end soon after it was stopped, as in the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -47,3 +48,21 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def bowl(point: dict[str, float]) -> float:
     return (point["a"] - 3) ** 2 / 10 + point["b"] ** 2
+
+
+def deadly(point: dict[str, float]) -> float:
+    """Ends its process, as a crash in compiled code does."""
+    if point["a"] > 8:
+        os._exit(3)
+    return bowl(point)
+
+
+class Unreadable(Exception):
+    """Cannot be made again where it is sent."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one)
+
+
+def unreadable(point: dict[str, float]) -> float:
+    raise Unreadable("a", "b")

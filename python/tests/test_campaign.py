@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import textwrap
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import dal_regression as dal
-from conftest import bowl
+from conftest import bowl, deadly
 
 pd = pytest.importorskip("pandas")
 
@@ -118,6 +121,7 @@ def test_a_target_that_is_met_ends_the_loop(target, problem_file, tmp_path):
     assert campaign.run(bowl, budget=80, target=target, progress=events.append) == "rule"
     assert campaign.status()["labels"] < 80
     assert any(event["event"] == "ended" and event["why"] for event in events)
+    assert campaign.status()["ended"]["rule"].startswith("target")
 
 
 def test_failures_of_a_function_are_the_points(problem_file, tmp_path):
@@ -137,6 +141,158 @@ def test_failures_of_a_function_are_the_points(problem_file, tmp_path):
     far = sum(a > 8 for a in calls)
     assert far >= 1 and sum(status["failures"].values()) == far and status["labels"] == 6 - far
     assert all(n == (2 if 6 < a <= 8 else 1) for a, n in calls.items())
+
+
+def test_none_is_no_answer_and_fails_no_point_for_good(problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=10, strategy="gsx")
+    with pytest.raises(dal.OracleFailure, match="the function gave None, which is no answer"):
+        campaign.run(lambda point: None, budget=10)
+    assert campaign.status()["counts"]["failed"] == 0
+    assert campaign.run(bowl, budget=10) == "budget" and campaign.status()["labels"] == 10
+
+
+def test_nan_and_what_a_transform_cannot_take_are_failures_of_their_points(problem_file, tmp_path):
+    problem_file.write_text(problem_file.read_text() + 'transform = "log"\n')
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=4, strategy="gsx")
+    answers = iter([0.0, float("nan"), 2.0, 3.0])
+    assert campaign.run(lambda point: next(answers), budget=4) == "budget"
+    status = campaign.status()
+    assert status["failures"] == {"out-of-domain": 1, "non-finite": 1}
+    assert status["labels"] == 2 and status["unusable"] == []
+
+
+def test_a_process_that_dies_costs_its_own_point_alone(problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=8, strategy="gsx")
+    assert campaign.run(deadly, budget=8, workers=3, kind="processes") == "budget"
+    points = campaign.points()
+    dead = points.a > 8
+    assert dead.any() and (points.state[dead] == "failed").all() and (points.state[~dead] == "done").all()
+    assert all("ProcessEndedError" in words for words in points.y[dead])
+    rows = [row for word in sayings(tmp_path / "c") for row in word["what"].get("told", {}).get("rows", [])]
+    assert {row["id"] for row in rows if "lost" in row["answer"]} == set(points.id[dead])
+
+
+def test_a_function_that_no_process_can_be_given_is_refused_before_a_point_is_drawn(problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=6)
+    with pytest.raises(dal.InputError, match="cannot be sent to another process"):
+        campaign.run(lambda point: 0.0, budget=6, kind="processes")
+    # As in a notebook: it is there by name, and in a fresh process it is not.
+    script = """
+        import sys
+        import dal_regression as dal
+        def simulate(point):
+            return 0.0
+        try:
+            dal.Campaign(sys.argv[1]).run(simulate, budget=6, kind="processes")
+        except dal.InputError as error:
+            assert "a fresh process that is given the function dies" in str(error)
+        else:
+            raise AssertionError("it was taken")
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "c")], check=True)
+    assert campaign.status()["rounds"] == 0
+
+
+def test_a_broken_pool_of_the_functions_own_is_no_points_failure(problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=6, strategy="gsx")
+
+    def gone(point):
+        raise BrokenProcessPool("a child died")
+
+    # Oftener than `attempts` allows failures.
+    for _ in range(4):
+        with pytest.raises(dal.OracleFailure, match="own pool of processes is broken"):
+            campaign.run(gone, budget=6, workers=2)
+    counts = campaign.status()["counts"]
+    assert counts["failed"] == counts["lost"] == 0
+    assert campaign.run(bowl, budget=6) == "budget" and campaign.status()["labels"] == 6
+
+
+def test_tell_says_what_became_of_the_rows(problem_file, tmp_path, caplog):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=6, seed=1)
+    points = campaign.ask(6)
+    kinds = ["answers", "failed", "lost", "unwanted", "replaced", "adopted", "rounded", "repeated", "empty"]
+    # Rounded values are those of the one point near them.
+    heard = campaign.tell(points[["a", "b"]].round(7).assign(y=1.0))
+    assert sorted(heard) == sorted(kinds)
+    assert heard["answers"] == 6 and heard["rounded"] >= 1 and heard["adopted"] == 0
+    first = int(points.id[0])
+    assert campaign.tell({"id": [first], "y": [2.0]}, otherwise="correct")["replaced"] == 1
+    # Another campaign's export is known by its values, which is a warning.
+    other = dal.Campaign(tmp_path / "d", problem=problem_file, initial=6, seed=2)
+    other.ask(6)
+    with caplog.at_level("WARNING", logger="dal_regression"):
+        assert other.tell(campaign.points())["adopted"] == 6
+    assert "an export of another campaign" in caplog.text
+
+
+@pytest.mark.parametrize("missing", [float("nan"), np.float32("nan"), None])
+def test_what_is_missing_is_not_measured_yet(missing, problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=4)
+    ids = campaign.ask(4).id.tolist()
+    answers = [1.5, missing, "error: no convergence", missing]
+    for table in ({"id": ids, "y": answers}, [{"id": id, "y": y} for id, y in zip(ids, answers)]):
+        assert campaign.tell(table)["empty"] == 2
+    counts = campaign.status()["counts"]
+    assert counts["done"] == 1 and counts["failed"] == 1 and counts["asked"] == 2
+
+
+def test_ask_says_which_points_are_held_out(problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=10, strategy="gsx", held_out=0.5)
+    design = campaign.ask(10)
+    assert "part" not in design
+    campaign.tell(answered(design)[["id", "y"]])
+    points = campaign.ask(8)
+    assert points.columns[-1] == "part" and set(points.part) == {"", "held-out"}
+    campaign.tell(answered(points)[["id", "y"]])
+    everything = campaign.points().set_index("id")
+    assert everything.part.loc[points.id].tolist() == points.part.tolist()
+    status = campaign.status()
+    assert status["held_out"] == (points.part == "held-out").sum() and status["audited"] == 0
+    assert status["ended"] is None
+
+
+def test_levels_stay_texts(problem_file, tmp_path):
+    levels = '[[inputs]]\nname = "kind"\nlevels = ["1", "2", "=x"]\n[[outputs]]'
+    problem_file.write_text(problem_file.read_text().replace("[[outputs]]", levels))
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=12)
+    points = campaign.ask(12)
+    assert set(points.kind) == {"1", "2", "=x"}
+    assert campaign.tell(answered(points)[["a", "b", "kind", "y"]])["adopted"] == 0
+    assert campaign.points().kind.tolist() == points.kind.tolist()
+
+
+def test_predictions_have_the_columns_of_the_program(problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=10, batch=40, strategy="power-qbc")
+    campaign.run(bowl, budget=50)
+    predicted = campaign.predict({"a": [1.0, 2.0], "b": [0.0, 0.5]})
+    assert ((predicted.y_lower <= predicted.y) & (predicted.y <= predicted.y_upper)).all()
+    (tmp_path / "x.csv").write_text("a,b\n1,0\n2,0.5\n")
+    said = program("predict", "c", "--input", "x.csv", folder=tmp_path)
+    assert said.splitlines()[0].split(",") == [*predicted.columns, "answers"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such timer there")
+def test_points_of_an_ask_that_ctrl_c_ends_are_handed_out_by_the_next_call(problem_file, tmp_path):
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=400)
+    is_inside = []
+
+    def press(*_):
+        if is_inside:
+            is_inside.clear()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, press)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            is_inside.append(True)
+            campaign._core.ask(400, "lab", None, [], False)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert all(waiting["owner"] is None for waiting in campaign.status()["pending"])
+    assert len(campaign.ask(400)) == 400 and campaign.status()["counts"]["asked"] == 400
 
 
 def test_an_exception_of_the_progress_ends_the_run_and_the_next_one_goes_on(problem_file, tmp_path):
@@ -168,8 +324,17 @@ def test_the_problem_files_own_program_answers_without_a_function(problem_file, 
     campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=4, strategy="gsx")
     assert campaign.run(budget=6) == "budget"
     assert campaign.status()["labels"] == 6
-    with pytest.raises(dal.DalError):
+    with pytest.raises(dal.FolderError, match="^say how many points to ask for in all") as raised:
         dal.Campaign(tmp_path / "c").run()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_program_that_is_down_is_the_oracles_failure(problem_file, tmp_path):
+    words = json.dumps([sys.executable, "-c", "raise SystemExit(3)"])
+    problem_file.write_text(problem_file.read_text() + f"[oracle.command]\nprogram = {words}\ntime_limit = 60\n")
+    campaign = dal.Campaign(tmp_path / "c", problem=problem_file, initial=10, strategy="gsx")
+    with pytest.raises(dal.OracleFailure, match="^the last 10 calls failed"):
+        campaign.run(budget=10)
 
 
 def test_mistakes_say_what_was_wrong(problem_file, tmp_path):
@@ -189,8 +354,19 @@ def test_mistakes_say_what_was_wrong(problem_file, tmp_path):
         campaign.tell({"id": [77], "y": [1.0]})
     with pytest.raises(dal.InputError, match="no labels"):
         campaign.predict({"a": [1.0], "b": [0.0]})
-    with pytest.raises(dal.InputError, match="workers=0"):
-        campaign.run(bowl, budget=3, workers=0)
+    bad = [("workers", 0), ("budget", 0), ("budget", -1), ("batch", 0), ("no_gain", 0), ("target", float("nan"))]
+    for name, value in bad:
+        with pytest.raises(dal.InputError, match=name):
+            campaign.run(bowl, **{"budget": 3, name: value})
+        with pytest.raises(dal.DalError):
+            campaign.run(**{"budget": 3, name: value})
+    for words in ({"progress": print}, {"kind": "processes"}):
+        with pytest.raises(dal.InputError, match="function"):
+            campaign.run(budget=3, **words)
+    for name, value in [("n", 0), ("n", -1), ("lease_hours", 0), ("lease_hours", float("inf")), ("lease_hours", "x")]:
+        with pytest.raises(dal.InputError, match=f"^{name}="):
+            campaign.ask(**{name: value})
+    assert campaign.status()["rounds"] == 0
     shutil.rmtree(tmp_path / "c")
     with pytest.raises(dal.FolderError):
         campaign.status()

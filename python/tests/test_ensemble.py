@@ -121,6 +121,8 @@ def test_mistakes_say_what_was_wrong(learned):
         (dict(hidden=[8, 0]), "hidden"),
         (dict(learning_rate=-1.0), "learning_rate"),
         (dict(threads=0), "threads=0"),
+        (dict(threads=-1), "threads=-1"),
+        (dict(learning_rate=float("nan")), "the network"),
         (dict(random_state="x"), "random_state"),
     ]:
         with pytest.raises(dal.InputError, match=message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import dal_regression as dal
+from dal_regression import _core
 
 
 SWEEP = """
@@ -56,6 +58,13 @@ def test_mistakes_say_what_was_wrong(tmp_path):
         sine.label(np.full((1, sine.n_columns), 2.0))
     with pytest.raises(dal.InputError, match="lack"):
         sine.to_unit([{"nothing": 1.0}])
+    for words in ({"n": -1}, {"n": 2, "seed": -1}):
+        with pytest.raises(dal.InputError, match="=-1"):
+            sine.sample(**words)
+    with pytest.raises(dal.InputError, match="settings"):
+        dal.problem("sine", noise=float("nan"))
+    with pytest.raises(dal.InputError, match="settings"):
+        _core.Problem("sine", "[")
 
 
 def test_a_problem_may_be_sent_to_another_process():
@@ -71,7 +80,7 @@ def test_a_problem_file_without_an_oracle_says_so(problem_file):
         bowl.label(bowl.sample(1))
 
 
-def test_a_store_becomes_tables(tmp_path):
+def test_a_store_becomes_tables(tmp_path, caplog):
     sweep = tmp_path / "sweep.toml"
     sweep.write_text(SWEEP)
     run = [sys.executable, "-m", "dal_regression", "bench", "run", str(sweep), "--store", str(tmp_path / "store")]
@@ -82,6 +91,10 @@ def test_a_store_becomes_tables(tmp_path):
     assert "entries" in str(raised.value)
     entries = dal.read_store(tmp_path / "store")
     assert len(entries["mse"]) > 0
+    # Truth is bool, and an empty text is a text.
+    runs = dal.read_store(tmp_path / "store", "runs")
+    assert runs["own"].dtype == bool and list(runs["own"]) == [False]
+    assert list(runs["reason"]) == [""] and list(runs["problem_digest"]) == [""]
     for form in ("csv", "csv.gz"):
         tables = str(tmp_path / form)
         export = [*run[:3], "bench", "export", str(tmp_path / "store"), "--out", tables, "--format", form]
@@ -91,6 +104,29 @@ def test_a_store_becomes_tables(tmp_path):
             dal.read_store(tables, "steps")
     with pytest.raises(dal.FolderError, match="no folder"):
         dal.read_store(tmp_path / "none")
+    # A cut table is no shorter one.
+    table = tmp_path / "csv" / "entries.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(dal.FolderError, match="other columns or rows"):
+        dal.read_store(tmp_path / "csv")
+    # What cannot be read of a store is left out, and told.
+    for records in (tmp_path / "store" / "runs").glob("*/records.jsonl"):
+        records.write_text("half")
+    with caplog.at_level("WARNING", logger="dal_regression"):
+        assert len(dal.read_store(tmp_path / "store")["mse"]) == 0
+    assert "left out: " in caplog.text
+    assert len(dal.read_store(tmp_path / "store", "damaged")["why"]) == 1
+
+
+def test_texts_of_tables_come_back_as_they_were(tmp_path):
+    kinds = {"run": "integer", "name": "text", "=x": "real", "ok": "boolean", "notes": "json"}
+    columns = [{"name": name, "kind": kind} for name, kind in kinds.items()]
+    (tmp_path / "schema.json").write_text(json.dumps({"tables": [{"file": "t.csv", "rows": 3, "columns": columns}]}))
+    (tmp_path / "t.csv").write_text("run,name,'=x,ok,notes\n0,'=1+1,1,true,[1]\n1,,2.5,false,\n,''it,,true,5\n")
+    table = dal.read_store(tmp_path, "t")
+    assert list(table["name"]) == ["=1+1", "", "'it"] and list(table["ok"]) == [True, False, True]
+    assert list(table["=x"])[:2] == [1.0, 2.5] and np.isnan([table["=x"][2], table["run"][2]]).all()
+    assert list(table["notes"])[::2] == ["[1]", "5"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise there")

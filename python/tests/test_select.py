@@ -140,6 +140,13 @@ def test_mistakes_say_what_was_wrong(data):
         with pytest.raises(dal.InputError, match=message) as raised:
             dal.select(n=3, **words)
         assert isinstance(raised.value, ValueError) and isinstance(raised.value, dal.DalError)
+    for words in (dict(n=-1), dict(n=3, seed=-1), dict(n=1.5), dict(n=3, seed=2**64)):
+        with pytest.raises(dal.InputError, match="n=|seed="):
+            dal.select("gsx", X, y, pool, **words)
+    with pytest.raises(dal.InputError, match="random_state=-1"):
+        query.GreedySamplingX(random_state=-1).query(X, y, candidates=pool)
+    with pytest.raises(dal.InputError, match="settings"):
+        dal.select("qbc-diversity", X, y, pool, members, n=3, scaling={"raw"})
 
 
 def test_tensors_of_a_device_are_refused_by_name(data):

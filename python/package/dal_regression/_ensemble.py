@@ -16,6 +16,7 @@ from . import _core
 from ._arrays import Floats, array, matrix
 from ._errors import FolderError, InputError
 from ._files import write_whole
+from ._plain import to_json, whole, whole_or_none
 
 log = logging.getLogger("dal_regression")
 
@@ -238,8 +239,8 @@ class EnsembleRegressor(_Base):
     ) -> _core.Ensemble:
         overlay = {
             "hidden": None if self.hidden is None else [int(width) for width in self.hidden],
-            "members": _whole(self.__dict__["members"], "members"),
-            "epochs": None if self.epochs is None else _whole(self.epochs, "epochs"),
+            "members": whole(self.__dict__["members"], "members"),
+            "epochs": whole_or_none(self.epochs, "epochs"),
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,
             "batch_norm": self.batch_norm,
@@ -251,15 +252,15 @@ class EnsembleRegressor(_Base):
         return _core.Ensemble.train(
             X,
             y,
-            json.dumps({key: value for key, value in overlay.items() if value is not None}),
-            json.dumps({"flat": flat, "names": names, "params": params}),
+            to_json({key: value for key, value in overlay.items() if value is not None}, "the network"),
+            to_json({"flat": flat, "names": names, "params": params}, "parameters"),
             self.hidden is not None,
             bool(self.scale_inputs),
             bool(self.scale_outputs),
-            self.threads,
+            whole_or_none(self.threads, "threads"),
             _seed(self.random_state),
             method,
-            None if settings is None else json.dumps(settings),
+            None if settings is None else to_json(settings, "settings"),
         )
 
     def _checked(self, X: Any, y: Any) -> tuple[Floats, Floats, list[str] | None]:
@@ -327,12 +328,6 @@ def _on_host(value: Any, name: str) -> Any:
     # A tensor of a device is refused by name; everything else is scikit-learn's to check.
     is_tensor = hasattr(value, "__dlpack_device__") and not isinstance(value, np.ndarray)
     return array(value, name) if is_tensor else value
-
-
-def _whole(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{name}={value!r}: a whole number from 1 is wanted")
-    return int(value)
 
 
 def _seed(random_state: Any) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from . import _core
 from ._arrays import Floats, array, matrix
 from ._errors import InputError
+from ._plain import to_json, whole
 
 
 def problems() -> list[dict[str, Any]]:
@@ -40,7 +41,7 @@ class Problem:
 
     def __init__(self, name: str | os.PathLike[str], **settings: Any) -> None:
         self._given = (os.fspath(name), settings)
-        self._core = _core.Problem(os.fspath(name), json.dumps(settings))
+        self._core = _core.Problem(os.fspath(name), to_json(settings, "settings"))
         self._described: dict[str, Any] = json.loads(self._core.describe())
 
     def __repr__(self) -> str:
@@ -90,10 +91,13 @@ class Problem:
 
     def sample(self, n: int, seed: int = 0) -> Floats:
         """Points of the unit box, drawn uniformly, shape (n, columns)."""
-        return self._core.sample(n, seed)
+        return self._core.sample(whole(n, "n", least=0), whole(seed, "seed", least=0))
 
     def label(self, X: Any, errors: str = "raise") -> Floats:
         """Answers at points of the unit box.
+
+        The program of a problem file is called for every point, each time: its answers are not kept, and those that
+        the program ``dal``, and `Campaign.run` without a function, keep beside the file are not looked at.
 
         Parameters
         ----------

@@ -19,5 +19,11 @@ def main() -> int:
     return _core.program(["dal", *sys.argv[1:]])
 
 
+def complaint(said: str) -> str:
+    """The error that a program ``dal`` ended with, of all that it said on its standard error."""
+    _, begins, words = f"\n{said}".rpartition("\nerror: ")
+    return words.strip() if begins else said.strip() or "it ended without a word"
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from ._arrays import Floats, answers, committee, has_nan, matrix
 from ._errors import InputError, NeedsModelError
+from ._plain import to_json, whole
 from ._select import choose
 
 
@@ -87,10 +87,9 @@ class QueryMethod:
             raise InputError(f"X has {len(points)} rows, y has {len(known)}; unlabelled samples are NaN in y")
         is_labelled = ~has_nan(known)
         rows, pool, n_all = _candidates(points, is_labelled, candidates)
-        if batch_size < 1:
-            raise InputError(f"batch_size={batch_size}: a whole number from 1 is wanted")
+        batch_size = whole(batch_size, "batch_size")
         settings = {key: getattr(self, key) for key in self._settings}
-        seed = int(self.random_state)
+        seed = whole(self.random_state, "random_state", least=0)
         X_labelled, y_labelled = points[is_labelled], known[is_labelled]
         if trains:
             from ._ensemble import EnsembleRegressor, tell_collapsed
@@ -99,7 +98,8 @@ class QueryMethod:
                 regressor = EnsembleRegressor()
             model = regressor._train(X_labelled, y_labelled, self._method, settings)
             tell_collapsed(model, regressor.on_collapse, 4)
-            chosen = model.select(self._method, json.dumps(settings), pool, X_labelled, y_labelled, batch_size, seed)
+            words = to_json(settings, "settings")
+            chosen = model.select(self._method, words, pool, X_labelled, y_labelled, batch_size, seed)
         else:
             given = None if members is None else committee(members, pool, "committee")
             chosen = choose(self._method, settings, X_labelled, y_labelled, pool, given, batch_size, seed)

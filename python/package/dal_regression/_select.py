@@ -12,6 +12,7 @@ import numpy.typing as npt
 from . import _core
 from ._arrays import Floats, answers, committee, has_nan, matrix
 from ._errors import InputError
+from ._plain import to_json, whole
 
 log = logging.getLogger("dal_regression")
 
@@ -51,7 +52,8 @@ def choose(
         X = None
     if y is not None and len(y) == 0:
         y = None
-    chosen = _core.select(method, json.dumps(settings), pool, X, y, members, n, seed)
+    n, seed = whole(n, "n", least=0), whole(seed, "seed", least=0)
+    chosen = _core.select(method, to_json(settings, "settings"), pool, X, y, members, n, seed)
     for note in chosen["notes"]:
         log.info("%s: %s", method, note)
     return chosen
