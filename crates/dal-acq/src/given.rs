@@ -3,8 +3,8 @@
 use std::iter::once;
 
 use dal_core::{
-    Committee, Dimension, Labelled, LabelledError, Moments, Needs, OnChunk, Proposal, Queries, Scale, SeedPath, Space,
-    SpaceError, Step, Stop, Strategy, StrategyError, Surrogate, SurrogateError, Uncertainty,
+    Committee, Course, Dimension, Labelled, LabelledError, Moments, Needs, OnChunk, Proposal, Queries, Scale, SeedPath,
+    Space, SpaceError, Step, Stop, Strategy, StrategyError, Surrogate, SurrogateError, Uncertainty,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use thiserror::Error;
@@ -13,6 +13,14 @@ use crate::card::{Found, Labels};
 
 /// Numbers of a member looked at together: with those of nine others they stay in the first-level cache.
 const PIECE: usize = 512;
+/// An input of which nothing is known but that it is a number: any number may be meant, so that no design can be laid
+/// out over it. Its column is that of every other number.
+const ANY_NUMBER: Dimension = Dimension::Continuous { low: f64::MIN / 4.0, high: f64::MAX / 4.0, scale: Scale::Linear };
+
+/// The first input of a space whose range is not known.
+pub(crate) fn unknown_range(space: &Space) -> Option<usize> {
+    space.dimensions().iter().position(|dimension| *dimension == ANY_NUMBER)
+}
 
 /// The predictions of a committee at the points of one pool; knows no other points.
 ///
@@ -243,6 +251,12 @@ pub enum SelectError {
         /// What it looks at.
         need: &'static str,
     },
+    /// The strategy lays a design out over the ranges of the inputs, and they are not known.
+    #[error(
+        "the strategy lays points out over the ranges of the inputs, and a table of numbers does not say them: give \
+         the problem that the points are of (`dal select --problem`), or choose by it in a campaign"
+    )]
+    NeedsSpace,
     /// The labelled points and their answers do not make a labelled set.
     #[error(transparent)]
     Labelled(#[from] LabelledError),
@@ -278,10 +292,79 @@ pub struct Known<'a> {
     pub predictions: Option<&'a GivenPredictions>,
 }
 
+impl Known<'_> {
+    /// Chooses as [`select_known`], where `n_asked` points were asked for before, those without an answer among them:
+    /// a design that goes on from batch to batch begins behind so many.
+    ///
+    /// # Errors
+    /// As [`select_known`].
+    pub fn select_after(
+        &self,
+        n_asked: usize,
+        found: &Found,
+        pool: ArrayView2<'_, f64>,
+        n_queries: usize,
+        seeds: &SeedPath,
+        stop: &Stop,
+    ) -> Result<Chosen, SelectError> {
+        let (strategy, labels) = (&*found.strategy, found.labels());
+        let n_outputs = self.y.map(|y| y.ncols()).or(self.predictions.map(GivenPredictions::n_outputs)).unwrap_or(1);
+        let choose = |x: Array2<f64>, n: usize| {
+            // Answers without their points say nothing of the point that stands in for them.
+            let y = self.y.filter(|_| self.x.is_some());
+            let y = y.map_or_else(|| Array2::zeros((x.nrows(), n_outputs)), |y| y.to_owned());
+            choose(strategy, self.space, &Labelled::new(x, y)?, n_asked, pool, self.predictions, n, seeds, stop)
+        };
+        if labels == Labels::Outputs && self.y.is_none() {
+            return Err(SelectError::NeedsLabels { need: "the answers of labelled points" });
+        }
+        if let Some(x) = self.x {
+            return choose(x.to_owned(), n_queries);
+        }
+        let Some(centre) = pool.mean_axis(Axis(0)) else {
+            return Err(StrategyError::PoolTooSmall { requested: n_queries, available: 0 }.into());
+        };
+        let square = |row: &ArrayView1<'_, f64>| row.iter().zip(&centre).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+        let rows = pool.outer_iter().map(|row| square(&row));
+        let first = rows.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(row, _)| row);
+        let start = pool.slice(s![first..=first, ..]).to_owned();
+        match labels {
+            // Whatever stands there is not looked at.
+            Labels::None => choose(start, n_queries),
+            Labels::Inputs if strategy.needs() == Needs::default() && n_queries > 0 => {
+                // One of them is chosen here, which is no news to who asked for them.
+                if n_queries > pool.nrows() {
+                    return Err(StrategyError::PoolTooSmall { requested: n_queries, available: pool.nrows() }.into());
+                }
+                // A design is refused where it chooses, and one point would not ask it to.
+                if n_queries == 1 && !strategy.uses_pool() {
+                    choose(start.clone(), 1)?;
+                }
+                let mut chosen = choose(start.clone(), n_queries - 1)?;
+                if chosen.picked.contains(&first) {
+                    // It ties with points that are the same: one more is chosen, and it is left out.
+                    chosen = choose(start, n_queries)?;
+                    let at = chosen.picked.iter().position(|row| *row == first).unwrap_or(n_queries - 1);
+                    chosen.picked.remove(at);
+                    chosen.picked_scores = chosen.picked_scores.map(|scores| {
+                        scores.into_iter().enumerate().filter(|(k, _)| *k != at).map(|(_, score)| score).collect()
+                    });
+                }
+                chosen.picked.insert(0, first);
+                chosen.picked_scores = chosen.picked_scores.map(|scores| once(f64::NAN).chain(scores).collect());
+                chosen.notes.push(format!("nothing is labelled: it begins at row {first}, nearest to the pool's mean"));
+                Ok(chosen)
+            }
+            _ => Err(SelectError::NeedsLabels { need: "labelled points" }),
+        }
+    }
+}
+
 /// Chooses with what there is: labelled points or their answers may be missing where the strategy does not look at
 /// them. A rule of coordinates alone begins without labelled points at the pool point nearest to the mean of the pool,
 /// as greedy sampling does (Wu, Lin, Huang, Information Sciences 474, 2019). Where `stop` is raised to end now, rules
-/// that pick one by one end at the next pick.
+/// that pick one by one end at the next pick. A design that goes on from batch to batch begins behind as many points as
+/// are labelled.
 ///
 /// # Errors
 /// As [`select`]; labelled points or answers that the strategy looks at and that are missing; it was stopped.
@@ -293,59 +376,15 @@ pub fn select_known(
     seeds: &SeedPath,
     stop: &Stop,
 ) -> Result<Chosen, SelectError> {
-    let (strategy, labels) = (&*found.strategy, found.labels());
-    let n_outputs = known.y.map(|y| y.ncols()).or(known.predictions.map(GivenPredictions::n_outputs)).unwrap_or(1);
-    let choose = |x: Array2<f64>, n: usize| {
-        // Answers without their points say nothing of the point that stands in for them.
-        let y = known.y.filter(|_| known.x.is_some());
-        let y = y.map_or_else(|| Array2::zeros((x.nrows(), n_outputs)), |y| y.to_owned());
-        choose(strategy, known.space, &Labelled::new(x, y)?, pool, known.predictions, n, seeds, stop)
-    };
-    if labels == Labels::Outputs && known.y.is_none() {
-        return Err(SelectError::NeedsLabels { need: "the answers of labelled points" });
-    }
-    if let Some(x) = known.x {
-        return choose(x.to_owned(), n_queries);
-    }
-    let Some(centre) = pool.mean_axis(Axis(0)) else {
-        return Err(StrategyError::PoolTooSmall { requested: n_queries, available: 0 }.into());
-    };
-    let square = |row: &ArrayView1<'_, f64>| row.iter().zip(&centre).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
-    let rows = pool.outer_iter().map(|row| square(&row));
-    let first = rows.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(row, _)| row);
-    let start = pool.slice(s![first..=first, ..]).to_owned();
-    match labels {
-        // Whatever stands there is not looked at.
-        Labels::None => choose(start, n_queries),
-        Labels::Inputs if strategy.needs() == Needs::default() && n_queries > 0 => {
-            // One of them is chosen here, which is no news to who asked for them.
-            if n_queries > pool.nrows() {
-                return Err(StrategyError::PoolTooSmall { requested: n_queries, available: pool.nrows() }.into());
-            }
-            let mut chosen = choose(start.clone(), n_queries - 1)?;
-            if chosen.picked.contains(&first) {
-                // It ties with points that are the same: one more is chosen, and it is left out.
-                chosen = choose(start, n_queries)?;
-                let at = chosen.picked.iter().position(|row| *row == first).unwrap_or(n_queries - 1);
-                chosen.picked.remove(at);
-                chosen.picked_scores = chosen.picked_scores.map(|scores| {
-                    scores.into_iter().enumerate().filter(|(k, _)| *k != at).map(|(_, score)| score).collect()
-                });
-            }
-            chosen.picked.insert(0, first);
-            chosen.picked_scores = chosen.picked_scores.map(|scores| once(f64::NAN).chain(scores).collect());
-            chosen.notes.push(format!("nothing is labelled: it begins at row {first}, nearest to the pool's mean"));
-            Ok(chosen)
-        }
-        _ => Err(SelectError::NeedsLabels { need: "labelled points" }),
-    }
+    known.select_after(known.x.map_or(0, |x| x.nrows()), found, pool, n_queries, seeds, stop)
 }
 
 /// Chooses `n_queries` rows of `pool` (N, d), with the members' predictions at it where they are given. The inputs
-/// count as numbers: nothing is known of integers and levels among them.
+/// count as numbers: nothing is known of their ranges, nor of integers and levels among them.
 ///
 /// # Errors
-/// A need that the data cannot meet, with what to supply; shapes that do not fit; what the strategy refuses.
+/// A need that the data cannot meet, with what to supply, that of a design for the inputs' ranges among them; shapes
+/// that do not fit; what the strategy refuses.
 pub fn select(
     strategy: &dyn Strategy,
     labelled: &Labelled,
@@ -354,13 +393,14 @@ pub fn select(
     n_queries: usize,
     seeds: &SeedPath,
 ) -> Result<Chosen, SelectError> {
-    choose(strategy, None, labelled, pool, predictions, n_queries, seeds, &Stop::new())
+    choose(strategy, None, labelled, labelled.len(), pool, predictions, n_queries, seeds, &Stop::new())
 }
 
 fn choose(
     strategy: &dyn Strategy,
     space: Option<&Space>,
     labelled: &Labelled,
+    n_asked: usize,
     pool: ArrayView2<'_, f64>,
     predictions: Option<&GivenPredictions>,
     n_queries: usize,
@@ -385,7 +425,7 @@ fn choose(
         Some(_) => {}
     }
     let surrogate = predictions.map(|given| given as &dyn Surrogate);
-    select_by_surrogate(strategy, space, labelled, pool, surrogate, n_queries, seeds, stop)
+    propose(strategy, space, labelled, n_asked, pool, surrogate, n_queries, seeds, stop)
 }
 
 /// Chooses `n_queries` rows of `pool` (N, d) with a surrogate that was trained for the strategy's needs. Without a
@@ -403,17 +443,36 @@ pub fn select_by_surrogate(
     seeds: &SeedPath,
     stop: &Stop,
 ) -> Result<Chosen, SelectError> {
+    propose(strategy, space, labelled, labelled.len(), pool, surrogate, n_queries, seeds, stop)
+}
+
+fn propose(
+    strategy: &dyn Strategy,
+    space: Option<&Space>,
+    labelled: &Labelled,
+    n_asked: usize,
+    pool: ArrayView2<'_, f64>,
+    surrogate: Option<&dyn Surrogate>,
+    n_queries: usize,
+    seeds: &SeedPath,
+    stop: &Stop,
+) -> Result<Chosen, SelectError> {
     let numbers;
-    let space = match space {
-        Some(space) => space,
+    let (space, is_known) = match space {
+        Some(space) => (space, true),
         None => {
-            let number = Dimension::Continuous { low: -1.0, high: 1.0, scale: Scale::Linear };
-            numbers = Space::new(vec![number; labelled.n_inputs()])?;
-            &numbers
+            numbers = Space::new(vec![ANY_NUMBER; labelled.n_inputs()])?;
+            (&numbers, false)
         }
     };
-    let step = Step::new(space, labelled, pool.reborrow(), surrogate, strategy.needs())?.with_stop(Some(stop));
-    let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
+    let course = Course { seeds: seeds.purpose("course"), asked: n_asked, own_points: false };
+    let step = Step::new(space, labelled, pool.reborrow(), surrogate, strategy.needs())?;
+    let step = step.with_stop(Some(stop)).with_course(course);
+    let proposal = strategy.propose(&step, n_queries, seeds).map_err(|error| match error {
+        StrategyError::Space(_) if !is_known => SelectError::NeedsSpace,
+        error => error.into(),
+    });
+    let Proposal { queries, scores, picked_scores, probabilities } = proposal?;
     match queries {
         Queries::Picked(picked) => Ok(Chosen { picked, picked_scores, probabilities, scores, notes: step.notes() }),
         Queries::Synthesised(_) => Err(SelectError::PicksNothing),
@@ -537,7 +596,9 @@ mod tests {
             let strategy = card.default_strategy();
             let run = |x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>| {
                 let labelled = Labelled::new(x.to_owned(), y.to_owned()).unwrap();
-                select(&*strategy, &labelled, case.pool.view(), Some(&given), 5, &SeedPath::root(1)).map(|c| c.picked)
+                let (space, seeds, stop) = (Some(&case.space), SeedPath::root(1), Stop::new());
+                choose(&*strategy, space, &labelled, 6, case.pool.view(), Some(&given), 5, &seeds, &stop)
+                    .map(|chosen| chosen.picked)
             };
             // Rules that need more than predictions cannot be asked here.
             let Ok(picked) = run(case.labelled.x(), case.labelled.y()) else { continue };
@@ -546,6 +607,47 @@ mod tests {
             assert_eq!(other_y == picked, card.labels != Labels::Outputs, "{}: outputs", card.id);
             assert!(other_x == picked || card.labels != Labels::None, "{}: inputs", card.id);
         }
+    }
+
+    #[test]
+    fn designs_need_the_ranges_of_the_inputs() {
+        let pool = array![[400.0, 0.2], [700.0, 0.4], [900.0, 0.9]];
+        for id in ["sobol", "lhs"] {
+            let found = find(id, &Settings::default()).unwrap();
+            let seeds = SeedPath::root(0);
+            let chosen = select(&*found.strategy, &labelled(), pool.view(), None, 1, &seeds);
+            assert!(matches!(chosen, Err(SelectError::NeedsSpace)), "{id}: {chosen:?}");
+            let known = Known { space: None, x: None, y: None, predictions: None };
+            for n in [1, 2] {
+                let chosen = select_known(&found, &known, pool.view(), n, &seeds, &Stop::new());
+                assert!(chosen.unwrap_err().to_string().contains("--problem"), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_design_goes_on_behind_the_points_that_were_asked_for() {
+        let space = Space::continuous_unit(2);
+        let pool = space.sample(200, &SeedPath::root(3));
+        let found = find("sobol", &Settings::default()).unwrap();
+        let run = |n_asked: usize, x: Option<&Array2<f64>>, pool: &Array2<f64>, n: usize| {
+            let known = Known { space: Some(&space), x: x.map(|x| x.view()), y: None, predictions: None };
+            let (seeds, stop) = (SeedPath::root(0), Stop::new());
+            let after = known.select_after(n_asked, &found, pool.view(), n, &seeds, &stop).unwrap();
+            if x.map_or(0, |x| x.nrows()) == n_asked {
+                assert_eq!(select_known(&found, &known, pool.view(), n, &seeds, &stop).unwrap(), after);
+            }
+            pool.select(Axis(0), &after.picked)
+        };
+        let all = run(0, None, &pool, 16);
+        let first = run(0, None, &pool, 8);
+        assert_eq!(first, all.slice(s![..8, ..]));
+        let left: Vec<usize> =
+            (0..200).filter(|&row| !first.outer_iter().any(|taken| taken == pool.row(row))).collect();
+        let left = pool.select(Axis(0), &left);
+        assert_eq!(run(8, Some(&first), &left, 8), all.slice(s![8.., ..]));
+        // The last two have no answer.
+        assert_eq!(run(8, Some(&first.slice(s![..6, ..]).to_owned()), &left, 8), all.slice(s![8.., ..]));
     }
 
     #[test]

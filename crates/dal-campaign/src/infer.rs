@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use dal_files::names::{canonical, is_index};
 use dal_files::number::{Cell as Found, Decimal, cell as look, short};
-use dal_files::{Expect, Moves, Note, Separator, Source, Table, cells, read};
+use dal_files::{At, Expect, FileError, Moves, Note, Separator, Source, Table, cells, read};
 use dal_oracles::ProblemFileError;
 
 use crate::dakota::as_csv;
@@ -108,7 +108,10 @@ pub struct Left {
 struct Count {
     numbers: Vec<f64>,
     whole: bool,
+    /// Cells that say in words that their point failed.
     failed: usize,
+    /// NaN and infinities: of an output a failure, of an input no value.
+    not_finite: usize,
     /// Rows that say that their point failed, and rows that say nothing.
     failed_rows: Vec<usize>,
     empty_rows: Vec<usize>,
@@ -121,7 +124,10 @@ impl Count {
     fn all_differ(&self) -> bool {
         let mut sorted = self.numbers.clone();
         sorted.sort_by(f64::total_cmp);
-        self.empty_rows.is_empty() && !sorted.is_empty() && sorted.windows(2).all(|pair| pair[0] < pair[1])
+        self.empty_rows.is_empty()
+            && self.not_finite == 0
+            && !sorted.is_empty()
+            && sorted.windows(2).all(|pair| pair[0] < pair[1])
     }
 }
 
@@ -164,6 +170,10 @@ impl Guess {
             read(Source::from_bytes(file.clone(), text.clone()), &Expect::Named { sets: &sets, words, bare: None })
         };
         let (mut table, mut notes) = open(&names)?;
+        if let Some(column) = unnamed(&table, &notes) {
+            let line = text.lines().position(|line| !line.trim().is_empty()).map_or(1, |line| line as u64 + 1);
+            return Err(FileError::Unnamed { file, at: At::Line(line), column }.into());
+        }
         let commas = |table: &Table, column: usize| {
             (0..table.n_rows()).all(|row| look(&table.cell(row, column), Decimal::Comma) != Found::Text)
                 && (0..table.n_rows()).any(|row| look(&table.cell(row, column), Decimal::Point) == Found::Text)
@@ -173,8 +183,11 @@ impl Guess {
             names.iter().zip(&places).filter(|(_, place)| commas(&table, **place)).map(|(name, _)| name).collect();
         if !with_commas.is_empty() && table.dialect().decimal == Decimal::Point {
             let words: Vec<String> = names.iter().filter(|name| !with_commas.contains(name)).cloned().collect();
-            if let Ok(again) = open(&words) {
-                (table, notes) = again;
+            match open(&words) {
+                Ok(again) => (table, notes) = again,
+                // `1,500` would be taken for a word.
+                Err(error @ FileError::Ambiguous { .. }) => return Err(error.into()),
+                Err(_) => {}
             }
         }
         let places = table.find(&names)?;
@@ -190,6 +203,14 @@ impl Guess {
         };
         for (name, count) in names.iter().zip(counts) {
             let column = column(name, count, &outputs, origin, hints, guess.table.n_rows()).map_err(fault)?;
+            if let (Role::Input, Kind::Levels(levels)) = (&column.role, &column.kind) {
+                let none = levels.iter().filter(|level| is_none(level));
+                guess.notes.extend(none.map(|word| Note::NoneIsLevel {
+                    file: file.clone(),
+                    column: name.clone(),
+                    word: word.clone(),
+                }));
+            }
             guess.columns.push(column);
         }
         for (role, what) in [(Role::Input, "an input"), (Role::Output, "an output")] {
@@ -242,14 +263,15 @@ impl Guess {
         let mut count = Count { whole: true, ..Count::default() };
         for row in 0..self.table.n_rows() {
             let text = self.table.cell(row, column);
-            let n_failed = count.failed;
-            match look(&text, decimal) {
+            let n_failed = count.failed + count.not_finite;
+            let found = look(&text, decimal);
+            match found {
                 Found::Number(value) => {
                     count.whole &= value.abs() < WHOLE
                         && text.trim().trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit());
                     count.numbers.push(value);
                 }
-                Found::NotFinite(_) => count.failed += 1,
+                Found::NotFinite(_) => count.not_finite += 1,
                 // A line of blanks, as spreadsheets leave them, says nothing of any column.
                 Found::NoValue if self.places.iter().all(|&place| self.table.cell(row, place).trim().is_empty()) => {}
                 Found::NoValue => count.empty_rows.push(row),
@@ -258,11 +280,14 @@ impl Guess {
                     count.texts += usize::from(failed(&text).is_none());
                 }
             }
-            if count.failed > n_failed {
+            if count.failed + count.not_finite > n_failed {
                 count.failed_rows.push(row);
             }
             let word = text.trim();
-            if !word.is_empty() && !count.words.iter().any(|known| known == word) && count.words.len() <= MOST_LEVELS {
+            if may_be_level(word, found)
+                && !count.words.iter().any(|known| known == word)
+                && count.words.len() <= MOST_LEVELS
+            {
                 count.words.push(word.to_owned());
             }
         }
@@ -294,7 +319,7 @@ impl Guess {
         let beside = |count: &Count| {
             !count.empty_rows.is_empty() && count.empty_rows.iter().all(|row| failed_rows.contains(row))
         };
-        let failing = of(&|_, count| count.failed > 0 || beside(count));
+        let failing = of(&|_, count| !count.failed_rows.is_empty() || beside(count));
         let (outputs, because) = match (named.is_empty(), failing.is_empty()) {
             // Such a table leaves all outputs of a failed row empty, and no input.
             (_, false) if !said.is_empty() => (failing, "because they are empty where a point failed"),
@@ -403,6 +428,29 @@ impl Guess {
     }
 }
 
+/// The 1-based number of a column without a name that holds anything, and was not left out as a running number.
+fn unnamed(table: &Table, notes: &[Note]) -> Option<usize> {
+    let is_open = |column: usize| (0..table.n_rows()).any(|row| !table.cell(row, column).trim().is_empty());
+    let header = table.header().unwrap_or_default();
+    let at = (0..header.len()).find(|&column| is_index(&header[column]) && is_open(column))?;
+    let from = usize::from(notes.iter().any(|note| matches!(note, Note::IndexLeftOut { .. })));
+    Some(from + at + 1)
+}
+
+/// Whether a cell of a column of words says a level. Of the words for "no value" `none` does, which says of a coating
+/// that there is none; the others say that the value is missing.
+fn may_be_level(word: &str, found: Found) -> bool {
+    match found {
+        Found::Number(_) | Found::Text => true,
+        Found::NoValue => is_none(word),
+        Found::NotFinite(_) => false,
+    }
+}
+
+fn is_none(word: &str) -> bool {
+    word.eq_ignore_ascii_case("none")
+}
+
 /// Whether a name is one that outputs often have.
 fn is_outputs_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
@@ -442,7 +490,7 @@ fn column(
     } else if is_words && count.words.len() < 2 {
         Role::Left("always the same word".into())
     } else if !is_words && count.numbers.is_empty() {
-        Role::Left("empty".into())
+        Role::Left(if count.not_finite > 0 { "without a finite number" } else { "empty" }.into())
     } else {
         Role::Input
     };
@@ -483,14 +531,28 @@ impl Folder {
         };
         let (inputs, outputs) = (of(Role::Input), of(Role::Output));
         let table = &guess.table;
-        let no_value = |row: usize, column: usize| {
-            matches!(look(&table.cell(row, column), table.dialect().decimal), Found::NoValue | Found::NotFinite(_))
+        // The places of inputs with levels.
+        let worded: Vec<usize> = guess
+            .columns
+            .iter()
+            .zip(&guess.places)
+            .filter_map(|(column, place)| matches!(column.kind, Kind::Levels(_)).then_some(*place))
+            .collect();
+        let why_none = |row: usize, column: usize| {
+            let text = table.cell(row, column);
+            match look(&text, table.dialect().decimal) {
+                found if worded.contains(&column) => (!may_be_level(text.trim(), found)).then_some("has no value"),
+                Found::NotFinite(_) => Some("is no finite number"),
+                Found::NoValue => Some("has no value"),
+                Found::Number(_) | Found::Text => None,
+            }
         };
         let (mut rows, mut bad, mut left) = (Vec::<Row>::new(), Vec::new(), Left::default());
         let mut moves = Moves::default();
         for row in 0..table.n_rows() {
-            if let Some(&column) = inputs.iter().find(|&&column| no_value(row, column)) {
-                left.no_input.push(format!("{} ({} has no value)", table.at(row), table.column_name(column)));
+            let none = inputs.iter().find_map(|&column| Some((column, why_none(row, column)?)));
+            if let Some((column, why)) = none {
+                left.no_input.push(format!("{} ({} {why})", table.at(row), table.column_name(column)));
                 continue;
             }
             let is_empty = outputs.iter().all(|&column| table.cell(row, column).trim().is_empty());
@@ -594,6 +656,43 @@ mod tests {
         }
         let commas = guess("a;b\n1,5;2\n4,5;6\n", &Hints::default()).unwrap();
         assert_eq!(commas.columns[0].kind, Kind::Number { low: 1.5, high: 4.5, whole: false });
+    }
+
+    #[test]
+    fn a_column_without_a_name_is_left_out_only_where_it_says_nothing() {
+        for (table, column) in [
+            (",a,y\n0.5,1,3\n1.5,2,4\n2.5,1,6\n", 1),
+            ("a,,y\n1,0.5,3\n2,1.5,4\n", 2),
+            ("Unnamed: 0,a,y\n0,1,3\n2,2,4\n", 1),
+            (",Unnamed: 0.1,a,y\n0,7,1,3\n1,8,2,4\n", 2),
+        ] {
+            let error = guess(table, &Hints::default()).unwrap_err();
+            assert!(error.contains(&format!("line 1: column {column} has no name")), "{table}: {error}");
+        }
+        for table in [",a,y\n0,1,3\n1,2,4\n2,1,6\n", "a,y,\n1,3,\n2,4,\n1,6,\n", "a,,y,,\n1,,3,,\n2,,4,,\n1,,6,,\n"] {
+            assert_eq!(seen(&guess(table, &Hints::default()).unwrap()), ["a iw", "y o"], "{table}");
+        }
+    }
+
+    #[test]
+    fn a_number_stays_one_beside_nan_and_a_decimal_comma_in_doubt_is_an_error() {
+        let found = guess("a,b,y\n1,0.5,3\nnan,1.5,4\n2,inf,6\n3,2.5,8\n", &Hints::default()).unwrap();
+        assert_eq!(seen(&found), ["a iw", "b i", "y o"]);
+        assert_eq!(found.columns[1].kind, Kind::Number { low: 0.5, high: 2.5, whole: false });
+        let error = guess("a;y\n1,500;3\n2,250;4\n", &Hints::default()).unwrap_err();
+        assert!(error.contains("line 2: can be read in two ways: `1,500` as 1.500, or as 1500"), "{error}");
+    }
+
+    #[test]
+    fn words_for_no_value_are_no_levels_but_none_is() {
+        let table = "coating,a,y\nzinc,1,3\nnone,2,4\nNA,3,5\n?,4,6\nnan,5,7\nzinc,6,8\nnone,7,9\n";
+        let found = guess(table, &Hints::default()).unwrap();
+        assert_eq!(found.columns[0].kind, Kind::Levels(vec!["zinc".into(), "none".into()]));
+        let said: Vec<String> = found.notes.iter().map(Note::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains("`none` is taken for a level of `coating`"), "{said:?}");
+        // Among numbers it is no value.
+        let numbers = guess("a,b,y\n1,2,3\nnone,4,5\n2,1,6\n", &Hints::default()).unwrap();
+        assert_eq!((seen(&numbers)[0].as_str(), numbers.notes.len()), ("a iw", 0));
     }
 
     #[test]

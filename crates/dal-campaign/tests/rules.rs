@@ -251,6 +251,21 @@ fn a_table_becomes_a_campaign_with_its_rows_as_answers() {
     assert_eq!(Folder::read(dir.path(), Hands::default().clock()).unwrap().standing().labels, 3);
 }
 
+#[test]
+fn rows_without_a_value_of_an_input_are_left_out_and_levels_called_none_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = "coating,speed,y\nzinc,1.5,3\nnone,2,4\nNA,3,5\nnone,nan,6\nzinc,inf,7\nzinc,4,nan\n";
+    let guess = Guess::of(Source::from_bytes("lab.csv", table), &Hints::default()).unwrap();
+    std::fs::write(dir.path().join("problem.toml"), guess.text(&guess.name())).unwrap();
+    let file = CampaignFile::new("problem.toml", 3);
+    let mut folder = Folder::begin(dir.path(), &file, Hands::default().clock()).unwrap();
+    let (heard, left) = folder.tell_guess(&guess).unwrap();
+    assert_eq!((heard.answers, heard.failed, folder.subject().names().join(" ")), (2, 1, "coating speed".into()));
+    let due =
+        ["line 4 (coating has no value)", "line 5 (speed is no finite number)", "line 6 (speed is no finite number)"];
+    assert_eq!(left.no_input, due);
+}
+
 /// Fails where the first column is beyond a half.
 #[derive(Debug)]
 struct Cliff;

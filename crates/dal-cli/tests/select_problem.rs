@@ -104,6 +104,26 @@ const SMALL: &str = "name = \"small\"\n[[inputs]]\nname = \"b\"\ninteger = true\
     [[inputs]]\nname = \"c\"\nlevels = [\"u\", \"v\"]\n[[outputs]]\nname = \"y\"\n";
 
 #[test]
+fn designs_need_a_problem_and_go_on_behind_what_is_labelled() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "p.toml", PROPELLER);
+    write(dir.path(), "numbers.csv", "a,b\n400,0.5\n700,0.25\n900,0.75\n");
+    for method in ["sobol", "lhs"] {
+        refuse(dir.path(), &["select", method, "--pool", "numbers.csv", "-n", "1"], &[method, "--problem"]);
+    }
+    let places = |args: &[&str]| -> Vec<String> {
+        let all = [&["sobol", "--problem", "p.toml"], args].concat();
+        select(dir.path(), &all).lines().skip(1).map(|line| line.split_once(',').unwrap().1.to_owned()).collect()
+    };
+    let all = places(&["-n", "12"]);
+    // The last of the first batch failed.
+    let label = |(k, place): (usize, &String)| format!("{k},{place},{}\n", if k < 7 { "2.5," } else { ",crashed: 1" });
+    let labels: String = all[..8].iter().enumerate().map(label).collect();
+    write(dir.path(), "l.csv", &format!("row,speed,blades,material,thrust,failure\n{labels}"));
+    assert_eq!(places(&["--labelled", "l.csv", "-n", "4"]), all[8..]);
+}
+
+#[test]
 fn no_point_of_a_small_space_is_given_twice() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "small.toml", SMALL);

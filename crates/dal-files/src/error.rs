@@ -318,6 +318,15 @@ pub enum Note {
         /// The file.
         file: String,
     },
+    /// A word that often stands for no value is a level of a column of words.
+    NoneIsLevel {
+        /// The file.
+        file: String,
+        /// The column's name.
+        column: String,
+        /// The word.
+        word: String,
+    },
     /// Columns that belong to nothing.
     Ignored {
         /// The file.
@@ -373,6 +382,11 @@ impl fmt::Display for Note {
             Self::EmptyColumn { file } => {
                 write!(f, "{file}: its last column, without name and content, was passed over")
             }
+            Self::NoneIsLevel { file, column, word } => write!(
+                f,
+                "{file}: `{word}` is taken for a level of `{column}`; where it says that a value is missing, leave the \
+                 cell empty"
+            ),
             Self::Ignored { file, columns } => write!(f, "{file}: ignored columns: {}", columns.join(", ")),
             Self::Failed { file, n } => {
                 let rows = if *n == 1 { "row" } else { "rows" };

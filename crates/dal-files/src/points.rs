@@ -49,8 +49,8 @@ pub struct Points {
     pub outside: Vec<(usize, String)>,
 }
 
-/// Reads points. A table without a header is taken as columns of the unit box where their number is right; any of the
-/// inputs that are fixed may be left out.
+/// Reads points. A table without a header is taken as columns of the unit box where their number is right, whatever the
+/// inputs are called; any of the inputs that are fixed may be left out.
 ///
 /// # Errors
 /// A file that cannot be read, names that are missing or given in both units, a cell that is not even a number.
@@ -69,6 +69,14 @@ pub fn points(source: Source, inputs: &Inputs<'_>) -> Result<(Points, Vec<Note>)
         }
         read => read?,
     };
+    if inputs.are_called_as_the_box() {
+        // The names alone would be those of the inputs.
+        for note in &mut notes {
+            if let Note::NoHeader { names: Some(names), .. } = note {
+                *names = format!("columns of the unit box, {names}");
+            }
+        }
+    }
     let (points, said) = Points::of_table(table, inputs, &[], |_, _| 0.0)?;
     notes.extend(said);
     Ok((points, notes))
@@ -113,6 +121,12 @@ impl Inputs<'_> {
         (0..self.space.n_columns()).map(|i| format!("x{i}")).collect()
     }
 
+    /// Whether inputs have the names of all columns of the unit box.
+    fn are_called_as_the_box(&self) -> bool {
+        let unit = self.of_unit_box();
+        !unit.is_empty() && unit.iter().all(|name| self.names.contains(name))
+    }
+
     /// The inputs that are varied.
     fn varied(&self) -> Vec<String> {
         let is_fixed = |index: &usize| matches!(self.space.dimensions()[*index], Dimension::Fixed { .. });
@@ -139,10 +153,15 @@ impl Inputs<'_> {
 /// The columns of a table that name its points, with their names and units.
 fn columns(table: &Table, inputs: &Inputs<'_>) -> Result<(Units, Vec<usize>, Vec<String>), FileError> {
     let unit = inputs.of_unit_box();
+    if table.is_bare() {
+        return table.find(&unit).map(|places| (Units::UnitBox, places, unit));
+    }
     let physical = physical(table, inputs);
+    if inputs.are_called_as_the_box() {
+        return physical.map(|(places, names)| (Units::Physical, places, names));
+    }
     match (table.find(&unit), physical) {
         (Ok(places), Err(_)) => Ok((Units::UnitBox, places, unit)),
-        (_, Ok((places, names))) if unit == inputs.names => Ok((Units::Physical, places, names)),
         (Ok(_), Ok(_)) => {
             let wanted = format!("{} on the unit box and {} in physical values", list(&unit), list(inputs.names));
             Err(FileError::NoHeader {
@@ -420,6 +439,41 @@ mod tests {
         }
         let error = points(Source::from_bytes("p.csv", "a,b,b\n4,7,7\n"), &inputs).unwrap_err().to_string();
         assert!(error.contains("two columns are called `b`"), "{error}");
+    }
+
+    #[test]
+    fn names_of_the_box_are_those_of_inputs_that_have_them_and_a_file_without_names_is_on_the_box() {
+        let names = ["x0", "x1", "x2"].map(str::to_owned);
+        let number = Dimension::Continuous { low: 0.0, high: 4.0, scale: Scale::Linear };
+        let fixed = Dimension::Fixed { value: 7.0 };
+        let all = Space::new(vec![number.clone(); 3]).unwrap();
+        let two = Space::new(vec![number.clone(), number.clone(), fixed.clone()]).unwrap();
+        let one = Space::new(vec![fixed.clone(), number, fixed]).unwrap();
+        let levels = [const { Vec::new() }; 3];
+        let open = |space: &Space, source: Source| {
+            points(source, &Inputs { names: &names, levels: &levels, space }).map(|(points, notes)| {
+                let said: Vec<String> = notes.iter().map(Note::to_string).collect();
+                (points.units, points.x.row(0).to_vec(), points.outside.len(), said.join("; "))
+            })
+        };
+        for (space, text, units, x) in [
+            (&all, "x0,x1,x2\n1,1,0\n", Units::Physical, &[-0.5, -0.5, -1.0][..]),
+            (&all, "0.5,1,0\n", Units::UnitBox, &[0.5, 1.0, 0.0]),
+            (&two, "x0,x1,x2\n1,1,7\n", Units::Physical, &[-0.5, -0.5]),
+            (&two, "x0,x1\n1,0\n", Units::Physical, &[-0.5, -1.0]),
+            (&two, "0.5,1\n", Units::UnitBox, &[0.5, 1.0]),
+            (&one, "x1\n1\n", Units::Physical, &[-0.5]),
+        ] {
+            let (found, point, n_outside, said) = open(space, Source::from_bytes("p.csv", text)).unwrap();
+            assert_eq!((found, &point[..], n_outside), (units, x, 0), "{text}");
+            assert_eq!(said.contains("taken as columns of the unit box, x0,x1"), units == Units::UnitBox, "{said}");
+        }
+        let error = open(&one, Source::from_bytes("p.csv", "x0\n7\n")).unwrap_err().to_string();
+        assert!(error.contains("no column `x1`"), "{error}");
+        let mut npy = Vec::new();
+        ndarray_npy::WriteNpyExt::write_npy(&Array2::from_elem((2, 3), 0.5), &mut npy).unwrap();
+        let (found, point, ..) = open(&all, Source::from_bytes("p.npy", npy)).unwrap();
+        assert_eq!((found, &point[..]), (Units::UnitBox, &[0.5; 3][..]));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) struct Given {
     pub(super) names: Vec<String>,
     /// Whether the pool was drawn from a space, which may have fewer points than are wanted.
     pub(super) is_drawn: bool,
+    /// Labelled points that have no answer.
+    pub(super) n_failed: usize,
     problem: Option<(Problem, Columns)>,
 }
 
@@ -104,6 +106,7 @@ impl Given {
             pool_name: pool.display().to_string(),
             names,
             is_drawn: false,
+            n_failed: 0,
             problem: None,
         };
         given.read_members(args, None)?;
@@ -163,7 +166,7 @@ impl Given {
                 y.len()
             );
         }
-        let (mut labels, mut failed) = (None, Known::default());
+        let (mut labels, mut failed, mut n_failed) = (None, Known::default(), 0);
         if let Some(y) = y {
             let known: Vec<usize> = (0..y.len()).filter(|&row| y[row].is_some()).collect();
             if known.len() < y.len() {
@@ -177,6 +180,7 @@ impl Given {
             if let Some(rows) = &x {
                 let is_failed = |row: &usize| y[*row].is_none() && !rows.outside.contains(row);
                 (0..y.len()).filter(is_failed).for_each(|row| {
+                    n_failed += 1;
                     failed.insert(&rows.x.row(row).to_vec());
                 });
             }
@@ -202,7 +206,8 @@ impl Given {
         let names = columns.names().to_vec();
         let is_drawn = !is_file && problem.candidates().is_none();
         let x = x.map(|rows| rows.x);
-        let mut given = Self { pool, rows, x, y: labels, members: None, pool_name, names, is_drawn, problem: None };
+        let (y, members) = (labels, None);
+        let mut given = Self { pool, rows, x, y, members, pool_name, names, is_drawn, n_failed, problem: None };
         given.read_members(args, Some(problem.outputs().len()))?;
         given.leave_out(&failed, is_file)?;
         let (y, members) = problem.scaling().given_in_model_units(given.y.take(), given.members.take())?;

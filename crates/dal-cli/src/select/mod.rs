@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use dal_acq::{GivenPredictions, Known, PickScore, SelectError, select_known};
+use dal_acq::{GivenPredictions, Known, PickScore, SelectError};
 use dal_core::{SeedPath, Stop};
 use dal_files::names::canonical;
 use dal_files::write::{Out, record};
@@ -30,8 +30,10 @@ With --problem (an id or a problem.toml) columns are found by name and hold phys
 levels, which are mapped to the problem's box; outputs are compared in the problem's model units;
 the pool is --pool, else the problem's table, else drawn from its space, each point once; and picks
 are printed by row and by value. Points of --labelled without an answer are no candidates; those with
-one neither, unless --pool names them. Labelled points are needed only where the method looks at them: random, qbc and
-cluster-variance do not, and gsx and dacs begin without any near the middle of the pool.
+one neither, unless --pool names them. Labelled points are needed only where the method looks at
+them: random, qbc and cluster-variance do not, and gsx and dacs begin without any near the middle of
+the pool. sobol and lhs need --problem, because they lay points out over the ranges of its inputs;
+sobol goes on behind as many points as --labelled has.
 
 members.npy is a NumPy array of shape (members, pool points, outputs), or (members, pool points)
 of one output: each member's prediction at each pool point. One member is enough where only
@@ -125,9 +127,11 @@ pub fn run(args: &Args) -> Result<Done> {
             args.n_queries
         );
     }
+    // A design goes on behind points that failed, too.
+    let n_asked = given.x.as_ref().map_or(0, ndarray::Array2::nrows) + given.n_failed;
     let chosen =
-        select_known(&found, &known, given.pool.view(), n_queries, &seeds, &Stop::new()).map_err(
-            |error| match error {
+        known.select_after(n_asked, &found, given.pool.view(), n_queries, &seeds, &Stop::new()).map_err(|error| {
+            match error {
                 SelectError::NeedsMembers { .. } => {
                     anyhow::Error::new(error).context(format!("{}: --members is not given", found.card.id))
                 }
@@ -135,10 +139,12 @@ pub fn run(args: &Args) -> Result<Done> {
                     let flags = "--labelled-x and --labelled-y (with --problem also --labelled)";
                     anyhow::Error::new(error).context(format!("{}: {flags}", found.card.id))
                 }
-                SelectError::NeedsModel { .. } => anyhow::Error::new(error).context(found.card.id),
+                SelectError::NeedsModel { .. } | SelectError::NeedsSpace => {
+                    anyhow::Error::new(error).context(found.card.id)
+                }
                 _ => anyhow::Error::new(error).context(given.pool_name.clone()),
-            },
-        )?;
+            }
+        })?;
     for note in &chosen.notes {
         say!("note: {note}");
     }

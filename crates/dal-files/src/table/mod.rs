@@ -51,6 +51,8 @@ pub struct Table {
     file: String,
     dialect: Dialect,
     header: Option<(At, Vec<String>)>,
+    /// Whether the file has no names, and those of [`Bare`] were put there.
+    bare: bool,
     /// The first column that counts: 1 where an index was left out.
     from: usize,
     n_columns: usize,
@@ -77,6 +79,11 @@ impl Table {
     /// The names of the columns; none where the first line is a row.
     pub fn header(&self) -> Option<&[String]> {
         self.header.as_ref().map(|(_, names)| names.as_slice())
+    }
+
+    /// Whether the names are those that a table without a header is taken for ([`Bare`]).
+    pub fn is_bare(&self) -> bool {
+        self.bare
     }
 
     /// How many rows of data it has, at least one.
@@ -219,7 +226,8 @@ impl Table {
             return Err(FileError::NoRows { file, what: "no numbers" });
         }
         let n_columns = values.ncols();
-        Ok(Self { file, dialect: Dialect::default(), header: None, from: 0, n_columns, body: Body::Numbers(values) })
+        let (dialect, body) = (Dialect::default(), Body::Numbers(values));
+        Ok(Self { file, dialect, header: None, bare: false, from: 0, n_columns, body })
     }
 
     /// Rows of text under names, of a file without lines.
@@ -231,7 +239,8 @@ impl Table {
         let rows = rows.into_iter().enumerate().map(|(row, cells)| (At::Row(row), cells)).collect();
         let n_columns = header.len();
         let header = Some((At::Row(0), header));
-        Ok(Self { file, dialect: Dialect::default(), header, from: 0, n_columns, body: Body::Text(rows) })
+        let (dialect, body) = (Dialect::default(), Body::Text(rows));
+        Ok(Self { file, dialect, header, bare: false, from: 0, n_columns, body })
     }
 }
 

@@ -378,7 +378,7 @@ impl Raw {
                     && bare.names.len() == table.n_columns
                 {
                     notes.push(Note::NoHeader { file, names: Some(list(bare.names)) });
-                    table.header = Some((At::Row(0), bare.names.to_vec()));
+                    (table.header, table.bare) = (Some((At::Row(0), bare.names.to_vec())), true);
                 }
                 check_names(&table, expect)?;
                 return Ok((table, notes));
@@ -422,7 +422,8 @@ impl Raw {
             notes.push(Note::RunningColumn { file: file.clone() });
         }
         let rows = lines.into_iter().map(|line| (At::Line(line.at), line.cells)).collect();
-        let table = Table { file, dialect, header, from, n_columns: n_columns - from, body: Body::Text(rows) };
+        let (bare, n_columns) = (head == Head::Row && header.is_some(), n_columns - from);
+        let table = Table { file, dialect, header, bare, from, n_columns, body: Body::Text(rows) };
         check_names(&table, expect)?;
         Ok((table, notes))
     }
