@@ -8,7 +8,7 @@
 use dal_core::OutputTransform;
 use dal_eval::weighted_quantile;
 
-use crate::estimate::{LEVEL, draw_weights, half_width, mean_answer};
+use crate::estimate::{LEVEL, draw_weights, mean_answer};
 use crate::folder::Folder;
 use crate::words::Drawn;
 
@@ -39,11 +39,11 @@ pub struct Coverage {
     pub draws: usize,
 }
 
-/// How far a factor of an output reaches about a prediction with this spread: T⁻¹(T(mean) ± factor · half the width of
-/// T(mean ± sd)), so that the interval of an output that is learned as a logarithm has positive ends; none where an
+/// How far a factor of an output reaches about a prediction with this spread: T⁻¹(T(mean) ± factor · the spread's half
+/// width after T), so that the interval of an output that is learned as a logarithm has positive ends; none where an
 /// end is no number.
 pub(crate) fn interval(transform: OutputTransform, factor: f64, mean: f64, sd: f64) -> Option<(f64, f64)> {
-    let (centre, reach) = (transform.forward(mean), factor * half_width(transform, mean, sd));
+    let (centre, reach) = (transform.forward(mean), factor * transform.half_width(mean, sd));
     let (low, high) = (transform.backward(centre - reach), transform.backward(centre + reach));
     (low.is_finite() && high.is_finite()).then_some((low, high))
 }
@@ -90,7 +90,7 @@ impl Folder {
             let ratios = transforms.iter().zip(predicted.mean.iter().zip(&predicted.sd).zip(&answer));
             let of = |(transform, ((f, sd), y)): (&OutputTransform, ((&f64, &f64), &f64))| {
                 let error = (transform.forward(*f) - transform.forward(*y)).abs();
-                ratio(error, half_width(*transform, *f, *sd))
+                ratio(error, transform.half_width(*f, *sd))
             };
             Some((weight, ratios.map(of).collect()))
         };
@@ -149,6 +149,9 @@ mod tests {
         let (low, high) = interval(OutputTransform::Log, 20.0, 16.7, 6.6).unwrap();
         assert_eq!(interval(OutputTransform::Log, 20.0, -1.0, 6.6), None);
         assert!(low > 0.0 && low < 16.7 && high > 16.7 && (low * high / (16.7 * 16.7) - 1.0).abs() < 1e-9);
+        // A spread as large as the prediction is nothing special.
+        let reach = |sd| interval(OutputTransform::Log, 1.0, 1.0, sd).unwrap().1;
+        assert!(reach(0.999) < reach(1.0) && reach(1.0) < reach(1.001) && (reach(1.0) - 2.0).abs() < 1e-12);
         assert_eq!(interval(OutputTransform::None, 2.0, 1.0, 0.5), Some((0.0, 2.0)));
         assert_eq!((ratio(0.0, 0.0), ratio(1.0, 0.0), ratio(1.0, 2.0)), (0.0, f64::INFINITY, 0.5));
     }

@@ -436,7 +436,7 @@ impl Folder {
         let sd = |answers: &[Vec<f64>], j: usize| {
             let values: Vec<f64> =
                 answers.iter().map(|answer| transforms[j].forward(answer[j])).filter(|z| z.is_finite()).collect();
-            deviation(&values)
+            deviation(transforms[j], &values)
         };
         let of_output = |j: usize| {
             let begun = Some(&begun).filter(|begun| begun.len() >= FEWEST_SPREAD);
@@ -495,22 +495,22 @@ impl Folder {
         let spread = self.spread();
         let without = spread.iter().enumerate().filter(|(_, (_, sd))| sd.is_none());
         let differs = |j: usize| {
-            let mut values = self.state().points().flat_map(|point| &point.answers).map(|answer| answer[j]);
-            let first = values.next();
-            values.any(|value| Some(value) != first)
+            let answers = self.state().points().flat_map(|point| &point.answers);
+            let values: Vec<f64> = answers.map(|answer| answer[j]).collect();
+            !OutputTransform::None.is_constant(values.iter().copied())
         };
         without.map(|(j, _)| (j, differs(j))).collect()
     }
 }
 
-/// The standard deviation (divided by n); none where all values are equal. Deviations are taken from the first value
-/// and by the largest of them, so that equal values have none, and no large offset or unit costs digits.
-fn deviation(values: &[f64]) -> Option<f64> {
+/// The standard deviation (divided by n) of transformed values; none where they are constant. Deviations are taken from
+/// the first value and by the largest of them, so that no large offset or unit costs digits.
+fn deviation(transform: OutputTransform, values: &[f64]) -> Option<f64> {
     let first = *values.first()?;
-    let largest = values.iter().map(|z| (z - first).abs()).fold(0.0, f64::max);
-    if largest == 0.0 {
+    if transform.is_constant(values.iter().copied()) {
         return None;
     }
+    let largest = values.iter().map(|z| (z - first).abs()).fold(0.0, f64::max);
     let n = values.len() as f64;
     let shift = values.iter().map(|z| (z - first) / largest).sum::<f64>() / n;
     let variance = values.iter().map(|z| (z - first) / largest - shift).map(|d| d * d).sum::<f64>() / n;
@@ -570,16 +570,6 @@ pub(crate) fn in_deviations(spread: &Spread, predicted: &[f64], answer: &[f64]) 
     (!terms.is_empty()).then(|| terms.iter().sum::<f64>() / terms.len() as f64)
 }
 
-/// Half the width of mean ± deviation after a transform; where an end has no transform, the slope times the deviation.
-pub(crate) fn half_width(transform: OutputTransform, mean: f64, sd: f64) -> f64 {
-    if transform == OutputTransform::None {
-        return sd;
-    }
-    let width = (transform.forward(mean + sd) - transform.forward(mean - sd)) / 2.0;
-    let half = if width.is_finite() { width } else { sd / mean.abs() };
-    if half.is_finite() { half } else { 0.0 }
-}
-
 /// The last [`POOLED_ROUNDS`] of these rounds that are complete and have such losses, newest first; of small rounds as
 /// many as an interval takes.
 pub(crate) fn last_complete<'a, 'b>(rounds: &[&'a Judged<'b>], column: Column) -> Vec<&'a Judged<'b>> {
@@ -635,8 +625,11 @@ mod tests {
 
     #[test]
     fn equal_values_have_no_deviation() {
+        let deviation = |values: &[f64]| deviation(OutputTransform::None, values);
         assert_eq!(deviation(&[0.1; 10]), None);
         assert_eq!(deviation(&[]), None);
+        assert_eq!(deviation(&[1.0, 1.0 + 2e-16, 1.0 - 2e-16]), None);
+        assert_eq!(super::deviation(OutputTransform::Log, &[0.0, 2e-16]), None);
         assert_eq!(mean_answer(&[vec![0.1], vec![0.1], vec![0.1]]), Some(vec![0.1]));
         let offset = deviation(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]).unwrap();
         assert!((offset - (2.0_f64 / 3.0).sqrt()).abs() < 1e-12, "{offset}");

@@ -1,9 +1,10 @@
 //! Which network: at most six of a ladder that grows with the labels, compared by cross-validation.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use dal_core::model::{BatchNormSpec, MlpEnsemble, OnCollapse, TrainingSpec};
-use dal_core::{FitJob, Labelled, Needs, OutputScaling, SeedPath, Shape, Stop};
+use dal_core::{FitJob, Labelled, Needs, OutputScaling, OutputTransform, SeedPath, Shape, Stop, point_key};
 use dal_nn::CpuLearner;
 use ndarray::{Array1, Array2, Axis};
 use rand::seq::SliceRandom;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::CampaignError;
 
 /// Parts that labels are divided into.
-const FOLDS: usize = 3;
+pub(crate) const FOLDS: usize = 3;
 /// Members of each network that is compared.
 const MEMBERS: usize = 3;
 /// Networks that are compared at one time.
@@ -126,8 +127,8 @@ pub fn ladder(n_labels: usize, shape: Shape) -> Vec<MlpEnsemble> {
 }
 
 /// Chooses among the [`ladder`]'s networks for labels of no campaign, all of equal weight, by cross-validation: of
-/// those within one standard error of the best, the simplest. Fewer than nine labels get the middle of the ladder. The
-/// Python package's estimator asks it.
+/// those within one standard error of the best, the simplest. Rows at the same point are never divided. Fewer than nine
+/// labels, or three points, get the middle of the ladder. The Python package's estimator asks it.
 ///
 /// # Errors
 /// A stop; labels that the scaling cannot take.
@@ -138,12 +139,20 @@ pub fn choose(
     seeds: &SeedPath,
     stop: &Stop,
 ) -> Result<Choice, CampaignError> {
-    let ids: Vec<u64> = (0..labelled.len() as u64).collect();
+    let ids = points_of(labelled);
     let weights = vec![1.0; labelled.len()];
     let shape = Shape { n_inputs: labelled.n_inputs(), n_outputs: labelled.n_outputs() };
     Data { labelled, ids: &ids, weights: &weights, scaling }
         .choose(shape, None, threads, seeds, stop)
         .map(|(choice, _)| choice)
+}
+
+/// Of each row the number of the first one at the same point.
+fn points_of(labelled: &Labelled) -> Vec<u64> {
+    let mut first = HashMap::new();
+    let x = labelled.x();
+    let rows = (0_u64..).zip(x.outer_iter());
+    rows.map(|(row, x)| *first.entry(point_key(x.iter())).or_insert(row)).collect()
 }
 
 /// Numbers that one member learns.
@@ -169,20 +178,33 @@ pub(crate) struct Data<'a> {
 
 impl Data<'_> {
     pub(crate) fn is_weighted(&self) -> bool {
-        self.weights.iter().any(|w| *w != 1.0)
+        // One over (1/n) · n is 1 but for rounding.
+        self.weights.iter().any(|w| (w - 1.0).abs() > 1e-9)
+    }
+
+    /// The points that rows are of, each once.
+    fn points(&self) -> Vec<u64> {
+        let mut points = self.ids.to_vec();
+        points.sort_unstable();
+        points.dedup();
+        points
+    }
+
+    /// How many points the rows are of.
+    pub(crate) fn n_points(&self) -> usize {
+        self.points().len()
     }
 
     /// The fold of each row: points in random order, dealt out.
     fn folds(&self, seeds: &SeedPath) -> Vec<usize> {
-        let mut points: Vec<u64> = self.ids.to_vec();
-        points.dedup();
+        let mut points = self.points();
         points.shuffle(&mut seeds.purpose("folds").rng());
-        let place = |id: &u64| points.iter().position(|point| point == id).unwrap_or(0) % FOLDS;
-        self.ids.iter().map(place).collect()
+        let folds: HashMap<u64, usize> = points.into_iter().zip((0..FOLDS).cycle()).collect();
+        self.ids.iter().map(|id| folds[id]).collect()
     }
 
     /// Predictions of each row by networks that did not learn it, in the outputs' own units; none where a training
-    /// failed.
+    /// failed, or there are too few points for every fold to have one.
     pub(crate) fn held_out(
         &self,
         model: &MlpEnsemble,
@@ -191,6 +213,9 @@ impl Data<'_> {
         seeds: &SeedPath,
         stop: &Stop,
     ) -> Result<Option<Array2<f64>>, CampaignError> {
+        if self.n_points() < FOLDS {
+            return Ok(None);
+        }
         let folds = self.folds(seeds);
         let small = model.clone().with_members(MEMBERS);
         let network = small.network(shape).map_err(|error| CampaignError::request(error.to_string()))?;
@@ -266,6 +291,8 @@ impl Data<'_> {
         };
         let (_, back) = self.scaling.model_units(self.labelled)?;
         let (z_predicted, z) = (back.forward(predicted.view()), back.forward(self.labelled.y()));
+        let transformed = self.scaling.transformed(self.labelled.y());
+        let transform = |k: usize| self.scaling.outputs().get(k).map_or(OutputTransform::None, |units| units.transform);
         let square = |f: &f64, y: &f64| (f - y) * (f - y);
         let (mut rmse, mut r2) = (Vec::new(), Vec::new());
         for k in 0..predicted.ncols() {
@@ -275,7 +302,8 @@ impl Data<'_> {
             let mse = mean(&mut f.iter().zip(y).map(|(f, y)| square(f, y)));
             let middle = mean(&mut y.iter().copied());
             let variance = mean(&mut y.iter().map(|y| square(&middle, y)));
-            r2.push((variance > 0.0).then(|| 1.0 - mse / variance));
+            let varies = variance > 0.0 && !transform(k).is_constant(transformed.column(k).iter().copied());
+            r2.push(varies.then(|| 1.0 - mse / variance));
         }
         Ok(Errors { n: self.labelled.len(), rmse, r2, weighted: self.is_weighted() })
     }
@@ -434,5 +462,41 @@ mod tests {
         let folds = data.folds(&SeedPath::root(0));
         assert!((0..15).all(|i| folds[2 * i] == folds[2 * i + 1]));
         assert!((0..FOLDS).all(|fold| folds.iter().filter(|f| **f == fold).count() == 10));
+        // Nor where a point's rows lie apart.
+        let apart: Vec<u64> = (0..30).map(|i| i % 15).collect();
+        let folds = Data { ids: &apart, ..data }.folds(&SeedPath::root(0));
+        assert!((0..15).all(|i| folds[i] == folds[i + 15]));
+        assert!((0..FOLDS).all(|fold| folds.iter().filter(|f| **f == fold).count() == 10));
+    }
+
+    #[test]
+    fn rows_at_one_point_are_its_replicates() {
+        let (labelled, ids) = data(12, |a, _| a);
+        assert_eq!(points_of(&labelled), ids);
+        let x = ndarray::array![[0.5, 0.0], [0.1, 0.2], [0.5, -0.0], [0.2, 0.1]];
+        let twice = Labelled::new(x, Array2::zeros((4, 1))).unwrap();
+        assert_eq!(points_of(&twice), [0, 1, 0, 3]);
+    }
+
+    #[test]
+    fn fewer_points_than_folds_are_not_compared_on() {
+        let (labelled, _) = data(12, |a, _| a);
+        let scaling = OutputScaling::default();
+        for n_points in [1, 2] {
+            let ids: Vec<u64> = (0..12).map(|i| i % n_points).collect();
+            let data = Data { labelled: &labelled, ids: &ids, weights: &[1.0; 12], scaling: &scaling };
+            let (choice, errors) = data.choose(SHAPE, None, 1, &SeedPath::root(1), &Stop::new()).unwrap();
+            assert_eq!((choice.chosen, errors), (choice.rungs.len() / 2, None));
+            assert!(choice.rungs.iter().all(|rung| rung.loss.is_none()));
+        }
+    }
+
+    #[test]
+    fn weights_that_are_one_but_for_rounding_are_none() {
+        let (labelled, ids) = data(2, |a, _| a);
+        let is_weighted = |weights: &[f64]| {
+            Data { labelled: &labelled, ids: &ids, weights, scaling: &OutputScaling::default() }.is_weighted()
+        };
+        assert!(!is_weighted(&[1.0, 1.0 + f64::EPSILON]) && is_weighted(&[1.0, 1.0 + 1e-6]));
     }
 }

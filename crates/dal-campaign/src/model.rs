@@ -199,7 +199,7 @@ impl Snapshot {
                     Some(errors) => errors,
                     None => data.errors(&network, shape, threads, &choosing, stop)?,
                 };
-                let mut trained = learner.with_threads(threads).fit(&scaled, &needs, &fitting)?;
+                let mut trained = learner.with_threads(threads).fit_until(&scaled, &needs, &fitting, stop)?;
                 let units: Vec<Value> = self
                     .subject
                     .outputs()

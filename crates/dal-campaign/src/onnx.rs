@@ -318,9 +318,9 @@ fn metadata(folder: &Folder, model: &Model, before: Option<&HeldOut>) -> Result<
         ("error", error(folder, model, before)?.to_string()),
     ];
     if let Some(calibration) = folder.calibration() {
-        let means = "T(mean) ± factor · (T(mean + spread) − T(mean − spread)) / 2, then T⁻¹, with T the output's \
-                     transform: mean ± factor · spread where there is none; where mean − spread has no logarithm, \
-                     spread / mean in place of the difference's half";
+        let means = "T(mean) ± factor · h, then T⁻¹, with T the output's transform and h the half of \
+                     T(mean + spread) − T(mean − spread): mean ± factor · spread where there is none; of a \
+                     logarithm h is ln(1 + spread / mean)";
         let interval =
             json!({"level": LEVEL, "draws": calibration.draws, "factors": calibration.factors, "means": means});
         entries.push(("interval", interval.to_string()));

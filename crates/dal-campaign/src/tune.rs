@@ -9,7 +9,9 @@ use rand::RngExt;
 
 use crate::error::CampaignError;
 use crate::folder::Folder;
-use crate::ladder::{Choice, Data, FEWEST, FINAL_MEMBERS, RUNGS, Rung, ladder, n_parameters, simplest_of_the_best};
+use crate::ladder::{
+    Choice, Data, FEWEST, FINAL_MEMBERS, FOLDS, RUNGS, Rung, ladder, n_parameters, simplest_of_the_best,
+};
 use crate::settings::ModelSource;
 use crate::words::What;
 
@@ -79,6 +81,13 @@ impl Folder {
         let shape = snapshot.subject.shape();
         let weights = snapshot.weights(&ids);
         let data = Data { labelled: &labelled, ids: &ids, weights: &weights, scaling: snapshot.subject.scaling() };
+        if data.n_points() < FOLDS {
+            return Err(CampaignError::request(format!(
+                "the {} labels are repeated measurements of {}; networks are compared on at least {FOLDS} points",
+                labelled.len(),
+                if data.n_points() == 1 { "one point".to_owned() } else { format!("{} points", data.n_points()) }
+            )));
+        }
         let seeds = snapshot.seeds().purpose("ladder");
         let mut models = ladder(labelled.len(), shape);
         let in_use = snapshot.state.choice().map(|choice| choice.model().clone());

@@ -163,7 +163,7 @@ fn what_a_run_on_another_machine_left_is_labelled_by_the_next_writer() {
     let asked = folder.ask(&wanted, NETWORKS, &Stop::new()).unwrap();
     assert_eq!((asked.n_again, asked.points[0].id), (1, ids[0]));
     assert_eq!(folder.state().point(ids[0]).unwrap().status(), Status::Asked);
-    // What was handed out is left to whoever has it.
+    // What was handed out is left to the one that has it.
     assert_eq!(run(&mut folder, &rig, &batches(12), None).unwrap(), RunEnd::Budget);
     assert_eq!((rig.n_asked(), folder.standing().labels), (11, 11));
 }
@@ -207,6 +207,32 @@ fn a_table_is_its_own_pool_and_runs_out() {
             .points()
             .all(|point| point.answers[0][0] == point.x[0].to_string().parse::<f64>().unwrap().powi(2))
     );
+}
+
+#[test]
+fn a_stop_ends_the_training_of_the_model_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |_| {}, &Hands::default());
+    assert_eq!(run(&mut folder, &Arc::new(Rig::default()), &batches(6), None).unwrap(), RunEnd::Budget);
+    // Six labels are too few to compare networks on: the model is all that is trained.
+    let stop = Stop::new();
+    stop.raise(StopLevel::Now);
+    let stopped = folder.model(NETWORKS, &stop);
+    assert!(matches!(stopped, Err(CampaignError::Stopped)), "{:?}", stopped.map(|model| model.name));
+    assert_eq!(folder.model(NETWORKS, &Stop::new()).unwrap().n_labelled, 6);
+}
+
+#[test]
+fn replicates_of_one_point_have_a_model_but_nothing_to_compare_networks_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = begin(dir.path(), |_| {}, &Hands::default());
+    let rows: String = (0..9).map(|i| format!("10,3,wood,{i},{}\n", 2 * i)).collect();
+    let table = dal_files::Source::from_bytes("t.csv", format!("speed,blades,material,thrust,noise\n{rows}"));
+    folder.tell(table, dal_campaign::Otherwise::Replicate).unwrap();
+    let model = folder.trained(NETWORKS, &Stop::new()).unwrap();
+    assert_eq!((model.n_labelled, model.errors), (9, None));
+    let error = folder.tune(1, 1, &Stop::new(), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("the 9 labels are repeated measurements of one point"), "{error}");
 }
 
 #[test]

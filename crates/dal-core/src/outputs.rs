@@ -46,6 +46,32 @@ impl OutputTransform {
         }
     }
 
+    /// How far a spread `sd` of the output about `mean` reaches after the transform. Of a logarithm ln(1 + sd / mean):
+    /// sd / mean where that is small, and growing with the spread however large it is, which the half of ln(mean + sd)
+    /// − ln(mean − sd) is not. 0 where there is no such number.
+    pub fn half_width(self, mean: f64, sd: f64) -> f64 {
+        let half = match self {
+            Self::None => return sd,
+            Self::Log => libm::log1p(sd / mean.abs()),
+            Self::Asinh(_) => {
+                let width = (self.forward(mean + sd) - self.forward(mean - sd)) / 2.0;
+                if width.is_finite() { width } else { sd / mean.abs() }
+            }
+        };
+        if half.is_finite() { half } else { 0.0 }
+    }
+
+    /// Whether transformed values differ by no more than the rounding of the outputs behind them, as 1 and 1 + 2e-16
+    /// do. A logarithm near 0 is that of an output near 1, whose rounding it keeps.
+    pub fn is_constant(self, z: impl Iterator<Item = f64> + Clone) -> bool {
+        let Some(first) = z.clone().next() else { return true };
+        let least = if self == Self::Log { 1.0_f64 } else { 0.0 };
+        let (deviation, magnitude) = z.fold((0.0_f64, least), |(deviation, magnitude), z| {
+            (deviation.max((z - first).abs()), magnitude.max(z.abs()))
+        });
+        deviation == 0.0 || (deviation.is_finite() && deviation <= 16.0 * f64::EPSILON * magnitude)
+    }
+
     /// In words, as reports and cards use it; empty for none.
     pub fn in_words(self) -> String {
         match self {
@@ -166,7 +192,7 @@ impl OutputScaling {
         let squares: f64 = columns
             .map(|((f, y), units)| {
                 let forward = |v: &f64| units.transform.forward(*v);
-                let (_, sd) = standard(y.iter().map(forward));
+                let (_, sd) = standard(units.transform, y.iter().map(forward));
                 f.iter().zip(&y).map(|(f, y)| (forward(f) - forward(y)) / sd).map(|d| d * d).sum::<f64>()
             })
             .sum();
@@ -241,7 +267,10 @@ impl OutputScaling {
         for (k, units) in self.outputs.iter().enumerate() {
             let mut column = z.column_mut(k);
             column.mapv_inplace(|v| units.transform.forward(v));
-            let (offset, factor) = if units.standardise { standard(column.iter().copied()) } else { (0.0, 1.0) };
+            let (offset, factor) = match units.standardise {
+                true => standard(units.transform, column.iter().copied()),
+                false => (0.0, 1.0),
+            };
             column.mapv_inplace(|v| (v - offset) / factor);
             if let Some((row, value)) = column.iter().enumerate().find(|(_, v)| !v.is_finite()) {
                 let message = format!("output {k} of labelled point {row} is {value} in model units");
@@ -256,15 +285,16 @@ impl OutputScaling {
 /// Labels (n, J) and members' predictions (M, N, J), where there are any.
 pub type Given = (Option<Array2<f64>>, Option<Array3<f64>>);
 
-/// Mean and standard deviation (divided by n); 1 for the latter where all values are equal. Deviations are taken from
-/// the first value and by the largest of them, so that neither a large offset nor a large unit costs digits.
-fn standard(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+/// Mean and standard deviation (divided by n) of transformed values; 1 for the latter where they are constant.
+/// Deviations are taken from the first value and by the largest of them, so that neither a large offset nor a large
+/// unit costs digits.
+fn standard(transform: OutputTransform, values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let n = values.clone().count() as f64;
     let Some(first) = values.clone().next() else { return (0.0, 1.0) };
-    let largest = values.clone().map(|v| (v - first).abs()).fold(0.0, f64::max);
-    if largest == 0.0 {
+    if transform.is_constant(values.clone()) {
         return (first, 1.0);
     }
+    let largest = values.clone().map(|v| (v - first).abs()).fold(0.0, f64::max);
     let shift = values.clone().map(|v| (v - first) / largest).sum::<f64>() / n;
     let variance = values.map(|v| (v - first) / largest - shift).map(|d| d * d).sum::<f64>() / n;
     (first + largest * shift, largest * variance.sqrt())
@@ -706,14 +736,42 @@ mod tests {
     #[test]
     fn model_units_do_not_know_the_unit_of_an_output() {
         let y = [0.3, -1.7, 2.9, 0.05, -0.4];
-        let (offset, factor) = standard(y.into_iter());
+        let (offset, factor) = standard(OutputTransform::None, y.into_iter());
         for (unit, shift) in [(1e-3, 0.0), (1e4, 0.0), (1e300, 0.0), (1.0, 1e6)] {
             let other = y.map(|v| v * unit + shift);
-            let (o, f) = standard(other.into_iter());
+            let (o, f) = standard(OutputTransform::None, other.into_iter());
             for (v, w) in y.iter().zip(other) {
                 let (a, b) = ((v - offset) / factor, (w - o) / f);
                 assert!((a - b).abs() < 1e-9, "{a} and {b} at unit {unit}, shift {shift}");
             }
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_constant_but_for_rounding_is_only_shifted() {
+        use OutputTransform::{Asinh, Log, None};
+        let up = 1.0 + f64::EPSILON;
+        assert_eq!(standard(None, [1.0, up].into_iter()), (1.0, 1.0));
+        assert_eq!(standard(None, [-1e300, -1e300 * up].into_iter()), (-1e300, 1.0));
+        assert_eq!(standard(Asinh(1.0), [1.0, up].map(|y| Asinh(1.0).forward(y)).into_iter()).1, 1.0);
+        // The logarithm of 1 is 0, beside which anything is large.
+        assert_eq!(standard(Log, [1.0, up].map(|y| Log.forward(y)).into_iter()), (0.0, 1.0));
+        assert_eq!(standard(None, [0.0, 2e-16].into_iter()).1, 1e-16);
+        assert_eq!(standard(None, [1.0, 1.0 + 32.0 * f64::EPSILON].into_iter()).1, 16.0 * f64::EPSILON);
+        assert!(None.is_constant(std::iter::empty()) && !None.is_constant([f64::INFINITY, 1.0].into_iter()));
+    }
+
+    #[test]
+    fn the_reach_of_a_spread_grows_with_it_through_every_transform() {
+        use OutputTransform::{Asinh, Log, None};
+        assert_eq!(Log.half_width(1.0, 2.0), libm::log1p(2.0));
+        assert!((Log.half_width(2.0, 2e-9) / 1e-9 - 1.0).abs() < 1e-8);
+        assert_eq!((None.half_width(-1.0, 3.0), Log.half_width(0.0, 1.0)), (3.0, 0.0));
+        let even = (libm::asinh(3.0) - libm::asinh(-1.0)) / 2.0;
+        assert_eq!(Asinh(1.0).half_width(1.0, 2.0), even);
+        for transform in [None, Log, Asinh(1e-3)] {
+            let reach = |k: i32| transform.half_width(1.0, 0.01 * f64::from(k));
+            assert!((0..300).all(|k| reach(k) < reach(k + 1)), "{transform:?}");
         }
     }
 

@@ -578,6 +578,34 @@ fn collapsed_members_are_trained_anew_and_the_others_left_alone() {
     assert!(ends(&fit(OnCollapse::Restart, 1, 1)).iter().all(|end| end.restarts == OnCollapse::MOST_RESTARTS));
 }
 
+#[test]
+fn members_whose_loss_is_no_number_are_trained_anew_and_the_last_error_stands() {
+    let data = labelled(40, 2, 1);
+    // Beyond single precision in a step or two, but where every unit is dead and the last bias alone moves.
+    let wild = TrainingSpec { learning_rate: 1e12, weight_decay: 0.0, ..small_training(1, 3) };
+    let fit = |on_collapse, seed| {
+        let training = TrainingSpec { on_collapse, ..wild.clone() };
+        learner(fragile(), training).fit(&data, &Needs::default(), &SeedPath::root(seed))
+    };
+    let (mut saved, mut lost) = (0, 0);
+    for seed in 0..40 {
+        let kept = fit(OnCollapse::Keep, seed);
+        match fit(OnCollapse::Restart, seed) {
+            // So long a step teaches nothing: every training was followed by another one.
+            Ok(model) => {
+                let end = model.training_report().unwrap().members[0];
+                assert_eq!(end.restarts, OnCollapse::MOST_RESTARTS);
+                saved += usize::from(matches!(kept, Err(LearnError::Diverged { .. })));
+            }
+            Err(error) => {
+                assert!(matches!(error, LearnError::Diverged { member: 0, .. }), "{error}");
+                lost += 1;
+            }
+        }
+    }
+    assert!(saved > 0 && lost > 0, "{saved} {lost}");
+}
+
 /// The ensemble's decay acts times the members of the averaged loss; a dropout network, which has a loss of its own,
 /// keeps it.
 #[test]
