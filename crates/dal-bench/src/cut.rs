@@ -184,7 +184,9 @@ pub struct Overheads {
 pub fn simulate(tasks: &[f64], cores: usize, overheads: Overheads) -> f64 {
     let mut queue: VecDeque<f64> = tasks.iter().copied().collect();
     // Times when cores are free, in milliseconds: whole numbers have an order.
-    let mut free: BinaryHeap<Reverse<u64>> = (0..cores.max(1)).map(|_| Reverse(0)).collect();
+    // More cores than tasks shorten nothing, and may be more than memory holds.
+    let cores = cores.min(tasks.len()).max(1);
+    let mut free: BinaryHeap<Reverse<u64>> = (0..cores).map(|_| Reverse(0)).collect();
     // Tasks that were ended, by when they may go on.
     let mut back: BinaryHeap<Reverse<(u64, u64)>> = BinaryHeap::new();
     let milliseconds = |seconds: f64| (seconds * 1e3) as u64;
@@ -244,5 +246,7 @@ mod tests {
         assert_eq!(simulate(&[9.0, 3.0, 3.0, 3.0], 2, limited), 9.0);
         assert_eq!(simulate(&[9.0, 3.0, 3.0, 3.0], 2, Overheads { is_last: true, ..limited }), 12.0);
         assert_eq!(simulate(&[], 4, none), 0.0);
+        assert_eq!(simulate(&[3.0, 2.0], usize::MAX, none), 3.0);
+        assert_eq!(simulate(&[8.0], usize::MAX, Overheads { delay: 10.0, limit: 3.0, lost: 1.0, ..none }), 41.0);
     }
 }

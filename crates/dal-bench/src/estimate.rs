@@ -19,8 +19,10 @@ use crate::survey::Survey;
 const TRIALS_TIMED: usize = 16;
 /// Labelled points timed, at most.
 const MOST_TIMED: usize = 20_000;
-/// Numbers that a network that is timed learns, about and at most: a fit holds some ten times as many.
+/// Numbers that a network that is timed learns, about and at most: a fit holds some [`TIMES_HELD`] times as many.
 const MOST_PARAMETERS: f64 = 8e5;
+/// Numbers that a fit holds, for each that is learned.
+const TIMES_HELD: f64 = 10.0;
 /// The same of the second, still narrower form of a network that has more.
 const FEWER_PARAMETERS: f64 = 2e5;
 
@@ -124,24 +126,39 @@ fn extrapolated(timed: f64, less: f64, fewer: f64, whole: f64) -> f64 {
     timed + slope * (whole - 1.0)
 }
 
+/// Numbers that one network with these hidden layers learns.
+fn parameters(hidden: &[usize], shape: Shape) -> f64 {
+    let ends = [shape.n_inputs, shape.n_outputs];
+    let widths = ends[..1].iter().chain(hidden).chain(&ends[1..]);
+    let widths: Vec<f64> = widths.map(|&width| width as f64).collect();
+    widths.windows(2).map(|pair| (pair[0] + 1.0) * pair[1]).sum()
+}
+
+/// MiB that fits of an ensemble hold, or of the dropout network that stands beside it, which has `times` the weights of
+/// a member: ten times the weights of the network that is trained, in single precision, and the members that are. 0
+/// for one that is timed as it is.
+fn unseen_fit_mib(model: &ModelSpec, shape: Shape, times: f64) -> u64 {
+    let ModelSpec::MlpEnsemble(mlp) = model else { return 0 };
+    let of_one = parameters(&mlp.hidden, shape);
+    if of_one <= MOST_PARAMETERS {
+        return 0;
+    }
+    let numbers = of_one * (TIMES_HELD * times.max(1.0) + mlp.n_members() as f64);
+    (numbers * 4.0 / f64::from(1 << 20)).ceil() as u64
+}
+
 /// An ensemble that learns more numbers than `most`, with hidden layers that are all narrower by one factor, so that
 /// looking does not ask for the memory that running needs; and how many times the numbers of this one the ensemble's
 /// networks have.
 fn narrowed(model: &ModelSpec, shape: Shape, most: f64) -> Option<(ModelSpec, f64)> {
     let ModelSpec::MlpEnsemble(mlp) = model else { return None };
-    let parameters = |hidden: &[usize]| {
-        let ends = [shape.n_inputs, shape.n_outputs];
-        let widths = ends[..1].iter().chain(hidden).chain(&ends[1..]);
-        let widths: Vec<f64> = widths.map(|&width| width as f64).collect();
-        widths.windows(2).map(|pair| (pair[0] + 1.0) * pair[1]).sum::<f64>()
-    };
-    let all = parameters(&mlp.hidden);
+    let all = parameters(&mlp.hidden, shape);
     if all <= MOST_PARAMETERS {
         return None;
     }
     let factor = (most / all).sqrt();
     let hidden: Vec<usize> = mlp.hidden.iter().map(|&width| ((width as f64 * factor) as usize).max(1)).collect();
-    let times = all / parameters(&hidden);
+    let times = all / parameters(&hidden, shape);
     Some((ModelSpec::MlpEnsemble(MlpEnsemble { hidden: hidden.into(), ..mlp.clone() }), times))
 }
 
@@ -163,7 +180,7 @@ pub struct Estimate {
     pub damaged: Vec<DamagedRun>,
     /// Runs still to do that go on from a finished run of fewer steps.
     pub extended: usize,
-    /// Entries (trainings) still to do.
+    /// Entries (trainings) still to do; where failed labels are asked for again, all behind the first of them.
     pub entries: usize,
     /// Of each user's problem with open runs whose answers cost something, how many are still to be asked for.
     pub labels: Vec<PlannedLabels>,
@@ -178,23 +195,38 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Runs still to do.
+    /// Runs still to do that neither are done nor failed before.
     pub fn to_do(&self) -> usize {
         self.planned - self.done - self.failed - self.damaged.len()
     }
 }
 
 impl Plan {
+    /// Memory in MiB that fits of this plan's largest networks take beyond what timing them here took: these are timed
+    /// narrower than they are.
+    pub fn unseen_fit_mib(&self) -> u64 {
+        let of = |trial: &Trial| {
+            let problem = &self.problems()[trial.problem()];
+            let needs = trial.strategy().needs();
+            let members = problem.model().as_mlp().map_or(1, |mlp| mlp.n_members());
+            let factor = needs.dropout.as_ref().map_or(1.0, |dropout| dropout.width_factor.over_one_of(members));
+            unseen_fit_mib(problem.model(), problem.problem().shape(), factor * factor)
+        };
+        self.trials().iter().map(of).max().unwrap_or(0)
+    }
+
     /// Counts what is to be done on a store (`None`: everything) and says roughly how long it will take with so many
     /// workers.
     ///
     /// # Errors
     /// A store that cannot be read; an engine that refuses a network.
     pub fn estimate(&self, jobs: usize, store: Option<&Store>) -> Result<Estimate, BenchError> {
-        self.estimate_with(jobs, store, None)
+        self.estimate_with(jobs, store, None, false)
     }
 
-    /// As [`estimate`](Self::estimate), with the folder in which answers are kept, if it is not the usual one.
+    /// As [`estimate`](Self::estimate), with the folder in which answers are kept, if it is not the usual one, and
+    /// whether failed runs are run again and failed labels asked for again
+    /// ([`RunOptions::retry_failed`](crate::RunOptions::retry_failed)).
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate); answers that cannot be read.
@@ -203,10 +235,12 @@ impl Plan {
         jobs: usize,
         store: Option<&Store>,
         answers: Option<&Path>,
+        retry_failed: bool,
     ) -> Result<Estimate, BenchError> {
+        let jobs = if self.is_timing() { 1 } else { jobs.max(1) };
         let survey = Survey::of(self, store, &BTreeSet::new())?;
         let open: Vec<(usize, usize)> =
-            (0..self.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, false)?))).collect();
+            (0..self.trials().len()).filter_map(|i| Some((i, survey.first_open_entry(i, retry_failed)?))).collect();
         let is_needed = |problem| open.iter().any(|&(i, _)| self.trials()[i].problem() == problem);
         let model = CostModel::measure(self, &is_needed)?;
         let mut costs: Vec<f64> =
@@ -226,10 +260,10 @@ impl Plan {
             damaged: survey.damaged.values().cloned().collect(),
             entries: to_do.iter().map(|(_, entries, _)| entries).sum(),
             open: to_do,
-            labels: labels_due(self, &survey, &open, answers)?,
+            labels: labels_due(self, &survey, &open, jobs, retry_failed, answers)?,
             whole: survey.whole,
             cpu_seconds: costs.iter().sum(),
-            duration: makespan(&mut costs, if self.is_timing() { 1 } else { jobs }),
+            duration: makespan(&mut costs, jobs),
         })
     }
 }
@@ -268,6 +302,10 @@ mod tests {
         let of =
             |hidden: Vec<usize>| ModelSpec::MlpEnsemble(MlpEnsemble { hidden: hidden.into(), ..MlpEnsemble::DEFAULT });
         assert_eq!(narrowed(&of(vec![500; 4]), shape, MOST_PARAMETERS), None);
+        assert_eq!(unseen_fit_mib(&of(vec![500; 4]), shape, 1.0), 0);
+        // 400 million numbers, ten times for the one that is trained and once for each of ten members.
+        let held = |times| unseen_fit_mib(&of(vec![20_000, 20_000]), shape, times);
+        assert_eq!((held(1.0), held(10.0)), (30_526, 167_889));
         let widths = |most| {
             let (model, times) = narrowed(&of(vec![20_000, 20_000]), shape, most).unwrap();
             let ModelSpec::MlpEnsemble(mlp) = model else { panic!("another kind") };

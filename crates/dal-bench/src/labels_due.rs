@@ -22,13 +22,20 @@ pub struct PlannedLabels {
     /// Points: exact for a start from nothing whose queries all differ, else at most so many. Failed ones that are
     /// tried again come on top.
     pub points: usize,
+    /// Calls one after another that these take at least, of one point each: as many run at the same time as the problem
+    /// file allows, and as the runs at a time have points to ask.
+    pub rounds: usize,
 }
 
-/// Per problem with open runs whose answers cost something; `open` has trials and their first open entries.
+/// Per problem with open runs whose answers cost something; `open` has trials and their first open entries, of which so
+/// many run at a time. With `retry_failed` what the program refused is asked again, and failed labels of runs that are
+/// over.
 pub(crate) fn labels_due(
     plan: &Plan,
     survey: &Survey,
     open: &[(usize, usize)],
+    jobs: usize,
+    retry_failed: bool,
     folder: Option<&Path>,
 ) -> Result<Vec<PlannedLabels>, BenchError> {
     let mut due = Vec::new();
@@ -40,18 +47,38 @@ pub(crate) fn labels_due(
         }
         let memory = remembering(problem.problem(), folder)?;
         let answers = memory.as_ref().map(|memory| &**memory.answers());
+        let parallel = problem.problem().asking().map_or(1, |asking| asking.parallel());
+        let at_a_time = |points: usize| parallel.min(jobs.min(trials.len()).saturating_mul(points)).max(1);
         let mut lines = HashSet::new();
-        add_due(problem, problem.test_points().view(), answers, true, &mut lines)?;
+        let known = |_: &LabelFailure| true;
+        add_due(problem, problem.test_points().view(), answers, &known, &mut lines)?;
+        // All of them are asked for at once, before any run begins.
+        let mut rounds = lines.len().div_ceil(parallel.max(1));
+        let stands = |failure: &LabelFailure| failure.kind.is_of_the_point() && !retry_failed;
         let mut seeds = BTreeSet::new();
-        let mut queries = 0;
-        for (i, from) in trials {
+        let (mut queries, mut asked_together) = (0, (usize::MAX, usize::MAX));
+        let of_tests = lines.len();
+        for &(i, from) in &trials {
             let trial = &plan.trials()[i];
             let protocol = &trial.spec().protocol;
-            let begins = matches!(survey.states[i], None | Some(Status::Partial { entries: 0 }));
-            if !survey.shorter.contains_key(&i) && begins {
+            asked_together.0 = asked_together.0.min(protocol.initial);
+            asked_together.1 = asked_together.1.min(protocol.queries);
+            let begins = match &survey.states[i] {
+                None | Some(Status::Partial { entries: 0 }) => true,
+                Some(Status::Failed(failure)) => failure.entry == 0,
+                _ => false,
+            };
+            if let Some(Status::Done) = survey.states[i] {
+                // Asked again from the first on; the run is made anew behind the first that is answered.
+                queries += survey
+                    .failed_labels
+                    .get(&i)
+                    .map_or(0, |failed| failed.iter().filter(|(entry, _)| *entry == from).count());
+                queries += protocol.queries * protocol.steps.saturating_sub(from);
+            } else if !survey.shorter.contains_key(&i) && begins {
                 if seeds.insert(trial.spec().seed) {
                     let x = problem.problem().space().sample(protocol.initial, &trial.seeds().initial());
-                    add_due(problem, x.view(), answers, false, &mut lines)?;
+                    add_due(problem, x.view(), answers, &stands, &mut lines)?;
                 }
                 queries += protocol.queries * protocol.steps;
             } else {
@@ -60,18 +87,19 @@ pub(crate) fn labels_due(
                 queries += protocol.queries * (protocol.steps + chosen).saturating_sub(from);
             }
         }
-        due.push(PlannedLabels { problem: problem.problem().variant_id(), points: lines.len() + queries });
+        rounds += (lines.len() - of_tests).div_ceil(at_a_time(asked_together.0));
+        rounds += queries.div_ceil(at_a_time(asked_together.1));
+        due.push(PlannedLabels { problem: problem.problem().variant_id(), points: lines.len() + queries, rounds });
     }
     Ok(due)
 }
 
-/// Adds the lines of points that are asked for: no answer is kept of them, nor that the program has none; of the
-/// test set all failures count as answers.
+/// Adds the lines of points that are asked for: nothing is kept of them, or a failure that does not stand.
 fn add_due(
     problem: &PlannedProblem,
     x: ArrayView2<'_, f64>,
     answers: Option<&Answers>,
-    failures_count: bool,
+    stands: &dyn Fn(&LabelFailure) -> bool,
     lines: &mut HashSet<String>,
 ) -> Result<(), BenchError> {
     let Some(asking) = problem.problem().asking() else { return Ok(()) };
@@ -81,8 +109,7 @@ fn add_due(
             .line(point)
             .map_err(|error| BenchError::TestSet { problem: variant(), reason: error.to_string() })?;
         let known = answers.and_then(|answers| answers.get(&line));
-        let counts = |failure: &LabelFailure| failures_count || failure.kind.is_of_the_point();
-        if !known.is_some_and(|answer| answer.as_ref().err().is_none_or(counts)) {
+        if !known.is_some_and(|answer| answer.as_ref().err().is_none_or(stands)) {
             lines.insert(line);
         }
     }

@@ -60,6 +60,7 @@ mod estimate;
 mod goes_on;
 mod labels_due;
 mod learning;
+mod ledger;
 mod machine;
 mod plan;
 mod platform;

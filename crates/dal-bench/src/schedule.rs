@@ -17,9 +17,10 @@ use dal_work::{Group, Kind, Outcome, Task, WorkError, grouped, panic_message, wo
 use crate::error::BenchError;
 use crate::estimate::CostModel;
 use crate::goes_on::{asked_again, from_shorter, whole};
+use crate::ledger::Ledger;
 use crate::machine::peak_memory_mib;
 use crate::plan::{Plan, Trial};
-use crate::progress::{ElsewhereRun, Event, FailedRun, Overall, Progress, Summary, WaitingRun};
+use crate::progress::{ElsewhereRun, Event, FailedRun, Progress, Summary, WaitingRun};
 use crate::remember::{Taken, damaged_bytes, remembering, take_old};
 use crate::replay::Replay;
 use crate::survey::Survey;
@@ -112,13 +113,18 @@ pub fn run(
             writer.clean(trial.key())?;
         }
     }
-    let mut open: Vec<(usize, usize)> = Vec::new();
+    let (mut open, mut retried): (Vec<(usize, usize)>, _) = (Vec::new(), BTreeMap::new());
     for (i, state) in survey.states.iter().enumerate() {
         let Some(first) = survey.first_open_entry(i, options.retry_failed) else { continue };
-        let is_over = matches!(state, Some(Status::Done | Status::Failed(_)));
-        if !is_over || is_meant(options.retried.as_ref(), &store.run(&plan.directory(i))?)? {
-            open.push((i, first));
+        if matches!(state, Some(Status::Done | Status::Failed(_))) {
+            let run = store.run(&plan.directory(i))?;
+            let making = run.making()?;
+            if options.retried.as_ref().is_some_and(|retried| retried.get(&run.name()) != Some(&making)) {
+                continue;
+            }
+            retried.insert(i, making);
         }
+        open.push((i, first));
     }
     let is_failed = |i: usize| matches!(survey.states[i], Some(Status::Failed(_)));
     let skipped_failed =
@@ -201,16 +207,17 @@ pub fn run(
     let provenance =
         Provenance { sweep: plan.name().to_owned(), jobs, device: plan.device(), ..options.provenance.clone() };
     let mut failed_labels = Tally::default();
-    for (&i, failed) in survey.failed_labels.iter().filter(|(i, _)| open.iter().all(|(open, _)| open != *i)) {
+    let stand = survey.failed_labels.iter().filter(|(i, _)| open.iter().all(|(open, _)| open != *i));
+    for (&i, failed) in stand.chain(&survey.absent_labels) {
         failed_labels.add_all(i, failed);
     }
     let shared = Shared {
         plan,
         survey: &survey,
+        retried,
         failed_labels: Mutex::new(failed_labels),
         oracles,
         writer: &writer,
-        options,
         provenance,
         progress,
         stop,
@@ -263,13 +270,6 @@ fn pause(time: Duration, stop: &Stop) {
     }
 }
 
-/// Whether a run that is over is one of those that are to be run again.
-fn is_meant(retried: Option<&BTreeMap<String, String>>, run: &Run) -> Result<bool, StoreError> {
-    let Some(retried) = retried else { return Ok(true) };
-    let Some(meant) = retried.get(&run.name()) else { return Ok(false) };
-    Ok(*meant == run.making()?)
-}
-
 /// An open trial: its index and first open entry, and its expected cost.
 type Open = ((usize, usize), f64);
 
@@ -300,43 +300,16 @@ fn kinds(plan: &Plan, queue: &[Open], together: Option<usize>) -> Vec<Kind<usize
     kinds
 }
 
-/// Expected work and what is behind.
-struct Ledger {
-    started: Instant,
-    total: f64,
-    done: f64,
-    jobs: usize,
-    runs_over: usize,
-    runs_planned: usize,
-}
-
-impl Ledger {
-    fn overall(&self) -> Overall {
-        let left = (self.total - self.done).max(0.0);
-        let fraction = if self.total > 0.0 { (self.done / self.total).min(1.0) } else { 1.0 };
-        // Early on the model is all there is; later what this start achieved says more.
-        let seconds = if fraction > 0.02 {
-            self.started.elapsed().as_secs_f64() * left / self.done
-        } else {
-            left / self.jobs as f64
-        };
-        Overall {
-            fraction,
-            remaining: Duration::try_from_secs_f64(seconds).ok(),
-            runs_over: self.runs_over,
-            runs_planned: self.runs_planned,
-        }
-    }
-}
-
 struct Shared<'a> {
     plan: &'a Plan,
     survey: &'a Survey,
+    /// Of runs that are over and are to be run again, by trial, the making that is meant: not one that another process
+    /// comes to meanwhile.
+    retried: BTreeMap<usize, String>,
     failed_labels: Mutex<Tally>,
     /// Per problem, the answers that are kept and who is asked for the others, where that costs something.
     oracles: Vec<Option<Remembering>>,
     writer: &'a StoreWriter,
-    options: &'a RunOptions,
     provenance: Provenance,
     progress: &'a dyn Progress,
     /// The caller's; raised when the store fails, so that the other workers end too.
@@ -479,20 +452,13 @@ impl Shared<'_> {
         let trial = &self.plan.trials()[index];
         let problem = &self.plan.problems()[trial.problem()];
         let from_shorter = || from_shorter(self.survey.shorter.get(&index)?, trial, problem);
-        let mut writer = match self.writer.begin_with(trial.key(), from_shorter)? {
+        let begun = match self.writer.begin_with(trial.key(), from_shorter)? {
+            Begin::Over(run) => self.again(index, trial, run)?,
+            begun => Some(begun),
+        };
+        let Some(begun) = begun else { return Ok(None) };
+        let mut writer = match begun {
             Begin::Open(writer) => writer,
-            Begin::Over(run) if matches!(run.status(), Status::Failed(_)) && self.is_retried(&run)? => {
-                match self.writer.retry(&run)? {
-                    Some(writer) => writer,
-                    None => return Ok(None),
-                }
-            }
-            Begin::Over(run) if self.survey.failed_labels.contains_key(&index) && self.is_retried(&run)? => {
-                match self.ask_again(index, trial, &run)? {
-                    Some(writer) => writer,
-                    None => return Ok(None),
-                }
-            }
             Begin::Elsewhere(note) => {
                 lock(&self.elsewhere).push((index, note));
                 return Ok(None);
@@ -546,16 +512,26 @@ impl Shared<'_> {
         }
     }
 
+    /// A run that is over, run again where it is one that is meant; `None` where it stands as it is and was counted.
+    fn again(&self, index: usize, trial: &Trial, run: Run) -> Result<Option<Begin>, BenchError> {
+        let Some(making) = self.retried.get(&index) else { return Ok(Some(Begin::Over(run))) };
+        match run.status() {
+            _ if run.making()? != *making => Ok(Some(Begin::Over(run))),
+            Status::Failed(_) => Ok(Some(self.writer.retry(&run, making)?)),
+            _ => self.ask_again(index, trial, &run, making),
+        }
+    }
+
     /// Asks again for the failed labels of a finished run, and takes it back to the first batch where one is answered;
     /// `None` where it stands as it is.
-    fn ask_again(&self, index: usize, trial: &Trial, run: &Run) -> Result<Option<RunWriter>, BenchError> {
+    fn ask_again(&self, index: usize, trial: &Trial, run: &Run, making: &str) -> Result<Option<Begin>, BenchError> {
         let problem = &self.plan.problems()[trial.problem()];
         let outcome = match whole(run, trial, problem) {
             Some(checkpoint) => asked_again(&checkpoint, self.oracle(trial.problem()), self.stop).map_err(Some),
             None => Err(None),
         };
         let why = match outcome {
-            Ok(Some(checkpoint)) => return Ok(self.writer.take_back(run, &checkpoint)?),
+            Ok(Some(checkpoint)) => return Ok(Some(self.writer.take_back(run, making, &checkpoint)?)),
             Ok(None) => None,
             Err(None) => Some("it was made by a version that did not keep its answers".to_owned()),
             Err(Some(OracleError::Stopped)) => return Ok(None),
@@ -566,10 +542,6 @@ impl Shared<'_> {
         lock(&self.ledger).runs_over += 1;
         self.progress.event(&Event::RunStands { trial, why: why.as_deref() });
         Ok(None)
-    }
-
-    fn is_retried(&self, run: &Run) -> Result<bool, BenchError> {
-        Ok(self.options.retry_failed && is_meant(self.options.retried.as_ref(), run)?)
     }
 
     /// Who answers for a problem.

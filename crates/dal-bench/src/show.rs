@@ -134,7 +134,7 @@ fn test_set(
     // Test points are the same for every seed.
     let x = of.space().sample(trial.spec().protocol.test_points, &TrialSeeds::new(&of.variant_id(), 0).test());
     let (Some(asking), Some(memory)) = (of.asking(), remembering(of, answers)?) else { return Ok((x, None)) };
-    let known = |point: ArrayView1<'_, f64>| memory.answers().get(&asking.line(point).ok()?);
+    let known = |point: ArrayView1<'_, f64>| memory.answers().first(&asking.line(point).ok()?);
     let Some(labels) = x.outer_iter().map(known).collect::<Option<Vec<Answer>>>() else { return Ok((x, None)) };
     let in_domain = |label: &Answer| label.as_ref().is_ok_and(|label| of.scaling().check(label).is_ok());
     let kept: Vec<usize> = (0..labels.len()).filter(|&row| in_domain(&labels[row])).collect();

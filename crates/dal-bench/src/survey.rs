@@ -17,6 +17,8 @@ pub(crate) struct Survey {
     pub(crate) shorter: BTreeMap<usize, Run>,
     /// Of a run that is over and whose labels cost something, those that failed, by the entry behind them.
     pub(crate) failed_labels: BTreeMap<usize, Vec<(usize, FailedLabel)>>,
+    /// The same of runs of a user's table: rows without a value, which are not asked for again.
+    pub(crate) absent_labels: BTreeMap<usize, Vec<(usize, FailedLabel)>>,
     /// Directories of runs of the same names with other keys.
     pub(crate) elsewhere: Vec<String>,
     /// Runs that cannot be used, by trial.
@@ -34,6 +36,7 @@ impl Survey {
             states: vec![None; n],
             shorter: BTreeMap::new(),
             failed_labels: BTreeMap::new(),
+            absent_labels: BTreeMap::new(),
             elsewhere: Vec::new(),
             damaged: BTreeMap::new(),
             whole: BTreeSet::new(),
@@ -69,12 +72,15 @@ impl Survey {
                 }
                 continue;
             };
-            if *run.status() == Status::Done && plan.problems()[trial.problem()].costly_labels() {
+            let problem = &plan.problems()[trial.problem()];
+            if *run.status() == Status::Done && problem.problem().card().is_none() {
                 let failed =
                     |record: EntryRecord| record.failed_labels.into_iter().map(move |failed| (record.entry, failed));
                 let failed: Vec<_> = run.records()?.into_iter().flat_map(failed).collect();
                 if !failed.is_empty() {
-                    survey.failed_labels.insert(i, failed);
+                    let costly = problem.costly_labels();
+                    let labels = if costly { &mut survey.failed_labels } else { &mut survey.absent_labels };
+                    labels.insert(i, failed);
                 }
             }
             if *run.status() == Status::Done {

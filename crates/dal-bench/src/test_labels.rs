@@ -5,18 +5,21 @@ use dal_store::Remembering;
 use ndarray::ArrayView2;
 
 use crate::error::BenchError;
-use crate::problem::PlannedProblem;
+use crate::problem::{PlannedProblem, TestSet};
 use crate::progress::{Event, Progress};
 
-/// Labels a problem's test set; of a costly one only what is not kept, with progress. What is returned says that its
-/// program is down, and why.
+/// Labels a problem's test set; of a costly one only what is not kept, with progress. Points without a label are told,
+/// a table's, too. What is returned says that its program is down, and why.
 pub(crate) fn label_test_set(
     problem: &PlannedProblem,
     oracle: Option<&Remembering>,
     stop: &Stop,
     progress: &dyn Progress,
 ) -> Result<Option<String>, BenchError> {
-    let Some(oracle) = oracle else { return problem.test_set().map(|_| None) };
+    let Some(oracle) = oracle else {
+        tell_failures(problem, problem.test_set()?, progress);
+        return Ok(None);
+    };
     let variant = problem.problem().variant_id();
     let mut label = |x: ArrayView2<'_, f64>, on_row: &mut OnRow<'_>| {
         let (mut answered, of) = (0, x.nrows());
@@ -37,9 +40,14 @@ pub(crate) fn label_test_set(
         }
         Err(error) => return Err(error),
     };
+    tell_failures(problem, test, progress);
+    Ok(None)
+}
+
+fn tell_failures(problem: &PlannedProblem, test: &TestSet, progress: &dyn Progress) {
     if !test.failures.is_empty() {
         let of = test.x.nrows() + test.failures.len();
+        let variant = problem.problem().variant_id();
         progress.event(&Event::TestPointsFailed { problem: &variant, failures: &test.failures, of });
     }
-    Ok(None)
 }

@@ -5,12 +5,12 @@ mod common;
 use dal_core::Stop;
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{Together, Toys, Watch, built_in, deterministic, options, plan, plan_with, small, store, table_problem};
-use dal_bench::{Plan, RunOptions, Silent, Sweep, run};
+use dal_bench::{Event, Plan, Progress, RunOptions, Silent, Sweep, run};
 use dal_core::SeedPath;
 use dal_store::{FailureKind, RunKey, Status, Store};
 use rand::RngExt;
@@ -266,6 +266,8 @@ fn what_failed_again_is_not_retried_twice_by_one_list() {
     let failed = start(&options(1)).failed.len();
     let cut = plan.cut(Some(&store), Duration::from_secs(30), true).unwrap();
     assert_eq!(cut.retried.len(), failed);
+    let estimate = |retry_failed| plan.estimate_with(1, Some(&store), None, retry_failed).unwrap();
+    assert_eq!((estimate(false).open.len(), estimate(true).open.len()), (0, failed), "a plan counts what a retry does");
     let again = RunOptions { retry_failed: true, retried: Some(cut.retried), ..options(1) };
     assert_eq!(start(&again).failed.len(), failed);
     let third = start(&again);
@@ -397,4 +399,72 @@ fn a_users_table_is_its_own_pool_and_test_rows_are_never_asked_for() {
     let too_small = text.replace("test_points = 20", "test_points = 50");
     let error = dal_bench::Sweep::parse(&too_small, "a.toml").unwrap().resolve_with(&Toys::default()).unwrap_err();
     assert!(error.to_string().contains("60 rows") && error.to_string().contains("need 62"), "{error}");
+}
+
+#[test]
+fn rows_of_a_table_without_a_value_are_told_at_every_start() {
+    struct Told(Mutex<Vec<usize>>);
+    impl Progress for Told {
+        fn event(&self, event: &Event<'_>) {
+            if let Event::TestPointsFailed { failures, .. } = event {
+                self.0.lock().unwrap().push(failures.len());
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let problem = table_problem(folder.path(), 60);
+    let table = folder.path().join("t.csv");
+    let rows = fs::read_to_string(&table).unwrap();
+    // A logarithm takes none below zero.
+    let without = |(i, line): (usize, &str)| match i % 4 {
+        1 => line.rsplit_once(',').unwrap().0.to_owned() + ",-1\n",
+        _ => line.to_owned() + "\n",
+    };
+    let log = fs::read_to_string(&problem).unwrap().replace("name = \"y\"", "name = \"y\", transform = \"log\"");
+    fs::write(&problem, log).unwrap();
+    fs::write(&table, rows.lines().enumerate().map(without).collect::<String>()).unwrap();
+    let text = format!(
+        "name = \"own\"\nseeds = 1\n[protocol]\ninitial = 12\nqueries = 4\nsteps = 2\ntest_points = 20\n\
+         [training]\nepochs = 3\nmembers = 2\n[[problem]]\nid = \"{}\"\nnetwork = {{ hidden = [6] }}\n\
+         [[strategy]]\nid = \"random\"\n",
+        problem.display()
+    );
+    let (_dir, store) = store();
+    let told = Told(Mutex::default());
+    let start = |retry_failed| {
+        let options = RunOptions { retry_failed, ..options(1) };
+        run(&plan(&text), &store, &options, &told, &Stop::new()).unwrap()
+    };
+    let first = start(false);
+    assert!(first.finished == 1 && first.failed_labels.labels > 0, "{first:?}");
+    let told = told.0.lock().unwrap().clone();
+    assert!(told.len() == 1 && told[0] > 0, "{told:?}");
+    for retry_failed in [false, true] {
+        let again = start(retry_failed);
+        assert_eq!((again.skipped, again.finished, again.left()), (1, 0, 0), "no row is asked for again");
+        assert_eq!(again.failed_labels, first.failed_labels);
+    }
+}
+
+#[test]
+fn calls_of_a_program_are_planned_as_it_allows_them_at_one_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("problem.toml");
+    let problem = "name = \"mine\"\ninputs = [{ name = \"a\", low = 0.0, high = 1.0 }]\noutputs = [{ name = \"y\" }]\n\
+                   [oracle.command]\nprogram = [\"true\"]\ntime_limit = 60\nparallel = 8\n";
+    fs::write(&path, problem).unwrap();
+    let text = format!(
+        "name = \"own\"\nseeds = 2\n[protocol]\ninitial = 8\nqueries = 4\nsteps = 3\n\
+         test_points = 20\npool_ratios = [2]\n[training]\nepochs = 5\nmembers = 2\n\
+         [[problem]]\nid = \"{}\"\nnetwork = {{ hidden = [6] }}\n\
+         [[strategy]]\nid = \"random\"\n[[strategy]]\nid = \"vary\"\n",
+        path.display()
+    );
+    let plan = plan(&text);
+    let due = |jobs| {
+        let labels = plan.estimate(jobs, None).unwrap().labels;
+        (labels[0].points, labels[0].rounds)
+    };
+    // Eight at a time of 20 test points and of two seeds' 8 initial ones, then 48 queries as runs have batches of four.
+    assert_eq!((due(1), due(3), due(100)), ((84, 3 + 2 + 12), (84, 3 + 2 + 6), (84, 3 + 2 + 6)));
 }

@@ -182,7 +182,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
             Some(CallTime::Measure) => plan.time_a_call(answers.as_deref(), &interrupts("the call in progress")?)?,
             _ => Vec::new(),
         };
-        let estimate = plan.estimate_with(jobs, store.as_ref(), answers.as_deref())?;
+        let estimate = plan.estimate_with(jobs, store.as_ref(), answers.as_deref(), args.retry_failed)?;
         let line = headline(&plan, &estimate, jobs, &|problem| match args.call_time {
             Some(CallTime::Given(seconds)) => Some(seconds),
             _ => call_times.iter().find(|(of, _)| of == problem).map(|(_, seconds)| *seconds),
@@ -208,7 +208,7 @@ fn run_sweep(args: &RunArgs) -> Result<Done> {
     }
     let Some(store_path) = &args.store else { bail!("--store DIR says where the runs are kept") };
     let store = Store::open_or_create(store_path)?;
-    let estimate = plan.estimate_with(jobs, Some(&store), answers.as_deref())?;
+    let estimate = plan.estimate_with(jobs, Some(&store), answers.as_deref(), args.retry_failed)?;
     // Before anything is said, so that a stop may come at once.
     let stop = interrupts("the steps in progress")?;
     say!("{}", headline(&plan, &estimate, jobs, &|_| None));
@@ -431,11 +431,10 @@ fn headline(plan: &Plan, estimate: &Estimate, jobs: usize, call_time: &dyn Fn(&s
         let time = call_time(&labels.problem);
         let each = time.map_or("unknown time".into(), seconds);
         line += &format!("; up to {} simulator calls for {}, {each} each", labels.points, labels.problem);
-        calls += labels.points as f64 * time.unwrap_or(0.0);
+        calls += labels.rounds as f64 * time.unwrap_or(0.0);
         unknown |= time.is_none();
     }
-    // Calls of one program at the same time, which its problem file may allow, make it shorter.
-    let calls = Duration::try_from_secs_f64(calls / jobs as f64).unwrap_or(Duration::MAX);
+    let calls = Duration::try_from_secs_f64(calls).unwrap_or(Duration::MAX);
     line += &format!("; about {} with {jobs} at a time", duration(estimate.duration.saturating_add(calls)));
     if unknown {
         line += " and the calls (--plan --call-time TIME or measure)";

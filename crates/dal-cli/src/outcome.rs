@@ -17,6 +17,8 @@ pub fn outcome_of(summary: &Summary) -> Done {
         s if s.stopped => Done::Interrupted,
         s if !s.failed.is_empty() || s.skipped_failed > 0 || !s.damaged.is_empty() => Done::Partly,
         s if !s.waiting.is_empty() || !s.elsewhere.is_empty() || s.failed_labels.labels > 0 => Done::Partly,
+        // Whatever the reason: a script must not take it for the whole.
+        s if s.left() > 0 => Done::Partly,
         _ => Done::Fully,
     }
 }
@@ -51,7 +53,8 @@ pub fn print_summary(summary: &Summary) {
         let failed = &summary.failed_labels;
         let kinds: Vec<String> = failed.kinds.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
         say!(
-            "{} labels failed in {} runs ({}), the last one because {}; `dal report` says where, --retry-failed asks again",
+            "{} labels failed in {} runs ({}), the last one because {}; `dal report` says where, --retry-failed asks \
+             programs again",
             failed.labels,
             failed.runs,
             kinds.join(", "),
@@ -104,6 +107,12 @@ fn date(now: std::time::SystemTime) -> String {
 mod tests {
     use super::*;
     use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn runs_that_are_left_for_whatever_reason_are_no_whole() {
+        let of = |finished| outcome_of(&Summary { planned: 3, skipped: 1, finished, ..Summary::default() });
+        assert!(matches!((of(1), of(2)), (Done::Partly, Done::Fully)));
+    }
 
     #[test]
     fn clocks_that_are_wrong_have_words() {

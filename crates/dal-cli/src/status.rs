@@ -151,8 +151,9 @@ pub fn run(args: &Args) -> Result<Done> {
         n => say!("processes are at work on {n} runs"),
     }
     // What was looked for above is not looked for again.
-    let is_over =
-        |run: &str, retried: Option<&str>| over.contains(run) || follow::is_over(&store, &listing, run, retried);
+    let is_over = |run: &str, retried: Option<follow::Retried<'_>>| {
+        retried.is_none() && over.contains(run) || follow::is_over(&store, &listing, run, retried)
+    };
     let complaints = tell_handed(&store, &is_over)?;
     Ok(if some_failed || complaints > 0 { Done::Partly } else { Done::Fully })
 }

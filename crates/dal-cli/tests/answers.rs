@@ -117,6 +117,15 @@ fn programs_that_a_killed_dal_left_are_named_and_waited_for_or_ended() {
     let (code, _, stderr) = run(dir.path(), &bench);
     assert!(code == 0 && stderr.contains(&format!("process group {group} still runs")), "{stderr}");
     assert_eq!((members(&group), noted(dir.path())), (0, 0));
+
+    // A task of a batch system likewise.
+    let group = leave_behind(dir.path());
+    let submitted = run(dir.path(), &["bench", "submit", "sweep.toml", "--store", "other", "--executor", "lines"]);
+    assert_eq!(submitted.0, 0, "{}", submitted.2);
+    let task = ["bench", "work", "other/tasks/0001/list.json", "--task", "0", "--end-leftovers"];
+    let (code, _, stderr) = run(dir.path(), &task);
+    assert!(code == 0 && stderr.contains(&format!("process group {group} still runs")), "{stderr}");
+    assert_eq!((members(&group), noted(dir.path())), (0, 0));
 }
 
 /// Answers with the load, one point a call; writes down every point that it gets.

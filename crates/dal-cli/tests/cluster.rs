@@ -135,12 +135,14 @@ fn lines_are_commands_whatever_the_paths_are_called() {
 fn a_plan_for_a_cluster_creates_nothing_and_refuses_times_that_no_training_fits_into() {
     let dir = folder(20);
     let submit = ["bench", "submit", "sweep.toml", "--store", "store", "--executor", "slurm", "--plan"];
-    let rows = succeed(dir.path(), &[&submit[..], &["--cores", "1,4", "--format", "csv"]].concat());
+    let rows = succeed(dir.path(), &[&submit[..], &["--cores", "1,4,1000000000000", "--format", "csv"]].concat());
     let lines: Vec<&str> = rows.lines().collect();
-    assert!(lines.len() == 3 && lines[0].starts_with("cores,tasks,makespan_s"), "{rows}");
+    assert!(lines.len() == 4 && lines[0].starts_with("cores,tasks,makespan_s"), "{rows}");
     assert!(lines[1].starts_with("1,1,") && lines[2].starts_with("4,1,"), "{rows}");
     let short = ["--sbatch-arg=--time=1", "--sbatch-arg=--signal=B:USR1@60"];
     refuse(dir.path(), &[&submit[..], &short].concat(), &["a single training takes about", "a task may take"]);
+    let other = [&submit[..], &["--sbatch-arg=-M", "--sbatch-arg=other"]].concat();
+    refuse(dir.path(), &other, &["--sbatch-arg=--clusters=other", "would not find tasks of another"]);
     assert!(!dir.path().join("store").exists());
     let kernels = succeed(dir.path(), &["bench", "kernels"]);
     assert!(kernels.lines().any(|line| line == "portable"), "{kernels}");

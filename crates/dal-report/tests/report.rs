@@ -695,6 +695,16 @@ fn a_users_problem_that_is_not_learned_says_so() {
     let (found, said) = part_of(&data);
     assert!(!found.parts[0].problems[0].pooled && found.parts[0].judged.is_some());
     assert!(said.contains("Boiler of unit 3 (2 inputs): the error of your models is now RMSE"), "{said}");
+
+    let differ = "were judged on the same test labels";
+    assert!(!said.contains(differ) && !found.parts[0].problems[0].tests_differ);
+    let labels = |n: usize, variance: f64| Some(TestLabels { n, variance, sd: vec![variance.sqrt()] });
+    for (other, is_said) in [(labels(196, 2.0), true), (labels(197, 2.1), true), (labels(197, 2.000_01), false)] {
+        data.runs.iter_mut().for_each(|run| run.test_labels = labels(197, 2.0));
+        data.runs[0].test_labels = other;
+        let (found, said) = part_of(&data);
+        assert_eq!((found.parts[0].problems[0].tests_differ, said.contains(differ)), (is_said, is_said), "{said}");
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ type LineOf = dyn Fn(ArrayView1<'_, f64>) -> Result<String, SpaceError> + Send +
 /// has an answer, since a program that never worked says nothing of points. Where the program itself said that there is
 /// no label it would say so again, so it is not asked for again unless that is [wanted](Self::asking_refused_again);
 /// after any other failure each call asks again, save in a test set ([`test_label`](Self::test_label)), which has to be
-/// the same points at every start.
+/// the same points at every start: there the first thing ever said of a point counts.
 pub struct Remembering {
     inner: Arc<dyn Oracle>,
     line: Box<LineOf>,
@@ -95,12 +95,18 @@ impl Remembering {
         &self.answers
     }
 
-    /// As [`label`](Oracle::label), but no point with a kept failure is asked for again.
+    /// As [`label`](Oracle::label), but no point with a kept failure is asked for again, and one that failed first
+    /// stays failed, whichever command has been answered it since.
     ///
     /// # Errors
     /// As [`label`](Oracle::label); answers that cannot be read or kept.
     pub fn test_label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         self.ask(x, true, stop, on_row)
+    }
+
+    /// What counts of a point: where failures do, too, what was said of it first.
+    fn known(&self, line: &str, failures_count: bool) -> Option<Answer> {
+        if failures_count { self.answers.first(line) } else { self.answers.get(line) }
     }
 
     /// Whether a kept answer is one that is not asked for again.
@@ -148,7 +154,7 @@ impl Remembering {
             let (mut known, mut mine, mut others) = (Vec::new(), Vec::new(), Vec::new());
             let mut asked = self.lock();
             for &row in &open {
-                match self.answers.get(&lines[row]) {
+                match self.known(&lines[row], failures_count) {
                     Some(answer) if failures_count || self.counts(&answer) => known.push((row, answer)),
                     _ if asked.insert(lines[row].clone()) => {
                         claim.points.push(lines[row].clone());
@@ -170,7 +176,7 @@ impl Remembering {
                     return Ok(());
                 }
             }
-            if !mine.is_empty() && self.ask_inner(x, &lines, &mine, stop, on_row)?.is_break() {
+            if !mine.is_empty() && self.ask_inner(x, &lines, &mine, failures_count, stop, on_row)?.is_break() {
                 return Ok(());
             }
             open = others;
@@ -183,6 +189,7 @@ impl Remembering {
         x: ArrayView2<'_, f64>,
         lines: &[String],
         rows: &[usize],
+        failures_count: bool,
         stop: &Stop,
         on_row: &mut OnRow<'_>,
     ) -> Result<ControlFlow<()>, OracleError> {
@@ -212,7 +219,10 @@ impl Remembering {
             }
             // What arrives after an answer that could not be taken is kept here all the same: it was paid for.
             if flow.is_continue() {
-                flow = on_row(row, answer.and_then(|label| self.scaling.check(label)));
+                // Another process may have been told of the point before.
+                let first = if failures_count { self.answers.first(&lines[row]) } else { None };
+                let counts = first.as_ref().map_or(answer, |first| first.as_deref().map_err(Clone::clone));
+                flow = on_row(row, counts.and_then(|label| self.scaling.check(label)));
             }
             flow
         };
@@ -356,6 +366,23 @@ mod tests {
             };
             assert_eq!(found, [None, Some(1.0)]);
             assert_eq!(slow.0.load(Ordering::SeqCst), asked);
+        }
+    }
+
+    #[test]
+    fn a_test_point_that_failed_first_is_left_out_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let slow = Arc::new(Slow::default());
+        let x = array![[-0.5], [0.5]];
+        let oracle = remembering(&slow, dir.path());
+        let test = |oracle: &Remembering| answers(|on_row| oracle.test_label(x.view(), &Stop::new(), on_row), 2);
+        assert_eq!(test(&oracle), [None, Some(1.0)]);
+        // Another command is answered it later.
+        oracle.answers().put("-0.5", Ok(&[7.0])).unwrap();
+        for oracle in [oracle, remembering(&slow, dir.path())] {
+            assert_eq!(test(&oracle), [None, Some(1.0)]);
+            let label = answers(|on_row| oracle.label(x.view(), &Stop::new(), on_row), 2);
+            assert_eq!(label, [Some(7.0), Some(1.0)], "everywhere else the answer counts");
         }
     }
 

@@ -456,13 +456,24 @@ impl StoreWriter {
     }
 
     /// Takes a run back to a checkpoint, to be made anew from there. What it was is kept beside the runs
-    /// ([`Run::superseded`]) until it is finished again. `None` while another process is at work on it.
+    /// ([`Run::superseded`]) until it is finished again. If another process has made it anew meanwhile, or is about to,
+    /// that stands, as [`begin`](Self::begin) finds it. `making` is that of the run when it was looked at
+    /// ([`Run::making`]).
     ///
     /// # Errors
     /// A disk that refuses; the run then stands as it was.
-    pub fn take_back(&self, run: &Run, checkpoint: &Checkpoint) -> Result<Option<RunWriter>, StoreError> {
+    pub fn take_back(&self, run: &Run, making: &str, checkpoint: &Checkpoint) -> Result<Begin, StoreError> {
         let (key, name) = (run.key(), run.name());
-        let Taken::Mine(claim) = self.claims.take(&self.runs_dir(), &name)? else { return Ok(None) };
+        let claim = match self.claims.take(&self.runs_dir(), &name)? {
+            Taken::Mine(claim) => claim,
+            Taken::Elsewhere(note) => return Ok(Begin::Elsewhere(note)),
+        };
+        // Between the look and the claim another may have come to an end with it.
+        let now = self.store.find(key)?.filter(|now| *now.status() == Status::Done);
+        if !now.is_some_and(|now| now.making().is_ok_and(|now| now == making)) {
+            drop(claim);
+            return self.begin(key);
+        }
         let dir = self.store.run_dir(key);
         let Some(old) = superseded(&dir) else { return Err(StoreError::Absent { path: dir }) };
         let others = self.attempts(&name)?;
@@ -481,7 +492,7 @@ impl StoreWriter {
             // What was begun of it is not what it is to go on from.
             let _ = fs::remove_dir_all(other);
         }
-        RunWriter::open(attempt, dir, key.clone(), claim, Vec::new()).map(Some)
+        RunWriter::open(attempt, dir, key.clone(), claim, Vec::new()).map(Begin::Open)
     }
 
     /// Removes the checkpoint of a run that is done, which a kill between footer and clean-up leaves behind. What the
@@ -494,22 +505,33 @@ impl StoreWriter {
     }
 
     /// Takes up a run that failed, from where it failed; failed labels of an initial set without a single answer are
-    /// forgotten, so that they are asked for again. `None` while another process is at work on it.
+    /// forgotten, so that they are asked for again. If another process has taken it up meanwhile, or brought it to
+    /// another end, that stands, as [`begin`](Self::begin) finds it. `making` is that of the run when it was looked at
+    /// ([`Run::making`]).
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
-    pub fn retry(&self, run: &Run) -> Result<Option<RunWriter>, StoreError> {
+    pub fn retry(&self, run: &Run, making: &str) -> Result<Begin, StoreError> {
         let dir = run.directory().to_owned();
-        let checkpoint = run.checkpoint()?;
         let (runs, name) = (self.runs_dir(), run.name());
-        let Taken::Mine(claim) = self.claims.take(&runs, &name)? else { return Ok(None) };
-        if !self.store.find(run.key())?.is_some_and(|now| matches!(now.status(), Status::Failed(_))) {
-            return Ok(None);
+        let claim = match self.claims.take(&runs, &name)? {
+            Taken::Mine(claim) => claim,
+            Taken::Elsewhere(note) => return Ok(Begin::Elsewhere(note)),
+        };
+        // Between the look and the claim another may have failed with it anew, or not.
+        let now = self.store.find(run.key())?.filter(|now| matches!(now.status(), Status::Failed(_)));
+        if !now.is_some_and(|now| now.making().is_ok_and(|now| now == making)) {
+            drop(claim);
+            return self.begin(run.key());
         }
+        let checkpoint = run.checkpoint()?;
         let attempt = runs.join(name_of(&name));
         match fs::rename(&dir, &attempt) {
-            // Another process has taken it up since it was looked at.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // A process whose claim had grown old has taken it up all the same.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                drop(claim);
+                return self.begin(run.key());
+            }
             moved => moved.map_err(StoreError::io(&dir, "take up"))?,
         }
         if checkpoint.batches.first().is_some_and(|batch| !batch.answers.iter().any(|a| matches!(a, Some(Ok(_))))) {
@@ -517,7 +539,7 @@ impl StoreWriter {
         }
         remove_if_there(&attempt.join(FOOTER))?;
         remove_if_there(&attempt.join(WAITING))?;
-        RunWriter::open(attempt, dir, run.key().clone(), claim, Vec::new()).map(Some)
+        RunWriter::open(attempt, dir, run.key().clone(), claim, Vec::new()).map(Begin::Open)
     }
 
     /// Keeps what a sweep planned.

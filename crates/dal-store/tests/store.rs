@@ -149,9 +149,17 @@ fn a_failed_run_keeps_its_reason_and_its_answers() {
     assert_eq!(run.records().unwrap().len(), 1);
     assert_eq!(run.queries().unwrap().nrows(), 2);
     // Taken up again, nothing has to be asked twice.
-    let again = writer.retry(&run).unwrap().unwrap();
+    let making = run.making().unwrap();
+    let Begin::Open(again) = writer.retry(&run, &making).unwrap() else { panic!("it failed") };
     assert_eq!(again.checkpoint().complete_batches().len(), 2);
     assert!(matches!(store.find(&key(0)).unwrap().unwrap().status(), Status::Partial { entries: 1 }));
+    // A second process is told which one has it, and what came of it: of two failures only the one that was meant.
+    let other = store.writer().unwrap();
+    assert!(matches!(other.retry(&run, &making).unwrap(), Begin::Elsewhere(_)));
+    let anew = Failure { kind: FailureKind::Panic, entry: 1, message: "another".into() };
+    again.fail(anew.clone(), &Provenance::default()).unwrap();
+    let Begin::Over(stands) = other.retry(&run, &making).unwrap() else { panic!("it failed anew") };
+    assert_eq!(*stands.status(), Status::Failed(anew));
 }
 
 #[test]
@@ -170,7 +178,17 @@ fn a_run_taken_back_keeps_its_old_form_until_it_is_finished_again() {
         ..Default::default()
     };
     for taken_back in 1..=2 {
-        let mut again = writer.take_back(&store.find(&key(0)).unwrap().unwrap(), &back).unwrap().unwrap();
+        // The first time it was finished; the second a kill has left it at its checkpoint.
+        let begun = match taken_back {
+            1 => writer.take_back(&run, &run.making().unwrap(), &back).unwrap(),
+            _ => writer.take_back(&run, "another making", &back).unwrap(),
+        };
+        let Begin::Open(mut again) = begun else { panic!("open") };
+        if taken_back == 1 {
+            let other = store.writer().unwrap();
+            let elsewhere = other.take_back(&run, "any making", &back).unwrap();
+            assert!(matches!(elsewhere, Begin::Elsewhere(_)));
+        }
         assert_eq!((&again.checkpoint().batches, &again.checkpoint().records), (&back.batches, &back.records));
         let partial = store.find(&key(0)).unwrap().unwrap();
         assert_eq!(*partial.status(), Status::Partial { entries: 1 });
@@ -180,6 +198,8 @@ fn a_run_taken_back_keeps_its_old_form_until_it_is_finished_again() {
             steps()[4..].iter().for_each(|step| step(&mut again).unwrap());
             let done = again.finish(&Provenance::default()).unwrap();
             assert!(done.superseded().unwrap().is_none());
+            let begun = writer.take_back(&done, "another making", &back).unwrap();
+            assert!(matches!(begun, Begin::Over(_)), "what another process has finished stands");
             assert_eq!(deterministic_files(done.directory()), expected);
         }
     }
@@ -223,7 +243,8 @@ fn an_initial_set_without_any_answer_is_asked_for_again() {
     }
     let failure = Failure { kind: FailureKind::Labelling, entry: 0, message: "nothing".into() };
     let run = run.fail(failure, &Provenance::default()).unwrap();
-    assert!(writer.retry(&run).unwrap().unwrap().checkpoint().batches.is_empty());
+    let Begin::Open(again) = writer.retry(&run, &run.making().unwrap()).unwrap() else { panic!("it failed") };
+    assert!(again.checkpoint().batches.is_empty());
 }
 
 #[test]

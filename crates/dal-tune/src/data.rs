@@ -1,7 +1,8 @@
 //! The labels that networks are compared on: drawn from streams of their own, or parts of a user's table. Never the
 //! test set.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use dal_core::{Labelled, Oracle, OracleError, SeedPath, Stop, TrialSeeds, check_label, every};
 use dal_oracles::Problem;
@@ -10,6 +11,7 @@ use rand::seq::SliceRandom;
 use serde::Serialize;
 
 use crate::error::TuneError;
+use crate::journal::{Entry, Journal, lock};
 
 /// The fewest rows of a table that can be tuned on, beside those kept for the test.
 const LEAST_ROWS: usize = 40;
@@ -227,6 +229,10 @@ pub(crate) struct Labels<'a> {
     pub(crate) problem: &'a Problem,
     pub(crate) oracle: &'a Arc<dyn Oracle>,
     pub(crate) layout: &'a Layout,
+    pub(crate) journal: &'a Journal,
+    /// Points that an earlier start of the search found no label of. They are left out for good, so that all trainings
+    /// that it compares are on the same points.
+    pub(crate) unlabelled: Mutex<BTreeSet<Vec<u64>>>,
     pub(crate) stop: &'a Stop,
 }
 
@@ -287,18 +293,22 @@ impl Labels<'_> {
         self.labelled(table)
     }
 
-    /// Labels points; those without an answer are left out, unless they are more than half.
+    /// Labels points; those without an answer are left out, unless they are more than half. What is left out once is
+    /// not asked for again.
     fn labelled(&self, x: Array2<f64>) -> Result<Points, TuneError> {
         let (n, n_outputs) = (x.nrows(), self.oracle.n_outputs());
+        let bits = |row: usize| x.row(row).iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
+        let mut unlabelled = lock(&self.unlabelled);
+        let open: Vec<usize> = (0..n).filter(|&row| !unlabelled.contains(&bits(row))).collect();
         let mut answers: Vec<Option<Vec<f64>>> = vec![None; n];
         let mut first_failure: Option<String> = None;
-        let mut keep = every(|row, answer| match answer.and_then(|y| check_label(y, n_outputs)) {
-            Ok(y) => answers[row] = Some(y.to_vec()),
+        let mut keep = every(|k: usize, answer| match answer.and_then(|y| check_label(y, n_outputs)) {
+            Ok(y) => answers[open[k]] = Some(y.to_vec()),
             Err(failure) => {
-                first_failure.get_or_insert_with(|| format!("row {row}: {failure}"));
+                first_failure.get_or_insert_with(|| format!("row {}: {failure}", open[k]));
             }
         });
-        let outcome = self.oracle.label(x.view(), self.stop, &mut keep);
+        let outcome = self.oracle.label(x.select(Axis(0), &open).view(), self.stop, &mut keep);
         drop(keep);
         outcome.map_err(|source| match source {
             OracleError::Stopped => TuneError::Stopped,
@@ -312,6 +322,10 @@ impl Labels<'_> {
                 asked: n,
                 reason: first_failure.unwrap_or_else(|| "no answer".into()),
             });
+        }
+        for &row in open.iter().filter(|&&row| answers[row].is_none()) {
+            self.journal.append(&Entry::Unlabelled { point: bits(row) })?;
+            unlabelled.insert(bits(row));
         }
         let flat = answers.into_iter().flatten().flatten().collect();
         let y = Array2::from_shape_vec((there.len(), n_outputs), flat).expect("answers have one length");
@@ -327,4 +341,61 @@ pub(crate) fn training_points(problem: &Problem, n: usize) -> Array2<f64> {
 /// The stream of everything that a search draws.
 pub(crate) fn tune_stream(problem: &Problem) -> SeedPath {
     SeedPath::root(0).purpose("tune").purpose(&problem.variant_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Known;
+    use dal_core::{LabelFailure, LabelFailureKind, OnRow};
+    use ndarray::ArrayView2;
+
+    /// The first coordinate, but for points of which the program crashes on a bad day.
+    #[derive(Debug)]
+    struct Flaky {
+        n_inputs: usize,
+        is_bad_day: bool,
+    }
+
+    impl Oracle for Flaky {
+        fn n_inputs(&self) -> usize {
+            self.n_inputs
+        }
+        fn n_outputs(&self) -> usize {
+            1
+        }
+        fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+            for (row, point) in x.outer_iter().enumerate() {
+                let crashed = || LabelFailure::new(LabelFailureKind::Crashed, "no licence");
+                let fails = self.is_bad_day && row % 3 == 0;
+                let label = [point[0]];
+                let _ = on_row(row, if fails { Err(crashed()) } else { Ok(&label) });
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_search_left_out_it_leaves_out_at_every_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let problem = dal_oracles::find("sine", &dal_core::Settings::default()).unwrap();
+        let layout = Layout::of(&problem, 30, 20, 10).unwrap();
+        let start = |is_bad_day| {
+            let (journal, known) = Journal::open(&dir.path().join("journal"), "{}").unwrap();
+            let Known { unlabelled, dropped_bytes: 0, .. } = known else { panic!("damaged") };
+            let oracle: Arc<dyn Oracle> = Arc::new(Flaky { n_inputs: problem.space().n_columns(), is_bad_day });
+            let labels = Labels {
+                problem: &problem,
+                oracle: &oracle,
+                layout: &layout,
+                journal: &journal,
+                unlabelled: Mutex::new(unlabelled),
+                stop: &Stop::new(),
+            };
+            (labels.folds().unwrap(), labels.test().unwrap())
+        };
+        let first = start(true);
+        assert_eq!((LeftOut::of_folds(&first.0).compared, LeftOut::of([&first.1])), ((17, 50), (4, 10)));
+        assert_eq!(start(false), first);
+    }
 }

@@ -6,7 +6,7 @@
 //! Lines stand in the order in which they came, so results never depend on it. A kill costs at most the line being
 //! written, which is cut off when the file is opened; a damaged line is passed over, and those behind it count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -52,6 +52,8 @@ pub(crate) enum Entry {
     Trial { key: TrialKey, result: TrialResult },
     /// A campaign with a candidate as its model.
     Campaign { key: CampaignKey, result: CampaignResult },
+    /// A point that had no label when networks were first trained without it: the bits of its coordinates.
+    Unlabelled { point: Vec<u64> },
 }
 
 /// What a journal holds.
@@ -59,6 +61,7 @@ pub(crate) enum Entry {
 pub(crate) struct Known {
     pub(crate) trials: BTreeMap<TrialKey, TrialResult>,
     pub(crate) campaigns: BTreeMap<CampaignKey, CampaignResult>,
+    pub(crate) unlabelled: BTreeSet<Vec<u64>>,
     /// Bytes that were torn or damaged.
     pub(crate) dropped_bytes: u64,
 }
@@ -71,6 +74,9 @@ impl Known {
             }
             Entry::Campaign { key, result } => {
                 self.campaigns.insert(key, result);
+            }
+            Entry::Unlabelled { point } => {
+                self.unlabelled.insert(point);
             }
         }
     }

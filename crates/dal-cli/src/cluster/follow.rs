@@ -55,16 +55,21 @@ pub struct Standing {
     pub times: BTreeMap<usize, usize>,
 }
 
+/// A run that a list runs again though it was over.
+#[derive(Clone, Copy, Debug)]
+pub struct Retried<'a> {
+    /// The making of it that is meant.
+    making: &'a str,
+    /// Whether a start of its task is known.
+    is_started: bool,
+}
+
 /// Whether a run is over, and where a list retries it not the making that the list names.
-pub type IsOver<'a> = dyn Fn(&str, Option<&str>) -> bool + 'a;
+pub type IsOver<'a> = dyn Fn(&str, Option<Retried<'_>>) -> bool + 'a;
 
 impl Standing {
     /// Of a list, by which runs are over and what Slurm says.
     pub fn of(handed: &Handed, is_over: &IsOver<'_>, queue: &BTreeMap<String, Queued>) -> Result<Self> {
-        let retried = |run: &String| handed.list.retried.as_ref()?.get(run).map(String::as_str);
-        let is_open = |runs: &[String]| runs.iter().any(|run| !is_over(run, retried(run)));
-        let tasks = handed.list.tasks.iter().enumerate();
-        let open: Vec<usize> = tasks.filter(|(_, (_, runs))| is_open(runs)).map(|(task, _)| task).collect();
         let (mut queued, mut times, was_started) = (Vec::new(), BTreeMap::new(), handed.started());
         for (task, id) in handed.submitted()?.iter().flat_map(super::jobs::Submitted::tasks) {
             if was_started(&id) {
@@ -74,19 +79,29 @@ impl Standing {
                 queued.push((task, id, known.clone()));
             }
         }
+        let retried = |run: &String, task: usize| {
+            let making = handed.list.retried.as_ref()?.get(run)?;
+            Some(Retried { making, is_started: times.contains_key(&task) })
+        };
+        let is_open = |task: usize, runs: &[String]| runs.iter().any(|run| !is_over(run, retried(run, task)));
+        let tasks = handed.list.tasks.iter().enumerate();
+        let open = tasks.filter(|(task, (_, runs))| is_open(*task, runs)).map(|(task, _)| task).collect();
         Ok(Self { open, queued, times })
     }
 }
 
-/// Whether a run is over, and where it failed not the making that is to be run again; one that cannot be read is none
-/// to be started.
-pub fn is_over(store: &Store, listing: &Listing, run: &str, retried: Option<&str>) -> bool {
-    match store.standing(run, listing) {
-        Ok(None | Some(Status::Partial { .. })) => false,
-        Ok(Some(Status::Failed(_))) if retried.is_some() => {
-            let making = store.run(run).and_then(|run| run.making());
-            !making.is_ok_and(|making| Some(making.as_str()) == retried)
-        }
+/// Whether a run is over, and where it is run again not the making that is meant; one that cannot be read is none to be
+/// started. A finished run whose failed labels fail again stays the making that it was, so that it is open only as long
+/// as its task was not started.
+pub fn is_over(store: &Store, listing: &Listing, run: &str, retried: Option<Retried<'_>>) -> bool {
+    let is_meant = |retried: Retried<'_>| {
+        let making = store.run(run).and_then(|run| run.making());
+        making.is_ok_and(|making| making == retried.making)
+    };
+    match (store.standing(run, listing), retried) {
+        (Ok(None | Some(Status::Partial { .. })), _) => false,
+        (Ok(Some(Status::Failed(_))), Some(retried)) => !is_meant(retried),
+        (Ok(Some(Status::Done)), Some(retried)) if !retried.is_started => !is_meant(retried),
         _ => true,
     }
 }
@@ -144,7 +159,7 @@ pub fn resubmit(args: &ResubmitArgs) -> Result<Done> {
     Ok(done(complaints))
 }
 
-fn is_over_in(store: &Store, listing: &Listing) -> impl Fn(&str, Option<&str>) -> bool {
+fn is_over_in(store: &Store, listing: &Listing) -> impl Fn(&str, Option<Retried<'_>>) -> bool {
     move |run, retried| is_over(store, listing, run, retried)
 }
 
@@ -170,4 +185,34 @@ pub fn cancel(args: &CancelArgs) -> Result<Done> {
     slurm::cancel(&ids)?;
     say!("{} tasks ended", ids.len());
     Ok(done(complaints))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jobs::Submitted;
+    use super::*;
+    use dal_bench::{CutTask, Sweep, WorkList};
+    use std::fs;
+
+    #[test]
+    fn a_task_that_asks_again_is_open_until_a_start_of_it_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let sweep = Sweep::parse("name = \"x\"\nseeds = 1\n", "x.toml").unwrap();
+        let task = CutTask { runs: vec!["run".into()], seconds: 1.0 };
+        let mut list = WorkList::new(&sweep, "store".into(), vec![task]);
+        list.retried = Some([("run".to_owned(), "making".to_owned())].into());
+        let handed = Handed { folder: dir.path().to_owned(), list };
+        handed.keep_options(&[]).unwrap();
+        // A finished run of the making that is meant.
+        let is_over = |_: &str, retried: Option<Retried<'_>>| {
+            retried.is_none_or(|retried| retried.making != "making" || retried.is_started)
+        };
+        let open = || Standing::of(&handed, &is_over, &BTreeMap::new()).unwrap().open;
+        assert_eq!(open(), [0], "never submitted");
+        handed.add(&Submitted { job: "7".into(), first: 0, indices: vec![0] }).unwrap();
+        assert_eq!(open(), [0], "never started");
+        fs::create_dir(dir.path().join("logs")).unwrap();
+        fs::write(dir.path().join("logs/7_0.log"), "").unwrap();
+        assert_eq!(open(), [0; 0], "what fails again is not asked for once more");
+    }
 }

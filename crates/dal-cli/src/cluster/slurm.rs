@@ -128,6 +128,12 @@ pub fn long_options(args: &[String]) -> Vec<String> {
     long
 }
 
+/// Whether an option in its long form names other clusters; it may be cut short, as long as it means no other.
+pub fn names_clusters(option: &str) -> bool {
+    let name = option.split('=').next().unwrap_or_default();
+    name.len() > "--cl".len() && "--clusters".starts_with(name)
+}
+
 /// Nodes that are alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeType {
@@ -411,6 +417,10 @@ mod tests {
             assert_eq!(of(args), ["--partition=gpu"], "{args:?}");
         }
         assert_eq!(of(&["-A", "physics", "-t5", "--time-min=3"]), ["--account=physics", "--time=5", "--time-min=3"]);
+        for args in [&["-M", "other"][..], &["-Mother"], &["--clusters=other"], &["--clus=other"]] {
+            assert!(names_clusters(&of(args)[0]), "{args:?}");
+        }
+        assert!(["--cluster-constraint=x", "--constraint=clusters", "--cl"].iter().all(|arg| !names_clusters(arg)));
         assert_eq!(of(&["--gres=gpu:1", "--mem", "4G", "-p"]), ["--gres=gpu:1", "--mem", "4G", "-p"]);
     }
 

@@ -89,6 +89,12 @@ pub fn run(args: &Args) -> Result<Done> {
         bail!("--task-time {}: tasks take at least {}", args.task_time, duration(SHORTEST_TASK));
     }
     let args = &Args { sbatch_arg: slurm::long_options(&args.sbatch_arg), ..args.clone() };
+    if let Some(arg) = args.sbatch_arg.iter().find(|arg| slurm::names_clusters(arg)) {
+        bail!(
+            "--sbatch-arg={arg}: dal bench status, resubmit and cancel ask the cluster of the machine that they run \
+             on, and would not find tasks of another; submit on a machine of that cluster, without this option"
+        );
+    }
     let mut engine = args.engine.clone();
     let file = Sweep::load(&args.sweep)?;
     let is_cpu = engine.engine.as_deref().or(file.engine()).is_none_or(|engine| engine == "cpu");
@@ -148,7 +154,7 @@ pub fn run(args: &Args) -> Result<Done> {
             Ok(all_done)
         }
         Executor::Slurm => {
-            handed.keep_options(&options(args, &handed, limits)?)?;
+            handed.keep_options(&options(args, &handed, limits, plan.unseen_fit_mib())?)?;
             match submit(&handed, &all)? {
                 Done::Fully => Ok(all_done),
                 partly => Ok(partly),
@@ -272,8 +278,8 @@ fn keep(args: &Args, engine: &EngineArgs, file: &Sweep, store: &Store, cut: Cut)
     bail!("{}: no number is free", work.display())
 }
 
-/// Options of sbatch for every task of a list.
-fn options(args: &Args, handed: &Handed, (warning, limit): (f64, f64)) -> Result<Vec<String>> {
+/// Options of sbatch for every task of a list; `unseen` is the memory in MiB that fits take which were not made here.
+fn options(args: &Args, handed: &Handed, (warning, limit): (f64, f64), unseen: u64) -> Result<Vec<String>> {
     let log = slurm::log_pattern(&handed.folder.join("logs"))?;
     let mut options = vec![
         "--requeue".to_owned(),
@@ -283,8 +289,9 @@ fn options(args: &Args, handed: &Handed, (warning, limit): (f64, f64)) -> Result
         format!("--time={}", (limit / 60.0).floor().max(1.0)),
         "--ntasks=1".to_owned(),
         "--cpus-per-task=1".to_owned(),
-        // What reading the sweep and timing its networks took here, with room for the pools of a trial.
-        format!("--mem={}M", (2 * dal_bench::peak_memory_mib() + 256).max(512)),
+        // What reading the sweep and timing its networks took here, with room for the pools of a trial; the largest
+        // networks were timed narrower than they are.
+        format!("--mem={}M", (2 * dal_bench::peak_memory_mib() + 256).max(512).saturating_add(unseen)),
         "--job-name=dal".to_owned(),
     ];
     options.extend(args.sbatch_arg.iter().cloned());

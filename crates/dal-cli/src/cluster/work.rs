@@ -1,15 +1,17 @@
 //! `dal bench work`: the tasks of a list, as a batch system starts them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dal_bench::{Event, Progress, RunOptions, Summary, WorkList};
+use dal_bench::{Event, Progress, RunOptions, Summary, Trial, WorkList};
 use dal_core::{Stop, StopLevel};
 use dal_store::Store;
 
 use crate::Done;
+use crate::answers::AnswerArgs;
 use crate::outcome::{outcome_of, print_summary, provenance};
 use crate::output::say;
 
@@ -41,6 +43,10 @@ pub struct Args {
     /// On SIGUSR1 with work left, once something was gained, ask Slurm to queue --job again.
     #[arg(long, requires = "job")]
     requeue: bool,
+    /// End the programs that an earlier dal, killed on the way, left running on this machine; without this they are
+    /// waited for.
+    #[arg(long)]
+    end_leftovers: bool,
     /// Without a sign of life for so long, another process that works on the same store counts as gone.
     #[arg(long, value_name = "TIME", default_value = "2m")]
     claim_age: humantime::Duration,
@@ -81,11 +87,17 @@ pub fn run(args: &Args) -> Result<Done> {
         answers: list.answers.clone(),
         claim_age,
         // A task that gives up at once is handed on in vain until the claims of one that died have grown old.
-        patience: if args.job.is_some() { claim_age + claim_age / 8 } else { Duration::ZERO },
+        patience: if args.job.is_some() { claim_age.saturating_add(claim_age / 8) } else { Duration::ZERO },
         job: args.job.clone(),
         provenance: provenance(),
         ..RunOptions::default()
     };
+    let asked: BTreeSet<usize> = plan.trials().iter().map(Trial::problem).collect();
+    let asked = asked.into_iter().map(|problem| plan.problems()[problem].problem());
+    let leftovers = AnswerArgs { folder: list.answers.clone(), end_leftovers: args.end_leftovers };
+    if !leftovers.settle(asked, &stop)? {
+        return Ok(Done::Interrupted);
+    }
     let entries = Entries::default();
     let summary = dal_bench::run(&plan, &store, &options, &entries, &stop)
         .with_context(|| format!("store {}", list.store.display()))?;

@@ -119,6 +119,8 @@ pub struct Problem {
     pub variance: Option<f64>,
     /// Test points that have a label, of those that the protocol asks for; the fewest of its runs, where known.
     pub test_labels: Option<usize>,
+    /// Whether its runs were judged on different test labels, so that they are not paired.
+    pub tests_differ: bool,
     /// Whether Random learns it, and so whether it takes part in rankings; `None` where that is not known.
     pub learnability: Option<Learnability>,
     /// The share of Random's area that entry 0 makes, and that entries 0 to 2 make: means over seeds.

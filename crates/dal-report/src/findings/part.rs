@@ -293,6 +293,7 @@ fn problem(
         pooled,
         variance,
         test_labels: runs.iter().filter_map(|run| Some(run.test_labels.as_ref()?.n)).min(),
+        tests_differ: tests_differ(runs),
         learnability: variance.and_then(|variance| Learnability::of(&last, variance).ok()),
         area_shares: area_shares(&curves, protocol.steps),
         now: now(runs, variance),
@@ -305,6 +306,13 @@ fn problem(
         protocol,
         seeds,
     }
+}
+
+/// Whether runs were judged on different test labels; tables with few digits are no difference.
+fn tests_differ(runs: &[&RunSummary]) -> bool {
+    let mut labels = runs.iter().filter_map(|run| run.test_labels.as_ref());
+    let Some(first) = labels.next() else { return false };
+    labels.any(|other| first.n != other.n || (first.variance - other.variance).abs() > 1e-4 * first.variance.abs())
 }
 
 /// Labels behind an entry: of those that runs have, the middle one (the upper of two); what was planned where no run

@@ -72,7 +72,7 @@ fn of_problem(problem: &Problem) -> Option<Statement> {
 
 /// Labels that failed: how many of what kind, and how many test points have none.
 pub(super) fn failed_labels(part: &Part) -> Option<Statement> {
-    let text: Vec<String> = of_queries(part).into_iter().chain(of_tests(part)).collect();
+    let text: Vec<String> = of_queries(part).into_iter().chain(of_tests(part)).chain(of_other_tests(part)).collect();
     (!text.is_empty()).then(|| state("Failed labels", text.join(" ")))
 }
 
@@ -97,6 +97,18 @@ fn of_queries(part: &Part) -> Option<String> {
         list(&kinds)
     );
     Some(text.replace("querys", "queries"))
+}
+
+/// Runs whose test sets differ: a program answered a test point for some of them that it failed for others.
+fn of_other_tests(part: &Part) -> Option<String> {
+    let differ: Vec<String> = part.problems.iter().filter(|p| p.tests_differ).map(|p| p.id.clone()).collect();
+    (!differ.is_empty()).then(|| {
+        format!(
+            "Not all runs on {} were judged on the same test labels, so that their errors are not paired: a store of its own \
+             takes one test set for all.",
+            list(&differ)
+        )
+    })
 }
 
 fn of_tests(part: &Part) -> Option<String> {

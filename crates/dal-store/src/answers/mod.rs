@@ -180,6 +180,11 @@ impl Answers {
         counting(self.lock().known.get(trimmed(point))?).map(|known| known.answer.clone())
     }
 
+    /// What was said of a point first, be it that there is no answer: later answers do not change it.
+    pub fn first(&self, point: &str) -> Option<Answer> {
+        self.lock().known.get(trimmed(point))?.first().map(|known| known.answer.clone())
+    }
+
     /// A point that has an answer: of all such points the first by its text.
     pub fn some_answered(&self) -> Option<String> {
         let state = self.lock();

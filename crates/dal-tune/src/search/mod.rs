@@ -166,12 +166,19 @@ impl Search {
     ) -> Result<Outcome, TuneError> {
         make_directory(directory)?;
         let (journal, known) = Journal::open(&directory.join(JOURNAL), &self.header())?;
-        let Known { trials, campaigns, dropped_bytes } = known;
+        let Known { trials, campaigns, unlabelled, dropped_bytes } = known;
         if !trials.is_empty() || !campaigns.is_empty() || dropped_bytes > 0 {
             progress.event(&Event::Resumed { trainings: trials.len(), campaigns: campaigns.len(), dropped_bytes });
         }
         progress.event(&Event::Labelling);
-        let labels = Labels { problem: &self.problem, oracle: self.problem.oracle()?, layout: &self.layout, stop };
+        let labels = Labels {
+            problem: &self.problem,
+            oracle: self.problem.oracle()?,
+            layout: &self.layout,
+            journal: &journal,
+            unlabelled: Mutex::new(unlabelled),
+            stop,
+        };
         let folds = labels.folds()?;
         let mut left_out = LeftOut::of_folds(&folds);
         let (trials, campaigns) = (Mutex::new(trials), Mutex::new(campaigns));

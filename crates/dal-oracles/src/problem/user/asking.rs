@@ -83,6 +83,14 @@ impl Asking {
         }
     }
 
+    /// How many points can be asked about at one time: of a program what the problem file allows, one of others.
+    pub fn parallel(&self) -> usize {
+        match &self.who {
+            Who::Program(program) => program.parallel(),
+            Who::Model(_) | Who::Laboratory => 1,
+        }
+    }
+
     /// The same; a driver's directories are in this folder, unless the problem file names another.
     #[must_use]
     pub fn working_in(mut self, folder: &Path) -> Self {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError, TryLockError, mpsc};
 use std::thread;
 
 use dal_core::{LabelFailure, LabelFailureKind, OnRow, Oracle, OracleError, Stop, check_unit_box};
@@ -16,7 +16,8 @@ use crate::user::answers::{Again, Answer};
 
 impl CommandOracle {
     /// Calls the program for each group of rows, several at a time, and hands out what happens, until told to break.
-    /// While that is being looked at after a call's end, no other call begins.
+    /// While that is being looked at after a call's end, no other call begins. Other batches may be asked about at the
+    /// same time: all together call as often at once as the settings allow.
     fn run_round(
         &self,
         lines: &[String],
@@ -36,15 +37,19 @@ impl CommandOracle {
             for worker in 0..n_workers {
                 let (sender, queue, gate) = (sender.clone(), &queue, &gate);
                 let work = move || {
+                    let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+                    let is_wanted = || wanted.may_start() && !queue().is_empty();
                     loop {
                         drop(gate.lock().unwrap_or_else(PoisonError::into_inner));
-                        if !wanted.may_start() {
-                            break;
+                        let Some(slot) = self.slots.take(self.most_calls(), &is_wanted) else { break };
+                        // The wait may have been long. The look at the end of a call may need a slot, so none is
+                        // held while that is waited for.
+                        if matches!(gate.try_lock(), Err(TryLockError::WouldBlock)) {
+                            continue;
                         }
-                        let Some(rows) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
-                            break;
-                        };
+                        let Some(rows) = queue().pop_front() else { break };
                         self.call(lines, &rows, &sender, &wanted);
+                        drop(slot);
                         // What comes of this call may be that no other is wanted.
                         let (looked_at, wait) = mpsc::channel();
                         if sender.send(Event::LookedAt { _sender: looked_at }).is_ok() {

@@ -86,8 +86,11 @@ impl CommandOracle {
         let mut verdict = Verdict::Stopped;
         for _ in 0..=self.known_retries {
             let (sender, receiver) = mpsc::channel();
+            let Some(slot) = self.slots.take(self.most_calls(), &|| wanted.may_start()) else {
+                return Ok(Verdict::Stopped);
+            };
             self.call_whatever_is_known(std::slice::from_ref(&line), &[0], &sender, &wanted);
-            drop(sender);
+            drop((slot, sender));
             let mut words = String::new();
             for event in receiver {
                 match event {

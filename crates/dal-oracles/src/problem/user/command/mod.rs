@@ -8,6 +8,7 @@ mod files;
 mod group;
 mod health;
 mod running;
+mod slots;
 #[cfg(all(test, unix))]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use self::health::Health;
+use self::slots::Slots;
 use super::driver::DriverSettings;
 use super::inputs::Inputs;
 
@@ -46,7 +48,7 @@ pub struct CommandSettings {
     pub header: bool,
     /// The most points in one call; all of them, spread over the parallel calls, if none.
     pub rows_per_call: Option<usize>,
-    /// The most calls at one time.
+    /// The most calls at one time: of all that ask this oracle and its clones together, unless they count the attempts.
     pub parallel: usize,
     /// How long one call may take.
     pub time_limit: Duration,
@@ -87,6 +89,8 @@ pub struct CommandOracle {
     attempts_are_counted: bool,
     /// Of the program, which clones share.
     health: Arc<Mutex<Health>>,
+    /// The calls that run, which clones share, too.
+    slots: Arc<Slots>,
 }
 
 impl CommandOracle {
@@ -100,7 +104,19 @@ impl CommandOracle {
             known_retries,
             attempts_are_counted: false,
             health: Arc::default(),
+            slots: Arc::default(),
         }
+    }
+
+    /// The most calls at one time that the settings allow.
+    pub(super) fn parallel(&self) -> usize {
+        self.settings.parallel.max(1)
+    }
+
+    /// The same over all that ask at once; a caller who counts the attempts shares out the calls itself, by its own
+    /// setting.
+    fn most_calls(&self) -> usize {
+        if self.attempts_are_counted { usize::MAX } else { self.parallel() }
     }
 
     /// Whether its answer begins with a header.

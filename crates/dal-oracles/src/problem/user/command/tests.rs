@@ -604,3 +604,72 @@ fn failures_of_a_program_that_works_stand_however_many_they_are() {
         assert_eq!(std::fs::read_to_string(&calls).unwrap(), "call\n", "{says}");
     }
 }
+
+#[test]
+fn batches_that_are_asked_about_at_the_same_time_share_the_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    // A call that finds another under way leaves a word.
+    let busy = "mkdir busy 2>/dev/null || touch crowded; sleep 0.1; rmdir busy 2>/dev/null";
+    let script = &format!("{busy}; echo call >> calls; echo y; echo 1");
+    let set = |s: &mut CommandSettings| (s.rows_per_call, s.directory) = (Some(1), folder.path().to_owned());
+    let (oracle, x) = (oracle_of(script, set), ndarray::array![[-0.5], [0.5]]);
+    let ask = |oracle: &CommandOracle| {
+        oracle.label(x.view(), &Stop::new(), &mut every(|_, answer| assert!(answer.is_ok()))).unwrap();
+    };
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| ask(&oracle.clone()));
+        }
+    });
+    assert!(!folder.path().join("crowded").exists(), "two calls at a time");
+    assert_eq!(std::fs::read_to_string(folder.path().join("calls")).unwrap().lines().count(), 6);
+    // A caller who counts the attempts shares out the calls by its own setting: both wait for each other's call.
+    let script = "touch here.$$; until [ $(ls here.* | wc -l) -ge 2 ]; do sleep 0.01; done; echo y; echo 1";
+    let other = tempfile::tempdir().unwrap();
+    let counting = oracle_of(script, |s| s.directory = other.path().to_owned()).tried_once();
+    thread::scope(|scope| {
+        for row in 0..2 {
+            let (counting, x) = (counting.clone(), x.slice(s![row..=row, ..]));
+            scope.spawn(move || {
+                counting.label(x, &Stop::new(), &mut every(|_, answer| assert!(answer.is_ok()))).unwrap()
+            });
+        }
+    });
+}
+
+#[test]
+fn a_point_that_was_answered_during_the_wait_for_a_slot_is_not_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "echo call >> calls; echo y; echo 1";
+    let oracle = oracle_of(script, |s| s.directory = folder.path().to_owned()).with_desk(Some(Arc::new(Known)));
+    let slot = oracle.slots.take(1, &|| true).unwrap();
+    let answers = thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut answers = Vec::new();
+            let mut keep = every(|_, answer: Result<&[f64], LabelFailure>| answers.push(answer.unwrap()[0]));
+            oracle.label(ndarray::array![[0.0]].view(), &Stop::new(), &mut keep).unwrap();
+            drop(keep);
+            answers
+        });
+        thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished(), "it waits");
+        drop(slot);
+        waiting.join().unwrap()
+    });
+    assert_eq!(answers, [7.0]);
+    assert!(!folder.path().join("calls").exists());
+}
+
+/// Knows every answer: 7.
+#[derive(Debug)]
+struct Known;
+
+impl CallDesk for Known {
+    fn arrived(&self, lines: &[&str]) -> Vec<Option<Vec<f64>>> {
+        lines.iter().map(|_| Some(vec![7.0])).collect()
+    }
+
+    fn begun(&self, _: u32, _: usize) -> Result<Box<dyn Send>, String> {
+        Ok(Box::new(()))
+    }
+}
