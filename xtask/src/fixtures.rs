@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 
@@ -54,35 +55,55 @@ const FIXTURES: &[Fixture] = &[
     Fixture { folder: "fixtures/select", script: "select_reference.py", args: &[], data: Data::Unused },
 ];
 
+/// Scripts that run at the same time: each computes on one core.
+const AT_ONCE: usize = 2;
+
 /// Remakes or checks all of them.
 pub fn run_scripts(args: &Args) -> Result<()> {
-    let mut left_out = Vec::new();
-    for fixture in FIXTURES {
-        if fixture.data == Data::Required && args.data.is_none() {
-            left_out.push(fixture.folder);
-            continue;
+    let is_left_out = |fixture: &&Fixture| fixture.data == Data::Required && args.data.is_none();
+    let (left_out, due): (Vec<&Fixture>, Vec<&Fixture>) = FIXTURES.iter().partition(is_left_out);
+    // Scripts of one folder share an environment, which is made once.
+    let folders: Vec<&[&Fixture]> = due.chunk_by(|a, b| a.folder == b.folder).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for fixture in *folder {
+                run_script(fixture, args)?;
+                eprintln!("{}: {} done", fixture.folder, fixture.script);
+            }
         }
-        let folder = root().join(fixture.folder);
-        let python = python_with(&folder)?;
-        let mut command = Command::new(python);
-        command.arg(folder.join(fixture.script)).args(fixture.args);
-        if let (true, Some(data)) = (fixture.data != Data::Unused, &args.data) {
-            command.arg(std::path::absolute(data)?);
-        }
-        if args.check {
-            command.arg("--check");
-        }
-        eprintln!("{}", fixture.folder);
-        run(command.current_dir(&folder)).with_context(|| {
-            format!("{}: the fixture and what its script makes differ, or the script failed", fixture.folder)
-        })?;
-    }
-    for folder in left_out {
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        let ends = workers.into_iter().map(|worker| worker.join().expect("a script's thread does not panic"));
+        // All come to their end first, so that no script is left running.
+        ends.collect::<Vec<Result<()>>>().into_iter().collect::<Result<()>>()
+    })?;
+    for fixture in left_out {
         eprintln!(
-            "{folder}: left out; it is fitted to raw tables that this repository does not hold (give --data DIR)"
+            "{}: left out; it is fitted to raw tables that this repository does not hold (give --data DIR)",
+            fixture.folder
         );
     }
     Ok(())
+}
+
+/// Remakes or checks one.
+fn run_script(fixture: &Fixture, args: &Args) -> Result<()> {
+    let folder = root().join(fixture.folder);
+    let python = python_with(&folder)?;
+    let mut command = Command::new(python);
+    command.arg(folder.join(fixture.script)).args(fixture.args);
+    if let (true, Some(data)) = (fixture.data != Data::Unused, &args.data) {
+        command.arg(std::path::absolute(data)?);
+    }
+    if args.check {
+        command.arg("--check");
+    }
+    run(command.current_dir(&folder)).with_context(|| {
+        format!("{}: the fixture and what its script makes differ, or the script failed", fixture.folder)
+    })
 }
 
 /// A Python with the packages that a folder's `requirements.txt` pins, in an environment under the target directory.
