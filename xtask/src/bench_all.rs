@@ -77,13 +77,11 @@ pub fn run_tier(args: &Args) -> Result<()> {
         bench.arg("--plan");
     }
     // Some runs failed: the page is there to show which and why.
-    let (outcome, partly) = match run(&mut bench) {
-        Err(error) if error.downcast_ref::<Failed>().is_some_and(|failed| failed.code == Some(1)) => {
-            (Ok(()), Some(error))
-        }
-        outcome => (outcome, None),
+    let partly = match run(&mut bench) {
+        Ok(()) => None,
+        Err(error) if error.downcast_ref::<Failed>().is_some_and(|failed| failed.code == Some(1)) => Some(error),
+        Err(error) => return Err(error),
     };
-    outcome?;
     if args.plan {
         return Ok(());
     }
