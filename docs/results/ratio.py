@@ -7,10 +7,13 @@ FIGURE is [TABLES:]METHOD[@RATIO][/METHOD[@RATIO]][#N]: a method's curve of test
 of the same tables; with #N over the first N entries alone. Methods without a pool (random, sobol, lhs) have no @RATIO.
 TABLES: is for two folders that hold the same methods under different settings. Of each curve the area is taken
 (trapezoid), with --entries N over the first N entries of both figures; with --end N the geometric mean of the last N
-errors, which is the page's reading of where a method ends; with --last N their mean. As in
+errors, which is the page's reading of where a method ends; with --last N their mean. Beside the ratio stands the
+skewness of the logarithms over the seeds (third moment over the cubed standard deviation, uncorrected). With '*' as the
+first FIGURE there is a line for every method of TABLES but the second, and one for all. As in
 
 python3 docs/results/ratio.py docs/results/evidence/a sine gsxy@32 qbc-diversity@32 --end 5
 python3 docs/results/ratio.py hydro docs/results/evidence/b:qbc@32/random docs/results/evidence/a:qbc@32/random
+python3 docs/results/ratio.py docs/results/evidence/b bessel '*' random
 """
 import csv
 import gzip
@@ -92,16 +95,33 @@ def main(words):
                     values[seed] = figure(curve) / figure(bases[seed])
         return values
 
-    one_by_seed, other_by_seed = by_seed(one), by_seed(other)
-    seeds = sorted(one_by_seed.keys() & other_by_seed.keys())
-    if len(seeds) < 2:
-        sys.exit(f"{len(seeds)} seeds of {problem} have both {one} and {other}")
-    logs = [math.log(one_by_seed[seed] / other_by_seed[seed]) for seed in seeds]
-    mean = sum(logs) / len(logs)
-    error = math.sqrt(sum((v - mean) ** 2 for v in logs) / (len(logs) - 1) / len(logs))
-    half = t_quantile(0.975, len(logs) - 1) * error
-    low, middle, high = (math.exp(mean + k * half) for k in (-1, 0, 1))
-    print(f"{problem}: {one} to {other} = {middle:.3f} ({low:.3f} to {high:.3f}), {len(seeds)} seeds")
+    def compare(one, other):
+        """Prints the ratio; its skewness."""
+        one_by_seed, other_by_seed = by_seed(one), by_seed(other)
+        seeds = sorted(one_by_seed.keys() & other_by_seed.keys())
+        if len(seeds) < 2:
+            sys.exit(f"{len(seeds)} seeds of {problem} have both {one} and {other}")
+        logs = [math.log(one_by_seed[seed] / other_by_seed[seed]) for seed in seeds]
+        mean = sum(logs) / len(logs)
+        squares = sum((v - mean) ** 2 for v in logs)
+        half = t_quantile(0.975, len(logs) - 1) * math.sqrt(squares / (len(logs) - 1) / len(logs))
+        low, middle, high = (math.exp(mean + k * half) for k in (-1, 0, 1))
+        cubed = (squares / len(logs)) ** 1.5
+        skewness = sum((v - mean) ** 3 for v in logs) / len(logs) / cubed if cubed > 0 else 0.0
+        found = f"{middle:.3f} ({low:.3f} to {high:.3f}), {len(seeds)} seeds, skewness {skewness:.2f}"
+        print(f"{problem}: {one} to {other} = {found}")
+        return skewness
+
+    if one != "*":
+        compare(one, other)
+        return
+    methods = sorted({method for folder in folders for method in curves(folder, problem, None)} - {other})
+    skewed = [compare(method, other) for method in methods]
+    beyond = [sum(side * skewness > 1 for skewness in skewed) for side in (1, -1)]
+    print(
+        f"{problem}: {len(skewed)} methods, mean skewness {sum(skewed) / len(skewed):.2f}, "
+        f"{beyond[0]} above 1 and {beyond[1]} below -1"
+    )
 
 
 if __name__ == "__main__":
