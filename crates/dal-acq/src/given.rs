@@ -13,14 +13,8 @@ use crate::card::{Found, Labels};
 
 /// Numbers of a member looked at together: with those of nine others they stay in the first-level cache.
 const PIECE: usize = 512;
-/// An input of which nothing is known but that it is a number: any number may be meant, so that no design can be laid
-/// out over it. Its column is that of every other number.
-const ANY_NUMBER: Dimension = Dimension::Continuous { low: f64::MIN / 4.0, high: f64::MAX / 4.0, scale: Scale::Linear };
-
-/// The first input of a space whose range is not known.
-pub(crate) fn unknown_range(space: &Space) -> Option<usize> {
-    space.dimensions().iter().position(|dimension| *dimension == ANY_NUMBER)
-}
+/// What stands for an input of which nothing is known but that it is a number: its column is the number itself.
+const NUMBER: Dimension = Dimension::Continuous { low: -1.0, high: 1.0, scale: Scale::Linear };
 
 /// The predictions of a committee at the points of one pool; knows no other points.
 ///
@@ -336,10 +330,8 @@ impl Known<'_> {
                 if n_queries > pool.nrows() {
                     return Err(StrategyError::PoolTooSmall { requested: n_queries, available: pool.nrows() }.into());
                 }
-                // A design is refused where it chooses, and one point would not ask it to.
-                if n_queries == 1 && !strategy.uses_pool() {
-                    choose(start.clone(), 1)?;
-                }
+                // One point would not ask it to choose.
+                check_ranges(strategy, self.space)?;
                 let mut chosen = choose(start.clone(), n_queries - 1)?;
                 if chosen.picked.contains(&first) {
                     // It ties with points that are the same: one more is chosen, and it is left out.
@@ -446,6 +438,11 @@ pub fn select_by_surrogate(
     propose(strategy, space, labelled, labelled.len(), pool, surrogate, n_queries, seeds, stop)
 }
 
+/// Refuses what lays points out over ranges where these are not known.
+fn check_ranges(strategy: &dyn Strategy, space: Option<&Space>) -> Result<(), SelectError> {
+    if space.is_none() && strategy.uses_ranges() { Err(SelectError::NeedsSpace) } else { Ok(()) }
+}
+
 fn propose(
     strategy: &dyn Strategy,
     space: Option<&Space>,
@@ -457,22 +454,14 @@ fn propose(
     seeds: &SeedPath,
     stop: &Stop,
 ) -> Result<Chosen, SelectError> {
-    let numbers;
-    let (space, is_known) = match space {
-        Some(space) => (space, true),
-        None => {
-            numbers = Space::new(vec![ANY_NUMBER; labelled.n_inputs()])?;
-            (&numbers, false)
-        }
-    };
+    let numbers = Space::new(vec![NUMBER; labelled.n_inputs()])?;
+    let known = space.unwrap_or(&numbers);
     let course = Course { seeds: seeds.purpose("course"), asked: n_asked, own_points: false };
-    let step = Step::new(space, labelled, pool.reborrow(), surrogate, strategy.needs())?;
+    let step = Step::new(known, labelled, pool.reborrow(), surrogate, strategy.needs())?;
     let step = step.with_stop(Some(stop)).with_course(course);
-    let proposal = strategy.propose(&step, n_queries, seeds).map_err(|error| match error {
-        StrategyError::Space(_) if !is_known => SelectError::NeedsSpace,
-        error => error.into(),
-    });
-    let Proposal { queries, scores, picked_scores, probabilities } = proposal?;
+    let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
+    // Behind what the strategy refuses by itself, such as fresh points of a table, which a space would not mend.
+    check_ranges(strategy, space)?;
     match queries {
         Queries::Picked(picked) => Ok(Chosen { picked, picked_scores, probabilities, scores, notes: step.notes() }),
         Queries::Synthesised(_) => Err(SelectError::PicksNothing),
@@ -614,6 +603,7 @@ mod tests {
         let pool = array![[400.0, 0.2], [700.0, 0.4], [900.0, 0.9]];
         for id in ["sobol", "lhs"] {
             let found = find(id, &Settings::default()).unwrap();
+            assert!(found.strategy.uses_ranges(), "{id}");
             let seeds = SeedPath::root(0);
             let chosen = select(&*found.strategy, &labelled(), pool.view(), None, 1, &seeds);
             assert!(matches!(chosen, Err(SelectError::NeedsSpace)), "{id}: {chosen:?}");
@@ -622,6 +612,21 @@ mod tests {
                 let chosen = select_known(&found, &known, pool.view(), n, &seeds, &Stop::new());
                 assert!(chosen.unwrap_err().to_string().contains("--problem"), "{id}");
             }
+        }
+    }
+
+    #[test]
+    fn fresh_points_of_the_domain_need_its_ranges() {
+        let case = Case::random(6, 20, 2, 1, 3, &SeedPath::root(5));
+        for (target, is_refused) in [("pool+labelled", false), ("domain", true)] {
+            let strategy = find("bait-f-p", &Settings::default().with("target", target)).unwrap().strategy;
+            let model = case.model(&strategy.needs());
+            let (seeds, stop) = (SeedPath::root(0), Stop::new());
+            let run = |space: Option<&Space>| {
+                select_by_surrogate(&*strategy, space, &case.labelled, case.pool.view(), Some(&model), 4, &seeds, &stop)
+            };
+            assert_eq!(run(Some(&case.space)).unwrap().picked.len(), 4);
+            assert_eq!(matches!(run(None), Err(SelectError::NeedsSpace)), is_refused);
         }
     }
 

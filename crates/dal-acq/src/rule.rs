@@ -9,15 +9,26 @@ use ndarray::Array1;
 /// `1 <= n_queries <= n_pool` only. `any_pool` after its name: the size of the pool does not matter to it.
 macro_rules! pool_strategy {
     ($rule:ty) => {
-        pool_strategy!($rule, true);
+        pool_strategy!($rule, true, |_| false);
     };
     ($rule:ty, any_pool) => {
-        pool_strategy!($rule, false);
+        pool_strategy!($rule, false, |_| false);
     };
-    ($rule:ty, $uses_pool:literal) => {
+    ($rule:ty, any_pool, ranges) => {
+        pool_strategy!($rule, false, |_| true);
+    };
+    ($rule:ty, ranges if $uses_ranges:expr) => {
+        pool_strategy!($rule, true, $uses_ranges);
+    };
+    ($rule:ty, $uses_pool:literal, $uses_ranges:expr) => {
         impl dal_core::Strategy for $rule {
             fn uses_pool(&self) -> bool {
                 $uses_pool
+            }
+
+            fn uses_ranges(&self) -> bool {
+                let uses_ranges: fn(&$rule) -> bool = $uses_ranges;
+                uses_ranges(self)
             }
 
             fn needs(&self) -> dal_core::Needs {

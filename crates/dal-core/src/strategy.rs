@@ -24,6 +24,10 @@ pub trait Strategy: fmt::Debug + Send + Sync {
     fn uses_pool(&self) -> bool {
         true
     }
+    /// Whether it lays out or draws points over the ranges of the inputs, which a table of numbers does not say.
+    fn uses_ranges(&self) -> bool {
+        false
+    }
     /// Chooses `n_queries` points. Ties go to the lowest pool index.
     ///
     /// # Errors

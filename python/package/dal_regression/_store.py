@@ -17,7 +17,7 @@ from typing import Any
 
 from ._errors import FolderError
 from ._program import complaint
-from ._tables import table
+from ._tables import FORMULA, table
 
 log = logging.getLogger("dal_regression")
 
@@ -94,7 +94,7 @@ def _table(path: Path, listed: dict[str, Any], header: list[str], rows: list[lis
 
 def _text(cell: str) -> str:
     # What a spreadsheet would run as a formula, and a text that begins with an apostrophe, has one in front.
-    is_guarded = cell.startswith("'") and cell[1:].startswith(("=", "+", "-", "@", "'", "\t", "\r"))
+    is_guarded = cell.startswith("'") and cell[1:].startswith(("'", *FORMULA))
     return cell[1:] if is_guarded else cell
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ._errors import InputError
 
 # What a spreadsheet would run as a formula begins with one of these.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def table(columns: dict[str, list[Any]]) -> Any:
@@ -47,7 +47,7 @@ def from_csv(lines: Iterable[str], readers: Mapping[str, Callable[[str], Any]]) 
 
 def level(cell: str) -> str:
     """The name of a level as a campaign's table has it: what would begin a formula has an apostrophe in front."""
-    begins_formula = cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA)
+    begins_formula = cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA)
     return cell[1:] if begins_formula else cell
 
 

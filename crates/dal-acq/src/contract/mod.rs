@@ -16,8 +16,8 @@
 mod model;
 
 use dal_core::{
-    Capability, Labelled, Needs, Proposal, Queries, SeedPath, Space, SpaceError, Step, Strategy, StrategyError,
-    Surrogate,
+    Capability, Dimension, Labelled, Needs, Proposal, Queries, Scale, SeedPath, Space, SpaceError, Step, Strategy,
+    StrategyError, Surrogate,
 };
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 use rand::RngExt;
@@ -148,13 +148,15 @@ impl Case {
 
 /// Runs the battery: exactly n distinct picks for every batch up to the whole pool, one score a pick where there are
 /// scores, more than the pool refused; the declared needs are the used ones, and a model that lacks one is refused; the
-/// same seeds give the same picks; constant predictions, copies, one dimension, one point, one member are dealt with;
-/// NaN in the model is an error; and every invariance in `promises` holds on random cases.
+/// same seeds give the same picks, also with other ranges of the inputs where these are not said to be used; constant
+/// predictions, copies, one dimension, one point, one member are dealt with; NaN in the model is an error; and every
+/// invariance in `promises` holds on random cases.
 ///
 /// # Errors
 /// The first violation found.
 pub fn check_strategy(strategy: &dyn Strategy, promises: &[Invariance], seeds: &SeedPath) -> Verdict {
     check_strategy_on(&Space::continuous_unit(3), strategy, seeds)?;
+    check_ranges(strategy, seeds)?;
     for &promise in promises {
         for d in [1, 2, 5] {
             let case = Case::random(6, 37, d, 2, 5, &seeds.purpose("promise").index(d as u64));
@@ -346,6 +348,22 @@ fn check_needs(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdic
         }
     }
     Ok(())
+}
+
+/// What does not say that it uses the inputs' ranges picks the same from the same numbers whatever these are.
+fn check_ranges(strategy: &dyn Strategy, seeds: &SeedPath) -> Verdict {
+    if strategy.uses_ranges() {
+        return Ok(());
+    }
+    let case = Case::random(7, 31, 3, 2, 4, &seeds.purpose("ranges"));
+    let lattice = Space::new(vec![Dimension::Integer { low: 0, high: 3, scale: Scale::Linear }; 3])
+        .expect("a space of three inputs");
+    let elsewhere = Case { space: lattice, ..case.clone() };
+    let run = |case: &Case| {
+        case.propose(strategy, 5, seeds)
+            .map_err(|error| refused("it chooses whatever the inputs' ranges", "generic", 5, &error))
+    };
+    identical("ranges that are used are declared", &run(&case)?, &run(&elsewhere)?)
 }
 
 fn check_nan(strategy: &dyn Strategy, case: &Case, seeds: &SeedPath) -> Verdict {

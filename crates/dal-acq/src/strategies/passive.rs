@@ -1,6 +1,6 @@
 //! `sobol` and `lhs`: designs that fill the space and look at no answer, going on from step to step.
 
-use dal_core::{Needs, Proposal, SeedPath, SpaceError, Step, StrategyError};
+use dal_core::{Needs, Proposal, SeedPath, Step, StrategyError};
 use dal_geom::squared_distance;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::build::{build, no_check};
 use crate::card::{Card, Labels, PickScore};
 use crate::designs;
-use crate::given::unknown_range;
 use crate::rule::pool_strategy;
 
 /// What `sobol` says of itself.
@@ -53,7 +52,6 @@ impl Sobol {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
-        check_ranges(step)?;
         let (stream, first) = step.course().map_or((seeds.purpose("course"), 0), |course| (course.seeds, course.asked));
         let inputs = step.space().dimensions().len();
         let quantiles = designs::sobol(n, inputs, first, &stream)
@@ -62,7 +60,7 @@ impl Sobol {
     }
 }
 
-pool_strategy!(Sobol, any_pool);
+pool_strategy!(Sobol, any_pool, ranges);
 
 /// A Latin hypercube of labelled and new points together, as far as the labelled ones allow
 /// ([`designs::latin_hypercube`]).
@@ -79,7 +77,6 @@ impl Lhs {
     }
 
     fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
-        check_ranges(step)?;
         let existing = step
             .space()
             .quantiles(step.labelled().x())
@@ -88,15 +85,7 @@ impl Lhs {
     }
 }
 
-pool_strategy!(Lhs, any_pool);
-
-/// Refuses inputs whose ranges are not known: a design on [-1, 1] among raw columns says nothing of them.
-fn check_ranges(step: &Step<'_>) -> Result<(), StrategyError> {
-    match unknown_range(step.space()) {
-        None => Ok(()),
-        Some(index) => Err(SpaceError::BadDimension { index, reason: "its range is not known".into() }.into()),
-    }
-}
+pool_strategy!(Lhs, any_pool, ranges);
 
 /// The points at these quantiles, or the nearest rows of a pool that has to be kept to.
 fn propose(step: &Step<'_>, quantiles: ArrayView2<'_, f64>) -> Proposal {

@@ -174,9 +174,14 @@ impl Bmdal {
         Ok(())
     }
 
+    /// Where the variance is to fall, which `bait` alone asks.
+    fn target(&self) -> Target {
+        if self.selection == Selection::Bait { self.target } else { Target::PoolLabelled }
+    }
+
     fn choose(&self, step: &Step<'_>, n: usize, seeds: &SeedPath) -> Result<Proposal, StrategyError> {
         let Self { selection, features, columns, directions, .. } = *self;
-        let target = if selection == Selection::Bait { self.target } else { Target::PoolLabelled };
+        let target = self.target();
         let mut points = Points::ask(step, &Wanted { source: features, columns, directions, target }, seeds)?;
         let tell_apart = features != Source::Members || points.pool.iter().any(|&v| v != 0.0);
         if !tell_apart {
@@ -244,7 +249,7 @@ fn noted(step: &Step<'_>, chosen: Chosen) -> Proposal {
     Proposal { scores: Some(scores.into()), picked_scores: Some(picked_scores.into()), ..Proposal::picked(picked) }
 }
 
-pool_strategy!(Bmdal);
+pool_strategy!(Bmdal, ranges if |rule| rule.target() == Target::Domain);
 
 /// A named combination: its settings, and the family's that they stand for.
 macro_rules! named {
@@ -290,7 +295,7 @@ macro_rules! named {
             }
         }
 
-        pool_strategy!($name);
+        pool_strategy!($name, ranges if |rule| Bmdal::from(*rule).target() == Target::Domain);
     };
 }
 
