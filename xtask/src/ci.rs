@@ -72,11 +72,7 @@ const FULL_STAGES: &[Stage] = &[
     ("python", wheel::run_checks),
     ("lapack", lapack),
     ("room", || drop_test_programs(&target_dir().join("debug/deps"))),
-    ("mutants", || {
-        mutants::run_mutants(&mutants::Args { names: Vec::new() })?;
-        // Builds of its own, for which there is no room beside libtorch.
-        fs::remove_dir_all(target_dir().join("mutants/target")).context("the builds of mutants")
-    }),
+    ("mutants", || mutants::run_mutants(&mutants::Args { names: Vec::new() })),
 ];
 
 const TCH_STAGES: &[Stage] = &[
@@ -97,7 +93,8 @@ const WITH_TCH: &[&str] = &["--locked", "--quiet", "--workspace", "--features", 
 /// Leaves out the crates that do not have the feature: what is said of them is that of a default build. Leaving crates
 /// out, unlike naming some, keeps the features of all dependencies.
 fn without_tch() -> impl Iterator<Item = String> {
-    let without = ["acq", "campaign", "core", "eval", "files", "geom", "oracles", "report", "store", "tune", "work"];
+    let without =
+        ["acq", "campaign", "core", "eval", "files", "geom", "kernels", "oracles", "report", "store", "tune", "work"];
     without.into_iter().map(|name| format!("--exclude=dal-{name}"))
 }
 

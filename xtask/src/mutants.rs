@@ -7,15 +7,18 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{QUICKLY_BUILT, root, run, target_dir};
+use crate::process::{root, run, target_dir};
 use crate::sources::copy_sources;
+
+/// The crates that the development profile optimises: tests of the others run as fast unoptimised.
+const OPTIMISED: [&str; 8] = ["acq", "core", "eval", "files", "geom", "kernels", "nn", "oracles"];
 
 /// Which mutants.
 #[derive(clap::Args)]
 #[command(
     after_help = "Each file of fixtures/mutants is a patch whose first line names the crate whose tests must fail, and which
-of them: `# dal-core --test protocol`. Patches are applied one by one to a copy of the sources in target/mutants, which keeps its
-builds. What still passes its tests is a survivor, and the task fails.
+of them: `# dal-core --test protocol outputs`. Patches are applied one by one to a copy of the sources in target/mutants. What
+still passes its tests is a survivor, and the task fails.
 
   cargo xtask mutants
   cargo xtask mutants pools-not-nested"
@@ -29,7 +32,7 @@ pub struct Args {
 struct Mutant {
     name: String,
     path: PathBuf,
-    /// `-p CRATE …`.
+    /// `--test NAME …`.
     tests: Vec<String>,
 }
 
@@ -79,14 +82,15 @@ fn read(folder: &Path) -> Result<Vec<Mutant>> {
         }
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let words: Vec<String> = match text.lines().next().and_then(|line| line.strip_prefix("# ")) {
-            Some(line) => line.split_whitespace().map(str::to_owned).collect(),
-            None => bail!("{}: its first line names no crate: write `# CRATE TESTS…`", path.display()),
+        let first = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
+        let words: Vec<String> = first.split_whitespace().map(str::to_owned).collect();
+        let tests = match &words[..] {
+            [package, flag, target, ..] if flag == "--test" => {
+                check_target(package, target).with_context(|| path.display().to_string())?;
+                words[1..].to_vec()
+            }
+            _ => bail!("{}: its first line is not `# CRATE --test NAME…`", path.display()),
         };
-        if !root().join("crates").join(&words[0]).is_dir() {
-            bail!("{}: there is no crate `{}`", path.display(), words[0]);
-        }
-        let tests = std::iter::once("-p".to_owned()).chain(words).collect();
         mutants.push(Mutant { name, path, tests });
     }
     mutants.sort_by(|a, b| a.name.cmp(&b.name));
@@ -94,6 +98,22 @@ fn read(folder: &Path) -> Result<Vec<Mutant>> {
         bail!("{} holds no patches", folder.display());
     }
     Ok(mutants)
+}
+
+/// The tests are selected by their target's name alone, so no other crate may have one of that name.
+fn check_target(package: &str, target: &str) -> Result<()> {
+    let file = format!("tests/{target}.rs");
+    let mut with = Vec::new();
+    for entry in fs::read_dir(root().join("crates"))? {
+        let folder = entry?;
+        if folder.path().join(&file).is_file() {
+            with.push(folder.file_name().to_string_lossy().into_owned());
+        }
+    }
+    if with != [package] {
+        bail!("`--test {target}` of `{package}`: crates with a {file}: {}", with.join(", "));
+    }
+    Ok(())
 }
 
 fn apply(tree: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
@@ -104,11 +124,13 @@ fn apply(tree: &Path, mutant: &Mutant, more: &[&str]) -> Result<()> {
     applied.with_context(|| format!("{}: it fits the sources no more; make it anew", mutant.path.display()))
 }
 
-/// A test command in the copy, built for a short time to compile rather than to run.
+/// A test command in the copy, built for a short time to compile rather than to run. All crates are selected, so that
+/// their dependencies are those that `cargo test --workspace` has built: naming one compiles them with other features.
 fn test(tree: &Path, tests: &[String]) -> Command {
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--locked"]).args(QUICKLY_BUILT);
-    cargo.args(["--target-dir"]).arg(tree.with_file_name("target")).args(tests).current_dir(tree);
+    cargo.args(["test", "--workspace", "--locked", "--config", "profile.dev.debug=false"]);
+    cargo.args(OPTIMISED.iter().map(|name| format!("--config=profile.dev.package.dal-{name}.opt-level=1")));
+    cargo.arg("--target-dir").arg(target_dir()).args(tests).current_dir(tree);
     cargo.env("CARGO_INCREMENTAL", "1");
     cargo
 }

@@ -66,11 +66,11 @@ pub fn run_packing() -> Result<()> {
     fs::write(unpacked.join("Cargo.toml"), manifest)?;
     fs::copy(root().join("Cargo.lock"), unpacked.join("Cargo.lock"))?;
 
-    // In the workspace's own target directory, whose unoptimised dependencies other stages use. The lock file loses the
-    // members that are not packed, so it cannot be --locked.
+    // In the workspace's own target directory and with the same features as the stage `export`, which then finds its
+    // dependencies compiled. The lock file loses the members that are not packed, so it cannot be --locked.
     let target = target_dir();
     run(Command::new("cargo")
-        .args(["build", "--quiet", "--package", "dal-cli", "--target-dir"])
+        .args(["build", "--quiet", "--package", "dal-cli", "--features", "parquet", "--target-dir"])
         .arg(&target)
         .args(UNOPTIMISED)
         .current_dir(&unpacked))?;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use dal_core::model::PlateauSpec;
 use dal_core::{
-    Campaign, DropoutSpec, FitJob, LearnError, Learner, LossHeadSpec, Needs, OnRow, Oracle, OracleError, Pool,
-    Proposal, Protocol, SeedPath, Space, Start, Step, Stop, Strategy, StrategyError, Surrogate, SurrogateError,
-    TrialSeeds, WidthFactor, run_trials,
+    Campaign, DropoutSpec, FitJob, Labelled, LearnError, Learner, LossHeadSpec, Needs, OnRow, Oracle, OracleError,
+    OutputScaling, OutputUnits, Pool, Proposal, Protocol, SeedPath, Space, Start, Step, Stop, Strategy, StrategyError,
+    Surrogate, SurrogateError, TrialSeeds, WidthFactor, run_trials,
 };
 use ndarray::{Array2, ArrayView2, Axis, s};
 
@@ -181,4 +181,24 @@ fn published_numbers_stand() {
     assert_eq!((rate, n_passes, width_factor), (0.5, 25, WidthFactor::SqrtMembers));
     let LossHeadSpec { n_layers, width, weight, margin, joint_share } = LossHeadSpec::default();
     assert_eq!((n_layers, width, weight, margin, joint_share), (3, 10, 0.001, 1.0, 0.6));
+}
+
+#[test]
+fn an_auxiliary_network_is_wider_by_the_root_of_the_members() {
+    let factors = [WidthFactor::SqrtMembers, WidthFactor::Members, WidthFactor::Factor(2.5)];
+    assert_eq!(factors.map(|factor| factor.over_one_of(16)), [4.0, 16.0, 2.5]);
+}
+
+/// Mean 0 and standard deviation 1, divided by n, over the labels that are trained on.
+#[test]
+fn outputs_are_standardised_by_the_points_that_are_trained_on() {
+    let x = Array2::from_shape_fn((7, 1), |(i, _)| i as f64);
+    let y = Array2::from_shape_fn((7, 2), |(i, k)| [10.0, -3.0][k] * (1.0 + i as f64 * 1.7).sin() + 5.0);
+    let scaling = OutputScaling::new(vec![OutputUnits { standardise: true, ..OutputUnits::default() }; 2]);
+    let (in_model_units, _) = scaling.model_units(&Labelled::new(x, y).unwrap()).unwrap();
+    for column in in_model_units.y().columns() {
+        let mean = column.mean().unwrap();
+        let variance = column.mapv(|v| (v - mean) * (v - mean)).mean().unwrap();
+        assert!(mean.abs() < 1e-12 && (variance - 1.0).abs() < 1e-12, "{mean} {variance}");
+    }
 }

@@ -314,3 +314,21 @@ fn planted_effects_are_found() {
     // Both directions of max-T together at 0.05, with three standard errors.
     assert!(share(false_claims) <= 0.05 + 3.0 * (0.05 * 0.95 / n as f64).sqrt());
 }
+
+/// Ten ratios a and 1 / a: the 90 % interval of their mean logarithm is ± 1.833 a / 3, the 95 % one ± 2.262 a / 3. What
+/// is equal within 2 % by two one-sided tests at 5 % has the former inside.
+#[test]
+fn equal_is_decided_by_the_interval_of_two_one_sided_tests() {
+    let verdicts = |a: f64| {
+        let outcomes =
+            (0..10).map(|seed| SeedOutcome { seed, outcome: Ok((if seed % 2 == 0 { a } else { -a }).exp()) });
+        let cell = CellOutcomes { problem: "p".into(), pool_ratio: 2, outcomes: outcomes.collect() };
+        let found = judge(&[MethodCells { method: "m".into(), cells: vec![cell] }], &VerdictRules::default()).unwrap();
+        found.methods[0].cells[0].verdict
+    };
+    let margin = 1.02_f64.ln();
+    let (by_90, by_95) = (3.0 * margin / 1.833, 3.0 * margin / 2.262);
+    assert_eq!(verdicts(0.99 * by_95), CellVerdict::Equal);
+    assert_eq!(verdicts(0.99 * by_90), CellVerdict::Equal);
+    assert_eq!(verdicts(1.01 * by_90), CellVerdict::Undecided);
+}

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 /// Read access to a slice, or nothing.
 #[derive(Clone, Copy)]
-pub(crate) struct In<'a> {
+pub struct In<'a> {
     at: *const f32,
     len: usize,
     slice: PhantomData<&'a [f32]>,
@@ -12,7 +12,7 @@ pub(crate) struct In<'a> {
 
 /// Exclusive access to a slice, or nothing. Copied only inside the kernels, which run on one thread.
 #[derive(Clone, Copy)]
-pub(crate) struct Out<'a> {
+pub struct Out<'a> {
     at: *mut f32,
     len: usize,
     slice: PhantomData<&'a mut [f32]>,
@@ -20,7 +20,7 @@ pub(crate) struct Out<'a> {
 
 impl<'a> In<'a> {
     /// Nothing: the kernel leaves out what it would need it for.
-    pub(crate) fn absent() -> Self {
+    pub fn absent() -> Self {
         Self { at: std::ptr::null(), len: 0, slice: PhantomData }
     }
 }
@@ -33,7 +33,7 @@ impl<'a> From<&'a [f32]> for In<'a> {
 
 impl<'a> Out<'a> {
     /// Nothing: the kernel leaves it out.
-    pub(crate) fn absent() -> Self {
+    pub fn absent() -> Self {
         Self { at: std::ptr::null_mut(), len: 0, slice: PhantomData }
     }
 

@@ -4,22 +4,35 @@ use super::access::{In, Out};
 use super::simd::Simd;
 
 /// One Adam step.
-pub(crate) struct Adam<'a> {
-    pub(crate) n: usize,
-    pub(crate) params: Out<'a>,
-    pub(crate) first: Out<'a>,
-    pub(crate) second: Out<'a>,
-    pub(crate) gradient: In<'a>,
-    pub(crate) beta1: f32,
-    pub(crate) one_minus_beta1: f32,
-    pub(crate) beta2: f32,
-    pub(crate) one_minus_beta2: f32,
-    pub(crate) step_size: f32,
-    pub(crate) root_scale: f32,
-    pub(crate) eps: f32,
-    pub(crate) weight_decay: f32,
+pub struct Adam<'a> {
+    /// Parameters.
+    pub n: usize,
+    /// The parameters, moved in place.
+    pub params: Out<'a>,
+    /// Adam's first moments.
+    pub first: Out<'a>,
+    /// Adam's second moments.
+    pub second: Out<'a>,
+    /// The gradient of the loss, without the decay.
+    pub gradient: In<'a>,
+    /// Decay of the first moments.
+    pub beta1: f32,
+    /// 1 − β₁, rounded once.
+    pub one_minus_beta1: f32,
+    /// Decay of the second moments.
+    pub beta2: f32,
+    /// 1 − β₂, rounded once.
+    pub one_minus_beta2: f32,
+    /// rate / (1 − β₁ᵗ).
+    pub step_size: f32,
+    /// 1 / √(1 − β₂ᵗ).
+    pub root_scale: f32,
+    /// Added to the root.
+    pub eps: f32,
+    /// Added to the gradient, times the parameter.
+    pub weight_decay: f32,
     /// Magnitudes below it become 0.
-    pub(crate) least: f32,
+    pub least: f32,
 }
 
 #[inline(always)]

@@ -6,35 +6,41 @@ use super::product::{DEPTH, GROUPED, multiply, slice_depth, with_rows};
 use super::simd::Simd;
 
 /// Gradients of one layer from the gradient of its output.
-pub(crate) struct Backward<'a> {
-    pub(crate) n_points: usize,
-    pub(crate) n_in: usize,
-    pub(crate) n_out: usize,
+pub struct Backward<'a> {
+    /// Points.
+    pub n_points: usize,
+    /// Features that the layer reads.
+    pub n_in: usize,
+    /// Features of the layer.
+    pub n_out: usize,
     /// Panels of `n_out`: the gradient of BatchNorm's output (or of the layer's own where there is none). Destroyed.
-    pub(crate) delta: Out<'a>,
+    pub delta: Out<'a>,
     /// Panels of `n_out`: the layer's pre-activations; read where `slope` is there.
-    pub(crate) z: In<'a>,
+    pub z: In<'a>,
     /// `[n_out]` each: the gradient of `z` is `slope · (delta − (curve · z + offset))`; absent where it is `delta`.
-    pub(crate) slope: In<'a>,
-    pub(crate) curve: In<'a>,
-    pub(crate) offset: In<'a>,
+    pub slope: In<'a>,
+    /// See `slope`.
+    pub curve: In<'a>,
+    /// See `slope`.
+    pub offset: In<'a>,
     /// What the layer read.
-    pub(crate) source: Source<'a>,
-    pub(crate) weight: In<'a>,
+    pub source: Source<'a>,
+    /// `[n_out, n_in]` row-major.
+    pub weight: In<'a>,
     /// `[n_out, n_in]`: the weight's gradient.
-    pub(crate) gradient: Out<'a>,
+    pub gradient: Out<'a>,
     /// Panels of `n_in` added to the gradient of the layer's input, or absent.
-    pub(crate) extra: In<'a>,
+    pub extra: In<'a>,
     /// Panels of `n_in`: the gradient of the source before its ReLU (or, not `through`, of what the layer read); absent
     /// where it is not needed.
-    pub(crate) delta_below: Out<'a>,
+    pub delta_below: Out<'a>,
     /// Whether `delta_below` goes on through the source's dropout and ReLU.
-    pub(crate) through: bool,
+    pub through: bool,
     /// `[2, n_in, SUM_LANES]`: per lane Σ delta_below, then Σ delta_below · z of the source; absent where it does
     /// not go through a ReLU.
-    pub(crate) sums: Out<'a>,
+    pub sums: Out<'a>,
     /// See [`scratch`].
-    pub(crate) scratch: Out<'a>,
+    pub scratch: Out<'a>,
 }
 
 /// Outputs that [`pack`] takes through all row blocks together.

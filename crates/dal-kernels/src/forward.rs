@@ -6,21 +6,25 @@ use super::product::{GROUPED, multiply, slice_depth, with_rows};
 use super::simd::Simd;
 
 /// `output = weight · source + start`, with the sums BatchNorm needs.
-pub(crate) struct Forward<'a> {
-    pub(crate) n_points: usize,
-    pub(crate) n_in: usize,
-    pub(crate) n_out: usize,
-    pub(crate) source: Source<'a>,
+pub struct Forward<'a> {
+    /// Points.
+    pub n_points: usize,
+    /// Features that the layer reads.
+    pub n_in: usize,
+    /// Features of the layer.
+    pub n_out: usize,
+    /// What the layer reads.
+    pub source: Source<'a>,
     /// `[n_out, n_in]` row-major.
-    pub(crate) weight: In<'a>,
+    pub weight: In<'a>,
     /// `[n_out]`.
-    pub(crate) start: In<'a>,
+    pub start: In<'a>,
     /// Panels of `n_out` features.
-    pub(crate) output: Out<'a>,
+    pub output: Out<'a>,
     /// `[2, n_out, SUM_LANES]`: per lane Σ z, then Σ z²; absent where not wanted.
-    pub(crate) sums: Out<'a>,
+    pub sums: Out<'a>,
     /// See [`scratch`](super::backward::scratch).
-    pub(crate) scratch: Out<'a>,
+    pub scratch: Out<'a>,
 }
 
 /// Features `from .. from + n` of a panel as the layer above reads them: in place where they are stored so, else formed

@@ -1,5 +1,11 @@
-//! The only module of this crate with `unsafe` code but for the engine on libtorch: vector kernels, one table of entry
-//! points per instruction set, and the advice that large buffers lie on large pages.
+//! Vector kernels for training small networks, one table of entry points per instruction set, and the advice that large
+//! buffers lie on large pages. `dal-nn` trains with them; its conformance suite is their test, against plain loops.
+//!
+//! A crate of its own, because all `unsafe` code of the CPU engine is here, and because compiling it takes longer than
+//! all of `dal-nn`.
+//!
+//! Activations lie feature by feature with the points along the vector lanes, in panels of at most two vectors of
+//! points: see [`Kernels::position`]. Buffers are handed over as [`In`] and [`Out`].
 //!
 //! The methods of [`Kernels`] are safe: they check the length of every buffer against the sizes given, and a table is
 //! handed out by [`available`] only where the processor has its instruction set. Behind them, kernels work on raw
@@ -19,23 +25,23 @@ mod simd;
 mod sums;
 mod taps;
 
-pub(crate) use self::access::{In, Out};
-pub(crate) use self::adam::Adam;
-pub(crate) use self::backward::Backward;
-pub(crate) use self::forward::Forward;
-pub(crate) use self::loss::Loss;
-pub(crate) use self::norm::{Denormalise, Normalise};
-pub(crate) use self::pages::prefer_large;
-pub(crate) use self::panels::{LINE, Source};
+pub use self::access::{In, Out};
+pub use self::adam::Adam;
+pub use self::backward::Backward;
+pub use self::forward::Forward;
+pub use self::loss::Loss;
+pub use self::norm::{Denormalise, Normalise};
+pub use self::pages::prefer_large;
+pub use self::panels::{LINE, Source};
 use self::simd::Simd;
-pub(crate) use self::taps::{RowTap, Taps};
+pub use self::taps::{RowTap, Taps};
 
 /// Name of the order in which sums are taken, beside the instruction set: raised when blocking constants change. It
 /// does not depend on the machine's caches.
-pub(crate) const BLOCKING: &str = "panels-1";
+pub const BLOCKING: &str = "panels-1";
 
 /// The kernels of one instruction set.
-pub(crate) struct Kernels {
+pub struct Kernels {
     name: &'static str,
     lanes: usize,
     sum_lanes: usize,
@@ -136,7 +142,7 @@ table!(NEON, neon, simd::arm::Neon, "neon");
 table!(PORTABLE, portable, simd::Portable);
 
 /// The tables this processor can run, the fastest first. Tables of one name compute the same bits.
-pub(crate) fn available() -> Vec<&'static Kernels> {
+pub fn available() -> Vec<&'static Kernels> {
     let mut tables = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
@@ -167,27 +173,27 @@ impl Source<'_> {
 
 impl Kernels {
     /// Name of the instruction set.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         self.name
     }
 
     /// Length of a panel matrix of one feature: the points, rounded up to whole vectors.
-    pub(crate) fn padded(&self, n_points: usize) -> usize {
+    pub fn padded(&self, n_points: usize) -> usize {
         n_points.next_multiple_of(self.lanes)
     }
 
     /// Length of the scratch a layer's kernels need.
-    pub(crate) fn scratch(&self, n_in: usize, n_out: usize) -> usize {
+    pub fn scratch(&self, n_in: usize, n_out: usize) -> usize {
         (self.scratch)(n_in, n_out)
     }
 
     /// Length of the lane sums of a layer of `n` features, with what reading whole vectors of them may touch.
-    pub(crate) fn sums(&self, n: usize) -> usize {
+    pub fn sums(&self, n: usize) -> usize {
         (2 * n + self.lanes) * self.sum_lanes
     }
 
     /// Where feature `feature` of point `point` lies in panels of `n` features.
-    pub(crate) fn position(&self, n_points: usize, n: usize, feature: usize, point: usize) -> usize {
+    pub fn position(&self, n_points: usize, n: usize, feature: usize, point: usize) -> usize {
         let width = 2 * self.lanes;
         let first = point / width * width;
         let row = if n_points - first > self.lanes { width } else { self.lanes };
@@ -195,7 +201,7 @@ impl Kernels {
     }
 
     /// The product of a layer.
-    pub(crate) fn forward(&self, f: &Forward<'_>) {
+    pub fn forward(&self, f: &Forward<'_>) {
         let padded = self.padded(f.n_points);
         f.source.require(f.n_in, padded);
         f.weight.require(f.n_in * f.n_out, "weight", false);
@@ -208,7 +214,7 @@ impl Kernels {
     }
 
     /// BatchNorm's statistics after [`Kernels::forward`].
-    pub(crate) fn normalise(&self, b: &Normalise<'_>) {
+    pub fn normalise(&self, b: &Normalise<'_>) {
         b.sums.require(self.sums(b.n), "sums", false);
         b.z.require(b.n * self.padded(b.n_points), "z", false);
         for (buffer, what) in [(b.gamma, "gamma"), (b.beta, "beta")] {
@@ -222,7 +228,7 @@ impl Kernels {
     }
 
     /// Mean squared error and its gradient.
-    pub(crate) fn loss(&self, l: &Loss<'_>) -> f64 {
+    pub fn loss(&self, l: &Loss<'_>) -> f64 {
         let n = l.n * self.padded(l.n_points);
         l.output.require(n, "output", false);
         l.target.require(n, "target", false);
@@ -232,7 +238,7 @@ impl Kernels {
     }
 
     /// BatchNorm's backward scalars after the [`Kernels::backward`] of the layer above.
-    pub(crate) fn denormalise(&self, b: &Denormalise<'_>) {
+    pub fn denormalise(&self, b: &Denormalise<'_>) {
         b.sums.require(self.sums(b.n), "sums", false);
         for buffer in [b.mean, b.inverse] {
             buffer.require(b.n, "statistics", false);
@@ -245,7 +251,7 @@ impl Kernels {
     }
 
     /// Adds up the first `n` lane sums.
-    pub(crate) fn reduce(&self, sums: In<'_>, n: usize, to: Out<'_>) {
+    pub fn reduce(&self, sums: In<'_>, n: usize, to: Out<'_>) {
         sums.require((n + self.lanes) * self.sum_lanes, "sums", false);
         to.require(n, "result", false);
         // SAFETY: as above.
@@ -253,7 +259,7 @@ impl Kernels {
     }
 
     /// Gradients of a layer.
-    pub(crate) fn backward(&self, b: &Backward<'_>) {
+    pub fn backward(&self, b: &Backward<'_>) {
         let padded = self.padded(b.n_points);
         b.delta.require(b.n_out * padded, "delta", false);
         let plain = b.slope.is_absent();
@@ -273,7 +279,7 @@ impl Kernels {
     }
 
     /// One Adam step.
-    pub(crate) fn adam(&self, a: &Adam<'_>) {
+    pub fn adam(&self, a: &Adam<'_>) {
         for buffer in [a.params, a.first, a.second] {
             buffer.require(a.n, "state", false);
         }
@@ -283,7 +289,7 @@ impl Kernels {
     }
 
     /// `to[to row] += weight · from[from row]` over all taps.
-    pub(crate) fn spread(&self, t: &Taps<'_>, weight: In<'_>, from: In<'_>, to: Out<'_>) {
+    pub fn spread(&self, t: &Taps<'_>, weight: In<'_>, from: In<'_>, to: Out<'_>) {
         self.check_taps(t);
         t.taps.iter().for_each(|tap| weight.require(tap.weight + 1, "weight", false));
         from.require(t.n_from * self.padded(t.n_points), "source", false);
@@ -293,7 +299,7 @@ impl Kernels {
     }
 
     /// `gradient[weight] += Σ from[from row] · to[to row]` over all taps and points.
-    pub(crate) fn correlate(&self, t: &Taps<'_>, from: In<'_>, to: In<'_>, gradient: Out<'_>) {
+    pub fn correlate(&self, t: &Taps<'_>, from: In<'_>, to: In<'_>, gradient: Out<'_>) {
         self.check_taps(t);
         t.taps.iter().for_each(|tap| gradient.require(tap.weight + 1, "gradient", false));
         from.require(t.n_from * self.padded(t.n_points), "source", false);
@@ -303,7 +309,7 @@ impl Kernels {
     }
 
     /// Sum over the points of each of `n` features.
-    pub(crate) fn row_sums(&self, n_points: usize, n: usize, values: In<'_>, to: Out<'_>) {
+    pub fn row_sums(&self, n_points: usize, n: usize, values: In<'_>, to: Out<'_>) {
         values.require(n * self.padded(n_points), "values", false);
         to.require(n, "sums", false);
         // SAFETY: as above.
@@ -318,7 +324,7 @@ impl Kernels {
     }
 
     /// The panels of a matrix of so many points: first point, and elements per feature.
-    pub(crate) fn panels(&self, n_points: usize) -> impl Iterator<Item = (usize, usize)> {
+    pub fn panels(&self, n_points: usize) -> impl Iterator<Item = (usize, usize)> {
         let width = 2 * self.lanes;
         let lanes = self.lanes;
         (0..n_points).step_by(width).map(move |first| (first, if n_points - first > lanes { width } else { lanes }))
@@ -326,7 +332,7 @@ impl Kernels {
 
     /// Multiply-adds from registers alone, `rounds` times: what a product can reach at best. Returns the number of
     /// multiply-adds.
-    pub(crate) fn peak(&self, rounds: usize) -> f64 {
+    pub fn peak(&self, rounds: usize) -> f64 {
         // SAFETY: the instruction set was checked by `available`; no memory is touched.
         unsafe { (self.peak)(rounds) }
     }

@@ -5,14 +5,17 @@ use super::panels::{first_ones, n_panels, panel};
 use super::simd::Simd;
 
 /// Squared error and its gradient.
-pub(crate) struct Loss<'a> {
-    pub(crate) n_points: usize,
-    pub(crate) n: usize,
-    /// Panels of `n` features: the network's outputs and the labels.
-    pub(crate) output: In<'a>,
-    pub(crate) target: In<'a>,
+pub struct Loss<'a> {
+    /// Points.
+    pub n_points: usize,
+    /// Outputs.
+    pub n: usize,
+    /// Panels of `n` features: the network's outputs.
+    pub output: In<'a>,
+    /// The labels, laid out as `output`.
+    pub target: In<'a>,
     /// Panels of `n`: `2 (output − target) / (n_points · n)`.
-    pub(crate) delta: Out<'a>,
+    pub delta: Out<'a>,
 }
 
 /// Mean squared error over points and features.

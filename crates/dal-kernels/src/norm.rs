@@ -6,23 +6,33 @@ use super::simd::Simd;
 
 /// BatchNorm in training mode, from the sums of a [`Forward`](super::Forward): its statistics, and the gain and shift
 /// the next layer applies. `z` is the pre-activation less `centre`.
-pub(crate) struct Normalise<'a> {
-    pub(crate) n_points: usize,
-    pub(crate) n: usize,
+pub struct Normalise<'a> {
+    /// Points.
+    pub n_points: usize,
+    /// Features.
+    pub n: usize,
     /// As left by [`Forward`](super::Forward); `LANES · SUM_LANES` more may be read behind them.
-    pub(crate) sums: In<'a>,
+    pub sums: In<'a>,
     /// The layer's panels; features whose mean is large against their spread are centred again in place.
-    pub(crate) z: Out<'a>,
-    pub(crate) gamma: In<'a>,
-    pub(crate) beta: In<'a>,
-    pub(crate) eps: f32,
-    /// `[n]` each: what was subtracted; the mean of `z`; the biased variance; 1 / √(variance + eps); gain and shift.
-    pub(crate) centre: Out<'a>,
-    pub(crate) mean: Out<'a>,
-    pub(crate) variance: Out<'a>,
-    pub(crate) inverse: Out<'a>,
-    pub(crate) gain: Out<'a>,
-    pub(crate) shift: Out<'a>,
+    pub z: Out<'a>,
+    /// `[n]`: γ.
+    pub gamma: In<'a>,
+    /// `[n]`: β.
+    pub beta: In<'a>,
+    /// Added to the variance.
+    pub eps: f32,
+    /// `[n]`: what was subtracted.
+    pub centre: Out<'a>,
+    /// `[n]`: the mean of `z`.
+    pub mean: Out<'a>,
+    /// `[n]`: the biased variance.
+    pub variance: Out<'a>,
+    /// `[n]`: 1 / √(variance + eps).
+    pub inverse: Out<'a>,
+    /// `[n]`: γ · inverse.
+    pub gain: Out<'a>,
+    /// `[n]`: what remains to be added.
+    pub shift: Out<'a>,
 }
 
 #[inline(always)]
@@ -104,18 +114,23 @@ unsafe fn shift_feature<S: Simd>(b: &Normalise<'_>, o: usize, by: f32) -> (f32, 
 }
 
 /// BatchNorm's backward scalars from the sums of the [`Backward`](super::Backward) of the layer above.
-pub(crate) struct Denormalise<'a> {
-    pub(crate) n_points: usize,
-    pub(crate) n: usize,
+pub struct Denormalise<'a> {
+    /// Points.
+    pub n_points: usize,
+    /// Features.
+    pub n: usize,
     /// As left by [`Backward`](super::Backward); `LANES · SUM_LANES` more may be read behind them.
-    pub(crate) sums: In<'a>,
-    pub(crate) mean: In<'a>,
-    pub(crate) inverse: In<'a>,
+    pub sums: In<'a>,
+    /// `[n]`: the mean of `z`.
+    pub mean: In<'a>,
+    /// `[n]`: 1 / √(variance + eps).
+    pub inverse: In<'a>,
     /// `[2, n]`: gradients of γ, then of β.
-    pub(crate) gradient: Out<'a>,
-    /// `[n]` each, see [`Backward`](super::Backward).
-    pub(crate) curve: Out<'a>,
-    pub(crate) offset: Out<'a>,
+    pub gradient: Out<'a>,
+    /// `[n]`, see [`Backward`](super::Backward).
+    pub curve: Out<'a>,
+    /// `[n]`, see [`Backward`](super::Backward).
+    pub offset: Out<'a>,
 }
 
 #[inline(always)]

@@ -9,7 +9,7 @@ const LEAST_BYTES: usize = 4 << 20;
 /// Weights and moments of wide layers are walked from end to end several times in an epoch: with pages of 4 KiB twenty
 /// epochs of ten members of nine layers of 700 at 80 points took 5 to 8 % longer, five epochs a fifth, because pages
 /// are made one by one.
-pub(crate) fn prefer_large(buffer: &mut [f32]) {
+pub fn prefer_large(buffer: &mut [f32]) {
     if size_of_val(buffer) >= LEAST_BYTES {
         advise(buffer);
     }

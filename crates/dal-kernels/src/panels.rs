@@ -13,14 +13,15 @@ use super::simd::Simd;
 
 /// A layer's activations as the next layer reads them.
 #[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
+pub struct Source<'a> {
     /// Panels of pre-activations, or of inputs.
-    pub(crate) z: In<'a>,
+    pub z: In<'a>,
     /// Per feature gain and shift of `relu(gain · z + shift)`; absent where `z` is read as it is.
-    pub(crate) gain: In<'a>,
-    pub(crate) shift: In<'a>,
+    pub gain: In<'a>,
+    /// See `gain`.
+    pub shift: In<'a>,
     /// Panels of factors applied after the ReLU (dropout), or absent.
-    pub(crate) keep: In<'a>,
+    pub keep: In<'a>,
 }
 
 /// One panel: offset of its vectors in units of points, vectors per feature, and valid lanes of the last vector.
@@ -50,7 +51,7 @@ pub(super) fn panel<S: Simd>(n_points: usize, index: usize) -> Panel {
 }
 
 /// Elements of a cache line.
-pub(crate) const LINE: usize = 16;
+pub const LINE: usize = 16;
 
 /// Ones in the first `n` lanes, zeros behind.
 #[inline(always)]

@@ -6,21 +6,31 @@ use super::simd::Simd;
 
 /// A row of one panel matrix meeting rows of another through one weight: `count` of them, at equal distances.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RowTap {
-    pub(crate) weight: usize,
-    pub(crate) from: usize,
-    pub(crate) from_step: usize,
-    pub(crate) to: usize,
-    pub(crate) to_step: usize,
-    pub(crate) count: usize,
+pub struct RowTap {
+    /// Place of the weight.
+    pub weight: usize,
+    /// First row read.
+    pub from: usize,
+    /// Rows from one read to the next.
+    pub from_step: usize,
+    /// First row of the target.
+    pub to: usize,
+    /// Rows from one target to the next.
+    pub to_step: usize,
+    /// How often it is applied.
+    pub count: usize,
 }
 
 /// A sparse linear map between panel matrices, its entries shared: convolutions along the features.
-pub(crate) struct Taps<'a> {
-    pub(crate) n_points: usize,
-    pub(crate) n_from: usize,
-    pub(crate) n_to: usize,
-    pub(crate) taps: &'a [RowTap],
+pub struct Taps<'a> {
+    /// Points.
+    pub n_points: usize,
+    /// Rows of the source.
+    pub n_from: usize,
+    /// Rows of the target.
+    pub n_to: usize,
+    /// The taps.
+    pub taps: &'a [RowTap],
 }
 
 /// `to[to row] += weight · from[from row]` over all taps.

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::kernels::prefer_large;
+use dal_kernels::prefer_large;
 
 /// Bytes of a cache line, and of the widest vector.
 const LINE: usize = 64;

@@ -3,12 +3,12 @@
 use dal_core::Philox;
 
 use super::buffer::Buffer;
-use super::kernels::{Backward, Forward, In, Kernels, Out, RowTap, Source, Taps};
 use crate::conv::Conv;
 use crate::masks::{UNITS_PER_BLOCK, half_words, permute, threshold};
 use crate::params::LossHeadRange;
 use crate::training::{DropoutTraining, LossHeadTraining, TrainJob};
 use dal_core::model::ConvKind;
+use dal_kernels::{Backward, Forward, In, Kernels, Out, RowTap, Source, Taps};
 
 /// Fills `keep`, panels of `width` features, with the factors of hidden layer `layer` in epoch `epoch`: 0 where a unit
 /// is dropped, else 1 / (1 − rate).

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::buffer::Buffer;
 use super::head::{Convolution, LossHead, fill_masks};
-use super::kernels::{Adam, Backward, Denormalise, Forward, In, Kernels, LINE, Loss, Normalise, Out, Source};
 use crate::params::HiddenRange;
 use crate::real::Real;
 use crate::training::{AdamScalars, MemberState, TrainJob};
+use dal_kernels::{Adam, Backward, Denormalise, Forward, In, Kernels, LINE, Loss, Normalise, Out, Source};
 
 /// Parameters from which on a network's moments do not stay in the second-level cache between epochs. Tests have
 /// networks on either side.

@@ -2,20 +2,19 @@
 //!
 //! Activations lie feature by feature with the points along the vector lanes, so narrow layers waste nothing;
 //! BatchNorm's sums are gathered where a product leaves its registers, its application and its backward pass where the
-//! next product reads. `kernels` holds all of that and all `unsafe` code; `member` the order of an epoch.
+//! next product reads. `dal_kernels` holds all of that and all `unsafe` code; `member` the order of an epoch.
 
 mod buffer;
 mod head;
-pub(crate) mod kernels;
 mod member;
 
 use std::ops::Range;
 
-use self::kernels::Kernels;
 use self::member::Member;
 use crate::real::Real;
 use crate::training::{AdamScalars, MemberState, MemberTrainer, TrainError, TrainJob, TrainLog};
 use dal_core::model::BatchNormStatistics;
+use dal_kernels::Kernels;
 
 /// Trains members in `f32` with the vector kernels of one instruction set.
 ///
@@ -35,14 +34,14 @@ impl std::fmt::Debug for FastTrainer {
 impl Default for FastTrainer {
     /// The fastest instruction set of the running processor.
     fn default() -> Self {
-        Self { kernels: kernels::available()[0] }
+        Self { kernels: dal_kernels::available()[0] }
     }
 }
 
 impl FastTrainer {
     /// The paths that the running processor has, the fastest first: of `avx512`, `avx2`, `neon`, `portable`.
     pub fn paths() -> Vec<&'static str> {
-        let mut names: Vec<&'static str> = kernels::available().iter().map(|kernels| kernels.name()).collect();
+        let mut names: Vec<&'static str> = dal_kernels::available().iter().map(|kernels| kernels.name()).collect();
         names.dedup();
         names
     }
@@ -50,12 +49,12 @@ impl FastTrainer {
     /// One trainer for each set of kernels that the running processor has, also where two compute the same bits.
     #[cfg(test)]
     pub(crate) fn every() -> Vec<Self> {
-        kernels::available().into_iter().map(|kernels| Self { kernels }).collect()
+        dal_kernels::available().into_iter().map(|kernels| Self { kernels }).collect()
     }
 
     /// The trainer of path `name`, if the running processor has it: of kernels that compute the same bits the fastest.
     pub fn with_path(name: &str) -> Option<Self> {
-        kernels::available().into_iter().find(|kernels| kernels.name() == name).map(|kernels| Self { kernels })
+        dal_kernels::available().into_iter().find(|kernels| kernels.name() == name).map(|kernels| Self { kernels })
     }
 
     /// The instruction set in use.
@@ -66,7 +65,7 @@ impl FastTrainer {
     /// The part of the numeric platform that results depend on: instruction set and order of sums. Two machines with
     /// the same text compute the same bits.
     pub fn platform(&self) -> String {
-        format!("cpu/{}/{}", self.path(), kernels::BLOCKING)
+        format!("cpu/{}/{}", self.path(), dal_kernels::BLOCKING)
     }
 
     /// Does multiply-adds from registers alone and returns how many flops that were: timed by a caller, the most that

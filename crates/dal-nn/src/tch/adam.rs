@@ -15,10 +15,10 @@ use tch::{Kind, TchError, Tensor};
 
 use super::blocks::Packing;
 use super::device::{Done, Memory, download, host_slice};
-use crate::fast::kernels::{self, Adam as AdamKernel, In, Kernels, Out};
 use crate::real::Real;
 use crate::training::{AdamScalars, MemberState, Plateau};
 use dal_core::model::{PlateauSpec, TrainingSpec};
+use dal_kernels::{Adam as AdamKernel, In, Kernels, Out};
 
 type Result<T> = std::result::Result<T, TchError>;
 
@@ -62,7 +62,7 @@ impl Optimiser {
             let root = memory.upload(&second, &flat)?.f_view(rows)?;
             Moments::ByTensors { first: first.f_view(rows)?, root }
         } else {
-            Moments::Fused { kernels: kernels::available()[0], first, second: memory.upload(&second, &flat)? }
+            Moments::Fused { kernels: dal_kernels::available()[0], first, second: memory.upload(&second, &flat)? }
         };
         let column = |of: &dyn Fn(&MemberState<f32>) -> f64| -> Result<Tensor> {
             memory.upload(&states.iter().map(of).collect::<Vec<_>>(), &[m])

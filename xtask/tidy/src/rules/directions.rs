@@ -14,9 +14,10 @@ use crate::{Findings, Project};
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("dal-core", &[]),
     ("dal-geom", &[]),
+    ("dal-kernels", &[]),
     ("dal-fixtures", &[]),
     ("dal-oracles", &["dal-core", "dal-files", "dal-fixtures"]),
-    ("dal-nn", &["dal-core", "dal-eval"]),
+    ("dal-nn", &["dal-core", "dal-eval", "dal-kernels"]),
     ("dal-acq", &["dal-core", "dal-geom"]),
     ("dal-eval", &[]),
     ("dal-store", &["dal-core"]),
