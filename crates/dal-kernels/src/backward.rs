@@ -39,7 +39,7 @@ pub struct Backward<'a> {
     /// `[2, n_in, SUM_LANES]`: per lane Σ delta_below, then Σ delta_below · z of the source; absent where it does
     /// not go through a ReLU.
     pub sums: Out<'a>,
-    /// See [`scratch`].
+    /// [`Kernels::scratch`](crate::Kernels::scratch) long.
     pub scratch: Out<'a>,
 }
 

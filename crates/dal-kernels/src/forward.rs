@@ -23,7 +23,7 @@ pub struct Forward<'a> {
     pub output: Out<'a>,
     /// `[2, n_out, SUM_LANES]`: per lane Σ z, then Σ z²; absent where not wanted.
     pub sums: Out<'a>,
-    /// See [`scratch`](super::backward::scratch).
+    /// [`Kernels::scratch`](crate::Kernels::scratch) long.
     pub scratch: Out<'a>,
 }
 
