@@ -14,13 +14,13 @@ import math
 import sys
 from itertools import combinations
 
-from ratio import curves
+from ratio import area, curves
 
 
 def logs(folder, problem):
     """ln nAUC by method and seed, a mean over pool ratios."""
     areas = {
-        method: {seed: sum(curve) - (curve[0] + curve[-1]) / 2 for seed, curve in of.items()}
+        method: {seed: area(curve) for seed, curve in of.items()}
         for method, of in curves(folder, problem, None).items()
     }
     random, cells = areas.pop("random"), {}

@@ -42,6 +42,11 @@ def curves(folder, problem, first, known={}):
     return {method: {seed: curve[:first] for seed, curve in of.items()} for method, of in of_methods}
 
 
+def area(curve):
+    """By the trapezoid rule, a step apart."""
+    return sum(curve) - (curve[0] + curve[-1]) / 2
+
+
 def t_quantile(p, freedom):
     """By bisection on the distribution, which is integrated by Simpson's rule."""
     scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
@@ -76,8 +81,7 @@ def main(words):
             return math.exp(sum(map(math.log, last)) / len(last))
         if options["--last"]:
             return sum(curve[-options["--last"] :])
-        curve = curve[: options["--entries"] or None]
-        return sum(curve) - (curve[0] + curve[-1]) / 2
+        return area(curve[: options["--entries"] or None])
 
     def by_seed(asked):
         folder, found, method = asked.rpartition(":")

@@ -454,10 +454,16 @@ fn propose(
     seeds: &SeedPath,
     stop: &Stop,
 ) -> Result<Chosen, SelectError> {
-    let numbers = Space::new(vec![NUMBER; labelled.n_inputs()])?;
-    let known = space.unwrap_or(&numbers);
+    let numbers;
+    let shown = match space {
+        Some(space) => space,
+        None => {
+            numbers = Space::new(vec![NUMBER; labelled.n_inputs()])?;
+            &numbers
+        }
+    };
     let course = Course { seeds: seeds.purpose("course"), asked: n_asked, own_points: false };
-    let step = Step::new(known, labelled, pool.reborrow(), surrogate, strategy.needs())?;
+    let step = Step::new(shown, labelled, pool.reborrow(), surrogate, strategy.needs())?;
     let step = step.with_stop(Some(stop)).with_course(course);
     let Proposal { queries, scores, picked_scores, probabilities } = strategy.propose(&step, n_queries, seeds)?;
     // Behind what the strategy refuses by itself, such as fresh points of a table, which a space would not mend.

@@ -1,8 +1,8 @@
 //! Vector kernels for training small networks, one table of entry points per instruction set, and the advice that large
 //! buffers lie on large pages. `dal-nn` trains with them; its conformance suite is their test, against plain loops.
 //!
-//! A crate of its own, because all `unsafe` code of the CPU engine is here, and because compiling it takes longer than
-//! all of `dal-nn`.
+//! A crate of its own, so that `unsafe` code of training is in one place, and so that it is not compiled again with the
+//! tests and features of `dal-nn`.
 //!
 //! Activations lie feature by feature with the points along the vector lanes, in panels of at most two vectors of
 //! points: see [`Kernels::position`]. Buffers are handed over as [`In`] and [`Out`].

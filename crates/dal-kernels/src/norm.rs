@@ -31,7 +31,7 @@ pub struct Normalise<'a> {
     pub inverse: Out<'a>,
     /// `[n]`: γ · inverse.
     pub gain: Out<'a>,
-    /// `[n]`: what remains to be added.
+    /// `[n]`: β − mean · gain.
     pub shift: Out<'a>,
 }
 

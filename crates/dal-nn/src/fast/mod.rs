@@ -2,7 +2,7 @@
 //!
 //! Activations lie feature by feature with the points along the vector lanes, so narrow layers waste nothing;
 //! BatchNorm's sums are gathered where a product leaves its registers, its application and its backward pass where the
-//! next product reads. `dal_kernels` holds all of that and all `unsafe` code; `member` the order of an epoch.
+//! next product reads. `dal_kernels` holds all of that and its `unsafe` code; `member` the order of an epoch.
 
 mod buffer;
 mod head;
