@@ -58,6 +58,7 @@ pub fn run_survivors(args: &Args) -> Result<()> {
     let tools = folder.join("tools");
     let version = ["install", "cargo-mutants", "--version", CARGO_MUTANTS, "--locked", "--quiet", "--root"];
     run(cargo(&version).arg(&tools)).context("cargo-mutants could not be built")?;
+    build(&folder, &args.package)?;
     let out = folder.join(&args.package);
     // Unit tests first: the others take ten times as long, to build and to run, and few mutants come so far.
     let of_units = pass(args, &tools, &tree, &out, &["--lib"], PATIENCE.0)?;
@@ -79,6 +80,34 @@ pub fn run_survivors(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Builds the tests as they are. A pass that was killed while it compiled can leave what later ones cannot link, with
+/// which every mutant would count as one that does not compile: that is deleted, and built again.
+fn build(folder: &Path, package: &str) -> Result<()> {
+    let tests = || {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["test", "--package", package, "--locked", "--no-run", "--quiet"]).args(QUICKLY_BUILT);
+        run(in_copy(cargo.current_dir(folder.join("tree")), folder))
+    };
+    if tests().is_err() {
+        eprintln!("the tests do not build; once more, without what an earlier run has left");
+        let left = folder.join("target/debug/incremental");
+        let prefix = package.replace('-', "_");
+        for entry in fs::read_dir(&left).with_context(|| left.display().to_string())? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        tests().context("the tests do not build before anything is changed")?;
+    }
+    Ok(())
+}
+
+/// A command that builds in the copy's own folder, where one change after the other is compiled.
+fn in_copy<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
+    command.env("CARGO_TARGET_DIR", folder.join("target")).env("CARGO_INCREMENTAL", "1")
+}
+
 /// cargo-mutants on what is asked for.
 fn mutants_of(args: &Args, tools: &Path, tree: &Path) -> Command {
     let mut command = Command::new(tools.join("bin/cargo-mutants"));
@@ -91,11 +120,11 @@ fn mutants_of(args: &Args, tools: &Path, tree: &Path) -> Command {
 /// Tries what earlier passes have not killed by these tests, with so many seconds for each.
 fn pass(args: &Args, tools: &Path, tree: &Path, out: &Path, tests: &[&str], seconds: &str) -> Result<Pass> {
     let mut command = mutants_of(args, tools, tree);
-    command.args(["--in-place", "--no-shuffle", "--iterate", "--baseline", "skip", "--timeout", seconds]);
+    // It runs the unchanged tests first: with tests that fail anyway every mutant would count as killed.
+    command.args(["--in-place", "--no-shuffle", "--iterate", "--baseline", "run", "--timeout", seconds]);
     command.arg("--output").arg(out);
     command.args(["--locked"].iter().chain(&QUICKLY_BUILT).chain(tests).map(|word| format!("--cargo-arg={word}")));
-    command.env("CARGO_TARGET_DIR", tree.with_file_name("target")).env("CARGO_INCREMENTAL", "1");
-    let status = command.status().context("cargo-mutants")?;
+    let status = in_copy(&mut command, tree.parent().unwrap_or(tree)).status().context("cargo-mutants")?;
     // Survivors (2) and tests that hang (3) are results; everything else is none.
     if !matches!(status.code(), Some(0 | 2 | 3)) {
         bail!("cargo-mutants ended with {status}; its last words lie in {}", out.join("mutants.out/log").display());

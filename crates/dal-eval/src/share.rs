@@ -153,6 +153,29 @@ mod tests {
     }
 
     #[test]
+    fn weighted_draws_give_the_ends_of_their_beta_quantiles() {
+        let has: Vec<bool> = (0..20).map(|i| ![3, 7, 12].contains(&i)).collect();
+        let of = |weight: &dyn Fn(usize, bool) -> f64, n_pool: Option<usize>| {
+            let weights: Vec<f64> = has.iter().enumerate().map(|(i, has)| weight(i, *has)).collect();
+            share_interval(&weights, &has, n_pool, 0.9).unwrap()
+        };
+        // Kish's number is the smaller where failures are light, that of the variance where they are heavy.
+        let light = |i: usize, has: bool| if has { 1.0 + (i % 3) as f64 } else { 0.5 };
+        let heavy = |i: usize, has: bool| if has { 1.0 + 0.25 * (i % 2) as f64 } else { 3.0 };
+        // By the formula with SciPy's beta.ppf.
+        for (found, mean, lower, upper) in [
+            (of(&light, None), 0.958_904_109_589, 0.764_993_232_529, 0.999_455_258_296),
+            (of(&light, Some(50)), 0.958_904_109_589, 0.718_716_631_695, 0.999_848_438_724),
+            (of(&heavy, None), 0.678_571_428_571, 0.397_893_046_404, 0.887_234_269_334),
+            (of(&heavy, Some(50)), 0.678_571_428_571, 0.364_137_234_750, 0.904_868_258_341),
+        ] {
+            for (found, due) in [(found.mean, mean), (found.lower, lower), (found.upper, upper)] {
+                assert!((found - due).abs() < 1e-9, "{found} {due}");
+            }
+        }
+    }
+
+    #[test]
     fn heavy_draws_count_for_fewer_and_bad_input_is_typed() {
         let has: Vec<bool> = (0..20).map(|i| i != 7).collect();
         let even = share_interval(&[1.0; 20], &has, None, 0.9).unwrap();
@@ -169,7 +192,11 @@ mod tests {
         assert!(matches!(share_interval(&[0.0; 20], &has, None, 0.9), Err(EvalError::Undefined { .. })));
         assert!(matches!(share_interval(&[-1.0; 20], &has, None, 0.9), Err(EvalError::OutOfRange { .. })));
         assert!(matches!(share_interval(&[f64::NAN; 20], &has, None, 0.9), Err(EvalError::NonFinite { .. })));
-        assert!(share_interval(&[1.0; 20], &has, None, 1.0).is_err());
+        assert!(share_interval(&[1.0; 10], &has[..10], None, 0.9).is_ok());
+        for level in [0.0, 1.0] {
+            let found = share_interval(&[1.0; 20], &has, None, level);
+            assert!(matches!(found, Err(EvalError::OutOfRange { what: "level", .. })));
+        }
         assert!(share_interval(&[1.0; 20], &has, Some(0), 0.9).is_err());
     }
 }

@@ -385,6 +385,8 @@ mod tests {
     fn worked_examples() {
         assert_eq!(sign_flip_test(&[1.0, 2.0, 3.0], Alternative::Greater, 0), Ok(0.125));
         assert_eq!(sign_flip_test(&[1.0, 2.0, 3.0], Alternative::Less, 0), Ok(1.0));
+        // In any unit.
+        assert_eq!(sign_flip_test(&[1e-12, 2e-12, 3e-12], Alternative::TwoSided, 0), Ok(0.25));
         assert_eq!(sign_flip_test(&[0.0, 0.0], Alternative::TwoSided, 0), Ok(1.0));
         let alone = max_t(&[vec![vec![1.0; 3]]], 0).unwrap();
         assert_eq!((alone[0][0].t, alone[0][0].p_greater, alone[0][0].p_less), (f64::INFINITY, 0.125, 1.0));
@@ -395,6 +397,8 @@ mod tests {
         let d: Vec<f64> = (0..17).map(|i| (f64::from(i) * 0.7).sin() + 0.3).collect();
         let drawn = sign_flip_test(&d, Alternative::Greater, 7).unwrap();
         assert_eq!(drawn, sign_flip_test(&d, Alternative::Greater, 7).unwrap());
+        // These signs and no others: a page shows the same p wherever it is made.
+        assert_eq!((drawn * 65_537.0).round(), 2_644.0);
         let mut hits = 0;
         for pattern in 0..1_u32 << 17 {
             let sum: f64 = d.iter().enumerate().map(|(i, v)| if pattern >> i & 1 == 1 { -v } else { *v }).sum();
@@ -403,6 +407,17 @@ mod tests {
         let exact = f64::from(hits) / f64::from(1_u32 << 17);
         // Five standard errors of a share estimated from 65 536 draws.
         assert!((drawn - exact).abs() < 5.0 * (exact * (1.0 - exact) / 65_536.0).sqrt() + 2e-5, "{drawn} {exact}");
+    }
+
+    #[test]
+    fn a_p_of_drawn_flips_counts_the_observed_pattern() {
+        // One of 2¹⁷ patterns is as extreme; these draws have none of it, or one.
+        let found = [0, 1, 2, 3].map(|seed| sign_flip_test(&[1.0; 17], Alternative::Greater, seed).unwrap() * 65_537.0);
+        assert!(
+            found.iter().all(|patterns| (patterns - patterns.round()).abs() < 1e-9 && *patterns > 0.5),
+            "{found:?}"
+        );
+        assert!(found.iter().any(|patterns| patterns.round() == 1.0), "{found:?}");
     }
 
     #[test]

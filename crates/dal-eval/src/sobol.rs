@@ -149,8 +149,20 @@ mod tests {
         }
     }
 
+    /// Mean 3, variance (4 + 9 + 4 + 9) / 4 = 6.5; first (2 · 1 + 3 · 2) / 2 and total (1 + 4) / 4 over that.
+    #[test]
+    fn two_points_are_enough() {
+        let found = sobol_indices(&[1.0, 0.0], &[5.0, 6.0], &[vec![2.0, 2.0]]).unwrap();
+        assert_eq!(found.variance, 6.5);
+        assert!((found.first[0] - (2.0 + 3.0 * 2.0) / 2.0 / 6.5).abs() < 1e-15, "{found:?}");
+        assert!((found.total[0] - (1.0 + 4.0) / 4.0 / 6.5).abs() < 1e-15, "{found:?}");
+    }
+
     #[test]
     fn what_has_no_indices_is_an_error() {
+        let rounded = [1e6, 1e6 * (1.0 + 1e-14), 1e6];
+        assert!(matches!(sobol_indices(&rounded, &rounded, &[]), Err(EvalError::Undefined { .. })));
+        assert!(matches!(sobol_indices(&[0.0; 3], &[0.0; 3], &[]), Err(EvalError::Undefined { .. })));
         let ones = vec![1.0; 4];
         assert!(matches!(sobol_indices(&ones, &ones, &[]), Err(EvalError::Undefined { .. })));
         assert!(matches!(sobol_indices(&ones[..1], &ones[..1], &[]), Err(EvalError::TooFew { .. })));

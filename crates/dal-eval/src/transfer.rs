@@ -92,7 +92,15 @@ mod tests {
     }
 
     #[test]
+    fn of_equals_the_first_is_chosen() {
+        let transfer = pool_ratio_transfer(&[vec![0.5, 0.5], vec![1.0, 0.8]]).unwrap();
+        assert_eq!(transfer.chosen, [0, 1]);
+        assert_eq!(transfer.regret, [[1.0, 1.25], [1.0, 1.0]]);
+    }
+
+    #[test]
     fn bad_input_is_typed() {
+        assert!(matches!(pool_ratio_transfer(&[vec![1.0; 2], vec![1.0, 0.0]]), Err(EvalError::OutOfRange { .. })));
         assert!(matches!(pool_ratio_transfer(&[vec![1.0, 1.0]]), Err(EvalError::TooFew { .. })));
         assert!(matches!(pool_ratio_transfer(&[vec![1.0], vec![1.0]]), Err(EvalError::TooFew { .. })));
         assert!(matches!(pool_ratio_transfer(&[vec![1.0; 2], vec![1.0; 3]]), Err(EvalError::ShapeMismatch { .. })));

@@ -165,18 +165,43 @@ mod tests {
 
     #[test]
     fn zero_variance_is_its_limit_and_is_counted() {
-        let mean = array![[1.0], [2.0], [3.0]];
-        let truth = array![[1.5], [2.0], [3.0]];
-        let of = |v: f64| NormalScores::of(mean.view(), array![[v], [v], [1.0]].view(), truth.view(), &[1.0]).unwrap();
+        let mean = array![[1.0], [2.0], [3.0], [4.0]];
+        let truth = array![[1.5], [2.0], [3.0], [4.5]];
+        let of =
+            |v: f64| NormalScores::of(mean.view(), array![[v], [v], [1.0], [v]].view(), truth.view(), &[1.0]).unwrap();
         let zero = of(0.0);
-        assert_eq!((zero.nll, zero.n_degenerate), (None, 2));
-        // The first is missed; the second, hit exactly, and the third, with a spread, are covered.
-        assert!((zero.coverage_90 - 2.0 / 3.0).abs() < 1e-15);
+        assert_eq!((zero.nll, zero.n_degenerate), (None, 3));
+        // The first and the last are missed; the second, hit exactly, and the third, with a spread, are covered.
+        assert_eq!(zero.coverage_90, 0.5);
         let tiny = of(1e-24);
         assert_eq!(tiny.n_degenerate, 0);
         assert!((zero.crps - tiny.crps).abs() < 1e-11, "{zero:?} {tiny:?}");
         // So small that its square overflows the likelihood: as zero.
-        assert_eq!(of(5e-324).n_degenerate, 1);
+        assert_eq!(of(5e-324).n_degenerate, 2);
+    }
+
+    #[test]
+    fn two_outputs_of_two_scales_are_scored_as_by_hand() {
+        let mean = array![[0.0, 1.0], [1.0, -2.0], [0.5, 0.0]];
+        let variance = array![[0.01, 4.0], [0.36, 1.44], [0.25, 0.04]];
+        let truth = array![[0.3, 2.0], [0.8, 1.0], [0.5, 0.1]];
+        let found = NormalScores::of(mean.view(), variance.view(), truth.view(), &[1.0, 2.0]).unwrap();
+        // By Python's math.erf; the CRPS agrees with its integral.
+        assert!((found.nll.unwrap() - 1.187_369_690_117_262).abs() < 1e-12, "{found:?}");
+        assert!((found.crps - 0.342_584_941_172_177).abs() < 1e-10, "{found:?}");
+        // z = 3 and 2.5 are not covered.
+        assert_eq!((found.coverage_90, found.n_degenerate), (4.0 / 6.0, 0));
+        // Summed variances 1.01, 0.72, 0.26 against summed errors 0.8, 1.7, 0.05: ranks 3, 2, 1 and 2, 3, 1.
+        assert!((found.rank_correlation.unwrap() - 0.5).abs() < 1e-15);
+    }
+
+    #[test]
+    fn what_overflows_is_no_score() {
+        let of = |mean: f64, variance: f64, scale: f64| {
+            NormalScores::of(array![[mean]].view(), array![[variance]].view(), array![[1e308]].view(), &[scale])
+        };
+        assert!(matches!(of(-1e308, 1.0, 1.0), Err(EvalError::NonFinite { index: 0, .. })));
+        assert!(matches!(of(1e308, 1e308, 1e-155), Err(EvalError::NonFinite { index: 0, .. })));
     }
 
     #[test]

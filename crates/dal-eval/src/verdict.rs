@@ -733,6 +733,71 @@ mod tests {
         );
         let needed: Vec<usize> = found.cells.iter().filter_map(|c| c.seeds_to_find).collect();
         assert!(!needed.is_empty() && needed.iter().all(|&n| n > 10), "{needed:?}");
+        // For planning, each of the 48 cells gets its share of half the level.
+        for (cell, planned) in found.cells.iter().zip(panel(10, 0.6, |_, _| -0.05)) {
+            let logs: Vec<f64> = planned.outcomes.iter().map(|o| o.outcome.as_ref().unwrap().ln()).collect();
+            let (mean, variance) = mean_and_variance(&logs).unwrap();
+            let suggested = seeds_to_find(mean, variance.sqrt(), 0.025 / 48.0).unwrap().map(|n| n.max(11));
+            assert_eq!(cell.seeds_to_find, suggested, "{cell:?}");
+        }
+    }
+
+    /// One method with these cells of one problem: log ratios in tenths.
+    fn of_tenths(cells: &[&[f64]], level: f64) -> Judgement {
+        let cells = cells.iter().zip(1..).map(|(logs, g)| {
+            let ratios: Vec<f64> = logs.iter().map(|log| (0.1 * log).exp()).collect();
+            of("p", 2 * g, outcomes(&ratios))
+        });
+        let method = MethodCells { method: "m".into(), cells: cells.collect() };
+        judge(&[method], &VerdictRules { level, ..VerdictRules::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_cell_is_decided_at_half_the_level_from_six_seeds_on() {
+        // Two of 64 patterns reach the sum: 0.03125, above half of 5 %.
+        for sign in [1.0, -1.0] {
+            let logs = [1.0, 1.0, 1.0, 1.0, 1.0, -0.1].map(|log| sign * log);
+            let found = of_tenths(&[&logs], 0.05);
+            let cell = &found.methods[0].cells[0];
+            assert_eq!(cell.p_better_adjusted.unwrap().min(cell.p_worse_adjusted.unwrap()), 2.0 / 64.0);
+            assert_eq!((cell.verdict, found.n_tested, found.n_too_few), (CellVerdict::Undecided, 1, 0));
+            assert_eq!(found.methods[0].verdict, Verdict::Undecided(Hesitation::Evidence { n_not_rejected: 1 }));
+            // Six had been enough by the formula.
+            assert_eq!(cell.seeds_to_find, Some(7));
+            assert_ne!(of_tenths(&[&logs], 0.0626).methods[0].cells[0].verdict, CellVerdict::Undecided);
+        }
+        // Without a spread there is nothing to plan by.
+        let found = of_tenths(&[&[1.0; 4]], 0.05);
+        let cell = &found.methods[0].cells[0];
+        assert_eq!((cell.verdict, cell.seeds_to_find), (CellVerdict::Undecidable, None));
+    }
+
+    #[test]
+    fn equal_takes_both_ends() {
+        for sign in [1.0, -1.0] {
+            let logs = [0.3, 0.0, 0.3, 0.0, 0.3, -0.05].map(|log| sign * log);
+            let cell = &of_tenths(&[&logs], 0.05).methods[0].cells[0];
+            let interval = cell.interval_equivalence.unwrap();
+            let inside = (interval.lower >= 1.0 / 1.02, interval.upper <= 1.02);
+            assert_eq!(inside, if sign > 0.0 { (true, false) } else { (false, true) }, "{interval:?}");
+            assert_eq!(cell.verdict, CellVerdict::Undecided);
+        }
+    }
+
+    #[test]
+    fn cells_of_one_problem_share_their_flips() {
+        let same: &[f64] = &[1.0, 2.0, 3.0, 1.5, 2.5, 0.5];
+        let found = of_tenths(&[same, same, same], 0.05);
+        assert!(found.methods[0].cells.iter().all(|c| c.p_worse_adjusted == Some(1.0 / 64.0)));
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_robust_is_counted() {
+        // Half the level is 1/32, which five seeds that agree just reach.
+        let agree: &[f64] = &[-1.0, -2.0, -3.0, -1.5, -2.5];
+        let found = of_tenths(&[agree, &[1.0, -1.0, 0.5, -0.7, 0.1]], 1.0 / 16.0);
+        assert_eq!(found.methods[0].cells[0].p_better, Some(1.0 / 32.0));
+        assert_eq!(found.methods[0].verdict, Verdict::Undecided(Hesitation::Evidence { n_not_rejected: 1 }));
     }
 
     fn outcomes(ratios: &[f64]) -> Vec<SeedOutcome> {
@@ -859,8 +924,12 @@ mod tests {
         twice.outcomes[1].seed = 0;
         assert!(matches!(judge_cells(vec![twice]), Err(EvalError::OutOfRange { index: 1, .. })));
         assert!(matches!(judge_cells(vec![of("p", 2, outcomes(&[-1.0]))]), Err(EvalError::OutOfRange { .. })));
-        let wide = VerdictRules { level: 1.0, ..rules };
-        let fine = MethodCells { method: "m".into(), cells: panel(3, 0.1, |_, _| 0.0) };
-        assert!(matches!(judge(&[fine], &wide), Err(EvalError::OutOfRange { .. })));
+        let fine = [MethodCells { method: "m".into(), cells: panel(3, 0.1, |_, _| 0.0) }];
+        for bad in [0.0, 1.0] {
+            let found = judge(&fine, &VerdictRules { level: bad, ..rules });
+            assert!(matches!(found, Err(EvalError::OutOfRange { what: "level of a verdict", .. })));
+            let found = judge(&fine, &VerdictRules { margin: bad, ..rules });
+            assert!(matches!(found, Err(EvalError::OutOfRange { what: "margin of equality", .. })));
+        }
     }
 }
