@@ -422,8 +422,11 @@ mod tests {
 
     #[test]
     fn equal_methods_are_never_found() {
-        for cell in max_t(&[vec![vec![0.0; 4], vec![0.0; 4]]], 0).unwrap().concat() {
-            assert_eq!((cell.t, cell.p_greater, cell.p_less), (0.0, 1.0, 1.0));
+        for n_seeds in [4, 17] {
+            for cell in max_t(&[vec![vec![0.0; n_seeds], vec![0.0; n_seeds]]], 0).unwrap().concat() {
+                assert_eq!((cell.t, cell.p_greater, cell.p_less), (0.0, 1.0, 1.0));
+                assert_eq!((cell.error_greater, cell.error_less), (0.0, 0.0));
+            }
         }
     }
 
@@ -486,6 +489,12 @@ mod tests {
         let exact = f64::from(hits) / f64::from(1_u32 << 19);
         assert!(cell.error_greater > 0.0 && cell.error_greater < 2e-3);
         assert!((cell.p_greater - exact).abs() < 5.0 * cell.error_greater, "{cell:?} {exact}");
+        let error_of = |p: f64| (p * (1.0 - p) / N_RANDOM_FLIPS as f64).sqrt();
+        assert!((cell.error_greater - error_of(cell.p_greater)).abs() < 1e-12, "{cell:?}");
+        // Of two such blocks none reaches it with (1 − p)², whose relative errors add up in squares.
+        let of_two = max_t(&[vec![d.clone()], vec![d.clone()]], 3).unwrap()[0][0];
+        let due = 2_f64.sqrt() * (1.0 - exact) * error_of(exact);
+        assert!((of_two.error_greater / due - 1.0).abs() < 0.1, "{of_two:?} {due}");
         let listed = max_t(&[vec![d[..16].to_vec()]], 3).unwrap()[0][0];
         assert_eq!((listed.error_greater, listed.error_less), (0.0, 0.0));
     }

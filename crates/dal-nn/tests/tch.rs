@@ -482,6 +482,33 @@ fn trainings_are_reported_and_collapsed_members_trained_anew() {
     assert!(ends(&fit(OnCollapse::Restart, 1)).iter().all(|end| end.restarts == OnCollapse::MOST_RESTARTS));
 }
 
+/// As on the CPU engine: steps so long that nothing is learned lead beyond single precision, or kill every unit.
+#[test]
+fn members_whose_loss_is_no_number_are_trained_anew_and_the_last_error_stands() {
+    let data = labelled(40, 2, 1, 1);
+    let network = linear(2, 1, &[4; 9], None);
+    let wild = TrainingSpec { learning_rate: 1e12, weight_decay: 0.0, ..training(1, 3) };
+    let fit = |on_collapse, seed| {
+        let learner = tch(&network, &TrainingSpec { on_collapse, ..wild.clone() });
+        learner.fit(&data, &Needs::default(), &SeedPath::root(seed))
+    };
+    let (mut saved, mut lost) = (0, 0);
+    for seed in 0..40 {
+        match fit(OnCollapse::Restart, seed) {
+            Ok(model) => {
+                assert_eq!(model.training_report().unwrap().members[0].restarts, OnCollapse::MOST_RESTARTS);
+                let kept = fit(OnCollapse::Keep, seed);
+                saved += usize::from(matches!(kept, Err(LearnError::Diverged { .. })));
+            }
+            Err(error) => {
+                assert!(matches!(error, LearnError::Diverged { member: 0, .. }), "{error}");
+                lost += 1;
+            }
+        }
+    }
+    assert!(saved > 0 && lost > 0, "{saved} {lost}");
+}
+
 #[test]
 fn a_clock_measures_the_model_and_the_auxiliary_network() {
     let ticks = AtomicU32::new(0);

@@ -11,7 +11,7 @@ use crate::evaluate::Member;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::InputScaling;
 use crate::surrogate::CpuSurrogate;
-use crate::training::MemberState;
+use crate::training::{MemberState, TrainError, TrainLog};
 use dal_core::Clock;
 use dal_core::model::{NetworkSpec, TrainingSpec};
 
@@ -142,7 +142,13 @@ impl TchLearner {
                             }
                             Ok(Trained { member: Member { params, running_mean, running_var }, end, seconds: spent[i] })
                         }
-                        Err(TchTrainError::Train(error)) => Err(Failure::Train(error)),
+                        Err(TchTrainError::Train(error)) => {
+                            if matches!(error, TrainError::Diverged { .. }) {
+                                let log = TrainLog { losses: vec![f64::NAN] };
+                                again.extend(tasks[i].trains_anew(tasks[i].end(&log, attempt).as_ref()).then_some(i));
+                            }
+                            Err(Failure::Train(error))
+                        }
                         Err(error) => Err(Failure::Engine(error.to_string())),
                     });
                 }
