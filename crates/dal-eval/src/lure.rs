@@ -679,6 +679,14 @@ mod tests {
     }
 
     #[test]
+    fn what_did_not_answer_counts_by_its_weight() {
+        let found = answered_loss(&[1.0, 2.0, 3.0], &[Some(3.0), None, Some(7.0)]).unwrap();
+        assert_eq!((found.loss, found.answered), (Some(24.0 / 4.0), 4.0 / 3.0));
+        let none = answered_loss(&[1.0, 2.0], &[None, None]).unwrap();
+        assert_eq!((none.loss, none.answered), (None, 0.0));
+    }
+
+    #[test]
     fn logarithms_want_a_positive_mean_and_a_spread() {
         let of = |values: &[f64]| log_and_error(values.iter().copied(), values.len());
         assert_eq!((of(&[-1.0, -2.0]), of(&[2.0, 2.0]), of(&[1.0])), (None, None, None));

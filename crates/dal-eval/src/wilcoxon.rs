@@ -70,11 +70,7 @@ pub fn wilcoxon_signed_rank(differences: &[f64], alternative: Alternative) -> Re
     let w_plus: f64 = used.iter().zip(&ranks).filter(|(d, _)| **d > 0.0).map(|(_, r)| r).sum();
     let w_minus: f64 = ranks.iter().sum::<f64>() - w_plus;
     let exact = used.len() <= LARGEST_EXACT;
-    let (at_most, at_least) = match used.len() {
-        0 => (1.0, 1.0),
-        _ if exact => exact_tails(&ranks, w_plus),
-        _ => normal_tails(&ranks, w_plus)?,
-    };
+    let (at_most, at_least) = if exact { exact_tails(&ranks, w_plus) } else { normal_tails(&ranks, w_plus)? };
     let p = match alternative {
         Alternative::Less => at_most,
         Alternative::Greater => at_least,
@@ -121,6 +117,8 @@ mod tests {
         let one = wilcoxon_signed_rank(&d, Alternative::Less).unwrap();
         assert_eq!((one.w_plus, one.w_minus, one.n_used, one.p), (0.0, 15.0, 5, 1.0 / 32.0));
         assert_eq!(wilcoxon_signed_rank(&d, Alternative::Greater).unwrap().p, 1.0);
+        let both = wilcoxon_signed_rank(&[0.1, -0.2, 0.3], Alternative::Less).unwrap();
+        assert_eq!((both.w_plus, both.w_minus), (4.0, 2.0));
     }
 
     #[test]
@@ -137,6 +135,10 @@ mod tests {
         let exact = wilcoxon_signed_rank(&d[1..], Alternative::TwoSided).unwrap();
         assert!(!approximate.exact && exact.exact);
         assert!((approximate.p - exact.p).abs() < 0.02, "{} {}", approximate.p, exact.p);
+        // Without ties: the ranks 1 to n have mean n (n + 1) / 4 and variance n (n + 1) (2n + 1) / 24.
+        let n = d.len() as f64;
+        let z = (approximate.w_plus - n * (n + 1.0) / 4.0) / (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0).sqrt();
+        assert!((approximate.p - 2.0 * Normal::standard().sf(z.abs())).abs() < 1e-12, "{}", approximate.p);
     }
 
     #[test]
