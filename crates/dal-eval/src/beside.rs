@@ -340,6 +340,15 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_counted_as_the_predecessor_did() {
+        assert_eq!(predecessor_target([&[5.0, 4.0, 1.0, 2.0, 3.0][..]]), Ok(5.0));
+        let n_labelled: Vec<usize> = (0..7).map(|t| 80 + 40 * t).collect();
+        assert_eq!(labels_needed(&[9.0, 4.0, 3.0, 5.0, 3.0, 2.0, 1.0], &n_labelled, 4.0), Ok(224.0));
+        // Ratios 1/4, 1/2, 1 and 2.
+        assert_eq!(all_pairs_quartiles(&[100.0, 200.0], &[100.0, 400.0]), Ok([0.4375, 0.75, 1.25]));
+    }
+
+    #[test]
     fn metrics_that_disagree_are_named() {
         let n_labelled = [80, 120, 160, 200, 240, 280];
         let random = [[1.0, 0.8, 0.6, 0.4, 0.3, 0.2], [1.0, 0.7, 0.6, 0.4, 0.3, 0.2]];
@@ -366,7 +375,7 @@ mod tests {
     #[test]
     fn every_metric_has_its_card() {
         for metric in CurveMetric::ALL {
-            assert!(crate::metric(metric.id()).is_some(), "{}", metric.id());
+            assert_eq!(crate::metric(metric.id()).map(|card| card.id), Some(metric.id()));
         }
     }
 

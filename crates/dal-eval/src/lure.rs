@@ -694,6 +694,43 @@ mod tests {
         assert!((log - 2.0_f64.ln()).abs() < 1e-15 && (error - 0.5).abs() < 1e-15, "{log} {error}");
     }
 
+    #[test]
+    fn a_control_has_its_coefficient_by_least_squares() {
+        let scores: Vec<f64> = (0..20).map(f64::from).collect();
+        let sign = |i: usize| if i % 2 == 0 { 1.0 } else { -1.0 };
+        let losses: Vec<f64> = (0..20).map(|i| 3.0 + 0.5 * scores[i] + sign(i)).collect();
+        // The scores' variance is (20² − 1) / 12, their covariance with the signs −10 / 20.
+        let (both, variance) = (0.5 * 33.25 - 0.5, 33.25);
+        let close = |found: f64, due: f64| assert!((found - due).abs() < 1e-14, "{found} {due}");
+        close(control_coefficient(&losses, &scores, &[]), both / variance);
+        close(control_coefficient(&losses, &scores, &scores[..5]), both / variance);
+        close(control_coefficient(&losses, &scores, &[0.0, 40.0]), both / 400.0);
+        assert_eq!(control_coefficient(&losses[..19], &scores[..19], &[]), 0.0);
+        for (factor, due) in [(3.0, 1.0), (-1.0, 0.0)] {
+            let losses: Vec<f64> = scores.iter().map(|s| factor * s).collect();
+            assert_eq!(control_coefficient(&losses, &scores, &[]), due);
+        }
+        assert_eq!(control_coefficient(&losses, &[2.0; 20], &[]), 0.0);
+    }
+
+    #[test]
+    fn resamples_without_a_spread_or_a_positive_mean_say_nothing() {
+        let of = |terms: &[f64], resamples: usize, seed: u64| {
+            let terms = LossTerms { terms: terms.to_vec(), beside: 0.0 };
+            terms.studentised(&terms.terms, resamples, seed).map(|(_, _, studentised)| studentised)
+        };
+        // Four values that can sum to 0.
+        let found = of(&[-1.0, 1.0, 1.0, 3.0], 2_000, 1).unwrap();
+        assert!(found.len() < 2_000 && found.iter().all(|t| t.is_finite()));
+        // All but the three of 27 that hold one value only, however small they are beside the mean.
+        let found = of(&[1e-8, 2e-8, 3.0], 2_000, 1).unwrap();
+        assert!(found.len().abs_diff(2_000 * 24 / 27) < 60, "{}", found.len());
+        // Of two resamples of two values both, one or none have a spread; one of two is enough.
+        let counts: Vec<Option<usize>> = (0..20).map(|seed| of(&[1.0, 3.0], 2, seed).ok().map(|t| t.len())).collect();
+        assert!([Some(2), Some(1), None].iter().all(|count| counts.contains(count)), "{counts:?}");
+        assert!(!counts.contains(&Some(0)), "{counts:?}");
+    }
+
     /// The naive twin of drawing an index: what would make some indices likelier is drawn again.
     #[test]
     fn indices_are_those_of_plain_rejection() {
