@@ -203,6 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn the_worst_mean_lies_between_the_ends_of_intervals_that_hold_together() {
+        let cells: [&[f64]; 3] = [&[1.0, 2.0, 4.0], &[2.0, 2.5, 3.0, 7.0], &[3.0, 3.1, 3.2, 3.0]];
+        let found = worst_mean_interval(cells, 0.9).unwrap();
+        let each = cells.map(|cell| t_interval(cell, 1.0 - 0.1 / 3.0).unwrap());
+        let largest = |of: fn(&Interval) -> f64| each.iter().map(of).fold(f64::NEG_INFINITY, f64::max);
+        let due = [largest(|i| i.mean), largest(|i| i.lower), largest(|i| i.upper)];
+        for (found, due) in [found.mean, found.lower, found.upper].into_iter().zip(due) {
+            assert!((found - due).abs() < 1e-12, "{found} {due}");
+        }
+    }
+
+    #[test]
     fn one_problem_speaks_only_of_itself() {
         let effect = overall_effect(&[vec![0.0, 2.0]], 0.95).unwrap();
         assert!(effect.over_problems.is_none() && effect.problems_fixed.is_some());

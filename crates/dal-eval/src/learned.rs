@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_constant_has_not_learned() {
-        assert_eq!(has_learned(1.0, 1.0), Ok(false));
+        assert_eq!((has_learned(0.9, 1.0), has_learned(1.0, 1.0)), (Ok(true), Ok(false)));
         assert_eq!(has_learned(0.0, 0.0), Ok(false));
         assert!(matches!(has_learned(f64::NAN, 1.0), Err(EvalError::NonFinite { .. })));
         assert!(matches!(has_learned(1.0, -1.0), Err(EvalError::OutOfRange { .. })));
@@ -229,8 +229,11 @@ mod tests {
         assert!(!member(10.0, 1.0, 1e6).unsettled() && member(10.001, 1.0, 1e6).unsettled());
         assert_eq!(member(3.0, 1.0, 4.0).over_variance(), Some(0.75));
         // Of members of which only ratios were kept, too.
-        let kept = MemberCounts::of_ratios([(Some(0.5), Some(10.0)), (Some(0.51), Some(1.0)), (Some(0.1), Some(10.1))]);
-        assert_eq!(kept, MemberCounts { trained: 3, collapsed: 1, unsettled: 1 });
+        let members = [(0.5, 10.0), (0.51, 1.0), (0.52, 2.0), (0.1, 10.1), (0.2, 11.0), (0.3, 12.0)];
+        let kept = MemberCounts::of_ratios(members.map(|(share, factor)| (Some(share), Some(factor))));
+        assert_eq!(kept, MemberCounts { trained: 6, collapsed: 2, unsettled: 3 });
+        let whole = members.map(|(share, factor)| member(share, share / factor, 1.0));
+        assert_eq!(MemberCounts::of(whole), kept);
     }
 
     #[test]

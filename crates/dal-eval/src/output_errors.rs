@@ -38,12 +38,9 @@ impl OutputScales {
         check_finite("test label", labels.iter().copied())?;
         let of_column = |column: ndarray::ArrayView1<'_, f64>| {
             let first = column[0];
-            // Compared, not computed: rounding would give a constant of 0.1 a spread of 1e-17.
-            if column.iter().all(|v| *v == first) {
-                return 0.0;
-            }
             let n = column.len() as f64;
-            // Differences to the first label keep the digits of labels that lie far from zero.
+            // Differences to the first label keep the digits of labels that lie far from zero, and are 0 where all are
+            // equal: a constant of 0.1 would have a spread of 1e-17 about its mean.
             let mean = column.iter().map(|v| v - first).sum::<f64>() / n;
             (column.iter().map(|v| (v - first - mean).powi(2)).sum::<f64>() / n).sqrt()
         };

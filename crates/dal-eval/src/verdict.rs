@@ -863,6 +863,17 @@ mod tests {
         let mean = of_both.iter().sum::<f64>() / 7.0;
         assert!((alone.methods[0].overall.unwrap().problems_fixed.unwrap().mean - mean).abs() < 1e-12);
 
+        // Each cell has the value and the intervals of its own seeds.
+        for (cell, n) in alone.methods[0].cells.iter().zip([10, 7]) {
+            let logs: Vec<f64> = wiggled(0.9, n).iter().map(|ratio| ratio.ln()).collect();
+            for (found, level) in [(cell.interval_equivalence, 0.9), (cell.interval_95, 0.95)] {
+                let due = crate::t_interval(&logs, level).unwrap().exp();
+                let found = found.unwrap();
+                assert!((found.lower - due.lower).abs() < 1e-12 && (found.upper - due.upper).abs() < 1e-12);
+                assert!((cell.value.unwrap() - due.mean).abs() < 1e-12);
+            }
+        }
+
         // Three seeds that all agree would beat every threshold in one of eight patterns.
         let hopeless = MethodCells { method: "b".into(), cells: vec![of("p", 2, outcomes(&[1.5, 1.5, 1.5]))] };
         let both = judge(&[fine, hopeless], &rules).unwrap();
@@ -874,6 +885,19 @@ mod tests {
         assert_eq!(both.methods[1].cells[0].p_worse_adjusted, None);
         // It was not planned where the other was, so the two are not compared.
         assert_eq!(both.recommended.unwrap().method, 0);
+    }
+
+    #[test]
+    fn the_lowest_mean_over_problems_is_recommended() {
+        // Log ratios at every seed of a problem of ten seeds, and at those of one of seven.
+        let of_means = |means: [f64; 2]| {
+            let cell = |problem: &str, mean: f64, n: usize| of(problem, 2, outcomes(&vec![mean.exp(); n]));
+            MethodCells { method: "m".into(), cells: vec![cell("p", means[0], 10), cell("q", means[1], 7)] }
+        };
+        for (worse, better) in [([1.2, 1.2], [0.9, 0.9]), ([0.0, 1.1], [1.0, 0.0])] {
+            let judged = judge(&[of_means(worse), of_means(better)], &VerdictRules::default()).unwrap();
+            assert_eq!(judged.recommended.unwrap().method, 1, "{worse:?} {better:?}");
+        }
     }
 
     #[test]
