@@ -743,6 +743,19 @@ mod tests {
         }
     }
 
+    /// Keeps how many points it is told have been asked for.
+    #[derive(Debug)]
+    struct Counting(Arc<Mutex<Vec<usize>>>);
+    impl Strategy for Counting {
+        fn needs(&self) -> Needs {
+            Needs::default()
+        }
+        fn propose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
+            self.0.lock().unwrap().push(step.course().unwrap().asked);
+            Ok(Proposal::picked((0..n).collect()))
+        }
+    }
+
     struct Zero;
     impl Surrogate for Zero {
         fn n_inputs(&self) -> usize {
@@ -951,6 +964,7 @@ mod tests {
         let one = |x: f64, y: f64| (array![[x]], array![[y]]);
         let first = campaign.absorb(&Zero).unwrap().unwrap();
         assert_eq!(first.queries, array![[0.25]]);
+        assert_eq!(campaign.pending_candidate_rows(), Some(&[5][..]));
         for (x, y) in [one(1.5, 0.0), one(0.5, f64::NAN), (array![[0.5]], array![[0.0, 1.0]])] {
             assert!(campaign.adopt(x.view(), y.view()).is_err());
         }
@@ -960,6 +974,7 @@ mod tests {
         campaign.adopt(x.view(), y.view()).unwrap();
         assert_eq!((campaign.outstanding(), campaign.entry()), (vec![0], 1));
         answer_all(&mut campaign);
+        assert_eq!(campaign.pending_candidate_rows(), None);
         assert_eq!(campaign.labelled().unwrap().x(), array![[-0.0], [1.0], [0.25]]);
         // 1.0 is no candidate any more; there is no end but that of the candidates, and each step asks for its own
         // number.
@@ -971,6 +986,40 @@ mod tests {
         assert_eq!(campaign.absorb_for(&Zero, &ask(9)).unwrap().unwrap().queries, array![[-1.0]]);
         answer_all(&mut campaign);
         assert!(campaign.absorb(&Zero).unwrap().is_none());
+    }
+
+    /// A rule that goes on in a sequence of its own is told how far it is: points asked for and adopted, but not the
+    /// initial ones; the same where the campaign is resumed.
+    #[test]
+    fn points_asked_for_and_adopted_are_counted() {
+        let (counts, pool) = (Arc::new(Mutex::new(Vec::new())), Pool::Uniform { n_candidates: 8 });
+        let rule = || Arc::new(Counting(Arc::clone(&counts)));
+        let protocol = || Protocol { n_steps: Some(4), ..protocol(pool.clone()) };
+        let (space, seeds) = (Space::continuous_unit(1), || TrialSeeds::new("t", 0));
+        let mut campaign = Campaign::new(space.clone(), rule(), protocol(), seeds()).unwrap();
+        let mut batches = vec![answer_all(&mut campaign)];
+        campaign.absorb(&Zero).unwrap();
+        batches.push(answer_all(&mut campaign));
+        campaign.absorb(&Zero).unwrap();
+        batches.push(answer_all(&mut campaign));
+        let (x, y) = (array![[0.1], [0.2], [0.3]], array![[1.0], [2.0], [3.0]]);
+        campaign.adopt(x.view(), y.view()).unwrap();
+        campaign.absorb(&Zero).unwrap();
+        assert_eq!(counts.lock().unwrap().drain(..).collect::<Vec<_>>(), [0, 2, 7]);
+        let mut resumed = Campaign::resume(space.clone(), rule(), protocol(), seeds(), &batches).unwrap();
+        resumed.absorb(&Zero).unwrap();
+        assert_eq!(counts.lock().unwrap().drain(..).collect::<Vec<_>>(), [4]);
+    }
+
+    /// Answers of two outputs follow failures of two: adopted points have as many.
+    #[test]
+    fn adopted_points_have_as_many_outputs_as_earlier_answers() {
+        let mut campaign = start(Pool::Uniform { n_candidates: 8 });
+        campaign.tell(0, Ok(&[1.0])).unwrap();
+        let x = array![[0.5]];
+        assert!(matches!(campaign.adopt(x.view(), array![[1.0, 2.0]].view()), Err(CampaignError::BadAdoption { .. })));
+        campaign.adopt(x.view(), array![[1.0]].view()).unwrap();
+        assert_eq!(campaign.labelled().unwrap().len(), 1);
     }
 
     #[test]

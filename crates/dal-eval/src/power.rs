@@ -92,12 +92,9 @@ pub fn seeds_to_find(mean: f64, sd: f64, level: f64) -> Result<Option<usize>, Ev
 /// The smallest n ≥ `least` (and 2) with n ≥ needed(t_{p, n − 1}); `None` above [`MOST_SEEDS`].
 fn fewest(least: usize, p: f64, needed: impl Fn(f64) -> f64) -> Result<Option<usize>, EvalError> {
     // The t quantile lies above the normal one and nears it quickly, so the search starts where the normal one would
-    // end.
-    let start = needed(Normal::standard().inverse_cdf(p));
-    if start > MOST_SEEDS as f64 {
-        return Ok(None);
-    }
-    for n in least.max(2).max(start as usize)..=MOST_SEEDS {
+    // end; beyond the most there is nothing to search.
+    let start = needed(Normal::standard().inverse_cdf(p)) as usize;
+    for n in least.max(2).max(start)..=MOST_SEEDS {
         if n as f64 >= needed(t_quantile(p, (n - 1) as f64)?) {
             return Ok(Some(n));
         }
