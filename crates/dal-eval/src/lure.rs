@@ -697,7 +697,7 @@ mod tests {
     #[test]
     fn a_control_has_its_coefficient_by_least_squares() {
         let scores: Vec<f64> = (0..20).map(f64::from).collect();
-        let sign = |i: usize| if i % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
         let losses: Vec<f64> = (0..20).map(|i| 3.0 + 0.5 * scores[i] + sign(i)).collect();
         // The scores' variance is (20² − 1) / 12, their covariance with the signs −10 / 20.
         let (both, variance) = (0.5 * 33.25 - 0.5, 33.25);

@@ -200,6 +200,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn levels_and_spreads_out_of_range_are_typed() {
+        for level in [-1.0, 0.0, 1.0, 2.0] {
+            for found in [
+                smallest_effect(0.1, 10, level).map(|_| ()),
+                seeds_to_find(0.1, 0.1, level).map(|_| ()),
+                seeds_for_half_width(0.1, 0.1, level).map(|_| ()),
+            ] {
+                assert!(matches!(found, Err(EvalError::OutOfRange { what: "level", .. })), "{level}: {found:?}");
+            }
+        }
+        for sd in [-0.1, f64::INFINITY, f64::NAN] {
+            let found = smallest_effect(sd, 10, 0.05);
+            assert!(matches!(found, Err(EvalError::OutOfRange { what: "standard deviation", .. })), "{found:?}");
+        }
+        assert_eq!(smallest_effect(0.0, 10, 0.05), Ok(Some(0.0)));
+    }
+
+    #[test]
     fn worked_examples() {
         assert_eq!(seeds_to_reach(0.025, 1), Some(6));
         assert_eq!(seeds_to_reach(0.025, 8), Some(9));

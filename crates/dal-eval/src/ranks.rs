@@ -212,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn three_pairs_want_seven_blocks() {
-        // 2 · 2⁻⁷ · 3 = 0.047; every block has the same order, so that all three pairs have p = 2 · 2⁻ⁿ.
-        for (n, decidable) in [(6, false), (7, true)] {
-            let block = |b: usize| (0..3).map(|m| Some((m * (b + 1)) as f64)).collect();
+    fn three_pairs_want_seven_blocks_and_ten_want_nine() {
+        // 2 · 2⁻⁷ · 3 = 0.047, 2 · 2⁻⁹ · 10 = 0.039; blocks have the same order, so that all pairs have p = 2 · 2⁻ⁿ.
+        for (n_methods, n, decidable) in [(3, 6, false), (3, 7, true), (5, 8, false), (5, 9, true)] {
+            let block = |b: usize| (0..n_methods).map(|m| Some((m * (b + 1)) as f64)).collect();
             let table = rank_methods(&(0..n).map(block).collect::<Vec<_>>(), 0.05).unwrap();
             assert_eq!(table.decidable, decidable, "{n}");
-            let due = 3.0 * 2.0 * 0.5_f64.powi(n as i32);
+            let due = ((n_methods * (n_methods - 1)) as f64 * 0.5_f64.powi(n as i32)).min(1.0);
             for (i, k) in [(0, 1), (0, 2), (1, 2), (2, 1)] {
                 assert!((table.p_adjusted[i][k] - due).abs() < 1e-12, "{n} {i} {k}");
             }
