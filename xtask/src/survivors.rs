@@ -20,7 +20,8 @@ const PATIENCE: (&str, &str) = ("30", "300");
 #[command(
     after_help = "cargo-mutants makes the changes, in a copy of the sources in target/mutants; the first time it is
 built there. Unit tests are tried first; what they miss is tried again with all tests of the crate
-and its examples. What still survives is listed, with exit code 1. Results lie in
+and its examples. What still survives is listed, with exit code 1; docs/survivors.md says of what
+may survive why. The unchanged tests have to pass first. Results lie in
 target/mutants/CRATE, and the same command goes on where it was stopped; after a change of the
 sources delete that folder first, or changes are left out that were killed in other lines. Thousands
 take hours: `nice -n 19` and shards are for that.
@@ -58,7 +59,7 @@ pub fn run_survivors(args: &Args) -> Result<()> {
     let tools = folder.join("tools");
     let version = ["install", "cargo-mutants", "--version", CARGO_MUTANTS, "--locked", "--quiet", "--root"];
     run(cargo(&version).arg(&tools)).context("cargo-mutants could not be built")?;
-    build(&folder, &args.package)?;
+    build(&tree, &args.package)?;
     let out = folder.join(&args.package);
     // Unit tests first: the others take ten times as long, to build and to run, and few mutants come so far.
     let of_units = pass(args, &tools, &tree, &out, &["--lib"], PATIENCE.0)?;
@@ -82,17 +83,18 @@ pub fn run_survivors(args: &Args) -> Result<()> {
 
 /// Builds the tests as they are. A pass that was killed while it compiled can leave what later ones cannot link, with
 /// which every mutant would count as one that does not compile: that is deleted, and built again.
-fn build(folder: &Path, package: &str) -> Result<()> {
+fn build(tree: &Path, package: &str) -> Result<()> {
     let tests = || {
         let mut cargo = Command::new("cargo");
         cargo.args(["test", "--package", package, "--locked", "--no-run", "--quiet"]).args(QUICKLY_BUILT);
-        run(in_copy(cargo.current_dir(folder.join("tree")), folder))
+        run(in_copy(&mut cargo, tree).current_dir(tree))
     };
     if tests().is_err() {
         eprintln!("the tests do not build; once more, without what an earlier run has left");
-        let left = folder.join("target/debug/incremental");
+        let left = tree.with_file_name("target").join("debug/incremental");
         let prefix = package.replace('-', "_");
-        for entry in fs::read_dir(&left).with_context(|| left.display().to_string())? {
+        // Where there is none, the next attempt says what is wrong.
+        for entry in fs::read_dir(left).into_iter().flatten() {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(&prefix) {
                 fs::remove_dir_all(entry.path())?;
@@ -104,8 +106,8 @@ fn build(folder: &Path, package: &str) -> Result<()> {
 }
 
 /// A command that builds in the copy's own folder, where one change after the other is compiled.
-fn in_copy<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
-    command.env("CARGO_TARGET_DIR", folder.join("target")).env("CARGO_INCREMENTAL", "1")
+fn in_copy<'a>(command: &'a mut Command, tree: &Path) -> &'a mut Command {
+    command.env("CARGO_TARGET_DIR", tree.with_file_name("target")).env("CARGO_INCREMENTAL", "1")
 }
 
 /// cargo-mutants on what is asked for.
@@ -124,7 +126,7 @@ fn pass(args: &Args, tools: &Path, tree: &Path, out: &Path, tests: &[&str], seco
     command.args(["--in-place", "--no-shuffle", "--iterate", "--baseline", "run", "--timeout", seconds]);
     command.arg("--output").arg(out);
     command.args(["--locked"].iter().chain(&QUICKLY_BUILT).chain(tests).map(|word| format!("--cargo-arg={word}")));
-    let status = in_copy(&mut command, tree.parent().unwrap_or(tree)).status().context("cargo-mutants")?;
+    let status = in_copy(&mut command, tree).status().context("cargo-mutants")?;
     // Survivors (2) and tests that hang (3) are results; everything else is none.
     if !matches!(status.code(), Some(0 | 2 | 3)) {
         bail!("cargo-mutants ended with {status}; its last words lie in {}", out.join("mutants.out/log").display());

@@ -730,28 +730,15 @@ mod tests {
         }
     }
 
-    /// Keeps the labelled set that it is shown.
+    /// Keeps the labelled sets that it is shown, and how many points it is told have been asked for.
     #[derive(Debug)]
-    struct Looking(Arc<Mutex<Option<Labelled>>>);
+    struct Looking(Arc<Mutex<Vec<(Labelled, usize)>>>);
     impl Strategy for Looking {
         fn needs(&self) -> Needs {
             Needs::default()
         }
         fn propose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-            *self.0.lock().unwrap() = Some(step.labelled().clone());
-            Ok(Proposal::picked((0..n).collect()))
-        }
-    }
-
-    /// Keeps how many points it is told have been asked for.
-    #[derive(Debug)]
-    struct Counting(Arc<Mutex<Vec<usize>>>);
-    impl Strategy for Counting {
-        fn needs(&self) -> Needs {
-            Needs::default()
-        }
-        fn propose(&self, step: &Step<'_>, n: usize, _: &SeedPath) -> Result<Proposal, StrategyError> {
-            self.0.lock().unwrap().push(step.course().unwrap().asked);
+            self.0.lock().unwrap().push((step.labelled().clone(), step.course().unwrap().asked));
             Ok(Proposal::picked((0..n).collect()))
         }
     }
@@ -992,8 +979,9 @@ mod tests {
     /// initial ones; the same where the campaign is resumed.
     #[test]
     fn points_asked_for_and_adopted_are_counted() {
-        let (counts, pool) = (Arc::new(Mutex::new(Vec::new())), Pool::Uniform { n_candidates: 8 });
-        let rule = || Arc::new(Counting(Arc::clone(&counts)));
+        let (seen, pool) = (Arc::new(Mutex::new(Vec::new())), Pool::Uniform { n_candidates: 8 });
+        let rule = || Arc::new(Looking(Arc::clone(&seen)));
+        let counts = || seen.lock().unwrap().drain(..).map(|(_, asked)| asked).collect::<Vec<_>>();
         let protocol = || Protocol { n_steps: Some(4), ..protocol(pool.clone()) };
         let (space, seeds) = (Space::continuous_unit(1), || TrialSeeds::new("t", 0));
         let mut campaign = Campaign::new(space.clone(), rule(), protocol(), seeds()).unwrap();
@@ -1005,13 +993,12 @@ mod tests {
         let (x, y) = (array![[0.1], [0.2], [0.3]], array![[1.0], [2.0], [3.0]]);
         campaign.adopt(x.view(), y.view()).unwrap();
         campaign.absorb(&Zero).unwrap();
-        assert_eq!(counts.lock().unwrap().drain(..).collect::<Vec<_>>(), [0, 2, 7]);
-        let mut resumed = Campaign::resume(space.clone(), rule(), protocol(), seeds(), &batches).unwrap();
+        assert_eq!(counts(), [0, 2, 7]);
+        let mut resumed = Campaign::resume(space, rule(), protocol(), seeds(), &batches).unwrap();
         resumed.absorb(&Zero).unwrap();
-        assert_eq!(counts.lock().unwrap().drain(..).collect::<Vec<_>>(), [4]);
+        assert_eq!(counts(), [4]);
     }
 
-    /// Answers of two outputs follow failures of two: adopted points have as many.
     #[test]
     fn adopted_points_have_as_many_outputs_as_earlier_answers() {
         let mut campaign = start(Pool::Uniform { n_candidates: 8 });
@@ -1028,7 +1015,7 @@ mod tests {
         let given = Labelled::new(x, y).unwrap();
         let pool = Pool::Uniform { n_candidates: 3 };
         let protocol = Protocol { start: Start::Given(given.clone()), n_queries: 1, n_steps: None, pool };
-        let seen = Arc::new(Mutex::new(None));
+        let seen = Arc::new(Mutex::new(Vec::new()));
         let rule = Arc::new(Looking(Arc::clone(&seen)));
         let mut campaign = Campaign::new(Space::continuous_unit(1), rule, protocol, TrialSeeds::new("t", 0)).unwrap();
         let outside = array![[2.0]];
@@ -1037,7 +1024,7 @@ mod tests {
         let flying = array![[-0.5], [0.75]];
         campaign.absorb_for(&Zero, &ask(flying.view())).unwrap();
         let (x, y) = (array![[0.1], [0.2], [-0.5], [0.75]], array![[3.0], [4.0], [0.0], [0.0]]);
-        assert_eq!(seen.lock().unwrap().take(), Some(Labelled::with_initial(x, y, 2).unwrap()));
+        assert_eq!(*seen.lock().unwrap(), [(Labelled::with_initial(x, y, 2).unwrap(), 0)]);
         assert_eq!(campaign.labelled(), Some(&given));
     }
 

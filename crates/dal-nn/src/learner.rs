@@ -12,7 +12,7 @@ use crate::platform;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::InputScaling;
 use crate::surrogate::CpuSurrogate;
-use crate::training::{MemberState, MemberTrainer, Plateau, TrainError, TrainJob, TrainLog};
+use crate::training::{MemberState, MemberTrainer, Plateau, TrainJob, TrainLog};
 use dal_core::model::{NetworkSpec, SpecError, TrainingSpec};
 
 /// Trains ensembles of independent members on the CPU, in f32, from scratch.
@@ -231,13 +231,12 @@ impl CpuLearner {
         let (state, end) = loop {
             let (mut state, mut log) = (task.start(attempt), TrainLog::default());
             let trained = self.kernels.train(&job, &mut state, 0..task.training.epochs, &mut log);
-            let has_diverged = matches!(trained, Err(TrainError::Diverged { .. }));
-            if has_diverged {
-                // Where it is a parameter that is no number, the loss before it may have been one.
-                log.losses.push(f64::NAN);
-            }
             let end = task.end(&log, attempt);
-            if !((trained.is_ok() || has_diverged) && task.trains_anew(end.as_ref())) {
+            let again = match &trained {
+                Ok(()) => task.trains_anew(end.as_ref()),
+                Err(error) => task.trains_anew_after(error, attempt),
+            };
+            if !again {
                 trained?;
                 break (state, end);
             }

@@ -78,6 +78,13 @@ impl Task<'_> {
         let wanted = matches!(self.kind, Kind::Member(_)) && self.training.on_collapse == OnCollapse::Restart;
         end.is_some_and(|end| wanted && end.restarts < OnCollapse::MOST_RESTARTS && has_collapsed(end))
     }
+
+    /// Whether training number `attempt`, which failed so, is followed by another one: what diverged ends as if its
+    /// loss were no number, also where that was a parameter and the loss before it was one.
+    pub(crate) fn trains_anew_after(&self, error: &TrainError, attempt: usize) -> bool {
+        let log = TrainLog { losses: vec![f64::NAN] };
+        matches!(error, TrainError::Diverged { .. }) && self.trains_anew(self.end(&log, attempt).as_ref())
+    }
 }
 
 /// Whether a member predicts little more than the mean of its labels, by the rule of reports: its final loss is above

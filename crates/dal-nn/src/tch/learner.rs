@@ -11,7 +11,7 @@ use crate::evaluate::Member;
 use crate::recipe::{Failure, Recipe, Task, Trained};
 use crate::scaling::InputScaling;
 use crate::surrogate::CpuSurrogate;
-use crate::training::{MemberState, TrainError, TrainLog};
+use crate::training::MemberState;
 use dal_core::Clock;
 use dal_core::model::{NetworkSpec, TrainingSpec};
 
@@ -143,9 +143,8 @@ impl TchLearner {
                             Ok(Trained { member: Member { params, running_mean, running_var }, end, seconds: spent[i] })
                         }
                         Err(TchTrainError::Train(error)) => {
-                            if matches!(error, TrainError::Diverged { .. }) {
-                                let log = TrainLog { losses: vec![f64::NAN] };
-                                again.extend(tasks[i].trains_anew(tasks[i].end(&log, attempt).as_ref()).then_some(i));
+                            if tasks[i].trains_anew_after(&error, attempt) {
+                                again.push(i);
                             }
                             Err(Failure::Train(error))
                         }
