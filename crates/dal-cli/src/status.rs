@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use dal_bench::Learning;
 use dal_eval::MemberCounts;
+use dal_report::{Model, Protocol, Setting};
 use dal_store::{Listing, PlannedRun, Run, Status, Store, StoreError, SweepRecord};
 use serde_json::json;
 
@@ -18,10 +19,11 @@ use crate::output::{Format, Rows, say};
 #[derive(clap::Args)]
 #[command(
     after_help = "Runs are counted by their names; dal bench verify looks at what they hold. What dal bench submit
-handed on is named, too. Runs on several platforms have rows of their own. With --learning: a run
-has not learned if its last test error is not below the variance of the test labels. A member has
-collapsed if its training loss ends above half the variance of its labels, and is unsettled if it
-ends above ten times its own best. The store may be in use.
+handed on is named, too. Runs of one name on several platforms, or with several networks, trainings,
+protocols or versions of results, have rows of their own, and columns that say how they differ.
+With --learning: a run has not learned if its last test error is not below the variance of the test
+labels. A member has collapsed if its training loss ends above half the variance of its labels, and
+is unsettled if it ends above ten times its own best. The store may be in use.
 
 Examples:
   dal bench status runs/quick
@@ -50,8 +52,66 @@ struct Group {
     learning: Learning,
 }
 
-/// By problem, strategy, pool ratio and numeric platform; no platform where none of their runs was begun.
-type Groups = BTreeMap<(String, String, Option<usize>, Option<String>), Group>;
+/// What must agree between runs that are counted together.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Setup {
+    setting: Setting,
+    protocol: Protocol,
+    model: Model,
+}
+
+/// By problem, strategy, pool ratio and setup; no setup where none of their runs was begun.
+type Groups = BTreeMap<(String, String, Option<usize>, Option<Setup>), Group>;
+
+/// One thing in which setups may differ: a column's name, and what stands there.
+type Aspect = (&'static str, fn(&Setup) -> serde_json::Value);
+
+/// All of them; what is said in words comes before what these leave out.
+const ASPECTS: [Aspect; 13] = [
+    ("platform", |of| json!(of.setting.platform)),
+    ("engine", |of| json!(of.setting.engine)),
+    ("results_revision", |of| json!(of.setting.results_revision)),
+    ("preset", |of| json!(of.protocol.preset)),
+    ("initial", |of| json!(of.protocol.initial)),
+    ("queries", |of| json!(of.protocol.queries)),
+    ("steps", |of| json!(of.protocol.steps)),
+    ("test_points", |of| json!(of.protocol.test_points)),
+    ("label_noise_percent", |of| json!(of.protocol.label_noise_percent)),
+    ("problem_digest", |of| json!(of.model.problem_digest)),
+    ("network", |of| json!(of.model.network)),
+    ("training", |of| json!(of.model.training)),
+    ("model", |of| json!(of.model.identity)),
+];
+
+impl Setup {
+    fn of(run: &Run) -> Self {
+        Self { setting: Setting::of(run), protocol: Protocol::of(run), model: Model::of(run) }
+    }
+}
+
+/// The columns that tell rows of one problem, strategy and pool ratio apart: each in which two of them differ; the
+/// model in full only where its words do not tell it.
+fn telling(groups: &Groups) -> Vec<Aspect> {
+    let keys: Vec<_> = groups.keys().collect();
+    let alike = keys.chunk_by(|a, b| (&a.0, &a.1, a.2) == (&b.0, &b.1, b.2));
+    let setups: Vec<Vec<&Setup>> = alike.map(|keys| keys.iter().filter_map(|key| key.3.as_ref()).collect()).collect();
+    let differ = |(name, value): &Aspect| {
+        setups.iter().any(|of_one| {
+            of_one.iter().enumerate().any(|(i, a)| {
+                of_one[..i].iter().any(|b| {
+                    let is_said = (&a.model.network, &a.model.training) != (&b.model.network, &b.model.training);
+                    value(a) != value(b) && !(*name == "model" && is_said)
+                })
+            })
+        })
+    };
+    let mut telling: Vec<Aspect> = ASPECTS.into_iter().filter(differ).collect();
+    // A row of runs none of which was begun stands beside one that has a setup.
+    if telling.is_empty() && setups.iter().map(|of_one| of_one.len().max(1)).sum::<usize>() < groups.len() {
+        telling.push(ASPECTS[0]);
+    }
+    telling
+}
 
 impl Group {
     fn count(&mut self, status: Option<&Status>) {
@@ -85,10 +145,10 @@ pub fn run(args: &Args) -> Result<Done> {
             Err(error) => complain(error),
         }
     }
-    // What was planned with more seeds later knows the platform of what was planned before.
+    // What was planned with more seeds later knows the setup of what was planned before.
     sweeps.sort_by_key(|sweep| std::cmp::Reverse(sweep.runs.len()));
     for sweep in sweeps {
-        let platforms = platforms(&store, &listing, &sweep.runs);
+        let setups = setups(&store, &listing, &sweep.runs);
         for planned in sweep.runs {
             if seen.contains(&planned.directory) {
                 continue;
@@ -99,8 +159,8 @@ pub fn run(args: &Args) -> Result<Done> {
                     if matches!(status, Some(Status::Done)) {
                         over.insert(planned.directory.clone());
                     }
-                    let platform = platforms.get(&planned.problem).cloned();
-                    let key = (planned.problem, planned.strategy, planned.pool_ratio, platform);
+                    let setup = setups.get(&planned.problem).cloned();
+                    let key = (planned.problem, planned.strategy, planned.pool_ratio, setup);
                     groups.entry(key).or_default().count(status.as_ref());
                 }
                 Err(error) => complain(error),
@@ -122,13 +182,9 @@ pub fn run(args: &Args) -> Result<Done> {
     if args.learning {
         columns.extend(["failed_labels", "not_learned", "members", "collapsed", "unsettled"]);
     }
-    let without =
-        |groups: &Groups| groups.keys().map(|(p, s, r, _)| (p.clone(), s.clone(), *r)).collect::<BTreeSet<_>>();
-    let has_several = without(&groups).len() < groups.len();
-    if has_several {
-        columns.push("platform");
-    }
-    let rows = groups.into_iter().map(|((problem, strategy, pool_ratio, platform), g)| {
+    let telling = telling(&groups);
+    columns.extend(telling.iter().map(|(name, _)| *name));
+    let rows = groups.into_iter().map(|((problem, strategy, pool_ratio, setup), g)| {
         let mut row = vec![json!(problem), json!(strategy), json!(pool_ratio)];
         row.extend([g.done, g.failed, g.begun, g.absent].map(|n| json!(n)));
         if args.learning {
@@ -136,9 +192,7 @@ pub fn run(args: &Args) -> Result<Done> {
             let more = [g.failed_labels, g.learning.not_learned.len(), trained, collapsed, unsettled];
             row.extend(more.map(|n| json!(n)));
         }
-        if has_several {
-            row.push(json!(platform));
-        }
+        row.extend(telling.iter().map(|(_, value)| setup.as_ref().map_or(json!(null), value)));
         row
     });
     Rows { columns, rows: rows.collect() }.print(args.format)?;
@@ -158,25 +212,24 @@ pub fn run(args: &Args) -> Result<Done> {
     Ok(if some_failed || complaints > 0 { Done::Partly } else { Done::Fully })
 }
 
-fn group_of(run: &Run) -> (String, String, Option<usize>, Option<String>) {
+fn group_of(run: &Run) -> (String, String, Option<usize>, Option<Setup>) {
     let spec = run.spec();
-    let platform = Some(run.key().platform.clone());
-    (spec.problem.variant.clone(), spec.strategy.variant.clone(), spec.pool_ratio(), platform)
+    (spec.problem.variant.clone(), spec.strategy.variant.clone(), spec.pool_ratio(), Some(Setup::of(run)))
 }
 
-/// The numeric platforms of what a sweep planned, by problem: one run of each that was begun is read.
-fn platforms(store: &Store, listing: &Listing, runs: &[PlannedRun]) -> BTreeMap<String, String> {
-    let mut platforms = BTreeMap::new();
+/// The setups of what a sweep planned, by problem, which it holds once: one run of each that was begun is read.
+fn setups(store: &Store, listing: &Listing, runs: &[PlannedRun]) -> BTreeMap<String, Setup> {
+    let mut setups = BTreeMap::new();
     for planned in runs {
         let is_begun = || listing.has_whole(&planned.directory) || listing.has_attempt(&planned.directory);
-        if !platforms.contains_key(&planned.problem)
+        if !setups.contains_key(&planned.problem)
             && is_begun()
             && let Ok(run) = store.run_of(&planned.directory, listing)
         {
-            platforms.insert(planned.problem.clone(), run.key().platform.clone());
+            setups.insert(planned.problem.clone(), Setup::of(&run));
         }
     }
-    platforms
+    setups
 }
 
 /// Reads every run with its records.

@@ -182,6 +182,33 @@ fn what_did_not_learn_is_said_at_the_end_and_by_status() {
 }
 
 #[test]
+fn runs_of_one_name_under_two_networks_are_not_counted_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let status = || succeed(at, &["bench", "status", "store", "--format", "csv"]);
+    let bench = |sweep: &str| {
+        write(at, "sweep.toml", sweep);
+        succeed(at, &["bench", "run", "sweep.toml", "--store", "store"]);
+    };
+    let small = SWEEP.replace("epochs = 30", "epochs = 1").replace("seeds = 3", "seeds = 1");
+    bench(&small);
+    let table = status();
+    assert_eq!(table.lines().next(), Some("problem,strategy,pool_ratio,finished,failed,begun,not_started"));
+    bench(&small.replace("[8, 8]", "[9]"));
+    let table = status();
+    assert_eq!(table.lines().next(), Some("problem,strategy,pool_ratio,finished,failed,begun,not_started,network"));
+    for network in ["2 × 8", "9"] {
+        let row = format!("sine,gsx,3,1,0,0,0,{network}");
+        assert!(table.lines().any(|line| line == row), "{row}: {table}");
+    }
+    // Words that are equal do not hide that models differ.
+    bench(&small.replace("epochs = 1", "epochs = 1\non_collapse = \"restart\""));
+    let table = status();
+    assert!(table.lines().next().is_some_and(|line| line.ends_with(",network,model")), "{table}");
+    assert_eq!(table.lines().filter(|line| line.starts_with("sine,gsx,3,1,0,0,0,")).count(), 3, "{table}");
+}
+
+#[test]
 fn a_plan_says_what_its_seeds_decide() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "sweep.toml", SWEEP);

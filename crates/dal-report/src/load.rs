@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dal_store::{EntryTiming, PoolSpec, Provenance, Run, Status, Store, StoreError, SweepRecord};
+use dal_store::{EntryTiming, Provenance, Run, Status, Store, StoreError, SweepRecord};
 
 use serde_json::Value;
 
@@ -213,33 +213,39 @@ fn add_absent(
     }
 }
 
-/// A run without its records.
-fn bare(run: &Run) -> RunSummary {
-    let key = run.key();
-    let spec = run.spec();
-    RunSummary {
-        setting: Setting {
-            engine: spec.engine.clone(),
+impl Setting {
+    /// That of a run; whether it is there for its timings only a sweep says.
+    pub fn of(run: &Run) -> Self {
+        let key = run.key();
+        Self {
+            engine: run.spec().engine.clone(),
             platform: key.platform.clone(),
             results_revision: key.results_revision,
             timing: false,
-        },
-        protocol: Protocol {
+        }
+    }
+}
+
+impl Protocol {
+    /// That of a run.
+    pub fn of(run: &Run) -> Self {
+        let spec = run.spec();
+        Self {
             preset: spec.preset.clone(),
             initial: spec.protocol.initial,
             queries: spec.protocol.queries,
             steps: spec.protocol.steps,
             test_points: spec.protocol.test_points,
             label_noise_percent: spec.protocol.label_noise_percent,
-        },
-        problem: spec.problem.variant.clone(),
-        strategy: spec.strategy.variant.clone(),
-        pool_ratio: match spec.protocol.pool {
-            PoolSpec::Uniform { ratio } => Some(ratio),
-            PoolSpec::Candidates { .. } => None,
-        },
-        seed: spec.seed,
-        model: Model {
+        }
+    }
+}
+
+impl Model {
+    /// That of a run.
+    pub fn of(run: &Run) -> Self {
+        let spec = run.spec();
+        Self {
             problem_digest: spec.problem.digest.clone().unwrap_or_default(),
             network: network_words(&spec.network),
             training: training_words(&spec.training),
@@ -247,7 +253,21 @@ fn bare(run: &Run) -> RunSummary {
                 None => format!("network {} training {}", spec.network, spec.training),
                 Some(outputs) => format!("network {} training {}{OUTPUTS}{outputs}", spec.network, spec.training),
             },
-        },
+        }
+    }
+}
+
+/// A run without its records.
+fn bare(run: &Run) -> RunSummary {
+    let spec = run.spec();
+    RunSummary {
+        setting: Setting::of(run),
+        protocol: Protocol::of(run),
+        problem: spec.problem.variant.clone(),
+        strategy: spec.strategy.variant.clone(),
+        pool_ratio: spec.pool_ratio(),
+        seed: spec.seed,
+        model: Model::of(run),
         own: spec.problem.digest.is_some(),
         test_labels: run.test_labels().cloned(),
         status: RunStatus::Partial,
