@@ -13,11 +13,11 @@ pub struct Learning {
     pub not_learned: Vec<String>,
     /// Members of the evaluated models.
     pub members: MemberCounts,
-    /// Entries with members that collapsed or ended in a spike.
+    /// Entries with members that collapsed, ended in a spike or were trained anew.
     pub places: Vec<MemberPlace>,
 }
 
-/// Members that did not learn, at one entry of one run.
+/// Members that did not learn, or not at once, at one entry of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberPlace {
     /// Name of the run's directory.
@@ -28,9 +28,11 @@ pub struct MemberPlace {
     pub members: MemberCounts,
 }
 
-/// How many members have collapsed, and how many are unsettled.
+/// How many members have collapsed, how many are unsettled, and how often one was trained anew.
 pub fn member_counts(members: &[MemberRecord]) -> MemberCounts {
-    MemberCounts::of_ratios(members.iter().map(|member| (member.final_over_variance, member.final_over_best)))
+    let restarts = members.iter().map(|member| member.restarts).sum();
+    let ratios = members.iter().map(|member| (member.final_over_variance, member.final_over_best));
+    MemberCounts { restarts, ..MemberCounts::of_ratios(ratios) }
 }
 
 impl Learning {
@@ -43,7 +45,7 @@ impl Learning {
         }
         let members = member_counts(&record.members);
         self.members = self.members.plus(members);
-        if members.collapsed + members.unsettled > 0 {
+        if !members.are_fine() {
             self.places.push(MemberPlace { directory: directory.to_owned(), entry: record.entry, members });
         }
     }
@@ -88,12 +90,12 @@ mod tests {
             learning.add(directory, &last);
         }
         last.learned = Some(false);
+        last.members[1].restarts = 3;
         learning.add("c", &last);
         learning.sort();
         assert_eq!((learning.known, learning.not_learned.as_slice()), (3, &["c".to_owned()][..]));
-        let MemberCounts { trained, collapsed, unsettled } = learning.members;
-        assert_eq!((trained, collapsed, unsettled), (15, 2, 2));
+        assert_eq!(learning.members, MemberCounts { trained: 15, collapsed: 2, unsettled: 2, restarts: 3 });
         let places: Vec<(&str, usize)> = learning.places.iter().map(|p| (p.directory.as_str(), p.entry)).collect();
-        assert_eq!(places, [("a", 0), ("b", 0)]);
+        assert_eq!(places, [("a", 0), ("b", 0), ("c", 1)], "a member that was trained anew is told of, too");
     }
 }

@@ -160,6 +160,13 @@ fn readings_of_the_training_are_said_and_recorded() {
     assert!(training["decay_reading"].is_null());
     let (training, _) = of("id = \"own.toml\"\ntraining = { on_collapse = \"keep\" }").unwrap();
     assert!(training["on_collapse"].is_null());
+    // Nor does a network that the sweep describes change that.
+    let described = |training: &str| of(&format!("id = \"own.toml\"\nmodel = {{ hidden = [5]{training} }}")).unwrap().0;
+    assert_eq!(described("")["on_collapse"], "restart");
+    assert_eq!(described(", training = { epochs = 3 }")["on_collapse"], "restart");
+    assert!(described(", training = { on_collapse = \"keep\" }")["on_collapse"].is_null());
+    assert!(described(", training = { decay_reading = \"coupled-loss\" }")["on_collapse"].is_null());
+    assert!(of("id = \"sine\"\nmodel = { hidden = [5] }").unwrap().0["on_collapse"].is_null());
 
     let error = of(&format!("id = \"own.toml\"\n{said}")).unwrap_err();
     assert!(error.contains("problem[0].training.decay_reading") && error.contains("keep"), "{error}");

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dal_core::model::MlpEnsemble;
-use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath, Stop, Surrogate, TrialSeeds};
+use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath, Stop, Surrogate, TrainingEnd, TrialSeeds};
+use dal_eval::UNSETTLED_FACTOR;
 use dal_nn::{CpuLearner, CpuSurrogate, has_collapsed};
 use ndarray::{Array2, ArrayView2};
 use serde_json::{Value, json};
@@ -47,20 +48,35 @@ pub struct Model {
 }
 
 impl Model {
-    /// What a user should know of its networks: how many of them learned nothing. None where all did, or where nothing
-    /// is known of their trainings.
+    /// What a user should know of its networks: how many of them learned nothing, how many ended in a spike, and how
+    /// many had to be trained anew. None where all learned at once, or where nothing is known of their trainings.
     pub fn remark(&self) -> Option<String> {
-        let ends = &self.surrogate.training_report()?.members;
-        let dead = ends.iter().filter(|end| has_collapsed(end)).count();
-        let again = if ends.iter().any(|end| end.restarts > 0) { " although they were trained anew" } else { "" };
-        (dead > 0).then(|| {
-            format!(
-                "{dead} of {} networks predict little more than the mean of the labels{again} (final loss above half \
-                 their variance); either the outputs are mostly noise, or another network is wanted (`dal tune`)",
-                ends.len()
-            )
-        })
+        remark(&self.surrogate.training_report()?.members)
     }
+}
+
+fn remark(ends: &[TrainingEnd]) -> Option<String> {
+    let n = ends.len();
+    let among = |is_so: fn(&TrainingEnd) -> bool| ends.iter().filter(|end| is_so(end)).count();
+    let (dead, again) = (among(has_collapsed), among(|end| end.restarts > 0));
+    let spikes = among(|end| end.final_over_best().is_none_or(|factor| factor > UNSETTLED_FACTOR));
+    let mut remarks = Vec::new();
+    if dead > 0 {
+        let again = if again > 0 { " although they were trained anew" } else { "" };
+        remarks.push(format!(
+            "{dead} of {n} networks predict little more than the mean of the labels{again} (final loss above half their \
+             variance); either the outputs are mostly noise, or another network is wanted (`dal tune`)"
+        ));
+    } else if again > 0 {
+        remarks.push(format!("{again} of {n} networks learned only when they were trained anew"));
+    }
+    if spikes > 0 {
+        remarks.push(format!(
+            "{spikes} of {n} networks ended in a spike (final loss above ten times their own best); a lower learning rate \
+             is steadier"
+        ));
+    }
+    (!remarks.is_empty()).then(|| remarks.join("; "))
 }
 
 /// Everything that a training or a draw looks at, as it was at one moment.
@@ -331,4 +347,25 @@ fn errors_of(trained: &CpuSurrogate) -> Option<Errors> {
 
 fn bytes(values: ArrayView2<'_, f64>) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ending_that_is_not_as_it_should_be_is_told() {
+        let end = |final_loss, restarts| TrainingEnd { final_loss, best_loss: 0.01, label_variance: 1.0, restarts };
+        assert_eq!(remark(&[end(0.01, 0); 3]), None);
+        assert_eq!(
+            remark(&[end(0.01, 2), end(0.01, 0)]).as_deref(),
+            Some("1 of 2 networks learned only when they were trained anew")
+        );
+        let spike = remark(&[end(0.2, 0), end(0.01, 0)]).unwrap();
+        assert!(spike.starts_with("1 of 2 networks ended in a spike"), "{spike}");
+        let dead = remark(&[end(0.9, 5), end(0.01, 0)]).unwrap();
+        assert!(dead.contains("1 of 2 networks predict little more") && dead.contains("although"), "{dead}");
+        assert!(dead.contains("; 1 of 2 networks ended in a spike"), "{dead}");
+        assert!(!remark(&[end(0.9, 0)]).unwrap().contains("although"));
+    }
 }

@@ -16,6 +16,9 @@ pub fn unlearned(record: &EntryRecord) -> String {
             words += &format!(", {n} of {} members {what}", members.trained);
         }
     }
+    if members.restarts > 0 {
+        words += &format!(", members trained anew: {}", members.restarts);
+    }
     words
 }
 
@@ -39,19 +42,28 @@ pub fn learning_lines(learning: &Learning) -> Vec<String> {
             shortened(learning.not_learned.clone())
         ));
     }
-    let MemberCounts { trained, collapsed, unsettled } = learning.members;
+    // The worst first; places are in order, and the sort keeps that.
+    let worst = |bad: fn(&MemberCounts) -> (usize, usize), words: fn(&MemberCounts) -> String| {
+        let mut places: Vec<&MemberPlace> = learning.places.iter().filter(|p| bad(&p.members) != (0, 0)).collect();
+        places.sort_by_key(|p| std::cmp::Reverse(bad(&p.members)));
+        let place = |p: &MemberPlace| format!("{} at step {} ({})", p.directory, p.entry, words(&p.members));
+        shortened(places.into_iter().map(place).collect())
+    };
+    let MemberCounts { trained, collapsed, unsettled, restarts } = learning.members;
     if collapsed + unsettled > 0 {
-        // The worst first; places are in order, and the sort keeps that.
-        let mut places: Vec<_> = learning.places.iter().collect();
-        places.sort_by_key(|place| std::cmp::Reverse((place.members.collapsed, place.members.unsettled)));
-        let place = |p: &MemberPlace| {
-            let MemberCounts { trained, collapsed, unsettled } = p.members;
-            format!("{} at step {} ({collapsed} and {unsettled} of {trained})", p.directory, p.entry)
-        };
         lines.push(format!(
             "of {trained} trained members {collapsed} collapsed (they predict hardly better than a constant) and {unsettled} are \
              unsettled (their loss ends in a spike); most at {}",
-            shortened(places.into_iter().map(place).collect())
+            worst(
+                |m| (m.collapsed, m.unsettled),
+                |m| format!("{} and {} of {}", m.collapsed, m.unsettled, m.trained)
+            )
+        ));
+    }
+    if restarts > 0 {
+        lines.push(format!(
+            "members that had collapsed were trained anew, {restarts} trainings for {trained} members; most at {}",
+            worst(|m| (m.restarts, 0), |m| format!("{} for {}", m.restarts, m.trained))
         ));
     }
     lines

@@ -23,7 +23,8 @@ handed on is named, too. Runs of one name on several platforms, or with several 
 protocols or versions of results, have rows of their own, and columns that say how they differ.
 With --learning: a run has not learned if its last test error is not below the variance of the test
 labels. A member has collapsed if its training loss ends above half the variance of its labels, and
-is unsettled if it ends above ten times its own best. The store may be in use.
+is unsettled if it ends above ten times its own best; restarts counts how often one was trained
+anew because it had collapsed. The store may be in use.
 
 Examples:
   dal bench status runs/quick
@@ -180,7 +181,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let some_failed = unreadable > 0 || groups.values().any(|group| group.failed > 0);
     let mut columns = vec!["problem", "strategy", "pool_ratio", "finished", "failed", "begun", "not_started"];
     if args.learning {
-        columns.extend(["failed_labels", "not_learned", "members", "collapsed", "unsettled"]);
+        columns.extend(["failed_labels", "not_learned", "members", "collapsed", "unsettled", "restarts"]);
     }
     let telling = telling(&groups);
     columns.extend(telling.iter().map(|(name, _)| *name));
@@ -188,8 +189,8 @@ pub fn run(args: &Args) -> Result<Done> {
         let mut row = vec![json!(problem), json!(strategy), json!(pool_ratio)];
         row.extend([g.done, g.failed, g.begun, g.absent].map(|n| json!(n)));
         if args.learning {
-            let MemberCounts { trained, collapsed, unsettled } = g.learning.members;
-            let more = [g.failed_labels, g.learning.not_learned.len(), trained, collapsed, unsettled];
+            let MemberCounts { trained, collapsed, unsettled, restarts } = g.learning.members;
+            let more = [g.failed_labels, g.learning.not_learned.len(), trained, collapsed, unsettled, restarts];
             row.extend(more.map(|n| json!(n)));
         }
         row.extend(telling.iter().map(|(_, value)| setup.as_ref().map_or(json!(null), value)));

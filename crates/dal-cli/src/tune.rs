@@ -484,14 +484,15 @@ fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
         BatchNorm::Recomputed => "recomputed",
         _ => "running",
     };
+    // A decay was found as it is read: said with it, it acts so wherever it is written.
+    let reading = match chosen.training.decay_reading {
+        DecayReading::PerMember => "\"per-member\"".to_owned(),
+        DecayReading::CoupledLoss => "\"coupled-loss\"".to_owned(),
+        DecayReading::AveragedLoss { members } => format!("{{ averaged-loss = {{ members = {members} }} }}"),
+    };
     if built_in {
         outln!("\nFor a sweep file, at this problem:");
         outln!("  network = {{ hidden = {hidden}, batch_norm = {norm}, batch_norm_statistics = \"{statistics}\" }}");
-        let reading = match chosen.training.decay_reading {
-            DecayReading::PerMember => "\"per-member\"".to_owned(),
-            DecayReading::CoupledLoss => "\"coupled-loss\"".to_owned(),
-            DecayReading::AveragedLoss { members } => format!("{{ averaged-loss = {{ members = {members} }} }}"),
-        };
         outln!(
             "  training = {{ learning_rate = {:?}, weight_decay = {:?}, decay_reading = {reading} }}",
             chosen.training.learning_rate,
@@ -501,7 +502,7 @@ fn summary(tuning: &Tuning, built_in: bool, directory: &str) -> Result<()> {
         outln!("\nFor the problem file:");
         outln!("  [network]\n  hidden = {hidden}\n  batch_norm = {norm}\n  batch_norm_statistics = \"{statistics}\"");
         outln!(
-            "  learning_rate = {:?}\n  weight_decay = {:?}",
+            "  learning_rate = {:?}\n  weight_decay = {:?}\n  decay_reading = {reading}",
             chosen.training.learning_rate,
             chosen.training.weight_decay
         );

@@ -202,10 +202,16 @@ fn runs_of_one_name_under_two_networks_are_not_counted_together() {
         assert!(table.lines().any(|line| line == row), "{row}: {table}");
     }
     // Words that are equal do not hide that models differ.
-    bench(&small.replace("epochs = 1", "epochs = 1\non_collapse = \"restart\""));
+    let described = |adam: &str| {
+        let model = format!("model = {{ hidden = [8, 8]{adam} }}");
+        small.replace("preset = \"published\"\nnetwork = { hidden = [8, 8] }", &model)
+    };
+    bench(&described(""));
+    bench(&described(", training = { adam = { beta1 = 0.5 } }"));
     let table = status();
-    assert!(table.lines().next().is_some_and(|line| line.ends_with(",network,model")), "{table}");
-    assert_eq!(table.lines().filter(|line| line.starts_with("sine,gsx,3,1,0,0,0,")).count(), 3, "{table}");
+    let header = "problem,strategy,pool_ratio,finished,failed,begun,not_started,preset,network,training,model";
+    assert_eq!(table.lines().next(), Some(header));
+    assert_eq!(table.lines().filter(|line| line.starts_with("sine,gsx,3,1,0,0,0,")).count(), 4, "{table}");
 }
 
 #[test]

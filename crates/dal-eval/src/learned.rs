@@ -133,6 +133,13 @@ pub struct MemberCounts {
     pub collapsed: usize,
     /// Of these, unsettled ones; a member can be both.
     pub unsettled: usize,
+    /// How often members were trained anew because they had collapsed; one that learned then is neither of the two.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: usize,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl MemberCounts {
@@ -182,7 +189,13 @@ impl MemberCounts {
             trained: self.trained + other.trained,
             collapsed: self.collapsed + other.collapsed,
             unsettled: self.unsettled + other.unsettled,
+            restarts: self.restarts + other.restarts,
         }
+    }
+
+    /// Whether no member has collapsed, is unsettled, or was trained anew.
+    pub fn are_fine(&self) -> bool {
+        self.collapsed + self.unsettled + self.restarts == 0
     }
 
     /// Whether at most one member in `per_collapsed` has collapsed and at most one in `per_unsettled` is unsettled. The
@@ -231,7 +244,7 @@ mod tests {
         // Of members of which only ratios were kept, too.
         let members = [(0.5, 10.0), (0.51, 1.0), (0.52, 2.0), (0.1, 10.1), (0.2, 11.0), (0.3, 12.0)];
         let kept = MemberCounts::of_ratios(members.map(|(share, factor)| (Some(share), Some(factor))));
-        assert_eq!(kept, MemberCounts { trained: 6, collapsed: 2, unsettled: 3 });
+        assert_eq!(kept, MemberCounts { trained: 6, collapsed: 2, unsettled: 3, restarts: 0 });
         let whole = members.map(|(share, factor)| member(share, share / factor, 1.0));
         assert_eq!(MemberCounts::of(whole), kept);
     }
@@ -250,11 +263,13 @@ mod tests {
 
     #[test]
     fn bars_are_at_most() {
-        let counts = |trained, collapsed, unsettled| MemberCounts { trained, collapsed, unsettled };
+        let counts = |trained, collapsed, unsettled| MemberCounts { trained, collapsed, unsettled, restarts: 1 };
         assert!(counts(500, 1, 10).within(500, 50));
         assert!(!counts(499, 1, 0).within(500, 50));
         assert!(!counts(500, 0, 11).within(500, 50));
         assert!(counts(0, 0, 0).within(500, 50));
-        assert_eq!(counts(5, 3, 2).plus(counts(7, 1, 4)), counts(12, 4, 6));
+        assert_eq!(counts(5, 3, 2).plus(counts(7, 1, 4)), MemberCounts { restarts: 2, ..counts(12, 4, 6) });
+        // What was mended by another training is not fine, and is told.
+        assert!(!counts(5, 0, 0).are_fine() && MemberCounts { trained: 5, ..MemberCounts::default() }.are_fine());
     }
 }

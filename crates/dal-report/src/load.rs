@@ -94,6 +94,10 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
     Ok(data)
 }
 
+/// What stands in a model's identity before its network and before its training.
+const NETWORK: &str = "network ";
+const TRAINING: &str = " training ";
+
 /// What stands in a model's identity before the outputs' transformation.
 pub(crate) const OUTPUTS: &str = " outputs ";
 
@@ -250,10 +254,25 @@ impl Model {
             network: network_words(&spec.network),
             training: training_words(&spec.training),
             identity: match &spec.outputs {
-                None => format!("network {} training {}", spec.network, spec.training),
-                Some(outputs) => format!("network {} training {}{OUTPUTS}{outputs}", spec.network, spec.training),
+                None => format!("{NETWORK}{}{TRAINING}{}", spec.network, spec.training),
+                Some(outputs) => format!("{NETWORK}{}{TRAINING}{}{OUTPUTS}{outputs}", spec.network, spec.training),
             },
         }
+    }
+}
+
+impl Model {
+    /// With its words made anew from what it is in full: those of tables that an older version wrote say less, and two
+    /// forms of words would be two models.
+    pub(crate) fn in_todays_words(mut self) -> Self {
+        let first = |text: &str| serde_json::Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
+        let after = |word: &str, text: &str| text.find(word).map(|at| text[at + word.len()..].to_owned());
+        let network = self.identity.strip_prefix(NETWORK).and_then(first);
+        let training = after(TRAINING, &self.identity).as_deref().and_then(first);
+        if let (Some(network), Some(training)) = (network, training) {
+            (self.network, self.training) = (network_words(&network), training_words(&training));
+        }
+        self
     }
 }
 
@@ -329,11 +348,16 @@ fn network_words(network: &Value) -> String {
         layers.push(if run.len() == 1 { run[0].to_string() } else { format!("{} × {}", run.len(), run[0]) });
     }
     let head = if network["head"].is_object() { ", convolution head" } else { "" };
-    let norm = if network["batch_norm"].is_null() { ", no batch normalisation" } else { "" };
+    let norm = match &network["batch_norm"] {
+        norm if norm.is_null() => ", no batch normalisation",
+        norm if norm["statistics"] == "recomputed" => ", batch statistics recomputed",
+        _ => "",
+    };
     format!("{}{head}{norm}", layers.join(" + "))
 }
 
-/// A training in a few words: `3 members, 150 epochs, rate 0.001, decay 0.0001`.
+/// A training in a few words: `3 members, 150 epochs, rate 0.001, decay 0.0001 on the averaged loss of 10 members,
+/// collapsed members trained anew`.
 fn training_words(training: &Value) -> String {
     let part = |key: &str, before: &str, after: &str| {
         let value = training.get(key)?;
@@ -342,11 +366,22 @@ fn training_words(training: &Value) -> String {
             None => format!("{before}{value}{after}"),
         })
     };
+    // Both are absent at their defaults.
+    let reading = training.get("decay_reading").map(|reading| match reading["averaged-loss"]["members"].as_u64() {
+        Some(members) => format!(" on the averaged loss of {members} members"),
+        None if reading == "coupled-loss" => " on the members' averaged loss, under one schedule".to_owned(),
+        None => format!(" read as {reading}"),
+    });
+    let on_collapse = training.get("on_collapse").map(|what| match what.as_str() {
+        Some("restart") => "collapsed members trained anew".to_owned(),
+        _ => format!("on collapse {what}"),
+    });
     let parts = [
         part("n_members", "", " members"),
         part("epochs", "", " epochs"),
         part("learning_rate", "rate ", ""),
-        part("weight_decay", "decay ", ""),
+        part("weight_decay", "decay ", reading.as_deref().unwrap_or_default()),
+        on_collapse,
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -362,5 +397,45 @@ fn of_provenance(p: Provenance) -> Circumstances {
         jobs: p.jobs,
         command: p.command,
         sweep: p.sweep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn trainings_say_how_decay_acts_and_what_becomes_of_collapsed_members() {
+        let words = |more: Value| {
+            let mut training = json!({"n_members": 3, "epochs": 150, "weight_decay": 1e-4});
+            training.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            training_words(&training)
+        };
+        assert_eq!(words(json!({})), "3 members, 150 epochs, decay 0.0001");
+        assert_eq!(
+            words(json!({"decay_reading": {"averaged-loss": {"members": 10}}, "on_collapse": "restart"})),
+            "3 members, 150 epochs, decay 0.0001 on the averaged loss of 10 members, collapsed members trained anew"
+        );
+        assert!(words(json!({"decay_reading": "coupled-loss"})).ends_with("averaged loss, under one schedule"));
+        assert!(words(json!({"decay_reading": "another"})).ends_with("read as \"another\""));
+    }
+
+    #[test]
+    fn models_of_older_tables_have_the_words_of_today() {
+        let network = json!({"hidden": [8, 8], "batch_norm": {"statistics": "recomputed"}});
+        let identity =
+            format!("network {network} training {} outputs []", json!({"epochs": 2, "on_collapse": "restart"}));
+        let old = Model { network: "2 × 8".into(), training: "2 epochs".into(), identity, ..Model::default() };
+        let new = old.clone().in_todays_words();
+        assert_eq!(new.network, "2 × 8, batch statistics recomputed");
+        assert_eq!(new.training, "2 epochs, collapsed members trained anew");
+        assert_eq!(new.identity, old.identity);
+        // Another kind has no training; what is not understood stays.
+        let identity = r#"network {"kind":"nearest"} training null"#.to_owned();
+        let other = Model { network: r#"{"kind":"nearest"}"#.into(), identity, ..Model::default() };
+        assert_eq!(other.clone().in_todays_words(), other);
+        let odd = Model { network: "mine".into(), identity: "{}".into(), ..Model::default() };
+        assert_eq!(odd.clone().in_todays_words(), odd);
     }
 }

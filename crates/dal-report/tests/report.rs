@@ -534,7 +534,9 @@ fn what_did_not_learn_is_counted_and_never_left_out() {
         }
     }
     let (found, said) = part_of(&data);
-    assert!(said.contains("- gsy: 1 of 54 runs did not learn, 1 of 5940 members collapsed and 1 unsettled"), "{said}");
+    assert!(said.contains("- gsy: 1 of 54 runs did not learn, 1 of 5940 members collapsed, 1 unsettled"), "{said}");
+    assert!(said.contains("and members were trained anew 2 times"), "{said}");
+    assert!(said.contains("these did not learn, or not at once"), "{said}");
     assert!(said.contains("most on sine at γ = 2, entry 4 of seed 3 above all"), "{said}");
     assert!(said.contains("Caution: in 2 of 6 cells a method chooses by a network of its own"), "{said}");
     assert!(said.contains("- qbc on sine at γ = 2: its network's test error is 0.9 of the variance"), "{said}");

@@ -148,7 +148,7 @@ impl Admission {
             match result {
                 CampaignResult::Models(models) => {
                     for &ModelEnd { members: trained, collapsed, unsettled, .. } in models {
-                        counts = counts.plus(MemberCounts { trained, collapsed, unsettled });
+                        counts = counts.plus(MemberCounts { trained, collapsed, unsettled, restarts: 0 });
                     }
                 }
                 CampaignResult::Failed(why) => failure = failure.or_else(|| Some(why.clone())),
@@ -162,7 +162,7 @@ impl Admission {
 impl fmt::Display for Admission {
     /// `of 660 members 12 collapsed and 3 ended unsettled`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MemberCounts { trained, collapsed, unsettled } = self.counts;
+        let MemberCounts { trained, collapsed, unsettled, .. } = self.counts;
         match &self.failure {
             Some(why) => write!(f, "a training failed ({why})"),
             None => write!(f, "of {trained} members {collapsed} collapsed and {unsettled} ended unsettled"),

@@ -1,5 +1,6 @@
 //! The model that a sweep gives a problem: a preset or a description of its own, and what is said over it.
 
+use dal_core::model::{DecayReading, OnCollapse};
 use dal_core::settings::closest;
 use dal_core::{MlpOverlay, ModelSpec, SettingError};
 use dal_oracles::Problem;
@@ -32,9 +33,17 @@ impl Resolver<'_> {
                 return Err(self.sweep.invalid(preset.span().start, format!("{key}.preset"), reason, hint));
             }
             (Some(given), None) => {
-                let model = given.get_ref().clone().try_into::<ModelSpec>().map_err(|error| {
+                let mut model = given.get_ref().clone().try_into::<ModelSpec>().map_err(|error| {
                     self.sweep.invalid(given.span().start, format!("{key}.model"), one_line(&error), None)
                 })?;
+                // A user's problem trains collapsed members anew unless it is told otherwise, whoever describes its
+                // network.
+                let says = given.get_ref().get("training").and_then(|training| training.get("on_collapse"));
+                if let (ModelSpec::MlpEnsemble(mlp), None, None) = (&mut model, says, problem.card())
+                    && mlp.training.decay_reading != DecayReading::CoupledLoss
+                {
+                    mlp.training.on_collapse = OnCollapse::Restart;
+                }
                 (model, OF_THE_SWEEP.to_owned())
             }
             (None, named) => {

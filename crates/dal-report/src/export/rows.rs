@@ -197,7 +197,8 @@ impl RunRow {
                 network: self.network,
                 training: self.training,
                 identity: self.model,
-            },
+            }
+            .in_todays_words(),
             own: self.own,
             test_labels: self.test_n.zip(self.test_variance).map(labels),
             status,
@@ -239,6 +240,7 @@ pub(super) struct EntryRow {
     auxiliary_members: Option<usize>,
     auxiliary_collapsed: Option<usize>,
     auxiliary_unsettled: Option<usize>,
+    auxiliary_restarts: Option<usize>,
     auxiliary_mse: Option<f64>,
     auxiliary_over_variance: Option<f64>,
     notes: Option<Vec<String>>,
@@ -280,10 +282,11 @@ impl EntryRow {
             members: members.map(|m| m.trained),
             members_collapsed: members.map(|m| m.collapsed),
             members_unsettled: members.map(|m| m.unsettled),
-            members_restarts: members.map(|_| from.members.iter().map(|m| m.restarts).sum()),
+            members_restarts: members.map(|m| m.restarts),
             auxiliary_members: auxiliary.map(|m| m.trained),
             auxiliary_collapsed: auxiliary.map(|m| m.collapsed),
             auxiliary_unsettled: auxiliary.map(|m| m.unsettled),
+            auxiliary_restarts: auxiliary.map(|m| m.restarts),
             auxiliary_mse: from.auxiliary_mse,
             auxiliary_over_variance: from.auxiliary.as_ref().and_then(|a| a.over_variance),
             notes: (!from.notes.is_empty()).then(|| from.notes.clone()),
@@ -300,9 +303,9 @@ impl EntryRow {
         n: Option<usize>,
         collapsed: Option<usize>,
         unsettled: Option<usize>,
-        restarts: usize,
+        restarts: Option<usize>,
     ) -> Vec<MemberRecord> {
-        let [collapsed, unsettled] = [collapsed, unsettled].map(Option::unwrap_or_default);
+        let [collapsed, unsettled, restarts] = [collapsed, unsettled, restarts].map(Option::unwrap_or_default);
         let one = |i: usize| MemberRecord {
             final_over_variance: Some(if i < collapsed { 2.0 * COLLAPSED_SHARE } else { 0.0 }),
             final_over_best: Some(if i < unsettled { 2.0 * UNSETTLED_FACTOR } else { 1.0 }),
@@ -315,10 +318,14 @@ impl EntryRow {
     pub(super) fn into_entry(self, stands_in: bool) -> Result<Entry, String> {
         let (mut members, mut of_auxiliary) = (Vec::new(), Vec::new());
         if stands_in {
-            let restarts = self.members_restarts.unwrap_or_default();
-            members = Self::stand_ins(self.members, self.members_collapsed, self.members_unsettled, restarts);
-            of_auxiliary =
-                Self::stand_ins(self.auxiliary_members, self.auxiliary_collapsed, self.auxiliary_unsettled, 0);
+            members =
+                Self::stand_ins(self.members, self.members_collapsed, self.members_unsettled, self.members_restarts);
+            of_auxiliary = Self::stand_ins(
+                self.auxiliary_members,
+                self.auxiliary_collapsed,
+                self.auxiliary_unsettled,
+                self.auxiliary_restarts,
+            );
         }
         let zero = |value: Option<f64>| value.unwrap_or_default();
         let pooled = self.pooled_mse.map(|mse| PooledErrors {

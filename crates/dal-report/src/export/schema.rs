@@ -172,6 +172,7 @@ pub const EXPORTED: &[TableCard] = &[
             ("auxiliary_members", Integer, "", "networks trained for the method alone"),
             ("auxiliary_collapsed", Integer, "", "likewise"),
             ("auxiliary_unsettled", Integer, "", "likewise"),
+            ("auxiliary_restarts", Integer, "", "likewise"),
             ("auxiliary_mse", Real, "output²", "test MSE of the network trained for the method alone"),
             ("auxiliary_over_variance", Real, "", "the same over the variance of the test labels"),
             ("notes", Json, "", "remarks of the method"),

@@ -22,9 +22,7 @@ pub struct Learning {
     pub not_learned: Vec<u64>,
     /// Members of the evaluated models, over all seeds and entries.
     pub members: MemberCounts,
-    /// How often members were trained anew.
-    pub restarts: usize,
-    /// Entries with members that collapsed or ended in a spike, by seed and entry.
+    /// Entries with members that collapsed, ended in a spike or were trained anew, by seed and entry.
     pub places: Vec<Place>,
     /// The network trained for the strategy alone.
     pub auxiliary: Option<AuxiliaryFinding>,
@@ -38,7 +36,7 @@ pub struct Learning {
     pub output_quantiles: Vec<OutputErrorRecord>,
 }
 
-/// Members that did not learn, at one entry of one run.
+/// Members that did not learn, or not at once, at one entry of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The seed.
@@ -58,6 +56,8 @@ pub struct AuxiliaryFinding {
     pub over_model: f64,
     /// How the trainings of it ended.
     pub members: MemberCounts,
+    /// Rank correlation of the scores that it gives with the evaluated models' true errors.
+    pub score_correlation: Option<f64>,
 }
 
 impl AuxiliaryFinding {
@@ -65,6 +65,14 @@ impl AuxiliaryFinding {
     pub const MOST_OVER_VARIANCE: f64 = 0.5;
     /// Four times the ensemble's error, it is about another function than the ensemble's.
     pub const MOST_OVER_MODEL: f64 = 4.0;
+
+    /// Scores that correlate with the errors by less than this point backwards; above it, it may be noise.
+    pub const LEAST_CORRELATION: f64 = -0.1;
+
+    /// Whether its scores are high where the errors are low.
+    pub fn points_backwards(&self) -> bool {
+        self.score_correlation.is_some_and(|rho| rho < Self::LEAST_CORRELATION)
+    }
 
     /// Whether choices that rest on it need a caution.
     pub fn is_doubtful(&self) -> bool {
@@ -83,6 +91,8 @@ pub struct UncertaintyFinding {
     pub coverage_90: (Option<f64>, Option<f64>),
     /// Rank correlation of disagreement with error.
     pub rank_correlation: (Option<f64>, Option<f64>),
+    /// Entries without a likelihood, as all members agree somewhere: they are in no median of it.
+    pub without_likelihood: usize,
 }
 
 /// The errors of the best models so far.
@@ -109,7 +119,9 @@ pub(super) fn middle(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 pub(crate) fn count(members: &[MemberRecord]) -> MemberCounts {
-    MemberCounts::of_ratios(members.iter().map(|m| (m.final_over_variance, m.final_over_best)))
+    let restarts = members.iter().map(|member| member.restarts).sum();
+    let ratios = members.iter().map(|member| (member.final_over_variance, member.final_over_best));
+    MemberCounts { restarts, ..MemberCounts::of_ratios(ratios) }
 }
 
 /// Whether the model of an entry has learned, as recorded, or by the variance of the test labels.
@@ -131,8 +143,7 @@ impl Learning {
             for (entry, found) in run.entries.iter().enumerate() {
                 let members = count(&found.members);
                 all.members = all.members.plus(members);
-                all.restarts += found.members.iter().map(|m| m.restarts).sum::<usize>();
-                if members.collapsed + members.unsettled > 0 {
+                if !members.are_fine() {
                     all.places.push(Place { seed: run.seed, entry, members });
                 }
             }
@@ -161,6 +172,7 @@ fn auxiliary(runs: &[&RunSummary], variance: Option<f64>) -> Option<AuxiliaryFin
         over_variance: shares,
         over_model: if own == model { 1.0 } else { own / model },
         members: members.fold(MemberCounts::default(), MemberCounts::plus),
+        score_correlation: middle(entries().filter_map(|entry| entry.correlation)),
     })
 }
 
@@ -177,6 +189,11 @@ fn uncertainty(runs: &[&RunSummary]) -> Option<UncertaintyFinding> {
         crps: pair(|u| Some(u.crps)),
         coverage_90: pair(|u| Some(u.coverage_90)),
         rank_correlation: pair(|u| u.rank_correlation),
+        without_likelihood: runs
+            .iter()
+            .flat_map(|run| &run.entries)
+            .filter(|entry| entry.uncertainty.as_ref().is_some_and(|u| u.nll.is_none()))
+            .count(),
     })
 }
 

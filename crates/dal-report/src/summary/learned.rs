@@ -51,6 +51,10 @@ fn by_method(part: &Part) -> Vec<(&str, Vec<(String, &Learning)>)> {
     std::iter::once(("random", random)).chain(of_method).collect()
 }
 
+fn times(n: usize) -> String {
+    if n == 1 { "once".to_owned() } else { format!("{n} times") }
+}
+
 /// Runs and members that did not learn, by method; nothing is left out for it.
 pub(super) fn not_learned(part: &Part) -> Option<Statement> {
     let methods = by_method(part);
@@ -61,13 +65,17 @@ pub(super) fn not_learned(part: &Part) -> Option<Statement> {
         return None;
     }
     let mut items = Vec::new();
+    let mut has_restarts = false;
     for (id, cells) in &methods {
         let runs: usize = cells.iter().map(|(_, l)| l.not_learned.len()).sum();
         let members = cells.iter().map(|(_, l)| l.members).fold(MemberCounts::default(), MemberCounts::plus);
-        if runs + members.collapsed + members.unsettled == 0 {
+        if runs == 0 && members.are_fine() {
             continue;
         }
-        let bad = |l: &Learning| (l.not_learned.len(), l.members.collapsed, l.members.unsettled);
+        let bad = |l: &Learning| {
+            let MemberCounts { collapsed, unsettled, restarts, .. } = l.members;
+            (l.not_learned.len(), collapsed, unsettled, restarts)
+        };
         let most = cells.iter().max_by_key(|(_, l)| bad(l));
         let mut words = Vec::new();
         if runs > 0 {
@@ -80,11 +88,18 @@ pub(super) fn not_learned(part: &Part) -> Option<Statement> {
         if members.unsettled > 0 {
             words.push(format!("{} unsettled", members.unsettled));
         }
+        if members.restarts > 0 {
+            words.push(format!("members were trained anew {}", times(members.restarts)));
+        }
+        has_restarts |= members.restarts > 0;
         let entries = most.map(|(place, l)| {
             let worst = l
                 .places
                 .iter()
-                .max_by_key(|p| (p.members.collapsed, p.members.unsettled, std::cmp::Reverse((p.seed, p.entry))))
+                .max_by_key(|p| {
+                    let MemberCounts { collapsed, unsettled, restarts, .. } = p.members;
+                    (collapsed, unsettled, restarts, std::cmp::Reverse((p.seed, p.entry)))
+                })
                 .map(|p| format!(", entry {} of seed {} above all", p.entry, p.seed));
             format!("; most on {place}{}", worst.unwrap_or_default())
         });
@@ -98,7 +113,8 @@ pub(super) fn not_learned(part: &Part) -> Option<Statement> {
     let text = if items.is_empty() {
         format!("Of {of} all learned.")
     } else {
-        format!("Of {of} these did not learn; none is left out of an average or a verdict for it:")
+        let at_once = if has_restarts { ", or not at once" } else { "" };
+        format!("Of {of} these did not learn{at_once}; none is left out of an average or a verdict for it:")
     };
     Some(Statement { items, ..state("What did not learn", text) })
 }
@@ -111,13 +127,20 @@ pub(super) fn auxiliary(part: &Part) -> Option<Statement> {
     for (id, cells) in &methods {
         for (place, found) in cells.iter().filter_map(|(place, l)| Some((place, l.auxiliary?))) {
             there += 1;
+            let mut words = Vec::new();
             if found.is_doubtful() {
                 let variance = found.over_variance.map(|v| format!("{} of the variance, ", number(v)));
-                items.push(format!(
-                    "{id} on {place}: its network's test error is {}{} times the models'",
+                words.push(format!(
+                    "its network's test error is {}{} times the models'",
                     variance.unwrap_or_default(),
                     number(found.over_model)
                 ));
+            }
+            if let Some(rho) = found.score_correlation.filter(|_| found.points_backwards()) {
+                words.push(format!("its scores point backwards (rank correlation with the error {})", number(rho)));
+            }
+            if !words.is_empty() {
+                items.push(format!("{id} on {place}: {}", words.join(", and ")));
             }
         }
     }
@@ -131,11 +154,17 @@ pub(super) fn auxiliary(part: &Part) -> Option<Statement> {
         items.push(format!("{} more cells", n - (SHOWN - 1)));
     }
     let text = if n == 0 {
-        "Every network that a method trains for itself alone knows its problem.".to_owned()
+        format!(
+            "No network that a method trains for itself alone has a median test error above {} of the variance, or above {} times the \
+             models', or scores that point backwards.",
+            number(AuxiliaryFinding::MOST_OVER_VARIANCE),
+            number(AuxiliaryFinding::MOST_OVER_MODEL)
+        )
     } else {
         format!(
             "Caution: in {n} of {} a method chooses by a network of its own that hardly knows the problem (median test error above {} \
-             of the variance, or above {} times the models'). What it scores there says little about the method:",
+             of the variance, or above {} times the models'), or whose scores point backwards. What it scores there says little about \
+             the method:",
             count(there, "cell"),
             number(AuxiliaryFinding::MOST_OVER_VARIANCE),
             number(AuxiliaryFinding::MOST_OVER_MODEL)

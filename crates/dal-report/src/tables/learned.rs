@@ -62,7 +62,7 @@ fn members(part: &Part, prefix: &str) -> Option<Table> {
             of_members(l.members.trained),
             warned(of_members(l.members.collapsed), l.members.collapsed),
             warned(of_members(l.members.unsettled), l.members.unsettled),
-            of_members(l.restarts),
+            of_members(l.members.restarts),
             Entry::text(places(l)),
         ]]
     });
@@ -70,7 +70,8 @@ fn members(part: &Part, prefix: &str) -> Option<Table> {
         id: format!("{prefix}members"),
         caption: "Runs and members that did not learn: a run has not if its last test error is not below the variance of the test \
                   labels; a member has collapsed if its training loss ends above half the variance of its labels, and is unsettled if \
-                  it ends above ten times its own best. All of them are in every average."
+                  it ends above ten times its own best. Restarts: how often a collapsed member was trained anew, where the training says \
+                  so; the last training counts. All of them are in every average."
             .into(),
         columns: strings(&[
             "problem",
@@ -90,24 +91,22 @@ fn members(part: &Part, prefix: &str) -> Option<Table> {
 }
 
 fn auxiliary(part: &Part, prefix: &str) -> Option<Table> {
-    let rows = by_cell(part, |_, l, cell| {
+    let rows = by_cell(part, |_, l, _| {
         let Some(found) = l.auxiliary else { return Vec::new() };
+        let of_trained = |n: usize| match found.members.trained {
+            0 => Entry::optional(None, number),
+            trained => Entry::number(n as f64, format!("{n} of {trained}")),
+        };
         vec![vec![
             Entry::optional(found.over_variance, number),
             Entry::number(found.over_model, number(found.over_model)),
-            Entry::optional(cell.and_then(|c| c.correlation), two),
-            if found.members.trained == 0 {
-                Entry::optional(None, number)
-            } else {
-                Entry::number(
-                    found.members.collapsed as f64,
-                    format!("{} of {}", found.members.collapsed, found.members.trained),
-                )
-            },
-            if found.is_doubtful() {
-                Entry::text("does not know the problem").with_class("worse")
-            } else {
-                Entry::text("fine")
+            Entry::optional(found.score_correlation, two),
+            of_trained(found.members.collapsed),
+            of_trained(found.members.unsettled),
+            match (found.is_doubtful(), found.points_backwards()) {
+                (true, _) => Entry::text("does not know the problem").with_class("worse"),
+                (_, true) => Entry::text("its scores point backwards").with_class("worse"),
+                _ => Entry::text("within the rule"),
             },
         ]]
     });
@@ -115,7 +114,7 @@ fn auxiliary(part: &Part, prefix: &str) -> Option<Table> {
         id: format!("{prefix}auxiliary"),
         caption: "Networks trained for a method alone: medians over seeds and entries. Choices that rest on a network whose test error \
                   is above half the variance of the test labels, or above four times that of the evaluated models, are to be read with \
-                  caution."
+                  caution, as are scores that correlate with those models' errors by less than −0.1: they are high where the errors are low."
             .into(),
         columns: strings(&[
             "problem",
@@ -125,6 +124,7 @@ fn auxiliary(part: &Part, prefix: &str) -> Option<Table> {
             "its test error / the models'",
             "rank correlation of score and error",
             "collapsed",
+            "unsettled",
             "verdict",
         ]),
         n_labels: 3,
@@ -140,13 +140,18 @@ fn uncertainty(part: &Part, prefix: &str) -> Option<Table> {
         };
         let measures =
             [pair(u.nll, two), pair(u.crps, number), pair(u.coverage_90, two), pair(u.rank_correlation, two)];
-        vec![measures.into_iter().flatten().collect()]
+        let without = match u.without_likelihood {
+            0 => whole(0),
+            n => whole(n).with_class("worse"),
+        };
+        vec![measures.into_iter().flatten().chain([without]).collect()]
     });
     (!rows.is_empty()).then(|| Table {
         id: format!("{prefix}uncertainty"),
         caption: "What the uncertainty is worth: the normal distribution with the ensemble's mean and variance against the test labels, \
                   medians over runs and entries and, at the end, over runs. Coverage is of the 90 % interval: below 0.9 is \
-                  overconfident."
+                  overconfident. Where all members agree exactly there is no likelihood: such entries are counted, and are in no median \
+                  of it."
             .into(),
         columns: strings(&[
             "problem",
@@ -160,6 +165,7 @@ fn uncertainty(part: &Part, prefix: &str) -> Option<Table> {
             "coverage at the end",
             "rank correlation of disagreement and error",
             "rank correlation of disagreement and error at the end",
+            "entries without a likelihood",
         ]),
         n_labels: 3,
         rows,
