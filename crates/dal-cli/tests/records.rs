@@ -250,6 +250,35 @@ fn a_plan_says_what_its_seeds_decide() {
 }
 
 #[test]
+fn seeds_that_a_plain_sweep_is_extended_by_are_exploratory() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let small = SWEEP
+        .replace("epochs = 30", "epochs = 100")
+        .replace("steps = 3", "steps = 1")
+        .replace("initial = 12", "initial = 40")
+        .replace("id = \"sine\"\npreset = \"published\"\nnetwork = { hidden = [8, 8] }", "id = \"hydro\"");
+    let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = |seeds: u64| {
+        write(at, "sweep.toml", &small.replace("seeds = 3", &format!("seeds = {seeds}")));
+        succeed(at, &["bench", "run", "sweep.toml", "--store", "store"]);
+        let (code, said, errors) = run(at, &["report", "store", "--out", "page"]);
+        assert_eq!(code, 0, "{errors}");
+        in_one_line(&said)
+    };
+    // Five seeds can decide nothing: what follows them follows no verdict.
+    said(5);
+    let first = said(6);
+    assert!(!first.contains("exploratory"), "{first}");
+    let extended = said(8);
+    assert!(extended.contains("look, at 6 seeds") && extended.contains("2 seeds beyond it were added"), "{extended}");
+    // The tables know it as well.
+    succeed(at, &["bench", "export", "store", "--out", "tables"]);
+    let of_tables = in_one_line(&succeed(at, &["report", "tables", "--out", "of-tables"]));
+    assert!(of_tables.contains("2 seeds beyond it were added"), "{of_tables}");
+}
+
+#[test]
 fn looks_that_were_edited_leave_no_verdicts() {
     let dir = tempfile::tempdir().unwrap();
     for looks in ["[{ seeds = 2, level = 0.01 }, { seeds = 3, level = 0.04 }]", "[{ seeds = 3, level = 0.05 }]"] {

@@ -148,8 +148,7 @@ impl Looks {
         &self.looks
     }
 
-    /// The sum of the levels: of a false verdict in either direction over all looks. Intervals shown between looks have
-    /// the level 1 less it.
+    /// The sum of the levels: of a false verdict in either direction over all looks.
     pub fn total_level(&self) -> f64 {
         self.total
     }

@@ -213,8 +213,9 @@ pub struct Recommendation {
 ///
 /// Cells may differ in their planned seeds. A cell that lacks a planned seed has no verdict, and its method cannot be
 /// robust, though the other cells can still show that it is not; the seeds it has stay in the max-T family, and its
-/// method in Holm's, so that a failed run never makes the evidence of others look stronger. Cells of so few seeds that
-/// no outcome could be significant stay outside the family: which they are is known before any result.
+/// method in Holm's, so that a failed run does not make the evidence of others look stronger (only a cell in which all
+/// runs but one failed leaves the family: it has nothing to test). Cells of so few planned seeds that no outcome could
+/// be significant stay outside the family: which they are is known before any result.
 ///
 /// ```
 /// # use dal_eval::{CellOutcomes, MethodCells, SeedOutcome, Verdict, VerdictRules, judge};
@@ -379,8 +380,12 @@ fn test_together(
     let mut n_too_few = 0;
     for (m, (method, own)) in methods.iter().zip(judged).enumerate() {
         for (c, (cell, found)) in method.cells.iter().zip(own).enumerate() {
-            if found.logs.len() < needed_alone {
+            if cell.outcomes.len() < needed_alone {
                 n_too_few += usize::from(found.finding.value.is_some());
+                continue;
+            }
+            // A single value has no spread to be tested by.
+            if found.logs.len() < 2 {
                 continue;
             }
             let block = problems.iter().position(|p| *p == cell.problem).unwrap_or_else(|| {
@@ -905,27 +910,34 @@ mod tests {
         let rules = VerdictRules::default();
         let noise =
             |m: usize| -> Vec<f64> { (0..10).map(|s| (0.06 * ((7 * s + 3 * m + s * s) as f64).sin()).exp()).collect() };
-        let methods = |failed: bool| -> Vec<MethodCells> {
+        let methods = |failed: usize| -> Vec<MethodCells> {
             (0..6)
                 .map(|m| {
                     let mut own =
                         outcomes(&noise(m).iter().map(|r| if m == 0 { 0.96 * r } else { *r }).collect::<Vec<_>>());
-                    if failed && m == 5 {
-                        own[4].outcome = Err(Missing::Failed { reason: "diverged".into() });
+                    if m == 5 {
+                        for outcome in own.iter_mut().skip(2).take(failed) {
+                            outcome.outcome = Err(Missing::Failed { reason: "diverged".into() });
+                        }
                     }
                     MethodCells { method: format!("m{m}"), cells: vec![of("p", 2, own)] }
                 })
                 .collect()
         };
-        let (whole, broken) = (judge(&methods(false), &rules).unwrap(), judge(&methods(true), &rules).unwrap());
-        assert_eq!((whole.n_tested, broken.n_tested), (6, 6));
-        assert_eq!(whole.methods[0].p_robust_holm, broken.methods[0].p_robust_holm);
-        assert_eq!(broken.methods[5].cells[0].verdict, CellVerdict::NoVerdict);
-        assert_eq!(broken.methods[5].verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
-        let without: Vec<MethodCells> = methods(true).into_iter().take(5).collect();
+        let whole = judge(&methods(0), &rules).unwrap();
+        let without: Vec<MethodCells> = methods(0).into_iter().take(5).collect();
         let smaller = judge(&without, &rules).unwrap();
         let p = |j: &Judgement| j.methods[0].cells[0].p_better_adjusted.unwrap();
-        assert!(p(&broken) >= p(&smaller), "{} {}", p(&broken), p(&smaller));
+        // Also where so many failed that the seeds left could never decide: what failed is a result, too.
+        for failed in [1, 5, 8] {
+            let broken = judge(&methods(failed), &rules).unwrap();
+            assert_eq!((whole.n_tested, broken.n_tested), (6, 6));
+            assert_eq!(whole.methods[0].p_robust_holm, broken.methods[0].p_robust_holm);
+            assert_eq!(broken.methods[5].cells[0].verdict, CellVerdict::NoVerdict);
+            assert_eq!(broken.methods[5].verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
+            assert!(p(&broken) >= p(&smaller), "{failed}: {} {}", p(&broken), p(&smaller));
+        }
+        assert_eq!(judge(&methods(9), &rules).unwrap().n_tested, 5, "one value alone has no spread");
     }
 
     #[test]

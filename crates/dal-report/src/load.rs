@@ -1,8 +1,9 @@
 //! From a store on disk to [`ReportData`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use dal_eval::{VerdictRules, seeds_to_reach};
 use dal_store::{EntryTiming, Provenance, Run, Status, Store, StoreError, SweepRecord};
 
 use serde_json::Value;
@@ -79,7 +80,8 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
         data.unreadable.push((format!("sweep {sweep}"), why));
         data.planned_twice.extend(runs);
     }
-    for sweep in sweeps {
+    let extended = first_seeds(&sweeps);
+    for (sweep, first_seeds) in sweeps.into_iter().zip(extended) {
         add_absent(&mut data.runs, &mut known, &sweep, &data.unreadable);
         data.sweeps.push(Sweep {
             name: sweep.name,
@@ -87,6 +89,7 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             text: sweep.text,
             departures: sweep.departures,
             looks: sweep.looks,
+            first_seeds,
             own_problems: sweep.own_problems,
         });
     }
@@ -167,6 +170,26 @@ fn planned_twice(sweeps: &[SweepRecord]) -> BTreeSet<String> {
         }
     }
     twice
+}
+
+/// Of each sweep without looks that asks for runs which such a sweep of fewer seeds had asked for before: the fewest of
+/// these seeds, as far as they could decide anything: seeds may have been added for what a page said of them.
+fn first_seeds(sweeps: &[SweepRecord]) -> Vec<Option<usize>> {
+    let deciding = seeds_to_reach(VerdictRules::default().level / 2.0, 1).unwrap_or(usize::MAX);
+    let plain: Vec<Option<(usize, HashSet<&str>)>> = sweeps
+        .iter()
+        .map(|sweep| {
+            let seeds: BTreeSet<u64> = sweep.runs.iter().map(|run| run.seed).collect();
+            let runs = || sweep.runs.iter().map(|run| run.id.as_str()).collect();
+            (!sweep.timing && sweep.looks.is_empty()).then(|| (seeds.len(), runs()))
+        })
+        .collect();
+    let first = |own: &Option<(usize, HashSet<&str>)>| {
+        let (seeds, runs) = own.as_ref()?;
+        let before = plain.iter().flatten().filter(|(n, of)| (deciding..*seeds).contains(n) && !of.is_disjoint(runs));
+        before.map(|(n, _)| *n).min()
+    };
+    plain.iter().map(first).collect()
 }
 
 /// Runs that a sweep planned and the store does not have. Their setting is that of the sweep's other runs, of the same

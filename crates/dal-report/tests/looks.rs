@@ -64,6 +64,27 @@ fn nothing_is_tested_before_a_look_or_where_plans_contradict_each_other() {
     assert!(n_auc.lines().skip(1).all(|row| row.matches(" –").count() == 2), "{n_auc}");
 }
 
+/// Seeds that are added to a sweep without looks after a page could be read are exploratory.
+#[test]
+fn an_extended_sweep_keeps_the_verdicts_of_its_first_plan() {
+    let mut data = planted(&plan(16));
+    for run in data.runs.iter_mut().filter(|run| run.strategy == "gsx" && run.seed >= 10) {
+        run.entries.iter_mut().for_each(|e| e.mse *= 3.0);
+    }
+    let verdict = |data: &ReportData| {
+        let found = of(data);
+        let gsx = found.parts[0].methods.iter().find(|m| m.id == "gsx").unwrap();
+        (gsx.robustness.as_ref().unwrap().verdict, terminal_summary(&found, 10_000))
+    };
+    assert_ne!(verdict(&data).0, Verdict::Robust);
+    data.sweeps[0].first_seeds = Some(10);
+    let (found, said) = verdict(&data);
+    assert_eq!(found, Verdict::Robust);
+    assert!(said.contains("6 seeds beyond it were added by choice") && said.contains("exploratory"), "{said}");
+    data.sweeps[0].first_seeds = Some(20);
+    assert!(verdict(&data).1.contains("There are no verdicts yet"));
+}
+
 #[test]
 fn runs_that_are_not_begun_say_so_in_tables_for_machines() {
     let mut data = planted(&plan(3));
@@ -114,6 +135,18 @@ fn a_look_is_of_its_own_seeds_in_everything() {
     // Sixteen seeds are simulated, ten are enumerated.
     let judged = part.judged.as_ref().unwrap();
     assert_eq!((judged.n_tested, judged.monte_carlo_error), (12, 0.0));
+
+    // All that is tested is as if the later seeds were not there.
+    let mut first = data.clone();
+    first.runs.retain(|run| run.seed < 10);
+    let of_first = of(&first);
+    let tested = |found: &Findings| {
+        let part = &found.parts[0];
+        let cells = part.methods.iter().flat_map(|m| m.cells.iter().flatten().flatten());
+        let p = |c: &dal_report::CellDetail| (c.n_auc.p_better, c.n_auc.p_wilcoxon, c.n_auc.p_sign_flip, c.p_holm);
+        (cells.map(p).collect::<Vec<_>>(), format!("{:?}", part.ranks))
+    };
+    assert_eq!(tested(&found), tested(&of_first));
 
     // A look at five seeds can decide nothing, whatever is there by now.
     data.sweeps[0].looks[0].seeds = 5;

@@ -36,8 +36,8 @@ impl Resolver<'_> {
                 let mut model = given.get_ref().clone().try_into::<ModelSpec>().map_err(|error| {
                     self.sweep.invalid(given.span().start, format!("{key}.model"), one_line(&error), None)
                 })?;
-                // A user's problem trains collapsed members anew unless it is told otherwise, whoever describes its
-                // network.
+                // A user's problem trains collapsed members anew unless it is told otherwise, also where a sweep
+                // describes its network.
                 let says = given.get_ref().get("training").and_then(|training| training.get("on_collapse"));
                 if let (ModelSpec::MlpEnsemble(mlp), None, None) = (&mut model, says, problem.card())
                     && mlp.training.decay_reading != DecayReading::CoupledLoss

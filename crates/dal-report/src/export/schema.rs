@@ -76,6 +76,7 @@ pub const EXPORTED: &[TableCard] = &[
             ("text", Text, "", "the sweep file"),
             ("departures", Json, "", "by problem, in what its runs depart from the published form"),
             ("looks", Json, "", "when verdicts are made: seeds and level of each look, fixed before the first run"),
+            ("first_seeds", Integer, "", "without looks: seeds planned at first, where more were added later"),
             ("own_problems", Json, "", "by problem, the names and units of a user's inputs and outputs"),
         ],
     },

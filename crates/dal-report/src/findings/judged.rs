@@ -182,6 +182,8 @@ impl Bench<'_> {
                     Some(c) => {
                         (cell.verdict, cell.seeds_to_find) = (c.verdict, c.seeds_to_find);
                         (cell.p_better_adjusted, cell.p_worse_adjusted) = (c.p_better_adjusted, c.p_worse_adjusted);
+                        // A cell's own tests likewise: made anew with every seed that comes in they have no level.
+                        (cell.p_better, cell.p_wilcoxon, cell.p_sign_flip) = (c.p_better, c.p_wilcoxon, c.p_sign_flip);
                     }
                     None => no_verdict(cell),
                 }

@@ -47,6 +47,11 @@ impl Planned {
         Ok(Self { standing, differ, of_look: look.map(|look| seeds.iter().copied().take(look.seeds).collect()) })
     }
 
+    /// Whether verdicts rest on this seed: on all of them, or on those of a look.
+    fn counts(&self, seed: u64) -> bool {
+        self.of_look.as_ref().is_none_or(|seeds| seeds.contains(&seed))
+    }
+
     /// Whether tests may be made: not before a look's seeds are over, and not where plans contradict each other.
     fn is_due(&self) -> bool {
         !self.differ && self.standing.is_none_or(|standing| standing.verdicts().is_some())
@@ -214,7 +219,7 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
             .into_iter()
             .collect(),
         ranks: (0..pool_ratios.len())
-            .map(|g| ranks(&problems, &baselines, &methods, g, span, level))
+            .map(|g| ranks(&problems, &baselines, &methods, g, &planned, (span, level)))
             .map(|table| table.map(|table| if planned.is_due() { table } else { untested(table) }))
             .collect(),
         tallies: tallies(&methods, &ranked, pool_ratios.len(), rules.margin)?,
@@ -248,13 +253,19 @@ fn looks(runs: &[&RunSummary], context: &Context<'_>) -> Result<(Option<Looks>, 
         return Ok((None, true));
     }
     let names: BTreeSet<&str> = runs.iter().map(|run| run.sweep.as_str()).collect();
-    let mut planned = context.data.sweeps.iter().filter(|s| names.contains(s.name.as_str())).map(|s| &s.looks);
+    let sweeps = || context.data.sweeps.iter().filter(|s| names.contains(s.name.as_str()));
+    let mut planned = sweeps().map(|s| &s.looks);
     let Some(first) = planned.next() else { return Ok((None, false)) };
     if planned.any(|other| other != first) {
         return Ok((None, true));
     }
     let looks = first.iter().map(|l| Look { seeds: l.seeds, level: l.level }).collect::<Vec<_>>();
-    Ok(((!looks.is_empty()).then(|| Looks::new(looks)).transpose()?, false))
+    if !looks.is_empty() {
+        return Ok((Some(Looks::new(looks)?), false));
+    }
+    // A sweep without looks has one, at the seeds that it was planned with: those added later may have been chosen.
+    let first_seeds = sweeps().filter_map(|s| s.first_seeds).min();
+    Ok((first_seeds.map(|seeds| Looks::once(seeds, context.rules.level)).transpose()?, false))
 }
 
 /// A problem of a part with its runs and those of Random.
@@ -277,8 +288,7 @@ fn problem(
         runs.iter().find_map(|run| run.test_labels.as_ref()).map(|labels| labels.variance)
     };
     // Verdicts of a look rest on its seeds: later ones do not change which problems count.
-    let counts = |seed: &u64| planned.of_look.as_ref().is_none_or(|seeds| seeds.contains(seed));
-    let done = of_random.iter().filter(|(seed, _)| counts(seed));
+    let done = of_random.iter().filter(|(seed, _)| planned.counts(**seed));
     let done = done.filter_map(|(_, run)| finished(Some(run), n_entries).ok());
     let last: Vec<f64> = done.filter_map(|run| run.entries.last()).map(|entry| entry.mse).collect();
     Problem {
@@ -385,22 +395,23 @@ fn untested(table: RankTable) -> RankTable {
     RankTable { cliques: Vec::new(), decidable: false, ..table }
 }
 
-/// Ranks Random and the methods over (problem, seed) blocks by ln area. Problems on which nothing is planned at this
-/// pool ratio have no blocks; a method that is not planned where others are leaves blocks incomplete.
+/// Ranks Random and the methods over (problem, seed) blocks by ln area, those of a look on its own seeds. Problems on
+/// which nothing is planned at this pool ratio have no blocks; a method that is not planned where others are leaves
+/// blocks incomplete.
 fn ranks(
     problems: &[Problem],
     baselines: &[Baseline],
     methods: &[Method],
     ratio: usize,
-    span: CurveSpan,
-    level: f64,
+    planned: &Planned,
+    (span, level): (CurveSpan, f64),
 ) -> Option<RankTable> {
     let mut blocks = Vec::new();
     for (p, (problem, baseline)) in problems.iter().zip(baselines).enumerate() {
         if !problem.is_ranked() || methods.iter().all(|m| m.cells[p][ratio].is_none()) {
             continue;
         }
-        for &seed in &problem.seeds {
+        for &seed in problem.seeds.iter().filter(|seed| planned.counts(**seed)) {
             let of_random = baseline.area.get(&seed).and_then(|v| v.as_ref().ok()).map(|v| v.ln());
             let of_methods = methods.iter().map(|m| {
                 let curves = &m.cells[p][ratio].as_ref()?.curves;
