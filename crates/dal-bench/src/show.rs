@@ -41,6 +41,8 @@ pub struct Shown {
     /// Every member's prediction at the pool, shape (n_members, n_pool, n_outputs), in the units that the model was
     /// trained in; `None` for a model without members.
     pub members: Option<Array3<f64>>,
+    /// The same at the test points: their mean over members is what the entry's errors are of.
+    pub test_members: Option<Array3<f64>>,
     /// The strategy's score of every pool point, where it has one.
     pub scores: Option<Array1<f64>>,
     /// Whether the step, done again here, chooses what is recorded.
@@ -107,6 +109,7 @@ impl Plan {
             labelled_x: labelled.x().to_owned(),
             labelled_y: labelled.y().to_owned(),
             members: members(&*surrogate, decision.pool.view()).map_err(refused)?,
+            test_members: members(&*surrogate, test_x.view()).map_err(refused)?,
             agrees: decision.queries == recorded.x,
             pool: decision.pool,
             chosen,
@@ -272,12 +275,12 @@ fn known_labels(batch: &Batch, n_outputs: usize) -> Array2<f64> {
     labels
 }
 
-/// Every member's prediction at the pool, as strategies see it.
-fn members(surrogate: &dyn Surrogate, pool: ArrayView2<'_, f64>) -> Result<Option<Array3<f64>>, String> {
+/// Every member's prediction at points, as strategies see it.
+fn members(surrogate: &dyn Surrogate, points: ArrayView2<'_, f64>) -> Result<Option<Array3<f64>>, String> {
     let face = surrogate.model_units().map_or(surrogate, |units| units.surrogate);
     let Some(committee) = face.committee() else { return Ok(None) };
-    let mut all = Array3::zeros((committee.n_members(), pool.nrows(), face.n_outputs()));
-    let taken = committee.members(pool, CHUNK_ROWS, &mut |first, chunk| {
+    let mut all = Array3::zeros((committee.n_members(), points.nrows(), face.n_outputs()));
+    let taken = committee.members(points, CHUNK_ROWS, &mut |first, chunk| {
         all.slice_mut(s![.., first..first + chunk.len_of(Axis(1)), ..]).assign(&chunk);
     });
     taken.map_err(|error| error.to_string())?;

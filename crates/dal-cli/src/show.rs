@@ -24,9 +24,9 @@ are those of the store.
 Files: initial, labelled_x, labelled_y, pool, test_x, test_y, queries and labels are points and
 labels, one a row, points on the unit box; chosen has the rows of the pool in the order of the
 picks; members has every member's prediction at the pool (members, points, outputs) in the units
-the model was trained in; scores has the strategy's score of every pool point; curve has labels
-and test MSE of every entry; about.json says the rest. fixtures/recompute/recompute.py recomputes
-picks from them.
+the model was trained in, test_members at the test points; scores has the strategy's score of every
+pool point; curve has labels and test MSE of every entry; about.json says the rest.
+fixtures/recompute/recompute.py recomputes picks and test errors from them.
 
 Example:
   dal bench show runs/quick/runs/sine-gsx-g2-s0-4c64d6b3c4d1982c --step 3 --out shown"
@@ -159,9 +159,11 @@ fn write(shown: &Shown, run: &Run, args: &Args) -> Result<()> {
         write_npy(place("scores.npy"), scores)?;
         files.push("scores.npy");
     }
-    if let Some(members) = &shown.members {
-        write_npy(place("members.npy"), members)?;
-        files.push("members.npy");
+    for (name, members) in [("members.npy", &shown.members), ("test_members.npy", &shown.test_members)] {
+        if let Some(members) = members {
+            write_npy(place(name), members)?;
+            files.push(name);
+        }
     }
     let records = run.records()?;
     let curve = Array2::from_shape_fn((records.len(), 2), |(t, column)| match column {
