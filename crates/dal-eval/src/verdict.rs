@@ -916,7 +916,7 @@ mod tests {
                     let mut own =
                         outcomes(&noise(m).iter().map(|r| if m == 0 { 0.96 * r } else { *r }).collect::<Vec<_>>());
                     if m == 5 {
-                        for outcome in own.iter_mut().skip(2).take(failed) {
+                        for outcome in own.iter_mut().skip(1).take(failed) {
                             outcome.outcome = Err(Missing::Failed { reason: "diverged".into() });
                         }
                     }
