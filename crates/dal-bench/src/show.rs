@@ -41,7 +41,8 @@ pub struct Shown {
     /// Every member's prediction at the pool, shape (n_members, n_pool, n_outputs), in the units that the model was
     /// trained in; `None` for a model without members.
     pub members: Option<Array3<f64>>,
-    /// The same at the test points: their mean over members is what the entry's errors are of.
+    /// The same at the test points. For a problem whose outputs are not transformed, as all built-in ones, their mean
+    /// over members is what the entry's errors are of.
     pub test_members: Option<Array3<f64>>,
     /// The strategy's score of every pool point, where it has one.
     pub scores: Option<Array1<f64>>,

@@ -212,10 +212,10 @@ pub struct Recommendation {
 /// (11 / 2⁹ = 0.0215).
 ///
 /// Cells may differ in their planned seeds. A cell that lacks a planned seed has no verdict, and its method cannot be
-/// robust, though the other cells can still show that it is not; the seeds it has stay in the max-T family, and its
-/// method in Holm's, so that a failed run does not make the evidence of others look stronger (only a cell in which all
-/// runs but one failed leaves the family: it has nothing to test). Cells of so few planned seeds that no outcome could
-/// be significant stay outside the family: which they are is known before any result.
+/// robust, though the other cells can still show that it is not; it stays in the max-T family, where a seed without a
+/// value counts as no difference, and its method in Holm's, so that a failed run does not make the evidence of others
+/// look stronger. Cells of so few planned seeds that no outcome could be significant stay outside the family: which they
+/// are is known before any result.
 ///
 /// ```
 /// # use dal_eval::{CellOutcomes, MethodCells, SeedOutcome, Verdict, VerdictRules, judge};
@@ -384,10 +384,6 @@ fn test_together(
                 n_too_few += usize::from(found.finding.value.is_some());
                 continue;
             }
-            // A single value has no spread to be tested by.
-            if found.logs.len() < 2 {
-                continue;
-            }
             let block = problems.iter().position(|p| *p == cell.problem).unwrap_or_else(|| {
                 problems.push(&cell.problem);
                 members.push(Vec::new());
@@ -401,8 +397,15 @@ fn test_together(
         let blocks: Vec<Vec<Vec<Option<f64>>>> = members
             .iter()
             .map(|block| {
-                let seeds: BTreeSet<u64> = block.iter().flat_map(|&(m, c)| judged[m][c].logs.keys().copied()).collect();
-                let row = |&(m, c): &(usize, usize)| seeds.iter().map(|s| judged[m][c].logs.get(s).copied()).collect();
+                let planned = |&(m, c): &(usize, usize)| methods[m].cells[c].outcomes.iter().map(|o| o.seed);
+                let seeds: BTreeSet<u64> = block.iter().flat_map(planned).collect();
+                // A planned seed without a value counts as no difference: the few that are left, on a scale of their
+                // own, would beat every threshold when their signs agree, and with it the evidence of all others.
+                let row = |&(m, c): &(usize, usize)| {
+                    let own: BTreeSet<u64> = planned(&(m, c)).collect();
+                    let value = |s: &u64| judged[m][c].logs.get(s).copied().or_else(|| own.contains(s).then_some(0.0));
+                    seeds.iter().map(value).collect()
+                };
                 block.iter().map(row).collect()
             })
             .collect();
@@ -929,7 +932,7 @@ mod tests {
         let smaller = judge(&without, &rules).unwrap();
         let p = |j: &Judgement| j.methods[0].cells[0].p_better_adjusted.unwrap();
         // Also where so many failed that the seeds left could never decide: what failed is a result, too.
-        for failed in [1, 5, 8] {
+        for failed in [1, 5, 8, 9] {
             let broken = judge(&methods(failed), &rules).unwrap();
             assert_eq!((whole.n_tested, broken.n_tested), (6, 6));
             assert_eq!(whole.methods[0].p_robust_holm, broken.methods[0].p_robust_holm);
@@ -937,7 +940,12 @@ mod tests {
             assert_eq!(broken.methods[5].verdict, Verdict::Undecided(Hesitation::MissingCells { n: 1 }));
             assert!(p(&broken) >= p(&smaller), "{failed}: {} {}", p(&broken), p(&smaller));
         }
-        assert_eq!(judge(&methods(9), &rules).unwrap().n_tested, 5, "one value alone has no spread");
+        // Nor does it silence them: five seeds that agree, of ten, take nothing from a clear verdict elsewhere.
+        let mut clear = methods(5);
+        clear[0].cells[0].outcomes.iter_mut().for_each(|o| o.outcome = Ok(0.8 * o.outcome.clone().unwrap()));
+        clear[5].cells[0].outcomes.iter_mut().filter(|o| o.outcome.is_ok()).for_each(|o| o.outcome = Ok(0.5));
+        let found = judge(&clear, &rules).unwrap();
+        assert_eq!(found.methods[0].cells[0].verdict, CellVerdict::Better, "{:?}", found.methods[0].cells[0]);
     }
 
     #[test]

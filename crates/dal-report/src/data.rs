@@ -47,8 +47,9 @@ pub struct Sweep {
     pub departures: BTreeMap<String, Vec<String>>,
     /// When verdicts are made, where that was fixed before the first run.
     pub looks: Vec<PlannedLook>,
-    /// Without looks: the seeds that were planned at first, where more were added after verdicts could have been read.
-    pub first_seeds: Option<usize>,
+    /// Without looks: how many seeds its runs were planned with, where several plans of them differ and verdicts could
+    /// be made at each; else empty.
+    pub replanned: Vec<usize>,
     /// Users' problems, by variant, in their own words.
     pub own_problems: BTreeMap<String, OwnProblem>,
 }

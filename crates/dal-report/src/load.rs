@@ -9,7 +9,7 @@ use dal_store::{EntryTiming, Provenance, Run, Status, Store, StoreError, SweepRe
 use serde_json::Value;
 
 use crate::data::{
-    Circumstances, Entry, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds, Setting, Sweep,
+    BASELINE, Circumstances, Entry, Made, Model, Protocol, ReportData, RunStatus, RunSummary, Seconds, Setting, Sweep,
 };
 use crate::text::count;
 
@@ -80,8 +80,8 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
         data.unreadable.push((format!("sweep {sweep}"), why));
         data.planned_twice.extend(runs);
     }
-    let extended = first_seeds(&sweeps);
-    for (sweep, first_seeds) in sweeps.into_iter().zip(extended) {
+    let replanned = replanned(&sweeps);
+    for (sweep, replanned) in sweeps.into_iter().zip(replanned) {
         add_absent(&mut data.runs, &mut known, &sweep, &data.unreadable);
         data.sweeps.push(Sweep {
             name: sweep.name,
@@ -89,7 +89,7 @@ pub fn load(store: &Store) -> Result<ReportData, StoreError> {
             text: sweep.text,
             departures: sweep.departures,
             looks: sweep.looks,
-            first_seeds,
+            replanned,
             own_problems: sweep.own_problems,
         });
     }
@@ -172,24 +172,34 @@ fn planned_twice(sweeps: &[SweepRecord]) -> BTreeSet<String> {
     twice
 }
 
-/// Of each sweep without looks that asks for runs which such a sweep of fewer seeds had asked for before: the fewest of
-/// these seeds, as far as they could decide anything: seeds may have been added for what a page said of them.
-fn first_seeds(sweeps: &[SweepRecord]) -> Vec<Option<usize>> {
-    let deciding = seeds_to_reach(VerdictRules::default().level / 2.0, 1).unwrap_or(usize::MAX);
-    let plain: Vec<Option<(usize, HashSet<&str>)>> = sweeps
+/// Seeds from which on a page may have had a verdict of single cells.
+pub(crate) fn deciding_seeds() -> usize {
+    seeds_to_reach(VerdictRules::default().level / 2.0, 1).unwrap_or(usize::MAX)
+}
+
+/// Of each sweep without looks how many seeds its runs were planned with, where plans of the same runs differ: those
+/// of a method, as Random's are shared with other experiments.
+fn replanned(sweeps: &[SweepRecord]) -> Vec<Vec<usize>> {
+    let plain: Vec<Option<(BTreeSet<u64>, HashSet<&str>)>> = sweeps
         .iter()
         .map(|sweep| {
-            let seeds: BTreeSet<u64> = sweep.runs.iter().map(|run| run.seed).collect();
-            let runs = || sweep.runs.iter().map(|run| run.id.as_str()).collect();
-            (!sweep.timing && sweep.looks.is_empty()).then(|| (seeds.len(), runs()))
+            let runs = || sweep.runs.iter().filter(|run| run.strategy != BASELINE);
+            let plan = || (runs().map(|run| run.seed).collect(), runs().map(|run| run.id.as_str()).collect());
+            (!sweep.timing && sweep.looks.is_empty()).then(plan)
         })
         .collect();
-    let first = |own: &Option<(usize, HashSet<&str>)>| {
-        let (seeds, runs) = own.as_ref()?;
-        let before = plain.iter().flatten().filter(|(n, of)| (deciding..*seeds).contains(n) && !of.is_disjoint(runs));
-        before.map(|(n, _)| *n).min()
+    let of = |own: &Option<(BTreeSet<u64>, HashSet<&str>)>| {
+        let Some((_, runs)) = own else { return Vec::new() };
+        let alike = plain.iter().flatten().filter(|(_, of)| !of.is_disjoint(runs));
+        several(alike.map(|(seeds, _)| seeds))
     };
-    plain.iter().map(first).collect()
+    plain.iter().map(of).collect()
+}
+
+/// The numbers of seeds of plans, if verdicts could be made at more than one of them.
+pub(crate) fn several<'a>(plans: impl IntoIterator<Item = &'a BTreeSet<u64>>) -> Vec<usize> {
+    let numbers: BTreeSet<usize> = plans.into_iter().map(BTreeSet::len).filter(|n| *n >= deciding_seeds()).collect();
+    if numbers.len() > 1 { numbers.into_iter().collect() } else { Vec::new() }
 }
 
 /// Runs that a sweep planned and the store does not have. Their setting is that of the sweep's other runs, of the same

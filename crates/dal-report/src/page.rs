@@ -484,8 +484,8 @@ fn metrics_section(findings: &Findings) -> Markup {
                 members that collapsed, are in every average and are counted. A problem that random sampling itself does not learn (median
                 of its last error above half the variance of the test labels) is left out of rankings as a whole, whatever the methods
                 did there. Where a sweep planned its looks, verdicts rest on the seeds of the last look passed, at that look's level; before
-                the first look there are estimates and intervals alone, and what seeds beyond the last look say is exploratory. A sweep
-                without looks that was planned anew with more seeds has one look, at the seeds of its first plan. Where the
+                the first look there are estimates and intervals alone, and what seeds beyond the last look say is exploratory. Verdicts of
+                a sweep without looks that was planned with several numbers of seeds are exploratory, too, if a page was the reason. Where the
                 sweeps behind the runs plan different looks there are no verdicts." }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::data::{Circumstances, Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting, Sweep};
+use crate::data::{BASELINE, Circumstances, Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting, Sweep};
 use crate::error::ReportError;
-use crate::load::{OUTPUTS, free_name};
+use crate::load::{OUTPUTS, free_name, several};
 
 /// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
 const SAME: f64 = 1e-4;
@@ -33,6 +33,7 @@ impl ReportData {
             all.peak_memory_mib = all.peak_memory_mib.max(made.peak_memory_mib);
         }
         other.name_apart_from(&self.sweeps);
+        self.note_replans(&mut other);
         let mut runs: BTreeMap<String, RunSummary> =
             std::mem::take(&mut self.runs).into_iter().map(|run| (run.name.clone(), run)).collect();
         for run in other.runs {
@@ -105,6 +106,27 @@ impl ReportData {
                     run.sweep.clone_from(&new);
                 }
                 sweep.name = new;
+            }
+        }
+    }
+
+    /// Sweeps without looks, here and in `other`, that plan the same runs with different seeds get the numbers of both.
+    fn note_replans(&mut self, other: &mut Self) {
+        fn plan<'a>(runs: &'a [RunSummary], sweep: &str) -> (BTreeSet<u64>, BTreeSet<&'a str>) {
+            let is_it = |run: &&RunSummary| run.sweep == sweep && run.strategy != BASELINE && !run.setting.timing;
+            runs.iter().filter(is_it).map(|run| (run.seed, run.name.as_str())).unzip()
+        }
+        for own in self.sweeps.iter_mut().filter(|sweep| sweep.looks.is_empty()) {
+            for theirs in other.sweeps.iter_mut().filter(|sweep| sweep.name == own.name && sweep.looks.is_empty()) {
+                let ((seeds, runs), (of_other, other_runs)) =
+                    (plan(&self.runs, &own.name), plan(&other.runs, &own.name));
+                if runs.is_disjoint(&other_runs) {
+                    continue;
+                }
+                let mut numbers: BTreeSet<usize> = several([&seeds, &of_other]).into_iter().collect();
+                numbers.extend(own.replanned.iter().chain(&theirs.replanned));
+                own.replanned = numbers.into_iter().collect();
+                theirs.replanned.clone_from(&own.replanned);
             }
         }
     }

@@ -64,25 +64,28 @@ fn nothing_is_tested_before_a_look_or_where_plans_contradict_each_other() {
     assert!(n_auc.lines().skip(1).all(|row| row.matches(" –").count() == 2), "{n_auc}");
 }
 
-/// Seeds that are added to a sweep without looks after a page could be read are exploratory.
+/// Tables of two stores, the second of which extended a sweep without looks, know it together.
 #[test]
-fn an_extended_sweep_keeps_the_verdicts_of_its_first_plan() {
-    let mut data = planted(&plan(16));
-    for run in data.runs.iter_mut().filter(|run| run.strategy == "gsx" && run.seed >= 10) {
-        run.entries.iter_mut().for_each(|e| e.mse *= 3.0);
-    }
-    let verdict = |data: &ReportData| {
-        let found = of(data);
-        let gsx = found.parts[0].methods.iter().find(|m| m.id == "gsx").unwrap();
-        (gsx.robustness.as_ref().unwrap().verdict, terminal_summary(&found, 10_000))
+fn an_extension_is_seen_in_tables_put_together() {
+    let data = planted(&plan(16));
+    let said = |data: &ReportData| terminal_summary(&of(data), 10_000);
+    assert!(!said(&data).contains("exploratory"));
+    let first = |n: u64| {
+        let mut first = data.clone();
+        first.runs.retain(|run| run.seed < n);
+        first
     };
-    assert_ne!(verdict(&data).0, Verdict::Robust);
-    data.sweeps[0].first_seeds = Some(10);
-    let (found, said) = verdict(&data);
-    assert_eq!(found, Verdict::Robust);
-    assert!(said.contains("6 seeds beyond it were added by choice") && said.contains("exploratory"), "{said}");
-    data.sweeps[0].first_seeds = Some(20);
-    assert!(verdict(&data).1.contains("There are no verdicts yet"));
+    let mut whole = data.clone();
+    whole.unite(first(10)).unwrap();
+    let of_both = said(&whole);
+    assert!(of_both.contains("planned with 10 and 16 seeds") && of_both.contains("exploratory"), "{of_both}");
+    // Five seeds decide nothing, and a share of the same plan is no other plan.
+    let mut whole = data.clone();
+    whole.unite(first(5)).unwrap();
+    assert!(!said(&whole).contains("exploratory"));
+    let mut whole = first(16);
+    whole.unite(data.clone()).unwrap();
+    assert!(!said(&whole).contains("exploratory"));
 }
 
 #[test]

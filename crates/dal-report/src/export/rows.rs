@@ -18,21 +18,21 @@ pub(super) struct SweepRow {
     pub(super) departures: std::collections::BTreeMap<String, Vec<String>>,
     pub(super) looks: Vec<dal_store::PlannedLook>,
     #[serde(default)]
-    pub(super) first_seeds: Option<usize>,
+    pub(super) replanned: Vec<usize>,
     pub(super) own_problems: std::collections::BTreeMap<String, dal_store::OwnProblem>,
 }
 
 impl From<&Sweep> for SweepRow {
     fn from(sweep: &Sweep) -> Self {
-        let Sweep { name, title, text, departures, looks, first_seeds, own_problems } = sweep.clone();
-        Self { name, title, text, departures, looks, first_seeds, own_problems }
+        let Sweep { name, title, text, departures, looks, replanned, own_problems } = sweep.clone();
+        Self { name, title, text, departures, looks, replanned, own_problems }
     }
 }
 
 impl From<SweepRow> for Sweep {
     fn from(row: SweepRow) -> Self {
-        let SweepRow { name, title, text, departures, looks, first_seeds, own_problems } = row;
-        Self { name, title, text, departures, looks, first_seeds, own_problems }
+        let SweepRow { name, title, text, departures, looks, replanned, own_problems } = row;
+        Self { name, title, text, departures, looks, replanned, own_problems }
     }
 }
 

@@ -76,7 +76,7 @@ pub const EXPORTED: &[TableCard] = &[
             ("text", Text, "", "the sweep file"),
             ("departures", Json, "", "by problem, in what its runs depart from the published form"),
             ("looks", Json, "", "when verdicts are made: seeds and level of each look, fixed before the first run"),
-            ("first_seeds", Integer, "", "without looks: seeds planned at first, where more were added later"),
+            ("replanned", Json, "", "without looks: numbers of seeds of several plans of the same runs"),
             ("own_problems", Json, "", "by problem, the names and units of a user's inputs and outputs"),
         ],
     },

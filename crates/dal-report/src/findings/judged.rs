@@ -28,6 +28,8 @@ pub struct Judged {
     pub standing: Option<Standing>,
     /// Whether the sweeps behind the runs plan different looks; then there are no verdicts.
     pub plans_differ: bool,
+    /// Of sweeps without looks: how many seeds these runs were planned with, where several plans of them differ.
+    pub replanned: Vec<usize>,
     /// The level of the verdicts: that of the look they are of, or of the next one.
     pub level: f64,
     /// What the seeds at hand can decide; `None` where no cell has two seeds.
@@ -64,6 +66,8 @@ pub(super) struct Bench<'a> {
     pub(super) standing: Option<Standing>,
     /// Whether the sweeps behind the runs plan different looks.
     pub(super) plans_differ: bool,
+    /// Numbers of seeds of several plans of the same runs.
+    pub(super) replanned: &'a [usize],
     /// Seeds of the part, ascending.
     pub(super) seeds: &'a [u64],
 }
@@ -140,6 +144,7 @@ impl Bench<'_> {
                 monte_carlo_error: judgement.monte_carlo_error,
                 standing: self.standing,
                 plans_differ: self.plans_differ,
+                replanned: self.replanned.to_vec(),
                 level,
                 deciding: deciding(&panel, most, &VerdictRules { level, ..*self.rules })?,
             });

@@ -37,6 +37,8 @@ struct Planned {
     differ: bool,
     /// The seeds that verdicts rest on, where a look was passed.
     of_look: Option<BTreeSet<u64>>,
+    /// Numbers of seeds of several plans of the same runs.
+    replanned: Vec<usize>,
 }
 
 impl Planned {
@@ -44,7 +46,11 @@ impl Planned {
         let (looks, differ) = looks(runs, context)?;
         let standing = looks.map(|looks| standing(&looks, seeds, runs));
         let look = standing.and_then(|standing| standing.verdicts());
-        Ok(Self { standing, differ, of_look: look.map(|look| seeds.iter().copied().take(look.seeds).collect()) })
+        let of_look = look.map(|look| seeds.iter().copied().take(look.seeds).collect());
+        let names: BTreeSet<&str> = runs.iter().map(|run| run.sweep.as_str()).collect();
+        let sweeps = context.data.sweeps.iter().filter(|sweep| names.contains(sweep.name.as_str()));
+        let replanned: BTreeSet<usize> = sweeps.flat_map(|sweep| sweep.replanned.iter().copied()).collect();
+        Ok(Self { standing, differ, of_look, replanned: replanned.into_iter().collect() })
     }
 
     /// Whether verdicts rest on this seed: on all of them, or on those of a look.
@@ -177,6 +183,7 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         rules,
         standing,
         plans_differ: planned.differ,
+        replanned: &planned.replanned,
         seeds: &seeds,
     };
     let found = bench.judge()?;
@@ -253,19 +260,13 @@ fn looks(runs: &[&RunSummary], context: &Context<'_>) -> Result<(Option<Looks>, 
         return Ok((None, true));
     }
     let names: BTreeSet<&str> = runs.iter().map(|run| run.sweep.as_str()).collect();
-    let sweeps = || context.data.sweeps.iter().filter(|s| names.contains(s.name.as_str()));
-    let mut planned = sweeps().map(|s| &s.looks);
+    let mut planned = context.data.sweeps.iter().filter(|s| names.contains(s.name.as_str())).map(|s| &s.looks);
     let Some(first) = planned.next() else { return Ok((None, false)) };
     if planned.any(|other| other != first) {
         return Ok((None, true));
     }
     let looks = first.iter().map(|l| Look { seeds: l.seeds, level: l.level }).collect::<Vec<_>>();
-    if !looks.is_empty() {
-        return Ok((Some(Looks::new(looks)?), false));
-    }
-    // A sweep without looks has one, at the seeds that it was planned with: those added later may have been chosen.
-    let first_seeds = sweeps().filter_map(|s| s.first_seeds).min();
-    Ok((first_seeds.map(|seeds| Looks::once(seeds, context.rules.level)).transpose()?, false))
+    Ok(((!looks.is_empty()).then(|| Looks::new(looks)).transpose()?, false))
 }
 
 /// A problem of a part with its runs and those of Random.

@@ -45,7 +45,15 @@ pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
     let (robust, worse) = needed(part, findings);
     let alone = seeds_to_reach(level(part, findings) / 2.0, 1).unwrap_or(usize::MAX);
     let of_methods = if judged.n_methods > 1 { format!(" with {} methods", judged.n_methods) } else { String::new() };
-    let looks = judged.standing.map(|standing| standing_words(&standing)).unwrap_or_default();
+    let mut looks = judged.standing.map(|standing| standing_words(&standing)).unwrap_or_default();
+    if !judged.replanned.is_empty() {
+        let plans: Vec<String> = judged.replanned.iter().map(usize::to_string).collect();
+        looks += &format!(
+            " These runs were planned with {} seeds: where seeds were added or left out for what a page said of them, its verdicts \
+             have no level and are exploratory. Looks that a sweep file fixes beforehand keep it.",
+            list(&plans)
+        );
+    }
     if judged.plans_differ {
         return "The sweeps behind these runs plan different looks, or some plan none, or the record of one is not there, so \
                 that no verdict would have a level: there are estimates and intervals, no verdicts, and what is said of them is exploratory. Give each sweep a \

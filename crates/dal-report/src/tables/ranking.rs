@@ -38,7 +38,7 @@ pub(crate) fn ranks(part: &Part, prefix: &str) -> Option<Table> {
     Some(Table {
         id: format!("{prefix}ranks"),
         caption: format!(
-            "Mean ranks: by area under the error curve over (problem, seed) blocks; 1 is best. {}.",
+            "Mean ranks: by area under the error curve over (problem, seed) blocks, of a planned look those of its seeds; 1 is best. {}.",
             blocks.join("; ")
         ),
         columns,

@@ -305,8 +305,10 @@ pub(crate) fn cells(part: &Part, level: f64, prefix: &str) -> Table {
     Table {
         id: format!("{prefix}cells"),
         caption: "Every cell with its tests: Wilcoxon and sign-flip p are two-sided and of the cell by itself; Holm adjusts Wilcoxon's \
-                  over the methods; max-T adjusts over all cells of all methods, one-sided. An nAUC this much above 1 is found at these seeds with a chance of 80 % \
-                  (t test at the level of max-T by Bonferroni, with the cell's own spread; as far below 1 as a ratio, too). \
+                  over the methods; max-T adjusts over all cells of all methods, one-sided. Where looks were planned every p is of the look's \
+                  seeds, all else of all seeds. An nAUC this much above 1 is found at these seeds with a chance of 80 % \
+                  (t test at the level of max-T by Bonferroni, with the cell's own spread, too hopeful below eight seeds; as far below 1 as a \
+                  ratio, too). \
                   The last count of seeds would make the 95 % interval of ln nAUC ± 0.05."
             .into(),
         columns: strings(&[
