@@ -61,12 +61,12 @@ pub struct DetectableEffects {
 /// average of e on, and a method from the largest such x of its cells on. The answer is the `power` quantile of that
 /// over 4 000 simulated methods, cells taken as independent (noise that cells share makes it smaller).
 ///
-/// *Worse*: one cell passes max-T ([`max_t`](crate::max_t)) among all cells of all methods. The cell's score is
-/// z = Σ d / √Σ d², at most √n; its adjusted p is 1 − Π (1 − share) over the problems, share being that of the sign
-/// patterns in which any cell of the problem reaches z, its own pattern included. From simulated sweeps without any
-/// effect (24, of few cells more) comes the bar z* at which p = level / 2. An experiment of mean ē and standard deviation s (of n, not n − 1)
-/// is decided from x = z* s / √(n − z*²) − ē on; again the `power` quantile. With six or seven seeds there are so few
-/// patterns that other cells' noise nearly fills them, and only large effects are found.
+/// *Worse*: one cell passes max-T ([`max_t`](crate::max_t)) among all cells of all methods. The cell's score is z = Σ d
+/// / √Σ d², at most √n; its adjusted p is 1 − Π (1 − share) over the problems, share being that of the sign patterns in
+/// which any cell of the problem reaches z, its own pattern included. From simulated sweeps without any effect (24, of
+/// few cells more) comes the bar z* at which p = level / 2. An experiment of mean ē and standard deviation s (of n, not
+/// n − 1) is decided from x = z* s / √(n − z*²) − ē on; again the `power` quantile. With six or seven seeds there are
+/// so few patterns that other cells' noise nearly fills them, and only large effects are found.
 ///
 /// Both are simulations of the tests themselves, from a stream named by `seed`, with a Monte-Carlo error of some 2 % of
 /// the figure; the noise is taken as normal and `sd` as known, and max-T's cells as independent, though Random's noise

@@ -214,8 +214,8 @@ pub struct Recommendation {
 /// Cells may differ in their planned seeds. A cell that lacks a planned seed has no verdict, and its method cannot be
 /// robust, though the other cells can still show that it is not; it stays in the max-T family, where a seed without a
 /// value counts as no difference, and its method in Holm's, so that a failed run does not make the evidence of others
-/// look stronger. Cells of so few planned seeds that no outcome could be significant stay outside the family: which they
-/// are is known before any result.
+/// look stronger. Cells of so few planned seeds that no outcome could be significant stay outside the family: which
+/// they are is known before any result.
 ///
 /// ```
 /// # use dal_eval::{CellOutcomes, MethodCells, SeedOutcome, Verdict, VerdictRules, judge};
