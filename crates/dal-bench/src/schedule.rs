@@ -199,7 +199,7 @@ pub fn run(
     };
     progress.event(&Event::Planned {
         planned: summary.planned,
-        skipped: ledger.runs_over,
+        skipped: summary.skipped + summary.skipped_failed,
         resumed: over(|s| matches!(s, Status::Partial { .. })),
         extended: survey.n_extended(),
         remaining: ledger.overall().remaining,

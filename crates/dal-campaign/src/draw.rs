@@ -218,7 +218,7 @@ impl Snapshot {
         let flying = self.in_flight().filter_map(|point| point.unit.as_deref()).collect::<Vec<_>>();
         let flying = self.subject.array(flying.into_iter());
         // A rule that draws judges the whole domain: near failed points it is less likely to draw, not unable to.
-        let feasible = if found.card.draws() { Feasibility::of(&self.state) } else { None };
+        let feasible = if found.card.draws() { Feasibility::of(&self.state, self.subject.scaling()) } else { None };
         let odds = feasible
             .as_ref()
             .map(|model| -> Vec<f64> { candidates.x.outer_iter().map(|point| model.keeps(&point.to_vec())).collect() });
@@ -314,7 +314,7 @@ impl Snapshot {
         // Rules that draw judge the model by their draws over the whole domain: for them no candidate is left out, but
         // the score near failed points is lowered.
         let whole = number != STREAMS.0 || dal_acq::card(&self.file.strategy)?.draws();
-        let feasible = if whole { None } else { Feasibility::of(&self.state) };
+        let feasible = if whole { None } else { Feasibility::of(&self.state, self.subject.scaling()) };
         let (mut dice, mut left_out) = (stream.purpose("feasibility").rng(), 0);
         // The places of candidates that rather fail.
         let mut doubtful: Vec<usize> = Vec::new();

@@ -1,5 +1,7 @@
 //! Where points fail for their own sake: a model by nearest neighbours that counts only once it beats chance.
 
+use dal_core::OutputScaling;
+
 use crate::state::{Part, State, Status};
 
 /// Neighbours that are asked.
@@ -27,13 +29,15 @@ impl Feasibility {
     /// Of the points of a campaign that models learn; none while it does not beat chance: the area under its curve,
     /// each point left out in turn, must lie two standard errors above one half, by the variance (n₁ + n₀ + 1) / (12 n₁
     /// n₀) that it has by chance.
-    pub fn of(state: &State) -> Option<Self> {
+    ///
+    /// A point none of whose answers `scaling` can take has failed: no model learns it.
+    pub fn of(state: &State, scaling: &OutputScaling) -> Option<Self> {
         // Points that judge models have no say in what models learn.
         let learned = state.points().filter(|point| point.part == Part::Learned);
         let points = learned.filter_map(|point| {
             let unit = point.unit.clone()?;
             match point.status() {
-                Status::Done => Some((unit, true)),
+                Status::Done => Some((unit, point.answers.iter().any(|answer| scaling.check(answer).is_ok()))),
                 Status::Failed => Some((unit, false)),
                 _ => None,
             }

@@ -60,7 +60,7 @@ impl Folder {
         let seen = Seen::of(self)?;
         let calibration = self.calibration();
         let factors = calibration.as_ref().map_or(&[][..], |calibration| &calibration.factors);
-        let feasibility = Feasibility::of(self.state());
+        let feasibility = Feasibility::of(self.state(), self.subject().scaling());
         let transforms = self.transforms();
         let n = table.x.nrows();
         let mut rows: Vec<Result<Prediction, String>> = Vec::with_capacity(n);

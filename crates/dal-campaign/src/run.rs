@@ -20,8 +20,8 @@ use crate::stopping::Gain;
 use crate::tell::LARGEST;
 use crate::words::{Answer, Answered, Beside, Drawn, Ended, Failure, Started, Told, What, may_be_the_machines};
 
-/// Calls in a row that failed for the program's or the machine's sake, after which the program counts as out of order:
-/// at least so many, and more than an oracle of so many parallel calls needs to find out by itself that it is down.
+/// Calls in a row that failed for the program's or the machine's sake, after which a program that does not watch itself
+/// counts as out of order: at least so many, and more than there are parallel calls.
 fn too_many_losses(parallel: usize) -> usize {
     10.max(2 * parallel + 1)
 }
@@ -126,7 +126,7 @@ impl Folder {
             self.check_judged("no_gain")?;
         }
         let run = Running {
-            shared: Mutex::new(Shared::new(self, on_event, budget, options.parallel)),
+            shared: Mutex::new(Shared::new(self, on_event, budget, options.parallel, oracle)),
             options,
             budget,
             target,
@@ -158,7 +158,7 @@ impl Folder {
     ) -> Result<bool, CampaignError> {
         let budget = self.state().points().filter(|point| point.part == Part::Audit).count();
         let run = Running {
-            shared: Mutex::new(Shared::new(self, on_event, budget, 1)),
+            shared: Mutex::new(Shared::new(self, on_event, budget, 1, oracle)),
             options: &RunOptions::default(),
             budget,
             target: None,
@@ -195,6 +195,7 @@ struct Shared<'a> {
     folder: &'a mut Folder,
     on_event: &'a mut (dyn FnMut(&RunEvent) + Send),
     budget: usize,
+    oracle: &'a Arc<dyn Oracle>,
     /// Failures for the machine's sake since the last answer.
     losses: usize,
     /// As many are too many.
@@ -221,8 +222,9 @@ impl<'a> Shared<'a> {
         on_event: &'a mut (dyn FnMut(&RunEvent) + Send),
         budget: usize,
         parallel: usize,
+        oracle: &'a Arc<dyn Oracle>,
     ) -> Self {
-        Self { folder, on_event, budget, losses: 0, too_many: too_many_losses(parallel), without: Vec::new() }
+        Self { folder, on_event, budget, oracle, losses: 0, too_many: too_many_losses(parallel), without: Vec::new() }
     }
 
     fn is_over(&self, id: u64) -> bool {
@@ -281,7 +283,8 @@ impl<'a> Shared<'a> {
         let event = RunEvent::Answered { id, failure: failed.clone(), over, budget: self.budget };
         (self.on_event)(&event);
         match failed {
-            Some((last, _)) if self.losses >= self.too_many => {
+            // One that watches itself was asked for a point that it can do: some crash at many points.
+            Some((last, _)) if self.losses >= self.too_many && !self.oracle.watches_itself() => {
                 Err(CampaignError::Down { n: self.losses, last: last.to_string() })
             }
             _ => Ok(()),

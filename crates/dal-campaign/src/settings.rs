@@ -255,6 +255,10 @@ impl CampaignFile {
         if let Some(target) = &self.target {
             target.check(None)?;
         }
+        // What is no finite number comes out as no value, which would be the strategy's own default.
+        if let Some((key, _)) = self.strategy_settings.iter().find(|(_, value)| value.is_null()) {
+            return Err(format!("strategy_settings.{key}: give a finite number, or leave the key out"));
+        }
         match self.lease_hours {
             Some(hours) if !(hours > 0.0 && hours.is_finite()) => {
                 Err(format!("lease_hours = {hours}: give a positive number of hours, or leave the key out"))
@@ -464,6 +468,8 @@ mod tests {
             ("initial = 3\nbatch = 10\ncandidates = 5", "candidates = 5 is less than batch = 10"),
             ("initial = 3\nstrategy = \"qbz\"", "there is no strategy `qbz`"),
             ("initial = 3\nlease_hours = -1.0", "lease_hours"),
+            ("initial = 3\n[strategy_settings]\nbeta = inf", "strategy_settings.beta: give a finite number"),
+            ("initial = 3\n[strategy_settings]\nbeta = nan", "strategy_settings.beta: give a finite number"),
             ("initial = 3\nbudget = 0", "budget = 0"),
             ("initial = 3\nheld_out = 0.95", "held_out = 0.95"),
             ("initial = 3\ntarget = 0.0", "target = 0"),

@@ -198,6 +198,48 @@ fn what_was_not_tried_uses_up_no_attempt() {
     assert!(matches!(error, CampaignError::Down { n: 12, .. }), "{error}");
 }
 
+/// A program that crashes in half of the space, every time; it may know whether it works at all.
+#[derive(Debug)]
+struct Corner {
+    watches_itself: bool,
+}
+
+impl Oracle for Corner {
+    fn n_inputs(&self) -> usize {
+        4
+    }
+    fn n_outputs(&self) -> usize {
+        2
+    }
+    fn label(&self, x: ArrayView2<'_, f64>, _: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
+        for (row, point) in x.outer_iter().enumerate() {
+            let crash = LabelFailure::new(LabelFailureKind::Crashed, "segmentation fault");
+            let answer = [1.0 + point[0], 2.0];
+            if on_row(row, if point[0] > 0.0 { Err(crash) } else { Ok(&answer) }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+    fn watches_itself(&self) -> bool {
+        self.watches_itself
+    }
+}
+
+/// What crashes is tried again together, three times in all: a program that can tell is not called down for that.
+#[test]
+fn points_that_crash_again_and_again_end_no_run_of_an_oracle_that_watches_itself() {
+    let of = |watches_itself: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = begin(dir.path(), |file| file.attempts = 3, &Hands::default());
+        let end = run(&mut folder, Arc::new(Corner { watches_itself }), 24);
+        (end, folder.state().points().filter(|point| point.status() == Status::Failed).count())
+    };
+    let (end, failed) = of(true);
+    assert!(matches!(end, Ok(RunEnd::Budget)) && (4..20).contains(&failed), "{failed}");
+    assert!(matches!(of(false).0, Err(CampaignError::Down { .. })));
+}
+
 #[test]
 fn a_wider_search_is_said_and_used_and_stands_beside_the_ladder_later() {
     let dir = tempfile::tempdir().unwrap();

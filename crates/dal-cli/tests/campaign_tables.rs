@@ -115,6 +115,37 @@ fn no_table_of_labels_has_two_columns_of_one_name() {
     assert_eq!(fs::read_to_string(at.join("y.csv")).unwrap(), "row,a,x0,failure\n0,3,3.0,\n");
 }
 
+/// To the letter: an apostrophe before a level would be another level for the program.
+#[test]
+fn a_program_gets_levels_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let text = "name = \"p\"\n[[inputs]]\nname = \"dir\"\nlevels = [\"+x\", \"-x\"]\n\
+                [[inputs]]\nname = \"a\"\nlow = 0\nhigh = 4\n[[outputs]]\nname = \"y\"\n";
+    write(at, "p.toml", text);
+    succeed(at, &["new", "c", "--problem", "p.toml", "--initial", "6"]);
+    let inputs = succeed(at, &["ask", "c", "-n", "6", "--format", "inputs"]);
+    let levels: Vec<&str> = inputs.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert!(levels.len() == 6 && levels.iter().all(|level| ["+x", "-x"].contains(level)), "{inputs}");
+}
+
+/// An answer without a logarithm is kept, and it is said that no model learns it.
+#[test]
+fn answers_that_a_transform_cannot_take_are_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let text = "name = \"p\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 4\n\
+                [[outputs]]\nname = \"y\"\ntransform = \"log\"\n";
+    write(at, "p.toml", text);
+    succeed(at, &["new", "c", "--problem", "p.toml", "--initial", "3"]);
+    succeed(at, &["ask", "c", "-n", "3"]);
+    write(at, "t.csv", "id,y\n1,2\n2,0\n3,-1\n");
+    let (code, said, errors) = run(at, &["tell", "c", "t.csv"]);
+    assert!(code == 0 && said.contains("1 labels in all"), "{said}{errors}");
+    assert!(errors.contains("line 3") && errors.contains("(1 more such rows)"), "{errors}");
+    assert!(errors.contains("counted as failed"), "{errors}");
+}
+
 /// What cannot be printed was never seen.
 #[test]
 #[cfg(target_os = "linux")]

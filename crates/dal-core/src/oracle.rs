@@ -58,6 +58,11 @@ pub trait Oracle: fmt::Debug + Send + Sync {
     /// units that a program gets for it: an oracle that can be out of order may ask about it again to find out whether
     /// it is ([`OracleError::Down`]). Does nothing by default.
     fn knows(&self, _line: &str) {}
+    /// Whether it finds out by itself that it is out of order ([`OracleError::Down`]), as it does once it knows a point
+    /// that it has answered: failures that it hands out are then the points' own. `false` by default.
+    fn watches_itself(&self) -> bool {
+        false
+    }
 }
 
 /// One row has no label, and why.

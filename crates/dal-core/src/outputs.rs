@@ -267,6 +267,15 @@ impl OutputScaling {
         for (k, units) in self.outputs.iter().enumerate() {
             let mut column = z.column_mut(k);
             column.mapv_inplace(|v| units.transform.forward(v));
+            // Before offset and factor, which one value without an image would take along for all.
+            if let Some(row) = column.iter().position(|v| !v.is_finite()) {
+                let message = format!(
+                    "output {k} of labelled point {row}, {}, has no value under its transform ({})",
+                    y[[row, k]],
+                    units.in_words()
+                );
+                return Err(LearnError::Other { message });
+            }
             let (offset, factor) = match units.standardise {
                 true => standard(units.transform, column.iter().copied()),
                 false => (0.0, 1.0),

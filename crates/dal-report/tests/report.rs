@@ -706,6 +706,9 @@ fn a_users_problem_that_is_not_learned_says_so() {
         data.runs[0].test_labels = other;
         let (found, said) = part_of(&data);
         assert_eq!((found.parts[0].problems[0].tests_differ, said.contains(differ)), (is_said, is_said), "{said}");
+        let of_other_labels = "its runs were judged on different test labels";
+        assert_eq!(said.contains(of_other_labels), is_said, "{said}");
+        assert!(!is_said || (!found.parts[0].problems[0].is_ranked() && found.parts[0].judged.is_none()));
     }
 }
 

@@ -263,6 +263,14 @@ impl Oracle for Remembering {
     fn label(&self, x: ArrayView2<'_, f64>, stop: &Stop, on_row: &mut OnRow<'_>) -> Result<(), OracleError> {
         self.ask(x, false, stop, on_row)
     }
+
+    fn knows(&self, line: &str) {
+        self.inner.knows(line);
+    }
+
+    fn watches_itself(&self) -> bool {
+        self.inner.watches_itself()
+    }
 }
 
 #[cfg(test)]

@@ -295,7 +295,7 @@ impl Snapshot {
         axes: &[Axis],
         order: &[usize],
     ) -> Result<Option<Unsure>, CampaignError> {
-        let feasible = Feasibility::of(&self.state);
+        let feasible = Feasibility::of(&self.state, self.subject.scaling());
         let answers = |row: &Vec<f64>| feasible.as_ref().is_none_or(|model| model.keeps(row) >= RATHER_FAILS);
         let rows: Vec<Vec<f64>> = domain.outer_iter().map(|row| row.to_vec()).collect();
         let kept: Vec<usize> = (0..rows.len()).filter(|&i| answers(&rows[i])).collect();

@@ -117,7 +117,22 @@ impl Folder {
         otherwise: Otherwise,
     ) -> Result<Heard, CampaignError> {
         let heard = self.tell_rows(file, rows, otherwise)?;
-        Ok(Heard { notes: read.notes, remarks: read.remarks, empty: read.empty, rounded: read.rounded, ..heard })
+        let mut remarks = read.remarks;
+        let scaling = self.subject().scaling();
+        let reason = |row: &Row| match &row.answer {
+            Answer::Values(values) => scaling.check(values).err().map(|reason| (row.place.clone(), reason.to_string())),
+            _ => None,
+        };
+        let mut unusable = rows.iter().filter_map(reason);
+        if let Some((place, reason)) = unusable.next() {
+            let more = match unusable.count() {
+                0 => String::new(),
+                n => format!(" ({n} more such rows)"),
+            };
+            remarks
+                .push(format!("{place}: {reason}{more}: kept as told, and counted as failed, as no model learns it"));
+        }
+        Ok(Heard { notes: read.notes, remarks, empty: read.empty, rounded: read.rounded, ..heard })
     }
 
     /// The sets of columns one of which names a point: its number, or its values, fixed ones among them or not.

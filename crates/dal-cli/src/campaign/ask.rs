@@ -144,7 +144,9 @@ pub fn print(folder: &Folder, asked: &Asked, format: AskFormat) -> Result<()> {
         AskFormat::Inputs => {
             print_text(&record(names.iter().map(|name| Out::Exact(name))))?;
             for point in &asked.points {
-                print_text(&record(point.x.iter().map(dal_campaign::export::out)))?;
+                // To the letter what the oracle would get: no apostrophe that keeps a spreadsheet from a formula.
+                let cells: Vec<String> = point.x.iter().map(ToString::to_string).collect();
+                print_text(&record(cells.iter().map(|cell| Out::Exact(cell))))?;
             }
         }
         AskFormat::Json => {

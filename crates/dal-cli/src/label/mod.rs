@@ -125,6 +125,7 @@ pub fn run(args: &Args) -> Result<Done> {
                 bail!("--out: the table would have two columns `{name}`; give the points under the inputs' names");
             }
             let head = head(&points, &problem);
+            check_regular(path)?;
             check_replaceable(path, &problem, kept, head.trim_end(), Some(&points))?;
             Sink::File(Export::start(path, head, &points, n_outputs)?)
         }
@@ -225,8 +226,8 @@ fn print_kept(args: &Args, problem: &Problem, kept: Option<&Answers>) -> Result<
             let mut table = Vec::new();
             kept.write_csv(&mut table, false, &text)?;
             let head = table.iter().position(|&b| b == b'\n').map_or(&table[..], |end| &table[..end]);
-            check_replaceable(path, problem, Some(kept), &String::from_utf8_lossy(head), None)?;
             check_regular(path)?;
+            check_replaceable(path, problem, Some(kept), &String::from_utf8_lossy(head), None)?;
             write_whole(path, &table).with_context(|| format!("{}: cannot be written", path.display()))?;
         }
         None => {

@@ -30,16 +30,57 @@ impl Line {
 /// Splits a text into its rows.
 ///
 /// # Errors
-/// A quotation mark that is never closed.
+/// A quotation mark that is never closed, or that another one lines below closes in the middle of a cell.
 pub(super) fn split(file: &str, text: &str, separator: Separator) -> Result<Vec<Line>, FileError> {
     // Behind an open quote this line is no line of its own.
     const END: &str = "\u{1}end\u{1}";
     let mut lines = lines(&format!("{text}\n{END}\n"), separator, None);
     let last = lines.pop();
+    if let Some(line) = swallowed(text, separator) {
+        return Err(FileError::OpenQuote { file: file.to_owned(), line });
+    }
     match last {
         Some(line) if line.cells.len() == 1 && &line.cells[0] == END => Ok(lines),
         last => Err(FileError::OpenQuote { file: file.to_owned(), line: last.map_or(1, |line| line.at) }),
     }
+}
+
+/// The line of a quoted cell that goes on over lines and behind whose closing mark more text follows: two stray marks,
+/// as of inches, which take the rows between them for a cell.
+fn swallowed(text: &str, separator: Separator) -> Option<u64> {
+    let is_separator = |c: char| match separator {
+        Separator::Comma => c == ',',
+        Separator::Semicolon => c == ';',
+        Separator::Tab => c == '\t',
+        Separator::Blanks => c == ' ' || c == '\t',
+    };
+    let is_blank = |c: char| c == ' ' || c == '\t' && !matches!(separator, Separator::Tab);
+    let mut chars = text.chars().peekable();
+    let (mut line, mut begins) = (1_u64, true);
+    while let Some(c) = chars.next() {
+        let ends = |c: char, next: Option<&char>| c == '\n' || c == '\r' && next != Some(&'\n');
+        if c != '"' || !begins {
+            line += u64::from(ends(c, chars.peek()));
+            begins = is_separator(c) || c == '\n' || c == '\r' || begins && is_blank(c);
+            continue;
+        }
+        let from = line;
+        let mut is_closed = false;
+        while let Some(c) = chars.next() {
+            line += u64::from(ends(c, chars.peek()));
+            if c == '"' && chars.next_if_eq(&'"').is_none() {
+                is_closed = true;
+                break;
+            }
+        }
+        while chars.next_if(|&c| is_blank(c) && !is_separator(c)).is_some() {}
+        let follows = chars.peek().is_some_and(|&c| !is_separator(c) && c != '\n' && c != '\r');
+        if is_closed && follows && line > from {
+            return Some(from);
+        }
+        begins = false;
+    }
+    None
 }
 
 /// The cells of one line, without blanks at their ends; none of an empty one. A quotation mark that is never closed
@@ -230,6 +271,22 @@ mod tests {
         let error = split("t.csv", "a,b\n1,2\n3,\"4\n5,6\n", Separator::Comma).unwrap_err().to_string();
         assert!(error.contains("t.csv, line 3"), "{error}");
         assert!(split("t", "a\n1 \"x\n", Separator::Blanks).is_err());
+    }
+
+    /// A mark of inches in each of two rows: the rows between them are no cell.
+    #[test]
+    fn marks_that_swallow_rows_are_found() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["a,note,y", "1,ok,10", "2, \"tube 3/4,20", "3,ok,30", "4,\"tube 1/2,40", ""].join(end);
+            let error = split("t.csv", &text, Separator::Comma).unwrap_err().to_string();
+            assert!(error.contains("t.csv, line 3"), "{error}");
+        }
+        assert!(split("t", "1;\"x;2\n2;\"y;3\n", Separator::Semicolon).is_err());
+        assert!(split("t", "1 \"x 2\n2 \"y 3\n", Separator::Blanks).is_err());
+        // Cells over lines that end where they should, doubled marks, and text behind a mark in one line are as before.
+        for text in ["1,\"x\ny\" ,2\n", "1,\"x\ny\"\"\n\",2\n", "1,\"x\" y,2\n", "1,x \"y\nz\",2\n", "\"x\ny\""] {
+            assert!(split("t", text, Separator::Comma).is_ok(), "{text:?}");
+        }
     }
 
     /// Lines of a plain text, counted naively.

@@ -145,9 +145,10 @@ impl Problem {
         self.test_labels.map_or(0, |n| self.protocol.test_points.saturating_sub(n))
     }
 
-    /// Whether it takes part in rankings: not if Random itself does not learn it.
+    /// Whether it takes part in rankings: not if Random itself does not learn it, nor where its runs were judged on
+    /// different test labels, whose errors are of different things.
     pub fn is_ranked(&self) -> bool {
-        self.learnability.is_none_or(|l| l.in_rankings)
+        !self.tests_differ && self.learnability.is_none_or(|l| l.in_rankings)
     }
 
     /// Where its network and training come from: of a user's problem what a built-in one has `published` stands in its

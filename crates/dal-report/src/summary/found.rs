@@ -26,7 +26,13 @@ fn words(part: &Part) -> String {
     let left_out = if ranked.is_empty() || left_out.is_empty() {
         String::new()
     } else {
-        format!(" Random does not learn {}, which is left out.", list(&left_out))
+        let why = |differ: bool, words: &str| {
+            let of = part.problems.iter().filter(|p| !p.is_ranked() && p.tests_differ == differ);
+            let names: Vec<String> = of.map(|p| p.id.clone()).collect();
+            if names.is_empty() { String::new() } else { words.replace("{}", &list(&names)) }
+        };
+        why(false, " Random does not learn {}, which is left out.")
+            + &why(true, " Runs on {} were judged on different test labels, so that it is left out.")
     };
     let missing = part.counts.total() - part.counts.done;
     let missing = if missing == 0 {

@@ -6,25 +6,26 @@ use super::{Statement, state};
 use crate::findings::{AuxiliaryFinding, Learning, Part};
 use crate::text::{count, list, number, ratio_name};
 
-/// Problems that Random itself does not learn.
+/// Problems that Random itself does not learn, or whose runs were judged on different test labels.
 pub(super) fn left_out(part: &Part) -> Option<Statement> {
     let left: Vec<String> = part
         .problems
         .iter()
         .filter(|p| !p.is_ranked())
         .map(|p| {
+            if p.tests_differ {
+                return format!("{} (network {}): its runs were judged on different test labels", p.id, p.preset());
+            }
             let share = p.learnability.map(|l| number(l.share)).unwrap_or_default();
             format!("{} (network {}): its last error is {share} of the variance", p.id, p.preset())
         })
         .collect();
-    (!left.is_empty()).then(|| Statement {
-        items: left,
-        ..state(
-            "Left out of rankings",
-            "Random sampling itself does not learn these, so that comparing methods on them would compare noise; they are in no verdict, \
-             average or rank, as a whole and whatever the methods did there:",
-        )
-    })
+    let why = match part.problems.iter().any(|p| p.tests_differ) {
+        false => "Random sampling itself does not learn these, so that comparing methods on them would compare noise",
+        true => "Random sampling itself does not learn these, or errors there are of different test labels",
+    };
+    let what = "they are in no verdict, average or rank, as a whole and whatever the methods did there:";
+    (!left.is_empty()).then(|| Statement { items: left, ..state("Left out of rankings", format!("{why}; {what}")) })
 }
 
 /// What the models of a method learned, in every one of its cells: names of places with it, Random first. Runs that

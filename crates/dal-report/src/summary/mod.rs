@@ -154,7 +154,11 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
         return "Random sampling was run alone, so there is nothing to choose from.".into();
     }
     if part.judged.is_none() {
-        return "Random sampling itself does not learn what was run, so that no method can be judged by it.".into();
+        let why = match part.problems.iter().any(|p| p.tests_differ) {
+            false => "Random sampling itself does not learn what was run",
+            true => "Runs were judged on different test labels, or random sampling itself does not learn what was run",
+        };
+        return format!("{why}, so that no method can be judged by it.");
     }
     let (ranked, elsewhere): (Vec<_>, Vec<_>) = ranked(part).into_iter().partition(|(m, _)| is_everywhere(part, m));
     let robust: Vec<&(&Method, f64)> =

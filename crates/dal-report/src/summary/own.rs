@@ -104,8 +104,8 @@ fn of_other_tests(part: &Part) -> Option<String> {
     let differ: Vec<String> = part.problems.iter().filter(|p| p.tests_differ).map(|p| p.id.clone()).collect();
     (!differ.is_empty()).then(|| {
         format!(
-            "Not all runs on {} were judged on the same test labels, so that their errors are not paired: a store of its own \
-             takes one test set for all.",
+            "Not all runs on {} were judged on the same test labels, so that their errors are not paired and there are no \
+             verdicts: a store of its own takes one test set for all.",
             list(&differ)
         )
     })

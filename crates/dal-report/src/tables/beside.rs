@@ -68,6 +68,7 @@ pub(crate) fn area(part: &Part, prefix: &str) -> Table {
             Entry::optional(problem.area_shares.map(|s| 1.0 - s.0), percent),
             Entry::optional(learned.map(|l| l.share), number),
             match learned {
+                _ if problem.tests_differ => Entry::text("no: its runs have different test labels").with_class("worse"),
                 None => Entry::text("not recorded").with_class("none"),
                 Some(l) if l.in_rankings => Entry::text("yes"),
                 Some(_) => Entry::text("no: random sampling does not learn it").with_class("worse"),

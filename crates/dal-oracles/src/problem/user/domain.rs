@@ -34,4 +34,8 @@ impl Oracle for InDomain {
     fn knows(&self, line: &str) {
         self.inner.knows(line);
     }
+
+    fn watches_itself(&self) -> bool {
+        self.inner.watches_itself()
+    }
 }

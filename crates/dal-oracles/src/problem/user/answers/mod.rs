@@ -61,6 +61,8 @@ pub(super) struct Answers<'a> {
     lost: Option<String>,
     /// The first line that a `row` column allowed to skip.
     skipped: Option<String>,
+    /// The first line whose row was not asked for.
+    foreign: Option<String>,
     /// Whether a line came that is beyond the count, with no `row` column to say whose it is.
     surplus: bool,
     /// Whether a `row` column held the number behind the last one.
@@ -115,6 +117,7 @@ impl<'a> Answers<'a> {
             shape,
             lost: None,
             skipped: None,
+            foreign: None,
             surplus: false,
             beyond: false,
             replaced: false,
@@ -281,6 +284,11 @@ impl<'a> Answers<'a> {
                 self.lose(&format!("`{}` beyond its answers to {n} points", excerpt(line)));
             } else {
                 self.skipped.get_or_insert_with(|| excerpt(line));
+            }
+            // A message names no row, and an answer that came before is known.
+            let rows = || lines.iter().filter(|read| read.whole).filter_map(|read| read.row);
+            if rows().next().is_some() && rows().all(|row| row >= n) {
+                self.foreign.get_or_insert_with(|| excerpt(line));
             }
             return;
         }

@@ -54,6 +54,9 @@ pub fn printed(printed: &Printed<'_>) -> Result<Vec<Option<Answer>>, String> {
     if keyed && answers.beyond && n > 0 && !answers.answered[0] {
         return Err("its column `row` counts from 1; rows are counted from 0, the first point's is 0".into());
     }
+    if let Some(line) = answers.foreign.as_ref().filter(|_| keyed) {
+        return Err(format!("it holds `{line}`, which names none of the {n} points (rows are counted from 0)"));
+    }
     if !keyed && answers.n_answered < n {
         return Err(format!(
             "it holds {} answers to {n} points; each point needs a line, unless a column `row` says which point, counted \
@@ -112,6 +115,8 @@ mod tests {
         assert_eq!((found[1].0, &found[2]), (Kind::NonFinite, &(Kind::Refused, "lost: power cut".into())));
         assert_eq!(labels("y,z\n,\n\n1,2\n"), [None, None, Some(vec![1.0, 2.0])]);
         assert_eq!(labels("row,y,z\n2,1,2\n"), [None, None, Some(vec![1.0, 2.0])]);
+        // A line that comes again says nothing new.
+        assert_eq!(labels("row,y,z\n2,1,2\n2,1,2\n"), [None, None, Some(vec![1.0, 2.0])]);
         let half = read(true, "y,z\n1,\n1,2\n1,2\n").unwrap();
         assert_eq!(half[0].clone().unwrap().unwrap_err().kind, Kind::Malformed);
         let other = read(true, "speed,y,z\n1.5,1,2\n3,1,2\n3,1,2\n").unwrap();
@@ -127,6 +132,7 @@ mod tests {
             ("1,2\n3,4\n5,6\n", "where the header `y,z` belongs"),
             ("row,y,z\n1,1,2\n2,3,4\n3,5,6\n", "counts from 1"),
             ("row,y,z\n1,1,2\n1,3,4\n", "before"),
+            ("row,y,z\n10,1,2\n11,3,4\n2,5,6\n", "`10,1,2`, which names none of the 3 points"),
             ("", "holds nothing"),
         ] {
             let error = read(true, text).unwrap_err();

@@ -153,6 +153,10 @@ impl Oracle for CommandOracle {
     fn knows(&self, line: &str) {
         self.note_answer(&format!("{line}\n"));
     }
+
+    fn watches_itself(&self) -> bool {
+        self.health().known.is_some()
+    }
 }
 
 /// What happens in a round.
