@@ -247,14 +247,18 @@ fn refuse_unknown(plan: &Plan, args: &RunArgs) -> Result<()> {
         bail!("--strategies {unknown}: the sweep has no such strategy; it has {}", known.join(", "));
     }
     let known: BTreeSet<u64> = plan.trials().iter().map(|trial| trial.spec().seed).collect();
-    let unknown =
-        args.seeds.iter().flat_map(|Seeds(ranges)| ranges).find(|range| !known.iter().any(|s| range.contains(s)));
+    let unknown = args
+        .seeds
+        .iter()
+        .flat_map(|Seeds(ranges)| ranges)
+        .find(|r| !known.contains(r.start()) || !known.contains(r.end()));
     if let (Some(unknown), Some(first), Some(last)) = (unknown, known.first(), known.last()) {
         let asked = match (unknown.start(), unknown.end()) {
             (start, end) if start == end => start.to_string(),
             (start, end) => format!("{start}-{end}"),
         };
-        bail!("--seeds {asked}: the sweep has no such seed; it has {first} to {last}");
+        let which = if unknown.start() == unknown.end() { "no such seed" } else { "not all of these seeds" };
+        bail!("--seeds {asked}: the sweep has {which}; it has {first} to {last}");
     }
     Ok(())
 }

@@ -261,6 +261,7 @@ fn a_sweep_goes_on_on_another_machine_from_tables() {
         (["--strategies", "gxs"], "it has gsx, qbc, random"),
         (["--seeds", "3-1"], "0-4,7"),
         (["--seeds", "0,7"], "--seeds 7: the sweep has no such seed; it has 0 to 1"),
+        (["--seeds", "0-99"], "--seeds 0-99: the sweep has not all of these seeds; it has 0 to 1"),
         (["--seeds", "8-9"], "--seeds 8-9"),
     ] {
         let (code, _, stderr) = part("never", &bad);

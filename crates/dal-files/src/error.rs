@@ -341,6 +341,15 @@ pub enum Note {
         /// How many.
         n: usize,
     },
+    /// Rows with the inputs of an earlier one.
+    Repeated {
+        /// The file.
+        file: String,
+        /// How many.
+        n: usize,
+        /// What became of them: `left out`.
+        what: String,
+    },
     /// Values beyond a bound, or beside a row of a table, by no more than rounding were moved onto it.
     Moved {
         /// The file.
@@ -391,6 +400,10 @@ impl fmt::Display for Note {
             Self::Failed { file, n } => {
                 let rows = if *n == 1 { "row" } else { "rows" };
                 write!(f, "{file}: {n} {rows} without outputs, whose column `failure` says why, left out")
+            }
+            Self::Repeated { file, n, what } => {
+                let (rows, have) = if *n == 1 { ("row", "has") } else { ("rows", "have") };
+                write!(f, "{file}: {n} {rows} that {have} the inputs of an earlier one {what}")
             }
             Self::Moved { file, n, n_onto_rows, furthest } => write!(
                 f,

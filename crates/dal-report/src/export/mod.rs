@@ -398,6 +398,23 @@ mod tests {
         assert_eq!(entries(&read)[0].mse, 0.3, "five digits");
     }
 
+    /// A column that is lost would be read as empty, and rankings would rest on another one.
+    #[test]
+    fn a_column_that_was_lost_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let tables = ["sweeps", "circumstances", "runs", "entries"].map(String::from).into();
+        let options = ExportOptions { tables, ..ExportOptions::default() };
+        let mut writing = Writing { files: Files::begin(dir.path()).unwrap(), options: &options, tables: Vec::new() };
+        writing.data(&full()).unwrap();
+        writing.place("").unwrap();
+        assert!(read_export(dir.path()).is_ok());
+        let path = dir.path().join("entries.csv");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen("pooled_mse", "pooled_msf", 1)).unwrap();
+        let error = read_export(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("entries.csv") && error.contains("no column `pooled_mse`"), "{error}");
+    }
+
     #[test]
     fn the_page_on_exports_has_every_column() {
         let page = include_str!("../../export.md");

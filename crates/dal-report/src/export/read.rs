@@ -148,6 +148,12 @@ impl Tables<'_> {
         let mut reader = csv::ReaderBuilder::new().from_reader(open(&path)?);
         let wrong = |error: csv::Error| damaged(&path, error.position().map(csv::Position::line), error.to_string());
         let header = reader.headers().map_err(wrong)?.clone();
+        // Read as empty it would change figures without a word.
+        let is_there = |name: &str| header.iter().any(|cell| cell == name);
+        if let Some(lost) = listed.columns.iter().find(|column| !is_there(&column.name)) {
+            let reason = format!("it has no column `{}`, which {SCHEMA} lists", lost.name);
+            return Err(damaged(&path, Some(1), reason));
+        }
         let columns: Vec<_> = card
             .columns()
             .into_iter()

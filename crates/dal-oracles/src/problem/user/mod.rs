@@ -487,6 +487,13 @@ mod tests {
         assert_eq!(run("duplicates = \"first\"\n", csv).unwrap(), array![[1.0], [2.0]]);
         assert_eq!(run("duplicates = \"mean\"\n", csv).unwrap(), array![[2.5], [2.0]]);
         assert_eq!(run("", "a,y\n1,2\n1,2\n").unwrap(), array![[2.0]]);
+        // What became of them is said.
+        for (duplicates, what) in [("first", "left out"), ("mean", "averaged with it")] {
+            let text = format!("{INPUTS}[oracle.table]\nfile = \"t.csv\"\nduplicates = \"{duplicates}\"\n");
+            let (_folder, path) = folder(&[("p.toml", text.as_bytes()), ("t.csv", csv.as_bytes())]);
+            let notes = load(path).unwrap().notes().join("; ");
+            assert!(notes.contains("1 row that has the inputs of an earlier one") && notes.contains(what), "{notes}");
+        }
         for bad in ["a,y\n", "a,y\n1,\n", "a,y\n1,nan\n", "a,y\n1\n", "a,y\n1,2,3\n", "a,a,y\n1,1,2\n", ""] {
             assert!(matches!(run("", bad), Err(ProblemFileError::Table { .. })), "{bad:?}");
         }

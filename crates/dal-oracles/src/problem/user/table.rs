@@ -161,6 +161,7 @@ impl TableOracle {
         let (mut x, mut y, mut counts) = (Vec::new(), Vec::<f64>::new(), Vec::<f64>::new());
         let mut places = Vec::<usize>::new();
         let mut moved = Moves::default();
+        let mut n_repeated = 0;
         for row in from.rows() {
             let mut values = Vec::with_capacity(from.inputs.len());
             for (index, &column) in from.inputs.iter().enumerate() {
@@ -184,6 +185,7 @@ impl TableOracle {
                     places.push(row);
                 }
                 Entry::Occupied(entry) => {
+                    n_repeated += 1;
                     let known_row = *entry.get();
                     let known = &mut y[known_row * n_outputs..(known_row + 1) * n_outputs];
                     match duplicates {
@@ -208,6 +210,14 @@ impl TableOracle {
         let (x, y) = (shape(ranges.space.n_columns(), x), shape(n_outputs, y));
         let mut notes = from.notes.clone();
         moved.say(table.file(), &mut notes);
+        if n_repeated > 0 {
+            let what = match duplicates {
+                Duplicates::Error => "and its outputs, counted once",
+                Duplicates::First => "left out (duplicates = \"first\")",
+                Duplicates::Mean => "averaged with it (duplicates = \"mean\")",
+            };
+            notes.push(Note::Repeated { file: table.file().to_owned(), n: n_repeated, what: what.to_owned() });
+        }
         let places = places.into_iter().map(|row| table.at(row).to_string()).collect();
         let different = |column: ArrayView1<'_, f64>| column.iter().map(|v| v.to_bits()).collect::<HashSet<_>>().len();
         let by = (0..x.ncols()).max_by_key(|&column| different(x.column(column))).unwrap_or_default();
