@@ -184,7 +184,7 @@ fn tables_that_no_store_wrote_are_refused() {
         let at = column(rows, "strategy");
         rows.iter_mut().for_each(|row| drop(row.remove(at)));
     });
-    assert!(error.contains("has no strategy"), "{error}");
+    assert!(error.contains("no column `strategy`"), "{error}");
     read_export(&tables).unwrap();
 }
 
