@@ -174,8 +174,7 @@ impl Folder {
                 if let (Some(unit), Some(own)) = (unit, &point.unit)
                     && !is_same(unit, own)
                 {
-                    let own: Vec<String> = point.x.iter().map(Cell::to_string).collect();
-                    return Err(format!("its values are not those of point {id}, which are {}", own.join(", ")));
+                    return Err(not_those_of(point));
                 }
                 Some(id)
             }
@@ -253,6 +252,17 @@ fn says(point: &Point, answer: &Answer) -> bool {
         Answer::Failed(_) => point.failure.is_some(),
         Answer::Lost(_) => false,
     }
+}
+
+/// That values beside a point's number are not its own, and what to do.
+fn not_those_of(point: &Point) -> String {
+    let own: Vec<String> = point.x.iter().map(Cell::to_string).collect();
+    format!(
+        "its values are not those of point {}, which are {}; take the inputs' columns out if they are only rounded, the \
+         column id if other values were set or it counts something else",
+        point.id,
+        own.join(", ")
+    )
 }
 
 /// What is known of a point.

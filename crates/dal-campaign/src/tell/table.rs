@@ -10,7 +10,7 @@ use dal_files::{Dialect, Expect, FileError, Moves, Source, Table, cells, read};
 use dal_oracles::user::{Printed, printed};
 
 use super::near::{Near, agrees, slack};
-use super::{Heard, Otherwise, Row};
+use super::{Heard, Otherwise, Row, not_those_of};
 use crate::dakota::as_csv;
 use crate::error::CampaignError;
 use crate::folder::Folder;
@@ -414,8 +414,7 @@ impl Folder {
                 !agrees(told, known, &subject.space().dimensions()[input], naming.half(input, row))
             });
             if differs {
-                let own: Vec<String> = point.x.iter().map(Cell::to_string).collect();
-                return Err(format!("its values are not those of point {id}, which are {}", own.join(", ")));
+                return Err(not_those_of(point));
             }
             return Ok((Some(id), None));
         }
