@@ -30,9 +30,7 @@ pub struct MemberPlace {
 
 /// How many members have collapsed, how many are unsettled, and how often one was trained anew.
 pub fn member_counts(members: &[MemberRecord]) -> MemberCounts {
-    let restarts = members.iter().map(|member| member.restarts).sum();
-    let ratios = members.iter().map(|member| (member.final_over_variance, member.final_over_best));
-    MemberCounts { restarts, ..MemberCounts::of_ratios(ratios) }
+    MemberCounts::of_ratios(members.iter().map(|m| (m.final_over_variance, m.final_over_best, m.restarts)))
 }
 
 impl Learning {

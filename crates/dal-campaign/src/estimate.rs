@@ -413,7 +413,7 @@ impl Folder {
     pub(crate) fn is_failed(&self, point: &Point) -> bool {
         match point.status() {
             Status::Failed => true,
-            Status::Done => self.usable(point).is_empty(),
+            Status::Done => !point.is_learnable(self.subject().scaling()),
             _ => false,
         }
     }

@@ -37,7 +37,7 @@ impl Feasibility {
         let points = learned.filter_map(|point| {
             let unit = point.unit.clone()?;
             match point.status() {
-                Status::Done => Some((unit, point.answers.iter().any(|answer| scaling.check(answer).is_ok()))),
+                Status::Done => Some((unit, point.is_learnable(scaling))),
                 Status::Failed => Some((unit, false)),
                 _ => None,
             }

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dal_core::model::MlpEnsemble;
 use dal_core::{FitJob, Labelled, Learner, Needs, SeedPath, Stop, Surrogate, TrainingEnd, TrialSeeds};
-use dal_eval::UNSETTLED_FACTOR;
-use dal_nn::{CpuLearner, CpuSurrogate, has_collapsed};
+use dal_nn::{CpuLearner, CpuSurrogate, has_collapsed, is_unsettled};
 use ndarray::{Array2, ArrayView2};
 use serde_json::{Value, json};
 
@@ -58,8 +57,7 @@ impl Model {
 fn remark(ends: &[TrainingEnd]) -> Option<String> {
     let n = ends.len();
     let among = |is_so: fn(&TrainingEnd) -> bool| ends.iter().filter(|end| is_so(end)).count();
-    let (dead, again) = (among(has_collapsed), among(|end| end.restarts > 0));
-    let spikes = among(|end| end.final_over_best().is_none_or(|factor| factor > UNSETTLED_FACTOR));
+    let (dead, spikes, again) = (among(has_collapsed), among(is_unsettled), among(|end| end.restarts > 0));
     let mut remarks = Vec::new();
     if dead > 0 {
         let again = if again > 0 { " although they were trained anew" } else { "" };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dal_core::{Labelled, LabelledError};
+use dal_core::{Labelled, LabelledError, OutputScaling};
 use dal_store::{ProcessName, Standing};
 use ndarray::Array2;
 
@@ -87,6 +87,11 @@ pub struct Point {
 }
 
 impl Point {
+    /// Whether it has an answer that a model can learn: one that every output's transform takes.
+    pub(crate) fn is_learnable(&self, scaling: &OutputScaling) -> bool {
+        self.answers.iter().any(|answer| scaling.check(answer).is_ok())
+    }
+
     /// Its state.
     pub fn status(&self) -> Status {
         if !self.answers.is_empty() {

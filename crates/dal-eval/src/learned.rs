@@ -166,16 +166,17 @@ impl MemberCounts {
 
     /// Counts members of which only ratios were kept: final loss over the variance of the labels (`None` where these
     /// are all equal, which is no collapse) and over the best loss (`None` where that was 0 and the end is not, which
-    /// is unsettled).
+    /// is unsettled), with how often each was trained anew.
     ///
     /// ```
     /// # use dal_eval::MemberCounts;
-    /// let counts = MemberCounts::of_ratios([(Some(0.01), Some(1.0)), (Some(0.98), Some(1.1)), (None, None)]);
-    /// assert_eq!((counts.trained, counts.collapsed, counts.unsettled), (3, 1, 1));
+    /// let counts = MemberCounts::of_ratios([(Some(0.01), Some(1.0), 0), (Some(0.98), Some(1.1), 5), (None, None, 0)]);
+    /// assert_eq!((counts.trained, counts.collapsed, counts.unsettled, counts.restarts), (3, 1, 1, 5));
     /// ```
-    pub fn of_ratios(members: impl IntoIterator<Item = (Option<f64>, Option<f64>)>) -> Self {
+    pub fn of_ratios(members: impl IntoIterator<Item = (Option<f64>, Option<f64>, usize)>) -> Self {
         let mut counts = Self::default();
-        for (over_variance, over_best) in members {
+        for (over_variance, over_best, restarts) in members {
+            counts.restarts += restarts;
             counts.trained += 1;
             counts.collapsed += usize::from(over_variance.is_some_and(|share| share > COLLAPSED_SHARE));
             counts.unsettled += usize::from(over_best.is_none_or(|factor| factor > UNSETTLED_FACTOR));
@@ -243,7 +244,7 @@ mod tests {
         assert_eq!(member(3.0, 1.0, 4.0).over_variance(), Some(0.75));
         // Of members of which only ratios were kept, too.
         let members = [(0.5, 10.0), (0.51, 1.0), (0.52, 2.0), (0.1, 10.1), (0.2, 11.0), (0.3, 12.0)];
-        let kept = MemberCounts::of_ratios(members.map(|(share, factor)| (Some(share), Some(factor))));
+        let kept = MemberCounts::of_ratios(members.map(|(share, factor)| (Some(share), Some(factor), 0)));
         assert_eq!(kept, MemberCounts { trained: 6, collapsed: 2, unsettled: 3, restarts: 0 });
         let whole = members.map(|(share, factor)| member(share, share / factor, 1.0));
         assert_eq!(MemberCounts::of(whole), kept);

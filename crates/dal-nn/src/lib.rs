@@ -110,7 +110,7 @@ pub use learner::CpuLearner;
 pub use params::{BatchNormRange, ConvRange, HiddenRange, Layout, LinearRange, LossHeadRange, LossHeadShape};
 pub use plain::PlainTrainer;
 pub use real::Real;
-pub use recipe::has_collapsed;
+pub use recipe::{has_collapsed, is_unsettled};
 pub use saved::{LoadError, SaveError};
 pub use scaling::{Affine, InputScaling};
 pub use surrogate::{CpuSurrogate, Provenance};

@@ -90,8 +90,18 @@ impl Task<'_> {
 /// Whether a member predicts little more than the mean of its labels, by the rule of reports: its final loss is above
 /// half their variance, or no number.
 pub fn has_collapsed(end: &TrainingEnd) -> bool {
+    as_reported(end).collapsed()
+}
+
+/// Whether a member's training ends in a spike, by the rule of reports: its final loss is above ten times its own best,
+/// or no number.
+pub fn is_unsettled(end: &TrainingEnd) -> bool {
+    as_reported(end).unsettled()
+}
+
+fn as_reported(end: &TrainingEnd) -> MemberTraining {
     let TrainingEnd { final_loss, best_loss, label_variance, .. } = *end;
-    MemberTraining { final_loss, best_loss, label_variance }.collapsed()
+    MemberTraining { final_loss, best_loss, label_variance }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

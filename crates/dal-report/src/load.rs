@@ -173,7 +173,7 @@ fn planned_twice(sweeps: &[SweepRecord]) -> BTreeSet<String> {
 }
 
 /// Seeds from which on a page may have had a verdict of single cells.
-pub(crate) fn deciding_seeds() -> usize {
+fn deciding_seeds() -> usize {
     seeds_to_reach(VerdictRules::default().level / 2.0, 1).unwrap_or(usize::MAX)
 }
 

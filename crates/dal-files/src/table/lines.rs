@@ -36,7 +36,9 @@ pub(super) fn split(file: &str, text: &str, separator: Separator) -> Result<Vec<
     const END: &str = "\u{1}end\u{1}";
     let mut lines = lines(&format!("{text}\n{END}\n"), separator, None);
     let last = lines.pop();
-    if let Some(line) = swallowed(text, separator) {
+    if text.contains('"')
+        && let Some(line) = swallowed(text, separator)
+    {
         return Err(FileError::OpenQuote { file: file.to_owned(), line });
     }
     match last {

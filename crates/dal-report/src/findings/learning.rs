@@ -119,9 +119,7 @@ pub(super) fn middle(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 pub(crate) fn count(members: &[MemberRecord]) -> MemberCounts {
-    let restarts = members.iter().map(|member| member.restarts).sum();
-    let ratios = members.iter().map(|member| (member.final_over_variance, member.final_over_best));
-    MemberCounts { restarts, ..MemberCounts::of_ratios(ratios) }
+    MemberCounts::of_ratios(members.iter().map(|m| (m.final_over_variance, m.final_over_best, m.restarts)))
 }
 
 /// Whether the model of an entry has learned, as recorded, or by the variance of the test labels.

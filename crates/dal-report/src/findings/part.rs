@@ -47,9 +47,8 @@ impl Planned {
         let standing = looks.map(|looks| standing(&looks, seeds, runs));
         let look = standing.and_then(|standing| standing.verdicts());
         let of_look = look.map(|look| seeds.iter().copied().take(look.seeds).collect());
-        let names: BTreeSet<&str> = runs.iter().map(|run| run.sweep.as_str()).collect();
-        let sweeps = context.data.sweeps.iter().filter(|sweep| names.contains(sweep.name.as_str()));
-        let replanned: BTreeSet<usize> = sweeps.flat_map(|sweep| sweep.replanned.iter().copied()).collect();
+        let sweeps = sweeps_behind(runs, context);
+        let replanned: BTreeSet<usize> = sweeps.iter().flat_map(|sweep| sweep.replanned.iter().copied()).collect();
         Ok(Self { standing, differ, of_look, replanned: replanned.into_iter().collect() })
     }
 
@@ -249,6 +248,12 @@ fn sweep_of<'a>(run: &RunSummary, context: &Context<'a>) -> Option<&'a Sweep> {
     context.data.sweeps.iter().find(|sweep| sweep.name == run.sweep)
 }
 
+/// The sweeps that runs belong to.
+fn sweeps_behind<'a>(runs: &[&RunSummary], context: &Context<'a>) -> Vec<&'a Sweep> {
+    let names: BTreeSet<&str> = runs.iter().map(|run| run.sweep.as_str()).collect();
+    context.data.sweeps.iter().filter(|sweep| names.contains(sweep.name.as_str())).collect()
+}
+
 fn own_problem<'a>(run: &RunSummary, context: &Context<'a>) -> Option<&'a dal_store::OwnProblem> {
     sweep_of(run, context)?.own_problems.get(&run.problem)
 }
@@ -259,8 +264,7 @@ fn looks(runs: &[&RunSummary], context: &Context<'_>) -> Result<(Option<Looks>, 
     if runs.iter().any(|run| context.data.planned_twice.contains(&run.name)) {
         return Ok((None, true));
     }
-    let names: BTreeSet<&str> = runs.iter().map(|run| run.sweep.as_str()).collect();
-    let mut planned = context.data.sweeps.iter().filter(|s| names.contains(s.name.as_str())).map(|s| &s.looks);
+    let mut planned = sweeps_behind(runs, context).into_iter().map(|sweep| &sweep.looks);
     let Some(first) = planned.next() else { return Ok((None, false)) };
     if planned.any(|other| other != first) {
         return Ok((None, true));
