@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use dal_core::{Clock, Rate, Strategy, TrialSeeds};
-use dal_store::{RunKey, RunSpec, SweepRecord};
+use dal_store::{ProtocolSpec, RunKey, RunSpec, SweepRecord};
 
 use crate::problem::PlannedProblem;
 
@@ -74,6 +74,18 @@ impl Plan {
         let mut notes: Vec<String> =
             self.problems.iter().flat_map(|planned| planned.problem.notes()).cloned().collect();
         notes.extend(self.problems.iter().filter_map(PlannedProblem::used_up));
+        let judged = self.problems.iter().filter_map(|planned| {
+            let ProtocolSpec { initial, queries, steps, .. } = planned.protocol;
+            let id = planned.problem.variant_id();
+            let labels = steps.saturating_mul(queries).saturating_add(initial);
+            let (n, share) = self.record.own_problems.get(&id)?.judged_on_learned(labels)?;
+            Some(format!(
+                "{id}: its space has {n} points, so that up to {:.0} % of the test points are learned, too, and errors are \
+                 partly those of learned points; the rows of a table of all its points are kept apart",
+                100.0 * share
+            ))
+        });
+        notes.extend(judged);
         if !self.is_timing() && !self.record.runs.iter().any(|run| run.strategy == RANDOM) {
             notes.push(
                 "`random` is not among the strategies: methods are held against it, so that without it pages have no \

@@ -138,3 +138,32 @@ fn planned_looks_come_to_the_sweeps_record() {
     let (_dir, store) = made(&plan);
     assert_eq!(store.sweeps().unwrap()[0].as_ref().unwrap().looks, due);
 }
+
+/// Points of a small grid are drawn for the test set and for pools alike; rows of a table are kept apart.
+#[test]
+fn of_a_space_of_few_points_it_is_said_that_models_are_judged_on_learned_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let points = (1..=10).flat_map(|n| ["steel", "brass"].map(|metal| format!("{n},{metal},{}\n", 0.5 * f64::from(n))));
+    fs::write(dir.path().join("t.csv"), "n,metal,y\n".to_owned() + &points.collect::<String>()).unwrap();
+    let of = |high: &str, oracle: &str, test_points: usize| {
+        let problem = format!(
+            "name = \"mine\"\ninputs = [{{ name = \"n\", low = 1, high = {high}, integer = true }}, \
+             {{ name = \"metal\", levels = [\"steel\", \"brass\"] }}]\noutputs = [{{ name = \"y\" }}]\n{oracle}"
+        );
+        fs::write(dir.path().join("problem.toml"), problem).unwrap();
+        let sweep = format!(
+            "name = \"s\"\nseeds = 1\n[protocol]\ninitial = 4\nqueries = 2\nsteps = 2\ntest_points = {test_points}\n\
+             [[problem]]\nid = \"problem.toml\"\nnetwork = {{ hidden = [8], batch_norm = false }}\n\
+             [[strategy]]\nid = \"random\"\n"
+        );
+        let plan = Sweep::parse(&sweep, dir.path().join("a.toml")).unwrap().resolve_with(&built_in()).unwrap();
+        (plan.record().own_problems["mine"].n_points, plan.notes().join("; "))
+    };
+    let program = "[oracle.command]\nprogram = [\"true\"]\ntime_limit = 9.0\n";
+    let (n, said) = of("10", program, 40);
+    assert!(n == Some(20) && said.contains("has 20 points, so that up to 40 % of the test points"), "{n:?} {said}");
+    let (n, said) = of("401", program, 40);
+    assert!(n == Some(802) && !said.contains("test points"), "{n:?} {said}");
+    let (n, said) = of("10", "[oracle.table]\nfile = \"t.csv\"\n", 10);
+    assert!(n.is_none() && !said.contains("learned, too"), "{n:?} {said}");
+}

@@ -149,24 +149,10 @@ fn hypercube<'a>(
     }
 }
 
-/// How many points a space of whole numbers and levels has; none of a space with other numbers, or of too many.
-fn n_points(space: &Space) -> Option<u64> {
-    space.dimensions().iter().try_fold(1_u64, |n, dimension| n.checked_mul(n_values(dimension)?))
-}
-
-fn n_values(dimension: &Dimension) -> Option<u64> {
-    match dimension {
-        Dimension::Continuous { .. } => None,
-        Dimension::Integer { low, high, .. } => Some(high.abs_diff(*low) + 1),
-        Dimension::Categorical { n_levels } => Some(*n_levels as u64),
-        Dimension::Fixed { .. } => Some(1),
-    }
-}
-
 /// How many points a space has, where they can all be looked at for a design of `n`. Of a space of more every other
 /// draw is a new point.
 fn n_listed(space: &Space, n: usize) -> Option<u64> {
-    n_points(space).filter(|&all| all <= LISTED.max(8 * n as u64))
+    space.n_points().filter(|&all| all <= LISTED.max(8 * n as u64))
 }
 
 /// How many of so many listed points meet the constraints.
@@ -253,7 +239,7 @@ fn add_rest(
 /// The values of the point at a place of all points of a space of whole numbers and levels.
 fn values_at(space: &Space, mut at: u64) -> Vec<Value> {
     let value = |dimension: &Dimension| {
-        let n = n_values(dimension).expect("whole numbers and levels");
+        let n = dimension.n_values().expect("whole numbers and levels");
         let digit = at % n;
         at /= n;
         match dimension {

@@ -23,6 +23,8 @@ const DECADES: f64 = 2.0;
 const MOST_LEVELS: usize = 50;
 /// Whole numbers beyond are taken for any numbers.
 const WHOLE: f64 = 1e15;
+/// Why an identifier of the table's own is left out.
+const IDENTIFIER: &str = "it numbers the rows";
 
 /// What is known of a table's columns beside the table; names that are not in it are errors.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,9 +119,16 @@ struct Count {
     empty_rows: Vec<usize>,
     words: Vec<String>,
     texts: usize,
+    /// The first cell of words, with its place.
+    first_word: Option<String>,
 }
 
 impl Count {
+    /// Whether most of what a column with words holds is numbers.
+    fn is_mostly_numbers(&self) -> bool {
+        self.first_word.is_some() && self.numbers.len() > self.texts + self.failed
+    }
+
     /// Whether every row has a number of its own.
     fn all_differ(&self) -> bool {
         let mut sorted = self.numbers.clone();
@@ -202,8 +211,11 @@ impl Guess {
             None => guess.outputs(&names, &counts, origin, hints),
         };
         for (name, count) in names.iter().zip(counts) {
+            let word = count.first_word.clone().filter(|_| count.is_mostly_numbers());
             let column = column(name, count, &outputs, origin, hints, guess.table.n_rows()).map_err(fault)?;
             if let (Role::Input, Kind::Levels(levels)) = (&column.role, &column.kind) {
+                let mixed = word.map(|word| Note::MostlyNumbers { file: file.clone(), column: name.clone(), word });
+                guess.notes.extend(mixed);
                 let none = levels.iter().filter(|level| is_none(level));
                 guess.notes.extend(none.map(|word| Note::NoneIsLevel {
                     file: file.clone(),
@@ -276,6 +288,8 @@ impl Guess {
                 Found::NoValue if self.places.iter().all(|&place| self.table.cell(row, place).trim().is_empty()) => {}
                 Found::NoValue => count.empty_rows.push(row),
                 Found::Text => {
+                    let place = || format!("{}: `{}`", self.table.at(row), text.trim());
+                    count.first_word.get_or_insert_with(place);
                     count.failed += usize::from(failed(&text).is_some());
                     count.texts += usize::from(failed(&text).is_none());
                 }
@@ -484,8 +498,16 @@ fn column(
     } else if let Some(origin) = origin.filter(|origin| origin.owns(name)) {
         Role::Left(format!("a column that {} adds", origin.name))
     } else if !is_words && is_identifier() {
-        Role::Left("it numbers the rows".into())
+        Role::Left(IDENTIFIER.into())
     } else if is_words && (count.words.len() > MOST_LEVELS || 2 * count.words.len() > n_rows.max(4)) {
+        if let Some(word) = count.first_word.as_ref().filter(|_| count.is_mostly_numbers()) {
+            let outputs = if count.texts == 0 { ", name it among --outputs" } else { "" };
+            return Err(format!(
+                "the column `{name}` holds numbers, and words in {} of its cells (the first: {word}); correct them, leave \
+                 them empty where a value is missing{outputs}, or --ignore {name}",
+                count.texts + count.failed
+            ));
+        }
         Role::Left(format!("{} different words in {n_rows} rows are no levels", count.words.len()))
     } else if is_words && count.words.len() < 2 {
         Role::Left("always the same word".into())
@@ -547,7 +569,8 @@ impl Folder {
                 Found::Number(_) | Found::Text => None,
             }
         };
-        let (mut rows, mut bad, mut left) = (Vec::<Row>::new(), Vec::new(), Left::default());
+        let (mut rows, mut told) = (Vec::<Row>::new(), Vec::new());
+        let (mut bad, mut left) = (Vec::new(), Left::default());
         let mut moves = Moves::default();
         for row in 0..table.n_rows() {
             let none = inputs.iter().find_map(|&column| Some((column, why_none(row, column)?)));
@@ -563,18 +586,42 @@ impl Folder {
             }
             let outputs = if failure.is_some() { &[] } else { &outputs[..] };
             match (self.row(table, row, None, Some(&inputs), outputs, &mut moves), failure) {
-                (Ok(row), None) => rows.push(row),
-                (Ok(row), Some(answer)) => rows.push(Row { answer, ..row }),
-                (Err(problem), _) => bad.push(format!("  {}: {problem}", table.at(row))),
+                (Ok(found), None) => rows.push(found),
+                (Ok(found), Some(answer)) => rows.push(Row { answer, ..found }),
+                (Err(problem), _) => {
+                    bad.push(format!("  {}: {problem}", table.at(row)));
+                    continue;
+                }
             }
+            told.push(row);
         }
         if !bad.is_empty() {
             return Err(CampaignError::Rows { file: table.file().into(), rows: bad });
         }
-        let heard = self.tell_rows(table.file(), &rows, Otherwise::Replicate)?;
+        let mut heard = self.tell_rows(table.file(), &rows, Otherwise::Replicate)?;
+        heard.remarks.extend(self.other_numbers(guess, &rows, &told));
         let mut notes = Vec::new();
         moves.say(table.file(), &mut notes);
         Ok((Heard { empty: left.no_answer.len(), notes, ..heard }, left))
+    }
+
+    /// What is to be said where an identifier of the table's own is not what the points are called here: a later table
+    /// that names them by it would mean others. `told` are the table's rows of these answers.
+    fn other_numbers(&self, guess: &Guess, rows: &[Row], told: &[usize]) -> Option<String> {
+        let is_identifier = |column: &Column| column.role == Role::Left(IDENTIFIER.into());
+        let place = guess.columns.iter().position(is_identifier).map(|at| guess.places[at])?;
+        let cell = |row: usize| guess.table.cell(row, place).trim().to_owned();
+        let own = |row: &Row| Some(self.state().at(&self.subject().unit(row.x.as_ref()?)?)?.id);
+        let (row, id) = rows.iter().zip(told).find_map(|(answer, &row)| {
+            let id = own(answer)?;
+            (cell(row).parse() != Ok(id)).then_some((row, id))
+        })?;
+        Some(format!(
+            "the campaign numbers its points itself: what the table's `{}` calls {} is point {id} here (`dal export` has \
+             them all); tell later tables with the ids of `dal ask`, or by the values of the inputs, without that column",
+            guess.table.column_name(place),
+            cell(row)
+        ))
     }
 }
 
@@ -696,6 +743,18 @@ mod tests {
     }
 
     #[test]
+    fn words_among_numbers_that_repeat_are_levels_and_said() {
+        let table = "steel,a,y\n304,1,3\n316,2,4\n316,3,5\n316L,4,6\n304,5,7\n304,6,8\n304,7,9\n";
+        let found = guess(table, &Hints::default()).unwrap();
+        assert_eq!(found.columns[0].kind, Kind::Levels(vec!["304".into(), "316".into(), "316L".into()]));
+        let said: Vec<String> = found.notes.iter().map(Note::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains("(the first: line 5: `316L`)"), "{said:?}");
+        // Where they are most of it, the numbers are names like the others.
+        let names = guess("steel,a,y\nA36,1,3\nA36,2,4\n304,3,5\nA36,4,6\nA36,5,7\n", &Hints::default()).unwrap();
+        assert_eq!((seen(&names)[0].as_str(), names.notes.len()), ("steel it", 0));
+    }
+
+    #[test]
     fn a_name_alone_leaves_no_column_out() {
         // What differs in that column alone would become one point that was measured several times.
         for name in ["score", "distance", "part", "round", "state", "owner", "why", "probability", "interface", "row"] {
@@ -770,6 +829,18 @@ mod tests {
                 "both name `a`",
             ),
             ("a,b\n1,\n2,\n", Hints { outputs: Some(vec!["b".into()]), ..Hints::default() }, "holds no number"),
+            // One slip among numbers makes no column of words, which would be left out.
+            (
+                "a,b,y\n1,0.5,3\n2,1.5,4\n3,2.5O,5\n4,3.5,6\n5,4.5,7\n",
+                Hints::default(),
+                "`b` holds numbers, and words in 1 of its cells (the first: line 4: `2.5O`)",
+            ),
+            ("a,b,y\n1,0.5,3\n2,1.5,4\n3,2.5,5\n4,3.5,6\n5,4.5,off\n", Hints::default(), "--ignore y"),
+            (
+                "a,lift,y\n1,0.5,3\n2,1.5,4\n3,failed,5\n4,3.5,6\n5,4.5,7\n",
+                Hints::default(),
+                "name it among --outputs, or --ignore lift",
+            ),
             // What the problem file could not be is told of the table, because the file is not there.
             ("x3,a,y\n1,2,3\n2,3,4\n", Hints::default(), "`x3` means a column of the unit box"),
         ] {

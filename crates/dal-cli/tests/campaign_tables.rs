@@ -100,6 +100,24 @@ fn what_dal_label_wrote_begins_a_campaign_with_its_failures() {
 }
 
 #[test]
+fn where_a_tables_own_numbers_are_not_the_campaigns_it_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    for (ids, is_said) in [([10, 20, 30], true), ([1, 2, 3], false), ([1, 3, 2], true)] {
+        let rows = ids.iter().enumerate().map(|(i, id)| format!("{id},{}.5,{i}\n", i * i));
+        write(at, "t.csv", &("id,a,y\n".to_owned() + &rows.collect::<String>()));
+        let root = format!("c{}{}", ids[0], ids[1]);
+        let (code, _, stderr) = run(at, &["new", &root, "--from-csv", "t.csv"]);
+        assert_eq!((code, stderr.contains("the campaign numbers its points itself")), (0, is_said), "{stderr}");
+        let first = match ids[0] {
+            10 => "what the table's `id` calls 10 is point 1 here",
+            _ => "what the table's `id` calls 3 is point 2 here",
+        };
+        assert_eq!(stderr.contains(first), is_said, "{stderr}");
+    }
+}
+
+#[test]
 fn no_table_of_labels_has_two_columns_of_one_name() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();

@@ -64,6 +64,16 @@ impl Dimension {
         }
     }
 
+    /// How many values it has; none where these are any numbers.
+    pub fn n_values(&self) -> Option<u64> {
+        match self {
+            Self::Continuous { .. } => None,
+            Self::Integer { low, high, .. } => high.abs_diff(*low).checked_add(1),
+            Self::Categorical { n_levels } => Some(*n_levels as u64),
+            Self::Fixed { .. } => Some(1),
+        }
+    }
+
     fn check(&self, index: usize) -> Result<(), SpaceError> {
         let reason = match *self {
             Self::Continuous { low, high, .. } if !(low.is_finite() && high.is_finite() && low < high) => {
@@ -213,6 +223,12 @@ impl Space {
     /// Columns of a point in the unit box.
     pub fn n_columns(&self) -> usize {
         self.n_columns
+    }
+
+    /// How many points it has, all of whose inputs are whole numbers, levels or fixed; none where one is any number, or
+    /// where there are more than fit 64 bits.
+    pub fn n_points(&self) -> Option<u64> {
+        self.dimensions.iter().try_fold(1_u64, |n, dimension| n.checked_mul(dimension.n_values()?))
     }
 
     /// `n` points drawn uniformly (integers and levels with equal weight; integers v on a log scale with ln((v + 1) /

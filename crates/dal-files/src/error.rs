@@ -327,6 +327,15 @@ pub enum Note {
         /// The word.
         word: String,
     },
+    /// A column most of whose cells are numbers is taken for one of words.
+    MostlyNumbers {
+        /// The file.
+        file: String,
+        /// The column's name.
+        column: String,
+        /// Its first cell that is no number, with its place.
+        word: String,
+    },
     /// Columns that belong to nothing.
     Ignored {
         /// The file.
@@ -395,6 +404,11 @@ impl fmt::Display for Note {
                 f,
                 "{file}: `{word}` is taken for a level of `{column}`; where it says that a value is missing, leave the \
                  cell empty"
+            ),
+            Self::MostlyNumbers { file, column, word } => write!(
+                f,
+                "{file}: `{column}` is taken for names of levels for the sake of words among its numbers (the first: \
+                 {word}); where they say that a value is missing, leave the cells empty"
             ),
             Self::Ignored { file, columns } => write!(f, "{file}: ignored columns: {}", columns.join(", ")),
             Self::Failed { file, n } => {

@@ -610,6 +610,7 @@ fn boiler() -> ReportData {
             ColumnRecord { transform: "log, standardised".into(), ..column("pressure", "Pa") },
             ColumnRecord { transform: "standardised".into(), ..column("temperature", "K") },
         ],
+        n_points: None,
     };
     data.sweeps[0].own_problems = [("boiler".to_owned(), own)].into();
     for run in &mut data.runs {
@@ -709,6 +710,20 @@ fn a_users_problem_that_is_not_learned_says_so() {
         let of_other_labels = "its runs were judged on different test labels";
         assert_eq!(said.contains(of_other_labels), is_said, "{said}");
         assert!(!is_said || (!found.parts[0].problems[0].is_ranked() && found.parts[0].judged.is_none()));
+    }
+}
+
+#[test]
+fn of_few_points_test_points_are_learned_and_the_page_says_so() {
+    let mut data = boiler();
+    // 320 labels of a run, of all points.
+    for (n_points, is_said) in
+        [(None, None), (Some(32_001), None), (Some(4000), Some("boiler: 4000 points, of which a run labels up to 8 %"))]
+    {
+        data.sweeps[0].own_problems.get_mut("boiler").unwrap().n_points = n_points;
+        let (_, said) = part_of(&data);
+        assert_eq!(said.contains("Judged on learned points"), is_said.is_some(), "{said}");
+        assert!(said.contains(is_said.unwrap_or_default()), "{said}");
     }
 }
 

@@ -53,7 +53,8 @@ fn add_version(store: &Store, digest: &str, unit: &str, rate: f64) {
         }
     }
     let column = |name: &str| ColumnRecord { name: name.into(), unit: unit.into(), ..ColumnRecord::default() };
-    let own = OwnProblem { title: "Mine".into(), inputs: vec![column("x")], outputs: vec![column("y")] };
+    let own =
+        OwnProblem { title: "Mine".into(), inputs: vec![column("x")], outputs: vec![column("y")], n_points: None };
     writer
         .record_sweep(&SweepRecord {
             name: "own".into(),

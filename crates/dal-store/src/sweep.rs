@@ -47,6 +47,22 @@ pub struct OwnProblem {
     pub inputs: Vec<ColumnRecord>,
     /// Its outputs.
     pub outputs: Vec<ColumnRecord>,
+    /// How many points its space has, where these are a countable few and not kept apart from the test points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_points: Option<u64>,
+}
+
+/// The share of labelled points from which on it is said that models are judged on them, too.
+const LEARNED_SHARE: f64 = 0.01;
+
+impl OwnProblem {
+    /// Where a run that labels so many of its points may be judged on them, too: how many points there are, and the
+    /// largest share of test points that are labelled ones.
+    pub fn judged_on_learned(&self, n_labels: usize) -> Option<(u64, f64)> {
+        let n = self.n_points?;
+        let share = (n_labels as f64 / n as f64).min(1.0);
+        (share >= LEARNED_SHARE).then_some((n, share))
+    }
 }
 
 /// An input or output of a user's problem.

@@ -72,12 +72,14 @@ pub(super) fn own_problems(problems: &[PlannedProblem]) -> BTreeMap<String, OwnP
         };
         columns.iter().enumerate().map(record).collect()
     };
-    let own = problems.iter().map(|p| &p.problem).filter(|problem| problem.card().is_none());
-    own.map(|problem| {
+    let own = problems.iter().filter(|p| p.problem.card().is_none());
+    own.map(|planned| {
+        let problem = &planned.problem;
         let words = OwnProblem {
             title: problem.title().unwrap_or_else(|| problem.id()).to_owned(),
             inputs: columns(problem.inputs(), &OutputScaling::default()),
             outputs: columns(problem.outputs(), problem.scaling()),
+            n_points: planned.split.is_none().then(|| problem.space().n_points()).flatten(),
         };
         (problem.variant_id(), words)
     })

@@ -150,6 +150,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let mut folder = begin(args, "problem.toml".into())?;
     let (heard, left) = folder.tell_guess(&guess)?;
     tell_notes(&heard.notes);
+    heard.remarks.iter().for_each(|remark| say!("note: {remark}"));
     made.keep();
     if !on_terminal {
         show(&guess)?;

@@ -316,7 +316,8 @@ mod tests {
             circumstances: (i > 3).then(|| Arc::new(how.clone())),
         });
         let column = ColumnRecord { name: "=x".into(), unit: "m".into(), transform: String::new() };
-        let own = OwnProblem { title: "t".into(), inputs: vec![column.clone()], outputs: vec![column] };
+        let own =
+            OwnProblem { title: "t".into(), inputs: vec![column.clone()], outputs: vec![column], n_points: Some(7) };
         let made = Made { runs: 3, peak_memory_mib: 64 };
         ReportData {
             source: "runs/x".into(),

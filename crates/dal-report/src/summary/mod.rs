@@ -99,6 +99,7 @@ pub fn statements(part: &Part, findings: &Findings) -> Vec<Statement> {
     said.extend(beside::disagreements(part));
     said.extend(beside::changeable(part));
     said.extend(own::failed_labels(part));
+    said.extend(own::judged_on_learned(part));
     said.push(state("On what evidence", evidence(part)));
     said.extend(times::times(part));
     said.extend(averages(part));

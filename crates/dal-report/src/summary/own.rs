@@ -76,6 +76,25 @@ pub(super) fn failed_labels(part: &Part) -> Option<Statement> {
     (!text.is_empty()).then(|| state("Failed labels", text.join(" ")))
 }
 
+/// Problems of so few points that models are judged on those they have learned, too.
+pub(super) fn judged_on_learned(part: &Part) -> Option<Statement> {
+    let of = |problem: &Problem| {
+        let protocol = &problem.protocol;
+        let labels = protocol.steps.saturating_mul(protocol.queries).saturating_add(protocol.initial);
+        let (n, share) = problem.own.as_ref()?.judged_on_learned(labels)?;
+        Some(format!("{}: {n} points, of which a run labels up to {:.0} %", problem.id, 100.0 * share))
+    };
+    let items: Vec<String> = part.problems.iter().filter_map(of).collect();
+    (!items.is_empty()).then(|| Statement {
+        items,
+        ..state(
+            "Judged on learned points",
+            "Test points are drawn from all points of a problem's space. Where these are few, test points are learned, too, \
+             and errors are partly those of learned points:",
+        )
+    })
+}
+
 fn of_queries(part: &Part) -> Option<String> {
     if part.failed_labels.is_empty() {
         return None;
