@@ -21,6 +21,8 @@ pub(crate) struct Files {
     beside: PathBuf,
     is_new: bool,
     names: Vec<String>,
+    /// Files of the directory itself that these stand in place of, whatever they are called.
+    former: Vec<String>,
 }
 
 impl Files {
@@ -44,7 +46,7 @@ impl Files {
             fs::remove_dir_all(&beside).map_err(|source| failed(&beside, "remove", source))?;
         }
         fs::create_dir_all(&beside).map_err(|source| failed(out, "make the directory", source))?;
-        Ok(Self { out: out.to_owned(), beside, is_new, names: Vec::new() })
+        Ok(Self { out: out.to_owned(), beside, is_new, names: Vec::new(), former: Vec::new() })
     }
 
     /// A file to be written, by its path below the directory.
@@ -67,6 +69,11 @@ impl Files {
         failed(&self.out.join(name), "write", source)
     }
 
+    /// Says which files of the directory these stand in place of: those of other names go once all are in place.
+    pub(crate) fn replace(&mut self, former: Vec<String>) {
+        self.former = former;
+    }
+
     /// Moves them to their place.
     pub(crate) fn place(self) -> Result<(), ReportError> {
         if !self.is_new {
@@ -74,6 +81,15 @@ impl Files {
                 let path = self.out.join(name);
                 make_parent(&path)?;
                 fs::rename(self.beside.join(name), &path).map_err(|source| failed(&path, "write", source))?;
+            }
+            for name in self.former.iter().filter(|name| !self.names.contains(name)) {
+                let path = self.out.join(name);
+                match fs::remove_file(&path) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                        return Err(failed(&path, "remove", source));
+                    }
+                    _ => {}
+                }
             }
             return Ok(());
         }

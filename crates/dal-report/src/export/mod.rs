@@ -102,7 +102,7 @@ pub fn write_export(store: &Store, out: &Path, options: &ExportOptions<'_>) -> R
     for other in &options.with {
         data.unite(other.clone())?;
     }
-    let mut writing = Writing { files: Files::begin(out)?, options, tables: Vec::new() };
+    let mut writing = Writing::begin_in(out, options)?;
     writing.data(&data)?;
     let on_box = if options.with.is_empty() { points::write(&mut writing, store, &data)? } else { Vec::new() };
     let tables = writing.tables.clone();
@@ -126,9 +126,15 @@ struct Writing<'a> {
     files: Files,
     options: &'a ExportOptions<'a>,
     tables: Vec<ExportedTable>,
+    /// Files of an export that is there already.
+    former: Vec<String>,
 }
 
-impl Writing<'_> {
+impl<'a> Writing<'a> {
+    fn begin_in(out: &Path, options: &'a ExportOptions<'a>) -> Result<Self, ReportError> {
+        Ok(Self { former: read::listed(out), files: Files::begin(out)?, options, tables: Vec::new() })
+    }
+
     fn wants(&self, name: &str) -> bool {
         self.options.tables.is_empty() || self.options.tables.contains(name)
     }
@@ -165,6 +171,8 @@ impl Writing<'_> {
         };
         let text = serde_json::to_string_pretty(&schema).map_err(|error| self.files.failed(SCHEMA, error.into()))?;
         self.files.add(SCHEMA, text + "\n")?;
+        // A table of an earlier export whose rows are those of other runs would be taken for one of these.
+        self.files.replace(self.former);
         self.files.place()
     }
 
@@ -343,7 +351,7 @@ mod tests {
         for (i, format) in [ExportFormat::Csv, ExportFormat::CsvGz].into_iter().enumerate() {
             let options = ExportOptions { format, ..ExportOptions::default() };
             let out = dir.path().join(i.to_string());
-            let mut writing = Writing { files: Files::begin(&out).unwrap(), options: &options, tables: Vec::new() };
+            let mut writing = Writing::begin_in(&out, &options).unwrap();
             writing.data(&data).unwrap();
             writing.place(&data.source).unwrap();
             assert!(is_export(&out));
@@ -368,7 +376,7 @@ mod tests {
     fn damaged_runs_of_an_older_export_are_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let options = ExportOptions::default();
-        let mut writing = Writing { files: Files::begin(dir.path()).unwrap(), options: &options, tables: Vec::new() };
+        let mut writing = Writing::begin_in(dir.path(), &options).unwrap();
         let mut data = full();
         data.runs[3].status = RunStatus::Failed { reason: "cannot be read: records.jsonl: it is missing".into() };
         data.runs[4].status = RunStatus::Failed { reason: "diverged at entry 3: the loss is NaN".into() };
@@ -386,7 +394,7 @@ mod tests {
         let data = full();
         let tables = ["sweeps", "circumstances", "runs", "entries"].map(String::from).into();
         let options = ExportOptions { tables, digits: Some(5), ..ExportOptions::default() };
-        let mut writing = Writing { files: Files::begin(dir.path()).unwrap(), options: &options, tables: Vec::new() };
+        let mut writing = Writing::begin_in(dir.path(), &options).unwrap();
         writing.data(&data).unwrap();
         writing.place("").unwrap();
         let read = read_export(dir.path()).unwrap();
@@ -399,13 +407,44 @@ mod tests {
         assert_eq!(entries(&read)[0].mse, 0.3, "five digits");
     }
 
+    /// What an earlier export had is of other runs; what somebody else put there stays.
+    #[test]
+    fn tables_of_an_earlier_export_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |format, tables: &[&str]| {
+            let tables = tables.iter().map(|name| (*name).to_owned()).collect();
+            let options = ExportOptions { format, tables, ..ExportOptions::default() };
+            let mut writing = Writing::begin_in(dir.path(), &options).unwrap();
+            writing.data(&full()).unwrap();
+            writing.place("").unwrap();
+            let names = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            names.collect::<BTreeSet<_>>()
+        };
+        write(ExportFormat::Csv, &["sweeps", "members"]);
+        std::fs::write(dir.path().join("mine.csv"), "").unwrap();
+        let found = write(ExportFormat::CsvGz, &["sweeps", "runs"]);
+        assert_eq!(found, ["mine.csv", "runs.csv.gz", SCHEMA, "sweeps.csv.gz"].map(String::from).into());
+        // A file of another writer's own lists no tables, and paths are never followed.
+        let schema = |file: &str| {
+            format!(
+                "{{\"about\": \"\", \"format\": 1, \"source\": \"\", \"tables\": [{{\"name\": \"x\", \"file\": \"{file}\", \"about\": \"\", \"rows\": 0, \"columns\": []}}]}}"
+            )
+        };
+        for (text, due) in
+            [(schema("mine.csv"), vec!["mine.csv"]), (schema("../mine.csv"), vec![]), ("{}".into(), vec![])]
+        {
+            std::fs::write(dir.path().join(SCHEMA), text).unwrap();
+            assert_eq!(read::listed(dir.path()), due);
+        }
+    }
+
     /// A column that is lost would be read as empty, and rankings would rest on another one.
     #[test]
     fn a_column_that_was_lost_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let tables = ["sweeps", "circumstances", "runs", "entries"].map(String::from).into();
         let options = ExportOptions { tables, ..ExportOptions::default() };
-        let mut writing = Writing { files: Files::begin(dir.path()).unwrap(), options: &options, tables: Vec::new() };
+        let mut writing = Writing::begin_in(dir.path(), &options).unwrap();
         writing.data(&full()).unwrap();
         writing.place("").unwrap();
         assert!(read_export(dir.path()).is_ok());

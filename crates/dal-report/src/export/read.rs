@@ -22,6 +22,13 @@ pub fn is_export(dir: &Path) -> bool {
     dir.join(SCHEMA).is_file()
 }
 
+/// The tables of the export in a directory, by their files; none where no such stands there.
+pub(super) fn listed(dir: &Path) -> Vec<String> {
+    let schema = fs::read_to_string(dir.join(SCHEMA)).ok().and_then(|text| serde_json::from_str::<Schema>(&text).ok());
+    let files = schema.into_iter().flat_map(|schema| schema.tables).map(|table| table.file);
+    files.filter(|file| Path::new(file).file_name().is_some_and(|name| name == file.as_str())).collect()
+}
+
 /// Reads an export: the page made of it is the page made of the store, as far as the tables were exported and in full
 /// precision.
 ///
