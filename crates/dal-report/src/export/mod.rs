@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(entries(&read)[0].mse, 0.3, "five digits");
     }
 
-    /// What an earlier export had is of other runs; what somebody else put there stays.
+    /// What an earlier export had is of other runs; what else is there stays.
     #[test]
     fn tables_of_an_earlier_export_go() {
         let dir = tempfile::tempdir().unwrap();

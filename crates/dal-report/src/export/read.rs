@@ -172,6 +172,10 @@ impl Tables<'_> {
             let line = record.position().map(csv::Position::line);
             let mut object = Map::new();
             for (place, column) in &columns {
+                // A table of an older version: what it did not know yet takes the field's default, as a null does not.
+                if place.is_none() && column.kind != ColumnKind::Text {
+                    continue;
+                }
                 let cell = place.and_then(|place| record.get(place)).unwrap_or_default();
                 let value = value(cell, column.kind).ok_or_else(|| {
                     damaged(&path, line, format!("column {}: {cell:?} is no value of it", column.name))
