@@ -6,7 +6,7 @@ use crate::error::EvalError;
 /// One planned look.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Look {
-    /// Seeds, the first ones of the sweep, that its verdicts rest on.
+    /// Seeds, the first ones of each problem, that its verdicts rest on.
     pub seeds: usize,
     /// Level of its verdicts, both directions together: what [`VerdictRules::level`](crate::VerdictRules) is set to.
     pub level: f64,

@@ -93,7 +93,10 @@ pub fn paired_ratios(
         let of_method = look_up(method, seed)?;
         let of_random = look_up(random, seed).map_err(|missing| Missing::NoBaseline { reason: missing.to_string() })?;
         let ratio = of_method / of_random;
-        if of_random > 0.0 && ratio.is_finite() {
+        if of_method > 0.0 && of_random > 0.0 && ratio == 0.0 {
+            let reason = format!("{of_method:e} over {of_random:e} is too small for a number");
+            Err(Missing::Undefined { reason })
+        } else if of_random > 0.0 && ratio.is_finite() {
             Ok(ratio)
         } else {
             Err(Missing::NoBaseline { reason: format!("value {of_random} cannot be divided by") })

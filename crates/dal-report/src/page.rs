@@ -472,7 +472,8 @@ fn metrics_section(findings: &Findings) -> Markup {
             p { "Runs of different methods are paired by seed: the same initial labels, candidates, test points and initial weights.
                 Single cells are better or worse by one step-down max-T over all cells of all methods, one-sided at half the level each way
                 (2.5 % of 5 %; of a planned look's level where there are looks), signs flipped jointly over the methods and pool ratios of
-                a problem and seed; so the chance of any false \"worse\" on the page is at most that, and that of any false \"better\". A
+                a problem and seed; so the chance of any false \"worse\" in one part of the page is at most that, and that of any false \"better\" (parts, of
+                another network or protocol, are families of their own). A
                 method is called robust if, in every cell, Wilcoxon's one-sided signed-rank test of ln nAUC rejects \"not better than
                 random sampling\" (intersection–union: its p is the largest of its cells'), after Holm over the methods, at half the level;
                 it is called not robust if some cell of it is worse; otherwise it is undecided. All this holds as far as ln ratios vary
@@ -484,7 +485,8 @@ fn metrics_section(findings: &Findings) -> Markup {
                 members that collapsed, are in every average and are counted. A problem that random sampling itself does not learn (median
                 of its last error above half the variance of the test labels) is left out of rankings as a whole, whatever the methods
                 did there. Where a sweep planned its looks, verdicts rest on the seeds of the last look passed, at that look's level; before
-                the first look there are estimates and intervals alone, and what seeds beyond the last look say is exploratory. Verdicts of
+                the first look there are estimates and intervals alone, of the seeds that are over, and what seeds beyond the last look
+                say is exploratory. A method that was given no seeds for a later look keeps the verdicts of the one before. Verdicts of
                 a sweep without looks that was planned with several numbers of seeds are exploratory, too, if a page was the reason. Where the
                 sweeps behind the runs plan different looks there are no verdicts." }
         }

@@ -69,16 +69,21 @@ fn the_overview_points_while_verdicts_wait_and_tells_missing_runs_from_them() {
     assert!(table.contains("| gsx | –– | ✓✓ | ✓✓ |") && table.contains("| qbc | –– | ✗– | ✓✓ |"), "{table}");
     assert!(table.contains("Not decided, but pointing: ↓") && !table.contains("? not decided"), "{table}");
 
-    // A look that was passed before a run of a later seed went missing: its verdicts stand, without an estimate.
+    // A look that was passed before a run of a later seed: its verdicts stand, and estimates are of the seeds that are
+    // over; without one where the later run failed.
     let mut data = whole();
     data.sweeps[0].looks = [(8, 0.02), (20, 0.03)].map(|(seeds, level)| PlannedLook { seeds, level }).to_vec();
     for run in data.runs.iter_mut().filter(|run| run.strategy == "gsy" && run.seed % 2 == 0) {
         run.entries.iter_mut().for_each(|entry| entry.mse *= 1.3);
     }
     without(&mut data, |run| run.strategy == "gsy" && run.problem == "sine" && run.seed == 9);
+    assert!(overview(&data).contains("| gsy | ↑↑ | ↑↑ | ↑↑ |"), "{}", overview(&data));
+    for run in data.runs.iter_mut().filter(|run| run.status == RunStatus::Absent) {
+        run.status = RunStatus::Failed { reason: "diverged".into() };
+    }
     let table = overview(&data);
     assert!(table.contains("| gsy | ↑↑ | ↑↑ | ?? |"), "{table}");
-    assert!(table.contains("? not decided, a later run is missing. – a run is missing"), "{table}");
+    assert!(table.contains("? not decided, a later run failed or is missing. – a run is missing"), "{table}");
 }
 
 /// The words under the figure of all methods, and the table of its values.

@@ -160,6 +160,128 @@ fn a_look_is_of_its_own_seeds_in_everything() {
     assert!(cells.into_iter().all(|c| c.n_auc.verdict == CellVerdict::Undecidable));
 }
 
+fn looks(of: &[(usize, f64)]) -> Vec<PlannedLook> {
+    of.iter().map(|&(seeds, level)| PlannedLook { seeds, level }).collect()
+}
+
+fn method<'f>(found: &'f Findings, id: &str) -> &'f dal_report::Method {
+    found.parts[0].methods.iter().find(|m| m.id == id).unwrap()
+}
+
+/// Problems need not share their seeds: a look is of the first ones of each.
+#[test]
+fn a_look_is_of_the_first_seeds_of_each_problem() {
+    let mut data = planted(&plan(10));
+    data.sweeps[0].looks = looks(&[(10, 0.05)]);
+    for run in data.runs.iter_mut().filter(|run| run.problem == "sine") {
+        run.seed += 100;
+        // Much worse there, which seeds of the other problems do not tell.
+        if run.strategy == "gsx" {
+            run.entries.iter_mut().skip(1).for_each(|e| e.mse *= 3.0);
+        }
+    }
+    let found = of(&data);
+    let judged = found.parts[0].judged.as_ref().unwrap();
+    assert_eq!((judged.n_tested, judged.fewest_seeds), (12, 10));
+    assert_eq!(method(&found, "gsx").robustness.as_ref().unwrap().verdict, Verdict::NotRobust);
+    let said = terminal_summary(&found, 10_000);
+    assert!(said.contains("This is the planned look at 10 seeds") && !said.contains("added by choice"), "{said}");
+
+    // What Random does not learn at the look's seeds is left out, whatever they are called.
+    for run in data.runs.iter_mut() {
+        run.test_labels = Some(TestLabels { n: 4000, variance: 0.2, sd: vec![0.2_f64.sqrt()] });
+        if run.problem == "sine" {
+            run.entries.iter_mut().for_each(|e| e.mse *= 100.0);
+        }
+    }
+    let found = of(&data);
+    assert!(!found.parts[0].problems.iter().find(|p| p.id == "sine").unwrap().is_ranked());
+    let said = terminal_summary(&found, 10_000);
+    assert!(said.contains("gsx: the only method shown to beat random sampling in every cell that is judged"), "{said}");
+    assert!(said.contains("on every problem and pool ratio that is judged, sine left out: gsx"), "{said}");
+}
+
+/// A later look of another sweep gives seeds to some methods: the others keep their verdicts, and nothing is missing.
+#[test]
+fn a_method_without_seeds_for_a_later_look_keeps_its_verdicts() {
+    for later in [looks(&[(10, 0.02), (14, 0.03)]), Vec::new()] {
+        let mut data = planted(&plan(14));
+        data.sweeps[0].looks.clone_from(&later);
+        data.sweeps.push(dal_report::Sweep { name: "second".into(), looks: later.clone(), ..Default::default() });
+        for run in &mut data.runs {
+            if run.strategy == "gsy" {
+                run.entries.iter_mut().skip(1).for_each(|e| e.mse *= 1.5);
+            } else if run.seed >= 10 {
+                run.sweep = "second".into();
+            }
+        }
+        let mut first = data.clone();
+        first.runs.retain(|run| run.seed < 10);
+        data.runs.retain(|run| run.seed < 10 || run.strategy != "gsy");
+        let found = of(&data);
+        let (gsy, then) = (method(&found, "gsy"), of(&first));
+        let (now, before) = (gsy.robustness.as_ref().unwrap(), method(&then, "gsy").robustness.as_ref().unwrap());
+        assert_eq!((now.verdict, before.verdict), (Verdict::NotRobust, Verdict::NotRobust));
+        assert_eq!(method(&found, "gsx").robustness.as_ref().unwrap().verdict, Verdict::Robust);
+        let cells: Vec<_> = gsy.cells.iter().flatten().flatten().collect();
+        assert!(cells.iter().all(|c| c.n_auc.n_seeds == 10 && c.n_planned == 10 && c.n_auc.value.is_some()));
+        assert!(
+            cells.iter().all(|c| c.beside.len() > 3 && c.labels.is_some()),
+            "Random's further seeds pair with none"
+        );
+        let judged = found.parts[0].judged.as_ref().unwrap();
+        let said = terminal_summary(&found, 10_000);
+        if later.is_empty() {
+            assert_eq!((judged.n_of_look, judged.fewest_seeds), (2, 10));
+        } else {
+            // As its own look had it, in the family of that look.
+            assert_eq!(now.cells, before.cells);
+            assert_eq!((judged.n_of_look, judged.fewest_seeds, judged.n_tested), (1, 14, 6));
+            assert!(said.contains("Those of gsy are of the look at 10 seeds (level 2 %)"), "{said}");
+        }
+        assert!(!said.contains("missing"), "{said}");
+    }
+}
+
+/// While seeds of a later look are being run, the page has figures of those that are over.
+#[test]
+fn between_looks_there_are_figures_of_the_seeds_that_are_over() {
+    for looks in [looks(&[(10, 0.02), (20, 0.03)]), looks(&[(16, 0.05)])] {
+        let mut data = planted(&plan(20));
+        data.sweeps[0].looks = looks;
+        for run in data.runs.iter_mut().filter(|run| run.seed >= 12) {
+            (run.status, run.entries) = (RunStatus::Absent, Vec::new());
+        }
+        let mut first = data.clone();
+        first.runs.retain(|run| run.seed < 12);
+        let (found, of_first) = (of(&data), of(&first));
+        let value = |found: &Findings| method(found, "gsx").robustness.as_ref().unwrap().overall.unwrap();
+        assert_eq!(value(&found), value(&of_first));
+        let cells = method(&found, "gsx").cells.iter().flatten().flatten();
+        assert!(cells.into_iter().all(|c| (c.n_auc.n_seeds, c.n_planned) == (12, 20) && c.final_errors.is_some()));
+        let said = terminal_summary(&found, 10_000);
+        if data.sweeps[0].looks.len() == 1 {
+            assert!(said.contains("There are no verdicts yet. On average gsx looks best"), "{said}");
+        } else {
+            assert!(said.contains("gsx: the only method shown to beat random sampling in every cell."), "{said}");
+            assert!(!said.contains("none is a safe choice"), "{said}");
+        }
+        // A sweep without looks is read once, on all its seeds.
+        data.sweeps[0].looks.clear();
+        assert!(method(&of(&data), "gsx").robustness.as_ref().unwrap().overall.is_none());
+    }
+}
+
+#[test]
+fn a_safe_method_that_was_not_run_everywhere_is_safe_where_it_was_run() {
+    let mut data = planted(&plan(12));
+    data.runs.retain(|run| run.strategy != "gsx" || run.pool_ratio == Some(2));
+    let said = terminal_summary(&of(&data), 10_000);
+    assert!(said.contains("No method that was run everywhere was shown to beat random sampling everywhere"), "{said}");
+    let safe = "Shown to do so in every cell that they were run in: gsx (not run at every pool ratio).";
+    assert!(said.contains(safe) && !said.contains("of this sweep"), "{said}");
+}
+
 #[test]
 fn a_ratio_is_chosen_where_there_is_one_to_choose() {
     let mut data = planted(&plan(3));

@@ -8,9 +8,8 @@ use dal_eval::{
 };
 
 use super::curves::{curves, final_errors};
-use super::runs::{BySeed, area, diversity, time, values_of};
+use super::runs::{BySeed, area, diversity, of_seeds, time, values_of};
 use super::{CellDetail, Curves, Learning, Problem};
-use crate::data::{BASELINE, RunSummary};
 
 /// Random's values of a problem, by seed.
 pub(super) struct Baseline {
@@ -19,15 +18,23 @@ pub(super) struct Baseline {
 }
 
 impl Baseline {
-    pub(super) fn of(problem: &Problem, runs: &[&RunSummary], span: CurveSpan) -> Self {
-        let by_seed: BySeed<'_> =
-            runs.iter().filter(|run| run.strategy == BASELINE).map(|run| (run.seed, *run)).collect();
+    pub(super) fn of(problem: &Problem, by_seed: &BySeed<'_>, span: CurveSpan) -> Self {
         let n_entries = problem.protocol.steps + 1;
         Self {
-            area: values_of(&problem.seeds, &by_seed, n_entries, |run| area(run, span)),
-            diversity: values_of(&problem.seeds, &by_seed, n_entries, diversity),
+            area: values_of(&problem.seeds, by_seed, n_entries, |run| area(run, span)),
+            diversity: values_of(&problem.seeds, by_seed, n_entries, diversity),
         }
     }
+}
+
+/// The runs of a cell.
+pub(super) struct CellRuns<'c, 'a> {
+    /// The seeds that its figures are of, ascending.
+    pub(super) seeds: Vec<u64>,
+    /// How many were planned for it.
+    pub(super) n_planned: usize,
+    /// All of its runs.
+    pub(super) by_seed: &'c BySeed<'a>,
 }
 
 /// Level of the intervals of metrics beside nAUC, each of its cell by itself.
@@ -39,24 +46,28 @@ pub(super) type Unjudged = Box<dyn FnOnce(CellFinding) -> CellDetail>;
 pub(super) fn cell_without_tests(
     problem: &Problem,
     baseline: &Baseline,
-    by_seed: &BySeed<'_>,
+    runs: &CellRuns<'_, '_>,
     n_auc: &[SeedOutcome],
     target: Option<f64>,
 ) -> Unjudged {
+    let CellRuns { seeds, n_planned, by_seed } = runs;
+    let n_planned = *n_planned;
     let n_entries = problem.protocol.steps + 1;
-    let of_method = values_of(&problem.seeds, by_seed, n_entries, diversity);
-    let ratios = paired_ratios(&problem.seeds, &of_method, &baseline.diversity);
+    let of_method = values_of(seeds, by_seed, n_entries, diversity);
+    let ratios = paired_ratios(seeds, &of_method, &baseline.diversity);
     // A method whose batches collapse to one point has nDiv 0, which a geometric mean cannot hold.
     let n_div = Cell::of(&ratios).ok();
-    let curves = curves(&problem.seeds, by_seed, n_entries);
-    let complete = curves.missing.is_empty() && problem.random.missing.is_empty();
+    let curves = curves(seeds, by_seed, n_entries);
+    // Random may have been run with more seeds.
+    let random = problem.random.of_seeds(seeds);
+    let complete = curves.missing.is_empty() && random.missing.is_empty();
     let labels = if complete {
-        let pairs = curves.per_seed.iter().zip(&curves.labels).zip(&problem.random.per_seed);
+        let pairs = curves.per_seed.iter().zip(&curves.labels).zip(&random.per_seed);
         pairs.map(|(((_, m), labels), (_, r))| labels_to_reach(m, r, labels).ok()).collect()
     } else {
         None
     };
-    let beside = if complete { beside(&curves, &problem.random, target) } else { Vec::new() };
+    let beside = if complete { beside(&curves, &random, target) } else { Vec::new() };
     let mut correlations = Vec::new();
     let mut notes = BTreeSet::new();
     for run in by_seed.values() {
@@ -64,12 +75,13 @@ pub(super) fn cell_without_tests(
         notes.extend(run.entries.iter().flat_map(|e| e.notes.iter().cloned()));
     }
     let (spread, split) = (spread(n_auc), sign_split(&beside));
-    let all_pairs = target.filter(|_| complete).and_then(|target| all_pairs(&curves, &problem.random, target));
+    let all_pairs = target.filter(|_| complete).and_then(|target| all_pairs(&curves, &random, target));
     let learning = Learning::of(by_seed.values().copied(), problem.variance);
-    let (correlation, final_errors) = (median(&correlations).ok(), final_errors(&curves, by_seed));
+    let (correlation, final_errors) = (median(&correlations).ok(), final_errors(&curves, &of_seeds(by_seed, seeds)));
     let (time, notes) = (time(by_seed), notes.into_iter().collect());
     Box::new(move |n_auc| CellDetail {
         n_auc,
+        n_planned,
         spread,
         p_holm: None,
         n_div,

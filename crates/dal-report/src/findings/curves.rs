@@ -1,5 +1,7 @@
 //! Learning curves over seeds: means, bands and errors at the end.
 
+use dal_eval::Missing;
+
 use super::runs::{BySeed, finished};
 use super::{Band, Curves, ErrorKind, FinalErrors};
 use crate::data::RunSummary;
@@ -30,6 +32,24 @@ pub(super) fn curves(seeds: &[u64], by_seed: &BySeed<'_>, n_entries: usize) -> C
 }
 
 impl Curves {
+    /// Those of these seeds; one that has no curve here is missing.
+    pub(super) fn of_seeds(&self, seeds: &[u64]) -> Self {
+        let mut own = Self::default();
+        for &seed in seeds {
+            let place = self.per_seed.iter().position(|(of, _)| *of == seed);
+            if let Some(at) = place {
+                own.per_seed.push(self.per_seed[at].clone());
+                own.labels.push(self.labels[at].clone());
+            }
+            match self.missing.iter().find(|(of, _)| *of == seed) {
+                Some((_, why)) => own.missing.push((seed, why.clone())),
+                None if place.is_none() => own.missing.push((seed, Missing::Absent)),
+                None => {}
+            }
+        }
+        own
+    }
+
     /// Labels behind an entry, mean over the seeds that came so far; `None` where none did.
     pub fn mean_labels(&self, entry: usize) -> Option<f64> {
         let there: Vec<f64> = self.labels.iter().filter_map(|labels| labels.get(entry)).map(|n| *n as f64).collect();

@@ -9,13 +9,15 @@ use dal_eval::{
     detectable_effects, judge, pooled_spread,
 };
 
-use crate::data::{RunStatus, RunSummary};
-
 /// How the methods of a part were judged together.
 #[derive(Debug, Clone)]
 pub struct Judged {
     /// Methods judged.
     pub n_methods: usize,
+    /// Of them those in the family of the verdicts: at a look those that were given seeds for it.
+    pub n_of_look: usize,
+    /// The fewest planned seeds of any cell in that family.
+    pub fewest_seeds: usize,
     /// Problems that verdicts and rankings rest on.
     pub n_problems: usize,
     /// Cells in the max-T family.
@@ -26,6 +28,8 @@ pub struct Judged {
     pub monte_carlo_error: f64,
     /// Where the sweep stands between its planned looks; `None` where none were planned.
     pub standing: Option<Standing>,
+    /// Methods that were given no seeds for the last look passed, by the look that their verdicts are of.
+    pub earlier: Vec<(Look, Vec<String>)>,
     /// Whether the sweeps behind the runs plan different looks; then there are no verdicts.
     pub plans_differ: bool,
     /// Of sweeps without looks: how many seeds these runs were planned with, where several plans of them differ.
@@ -68,8 +72,10 @@ pub(super) struct Bench<'a> {
     pub(super) plans_differ: bool,
     /// Numbers of seeds of several plans of the same runs.
     pub(super) replanned: &'a [usize],
-    /// Seeds of the part, ascending.
-    pub(super) seeds: &'a [u64],
+    /// The planned looks that were passed, the last one last.
+    pub(super) looks: &'a [Look],
+    /// Of each problem its seeds, ascending.
+    pub(super) seeds: &'a [Vec<u64>],
 }
 
 /// Findings of every cell, and of every method over the cells that count.
@@ -81,15 +87,16 @@ pub(super) struct Found {
 }
 
 impl Bench<'_> {
-    /// Cells of the methods on ranked problems (or on the others), with the methods' indices; methods without any are
-    /// left out.
-    fn panel(&self, ranked: bool, seeds: Option<&BTreeSet<u64>>) -> (Vec<usize>, Vec<MethodCells>) {
+    /// Cells of the methods on ranked problems (or on the others) at the first seeds of each problem, with the methods'
+    /// indices; cells and methods without any are left out.
+    fn panel(&self, ranked: bool, n_seeds: usize) -> (Vec<usize>, Vec<MethodCells>) {
         let of_method = |(m, (id, outcomes)): (usize, &(String, Outcomes))| {
             let mut cells = Vec::new();
-            for ((problem, is_ranked), row) in self.problems.iter().zip(outcomes) {
+            for (((problem, is_ranked), seeds), row) in self.problems.iter().zip(self.seeds).zip(outcomes) {
+                let first = &seeds[..n_seeds.min(seeds.len())];
                 for (pool_ratio, outcomes) in self.pool_ratios.iter().zip(row) {
                     let Some(outcomes) = outcomes.as_ref().filter(|_| *is_ranked == ranked) else { continue };
-                    let chosen = outcomes.iter().filter(|o| seeds.is_none_or(|seeds| seeds.contains(&o.seed)));
+                    let chosen = outcomes.iter().filter(|o| first.contains(&o.seed));
                     let outcomes: Vec<SeedOutcome> = chosen.cloned().collect();
                     if !outcomes.is_empty() {
                         cells.push(CellOutcomes { problem: problem.clone(), pool_ratio: *pool_ratio, outcomes });
@@ -102,8 +109,9 @@ impl Bench<'_> {
     }
 
     pub(super) fn judge(&self) -> Result<Found, EvalError> {
-        let (ids, panel) = self.panel(true, None);
+        let (ids, panel) = self.panel(true, usize::MAX);
         let mut judgement = if panel.is_empty() { None } else { Some(judge(&panel, self.rules)?) };
+        let mut family = Family::of(&panel);
         if let Some(judgement) = &mut judgement {
             match self.standing {
                 _ if self.plans_differ => {
@@ -112,7 +120,7 @@ impl Bench<'_> {
                 None => {}
                 Some(standing) => match standing.verdicts() {
                     None => judgement.methods.iter_mut().for_each(|method| without_verdict(method, Hesitation::NoLook)),
-                    Some(look) => self.at_look(judgement, &ids, look)?,
+                    Some(_) => family = self.at_looks(judgement, &ids)?,
                 },
             }
         }
@@ -124,7 +132,7 @@ impl Bench<'_> {
                 }
             }
         };
-        let (others, unranked) = self.panel(false, None);
+        let (others, unranked) = self.panel(false, usize::MAX);
         if !unranked.is_empty() {
             let mut estimates = judge(&unranked, self.rules)?;
             estimates.methods.iter_mut().for_each(|method| without_verdict(method, Hesitation::NoLook));
@@ -138,11 +146,14 @@ impl Bench<'_> {
             let most = self.standing.and_then(|standing| standing.verdicts()).map_or(usize::MAX, |look| look.seeds);
             judged = Some(Judged {
                 n_methods: ids.len(),
+                n_of_look: family.n_methods,
+                fewest_seeds: family.fewest_seeds,
                 n_problems: panel.iter().flat_map(|m| &m.cells).map(|c| &c.problem).collect::<BTreeSet<_>>().len(),
                 n_tested: judgement.n_tested,
                 n_too_few: judgement.n_too_few,
                 monte_carlo_error: judgement.monte_carlo_error,
                 standing: self.standing,
+                earlier: family.earlier,
                 plans_differ: self.plans_differ,
                 replanned: self.replanned.to_vec(),
                 level,
@@ -162,39 +173,102 @@ impl Bench<'_> {
         Ok(Found { robustness, cells, judged })
     }
 
-    /// Verdicts of a look, on its own seeds and at its own level; values and intervals stay those of all seeds.
-    fn at_look(&self, judgement: &mut Judgement, ids: &[usize], look: Look) -> Result<(), EvalError> {
-        let seeds: BTreeSet<u64> = self.seeds.iter().copied().take(look.seeds).collect();
-        let (then, panel) = self.panel(true, Some(&seeds));
-        let rules = VerdictRules { level: look.level, ..*self.rules };
-        let decided = if panel.is_empty() { None } else { Some(judge(&panel, &rules)?) };
-        if let Some(of_look) = &decided {
-            // The family of the verdicts, not that of all seeds.
-            (judgement.n_tested, judgement.n_too_few) = (of_look.n_tested, of_look.n_too_few);
-            judgement.monte_carlo_error = of_look.monte_carlo_error;
-        }
-        let decided = decided.map_or_else(Vec::new, |of_look| of_look.methods);
-        for (m, method) in ids.iter().zip(&mut judgement.methods) {
-            let Some(of_look) = then.iter().position(|t| t == m).and_then(|at| decided.get(at)) else {
-                without_verdict(method, Hesitation::NoLook);
+    /// The place of the last passed look at which a method has seeds that the look before does not have: what was not
+    /// given more seeds for a later look keeps the verdicts of the one that it was planned for.
+    fn last_look(&self, method: usize) -> usize {
+        let (_, outcomes) = &self.methods[method];
+        let is_new = |at: usize| {
+            let (from, to) = (self.looks[at - 1].seeds, self.looks[at].seeds);
+            self.seeds.iter().zip(outcomes).any(|(seeds, row)| {
+                let new = &seeds[from.min(seeds.len())..to.min(seeds.len())];
+                row.iter().flatten().flatten().any(|outcome| new.contains(&outcome.seed))
+            })
+        };
+        (1..self.looks.len()).rev().find(|at| is_new(*at)).unwrap_or(0)
+    }
+
+    /// Verdicts of the looks, on their own seeds and at their own level; values and intervals stay those of all seeds.
+    /// The family of the last one.
+    fn at_looks(&self, judgement: &mut Judgement, ids: &[usize]) -> Result<Family, EvalError> {
+        let last: Vec<usize> = ids.iter().map(|m| self.last_look(*m)).collect();
+        let mut family = Family::default();
+        for (at, look) in self.looks.iter().enumerate() {
+            let due: Vec<usize> = (0..ids.len()).filter(|i| last[*i] == at).collect();
+            let is_last = at + 1 == self.looks.len();
+            if due.is_empty() && !is_last {
                 continue;
-            };
-            method.verdict = of_look.verdict;
-            (method.p_robust, method.p_robust_holm) = (of_look.p_robust, of_look.p_robust_holm);
-            for cell in &mut method.cells {
-                let same = |c: &&CellFinding| c.problem == cell.problem && c.pool_ratio == cell.pool_ratio;
-                match of_look.cells.iter().find(same) {
-                    Some(c) => {
-                        (cell.verdict, cell.seeds_to_find) = (c.verdict, c.seeds_to_find);
-                        (cell.p_better_adjusted, cell.p_worse_adjusted) = (c.p_better_adjusted, c.p_worse_adjusted);
-                        // A cell's own tests likewise: made anew with every seed that comes in they have no level.
-                        (cell.p_better, cell.p_wilcoxon, cell.p_sign_flip) = (c.p_better, c.p_wilcoxon, c.p_sign_flip);
-                    }
-                    None => no_verdict(cell),
+            }
+            if !is_last {
+                family.earlier.push((*look, due.iter().map(|i| self.methods[ids[*i]].0.clone()).collect()));
+            }
+            // A look tests those that were given seeds for it.
+            let (then, panel) = self.panel(true, look.seeds);
+            let of_look = then.into_iter().zip(panel).filter(|(m, _)| self.last_look(*m) >= at);
+            let (then, panel): (Vec<usize>, Vec<MethodCells>) = of_look.unzip();
+            let rules = VerdictRules { level: look.level, ..*self.rules };
+            let decided = if panel.is_empty() { None } else { Some(judge(&panel, &rules)?) };
+            if let Some(of_look) = decided.as_ref().filter(|_| is_last) {
+                // The family of the verdicts, not that of all seeds.
+                (judgement.n_tested, judgement.n_too_few) = (of_look.n_tested, of_look.n_too_few);
+                judgement.monte_carlo_error = of_look.monte_carlo_error;
+            }
+            if is_last {
+                family = Family { earlier: family.earlier, ..Family::of(&panel) };
+            }
+            let decided = decided.map_or_else(Vec::new, |of_look| of_look.methods);
+            for i in due {
+                let method = &mut judgement.methods[i];
+                match then.iter().position(|t| *t == ids[i]).and_then(|at| decided.get(at)) {
+                    Some(of_look) => take_verdicts(method, of_look),
+                    None => without_verdict(method, Hesitation::NoLook),
                 }
             }
         }
-        Ok(())
+        Ok(family)
+    }
+}
+
+/// What verdicts are made over.
+#[derive(Default)]
+struct Family {
+    n_methods: usize,
+    fewest_seeds: usize,
+    /// Methods whose verdicts are of an earlier look, by that look.
+    earlier: Vec<(Look, Vec<String>)>,
+}
+
+impl Family {
+    fn of(panel: &[MethodCells]) -> Self {
+        let seeds = panel.iter().flat_map(|method| &method.cells).map(|cell| cell.outcomes.len());
+        Self { n_methods: panel.len(), fewest_seeds: seeds.min().unwrap_or(0), earlier: Vec::new() }
+    }
+}
+
+/// The verdicts of a look, which may not know every cell: a method with one that it does not know is not robust by it.
+fn take_verdicts(method: &mut Robustness, of_look: &Robustness) {
+    method.verdict = of_look.verdict;
+    (method.p_robust, method.p_robust_holm) = (of_look.p_robust, of_look.p_robust_holm);
+    let mut n_unknown = 0;
+    for cell in &mut method.cells {
+        let same = |c: &&CellFinding| c.problem == cell.problem && c.pool_ratio == cell.pool_ratio;
+        match of_look.cells.iter().find(same) {
+            Some(c) => {
+                (cell.verdict, cell.seeds_to_find) = (c.verdict, c.seeds_to_find);
+                (cell.p_better_adjusted, cell.p_worse_adjusted) = (c.p_better_adjusted, c.p_worse_adjusted);
+                // A cell's own tests likewise: made anew with every seed that comes in they have no level.
+                (cell.p_better, cell.p_wilcoxon, cell.p_sign_flip) = (c.p_better, c.p_wilcoxon, c.p_sign_flip);
+            }
+            None => {
+                n_unknown += 1;
+                no_verdict(cell);
+            }
+        }
+    }
+    if n_unknown > 0 {
+        (method.p_robust, method.p_robust_holm) = (None, None);
+        if method.verdict != Verdict::NotRobust {
+            method.verdict = Verdict::Undecided(Hesitation::MissingCells { n: n_unknown });
+        }
     }
 }
 
@@ -252,11 +326,8 @@ fn deciding(panel: &[MethodCells], most: usize, rules: &VerdictRules) -> Result<
 }
 
 /// Where a sweep with planned looks stands: at so many of its first seeds as are over in every run, finished or failed.
-pub(super) fn standing(looks: &Looks, seeds: &[u64], runs: &[&RunSummary]) -> Standing {
-    let open: BTreeSet<u64> = runs
-        .iter()
-        .filter(|run| !matches!(run.status, RunStatus::Done | RunStatus::Failed { .. }))
-        .map(|run| run.seed)
-        .collect();
-    looks.standing(seeds.iter().take_while(|seed| !open.contains(seed)).count())
+/// Of each problem how many are, and how many it has: one that is wholly over waits for no further seed.
+pub(super) fn standing(looks: &Looks, over: &[(usize, usize)]) -> Standing {
+    let open = over.iter().filter(|(n_over, n)| n_over < n).map(|(n_over, _)| *n_over).min();
+    looks.standing(open.unwrap_or_else(|| over.iter().map(|(_, n)| *n).max().unwrap_or(0)))
 }

@@ -286,6 +286,8 @@ impl Method {
 pub struct CellDetail {
     /// nAUC with tests and verdict.
     pub n_auc: CellFinding,
+    /// Seeds planned for it; its figures are of all of them, or at a look of those that are over.
+    pub n_planned: usize,
     /// Standard deviation over seeds of its ln ratios; `None` below two seeds and where one has none.
     pub spread: Option<f64>,
     /// Two-sided Wilcoxon p of nAUC after Holm over the methods of this (problem, γ).

@@ -8,12 +8,12 @@ use dal_eval::{
     predecessor_target, rank_methods, win_tie_loss,
 };
 
-use super::cell::{Baseline, Unjudged, cell_without_tests};
+use super::cell::{Baseline, CellRuns, Unjudged, cell_without_tests};
 use super::curves::{curves, final_errors};
 use super::judged::{Bench, Outcomes, standing};
 use super::labels::failed_labels;
 use super::learning::{Learning, now};
-use super::runs::{BySeed, area, finished, time, training_time, values_of};
+use super::runs::{BySeed, area, finished, of_seeds, time, training_time, values_of};
 use super::version;
 use super::{CellDetail, Counts, Curves, Method, Part, Problem};
 use crate::data::{
@@ -32,35 +32,94 @@ pub(super) struct Context<'a> {
 
 /// Where a part stands between planned looks.
 struct Planned {
+    looks: Option<Looks>,
     standing: Option<Standing>,
     /// Whether the sweeps behind the runs plan different looks.
     differ: bool,
-    /// The seeds that verdicts rest on, where a look was passed.
-    of_look: Option<BTreeSet<u64>>,
     /// Numbers of seeds of several plans of the same runs.
     replanned: Vec<usize>,
 }
 
 impl Planned {
-    fn of(seeds: &[u64], runs: &[&RunSummary], context: &Context<'_>) -> Result<Self, EvalError> {
+    fn of(
+        problems: &BTreeMap<&str, ProblemRuns<'_>>,
+        runs: &[&RunSummary],
+        context: &Context<'_>,
+    ) -> Result<Self, EvalError> {
         let (looks, differ) = looks(runs, context)?;
-        let standing = looks.map(|looks| standing(&looks, seeds, runs));
-        let look = standing.and_then(|standing| standing.verdicts());
-        let of_look = look.map(|look| seeds.iter().copied().take(look.seeds).collect());
+        let over: Vec<(usize, usize)> = problems.values().map(|of| (of.n_over, of.seeds.len())).collect();
+        let standing = looks.as_ref().map(|looks| standing(looks, &over));
         let sweeps = sweeps_behind(runs, context);
         let replanned: BTreeSet<usize> = sweeps.iter().flat_map(|sweep| sweep.replanned.iter().copied()).collect();
-        Ok(Self { standing, differ, of_look, replanned: replanned.into_iter().collect() })
+        Ok(Self { looks, standing, differ, replanned: replanned.into_iter().collect() })
     }
 
-    /// Whether verdicts rest on this seed: on all of them, or on those of a look.
-    fn counts(&self, seed: u64) -> bool {
-        self.of_look.as_ref().is_none_or(|seeds| seeds.contains(&seed))
+    /// The looks that were passed, the last one last.
+    fn passed(&self) -> Vec<Look> {
+        let last = self.standing.and_then(|standing| standing.verdicts());
+        let looks = self.looks.iter().flat_map(|looks| looks.looks()).copied();
+        looks.filter(|look| last.is_some_and(|last| look.seeds <= last.seeds)).collect()
+    }
+
+    /// Whether verdicts rest on this one of a problem's seeds (ascending): on all of them, or on the first ones, as
+    /// many as a look has.
+    fn counts(&self, seeds: &[u64], seed: u64) -> bool {
+        let look = self.standing.and_then(|standing| standing.verdicts());
+        look.is_none_or(|look| seeds.iter().take(look.seeds).any(|of_look| *of_look == seed))
+    }
+
+    /// Of the seeds planned for a cell (or for Random) those that its figures are of. In a sweep with looks estimates
+    /// need not wait for the last seed: while some of the cell's runs are open, the problem's first seeds that are over
+    /// in every run count. Else one that is missing leaves the cell without a value.
+    fn at_hand(&self, of: &ProblemRuns<'_>, planned: &[u64], by_seed: &BySeed<'_>) -> Vec<u64> {
+        let is_open = |seed: &u64| by_seed.get(seed).is_none_or(|run| is_open(run));
+        if self.looks.is_none() || of.n_over == 0 || !planned.iter().any(is_open) {
+            return planned.to_vec();
+        }
+        let over = &of.seeds[..of.n_over];
+        planned.iter().copied().filter(|seed| over.contains(seed)).collect()
     }
 
     /// Whether tests may be made: not before a look's seeds are over, and not where plans contradict each other.
     fn is_due(&self) -> bool {
         !self.differ && self.standing.is_none_or(|standing| standing.verdicts().is_some())
     }
+}
+
+/// The runs of one problem.
+#[derive(Default)]
+struct ProblemRuns<'a> {
+    runs: Vec<&'a RunSummary>,
+    /// Seeds of any run, ascending.
+    seeds: Vec<u64>,
+    /// How many of the first seeds are over in every run.
+    n_over: usize,
+    /// Seeds by sweep.
+    by_sweep: BTreeMap<&'a str, BTreeSet<u64>>,
+}
+
+impl<'a> ProblemRuns<'a> {
+    fn settle(&mut self) {
+        self.seeds = self.runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
+        let open: BTreeSet<u64> = self.runs.iter().filter(|run| is_open(run)).map(|run| run.seed).collect();
+        self.n_over = self.seeds.iter().take_while(|seed| !open.contains(seed)).count();
+        for run in &self.runs {
+            self.by_sweep.entry(run.sweep.as_str()).or_default().insert(run.seed);
+        }
+    }
+
+    /// The seeds that were planned for these runs: all those of the sweeps that they belong to. A later sweep that gave
+    /// other methods more seeds leaves none of theirs missing.
+    fn planned(&self, runs: &BySeed<'_>) -> Vec<u64> {
+        let sweeps: BTreeSet<&str> = runs.values().map(|run| run.sweep.as_str()).collect();
+        let seeds = sweeps.into_iter().filter_map(|sweep| self.by_sweep.get(sweep)).flatten();
+        seeds.copied().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+/// Whether a run is still to come, or to be made again.
+fn is_open(run: &RunSummary) -> bool {
+    !matches!(run.status, RunStatus::Done | RunStatus::Failed { .. })
 }
 
 /// Pool ratio under which a run is shown.
@@ -114,11 +173,11 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
     let name_of = |run: &RunSummary| names[&(run.problem.as_str(), &run.model)].clone();
     let styles = method_styles(runs.iter().map(|run| run.strategy.as_str()));
     let mut cells: BTreeMap<(String, String, usize), BySeed<'_>> = BTreeMap::new();
-    let mut by_problem: BTreeMap<&str, Vec<&RunSummary>> = BTreeMap::new();
+    let mut by_problem: BTreeMap<&str, ProblemRuns<'_>> = BTreeMap::new();
     let mut random: BTreeMap<&str, BySeed<'_>> = BTreeMap::new();
     for run in runs {
         let problem = names[&(run.problem.as_str(), &run.model)].as_str();
-        by_problem.entry(problem).or_default().push(run);
+        by_problem.entry(problem).or_default().runs.push(run);
         // Random chooses from the first candidates whatever γ is, so one run stands for every pool ratio, as that of a
         // design.
         let by_seed = if run.strategy == BASELINE {
@@ -132,14 +191,16 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
             *there = run;
         }
     }
-    let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
-    let planned = Planned::of(&seeds, runs, context)?;
+    by_problem.values_mut().for_each(ProblemRuns::settle);
+    let planned = Planned::of(&by_problem, runs, context)?;
+    let none = BySeed::new();
     let problems: Vec<Problem> = by_problem
         .iter()
-        .map(|(id, runs)| problem(id, runs, &random.remove(id).unwrap_or_default(), &planned, context))
+        .map(|(id, runs)| problem(id, runs, random.get(id).unwrap_or(&none), &planned, context))
         .collect();
-    let baselines: Vec<Baseline> = problems.iter().map(|p| Baseline::of(p, &by_problem[p.id.as_str()], span)).collect();
-    let targets: Vec<Option<f64>> = problems.iter().map(|p| target(p, &by_problem[p.id.as_str()])).collect();
+    let baselines: Vec<Baseline> =
+        problems.iter().map(|p| Baseline::of(p, random.get(p.id.as_str()).unwrap_or(&none), span)).collect();
+    let targets: Vec<Option<f64>> = problems.iter().map(|p| target(p, &by_problem[p.id.as_str()].runs)).collect();
     let of_pool = cells.keys().filter(|(_, id, _)| !stands_for_every_ratio(id)).map(|(_, _, ratio)| *ratio);
     let mut pool_ratios: Vec<usize> = of_pool.collect::<BTreeSet<_>>().into_iter().collect();
     if pool_ratios.is_empty() {
@@ -161,9 +222,12 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
                     }
                     found => found?,
                 };
-                let values = values_of(&problem.seeds, by_seed, problem.protocol.steps + 1, |run| area(run, span));
-                let ratios = paired_ratios(&problem.seeds, &values, &baseline.area);
-                let cell = cell_without_tests(problem, baseline, by_seed, &ratios, *target);
+                let of = &by_problem[problem.id.as_str()];
+                let all = of.planned(by_seed);
+                let runs = CellRuns { seeds: planned.at_hand(of, &all, by_seed), n_planned: all.len(), by_seed };
+                let values = values_of(&runs.seeds, by_seed, problem.protocol.steps + 1, |run| area(run, span));
+                let ratios = paired_ratios(&runs.seeds, &values, &baseline.area);
+                let cell = cell_without_tests(problem, baseline, &runs, &ratios, *target);
                 Some((ratios, cell))
             };
             let found = pool_ratios.iter().map(|ratio| of_cell(ratio).unzip());
@@ -183,7 +247,8 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
         standing,
         plans_differ: planned.differ,
         replanned: &planned.replanned,
-        seeds: &seeds,
+        looks: &planned.passed(),
+        seeds: &problems.iter().map(|p| p.seeds.clone()).collect::<Vec<_>>(),
     };
     let found = bench.judge()?;
     let ranked: Vec<usize> = (0..problems.len()).filter(|p| problems[*p].is_ranked()).collect();
@@ -276,16 +341,20 @@ fn looks(runs: &[&RunSummary], context: &Context<'_>) -> Result<(Option<Looks>, 
 /// A problem of a part with its runs and those of Random.
 fn problem(
     id: &str,
-    runs: &[&RunSummary],
+    of: &ProblemRuns<'_>,
     of_random: &BySeed<'_>,
     planned: &Planned,
     context: &Context<'_>,
 ) -> Problem {
-    let seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().into_iter().collect();
+    let ProblemRuns { runs, seeds, .. } = of;
     let first = runs[0];
     let protocol = first.protocol.clone();
     let n_entries = protocol.steps + 1;
-    let curves = curves(&seeds, of_random, n_entries);
+    let at_hand = match of_random.is_empty() {
+        true => seeds.clone(),
+        false => planned.at_hand(of, &of.planned(of_random), of_random),
+    };
+    let curves = curves(&at_hand, of_random, n_entries);
     let pooled = context.pooled.contains(&version(first));
     let variance = if pooled {
         Some(1.0)
@@ -293,7 +362,7 @@ fn problem(
         runs.iter().find_map(|run| run.test_labels.as_ref()).map(|labels| labels.variance)
     };
     // Verdicts of a look rest on its seeds: later ones do not change which problems count.
-    let done = of_random.iter().filter(|(seed, _)| planned.counts(**seed));
+    let done = of_random.iter().filter(|(seed, _)| planned.counts(seeds, **seed));
     let done = done.filter_map(|(_, run)| finished(Some(run), n_entries).ok());
     let last: Vec<f64> = done.filter_map(|run| run.entries.last()).map(|entry| entry.mse).collect();
     Problem {
@@ -312,14 +381,14 @@ fn problem(
         learnability: variance.and_then(|variance| Learnability::of(&last, variance).ok()),
         area_shares: area_shares(&curves, protocol.steps),
         now: now(runs, variance),
-        random_final: final_errors(&curves, of_random),
+        random_final: final_errors(&curves, &of_seeds(of_random, &at_hand)),
         random_learning: Learning::of(of_random.values().copied(), variance),
         random: curves,
         random_time: time(of_random),
         training: training_time(runs),
         n_labelled: (0..n_entries).map(|t| labels_behind(t, runs, &protocol)).collect(),
         protocol,
-        seeds,
+        seeds: seeds.clone(),
     }
 }
 
@@ -416,7 +485,7 @@ fn ranks(
         if !problem.is_ranked() || methods.iter().all(|m| m.cells[p][ratio].is_none()) {
             continue;
         }
-        for &seed in problem.seeds.iter().filter(|seed| planned.counts(**seed)) {
+        for &seed in problem.seeds.iter().filter(|seed| planned.counts(&problem.seeds, **seed)) {
             let of_random = baseline.area.get(&seed).and_then(|v| v.as_ref().ok()).map(|v| v.ln());
             let of_methods = methods.iter().map(|m| {
                 let curves = &m.cells[p][ratio].as_ref()?.curves;

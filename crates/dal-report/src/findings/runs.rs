@@ -10,6 +10,11 @@ use crate::data::{RunStatus, RunSummary, Seconds};
 /// Runs of one cell by seed.
 pub(super) type BySeed<'a> = BTreeMap<u64, &'a RunSummary>;
 
+/// Those of the runs that are of these seeds.
+pub(super) fn of_seeds<'a>(runs: &BySeed<'a>, seeds: &[u64]) -> BySeed<'a> {
+    runs.iter().filter(|(seed, _)| seeds.contains(seed)).map(|(seed, run)| (*seed, *run)).collect()
+}
+
 /// Applies `value` to the finished runs; what is not finished becomes a [`Missing`].
 pub(super) fn values_of(
     seeds: &[u64],

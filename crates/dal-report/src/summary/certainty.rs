@@ -19,14 +19,13 @@ fn level(part: &Part, findings: &Findings) -> f64 {
 
 /// The fewest seeds of any cell that verdicts rest on.
 fn fewest(part: &Part) -> usize {
-    let of_look = part.judged.as_ref().and_then(|judged| judged.standing?.verdicts());
-    of_look.map_or(usize::MAX, |look| look.seeds).min(seed_range(part).0)
+    part.judged.as_ref().map_or_else(|| seed_range(part).0, |judged| judged.fewest_seeds)
 }
 
 /// Paired seeds from which on "robust", and "worse somewhere", become possible at all.
 fn needed(part: &Part, findings: &Findings) -> (usize, usize) {
     let half_level = level(part, findings) / 2.0;
-    let (n_methods, n_problems) = part.judged.as_ref().map_or((1, 1), |j| (j.n_methods.max(1), j.n_problems.max(1)));
+    let (n_methods, n_problems) = part.judged.as_ref().map_or((1, 1), |j| (j.n_of_look.max(1), j.n_problems.max(1)));
     let or_never = |n: Option<usize>| n.unwrap_or(usize::MAX);
     (or_never(seeds_for_robust(half_level, n_methods)), or_never(seeds_to_reach(half_level, n_problems)))
 }
@@ -44,8 +43,16 @@ pub(super) fn certainty(part: &Part, findings: &Findings) -> String {
     let fewest = fewest(part);
     let (robust, worse) = needed(part, findings);
     let alone = seeds_to_reach(level(part, findings) / 2.0, 1).unwrap_or(usize::MAX);
-    let of_methods = if judged.n_methods > 1 { format!(" with {} methods", judged.n_methods) } else { String::new() };
+    let of_methods = if judged.n_of_look > 1 { format!(" with {} methods", judged.n_of_look) } else { String::new() };
     let mut looks = judged.standing.map(|standing| standing_words(&standing)).unwrap_or_default();
+    for (look, methods) in &judged.earlier {
+        looks += &format!(
+            " Those of {} are of the look at {} (level {} %), the last that they were given seeds for.",
+            list(methods),
+            count(look.seeds, "seed"),
+            number(100.0 * look.level)
+        );
+    }
     if !judged.replanned.is_empty() {
         let plans: Vec<String> = judged.replanned.iter().map(usize::to_string).collect();
         looks += &format!(
@@ -114,8 +121,8 @@ fn standing_words(standing: &Standing) -> String {
     let percent = |level: f64| number(100.0 * level);
     match *standing {
         Standing::Before { next } => format!(
-            " Verdicts are planned at {} (level {} %); until then there are estimates and intervals of the cells \
-             whose planned runs are finished, no verdicts.",
+            " Verdicts are planned at {} (level {} %); until then there are estimates and intervals of the seeds \
+             that are over, no verdicts.",
             count(next.seeds, "seed"),
             percent(next.level)
         ),
@@ -124,7 +131,7 @@ fn standing_words(standing: &Standing) -> String {
         }
         Standing::Between { passed, next } => format!(
             " Verdicts are those of the planned look at {} (level {} %), on its seeds alone; estimates and intervals are of all \
-             planned seeds, and only where these are finished. The next look is at {}.",
+             seeds that are over. The next look is at {}.",
             count(passed.seeds, "seed"),
             percent(passed.level),
             count(next.seeds, "seed")

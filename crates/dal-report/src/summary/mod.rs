@@ -42,10 +42,14 @@ pub(crate) fn overall(method: &Method) -> Option<f64> {
     })
 }
 
-/// Fewest and most seeds of any problem.
+/// Fewest and most seeds planned for any cell; of problems where Random alone was run.
 pub(crate) fn seed_range(part: &Part) -> (usize, usize) {
-    let counts = part.problems.iter().map(|p| p.seeds.len());
-    (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0))
+    let of_cells = part.methods.iter().flat_map(|m| m.cells.iter().flatten().flatten()).map(|cell| cell.n_planned);
+    let mut counts: Vec<usize> = of_cells.collect();
+    if counts.is_empty() {
+        counts = part.problems.iter().map(|p| p.seeds.len()).collect();
+    }
+    (counts.iter().copied().min().unwrap_or(0), counts.iter().copied().max().unwrap_or(0))
 }
 
 /// How many seeds there are, in words.
@@ -63,6 +67,9 @@ fn cell_name(cell: &CellFinding) -> String {
 /// Why a verdict is open, in words.
 pub(crate) fn hesitation(why: &Hesitation) -> String {
     match why {
+        Hesitation::TooFewSeeds { got, needed_for_robust, needed_for_not_robust } if got >= needed_for_not_robust => {
+            format!("{} are too few for \"robust\", which takes {needed_for_robust}", count(*got, "seed"))
+        }
         Hesitation::TooFewSeeds { got, needed_for_robust, needed_for_not_robust } => format!(
             "{} cannot decide: \"robust\" needs at least {needed_for_robust}, \"not robust\" at least {needed_for_not_robust}",
             count(*got, "seed")
@@ -118,11 +125,15 @@ fn methods_with(part: &Part, wanted: impl Fn(&Verdict) -> bool) -> Vec<&Method> 
     part.methods.iter().filter(|m| m.robustness.as_ref().is_some_and(|r| wanted(&r.verdict))).collect()
 }
 
-/// Names of methods; one that was not run on every problem says so.
+/// Names of methods; one that was not run on every problem, or not at every pool ratio, says so.
 fn names(part: &Part, methods: &[&Method]) -> String {
     let name = |m: &&Method| {
         let left_out: Vec<String> = m.not_run_on().map(|p| part.problems[p].id.clone()).collect();
-        if left_out.is_empty() { m.id.clone() } else { format!("{} (not run on {})", m.id, list(&left_out)) }
+        match left_out.is_empty() {
+            true if is_everywhere(part, m) => m.id.clone(),
+            true => format!("{} (not run at every pool ratio)", m.id),
+            false => format!("{} (not run on {})", m.id, list(&left_out)),
+        }
     };
     list(&methods.iter().map(name).collect::<Vec<_>>())
 }
@@ -164,12 +175,17 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
     let (ranked, elsewhere): (Vec<_>, Vec<_>) = ranked(part).into_iter().partition(|(m, _)| is_everywhere(part, m));
     let robust: Vec<&(&Method, f64)> =
         ranked.iter().filter(|(m, _)| m.robustness.as_ref().is_some_and(|r| r.verdict == Verdict::Robust)).collect();
+    let shown = methods_with(part, |v| *v == Verdict::Robust);
+    let (shown_everywhere, shown_elsewhere): (Vec<_>, Vec<_>) = shown.into_iter().partition(|m| is_everywhere(part, m));
+    // Of problems that are left out nothing is shown.
+    let every_cell =
+        if part.problems.iter().all(|p| p.is_ranked()) { "every cell" } else { "every cell that is judged" };
     if let Some((best, value)) = robust.first() {
         let others = if robust.len() == 1 {
-            "the only method shown to beat random sampling in every cell".to_owned()
+            format!("the only method shown to beat random sampling in {every_cell}")
         } else {
             format!(
-                "the lowest average error of the {} methods shown to beat random sampling in every cell",
+                "the lowest average error of the {} methods shown to beat random sampling in {every_cell}",
                 robust.len()
             )
         };
@@ -181,9 +197,18 @@ fn recommendation(part: &Part, findings: &Findings) -> String {
             ratio(*value)
         );
     }
+    if !shown_everywhere.is_empty() {
+        return format!(
+            "{}: shown to beat random sampling in {every_cell}. There is no average yet: {}.",
+            names(part, &shown_everywhere),
+            why_no_value(part)
+        );
+    }
     let few = certainty::too_few(part, findings);
     let begin = if !certainty::has_verdicts(part) {
         "There are no verdicts yet."
+    } else if !shown_elsewhere.is_empty() {
+        "No method that was run everywhere was shown to beat random sampling everywhere, so none is a safe choice."
     } else if few {
         "No method can be called safe yet."
     } else {
@@ -238,17 +263,27 @@ fn verdicts(part: &Part) -> Vec<Statement> {
     if part.methods.is_empty() || !certainty::has_verdicts(part) {
         return Vec::new();
     }
-    let mut said = vec![state(
-        "Which methods are safe",
-        if robust.is_empty() {
-            "None was shown to beat random sampling on every problem and pool ratio.".to_owned()
-        } else {
-            format!(
-                "Shown to beat random sampling on every problem and pool ratio of this sweep: {}.",
-                names(part, &robust)
-            )
-        },
-    )];
+    let (everywhere, elsewhere): (Vec<&Method>, Vec<&Method>) =
+        robust.into_iter().partition(|method| is_everywhere(part, method));
+    let mut safe = Vec::new();
+    if !everywhere.is_empty() || elsewhere.is_empty() {
+        let left_out: Vec<String> = part.problems.iter().filter(|p| !p.is_ranked()).map(|p| p.id.clone()).collect();
+        let of = match left_out.is_empty() {
+            true => "of this sweep".to_owned(),
+            false => format!("that is judged, {} left out", list(&left_out)),
+        };
+        safe.push(match everywhere.is_empty() {
+            true => "None was shown to beat random sampling on every problem and pool ratio.".to_owned(),
+            false => format!(
+                "Shown to beat random sampling on every problem and pool ratio {of}: {}.",
+                names(part, &everywhere)
+            ),
+        });
+    }
+    if !elsewhere.is_empty() {
+        safe.push(format!("Shown to do so in every cell that they were run in: {}.", names(part, &elsewhere)));
+    }
+    let mut said = vec![state("Which methods are safe", safe.join(" "))];
     if !not_robust.is_empty() {
         let text = format!("Shown to be worse than random sampling somewhere: {}.", names(part, &not_robust));
         said.push(state("Which are not", text));

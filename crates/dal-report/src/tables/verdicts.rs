@@ -76,8 +76,9 @@ pub(crate) fn robustness(part: &Part, level: f64, prefix: &str) -> Table {
             let (word, class) = match &r.verdict {
                 Verdict::Robust => ("robust".to_owned(), "better"),
                 Verdict::NotRobust => ("not robust".to_owned(), "worse"),
-                Verdict::Undecided(Hesitation::TooFewSeeds { got, .. }) => {
-                    (format!("undecided: {} too few to tell", count(*got, "seed")), "open")
+                Verdict::Undecided(Hesitation::TooFewSeeds { got, needed_for_not_robust, .. }) => {
+                    let what = if got >= needed_for_not_robust { "for robust" } else { "to tell" };
+                    (format!("undecided: {} too few {what}", count(*got, "seed")), "open")
                 }
                 Verdict::Undecided(why) => (format!("undecided: {}", hesitation(why)), "open"),
             };
@@ -207,7 +208,7 @@ pub(crate) fn overview(part: &Part, margin: f64, prefix: &str) -> Table {
              run is missing, · not planned.",
             ratios.join(", "),
             pointing(part),
-            if has_open { "? not decided, a later run is missing. " } else { "" },
+            if has_open { "? not decided, a later run failed or is missing. " } else { "" },
             tolerance = number(100.0 * margin)
         ),
         columns,
