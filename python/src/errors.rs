@@ -91,7 +91,9 @@ pub(crate) fn campaign(error: &CampaignError) -> PyErr {
         }
         CampaignError::Learn(error) => learning(error),
         CampaignError::Oracle(error) => oracle(error),
-        CampaignError::Down { .. } | CampaignError::NothingLabelled { .. } => OracleFailure::new_err(told(error)),
+        CampaignError::Down { .. } | CampaignError::InDoubt { .. } | CampaignError::NothingLabelled { .. } => {
+            OracleFailure::new_err(told(error))
+        }
         CampaignError::Surrogate(_) => TrainingError::new_err(told(error)),
         CampaignError::Setting(error) => setting(error),
         CampaignError::NoNetwork

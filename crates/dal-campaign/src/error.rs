@@ -81,12 +81,24 @@ pub enum CampaignError {
     },
     /// A program fails again and again: going on would spoil the points that are left.
     #[error(
-        "the last {n} calls failed for the program's or the machine's sake, the last one with: {last}; mend the program and call again: points that it did not answer are asked again, `attempts` times in all"
+        "the last {n} calls failed for the program's or the machine's sake, the last one with: {last}; mend the program and \
+         call again: nothing was recorded of these calls, and their points are asked again"
     )]
     Down {
         /// Calls in a row.
         n: usize,
         /// The last failure.
+        last: String,
+    },
+    /// The answers of a call cannot be matched with its points; nothing of it was kept.
+    #[error(
+        "the program's answers to a call of {n} points cannot be matched with them, so that none of these is kept: {last}; mend \
+         the program, give the problem file another `version`, so that what it said before does not count, and call again"
+    )]
+    InDoubt {
+        /// Points of the call.
+        n: usize,
+        /// What was wrong, in words.
         last: String,
     },
     /// A file of the networks is wanted of a model that is none of ours.

@@ -18,7 +18,9 @@ use crate::settings::Target;
 use crate::state::{Part, Point, Status};
 use crate::stopping::Gain;
 use crate::tell::LARGEST;
-use crate::words::{Answer, Answered, Beside, Drawn, Ended, Failure, Started, Told, What, may_be_the_machines};
+use crate::words::{
+    Answer, Answered, Beside, Drawn, Ended, Failure, Started, Told, What, is_untried, may_be_the_machines,
+};
 
 /// Calls in a row that failed for the program's or the machine's sake, after which a program that does not watch itself
 /// counts as out of order: at least so many, and more than there are parallel calls.
@@ -236,8 +238,8 @@ impl<'a> Shared<'a> {
     }
 
     /// Keeps what the oracle said of a point. A failure that may be the machine's is the point's own at the last
-    /// attempt.
-    fn keep(&mut self, id: u64, answer: Result<&[f64], LabelFailure>) -> Result<(), CampaignError> {
+    /// attempt. The place of the word that says it.
+    fn keep(&mut self, id: u64, answer: Result<&[f64], LabelFailure>) -> Result<u64, CampaignError> {
         let attempts = self.folder.settings().attempts;
         let losses = self.folder.state().point(id).map_or(0, |point| point.losses);
         let mut failed = None;
@@ -268,9 +270,11 @@ impl<'a> Shared<'a> {
         };
         let row = Answered { id, x: None, answer, beside: Beside::First };
         self.folder.say(What::Told(Told { source: "oracle".into(), rows: vec![row] }))?;
-        match (&failed, self.folder.words().last()) {
-            (Some(_), Some(word)) => self.without.push((word.n, id)),
-            _ => self.without.clear(),
+        let word = self.folder.words().last().map_or(0, |word| word.n);
+        // What the program said of a point itself shows that it works.
+        match self.losses {
+            0 if !failed.as_ref().is_some_and(|(failure, _)| is_untried(&failure.kind)) => self.without.clear(),
+            _ => self.without.push((word, id)),
         }
         let state = self.folder.state();
         // An audit is a count of its own.
@@ -287,16 +291,29 @@ impl<'a> Shared<'a> {
             Some((last, _)) if self.losses >= self.too_many && !self.oracle.watches_itself() => {
                 Err(CampaignError::Down { n: self.losses, last: last.to_string() })
             }
-            _ => Ok(()),
+            _ => Ok(word),
         }
+    }
+
+    /// Whether a failure would be the last that its point is asked for, with nothing but such since as many calls: then
+    /// a program that is down would take points along.
+    fn gives_up(&self, id: u64, failure: &LabelFailure) -> bool {
+        let attempts = self.folder.settings().attempts;
+        let losses = self.folder.state().point(id).map_or(0, |point| point.losses);
+        let is_counted = may_be_the_machines(failure.kind) && failure.kind != LabelFailureKind::NotTried;
+        is_counted && losses + 1 >= attempts && self.losses + 1 >= attempts
+    }
+
+    /// Takes these words back.
+    fn take_back(&mut self, words: impl IntoIterator<Item = u64>) -> Result<(), CampaignError> {
+        words.into_iter().try_for_each(|word| self.folder.say(What::Undone { word }))
     }
 
     /// The program was down: what it did not answer since its last answer was never asked.
     fn forget(&mut self) -> Result<(), CampaignError> {
         let without = std::mem::take(&mut self.without);
-        for &(word, _) in &without {
-            self.folder.say(What::Undone { word })?;
-        }
+        self.losses = 0;
+        self.take_back(without.iter().map(|&(word, _)| word))?;
         // Each was started once more than it was over.
         let is_started = |id: &u64| self.folder.state().point(*id).is_some_and(|point| point.started.is_some());
         let ids: BTreeSet<u64> = without.iter().map(|&(_, id)| id).filter(is_started).collect();
@@ -341,14 +358,21 @@ impl<'a> Running<'a> {
                 rest => rest,
             };
             let n = size.min(self.budget.saturating_sub(asked));
-            if n == 0 {
-                return Ok(Next::Spent);
-            }
-            if labels == 0 && begun >= settings.initial {
+            if labels == 0 && (n == 0 || begun >= settings.initial) {
                 let first = learned().find_map(|point| point.failure.as_ref());
                 if let Some(first) = first.filter(|_| state.pending().next().is_none()) {
-                    return Err(CampaignError::NothingLabelled { asked, first: first.to_string() });
+                    let first = first.to_string();
+                    if shared.losses > 0 {
+                        // Nothing says that the points have no answers.
+                        let n = shared.losses;
+                        shared.forget()?;
+                        return Err(CampaignError::Down { n, last: first });
+                    }
+                    return Err(CampaignError::NothingLabelled { asked, first });
                 }
+            }
+            if n == 0 {
+                return Ok(Next::Spent);
             }
             if begun >= settings.initial
                 && let Some(ended) = self.ended(shared.folder, judged.as_ref())?
@@ -468,6 +492,11 @@ impl<'a> Running<'a> {
             if !ids.is_empty() {
                 shared.folder.say(What::Released { ids })?;
             }
+            let is_down =
+                matches!(outcome, Err(CampaignError::Down { .. } | CampaignError::Oracle(OracleError::Down { .. })));
+            if is_down {
+                shared.forget()?;
+            }
         }
         outcome
     }
@@ -483,6 +512,8 @@ impl<'a> Running<'a> {
         let mut untried = None;
         let mut tried = false;
         let mut trouble = None;
+        let mut in_doubt = None;
+        let mut said = Vec::new();
         let mut on_row = |row: usize, answer: Result<&[f64], LabelFailure>| {
             if row >= open.len() || !std::mem::replace(&mut open[row], false) {
                 return ControlFlow::Continue(());
@@ -492,8 +523,23 @@ impl<'a> Running<'a> {
                 Err(failure) if failure.kind == LabelFailureKind::NotTried => untried = Some(failure.to_string()),
                 _ => tried = true,
             }
-            match self.lock().keep(ids[row], answer) {
-                Ok(()) => ControlFlow::Continue(()),
+            if let Err(failure) = &answer {
+                if failure.kind == LabelFailureKind::InDoubt {
+                    in_doubt.get_or_insert(failure.message.clone());
+                }
+                // Without the lock: the question may take as long as any.
+                let gives_up = self.oracle.watches_itself() && self.lock().gives_up(ids[row], failure);
+                if gives_up && let Err(error) = self.oracle.check_works(self.stop) {
+                    trouble.get_or_insert(error.into());
+                    return ControlFlow::Break(());
+                }
+            }
+            let kept = self.lock().keep(ids[row], answer);
+            match kept {
+                Ok(word) => {
+                    said.push(word);
+                    ControlFlow::Continue(())
+                }
                 Err(error) => {
                     trouble.get_or_insert(error);
                     ControlFlow::Break(())
@@ -501,8 +547,14 @@ impl<'a> Running<'a> {
             }
         };
         let outcome = self.oracle.label(x.view(), self.stop, &mut on_row);
-        if let Some(error) = trouble {
-            return Err(error);
+        if let Some(last) = in_doubt {
+            self.lock().take_back(said)?;
+            return Err(CampaignError::InDoubt { n: ids.len(), last });
+        }
+        match trouble {
+            Some(CampaignError::Oracle(OracleError::Stopped)) => return Ok(false),
+            Some(error) => return Err(error),
+            None => {}
         }
         match outcome {
             Err(OracleError::Stopped) => return Ok(false),
@@ -537,13 +589,8 @@ impl<'a> Running<'a> {
                         let job = taking.lock().unwrap_or_else(PoisonError::into_inner).recv();
                         let Ok(point) = job else { break };
                         let label = AssertUnwindSafe(|| self.label(std::slice::from_ref(&point)));
-                        let mut outcome = catch_unwind(label)
+                        let outcome = catch_unwind(label)
                             .unwrap_or_else(|_| Err(CampaignError::request("the oracle panicked; see above")));
-                        if matches!(outcome, Err(CampaignError::Oracle(OracleError::Down { .. })))
-                            && let Err(error) = self.lock().forget()
-                        {
-                            outcome = Err(error);
-                        }
                         if done.send((point.id, outcome)).is_err() {
                             break;
                         }

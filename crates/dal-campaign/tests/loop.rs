@@ -107,18 +107,22 @@ fn what_the_machine_failed_is_tried_again_and_a_dead_program_stops_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let mut folder = begin(&dir.path().join("a"), |_| {}, &Hands::default());
     let rig = Arc::new(Rig { flaky: 1, ..Rig::default() });
-    // Ten failures in a row, none of them the point's: the program counts as dead.
+    // Ten failures in a row, none of them the point's: the program counts as dead, and its points were never asked.
     assert!(matches!(run(&mut folder, &rig, &batches(12), None), Err(CampaignError::Down { n: 10, .. })));
-    let lost = folder.state().points().filter(|point| point.status() == Status::Lost).count();
-    assert_eq!(lost, 10);
+    assert!(folder.state().points().all(|point| (point.status(), point.losses) == (Status::Asked, 0)));
+    assert_eq!(rig.n_asked(), 10);
     assert_eq!(run(&mut folder, &rig, &batches(12), None).unwrap(), RunEnd::Budget);
     assert_eq!((folder.standing().labels, rig.n_points()), (12, 12));
 
     let mut folder = begin(&dir.path().join("b"), |file| file.attempts = 2, &Hands::default());
+    let options = |budget| RunOptions { budget: Some(budget), parallel: 1, ..RunOptions::default() };
     let rig = Arc::new(Rig { flaky: 9, ..Rig::default() });
-    let options = RunOptions { budget: Some(3), parallel: 1, ..RunOptions::default() };
-    assert_eq!(run(&mut folder, &rig, &options, None).unwrap(), RunEnd::Budget);
-    let failed: Vec<_> = folder.state().points().map(|point| (point.status(), point.losses)).collect();
+    // Without a single answer nothing says that the points have none.
+    assert!(matches!(run(&mut folder, &rig, &options(3), None), Err(CampaignError::Down { n: 6, .. })));
+    assert!(folder.state().points().all(|point| (point.status(), point.losses) == (Status::Asked, 0)));
+    assert_eq!(run(&mut folder, &Arc::new(Rig::default()), &options(3), None).unwrap(), RunEnd::Budget);
+    assert_eq!(run(&mut folder, &rig, &options(6), None).unwrap(), RunEnd::Budget);
+    let failed: Vec<_> = folder.state().points().skip(3).map(|point| (point.status(), point.losses)).collect();
     assert_eq!(failed, [(Status::Failed, 1); 3], "the second failure counts as the point's own");
 }
 
@@ -127,9 +131,12 @@ fn fewer_attempts_leave_no_lost_point_behind() {
     let dir = tempfile::tempdir().unwrap();
     let mut folder = begin(dir.path(), |file| file.attempts = 9, &Hands::default());
     let rig = Arc::new(Rig { flaky: 9, ..Rig::default() });
-    let options = RunOptions { budget: Some(3), parallel: 1, ..RunOptions::default() };
+    let options = |budget| RunOptions { budget: Some(budget), parallel: 1, ..RunOptions::default() };
+    assert_eq!(run(&mut folder, &Arc::new(Rig::default()), &options(3), None).unwrap(), RunEnd::Budget);
+    let options = options(6);
     assert_eq!(run(&mut folder, &rig, &options, Some(6)).unwrap(), RunEnd::Stopped);
-    let states = |folder: &Folder| -> Vec<_> { folder.state().points().map(|p| (p.status(), p.losses)).collect() };
+    let states =
+        |folder: &Folder| -> Vec<_> { folder.state().points().skip(3).map(|p| (p.status(), p.losses)).collect() };
     assert_eq!(states(&folder), [(Status::Lost, 2); 3]);
     let mut file = folder.settings().clone();
     drop(folder);

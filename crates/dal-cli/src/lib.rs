@@ -167,7 +167,7 @@ fn complain(error: &anyhow::Error) -> u8 {
     // A program that is down is no bad input: the same command goes on once it is back.
     let is_down = |cause: &(dyn std::error::Error + 'static)| {
         matches!(cause.downcast_ref(), Some(OracleError::Down { .. }))
-            || matches!(cause.downcast_ref(), Some(CampaignError::Down { .. }))
+            || matches!(cause.downcast_ref(), Some(CampaignError::Down { .. } | CampaignError::InDoubt { .. }))
     };
     if error.chain().any(is_down) { 1 } else { 2 }
 }

@@ -63,6 +63,14 @@ pub trait Oracle: fmt::Debug + Send + Sync {
     fn watches_itself(&self) -> bool {
         false
     }
+    /// Asks once more about a point that it has answered, where it knows one and can be out of order: before a caller
+    /// gives up points that nothing speaks against but calls that failed one after the other. Does nothing by default.
+    ///
+    /// # Errors
+    /// [`OracleError::Down`] where it does not answer; [`OracleError::Stopped`].
+    fn check_works(&self, _stop: &Stop) -> Result<(), OracleError> {
+        Ok(())
+    }
 }
 
 /// One row has no label, and why.
@@ -102,11 +110,14 @@ pub enum LabelFailureKind {
     OutOfDomain,
     /// The oracle has no answer for this input, such as a point that a table does not hold.
     Refused,
+    /// The answers of a call cannot be matched with its points: those that were handed out before may belong to their
+    /// neighbours.
+    InDoubt,
 }
 
 impl LabelFailureKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NonFinite,
         Self::Malformed,
         Self::Missing,
@@ -115,11 +126,13 @@ impl LabelFailureKind {
         Self::NotTried,
         Self::OutOfDomain,
         Self::Refused,
+        Self::InDoubt,
     ];
 
     /// Whether it is the point's own: an oracle that worked said that there is no label here, and would say it again.
+    /// What is in doubt counts likewise: another answer to this point would hide what it says of the others.
     pub fn is_of_the_point(self) -> bool {
-        matches!(self, Self::Refused | Self::NonFinite | Self::OutOfDomain)
+        matches!(self, Self::Refused | Self::NonFinite | Self::OutOfDomain | Self::InDoubt)
     }
 
     /// The kind with this id.
@@ -138,6 +151,7 @@ impl LabelFailureKind {
             Self::NotTried => "not-tried",
             Self::OutOfDomain => "out-of-domain",
             Self::Refused => "refused",
+            Self::InDoubt => "in-doubt",
         }
     }
 }

@@ -271,6 +271,10 @@ impl Oracle for Remembering {
     fn watches_itself(&self) -> bool {
         self.inner.watches_itself()
     }
+
+    fn check_works(&self, stop: &Stop) -> Result<(), OracleError> {
+        self.inner.check_works(stop)
+    }
 }
 
 #[cfg(test)]

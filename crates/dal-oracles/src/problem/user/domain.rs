@@ -38,4 +38,8 @@ impl Oracle for InDomain {
     fn watches_itself(&self) -> bool {
         self.inner.watches_itself()
     }
+
+    fn check_works(&self, stop: &Stop) -> Result<(), OracleError> {
+        self.inner.check_works(stop)
+    }
 }

@@ -179,6 +179,8 @@ impl<'a> Answers<'a> {
             ""
         };
         let again = if doubt.is_empty() { Again::Useful } else { Again::WouldHide };
+        // Of a call of one point no neighbour is in doubt.
+        let of_kind = |kind| if doubt.is_empty() || n == 1 { kind } else { LabelFailureKind::InDoubt };
         let words = format!("{doubt}{words}");
         let (kind, reason) = match (&self.lost, &self.skipped) {
             (Some(lost), _) => (LabelFailureKind::Malformed, format!("the program printed {lost}")),
@@ -194,7 +196,7 @@ impl<'a> Answers<'a> {
             match &self.lost {
                 Some(lost) => {
                     let message = format!("the program printed {lost}{words}");
-                    on_row(row, Err(LabelFailure::new(LabelFailureKind::Malformed, message)), again);
+                    on_row(row, Err(LabelFailure::new(of_kind(LabelFailureKind::Malformed), message)), again);
                 }
                 None => on_row(row, answer, Again::Useful),
             }
@@ -211,9 +213,9 @@ impl<'a> Answers<'a> {
             let failure = match ended_at {
                 Some(first) if row > first => {
                     let reason = format!("not tried: the program {} at an earlier point of its call", end.how);
-                    LabelFailure::new(LabelFailureKind::NotTried, format!("{reason}{words}"))
+                    LabelFailure::new(of_kind(LabelFailureKind::NotTried), format!("{reason}{words}"))
                 }
-                _ => LabelFailure::new(kind, format!("{reason}{words}")),
+                _ => LabelFailure::new(of_kind(kind), format!("{reason}{words}")),
             };
             on_row(row, Err(failure), again);
         }
@@ -477,9 +479,9 @@ mod tests {
 
     #[test]
     fn an_empty_line_is_a_row_without_an_answer_where_others_follow() {
-        use LabelFailureKind::{Malformed, Missing};
+        use LabelFailureKind::{InDoubt, Malformed};
         let rows = read(&["a"], 4, &["\na\n1\n\n3\n", " \n\n"], &orderly());
-        assert_eq!(kinds(&rows), [None, Some(Malformed), None, Some(Missing)]);
+        assert_eq!(kinds(&rows), [None, Some(Malformed), None, Some(InDoubt)]);
         assert_eq!((&rows[0], &rows[2]), (&Ok(vec![1.0]), &Ok(vec![3.0])));
         assert!(rows[1].as_ref().unwrap_err().message.contains("an empty line"));
         assert_eq!(kinds(&read(&["a"], 3, &["a\n1\n\n3\n"], &crashed())), [None, Some(Malformed), None]);
@@ -541,7 +543,7 @@ mod tests {
         let rows = read(&["y", "z"], 2, &["y,z\n-----\n1,2\n3,4\n"], &orderly());
         assert_eq!(kinds(&rows), [Some(LabelFailureKind::Malformed); 2]);
         let rows = read(&["y", "z"], 3, &["y,z\nFailed to find a cache\n1,2\n3,4\n5,6\n"], &orderly());
-        assert_eq!(kinds(&rows), [Some(LabelFailureKind::Malformed); 3]);
+        assert_eq!(kinds(&rows), [Some(LabelFailureKind::InDoubt); 3]);
     }
 
     #[test]
@@ -601,9 +603,10 @@ mod tests {
 
     #[test]
     fn too_few_and_too_many_rows() {
-        use LabelFailureKind::{Malformed, Missing};
-        assert_eq!(kinds(&read(&["a"], 3, &["a\n1\n2\n"], &orderly())), [None, None, Some(Missing)]);
-        assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n3\n"], &orderly())), [None, Some(Malformed)]);
+        use LabelFailureKind::{InDoubt, Malformed, Missing};
+        assert_eq!(kinds(&read(&["a"], 3, &["a\n1\n2\n"], &orderly())), [None, None, Some(InDoubt)]);
+        assert_eq!(kinds(&read(&["a"], 1, &["a\n"], &orderly())), [Some(Missing)]);
+        assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n3\n"], &orderly())), [None, Some(InDoubt)]);
         assert_eq!(kinds(&read(&["a"], 2, &["row,a\n0,1\n1,2\n1,2\n"], &orderly())), [None, Some(Malformed)]);
         assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n\n \n"], &orderly())), [None, None]);
     }
@@ -613,13 +616,13 @@ mod tests {
         let rows = read(&["a", "b"], 3, &["row,a,b\n0,1,2\n1,3,4\n0,1,2.5\n2,5,6\n"], &orderly());
         assert_eq!(
             (kinds(&rows), &rows[0]),
-            ([None, None, Some(LabelFailureKind::Malformed)].into(), &Ok(vec![1.0, 2.0]))
+            ([None, None, Some(LabelFailureKind::InDoubt)].into(), &Ok(vec![1.0, 2.0]))
         );
         let words = &rows[2].as_ref().unwrap_err().message;
         assert!(words.contains("printed `0,1,2.5` where it had answered 1,2 for row 0 before; which of"), "{words}");
         // The last one is held back until it is certain.
         let rows = read(&["a"], 2, &["row,a\n0,1\n1,2\n1,3\n"], &orderly());
-        assert_eq!(kinds(&rows), [None, Some(LabelFailureKind::Malformed)]);
+        assert_eq!(kinds(&rows), [None, Some(LabelFailureKind::InDoubt)]);
         // The same said twice is no contradiction, nor is an answer behind a failure.
         for text in ["row,a\n0,1\n0,1.0\n1,2\n", "row,a\n0,1\n0,nan\n1,2\n"] {
             assert_eq!(kinds(&read(&["a"], 2, &[text], &orderly())), [None, None], "{text}");

@@ -157,6 +157,14 @@ impl Oracle for CommandOracle {
     fn watches_itself(&self) -> bool {
         self.health().known.is_some()
     }
+
+    fn check_works(&self, stop: &Stop) -> Result<(), OracleError> {
+        match self.ask_known(stop)? {
+            Verdict::Down(words) => Err(self.down(&words)),
+            Verdict::Stopped => Err(OracleError::Stopped),
+            Verdict::Stand | Verdict::Open => Ok(()),
+        }
+    }
 }
 
 /// What happens in a round.

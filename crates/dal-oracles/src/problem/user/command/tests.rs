@@ -240,9 +240,9 @@ fn garbage_fails_what_it_stands_for_and_ends_the_program() {
 #[test]
 fn too_few_too_many_and_non_finite_rows() {
     let few = ask("echo y; echo 1", 3, |_| {});
-    assert_eq!((few.labels(), few.failure(2).kind), (vec![Some(1.0), None, None], Kind::Missing));
+    assert_eq!((few.labels(), few.failure(2).kind), (vec![Some(1.0), None, None], Kind::InDoubt));
     let many = ask("echo y; echo 1; echo 2; echo 3", 2, |_| {});
-    assert_eq!((many.labels(), many.failure(1).kind), (vec![Some(1.0), None], Kind::Malformed));
+    assert_eq!((many.labels(), many.failure(1).kind), (vec![Some(1.0), None], Kind::InDoubt));
     let odd = ask("echo y; echo nan; echo 2; echo -inf; echo error: dry; echo 5", 5, |_| {});
     assert_eq!(odd.labels(), [None, Some(2.0), None, None, Some(5.0)]);
     assert_eq!([0, 2, 3].map(|row| odd.failure(row).kind), [Kind::NonFinite, Kind::NonFinite, Kind::Refused]);
