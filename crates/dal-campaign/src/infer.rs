@@ -1,6 +1,7 @@
 //! From a table of data to a problem file: names, ranges, levels and outputs as they seem to be, all open to
 //! correction.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use dal_files::names::{canonical, is_index};
@@ -15,7 +16,7 @@ use crate::origin::{FAILURE, Origin, failure};
 use crate::state::Status;
 use crate::subject::taken;
 use crate::tell::{Heard, Otherwise, Row, failed};
-use crate::words::Answer;
+use crate::words::{Answer, Cell};
 
 /// Decades from which on a logarithm is thought of.
 const DECADES: f64 = 2.0;
@@ -25,6 +26,8 @@ const MOST_LEVELS: usize = 50;
 const WHOLE: f64 = 1e15;
 /// Why an identifier of the table's own is left out.
 const IDENTIFIER: &str = "it numbers the rows";
+/// Likewise words that do not repeat.
+const NO_LEVELS: &str = "are no levels";
 
 /// What is known of a table's columns beside the table; names that are not in it are errors.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -121,12 +124,15 @@ struct Count {
     texts: usize,
     /// The first cell of words, with its place.
     first_word: Option<String>,
+    /// Cells of words that look like numbers: with a unit, or written in another way than the table's numbers.
+    alike: usize,
 }
 
 impl Count {
     /// Whether most of what a column with words holds is numbers.
     fn is_mostly_numbers(&self) -> bool {
-        self.first_word.is_some() && self.numbers.len() > self.texts + self.failed
+        let numbers = self.numbers.len() + self.alike;
+        self.first_word.is_some() && numbers > self.texts + self.failed - self.alike
     }
 
     /// Whether every row has a number of its own.
@@ -290,6 +296,7 @@ impl Guess {
                 Found::Text => {
                     let place = || format!("{}: `{}`", self.table.at(row), text.trim());
                     count.first_word.get_or_insert_with(place);
+                    count.alike += usize::from(is_like_a_number(&text));
                     count.failed += usize::from(failed(&text).is_some());
                     count.texts += usize::from(failed(&text).is_none());
                 }
@@ -338,7 +345,26 @@ impl Guess {
             // Such a table leaves all outputs of a failed row empty, and no input.
             (_, false) if !said.is_empty() => (failing, "because they are empty where a point failed"),
             (_, false) if !without.is_empty() => (failing, "because they are empty where a point has no answer"),
-            (false, _) => (named, "by their names"),
+            // Programs write outputs behind inputs, whatever these are called.
+            (false, _) if origin.is_some() => {
+                let first = names.iter().position(|name| named.contains(name)).unwrap_or(0);
+                (of(&|name, _| names[first..].iter().any(|behind| behind == name)), "by their names and places")
+            }
+            (false, _) => {
+                let is_behind = |name: &&String| named.last() != Some(*name);
+                let behind = names
+                    .iter()
+                    .rev()
+                    .take_while(is_behind)
+                    .filter(|name| names.iter().zip(counts).any(|both| both.0 == *name && may_be(&both)));
+                let mut columns: Vec<String> = behind.cloned().collect();
+                columns.reverse();
+                if let (Some(output), false) = (named.last(), columns.is_empty()) {
+                    let (file, output) = (self.table.file().to_owned(), output.clone());
+                    self.notes.push(Note::BehindOutput { file, output, columns });
+                }
+                (named, "by their names")
+            }
             (true, false) => (failing, "because cells of theirs say that a point failed"),
             (true, true) => (of(&|_, _| true).pop().into_iter().collect(), "because it is the last column"),
         };
@@ -461,6 +487,22 @@ fn may_be_level(word: &str, found: Found) -> bool {
     }
 }
 
+/// Whether words are a number but for a unit or percent sign behind it, or for marks between its digits: `12 mm`, `3%`,
+/// `1.000.000`. Dates are not, nor are versions.
+fn is_like_a_number(word: &str) -> bool {
+    let word = word.trim().trim_start_matches(['+', '-']);
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '\'');
+    let end = word.find(|c| !is_part(c)).unwrap_or(word.len());
+    let (number, unit) = word.split_at(end);
+    let mut groups = number.split(['.', ',', '\'']);
+    let begins = groups.next().is_some_and(|first| !first.is_empty());
+    let marks = groups.clone().count();
+    let is_whole = begins && (marks < 2 || groups.all(|group| group.len() == 3));
+    let name = unit.trim_start();
+    let is_unit = name.is_empty() || name.starts_with('%') || name.len() > 1 || name.len() < unit.len();
+    is_whole && is_unit && !name.contains(|c: char| c.is_ascii_digit() || matches!(c, '-' | ':'))
+}
+
 fn is_none(word: &str) -> bool {
     word.eq_ignore_ascii_case("none")
 }
@@ -503,12 +545,12 @@ fn column(
         if let Some(word) = count.first_word.as_ref().filter(|_| count.is_mostly_numbers()) {
             let outputs = if count.texts == 0 { ", name it among --outputs" } else { "" };
             return Err(format!(
-                "the column `{name}` holds numbers, and words in {} of its cells (the first: {word}); correct them, leave \
-                 them empty where a value is missing{outputs}, or --ignore {name}",
+                "the column `{name}` seems to hold numbers, but {} of its cells are none (the first: {word}); write them \
+                 like the others, without units, leave them empty where a value is missing{outputs}, or --ignore {name}",
                 count.texts + count.failed
             ));
         }
-        Role::Left(format!("{} different words in {n_rows} rows are no levels", count.words.len()))
+        Role::Left(format!("{} different words in {n_rows} rows {NO_LEVELS}", count.words.len()))
     } else if is_words && count.words.len() < 2 {
         Role::Left("always the same word".into())
     } else if !is_words && count.numbers.is_empty() {
@@ -600,6 +642,7 @@ impl Folder {
         }
         let mut heard = self.tell_rows(table.file(), &rows, Otherwise::Replicate)?;
         heard.remarks.extend(self.other_numbers(guess, &rows, &told));
+        heard.remarks.extend(told_apart_by_what_is_left_out(guess, &rows, &told));
         let mut notes = Vec::new();
         moves.say(table.file(), &mut notes);
         Ok((Heard { empty: left.no_answer.len(), notes, ..heard }, left))
@@ -623,6 +666,29 @@ impl Folder {
             cell(row)
         ))
     }
+}
+
+/// What is to be said where rows of one point, which count as repeated measurements, differ in a column that was left
+/// out unasked: there may be more points than that.
+fn told_apart_by_what_is_left_out(guess: &Guess, rows: &[Row], told: &[usize]) -> Option<String> {
+    let unasked = guess.columns.iter().zip(&guess.places).filter(|(column, _)| match &column.role {
+        Role::Left(why) => why.ends_with(NO_LEVELS),
+        _ => false,
+    });
+    let unasked: Vec<(&Column, usize)> = unasked.map(|(column, place)| (column, *place)).collect();
+    let cell = |row: usize, place: usize| guess.table.cell(row, place).trim().to_owned();
+    let mut points: HashMap<Vec<String>, usize> = HashMap::new();
+    rows.iter().zip(told).find_map(|(answer, &row)| {
+        let x = answer.x.iter().flatten().map(Cell::to_string).collect();
+        let first = *points.entry(x).or_insert(row);
+        let (column, _) = unasked.iter().find(|(_, place)| cell(first, *place) != cell(row, *place))?;
+        let (first, row) = (guess.table.at(first), guess.table.at(row));
+        Some(format!(
+            "{first} and {row} have equal inputs but for `{}`, which is left out, and count as measurements of one point: \
+             their difference is taken for noise",
+            column.name
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -690,6 +756,8 @@ mod tests {
             ("a,b,c", "1,2,3\n4,failed,6\n1,1,1\n", vec!["b"]),
             ("a,b,c", "1,2,3\n4,failed,\n1,1,1\n", vec!["b", "c"]),
             ("a;b;c", "1,5;2;3,5\n4,5;5;6,5\n", vec!["c"]),
+            ("%eval_id interface x1 y z", "1 NO_ID 1 2 3\n2 NO_ID 2 3 4\n", vec!["y", "z"]),
+            ("row,a,y,force,failure", "0,1,2,3,\n1,2,3,4,\n", vec!["y", "force"]),
             (
                 "%eval_id interface x1 x2 obj_fn nln_ineq_con_1",
                 "1 NO_ID 1 2 3 4\n2 NO_ID 2 3 4 5\n",
@@ -701,6 +769,9 @@ mod tests {
                 found.columns.iter().filter(|c| c.role == Role::Output).map(|c| c.name.as_str()).collect();
             assert_eq!(names, outputs, "{header}");
         }
+        let behind = guess("x,y,z,force\n1,2,3,4\n2,3,4,5\n", &Hints::default()).unwrap();
+        let said: Vec<String> = behind.notes.iter().map(Note::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains("`z`, `force` stand behind the output `y`"), "{said:?}");
         let commas = guess("a;b\n1,5;2\n4,5;6\n", &Hints::default()).unwrap();
         assert_eq!(commas.columns[0].kind, Kind::Number { low: 1.5, high: 4.5, whole: false });
     }
@@ -740,6 +811,28 @@ mod tests {
         // Among numbers it is no value.
         let numbers = guess("a,b,y\n1,2,3\nnone,4,5\n2,1,6\n", &Hints::default()).unwrap();
         assert_eq!((seen(&numbers)[0].as_str(), numbers.notes.len()), ("a iw", 0));
+    }
+
+    #[test]
+    fn numbers_in_another_writing_or_with_units_are_not_left_out() {
+        for (column, cells) in [
+            ("n", ["1.000", "2.000", "3.000", "4.500", "5.500", "9.500"]),
+            ("b", ["12 mm", "13 mm", "14 mm", "15 mm", "16 mm", "17 mm"]),
+            ("b", ["12%", "13%", "14%", "15%", "16%", "17%"]),
+            ("b", ["1'000'000", "1'500'000", "2'000'000", "1mm", "2mm", "3mm"]),
+        ] {
+            let rows = cells.iter().enumerate().map(|(i, cell)| format!("{i},5;{cell};{i},25\n"));
+            let table = format!("a;{column};y\n{}", rows.collect::<String>());
+            let error = guess(&table, &Hints::default()).unwrap_err();
+            assert!(error.contains(&format!("`{column}` seems to hold numbers, but")), "{error}");
+        }
+        // Days, versions and samples are none.
+        for cells in [["2024-01-02", "2024-02-02"], ["1.2.3", "1.2.4"], ["1a", "1b"], ["12:30", "12:45"], ["A1", "A2"]]
+        {
+            let rows = (0..6).map(|i| format!("{i},{}{},{i}.5\n", cells[i % 2], "0".repeat(i / 2)));
+            let found = guess(&format!("a,b,y\n{}", rows.collect::<String>()), &Hints::default());
+            assert_eq!(seen(&found.unwrap())[1], "b -t", "{cells:?}");
+        }
     }
 
     #[test]
@@ -833,7 +926,7 @@ mod tests {
             (
                 "a,b,y\n1,0.5,3\n2,1.5,4\n3,2.5O,5\n4,3.5,6\n5,4.5,7\n",
                 Hints::default(),
-                "`b` holds numbers, and words in 1 of its cells (the first: line 4: `2.5O`)",
+                "`b` seems to hold numbers, but 1 of its cells are none (the first: line 4: `2.5O`)",
             ),
             ("a,b,y\n1,0.5,3\n2,1.5,4\n3,2.5,5\n4,3.5,6\n5,4.5,off\n", Hints::default(), "--ignore y"),
             (

@@ -118,6 +118,51 @@ fn where_a_tables_own_numbers_are_not_the_campaigns_it_is_said() {
 }
 
 #[test]
+fn values_with_too_few_digits_are_told_from_new_points_in_a_note() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let text = "name = \"p\"\n[[inputs]]\nname = \"a\"\nlow = 0\nhigh = 1\n[[inputs]]\nname = \"b\"\nlow = 1\nhigh = 100\n\
+                scale = \"log\"\n[[outputs]]\nname = \"y\"\n";
+    write(at, "p.toml", text);
+    succeed(at, &["new", "c", "--problem", "p.toml", "--initial", "6"]);
+    let asked = succeed(at, &["ask", "c", "-n", "6", "--format", "csv"]);
+    let points: Vec<[f64; 2]> = asked
+        .lines()
+        .skip(1)
+        .map(|line| {
+            line.split(',').skip(1).take(2).map(|v| v.parse().unwrap()).collect::<Vec<f64>>().try_into().unwrap()
+        })
+        .collect();
+    let table = |digits: usize| -> String {
+        points
+            .iter()
+            .map(|[a, b]| format!("{a:.digits$},{b:.digits$},1\n"))
+            .fold("a,b,y\n".into(), |all, row| all + &row)
+    };
+    write(at, "t.csv", &table(4));
+    let (code, said, stderr) = run(at, &["tell", "c", "t.csv"]);
+    assert!(code == 0 && said.contains("6 of these never asked for"), "{said}");
+    let words = "line 2: taken as a new point, though point 1, which waits for an answer, is less than 0.1 % of every range away";
+    assert!(stderr.contains(words) && stderr.contains("(5 more such rows)"), "{stderr}");
+    succeed(at, &["undo", "c"]);
+    write(at, "t.csv", &table(7));
+    let (_, said, stderr) = run(at, &["tell", "c", "t.csv"]);
+    assert!(said.starts_with("6 new answers") && !stderr.contains("new point"), "{said}{stderr}");
+}
+
+#[test]
+fn rows_that_a_left_out_column_tells_apart_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    write(at, "t.csv", "a,sample,y\n1,xa,2\n1,xb,3\n2,xc,3\n3,xd,4\n4,xe,5\n");
+    let (code, _, stderr) = run(at, &["new", "c", "--from-csv", "t.csv"]);
+    let words = "line 2 and line 3 have equal inputs but for `sample`, which is left out";
+    assert!(code == 0 && stderr.contains(words), "{stderr}");
+    let (_, _, stderr) = run(at, &["new", "d", "--from-csv", "t.csv", "--ignore", "sample"]);
+    assert!(!stderr.contains("equal inputs"), "{stderr}");
+}
+
+#[test]
 fn no_table_of_labels_has_two_columns_of_one_name() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();

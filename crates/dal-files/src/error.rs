@@ -336,6 +336,15 @@ pub enum Note {
         /// Its first cell that is no number, with its place.
         word: String,
     },
+    /// Columns that stand behind one that is called as outputs are, and are taken for inputs.
+    BehindOutput {
+        /// The file.
+        file: String,
+        /// The output.
+        output: String,
+        /// Those behind it.
+        columns: Vec<String>,
+    },
     /// Columns that belong to nothing.
     Ignored {
         /// The file.
@@ -409,6 +418,14 @@ impl fmt::Display for Note {
                 f,
                 "{file}: `{column}` is taken for names of levels for the sake of words among its numbers (the first: \
                  {word}); where they say that a value is missing, leave the cells empty"
+            ),
+            Self::BehindOutput { file, output, columns } => write!(
+                f,
+                "{file}: {} {} behind the output `{output}` and {} taken for {}; name the outputs if that is wrong",
+                columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", "),
+                if columns.len() == 1 { "stands" } else { "stand" },
+                if columns.len() == 1 { "is" } else { "are" },
+                if columns.len() == 1 { "an input" } else { "inputs" },
             ),
             Self::Ignored { file, columns } => write!(f, "{file}: ignored columns: {}", columns.join(", ")),
             Self::Failed { file, n } => {

@@ -15,6 +15,7 @@ use crate::dakota::as_csv;
 use crate::error::CampaignError;
 use crate::folder::Folder;
 use crate::origin::{FAILURE, failure};
+use crate::state::Point;
 use crate::subject::cell;
 use crate::words::{Answer, Cell, Failure};
 
@@ -54,6 +55,9 @@ impl Naming {
 
 /// How near, as shares of the ranges, a row of this campaign's own export lies to its point, however it was rounded.
 const CLOSE: f64 = 0.05;
+
+/// How near, as shares of the ranges, new points may be meant for others.
+const RATHER_CLOSE: f64 = 1e-3;
 
 fn is_within(a: &[f64], b: &[f64], most: f64) -> bool {
     a.iter().zip(b).all(|(a, b)| (a - b).abs() <= most)
@@ -116,8 +120,10 @@ impl Folder {
         read: Heard,
         otherwise: Otherwise,
     ) -> Result<Heard, CampaignError> {
+        let close = self.close_to_open(rows);
         let heard = self.tell_rows(file, rows, otherwise)?;
         let mut remarks = read.remarks;
+        remarks.extend(close);
         let scaling = self.subject().scaling();
         let reason = |row: &Row| match &row.answer {
             Answer::Values(values) => scaling.check(values).err().map(|reason| (row.place.clone(), reason.to_string())),
@@ -133,6 +139,30 @@ impl Folder {
                 .push(format!("{place}: {reason}{more}: kept as told, and counted as failed, as no model learns it"));
         }
         Ok(Heard { notes: read.notes, remarks, empty: read.empty, rounded: read.rounded, ..heard })
+    }
+
+    /// What is to be said of rows that are taken as new points and lie close to points that wait for an answer: their
+    /// values may be rounded to too few digits.
+    fn close_to_open(&self, rows: &[Row]) -> Option<String> {
+        let open: Vec<&Point> = self.state().pending().collect();
+        let close = |row: &Row| {
+            let unit = self.subject().unit(row.x.as_ref().filter(|_| row.id.is_none())?)?;
+            let is_close =
+                |point: &&&Point| point.unit.as_ref().is_some_and(|own| is_within(&unit, own, 2.0 * RATHER_CLOSE));
+            let found = open.iter().find(is_close).filter(|_| self.state().at(&unit).is_none())?;
+            Some((row.place.clone(), found.id))
+        };
+        let mut close = rows.iter().filter_map(close);
+        let (place, id) = close.next()?;
+        let more = match close.count() {
+            0 => String::new(),
+            n => format!(" ({n} more such rows)"),
+        };
+        Some(format!(
+            "{place}: taken as a new point, though point {id}, which waits for an answer, is less than {} % of every range \
+             away{more}: if that is meant, take this back (`dal undo`) and tell it with its id, or with six digits at least",
+            100.0 * RATHER_CLOSE
+        ))
     }
 
     /// The sets of columns one of which names a point: its number, or its values, fixed ones among them or not.

@@ -15,9 +15,10 @@ use crate::output::{outln, say};
 #[command(after_help = "The table has a column for each output, and either `id`, as `dal ask` printed it, or the
 inputs' columns, or both (fixed inputs may be left out; values beside an id are compared with the
 point's); rows stand in any order, other columns are ignored. A row without outputs is not measured
-yet. Points that were never asked for are taken, too; values that agree with one point alone that
-waits for an answer to 1e-6, or in six digits, are that point's. Dakota's annotated tables, those of
-`dal label --out` and exports of other campaigns are read as they are, by values. With --points the
+yet. Points that were never asked for are taken, too; values that are shown with six digits or
+more, and agree in them with one point alone that waits for an answer, are that point's. Dakota's
+annotated tables, those of `dal label --out` and exports of other campaigns are read as they are, by
+values. With --points the
 table is what a program printed of those points, read as `dal label` reads it: in their order, or
 with a column `row` that counts them from 0. An output may say
   error: …, failed    the point has no answer and is never asked for again
