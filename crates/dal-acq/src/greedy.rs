@@ -148,10 +148,19 @@ impl Range {
     }
 }
 
-/// `values` mapped onto [0, 1], a constant onto 0, and whether they are constant.
-pub(crate) fn minmax(values: &[f64]) -> (Vec<f64>, bool) {
-    let range = Range::of(values, 0.0);
+/// `values` mapped onto [0, 1], a constant onto 0, and whether they are constant: their spread is at or below
+/// `tolerance`.
+pub(crate) fn minmax(values: &[f64], tolerance: f64) -> (Vec<f64>, bool) {
+    let range = Range::of(values, tolerance);
     (values.iter().map(|&v| range.apply(v)).collect(), range.is_constant())
+}
+
+/// A spread of distances up to this is rounding: 8 √d ε max |x| over coordinates x of the pool and the labelled points.
+/// Stretched to [0, 1] it would decide picks as if it were a difference.
+fn rounding_of_distances(step: &Step<'_>) -> f64 {
+    let (pool, labelled) = (step.pool(), step.labelled().x());
+    let largest = pool.iter().chain(labelled.iter()).fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    8.0 * (pool.ncols() as f64).sqrt() * f64::EPSILON * largest
 }
 
 /// The greatest of `values`, NaN passed over.
@@ -201,7 +210,8 @@ impl TermSum<'_> {
         let mut known = nearest.separations().to_vec();
         let distances = known.iter().map(|separation| separation.sqrt()).collect();
         let moving = self.moving.iter().map(|term| Term::new(term.name, term.values.to_vec(), term.tolerance));
-        let mut terms: Vec<Term> = std::iter::once(Term::new("distance", distances, 0.0)).chain(moving).collect();
+        let distance = Term::new("distance", distances, rounding_of_distances(step));
+        let mut terms: Vec<Term> = std::iter::once(distance).chain(moving).collect();
         let fixed_bound = self.fixed.iter().fold(0.0f64, |bound, value| bound.max(value.abs()));
         let mut sums = vec![0.0; known.len()];
         let scores = Some((0..known.len()).map(|i| self.score(&terms, i)).collect());
@@ -305,8 +315,9 @@ mod tests {
 
     #[test]
     fn minmax_maps_constants_to_zero() {
-        assert_eq!(minmax(&[3.0, 3.0]), (vec![0.0, 0.0], true));
-        assert_eq!(minmax(&[1.0, 5.0, 3.0]), (vec![0.0, 1.0, 0.5], false));
-        assert_eq!(minmax(&[2.0]), (vec![0.0], true));
+        assert_eq!(minmax(&[3.0, 3.0], 0.0), (vec![0.0, 0.0], true));
+        assert_eq!(minmax(&[1.0, 5.0, 3.0], 0.0), (vec![0.0, 1.0, 0.5], false));
+        assert_eq!(minmax(&[2.0], 0.0), (vec![0.0], true));
+        assert_eq!(minmax(&[1.0, 1.0 + 1e-15], 1e-14), (vec![0.0, 0.0], true));
     }
 }

@@ -81,7 +81,8 @@ impl Plan {
             let (n, share) = self.record.own_problems.get(&id)?.judged_on_learned(labels)?;
             Some(format!(
                 "{id}: its space has {n} points, so that up to {:.0} % of the test points are learned, too, and errors are \
-                 partly those of learned points; the rows of a table of all its points are kept apart",
+                 partly those of learned points, and pools hold labelled points again; the rows of a table of all its points are \
+                 kept apart, and asked for once",
                 100.0 * share
             ))
         });

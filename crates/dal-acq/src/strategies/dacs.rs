@@ -147,8 +147,28 @@ impl Dacs {
             })
             .collect();
         check_scores(&density)?;
-        Ok(density)
+        Ok(alike(density))
     }
+}
+
+/// Values that differ by no more than this share of the largest are equal but for rounding, as those of points that lie
+/// evenly: no group begins between them.
+const SPREAD_OF_ROUNDING: f64 = 1e-12;
+
+/// The values, those that are equal but for rounding being made equal.
+fn alike(mut values: Vec<f64>) -> Vec<f64> {
+    let tolerance = SPREAD_OF_ROUNDING * values.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut first = f64::NEG_INFINITY;
+    for i in order {
+        if values[i] - first <= tolerance {
+            values[i] = first;
+        } else {
+            first = values[i];
+        }
+    }
+    values
 }
 
 pool_strategy!(Dacs);

@@ -63,8 +63,8 @@ impl Scaling {
 /// to [0, 1] once over the pool, g the distance `min_{L ∪ Q} |x* − x|`, rescaled to [0, 1] over the remaining pool at
 /// every pick.
 ///
-/// A constant term counts 0, and the step's notes say so. With `scaling = "raw"` both terms are added as they are.
-/// Needs predictive uncertainty. Cost O(N |L| d) at the start and O(N d) a pick.
+/// A term that is constant but for rounding counts 0, and the step's notes say so. With `scaling = "raw"` both terms are
+/// added as they are. Needs predictive uncertainty. Cost O(N |L| d) at the start and O(N d) a pick.
 ///
 /// Source: S. Ren et al., arXiv 2302.00098, supplement (raw terms), and the authors' code for arXiv 2201.12632
 /// (rescaling).
@@ -88,6 +88,9 @@ impl QbcDiversity {
 
 pool_strategy!(QbcDiversity);
 
+/// A spread of variances up to this share of the largest is rounding: members that differ by the same everywhere.
+const SPREAD_OF_ROUNDING: f64 = 1e-12;
+
 /// The variance over members, rescaled over the pool where asked.
 pub(crate) fn scaled_disagreement(step: &Step<'_>, scaling: Scaling) -> Result<Vec<f64>, StrategyError> {
     let variance: Array1<f64> = step.disagreement()?;
@@ -96,7 +99,8 @@ pub(crate) fn scaled_disagreement(step: &Step<'_>, scaling: Scaling) -> Result<V
     if scaling == Scaling::Raw {
         return Ok(variance);
     }
-    let (scaled, constant) = minmax(&variance);
+    let largest = variance.iter().fold(0.0_f64, |largest, v| largest.max(*v));
+    let (scaled, constant) = minmax(&variance, SPREAD_OF_ROUNDING * largest);
     if constant && scaled.len() > 1 {
         step.note("the disagreement term is constant over the pool and counts 0");
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use dal_campaign::{Asked, RunEvent};
+use dal_campaign::{Asked, Part, RunEvent};
 
 use super::ask::{self, AskFormat};
 use super::judging::{held_out_as_json, show_held_out, worst_outputs};
@@ -14,7 +14,7 @@ use crate::answers::AnswerArgs;
 use crate::bench::interrupts;
 use crate::data::check_points;
 use crate::display::{Display, left};
-use crate::output::{outln, say};
+use crate::output::{outln, say, word};
 
 /// A number in, an error out.
 #[derive(clap::Args)]
@@ -107,10 +107,15 @@ pub fn run(args: &Args) -> Result<Done> {
         other => other?,
     };
     let Some(found) = found else {
-        bail!(
-            "no point that was not learned has an answer, so that nothing judges the model; `dal audit {} -n 40` brings some",
-            args.folder.display()
-        );
+        let of_audits = folder.state().points().filter(|point| point.part == Part::Audit).count();
+        let why = match (of_audits, args.n) {
+            (0, None) => {
+                format!("`dal audit {} -n 40` brings some", word(&args.folder.display().to_string()))
+            }
+            (0, Some(_)) => "no point is left that could be asked for beside those that were learned".to_owned(),
+            (n, _) => format!("none of the {n} points of its audits has an answer"),
+        };
+        bail!("no point that was not learned has an answer, so that nothing judges the model: {why}");
     };
     let outputs = folder.subject().outputs();
     match args.format {

@@ -360,7 +360,7 @@ fn print(rows: Vec<Vec<Value>>) -> Result<()> {
 }
 
 fn share_in_words(share: &Share) -> String {
-    let percent = |v: f64| format!("{:.0} %", 100.0 * v.min(1.0));
+    let percent = |v: f64| format!("{:.0} %", 100.0 * v.clamp(0.0, 1.0));
     let interval =
         share.interval.map_or(String::new(), |(low, high)| format!(" ({} to {})", percent(low), percent(high)));
     format!("about {} of it{interval}", percent(share.share))

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{now, target, tell_notes};
 use crate::Done;
-use crate::output::{Format, Rows, out, outln, say};
+use crate::output::{Format, Rows, out, outln, say, word};
 
 /// A problem in, a folder out.
 #[derive(clap::Args)]
@@ -223,12 +223,13 @@ fn said(folder: &Folder, budget: Option<usize>) -> Result<Done> {
         settings.strategy,
         folder.root().join("campaign.toml").display()
     );
+    let at = word(&root.to_string());
     match subject.problem().oracle() {
         Ok(_) => {
             let budget = budget.map_or_else(|| format!(" --budget {}", 3 * settings.initial), |_| String::new());
-            outln!("next: dal run {root}{budget}, or dal ask {root} and dal tell {root} FILE");
+            outln!("next: dal run {at}{budget}, or dal ask {at} and dal tell {at} FILE");
         }
-        Err(_) => outln!("next: dal ask {root} --format csv > points.csv, and dal tell {root} FILE with the answers"),
+        Err(_) => outln!("next: dal ask {at} --format csv > points.csv, and dal tell {at} FILE with the answers"),
     }
     Ok(Done::Fully)
 }

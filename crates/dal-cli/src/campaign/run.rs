@@ -14,7 +14,7 @@ use crate::Done;
 use crate::answers::AnswerArgs;
 use crate::bench::heard_interrupts;
 use crate::display::{Display, duration, left};
-use crate::output::{outln, say};
+use crate::output::{outln, say, word};
 
 /// A budget in, labels out.
 #[derive(clap::Args)]
@@ -168,7 +168,8 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     if end != RunEnd::Rule && !args.target.is_empty() {
         let target = args.target.join(",");
-        say!("how far the target is: dal status {} --target {target}", args.folder.display());
+        let folder = word(&args.folder.display().to_string());
+        say!("how far the target is: dal status {folder} --target {}", word(&target));
     }
     match end {
         RunEnd::Budget => {

@@ -344,14 +344,10 @@ fn quoted(path: &Path) -> Result<String> {
 }
 
 fn word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
     match text.contains('\n') {
         // A line feed would end the line: printf makes it. A substitution loses line feeds at its end alone.
         true => format!("\"$(printf '%b' '{}')\"", octal(text)),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+        false => crate::output::word(text),
     }
 }
 

@@ -8,20 +8,12 @@ use dal_campaign::{Folder, Part, Status};
 use dal_report::campaign::{CampaignData, NextStep, Picks};
 use dal_store::ProcessName;
 
+use crate::output::word;
+
 /// Points of the audit that is proposed: a quarter of the labels, within these bounds.
 const AUDITED: (usize, usize) = (10, 40);
 /// Rounds that are proposed at one time.
 const ROUNDS: usize = 3;
-
-/// A path as a word of a shell.
-fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}
 
 /// A path without detours: `beam/../beam.toml` is `beam.toml`.
 fn direct(path: &Path) -> PathBuf {
@@ -242,7 +234,7 @@ pub(super) fn repeat(folder: &Folder, at: &Path) -> Vec<String> {
             }
             What::Told(told) if told.source != "oracle" => {
                 flush(&mut commands, &mut runs);
-                commands.push(format!("dal tell {dir} {}{}", self::word(&told.source), beside(told)));
+                commands.push(format!("dal tell {dir} {}{}", crate::output::word(&told.source), beside(told)));
             }
             What::Withdrawn(withdrawn) => {
                 flush(&mut commands, &mut runs);

@@ -487,7 +487,7 @@ mod tests {
         assert_eq!(kinds(&read(&["a"], 3, &["a\n1\n\n3\n"], &crashed())), [None, Some(Malformed), None]);
         // A program that spaces its lines has more than it was asked for: no label of a neighbour is taken.
         let rows = read(&["a"], 4, &["a\n1\n\n2\n\n3\n\n4\n"], &orderly());
-        assert_eq!(kinds(&rows), [None, Some(Malformed), Some(Malformed), Some(Malformed)]);
+        assert_eq!(kinds(&rows), [None, Some(InDoubt), Some(InDoubt), Some(InDoubt)]);
         assert!(rows[2].as_ref().unwrap_err().message.contains("in doubt"));
         // With a column for the row an empty line says nothing.
         assert_eq!(kinds(&read(&["a"], 2, &["row,a\n\n1,5\n\n0,4\n"], &orderly())), [None, None]);
