@@ -63,8 +63,8 @@ impl Scaling {
 /// to [0, 1] once over the pool, g the distance `min_{L ∪ Q} |x* − x|`, rescaled to [0, 1] over the remaining pool at
 /// every pick.
 ///
-/// A term that is constant but for rounding counts 0, and the step's notes say so. With `scaling = "raw"` both terms are
-/// added as they are. Needs predictive uncertainty. Cost O(N |L| d) at the start and O(N d) a pick.
+/// A term that is constant but for rounding counts 0, and the step's notes say so. With `scaling = "raw"` both terms
+/// are added as they are. Needs predictive uncertainty. Cost O(N |L| d) at the start and O(N d) a pick.
 ///
 /// Source: S. Ren et al., arXiv 2302.00098, supplement (raw terms), and the authors' code for arXiv 2201.12632
 /// (rescaling).
