@@ -136,6 +136,9 @@ mod tests {
         for (id, key, value) in [
             ("bald", "rate", "1"),
             ("bald", "rate", "NaN"),
+            ("bald", "rate", "7e-6"),
+            ("bald", "rate", "0.999995"),
+            ("learning-loss", "joint_share", "7"),
             ("bald", "n_passes", "1"),
             ("bald", "width_factor", "-1"),
             ("dacs", "temperature", "0"),

@@ -106,6 +106,10 @@ pub fn jenks(values: &[f64], n_classes: usize) -> Result<Vec<usize>, GeomError> 
     if let Some((row, &value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
         return Err(GeomError::NonFinite { what: "values to class", row, column: 0, value });
     }
+    // A power of two, so that nothing is rounded: squares of any values have a place.
+    let largest = values.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));
+    let scale = 2.0_f64.powi(-(largest.log2().clamp(-1000.0, 1000.0) as i32));
+    let values: Vec<f64> = values.iter().map(|v| v * scale).collect();
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     // Zeros of both signs are one value.
@@ -249,6 +253,11 @@ mod tests {
         ) {
             let numbers: Vec<f64> = values.iter().map(|&v| v as f64 * 0.25).collect();
             prop_assert_eq!(jenks(&numbers, k).unwrap(), naive(&values, k));
+            // Whatever their size: squares need not have a place among numbers.
+            for scale in [2f64.powi(1000), 2f64.powi(-1000)] {
+                let large: Vec<f64> = values.iter().map(|&v| v as f64 * scale).collect();
+                prop_assert_eq!(jenks(&large, k).unwrap(), naive(&values, k));
+            }
         }
 
         #[test]

@@ -172,7 +172,8 @@ impl Neighbours {
     pub fn to_others(&self, k: usize) -> Array2<f64> {
         let n = self.points.len();
         let k = k.min(n.saturating_sub(1));
-        let mut out = Array2::zeros((n, k));
+        // What is too far for a number has no place among the nearest.
+        let mut out = Array2::from_elem((n, k), f64::INFINITY);
         if k == 0 {
             return out;
         }
@@ -376,6 +377,16 @@ mod tests {
                     prop_assert_eq!(others.row(i).to_vec(), expected);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_too_far_for_a_number_is_infinitely_far() {
+        let x = ndarray::array![[0.0, 0.0], [1.0, 0.0], [1e200, 0.0], [1e200, 1.0]];
+        let due =
+            ndarray::array![[1.0, f64::INFINITY], [1.0, f64::INFINITY], [1.0, f64::INFINITY], [1.0, f64::INFINITY]];
+        for search in [Search::Tree, Search::Scan] {
+            assert_eq!(Neighbours::new("x", x.view(), search).unwrap().to_others(2), due);
         }
     }
 

@@ -157,6 +157,10 @@ impl Pointwise for Bald {
         if !(self.rate > 0.0 && self.rate < 1.0) {
             return Err(("rate", "a probability between 0 and 1, both excluded, is wanted".into()));
         }
+        // Masks resolve it to 1/65536.
+        if !(0.5 / 65_536.0..1.0 - 0.5 / 65_536.0).contains(&self.rate) {
+            return Err(("rate", format!("{} drops nothing or everything: masks resolve it to 1/65536", self.rate)));
+        }
         if self.n_passes < 2 {
             return Err(("n_passes", "a variance needs at least 2 passes".into()));
         }

@@ -118,6 +118,9 @@ impl Pointwise for LearningLoss {
                 return Err((key, "a positive number is wanted".into()));
             }
         }
+        if !(0.0..=1.0).contains(&self.joint_share) {
+            return Err(("joint_share", "a share of the epochs, from 0 to 1, is wanted".into()));
+        }
         Ok(())
     }
 }

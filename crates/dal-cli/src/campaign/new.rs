@@ -271,7 +271,9 @@ fn ask(question: &str) -> Result<Option<Vec<String>>> {
     terminal.write_all(question.as_bytes())?;
     terminal.flush()?;
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
+    if std::io::stdin().lock().read_line(&mut line)? == 0 {
+        bail!("nothing was begun, as the question had no answer; --outputs names the outputs");
+    }
     let names: Vec<String> =
         line.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
     Ok((!names.is_empty()).then_some(names))
