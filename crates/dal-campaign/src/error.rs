@@ -92,7 +92,7 @@ pub enum CampaignError {
     },
     /// The answers of a call cannot be matched with its points; nothing of it was kept.
     #[error(
-        "the program's answers to a call of {n} points cannot be matched with them, so that none of these is kept: {last}; mend \
+        "the program's answers to {n} points cannot be matched with them, so that none of these is kept: {last}; mend \
          the program, give the problem file another `version`, so that what it said before does not count, and call again"
     )]
     InDoubt {

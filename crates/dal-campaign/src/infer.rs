@@ -12,6 +12,7 @@ use dal_oracles::ProblemFileError;
 use crate::dakota::as_csv;
 use crate::error::CampaignError;
 use crate::folder::Folder;
+use crate::infer_names::{is_dakotas_response, is_like_a_number, is_outputs_name};
 use crate::origin::{FAILURE, Origin, failure};
 use crate::state::Status;
 use crate::subject::taken;
@@ -345,9 +346,12 @@ impl Guess {
             // Such a table leaves all outputs of a failed row empty, and no input.
             (_, false) if !said.is_empty() => (failing, "because they are empty where a point failed"),
             (_, false) if !without.is_empty() => (failing, "because they are empty where a point has no answer"),
-            // Programs write outputs behind inputs, whatever these are called.
+            // Programs write outputs behind inputs, whatever these are called; Dakota's own names tell them from inputs
+            // that are called `y`.
             (false, _) if origin.is_some() => {
-                let first = names.iter().position(|name| named.contains(name)).unwrap_or(0);
+                let is_named = |name: &String| named.contains(name);
+                let first = names.iter().position(|name| is_named(name) && is_dakotas_response(name));
+                let first = first.or_else(|| names.iter().position(is_named)).unwrap_or(0);
                 (of(&|name, _| names[first..].iter().any(|behind| behind == name)), "by their names and places")
             }
             (false, _) => {
@@ -487,32 +491,8 @@ fn may_be_level(word: &str, found: Found) -> bool {
     }
 }
 
-/// Whether words are a number but for a unit or percent sign behind it, or for marks between its digits: `12 mm`, `3%`,
-/// `1.000.000`. Dates are not, nor are versions.
-fn is_like_a_number(word: &str) -> bool {
-    let word = word.trim().trim_start_matches(['+', '-']);
-    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '\'');
-    let end = word.find(|c| !is_part(c)).unwrap_or(word.len());
-    let (number, unit) = word.split_at(end);
-    let mut groups = number.split(['.', ',', '\'']);
-    let begins = groups.next().is_some_and(|first| !first.is_empty());
-    let marks = groups.clone().count();
-    let is_whole = begins && (marks < 2 || groups.all(|group| group.len() == 3));
-    let name = unit.trim_start();
-    let is_unit = name.is_empty() || name.starts_with('%') || name.len() > 1 || name.len() < unit.len();
-    is_whole && is_unit && !name.contains(|c: char| c.is_ascii_digit() || matches!(c, '-' | ':'))
-}
-
 fn is_none(word: &str) -> bool {
     word.eq_ignore_ascii_case("none")
-}
-
-/// Whether a name is one that outputs often have.
-fn is_outputs_name(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let stem = lower.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-    ["y", "f", "output", "out", "response", "response_fn", "obj_fn", "target", "label", "result"].contains(&stem)
-        || ["nln_ineq_con_", "nln_eq_con_", "least_sq_term_"].iter().any(|begin| lower.starts_with(begin))
 }
 
 fn column(
@@ -655,9 +635,13 @@ impl Folder {
         let place = guess.columns.iter().position(is_identifier).map(|at| guess.places[at])?;
         let cell = |row: usize| guess.table.cell(row, place).trim().to_owned();
         let own = |row: &Row| Some(self.state().at(&self.subject().unit(row.x.as_ref()?)?)?.id);
+        let is_so = |answer: &Row, row: usize| {
+            let point = self.state().point(cell(row).parse().ok()?)?;
+            Some(point.unit.as_ref()? == &self.subject().unit(answer.x.as_ref()?)?)
+        };
         let (row, id) = rows.iter().zip(told).find_map(|(answer, &row)| {
-            let id = own(answer)?;
-            (cell(row).parse() != Ok(id)).then_some((row, id))
+            let differs = is_so(answer, row) != Some(true);
+            Some((row, own(answer).filter(|_| differs)?)).filter(|(row, id)| cell(*row).parse() != Ok(*id))
         })?;
         Some(format!(
             "the campaign numbers its points itself: what the table's `{}` calls {} is point {id} here (`dal export` has \
@@ -757,6 +741,11 @@ mod tests {
             ("a,b,c", "1,2,3\n4,failed,\n1,1,1\n", vec!["b", "c"]),
             ("a;b;c", "1,5;2;3,5\n4,5;5;6,5\n", vec!["c"]),
             ("%eval_id interface x1 y z", "1 NO_ID 1 2 3\n2 NO_ID 2 3 4\n", vec!["y", "z"]),
+            (
+                "%eval_id interface x y response_fn_1 g",
+                "1 NO_ID 1 2 3 4\n2 NO_ID 2 3 4 5\n",
+                vec!["response_fn_1", "g"],
+            ),
             ("row,a,y,force,failure", "0,1,2,3,\n1,2,3,4,\n", vec!["y", "force"]),
             (
                 "%eval_id interface x1 x2 obj_fn nln_ineq_con_1",
@@ -820,6 +809,7 @@ mod tests {
             ("b", ["12 mm", "13 mm", "14 mm", "15 mm", "16 mm", "17 mm"]),
             ("b", ["12%", "13%", "14%", "15%", "16%", "17%"]),
             ("b", ["1'000'000", "1'500'000", "2'000'000", "1mm", "2mm", "3mm"]),
+            ("b", ["1,234.56", "$5", "5V", "3 A", "1.2×10^5", "1.000.000"]),
         ] {
             let rows = cells.iter().enumerate().map(|(i, cell)| format!("{i},5;{cell};{i},25\n"));
             let table = format!("a;{column};y\n{}", rows.collect::<String>());

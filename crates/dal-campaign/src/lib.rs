@@ -79,6 +79,7 @@ pub mod feasible;
 pub mod folder;
 pub mod held_out;
 pub mod infer;
+mod infer_names;
 pub mod insight;
 pub mod ladder;
 pub mod model;

@@ -52,13 +52,27 @@ fn answers_that_may_be_a_neighbours_are_not_kept() {
         }
         assert_eq!(right(at, "c"), 0);
     }
+    // However it is asked: the answers of the miscounted call do not count.
     write(at, "sim.sh", WORKS);
-    let (code, _, stderr) = run(at, &broken);
-    assert!(code == 1 && stderr.contains("in doubt"), "what was kept of the broken program is still there: {stderr}");
+    for args in [&broken[..], &broken[..4]] {
+        let (code, _, stderr) = run(at, args);
+        assert!(code == 1 && stderr.contains("another `version`"), "{stderr}");
+        assert_eq!(right(at, "c"), 0);
+    }
     let text = fs::read_to_string(at.join("p.toml")).unwrap();
     write(at, "p.toml", &(text + "version = \"2\"\n"));
     succeed(at, &broken);
     assert_eq!(right(at, "c"), 8);
+
+    // Of several calls the others' answers are kept.
+    let calls = fs::read_to_string(at.join("p.toml")).unwrap().replace("retries = 0", "retries = 0\nrows_per_call = 4");
+    write(at, "p.toml", &calls);
+    succeed(at, &["new", "calls", "--problem", "p.toml", "--initial", "9", "--seed", "5"]);
+    // The last call is of one point.
+    write(at, "sim.sh", SKIPS);
+    let (code, _, stderr) = run(at, &["run", "calls", "--budget", "9", "--in-batches"]);
+    assert!(code == 1 && stderr.contains("answers to 8 points cannot be matched"), "{stderr}");
+    assert_eq!(right(at, "calls"), 1);
 
     // A table says so each time it is asked for.
     write(at, "x.csv", "a\n0.1\n0.2\n0.3\n");
@@ -66,6 +80,8 @@ fn answers_that_may_be_a_neighbours_are_not_kept() {
     for _ in 0..2 {
         let (code, _, stderr) = run(at, &["label", "p.toml", "--input", "x.csv", "--out", "y.csv"]);
         assert!(code == 1 && stderr.contains("in-doubt"), "{stderr}");
+        let table = fs::read_to_string(at.join("y.csv")).unwrap();
+        assert_eq!(table.matches("in-doubt").count(), 3, "{table}");
     }
     // An audit asks for all of its points in one call.
     let (code, _, stderr) = run(at, &["audit", "c", "-n", "20"]);
@@ -90,6 +106,22 @@ fn a_program_that_never_worked_uses_up_no_point() {
         assert!(said.contains("20 labels, 0 points failed"), "{said}");
         assert_eq!(right(at, folder), 20);
     }
+    // What was under way when it was found out uses up nothing either.
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    problem(at);
+    write(at, "sim.sh", "sleep 0.1; exit 3\n");
+    succeed(at, &["new", "wide", "--problem", "p.toml", "--initial", "20"]);
+    for _ in 0..3 {
+        let (code, _, stderr) = run(at, &["run", "wide", "--budget", "20", "--parallel", "8"]);
+        assert_eq!(code, 1, "{stderr}");
+        let table = succeed(at, &["export", "wide", "--to", "csv"]);
+        assert!(!table.contains(",failed,") && !table.contains(",lost,"), "{table}");
+    }
+    write(at, "sim.sh", WORKS);
+    succeed(at, &["run", "wide", "--budget", "20", "--parallel", "8"]);
+    assert_eq!(right(at, "wide"), 20);
+
     // What the program itself says of its points stands.
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
@@ -116,4 +148,28 @@ fn a_program_that_vanished_takes_no_point_along() {
     let said = succeed(at, &["run", "c", "--budget", "8"]);
     assert!(said.contains("8 labels, 0 points failed"), "{said}");
     assert_eq!(right(at, "c"), 8);
+}
+
+/// It answers below 0.3 alone, and logs what it was asked.
+const BREAKS: &str = "awk -F, 'NR == 1 {print \"y\"; next} {print $1 >> \"asked.log\"; fflush(\"asked.log\")}\n\
+                      $1 > 0.3 {exit 3} {printf \"%.17g\\n\", 2 * $1; fflush()}'\n";
+
+/// A program that is seen to work is not asked for that again and again, and what it fails stands.
+#[test]
+fn a_program_that_works_but_for_many_points_is_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    problem(at);
+    write(at, "sim.sh", BREAKS);
+    write(at, "x.csv", "a\n0.05\n");
+    succeed(at, &["label", "p.toml", "--input", "x.csv"]);
+    succeed(at, &["new", "c", "--problem", "p.toml", "--initial", "20", "--seed", "3"]);
+    fs::remove_file(at.join("asked.log")).unwrap();
+    run(at, &["run", "c", "--budget", "20"]);
+    let asked = fs::read_to_string(at.join("asked.log")).unwrap();
+    let known = asked.lines().filter(|line| line.trim() == "0.05").count();
+    assert!(known <= asked.lines().count() / 6, "{known} of {}", asked.lines().count());
+    let table = succeed(at, &["export", "c", "--to", "csv"]);
+    let failed = table.lines().filter(|line| line.contains(",failed,")).count();
+    assert!(failed >= 10 && right(at, "c") + failed == 20, "{table}");
 }

@@ -37,7 +37,8 @@ pub fn every(
 /// Answers queries.
 ///
 /// Inputs are points of the unit box, shape (n, `n_inputs`); an oracle maps them to physical units itself. Each row
-/// is answered once, in any order, with `n_outputs` finite numbers or a [`LabelFailure`]; an `Err` from
+/// is answered once, in any order, with `n_outputs` finite numbers or a [`LabelFailure`] (and may then be handed out
+/// once more as [in doubt](LabelFailureKind::InDoubt), which takes the answer back); an `Err` from
 /// [`label`](Self::label) means that the batch as a whole was refused, and rows already answered stand.
 pub trait Oracle: fmt::Debug + Send + Sync {
     /// Columns of the inputs.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use dal_eval::{VerdictRules, seeds_to_reach};
-use dal_store::{EntryTiming, Provenance, Run, Status, Store, StoreError, SweepRecord};
+use dal_store::{EntryTiming, OwnProblem, Provenance, Run, Status, Store, StoreError, SweepRecord};
 
 use serde_json::Value;
 
@@ -111,9 +111,14 @@ fn name_apart(sweeps: &mut [SweepRecord]) {
         let (before, rest) = sweeps.split_at_mut(at);
         let own = &mut rest[0];
         own.name = free_name(&own.name, |name| {
-            before.iter().any(|other| other.name == name && other.own_problems != own.own_problems)
+            before.iter().any(|other| other.name == name && are_others(&other.own_problems, &own.own_problems))
         });
     }
+}
+
+/// Whether users call problems, or their columns, otherwise.
+pub(crate) fn are_others(a: &BTreeMap<String, OwnProblem>, b: &BTreeMap<String, OwnProblem>) -> bool {
+    a.len() != b.len() || a.iter().zip(b).any(|(a, b)| a.0 != b.0 || !a.1.has_words_of(b.1))
 }
 
 /// The name, numbered from 2 on until it is not taken.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::{BASELINE, Circumstances, Entry, Made, Model, ReportData, RunStatus, RunSummary, Setting, Sweep};
 use crate::error::ReportError;
-use crate::load::{OUTPUTS, free_name, several};
+use crate::load::{OUTPUTS, are_others, free_name, several};
 
 /// Relative difference of two errors up to which runs count as equal: tables may hold six digits.
 const SAME: f64 = 1e-4;
@@ -98,7 +98,7 @@ impl ReportData {
         let own: Vec<String> = self.sweeps.iter().map(|sweep| sweep.name.clone()).collect();
         for sweep in &mut self.sweeps {
             let new = free_name(&sweep.name, |name| {
-                others.iter().any(|other| other.name == name && other.own_problems != sweep.own_problems)
+                others.iter().any(|other| other.name == name && are_others(&other.own_problems, &sweep.own_problems))
                     || (name != sweep.name && own.iter().any(|own| own == name))
             });
             if new != sweep.name {

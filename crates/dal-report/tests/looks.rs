@@ -243,6 +243,26 @@ fn a_method_without_seeds_for_a_later_look_keeps_its_verdicts() {
     }
 }
 
+/// Further seeds of Random alone are no later look of any method.
+#[test]
+fn a_look_that_random_alone_has_seeds_for_judges_no_method() {
+    let mut data = planted(&plan(14));
+    data.sweeps[0].looks = looks(&[(10, 0.02), (14, 0.03)]);
+    data.sweeps.push(dal_report::Sweep {
+        name: "second".into(),
+        looks: data.sweeps[0].looks.clone(),
+        ..Default::default()
+    });
+    data.runs.retain(|run| run.seed < 10 || run.strategy == "random");
+    data.runs.iter_mut().filter(|run| run.seed >= 10).for_each(|run| run.sweep = "second".into());
+    let found = of(&data);
+    let judged = found.parts[0].judged.as_ref().unwrap();
+    assert_eq!((judged.n_of_look, judged.fewest_seeds, judged.level), (2, 10, 0.02));
+    assert_eq!(judged.deciding.as_ref().unwrap().seeds, 10);
+    let said = terminal_summary(&found, 10_000);
+    assert!(said.contains("gsx: the only method shown") && !said.contains("nothing can be decided"), "{said}");
+}
+
 /// While seeds of a later look are being run, the page has figures of those that are over.
 #[test]
 fn between_looks_there_are_figures_of_the_seeds_that_are_over() {
@@ -266,6 +286,16 @@ fn between_looks_there_are_figures_of_the_seeds_that_are_over() {
             assert!(said.contains("gsx: the only method shown to beat random sampling in every cell."), "{said}");
             assert!(!said.contains("none is a safe choice"), "{said}");
         }
+        // A run of Random that is still to come leaves no method without figures.
+        let mut data = planted(&plan(20));
+        data.sweeps[0].looks = vec![PlannedLook { seeds: 10, level: 0.05 }];
+        for run in data.runs.iter_mut().filter(|run| run.seed == 15 && run.strategy == "random") {
+            (run.status, run.entries) = (RunStatus::Absent, Vec::new());
+        }
+        let found = of(&data);
+        let cells = method(&found, "gsx").cells.iter().flatten().flatten();
+        assert!(cells.into_iter().all(|c| (c.n_auc.n_seeds, c.n_planned) == (15, 20)));
+        assert!(terminal_summary(&found, 10_000).contains("of the first seeds of each problem that are over"));
         // A sweep without looks is read once, on all its seeds.
         data.sweeps[0].looks.clear();
         assert!(method(&of(&data), "gsx").robustness.as_ref().unwrap().overall.is_none());

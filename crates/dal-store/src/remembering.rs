@@ -200,6 +200,20 @@ impl Remembering {
         let mut open = vec![true; rows.len()];
         let mut failed: Vec<(usize, LabelFailure)> = Vec::new();
         let mut settle = |k: usize, answer: Result<&[f64], LabelFailure>| {
+            // What was kept may be another point's.
+            let is_in_doubt = matches!(&answer, Err(failure) if failure.kind == LabelFailureKind::InDoubt);
+            if let Err(failure) = answer.as_ref().map(|_| ()).map_err(|failure| failure.clone())
+                && is_in_doubt
+                && open.get(k) == Some(&false)
+            {
+                if let Err(error) = self.answers.put(&lines[rows[k]], Err(&failure)) {
+                    refused.get_or_insert(error);
+                }
+                if flow.is_continue() {
+                    flow = on_row(rows[k], Err(failure));
+                }
+                return flow;
+            }
             if k >= open.len() || !std::mem::replace(&mut open[k], false) {
                 return flow;
             }
@@ -237,8 +251,9 @@ impl Remembering {
         }
         // Where not one point has an answer the program may never have worked: then nothing is known of the points.
         let is_down = matches!(outcome, Err(OracleError::Down { .. }));
-        if !failed.is_empty() && !is_down && self.answers.some_answered().is_some() {
-            for (row, failure) in &failed {
+        if !failed.is_empty() && !is_down {
+            let works = self.answers.some_answered().is_some();
+            for (row, failure) in failed.iter().filter(|(_, f)| works || f.kind == LabelFailureKind::InDoubt) {
                 if let Err(error) = self.answers.put(&lines[*row], Err(failure)) {
                     refused.get_or_insert(error);
                 }

@@ -56,6 +56,11 @@ pub struct OwnProblem {
 const LEARNED_SHARE: f64 = 0.01;
 
 impl OwnProblem {
+    /// Whether columns and titles are the same, whatever else is known of the space.
+    pub fn has_words_of(&self, other: &Self) -> bool {
+        (&self.title, &self.inputs, &self.outputs) == (&other.title, &other.inputs, &other.outputs)
+    }
+
     /// Where a run that labels so many of its points may be judged on them, too: how many points there are, and the
     /// largest share of test points that are labelled ones.
     pub fn judged_on_learned(&self, n_labels: usize) -> Option<(u64, f64)> {

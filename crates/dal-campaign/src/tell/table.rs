@@ -147,8 +147,16 @@ impl Folder {
         let open: Vec<&Point> = self.state().pending().collect();
         let close = |row: &Row| {
             let unit = self.subject().unit(row.x.as_ref().filter(|_| row.id.is_none())?)?;
-            let is_close =
-                |point: &&&Point| point.unit.as_ref().is_some_and(|own| is_within(&unit, own, 2.0 * RATHER_CLOSE));
+            // Levels and whole numbers are not rounded to each other.
+            let dimensions = self.subject().space().dimensions();
+            let is_rounded = |point: &Point| {
+                let both = row.x.iter().flatten().zip(&point.x).zip(dimensions);
+                both.into_iter().all(|((told, own), of)| matches!(of, Dimension::Continuous { .. }) || told == own)
+            };
+            let is_close = |point: &&&Point| {
+                let close = |own: &Vec<f64>| is_within(&unit, own, 2.0 * RATHER_CLOSE);
+                point.unit.as_ref().is_some_and(close) && is_rounded(point)
+            };
             let found = open.iter().find(is_close).filter(|_| self.state().at(&unit).is_none())?;
             Some((row.place.clone(), found.id))
         };

@@ -161,7 +161,8 @@ pub fn run(args: &Args) -> Result<Done> {
     let batch = x.select(Axis(0), &rows);
     let mut unwritten = None;
     let mut on_row = |k: usize, answer: Result<&[f64], LabelFailure>| {
-        if k >= rows.len() || std::mem::replace(&mut answered[k], true) {
+        let is_in_doubt = matches!(&answer, Err(failure) if failure.kind == LabelFailureKind::InDoubt);
+        if k >= rows.len() || (std::mem::replace(&mut answered[k], true) && !is_in_doubt) {
             return ControlFlow::Continue(());
         }
         bar.inc(1);

@@ -111,7 +111,7 @@ impl Bench<'_> {
     pub(super) fn judge(&self) -> Result<Found, EvalError> {
         let (ids, panel) = self.panel(true, usize::MAX);
         let mut judgement = if panel.is_empty() { None } else { Some(judge(&panel, self.rules)?) };
-        let mut family = Family::of(&panel);
+        let mut family = Family::of(&panel, usize::MAX);
         if let Some(judgement) = &mut judgement {
             match self.standing {
                 _ if self.plans_differ => {
@@ -142,8 +142,12 @@ impl Bench<'_> {
         let mut judged = None;
         if let Some(judgement) = judgement {
             keep(&ids, &judgement.methods);
-            let level = self.standing.map_or(self.rules.level, |standing| standing.look().level);
-            let most = self.standing.and_then(|standing| standing.verdicts()).map_or(usize::MAX, |look| look.seeds);
+            let planned = self.standing.map(|standing| standing.look().level);
+            let level = family.level.or(planned).unwrap_or(self.rules.level);
+            // Of the methods that the look is of, at its seeds.
+            let (most, level_of_look) = (family.n_seeds, VerdictRules { level, ..*self.rules });
+            let of_family = ids.iter().zip(&panel).filter(|(m, _)| family.ids.is_empty() || family.ids.contains(m));
+            let of_family: Vec<MethodCells> = of_family.map(|(_, cells)| cells.clone()).collect();
             judged = Some(Judged {
                 n_methods: ids.len(),
                 n_of_look: family.n_methods,
@@ -157,7 +161,7 @@ impl Bench<'_> {
                 plans_differ: self.plans_differ,
                 replanned: self.replanned.to_vec(),
                 level,
-                deciding: deciding(&panel, most, &VerdictRules { level, ..*self.rules })?,
+                deciding: deciding(&of_family, most, &level_of_look)?,
             });
             for (m, method) in ids.into_iter().zip(judgement.methods) {
                 robustness[m] = Some(method);
@@ -179,7 +183,9 @@ impl Bench<'_> {
         let (_, outcomes) = &self.methods[method];
         let is_new = |at: usize| {
             let (from, to) = (self.looks[at - 1].seeds, self.looks[at].seeds);
-            self.seeds.iter().zip(outcomes).any(|(seeds, row)| {
+            // A problem that is left out of rankings is judged at no look.
+            let ranked = self.problems.iter().zip(self.seeds).zip(outcomes).filter(|((problem, _), _)| problem.1);
+            ranked.into_iter().any(|((_, seeds), row)| {
                 let new = &seeds[from.min(seeds.len())..to.min(seeds.len())];
                 row.iter().flatten().flatten().any(|outcome| new.contains(&outcome.seed))
             })
@@ -192,13 +198,15 @@ impl Bench<'_> {
     fn at_looks(&self, judgement: &mut Judgement, ids: &[usize]) -> Result<Family, EvalError> {
         let last: Vec<usize> = ids.iter().map(|m| self.last_look(*m)).collect();
         let mut family = Family::default();
-        for (at, look) in self.looks.iter().enumerate() {
+        // Random alone may have seeds for the last look passed.
+        let latest = last.iter().copied().max().unwrap_or(0);
+        for (at, look) in self.looks.iter().enumerate().take(latest + 1) {
             let due: Vec<usize> = (0..ids.len()).filter(|i| last[*i] == at).collect();
-            let is_last = at + 1 == self.looks.len();
-            if due.is_empty() && !is_last {
+            let is_last = at == latest;
+            if due.is_empty() {
                 continue;
             }
-            if !is_last {
+            if at + 1 < self.looks.len() {
                 family.earlier.push((*look, due.iter().map(|i| self.methods[ids[*i]].0.clone()).collect()));
             }
             // A look tests those that were given seeds for it.
@@ -213,7 +221,8 @@ impl Bench<'_> {
                 judgement.monte_carlo_error = of_look.monte_carlo_error;
             }
             if is_last {
-                family = Family { earlier: family.earlier, ..Family::of(&panel) };
+                family = Family { earlier: family.earlier, ..Family::of(&panel, look.seeds) };
+                (family.ids, family.level) = (then.clone(), Some(look.level));
             }
             let decided = decided.map_or_else(Vec::new, |of_look| of_look.methods);
             for i in due {
@@ -233,14 +242,19 @@ impl Bench<'_> {
 struct Family {
     n_methods: usize,
     fewest_seeds: usize,
+    /// The seeds of the look, and its methods; none where there are no looks.
+    n_seeds: usize,
+    level: Option<f64>,
+    ids: Vec<usize>,
     /// Methods whose verdicts are of an earlier look, by that look.
     earlier: Vec<(Look, Vec<String>)>,
 }
 
 impl Family {
-    fn of(panel: &[MethodCells]) -> Self {
+    fn of(panel: &[MethodCells], n_seeds: usize) -> Self {
         let seeds = panel.iter().flat_map(|method| &method.cells).map(|cell| cell.outcomes.len());
-        Self { n_methods: panel.len(), fewest_seeds: seeds.min().unwrap_or(0), earlier: Vec::new() }
+        let fewest_seeds = seeds.min().unwrap_or(0);
+        Self { n_methods: panel.len(), fewest_seeds, n_seeds, ..Self::default() }
     }
 }
 

@@ -69,15 +69,14 @@ impl Planned {
     }
 
     /// Of the seeds planned for a cell (or for Random) those that its figures are of. In a sweep with looks estimates
-    /// need not wait for the last seed: while some of the cell's runs are open, the problem's first seeds that are over
-    /// in every run count. Else one that is missing leaves the cell without a value.
-    fn at_hand(&self, of: &ProblemRuns<'_>, planned: &[u64], by_seed: &BySeed<'_>) -> Vec<u64> {
-        let is_open = |seed: &u64| by_seed.get(seed).is_none_or(|run| is_open(run));
-        if self.looks.is_none() || of.n_over == 0 || !planned.iter().any(is_open) {
-            return planned.to_vec();
+    /// need not wait for the last seed: while runs of the problem are open, its first seeds that are over in every run
+    /// count, for all methods alike. Else one that is missing leaves the cell without a value.
+    fn at_hand(&self, of: &ProblemRuns<'_>, planned: Vec<u64>) -> Vec<u64> {
+        if self.looks.is_none() || of.n_over == 0 {
+            return planned;
         }
         let over = &of.seeds[..of.n_over];
-        planned.iter().copied().filter(|seed| over.contains(seed)).collect()
+        planned.into_iter().filter(|seed| over.contains(seed)).collect()
     }
 
     /// Whether tests may be made: not before a look's seeds are over, and not where plans contradict each other.
@@ -224,7 +223,7 @@ pub(super) fn part(setting: &Setting, runs: &[&RunSummary], context: &Context<'_
                 };
                 let of = &by_problem[problem.id.as_str()];
                 let all = of.planned(by_seed);
-                let runs = CellRuns { seeds: planned.at_hand(of, &all, by_seed), n_planned: all.len(), by_seed };
+                let runs = CellRuns { n_planned: all.len(), seeds: planned.at_hand(of, all), by_seed };
                 let values = values_of(&runs.seeds, by_seed, problem.protocol.steps + 1, |run| area(run, span));
                 let ratios = paired_ratios(&runs.seeds, &values, &baseline.area);
                 let cell = cell_without_tests(problem, baseline, &runs, &ratios, *target);
@@ -352,7 +351,7 @@ fn problem(
     let n_entries = protocol.steps + 1;
     let at_hand = match of_random.is_empty() {
         true => seeds.clone(),
-        false => planned.at_hand(of, &of.planned(of_random), of_random),
+        false => planned.at_hand(of, of.planned(of_random)),
     };
     let curves = curves(&at_hand, of_random, n_entries);
     let pooled = context.pooled.contains(&version(first));

@@ -403,9 +403,11 @@ fn runs_there(part: &Part) -> String {
 
 /// Whether no run of a problem is finished.
 fn has_no_run(part: &Part, problem: usize) -> bool {
-    let seeds = part.problems[problem].seeds.len();
     let of_methods = part.methods.iter().flat_map(|m| m.cells[problem].iter().flatten()).map(|cell| &cell.curves);
-    std::iter::once(&part.problems[problem].random).chain(of_methods).all(|curves| curves.missing.len() == seeds)
+    let is_missing = |curves: &crate::findings::Curves| {
+        curves.per_seed.iter().all(|(seed, _)| curves.missing.iter().any(|(missing, _)| missing == seed))
+    };
+    std::iter::once(&part.problems[problem].random).chain(of_methods).all(is_missing)
 }
 
 fn pool_ratios(part: &Part) -> String {
@@ -471,11 +473,17 @@ fn gaps(part: &Part) -> Option<Statement> {
         1 => "1 is damaged, ".to_owned(),
         n => format!("{n} are damaged, "),
     };
+    let then = match part.judged.as_ref().and_then(|judged| judged.standing) {
+        None => "A cell with such a run has no value and no verdict.",
+        Some(_) => {
+            "Figures are of the first seeds of each problem that are over in every run; a cell with a failed run among them has no \
+             value."
+        }
+    };
     Some(state(
         "What is missing",
         format!(
-            "Of {}, {} finished, {} failed, {damaged}{} unfinished and {} never started.{waits} A cell with such a run \
-             has no value and no verdict.",
+            "Of {}, {} finished, {} failed, {damaged}{} unfinished and {} never started.{waits} {then}",
             count(c.total(), "run"),
             c.done,
             c.failed,

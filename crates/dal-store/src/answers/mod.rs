@@ -182,7 +182,10 @@ impl Answers {
 
     /// What was said of a point first, be it that there is no answer: later answers do not change it.
     pub fn first(&self, point: &str) -> Option<Answer> {
-        self.lock().known.get(trimmed(point))?.first().map(|known| known.answer.clone())
+        let state = self.lock();
+        let known = state.known.get(trimmed(point))?;
+        // What was put in doubt was never said of this point.
+        known.iter().find(|known| is_in_doubt(&known.answer)).or(known.first()).map(|known| known.answer.clone())
     }
 
     /// A point that has an answer: of all such points the first by its text.
@@ -379,9 +382,15 @@ fn add(all: &mut HashMap<String, Vec<Known>>, point: String, new: Known) {
     known.sort_by(|a, b| a.rank.cmp(&b.rank));
 }
 
-/// Of the answers in their order the one that counts.
+/// Of the answers in their order the one that counts: nothing before one that puts it in doubt.
 fn counting(known: &[Known]) -> Option<&Known> {
+    let doubted = known.iter().rposition(|known| is_in_doubt(&known.answer));
+    let known = &known[doubted.unwrap_or(0)..];
     known.iter().find(|known| known.answer.is_ok()).or(known.last())
+}
+
+fn is_in_doubt(answer: &Answer) -> bool {
+    matches!(answer, Err(failure) if failure.kind == LabelFailureKind::InDoubt)
 }
 
 /// Time, point and answer of a line; `None` if it says something else.

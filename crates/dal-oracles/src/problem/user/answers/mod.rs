@@ -147,7 +147,8 @@ impl<'a> Answers<'a> {
         self.lost.get_or_insert_with(|| "its answers anew over those already read".to_owned());
     }
 
-    /// Settles every row that has no answer yet, and says of each whether it may be asked for again.
+    /// Settles every row that has no answer yet, and says of each whether it may be asked for again. Where lines cannot
+    /// be matched with points, rows that were handed out before are handed out once more, as in doubt.
     pub(super) fn finish(mut self, end: &End, on_row: &mut dyn FnMut(usize, Answer, Again)) {
         let mut begun = String::new();
         if self.lost.is_none() && !self.line.is_empty() {
@@ -192,8 +193,20 @@ impl<'a> Answers<'a> {
                 (end.kind, format!("the program {}{begun} after {done} of {n} answers", end.how))
             }
         };
-        for (row, answer) in std::mem::take(&mut self.held) {
+        let held = std::mem::take(&mut self.held);
+        if !doubt.is_empty() && n > 1 {
+            let is_held = |row: usize| held.iter().any(|(held, _)| *held == row);
+            for row in (0..n).filter(|&row| self.answered[row] && !is_held(row)) {
+                let message = format!("what was taken for its answer may be another point's: {reason}{words}");
+                on_row(row, Err(LabelFailure::new(LabelFailureKind::InDoubt, message)), again);
+            }
+        }
+        for (row, answer) in held {
             match &self.lost {
+                None if !doubt.is_empty() && n > 1 => {
+                    let message = format!("{reason}{words}");
+                    on_row(row, Err(LabelFailure::new(LabelFailureKind::InDoubt, message)), again);
+                }
                 Some(lost) => {
                     let message = format!("the program printed {lost}{words}");
                     on_row(row, Err(LabelFailure::new(of_kind(LabelFailureKind::Malformed), message)), again);
@@ -420,7 +433,10 @@ mod tests {
         let mut rows: Vec<Option<Answer>> = vec![None; n_rows];
         let inputs = inputs.of_files();
         let mut answers = Answers::new(Shape { outputs: &outputs, header: true, n_rows, inputs, asked, told: false });
-        let mut take = |row: usize, answer: Answer| assert!(rows[row].replace(answer).is_none(), "row {row} twice");
+        let mut take = |row: usize, answer: Answer| {
+            let is_in_doubt = matches!(&answer, Err(failure) if failure.kind == LabelFailureKind::InDoubt);
+            assert!(rows[row].replace(answer).is_none() || is_in_doubt, "row {row} twice");
+        };
         for piece in pieces {
             answers.feed(piece.as_bytes(), &mut take);
         }
@@ -481,13 +497,14 @@ mod tests {
     fn an_empty_line_is_a_row_without_an_answer_where_others_follow() {
         use LabelFailureKind::{InDoubt, Malformed};
         let rows = read(&["a"], 4, &["\na\n1\n\n3\n", " \n\n"], &orderly());
-        assert_eq!(kinds(&rows), [None, Some(Malformed), None, Some(InDoubt)]);
+        assert_eq!(kinds(&rows), [Some(InDoubt); 4]);
+        let rows = read(&["a"], 3, &["\na\n1\n\n3\n", " \n\n"], &orderly());
         assert_eq!((&rows[0], &rows[2]), (&Ok(vec![1.0]), &Ok(vec![3.0])));
         assert!(rows[1].as_ref().unwrap_err().message.contains("an empty line"));
         assert_eq!(kinds(&read(&["a"], 3, &["a\n1\n\n3\n"], &crashed())), [None, Some(Malformed), None]);
         // A program that spaces its lines has more than it was asked for: no label of a neighbour is taken.
         let rows = read(&["a"], 4, &["a\n1\n\n2\n\n3\n\n4\n"], &orderly());
-        assert_eq!(kinds(&rows), [None, Some(InDoubt), Some(InDoubt), Some(InDoubt)]);
+        assert_eq!(kinds(&rows), [Some(InDoubt); 4]);
         assert!(rows[2].as_ref().unwrap_err().message.contains("in doubt"));
         // With a column for the row an empty line says nothing.
         assert_eq!(kinds(&read(&["a"], 2, &["row,a\n\n1,5\n\n0,4\n"], &orderly())), [None, None]);
@@ -604,9 +621,9 @@ mod tests {
     #[test]
     fn too_few_and_too_many_rows() {
         use LabelFailureKind::{InDoubt, Malformed, Missing};
-        assert_eq!(kinds(&read(&["a"], 3, &["a\n1\n2\n"], &orderly())), [None, None, Some(InDoubt)]);
+        assert_eq!(kinds(&read(&["a"], 3, &["a\n1\n2\n"], &orderly())), [Some(InDoubt); 3]);
         assert_eq!(kinds(&read(&["a"], 1, &["a\n"], &orderly())), [Some(Missing)]);
-        assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n3\n"], &orderly())), [None, Some(InDoubt)]);
+        assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n3\n"], &orderly())), [Some(InDoubt); 2]);
         assert_eq!(kinds(&read(&["a"], 2, &["row,a\n0,1\n1,2\n1,2\n"], &orderly())), [None, Some(Malformed)]);
         assert_eq!(kinds(&read(&["a"], 2, &["a\n1\n2\n\n \n"], &orderly())), [None, None]);
     }
@@ -614,15 +631,11 @@ mod tests {
     #[test]
     fn a_point_that_is_answered_twice_and_otherwise_is_named() {
         let rows = read(&["a", "b"], 3, &["row,a,b\n0,1,2\n1,3,4\n0,1,2.5\n2,5,6\n"], &orderly());
-        assert_eq!(
-            (kinds(&rows), &rows[0]),
-            ([None, None, Some(LabelFailureKind::InDoubt)].into(), &Ok(vec![1.0, 2.0]))
-        );
+        assert_eq!(kinds(&rows), [Some(LabelFailureKind::InDoubt); 3]);
         let words = &rows[2].as_ref().unwrap_err().message;
         assert!(words.contains("printed `0,1,2.5` where it had answered 1,2 for row 0 before; which of"), "{words}");
-        // The last one is held back until it is certain.
         let rows = read(&["a"], 2, &["row,a\n0,1\n1,2\n1,3\n"], &orderly());
-        assert_eq!(kinds(&rows), [None, Some(LabelFailureKind::InDoubt)]);
+        assert_eq!(kinds(&rows), [Some(LabelFailureKind::InDoubt); 2]);
         // The same said twice is no contradiction, nor is an answer behind a failure.
         for text in ["row,a\n0,1\n0,1.0\n1,2\n", "row,a\n0,1\n0,nan\n1,2\n"] {
             assert_eq!(kinds(&read(&["a"], 2, &[text], &orderly())), [None, None], "{text}");

@@ -1,6 +1,8 @@
 //! The closed loop: draws rounds, calls the oracle, keeps answers, until a budget is spent.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+mod shared;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,8 +10,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dal_core::{LabelFailure, LabelFailureKind, Oracle, OracleError, Stop};
-use dal_store::ProcessName;
 
+use self::shared::Shared;
 use crate::ask::open_points;
 use crate::error::CampaignError;
 use crate::folder::Folder;
@@ -17,16 +19,7 @@ use crate::model::{Model, Trainer};
 use crate::settings::Target;
 use crate::state::{Part, Point, Status};
 use crate::stopping::Gain;
-use crate::tell::LARGEST;
-use crate::words::{
-    Answer, Answered, Beside, Drawn, Ended, Failure, Started, Told, What, is_untried, may_be_the_machines,
-};
-
-/// Calls in a row that failed for the program's or the machine's sake, after which a program that does not watch itself
-/// counts as out of order: at least so many, and more than there are parallel calls.
-fn too_many_losses(parallel: usize) -> usize {
-    10.max(2 * parallel + 1)
-}
+use crate::words::{Drawn, Ended, Failure, What};
 
 /// How a run goes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -192,20 +185,6 @@ enum Next {
     Ended,
 }
 
-/// What the loop and those who label share.
-struct Shared<'a> {
-    folder: &'a mut Folder,
-    on_event: &'a mut (dyn FnMut(&RunEvent) + Send),
-    budget: usize,
-    oracle: &'a Arc<dyn Oracle>,
-    /// Failures for the machine's sake since the last answer.
-    losses: usize,
-    /// As many are too many.
-    too_many: usize,
-    /// Since the last answer: the places of the words that said that points have none, and these points.
-    without: Vec<(u64, u64)>,
-}
-
 struct Running<'a> {
     shared: Mutex<Shared<'a>>,
     options: &'a RunOptions,
@@ -216,116 +195,6 @@ struct Running<'a> {
     looked: AtomicUsize,
     oracle: &'a Arc<dyn Oracle>,
     stop: &'a Stop,
-}
-
-impl<'a> Shared<'a> {
-    fn new(
-        folder: &'a mut Folder,
-        on_event: &'a mut (dyn FnMut(&RunEvent) + Send),
-        budget: usize,
-        parallel: usize,
-        oracle: &'a Arc<dyn Oracle>,
-    ) -> Self {
-        Self { folder, on_event, budget, oracle, losses: 0, too_many: too_many_losses(parallel), without: Vec::new() }
-    }
-
-    fn is_over(&self, id: u64) -> bool {
-        self.folder.state().point(id).is_none_or(|point| matches!(point.status(), Status::Done | Status::Failed))
-    }
-
-    fn part(&self, id: u64) -> Option<Part> {
-        self.folder.state().point(id).map(|point| point.part)
-    }
-
-    /// Keeps what the oracle said of a point. A failure that may be the machine's is the point's own at the last
-    /// attempt. The place of the word that says it.
-    fn keep(&mut self, id: u64, answer: Result<&[f64], LabelFailure>) -> Result<u64, CampaignError> {
-        let attempts = self.folder.settings().attempts;
-        let losses = self.folder.state().point(id).map_or(0, |point| point.losses);
-        let mut failed = None;
-        // As for an answer that a transform cannot take: no model could learn it.
-        let answer = answer.and_then(|values| match values.iter().find(|v| v.abs() > LARGEST) {
-            Some(v) => Err(LabelFailure::new(
-                LabelFailureKind::OutOfDomain,
-                format!("an output is {v:?}, whose square has no place among 64-bit floats"),
-            )),
-            None => Ok(values),
-        });
-        let answer = match answer {
-            Ok(values) => {
-                self.losses = 0;
-                Answer::Values(values.to_vec())
-            }
-            Err(failure) => {
-                let untried = failure.kind == LabelFailureKind::NotTried;
-                let again = untried || (may_be_the_machines(failure.kind) && losses + 1 < attempts);
-                let told = Failure::from(&failure);
-                failed = Some((told.clone(), again));
-                self.losses = match may_be_the_machines(failure.kind) {
-                    true => self.losses + usize::from(!untried),
-                    false => 0,
-                };
-                if again { Answer::Lost(told) } else { Answer::Failed(told) }
-            }
-        };
-        let row = Answered { id, x: None, answer, beside: Beside::First };
-        self.folder.say(What::Told(Told { source: "oracle".into(), rows: vec![row] }))?;
-        let word = self.folder.words().last().map_or(0, |word| word.n);
-        // What the program said of a point itself shows that it works.
-        match self.losses {
-            0 if !failed.as_ref().is_some_and(|(failure, _)| is_untried(&failure.kind)) => self.without.clear(),
-            _ => self.without.push((word, id)),
-        }
-        let state = self.folder.state();
-        // An audit is a count of its own.
-        let audit = self.part(id) == Some(Part::Audit);
-        let over = state
-            .points()
-            .filter(|point| (point.part == Part::Audit) == audit)
-            .filter(|point| point.drawn.is_some() && matches!(point.status(), Status::Done | Status::Failed))
-            .count();
-        let event = RunEvent::Answered { id, failure: failed.clone(), over, budget: self.budget };
-        (self.on_event)(&event);
-        match failed {
-            // One that watches itself was asked for a point that it can do: some crash at many points.
-            Some((last, _)) if self.losses >= self.too_many && !self.oracle.watches_itself() => {
-                Err(CampaignError::Down { n: self.losses, last: last.to_string() })
-            }
-            _ => Ok(word),
-        }
-    }
-
-    /// Whether a failure would be the last that its point is asked for, with nothing but such since as many calls: then
-    /// a program that is down would take points along.
-    fn gives_up(&self, id: u64, failure: &LabelFailure) -> bool {
-        let attempts = self.folder.settings().attempts;
-        let losses = self.folder.state().point(id).map_or(0, |point| point.losses);
-        let is_counted = may_be_the_machines(failure.kind) && failure.kind != LabelFailureKind::NotTried;
-        is_counted && losses + 1 >= attempts && self.losses + 1 >= attempts
-    }
-
-    /// Takes these words back.
-    fn take_back(&mut self, words: impl IntoIterator<Item = u64>) -> Result<(), CampaignError> {
-        words.into_iter().try_for_each(|word| self.folder.say(What::Undone { word }))
-    }
-
-    /// The program was down: what it did not answer since its last answer was never asked.
-    fn forget(&mut self) -> Result<(), CampaignError> {
-        let without = std::mem::take(&mut self.without);
-        self.losses = 0;
-        self.take_back(without.iter().map(|&(word, _)| word))?;
-        // Each was started once more than it was over.
-        let is_started = |id: &u64| self.folder.state().point(*id).is_some_and(|point| point.started.is_some());
-        let ids: BTreeSet<u64> = without.iter().map(|&(_, id)| id).filter(is_started).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        self.folder.say(What::Released { ids: ids.into_iter().collect() })
-    }
-
-    fn start(&mut self, ids: Vec<u64>) -> Result<(), CampaignError> {
-        self.folder.say(What::Started(Started { ids, by: ProcessName::this() }))
-    }
 }
 
 impl<'a> Running<'a> {
@@ -362,7 +231,7 @@ impl<'a> Running<'a> {
                 let first = learned().find_map(|point| point.failure.as_ref());
                 if let Some(first) = first.filter(|_| state.pending().next().is_none()) {
                     let first = first.to_string();
-                    if shared.losses > 0 {
+                    if shared.losses > 0 && !self.oracle.watches_itself() {
                         // Nothing says that the points have no answers.
                         let n = shared.losses;
                         shared.forget()?;
@@ -512,9 +381,19 @@ impl<'a> Running<'a> {
         let mut untried = None;
         let mut tried = false;
         let mut trouble = None;
-        let mut in_doubt = None;
-        let mut said = Vec::new();
+        let mut in_doubt: BTreeMap<usize, String> = BTreeMap::new();
+        let mut said: Vec<(usize, u64)> = Vec::new();
         let mut on_row = |row: usize, answer: Result<&[f64], LabelFailure>| {
+            if let Err(failure) = &answer
+                && failure.kind == LabelFailureKind::InDoubt
+            {
+                // Nothing is recorded of it: neither that it has no answer nor, where it was told before, that one.
+                if let Some(open) = open.get_mut(row) {
+                    *open = false;
+                    in_doubt.insert(row, failure.message.clone());
+                }
+                return ControlFlow::Continue(());
+            }
             if row >= open.len() || !std::mem::replace(&mut open[row], false) {
                 return ControlFlow::Continue(());
             }
@@ -523,21 +402,23 @@ impl<'a> Running<'a> {
                 Err(failure) if failure.kind == LabelFailureKind::NotTried => untried = Some(failure.to_string()),
                 _ => tried = true,
             }
-            if let Err(failure) = &answer {
-                if failure.kind == LabelFailureKind::InDoubt {
-                    in_doubt.get_or_insert(failure.message.clone());
-                }
-                // Without the lock: the question may take as long as any.
-                let gives_up = self.oracle.watches_itself() && self.lock().gives_up(ids[row], failure);
-                if gives_up && let Err(error) = self.oracle.check_works(self.stop) {
-                    trouble.get_or_insert(error.into());
-                    return ControlFlow::Break(());
+            // Without the lock: the question may take as long as any.
+            if let Err(failure) = &answer
+                && self.oracle.watches_itself()
+                && self.lock().gives_up(ids[row], failure)
+            {
+                match self.oracle.check_works(self.stop) {
+                    Ok(()) => self.lock().works(),
+                    Err(error) => {
+                        trouble.get_or_insert(error.into());
+                        return ControlFlow::Break(());
+                    }
                 }
             }
             let kept = self.lock().keep(ids[row], answer);
             match kept {
                 Ok(word) => {
-                    said.push(word);
+                    said.push((row, word));
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
@@ -547,9 +428,10 @@ impl<'a> Running<'a> {
             }
         };
         let outcome = self.oracle.label(x.view(), self.stop, &mut on_row);
-        if let Some(last) = in_doubt {
-            self.lock().take_back(said)?;
-            return Err(CampaignError::InDoubt { n: ids.len(), last });
+        if let Some(last) = in_doubt.values().next_back() {
+            let words = said.iter().filter(|(row, _)| in_doubt.contains_key(row)).map(|(_, word)| *word);
+            self.lock().take_back(words)?;
+            return Err(CampaignError::InDoubt { n: in_doubt.len(), last: last.clone() });
         }
         match trouble {
             Some(CampaignError::Oracle(OracleError::Stopped)) => return Ok(false),
