@@ -57,7 +57,8 @@ use dal_core::OracleError;
   dal new beam --problem beam.toml                 a campaign on a simulator of your own
   dal run beam --budget 100
 
-Exit codes: 0 done, 1 some runs or rows failed or your program is down, 2 bad input, 130 interrupted."
+Exit codes: 0 done (a campaign's failed points are answers, too), 1 some runs or rows failed or your program is down,
+2 bad input, 130 interrupted."
 )]
 struct Args {
     #[command(subcommand)]

@@ -128,7 +128,7 @@ pub fn run(args: &Args) -> Result<Done> {
             if of_budget {
                 let per_call = display.elapsed().div_f64(tally.calls as f64);
                 let rest = per_call * budget.saturating_sub(*over) as u32;
-                let share = *over as f64 / (*budget).max(1) as f64;
+                let share = (*over as f64 / (*budget).max(1) as f64).min(1.0);
                 display.at(share, &format!("{}; {}", tally.in_words(*over, *budget), left(Some(rest))));
             }
         }
