@@ -201,16 +201,15 @@ impl Remembering {
         let mut failed: Vec<(usize, LabelFailure)> = Vec::new();
         let mut settle = |k: usize, answer: Result<&[f64], LabelFailure>| {
             // What was kept may be another point's.
-            let is_in_doubt = matches!(&answer, Err(failure) if failure.kind == LabelFailureKind::InDoubt);
-            if let Err(failure) = answer.as_ref().map(|_| ()).map_err(|failure| failure.clone())
-                && is_in_doubt
+            if let Err(failure) = &answer
+                && failure.kind == LabelFailureKind::InDoubt
                 && open.get(k) == Some(&false)
             {
-                if let Err(error) = self.answers.put(&lines[rows[k]], Err(&failure)) {
+                if let Err(error) = self.answers.put(&lines[rows[k]], Err(failure)) {
                     refused.get_or_insert(error);
                 }
                 if flow.is_continue() {
-                    flow = on_row(rows[k], Err(failure));
+                    flow = on_row(rows[k], answer);
                 }
                 return flow;
             }

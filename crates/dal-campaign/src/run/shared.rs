@@ -26,18 +26,18 @@ const CHECKED_AGAIN: usize = 5;
 pub(super) struct Shared<'a> {
     pub(super) folder: &'a mut Folder,
     pub(super) on_event: &'a mut (dyn FnMut(&RunEvent) + Send),
-    pub(super) budget: usize,
-    pub(super) oracle: &'a Arc<dyn Oracle>,
+    budget: usize,
+    oracle: &'a Arc<dyn Oracle>,
     /// Failures for the machine's sake since the last answer.
     pub(super) losses: usize,
     /// Where that many have come, the oracle is asked whether it works before a point is given up.
-    pub(super) next_check: usize,
+    next_check: usize,
     /// The program turned out to be down: what fails of the calls that were under way then says nothing either.
-    pub(super) is_down: bool,
+    is_down: bool,
     /// As many are too many.
-    pub(super) too_many: usize,
+    too_many: usize,
     /// Since the last answer: the places of the words that said that points have none, and these points.
-    pub(super) without: Vec<(u64, u64)>,
+    without: Vec<(u64, u64)>,
 }
 
 impl<'a> Shared<'a> {

@@ -126,13 +126,14 @@ struct Writing<'a> {
     files: Files,
     options: &'a ExportOptions<'a>,
     tables: Vec<ExportedTable>,
-    /// Files of an export that is there already.
-    former: Vec<String>,
 }
 
 impl<'a> Writing<'a> {
     fn begin_in(out: &Path, options: &'a ExportOptions<'a>) -> Result<Self, ReportError> {
-        Ok(Self { former: read::listed(out), files: Files::begin(out)?, options, tables: Vec::new() })
+        let mut files = Files::begin(out)?;
+        // A table of an earlier export whose rows are those of other runs would be taken for one of these.
+        files.replace(read::listed(out));
+        Ok(Self { files, options, tables: Vec::new() })
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -171,8 +172,6 @@ impl<'a> Writing<'a> {
         };
         let text = serde_json::to_string_pretty(&schema).map_err(|error| self.files.failed(SCHEMA, error.into()))?;
         self.files.add(SCHEMA, text + "\n")?;
-        // A table of an earlier export whose rows are those of other runs would be taken for one of these.
-        self.files.replace(self.former);
         self.files.place()
     }
 

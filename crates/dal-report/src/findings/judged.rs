@@ -111,7 +111,7 @@ impl Bench<'_> {
     pub(super) fn judge(&self) -> Result<Found, EvalError> {
         let (ids, panel) = self.panel(true, usize::MAX);
         let mut judgement = if panel.is_empty() { None } else { Some(judge(&panel, self.rules)?) };
-        let mut family = Family::of(&panel, usize::MAX);
+        let mut family = Family::of(&ids, &panel, None);
         if let Some(judgement) = &mut judgement {
             match self.standing {
                 _ if self.plans_differ => {
@@ -143,14 +143,15 @@ impl Bench<'_> {
         if let Some(judgement) = judgement {
             keep(&ids, &judgement.methods);
             let planned = self.standing.map(|standing| standing.look().level);
-            let level = family.level.or(planned).unwrap_or(self.rules.level);
+            let level = family.look.map(|look| look.level).or(planned).unwrap_or(self.rules.level);
             // Of the methods that the look is of, at its seeds.
-            let (most, level_of_look) = (family.n_seeds, VerdictRules { level, ..*self.rules });
-            let of_family = ids.iter().zip(&panel).filter(|(m, _)| family.ids.is_empty() || family.ids.contains(m));
+            let most = family.look.map_or(usize::MAX, |look| look.seeds);
+            let level_of_look = VerdictRules { level, ..*self.rules };
+            let of_family = ids.iter().zip(&panel).filter(|(m, _)| family.ids.contains(m));
             let of_family: Vec<MethodCells> = of_family.map(|(_, cells)| cells.clone()).collect();
             judged = Some(Judged {
                 n_methods: ids.len(),
-                n_of_look: family.n_methods,
+                n_of_look: family.ids.len(),
                 fewest_seeds: family.fewest_seeds,
                 n_problems: panel.iter().flat_map(|m| &m.cells).map(|c| &c.problem).collect::<BTreeSet<_>>().len(),
                 n_tested: judgement.n_tested,
@@ -221,8 +222,7 @@ impl Bench<'_> {
                 judgement.monte_carlo_error = of_look.monte_carlo_error;
             }
             if is_last {
-                family = Family { earlier: family.earlier, ..Family::of(&panel, look.seeds) };
-                (family.ids, family.level) = (then.clone(), Some(look.level));
+                family = Family { earlier: family.earlier, ..Family::of(&then, &panel, Some(*look)) };
             }
             let decided = decided.map_or_else(Vec::new, |of_look| of_look.methods);
             for i in due {
@@ -240,21 +240,19 @@ impl Bench<'_> {
 /// What verdicts are made over.
 #[derive(Default)]
 struct Family {
-    n_methods: usize,
-    fewest_seeds: usize,
-    /// The seeds of the look, and its methods; none where there are no looks.
-    n_seeds: usize,
-    level: Option<f64>,
+    /// Its methods, by index.
     ids: Vec<usize>,
+    fewest_seeds: usize,
+    /// The look that it is of, where one was passed.
+    look: Option<Look>,
     /// Methods whose verdicts are of an earlier look, by that look.
     earlier: Vec<(Look, Vec<String>)>,
 }
 
 impl Family {
-    fn of(panel: &[MethodCells], n_seeds: usize) -> Self {
+    fn of(ids: &[usize], panel: &[MethodCells], look: Option<Look>) -> Self {
         let seeds = panel.iter().flat_map(|method| &method.cells).map(|cell| cell.outcomes.len());
-        let fewest_seeds = seeds.min().unwrap_or(0);
-        Self { n_methods: panel.len(), fewest_seeds, n_seeds, ..Self::default() }
+        Self { ids: ids.to_vec(), fewest_seeds: seeds.min().unwrap_or(0), look, earlier: Vec::new() }
     }
 }
 
