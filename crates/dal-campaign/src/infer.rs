@@ -355,14 +355,8 @@ impl Guess {
                 (of(&|name, _| names[first..].iter().any(|behind| behind == name)), "by their names and places")
             }
             (false, _) => {
-                let is_behind = |name: &&String| named.last() != Some(*name);
-                let behind = names
-                    .iter()
-                    .rev()
-                    .take_while(is_behind)
-                    .filter(|name| names.iter().zip(counts).any(|both| both.0 == *name && may_be(&both)));
-                let mut columns: Vec<String> = behind.cloned().collect();
-                columns.reverse();
+                let last = names.iter().rposition(|name| named.contains(name)).unwrap_or(0);
+                let columns = of(&|name, _| names[last + 1..].iter().any(|behind| behind == name));
                 if let (Some(output), false) = (named.last(), columns.is_empty()) {
                     let (file, output) = (self.table.file().to_owned(), output.clone());
                     self.notes.push(Note::BehindOutput { file, output, columns });
@@ -817,8 +811,19 @@ mod tests {
             assert!(error.contains(&format!("`{column}` seems to hold numbers, but")), "{error}");
         }
         // Days, versions and samples are none.
-        for cells in [["2024-01-02", "2024-02-02"], ["1.2.3", "1.2.4"], ["1a", "1b"], ["12:30", "12:45"], ["A1", "A2"]]
-        {
+        for cells in [
+            ["2024-01-02", "2024-02-02"],
+            ["1.2.3", "1.2.4"],
+            ["1a", "1b"],
+            ["12:30", "12:45"],
+            ["A1", "A2"],
+            ["0.vtk", "1.vtk"],
+            ["3 Jan", "2024 Jan"],
+            ["10am", "1st"],
+            ["12 Main Street", "12AB"],
+            ["192.168.1.2", "10.0.0.1"],
+            ["304L", "316L"],
+        ] {
             let rows = (0..6).map(|i| format!("{i},{}{},{i}.5\n", cells[i % 2], "0".repeat(i / 2)));
             let found = guess(&format!("a,b,y\n{}", rows.collect::<String>()), &Hints::default());
             assert_eq!(seen(&found.unwrap())[1], "b -t", "{cells:?}");

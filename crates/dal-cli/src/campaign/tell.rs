@@ -18,9 +18,8 @@ point's); rows stand in any order, other columns are ignored. A row without outp
 yet. Points that were never asked for are taken, too; values that are shown with six digits or
 more, and agree in them with one point alone that waits for an answer, are that point's. Dakota's
 annotated tables, those of `dal label --out` and exports of other campaigns are read as they are, by
-values. With --points the
-table is what a program printed of those points, read as `dal label` reads it: in their order, or
-with a column `row` that counts them from 0. An output may say
+values. With --points the table is what a program printed of those points, read as `dal label` reads
+it: in their order, or with a column `row` that counts them from 0. An output may say
   error: …, failed    the point has no answer and is never asked for again
   nan                 the same
   lost: …             the machine failed, not the point: it is asked for again, `attempts` times in all
